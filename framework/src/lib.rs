@@ -1,8 +1,24 @@
-//! The framework of maclip: it knows no concrete component.
+//! The framework of maclip: recipe language, registry, slots, episodes, training, evaluation and run store. It knows no
+//! concrete component.
 #![forbid(unsafe_code)]
 
+pub mod clips;
+pub mod device;
+pub mod episode;
 pub mod error;
+pub mod evaluation;
+pub mod images;
+pub mod model;
+pub mod module;
+pub mod parameters;
+pub mod progress;
 pub mod random;
 pub mod recipe;
 pub mod records;
+pub mod registry;
+pub mod run;
 pub mod slots;
+pub mod store;
+pub mod study;
+pub mod training;
+pub mod weights;

@@ -1,6 +1,43 @@
-//! The recipe language: read, resolve, check, deserialise.
-#[derive(Debug)]
-pub struct Diagnostics;
-impl std::fmt::Display for Diagnostics {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "") }
-}
+//! The recipe language: read a file into a tree that remembers where everything was written, resolve it, and
+//! deserialise components out of it with errors that point at the place.
+//!
+//! The order is fixed: [`load`] reads the file, merges what it `extends` and the `--set` arguments; a study then
+//! [`apply`]s its variants; [`interpolate`] replaces `${…}` last, so that a variant can change what others refer to.
+//! [`from_node`] turns a subtree into a typed configuration.
+
+pub mod codes;
+mod de;
+mod de_access;
+mod de_error;
+mod diagnostic;
+mod hash;
+mod interpolate;
+mod merge;
+mod node;
+mod origin;
+mod read;
+mod render;
+mod resolve;
+mod suggest;
+mod write;
+
+pub use de::from_node;
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use hash::identity;
+pub use interpolate::{interpolate, interpolate_with};
+pub use merge::{apply, apply_variant, merge};
+pub use node::{Entry, Map, Node, Value};
+pub use origin::{Origin, Place, Source};
+pub use read::{read_file, read_str};
+pub use resolve::{Document, apply_sets, load};
+pub use suggest::{name_help, suggest};
+
+/// Deeper trees are refused everywhere, so that no walk over one can exhaust the stack.
+pub const MAX_DEPTH: usize = 64;
+
+#[cfg(test)]
+mod tests_de;
+#[cfg(test)]
+mod tests_read;
+#[cfg(test)]
+mod tests_resolve;

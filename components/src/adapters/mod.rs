@@ -1,0 +1,5 @@
+//! Slot `adapter`.
+mod multimodal;
+mod none;
+
+pub use none::no_adapter;

@@ -1,0 +1,211 @@
+//! `multimodal`: MA-CLIP's adapters in every block, mixing video and text in the support branch.
+//!
+//! Source: MA-CLIP (arXiv 2308.01532), figures 2 and 3, and AIM's public code for what they leave open. For one block with
+//! its frozen LN1, MSA, LN2, MLP, tokens x `[T, N + 1, D]`, class tokens z `[1, T, D]` and text feature f:
+//!
+//! ```text
+//! z'    = z + A_T(MSA(LN1 z))                        temporal: class tokens of the T frames
+//! h     = [x, z', Repeat_T(TextFC f)]                multimodal (support); without text in the query branch
+//! h'    = h + A_M(MSA(LN1 h))
+//! y     = first N + 1 tokens of h'
+//! x_out = y + MLP(LN2 y) + s · A_J(LN2 y)            joint
+//! ```
+
+use crate::layers::{Bottleneck, Init};
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::model::normalize;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::Scope;
+use maclip_framework::slots::adapter::{Adapter, Branch};
+use maclip_framework::slots::backbone::FrozenBlock;
+use serde::{Deserialize, Serialize};
+
+/// Options of MA-CLIP's adapters. Where the paper is silent the default is AIM's.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct MultimodalConfig {
+    /// Bottleneck width as a part of D, truncated: 0.25 is what the paper's parameter counts (table 4) say.
+    ratio: f64,
+    /// Which blocks are adapted: `all`, `{last: 4}` or `{list: [0, 5]}`.
+    at: Blocks,
+    /// Whether the support branch sees the class text (table 5); without, it takes the query's path.
+    use_text: bool,
+    /// One TextFC for all blocks instead of one per block. Per block is what the counts of table 4 say.
+    shared_text_fc: bool,
+    /// L2-normalise the text feature before TextFC.
+    normalize_text: bool,
+    /// Inner skip of the temporal adapter. Off, so that it adds nothing at the start.
+    temporal_skip: bool,
+    /// Inner skip of the multimodal adapter. On: it carries the frozen attention's output.
+    multimodal_skip: bool,
+    /// Inner skip of the joint adapter. The figure draws one, AIM has none.
+    joint_skip: bool,
+    /// s, the factor on the joint adapter. The figure shows none; AIM has 0.5.
+    joint_scale: f64,
+    /// z' = z + A_T(…) as in figure 3; off gives z' = A_T(…), as a public fork of AIM has it.
+    temporal_residual: bool,
+    /// 1, or 2 to put AIM's second temporal adapter (with skip) between LN1 and the temporal attention.
+    temporal_adapters: usize,
+}
+
+/// Which transformer blocks, counted from 0 at the input.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Blocks {
+    All,
+    Last(usize),
+    List(Vec<usize>),
+}
+
+impl Blocks {
+    fn contains(&self, index: usize, blocks: usize) -> bool {
+        match self {
+            Blocks::All => true,
+            Blocks::Last(n) => index + n >= blocks,
+            Blocks::List(list) => list.contains(&index),
+        }
+    }
+}
+
+impl Default for MultimodalConfig {
+    fn default() -> Self {
+        Self {
+            ratio: 0.25,
+            at: Blocks::All,
+            use_text: true,
+            shared_text_fc: false,
+            normalize_text: false,
+            temporal_skip: false,
+            multimodal_skip: true,
+            joint_skip: false,
+            joint_scale: 0.5,
+            temporal_residual: true,
+            temporal_adapters: 1,
+        }
+    }
+}
+
+register!(dyn Adapter, MultimodalConfig, name: "multimodal",
+    summary: "temporal, multimodal and joint adapters in every block; text in the support branch",
+    paper: Some("MA-CLIP, arXiv 2308.01532, figure 3"), stability: Stable, example: "{ratio: 0.25}");
+
+impl Component for MultimodalConfig {
+    type Slot = dyn Adapter;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(!(self.ratio > 0.0 && self.ratio <= 4.0), "ratio", "must be above 0 and at most 4");
+        problems.when(!(1..=2).contains(&self.temporal_adapters), "temporal_adapters", "is 1 or 2");
+        problems.when(!self.joint_scale.is_finite(), "joint_scale", "must be a finite number");
+        problems.when(matches!(&self.at, Blocks::Last(0)), "at", "adapts no block; use `type: none` for that");
+        problems.when(
+            matches!(&self.at, Blocks::List(list) if list.is_empty()),
+            "at",
+            "adapts no block; use `type: none` for that",
+        );
+    }
+
+    fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
+        let geometry = context.geometry()?;
+        if let Blocks::List(list) = &self.at
+            && let Some(wrong) = list.iter().find(|&&index| index >= geometry.blocks)
+        {
+            let last = geometry.blocks - 1;
+            return Err(Error::failed(format!("adapter.at names block {wrong}; the backbone has blocks 0 to {last}")));
+        }
+        let mut init = Init::new(context.init("adapter"), context.trainable_device());
+        let (d, e) = (geometry.width, geometry.embed_dim);
+        let hidden = ((d as f64 * self.ratio) as usize).max(1);
+        let own_text = self.use_text && !self.shared_text_fc;
+        let blocks = (0..geometry.blocks)
+            .map(|index| {
+                self.at.contains(index, geometry.blocks).then(|| BlockAdapters {
+                    temporal_in: (self.temporal_adapters == 2).then(|| Bottleneck::new(d, hidden, true, &mut init)),
+                    temporal: Bottleneck::new(d, hidden, self.temporal_skip, &mut init),
+                    multimodal: Bottleneck::new(d, hidden, self.multimodal_skip, &mut init),
+                    joint: Bottleneck::new(d, hidden, self.joint_skip, &mut init),
+                    text_fc: own_text.then(|| init.linear(e, d)),
+                })
+            })
+            .collect();
+        let text_fc = (self.use_text && self.shared_text_fc).then(|| init.linear(e, d));
+        Ok(Box::new(Multimodal {
+            blocks,
+            text_fc,
+            use_text: self.use_text,
+            normalize_text: self.normalize_text,
+            temporal_residual: self.temporal_residual,
+            joint_scale: self.joint_scale,
+        }))
+    }
+}
+
+#[derive(Module, Debug)]
+struct BlockAdapters {
+    temporal_in: Option<Bottleneck>,
+    temporal: Bottleneck,
+    multimodal: Bottleneck,
+    joint: Bottleneck,
+    text_fc: Option<Linear>,
+}
+
+#[derive(Module, Debug)]
+struct Multimodal {
+    blocks: Vec<Option<BlockAdapters>>,
+    /// The one TextFC of `shared_text_fc`.
+    text_fc: Option<Linear>,
+    use_text: bool,
+    normalize_text: bool,
+    temporal_residual: bool,
+    joint_scale: f64,
+}
+
+impl Adapter for Multimodal {
+    fn adapts(&self, index: usize) -> bool {
+        self.blocks[index].is_some()
+    }
+
+    fn scope(&self) -> Scope {
+        if self.use_text { Scope::LabelledClip } else { Scope::Clip }
+    }
+
+    fn needs_text(&self) -> bool {
+        self.use_text
+    }
+
+    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4> {
+        let Some(adapters) = &self.blocks[index] else {
+            unreachable!("forward is called for adapted blocks only");
+        };
+        let [b, t, n, d] = x.dims();
+        // Class tokens attend over time with the block's own attention.
+        let z = x.clone().narrow(2, 0, 1).reshape([b, t, d]);
+        let mut u = block.ln_1(z.clone());
+        if let Some(adapter) = &adapters.temporal_in {
+            u = adapter.forward(u);
+        }
+        let u = adapters.temporal.forward(block.attention(u));
+        let temporal = if self.temporal_residual { z + u } else { u };
+
+        let mut tokens = vec![x, temporal.reshape([b, t, 1, d])];
+        if let (Branch::Support { text }, Some(text_fc)) = (branch, adapters.text_fc.as_ref().or(self.text_fc.as_ref()))
+        {
+            let text = if self.normalize_text { normalize(text.clone()) } else { text.clone() };
+            tokens.push(text_fc.forward(text).reshape([b, 1, 1, d]).expand([b, t, 1, d]));
+        }
+        let h = Tensor::cat(tokens, 2);
+        let length = h.dims()[2];
+        let h = h.reshape([b * t, length, d]);
+        // The last step reads the first N + 1 tokens only, so the others need no more than to be attended to.
+        let mixed = block.attention(block.ln_1(h.clone())).narrow(1, 0, n);
+        let y = h.narrow(1, 0, n) + adapters.multimodal.forward(mixed);
+
+        let v = block.ln_2(y.clone());
+        let out = y + block.mlp(v.clone()) + adapters.joint.forward(v) * self.joint_scale;
+        out.reshape([b, t, n, d])
+    }
+}

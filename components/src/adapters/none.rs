@@ -1,0 +1,55 @@
+//! `none`: the backbone as it was trained.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::Component;
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::Scope;
+use maclip_framework::slots::adapter::{Adapter, Branch};
+use maclip_framework::slots::backbone::FrozenBlock;
+use serde::{Deserialize, Serialize};
+
+/// No options.
+#[derive(Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NoneConfig {}
+
+register!(dyn Adapter, NoneConfig, name: "none", summary: "the backbone as it was trained, frozen",
+    paper: None, stability: Stable, example: "{}");
+
+#[derive(Module, Debug)]
+struct NoAdapter {}
+
+impl Component for NoneConfig {
+    type Slot = dyn Adapter;
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Adapter>> {
+        Ok(no_adapter())
+    }
+}
+
+/// The identity adapter, for tasks without the slot.
+pub fn no_adapter() -> Box<dyn Adapter> {
+    Box::new(NoAdapter {})
+}
+
+impl Adapter for NoAdapter {
+    fn adapts(&self, _: usize) -> bool {
+        false
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Frozen
+    }
+
+    fn needs_text(&self) -> bool {
+        false
+    }
+
+    fn forward(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
+        let [b, t, n, d] = x.dims();
+        block.forward(x.reshape([b * t, n, d])).reshape([b, t, n, d])
+    }
+}

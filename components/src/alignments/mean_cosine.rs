@@ -1,0 +1,88 @@
+//! `mean_cosine`: 1 − cosine of the time averages. The identity of the slot: no temporal alignment.
+//!
+//! Source: the TSN / ProtoNet baseline of few-shot-action-recognition (`CNN_TSN`).
+
+use super::frame_costs::{Cosine, ShotRule};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::Component;
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::alignment::Alignment;
+use serde::{Deserialize, Serialize};
+
+/// Options of the mean cosine.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct MeanCosineConfig {
+    /// What becomes of several shots. Public code averages similarities.
+    shots: ShotRule,
+    /// The cosine of two averages.
+    cosine: Cosine,
+}
+
+impl Default for MeanCosineConfig {
+    fn default() -> Self {
+        Self { shots: ShotRule::MeanFeatures, cosine: Cosine::Normalized }
+    }
+}
+
+register!(dyn Alignment, MeanCosineConfig, name: "mean_cosine", summary: "cosine of time averages; no temporal alignment",
+    paper: Some("TSN baseline of few-shot-action-recognition"), stability: Stable, example: "{}");
+
+impl Component for MeanCosineConfig {
+    type Slot = dyn Alignment;
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
+        Ok(Box::new(MeanCosine { shots: self.shots, cosine: self.cosine }))
+    }
+}
+
+#[derive(Module, Debug)]
+struct MeanCosine {
+    #[module(skip)]
+    shots: ShotRule,
+    #[module(skip)]
+    cosine: Cosine,
+}
+
+impl Alignment for MeanCosine {
+    fn distances(&self, query: Tensor<4>, support: Tensor<5>) -> Tensor<3> {
+        let [n, q, _, e] = query.dims();
+        let [_, w, k, _, _] = support.dims();
+        let query = query.mean_dim(2).reshape([n, q, e]);
+        let support = support.mean_dim(3).reshape([n, w, k, e]);
+        match self.shots {
+            ShotRule::MeanFeatures => self.cosine.of(query, support.mean_dim(2).reshape([n, w, e])).neg() + 1.0,
+            ShotRule::MeanDistances => {
+                let similarity = self.cosine.of(query, support.reshape([n, w * k, e]));
+                (similarity.neg() + 1.0).reshape([n, q, w, k]).mean_dim(3).squeeze_dim(3)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame_costs::check;
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn a_hand_computed_case() {
+        // Query mean (1, 1); class means (1, 0) and (2, 2): cosines 1/√2 and 1.
+        let device = Device::flex();
+        let query = Tensor::<4>::from_data([[[[2.0f32, 0.0], [0.0, 2.0]]]], &device);
+        let support = Tensor::<5>::from_data([[[[[1.0f32, 0.0], [1.0, 0.0]]], [[[4.0, 0.0], [0.0, 4.0]]]]], &device);
+        let metric = MeanCosineConfig::default().build(&BuildContext::new(0, device)).unwrap();
+        let d: Vec<f32> = metric.distances(query, support).into_data().to_vec().unwrap();
+        assert!((d[0] - (1.0 - 0.5f32.sqrt())).abs() < 1e-6 && d[1].abs() < 1e-6, "{d:?}");
+    }
+
+    #[test]
+    fn properties_of_an_alignment_hold() {
+        let metric = MeanCosineConfig::default().build(&BuildContext::new(0, Device::flex())).unwrap();
+        check::properties(&*metric);
+    }
+}

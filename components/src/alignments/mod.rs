@@ -1,0 +1,5 @@
+//! Slot `alignment`.
+mod bi_mhm;
+mod frame_costs;
+mod mean_cosine;
+mod otam;

@@ -1,0 +1,2 @@
+//! Slot `augment`.
+mod none;

@@ -1,0 +1,32 @@
+//! `none`: frames as they are.
+
+use maclip_framework::error::Result;
+use maclip_framework::random::Rng;
+use maclip_framework::register;
+use maclip_framework::registry::Component;
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::augment::Augment;
+use maclip_framework::slots::dataset::Frames;
+use serde::{Deserialize, Serialize};
+
+/// No options.
+#[derive(Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NoAugment {}
+
+register!(dyn Augment, NoAugment, name: "none", summary: "frames as they are",
+    paper: None, stability: Stable, example: "{}");
+
+impl Component for NoAugment {
+    type Slot = dyn Augment;
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Augment>> {
+        Ok(Box::new(self))
+    }
+}
+
+impl Augment for NoAugment {
+    fn apply(&self, frames: Frames, _: &mut Rng) -> Frames {
+        frames
+    }
+}

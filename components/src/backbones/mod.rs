@@ -1,0 +1,2 @@
+//! Slot `backbone`.
+mod clip_vit;

@@ -1,0 +1,3 @@
+//! Slot `dataset`.
+mod frame_folder;
+mod shapes_in_motion;

@@ -1,0 +1,151 @@
+//! Shapes in motion: an embedded video benchmark, rendered on demand, that needs no download.
+//!
+//! It stands in for the two kinds of few-shot action benchmark. The variant `motion` is like SSv2: few kinds of object,
+//! many motions, and most motions come with their time reversal as another class, so looks cannot tell classes apart.
+//! The variant `appearance` is like Kinetics: many kinds of object, few motions. In both, validation and test classes
+//! are combinations of an object and a motion that training has not seen, while it has seen each part.
+
+mod captions;
+mod classes;
+mod course;
+mod motion;
+mod palette;
+mod raster;
+mod scene;
+#[cfg(test)]
+mod tests;
+
+use classes::Combination;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::random::Stream;
+use maclip_framework::slots::dataset::{CaptionedImage, CaptionedImages, Class, Dataset, Frames, Listing, Split};
+use scene::Scene;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// What tells the classes apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    /// 4 kinds of object × 25 motions: time matters.
+    #[default]
+    Motion,
+    /// 25 kinds of object × 4 motions: looks matter.
+    Appearance,
+}
+
+impl Variant {
+    fn name(self) -> &'static str {
+        match self {
+            Variant::Motion => "motion",
+            Variant::Appearance => "appearance",
+        }
+    }
+}
+
+/// Settings of the embedded benchmark of moving shapes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShapesInMotionConfig {
+    /// What tells the classes apart: `motion` (like SSv2) or `appearance` (like Kinetics).
+    pub variant: Variant,
+    /// Number of clips of each class; at least 2.
+    #[schemars(range(min = 2))]
+    pub clips_per_class: usize,
+    /// Seed of all clips and captioned images; the classes and their splits do not depend on it.
+    pub seed: u64,
+    /// Number of frames of each clip; at least 2.
+    #[schemars(range(min = 2))]
+    pub frames: usize,
+    /// Height and width of a frame in pixels; 16 to 512.
+    #[schemars(range(min = 16, max = 512))]
+    pub size: usize,
+}
+
+impl Default for ShapesInMotionConfig {
+    fn default() -> Self {
+        Self { variant: Variant::Motion, clips_per_class: 60, seed: 0, frames: 16, size: 64 }
+    }
+}
+
+/// The benchmark: classes in a fixed order; clips are a pure function of (seed, class, index).
+#[derive(Debug)]
+pub struct ShapesInMotion {
+    config: ShapesInMotionConfig,
+    classes: Vec<Combination>,
+    /// From the class part of a clip id to the place in `classes`.
+    by_slug: HashMap<String, usize>,
+}
+
+impl ShapesInMotion {
+    pub fn new(config: ShapesInMotionConfig) -> Result<Self> {
+        let check = |good: bool, what: &str| {
+            if good { Ok(()) } else { Err(Error::failed(format!("dataset shapes in motion: {what}"))) }
+        };
+        check(config.clips_per_class >= 2, "`clips_per_class` must be at least 2")?;
+        check(config.frames >= 2, "`frames` must be at least 2")?;
+        check((16..=512).contains(&config.size), "`size` must be 16 to 512")?;
+        let classes = classes::combinations(config.variant);
+        let by_slug = classes.iter().enumerate().map(|(i, class)| (class.slug.clone(), i)).collect();
+        Ok(Self { config, classes, by_slug })
+    }
+
+    /// The class and index that a clip id names; only the spelling of `clip_id` is taken.
+    fn find(&self, clip: &str) -> Result<(&Combination, u64)> {
+        let found = clip.rsplit_once('/').and_then(|(slug, digits)| {
+            let class = &self.classes[*self.by_slug.get(slug)?];
+            let index: usize = digits.parse().ok()?;
+            (index < self.config.clips_per_class && clip_id(class, index) == clip).then_some((class, index as u64))
+        });
+        found.ok_or_else(|| Error::failed(format!("dataset shapes in motion has no clip '{clip}'")))
+    }
+
+    fn scene(&self, class: &Combination, index: u64) -> Scene {
+        let mut rng = Stream::new(self.config.seed, &format!("shapes-in-motion/{}", class.slug)).at(index);
+        Scene::draw(class.what, class.motion, &mut rng)
+    }
+}
+
+fn clip_id(class: &Combination, index: usize) -> String {
+    format!("{}/{index:03}", class.slug)
+}
+
+impl Dataset for ShapesInMotion {
+    fn list(&self, split: Split) -> Result<Listing> {
+        let classes = self.classes.iter().filter(|class| class.split == split);
+        let with_clips = classes.map(|class| Class {
+            name: class.name.clone(),
+            clips: (0..self.config.clips_per_class).map(|index| clip_id(class, index)).collect(),
+        });
+        Ok(Listing { classes: with_clips.collect(), skipped: Vec::new() })
+    }
+
+    fn frame_count(&self, clip: &str) -> Result<usize> {
+        self.find(clip).map(|_| self.config.frames)
+    }
+
+    fn open(&self, clip: &str, indices: &[usize]) -> Result<Frames> {
+        let (class, index) = self.find(clip)?;
+        let count = self.config.frames;
+        if let Some(beyond) = indices.iter().find(|&&frame| frame >= count) {
+            return Err(Error::failed(format!("clip '{clip}' has {count} frames, but frame {beyond} was asked for")));
+        }
+        let size = self.config.size;
+        Ok(Frames { height: size, width: size, images: self.scene(class, index).frames(size, count, indices) })
+    }
+
+    fn captions(&self) -> Option<&dyn CaptionedImages> {
+        Some(self)
+    }
+}
+
+impl CaptionedImages for ShapesInMotion {
+    fn captioned(&self, split: Split, index: u64) -> Result<CaptionedImage> {
+        let name = format!("shapes-in-motion/captions/{}", split.name());
+        Ok(captions::captioned(self.config.size, &mut Stream::new(self.config.seed, &name).at(index)))
+    }
+
+    fn words(&self) -> Vec<String> {
+        captions::words()
+    }
+}

@@ -1,0 +1,2 @@
+//! Slot `frames`.
+mod uniform_segments;

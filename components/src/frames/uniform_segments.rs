@@ -1,0 +1,88 @@
+//! `uniform_segments`: the clip is cut into T equal segments; the centre of each in evaluation, a random frame in training.
+//!
+//! Source: TSN (Wang et al., ECCV 2016).
+
+use maclip_framework::error::Result;
+use maclip_framework::random::Rng;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::frames::FrameSampler;
+use serde::{Deserialize, Serialize};
+
+/// Options of segment sampling.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct UniformSegments {
+    /// Frames T of a clip. 8 in the paper and all peers.
+    count: usize,
+    /// A random frame of each segment in training; off takes the centres there too.
+    random_in_training: bool,
+}
+
+impl Default for UniformSegments {
+    fn default() -> Self {
+        Self { count: 8, random_in_training: true }
+    }
+}
+
+register!(dyn FrameSampler, UniformSegments, name: "uniform_segments",
+    summary: "one frame of each of T equal segments: the centre in evaluation, random in training",
+    paper: Some("TSN, ECCV 2016"), stability: Stable, example: "{count: 8}");
+
+impl Component for UniformSegments {
+    type Slot = dyn FrameSampler;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(!(1..=256).contains(&self.count), "count", "must be within 1 and 256");
+    }
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn FrameSampler>> {
+        Ok(Box::new(self))
+    }
+}
+
+impl FrameSampler for UniformSegments {
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn sample(&self, available: usize, rng: Option<&mut Rng>) -> Vec<usize> {
+        let segment = available as f64 / self.count as f64;
+        let mut rng = rng.filter(|_| self.random_in_training);
+        (0..self.count)
+            .map(|i| {
+                let offset = rng.as_mut().map_or(0.5, |rng| rng.unit());
+                (((i as f64 + offset) * segment) as usize).min(available - 1)
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maclip_framework::random::Stream;
+
+    #[test]
+    fn evaluation_takes_the_centres() {
+        let sampler = UniformSegments { count: 4, ..Default::default() };
+        assert_eq!(sampler.sample(16, None), [2, 6, 10, 14]);
+        assert_eq!(sampler.sample(4, None), [0, 1, 2, 3]);
+        assert_eq!(sampler.sample(2, None), [0, 0, 1, 1]);
+        assert_eq!(sampler.sample(1, None), [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn training_stays_in_its_segments() {
+        let sampler = UniformSegments { count: 4, ..Default::default() };
+        let stream = Stream::new(1, "frames");
+        let mut seen = std::collections::BTreeSet::new();
+        for i in 0..200 {
+            let frames = sampler.sample(16, Some(&mut stream.at(i)));
+            assert!(frames.iter().enumerate().all(|(s, &f)| (4 * s..4 * s + 4).contains(&f)));
+            seen.extend(frames);
+        }
+        assert_eq!(seen.len(), 16);
+    }
+}

@@ -1,0 +1,155 @@
+//! Layers that several components share, with initial weights drawn from the run's own counter-based streams.
+
+use burn::module::{Module, Param};
+use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::tensor::activation::{gelu, sigmoid, softmax};
+use burn::tensor::{Device, Tensor, TensorData};
+use maclip_framework::random::{Rng, Stream};
+
+/// Draws the initial values of one tensor after the other.
+pub struct Init {
+    stream: Stream,
+    next: u64,
+    device: Device,
+}
+
+impl Init {
+    pub fn new(stream: Stream, device: Device) -> Self {
+        Self { stream, next: 0, device }
+    }
+
+    fn draw<const D: usize>(&mut self, shape: [usize; D], mut value: impl FnMut(&mut Rng) -> f64) -> Param<Tensor<D>> {
+        let mut rng = self.stream.at(self.next);
+        self.next += 1;
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| value(&mut rng) as f32).collect();
+        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
+    }
+
+    pub fn normal<const D: usize>(&mut self, shape: [usize; D], std: f64) -> Param<Tensor<D>> {
+        self.draw(shape, |rng| rng.normal() * std)
+    }
+
+    pub fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
+        self.draw(shape, |rng| rng.range(-bound, bound))
+    }
+
+    pub fn constant<const D: usize>(&mut self, shape: [usize; D], value: f64) -> Param<Tensor<D>> {
+        self.draw(shape, |_| value)
+    }
+
+    /// PyTorch's default: weight and bias uniform within 1/√inputs.
+    pub fn linear(&mut self, inputs: usize, outputs: usize) -> Linear {
+        let bound = (inputs as f64).powf(-0.5);
+        let weight = self.uniform([inputs, outputs], bound);
+        let bias = self.uniform([outputs], bound);
+        self.build(weight, bias)
+    }
+
+    /// Weight normal with `std`, bias zero.
+    pub fn linear_normal(&mut self, inputs: usize, outputs: usize, std: f64) -> Linear {
+        let weight = self.normal([inputs, outputs], std);
+        let bias = self.constant([outputs], 0.0);
+        self.build(weight, bias)
+    }
+
+    /// Weight and bias zero: the layer adds nothing at the start of training.
+    pub fn linear_zero(&mut self, inputs: usize, outputs: usize) -> Linear {
+        let weight = self.constant([inputs, outputs], 0.0);
+        let bias = self.constant([outputs], 0.0);
+        self.build(weight, bias)
+    }
+
+    fn build(&self, weight: Param<Tensor<2>>, bias: Param<Tensor<1>>) -> Linear {
+        let [inputs, outputs] = weight.val().dims();
+        let mut linear = LinearConfig::new(inputs, outputs).init(&self.device);
+        linear.weight = weight;
+        linear.bias = Some(bias);
+        linear
+    }
+
+    /// ε = 1e-5, as in CLIP.
+    pub fn layer_norm(&mut self, width: usize) -> LayerNorm {
+        LayerNormConfig::new(width).init(&self.device)
+    }
+}
+
+/// x · sigmoid(1.702 x), the activation of the OpenAI CLIP weights.
+pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    x.clone() * sigmoid(x * 1.702)
+}
+
+/// Multi-head attention with one packed input projection, columns ordered q, k, v; with biases.
+#[derive(Module, Debug)]
+pub struct Attention {
+    /// `[D, 3D]`: the transpose of PyTorch's `in_proj_weight`.
+    pub in_proj: Linear,
+    pub out_proj: Linear,
+    heads: usize,
+}
+
+impl Attention {
+    /// `width` must be divisible by `heads`.
+    pub fn new(width: usize, heads: usize, std: f64, init: &mut Init) -> Self {
+        Self {
+            in_proj: init.linear_normal(width, 3 * width, std),
+            out_proj: init.linear_normal(width, width, std),
+            heads,
+        }
+    }
+
+    /// Self-attention of x `[b, n, D]`; `mask` `[n, n]` is added to the scores.
+    pub fn forward(&self, x: Tensor<3>, mask: Option<Tensor<2>>) -> Tensor<3> {
+        let [_, _, d] = x.dims();
+        let qkv = self.in_proj.forward(x);
+        let part = |i: usize| qkv.clone().narrow(2, i * d, d);
+        self.mix(part(0), part(1), part(2), mask)
+    }
+
+    /// query `[b, n, D]`, key and value `[b, m, D]` → `[b, n, D]`.
+    pub fn cross(&self, query: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
+        let [_, _, d] = query.dims();
+        let weight = self.in_proj.weight.val();
+        let bias = self.in_proj.bias.as_ref().map(|bias| bias.val());
+        let project = |x: Tensor<3>, from: usize, parts: usize| {
+            let bias = bias.clone().map(|bias| bias.narrow(0, from * d, parts * d));
+            burn::tensor::module::linear(x, weight.clone().narrow(1, from * d, parts * d), bias)
+        };
+        let kv = project(context, 1, 2);
+        self.mix(project(query, 0, 1), kv.clone().narrow(2, 0, d), kv.narrow(2, d, d), None)
+    }
+
+    fn mix(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, mask: Option<Tensor<2>>) -> Tensor<3> {
+        let [b, n, d] = q.dims();
+        let head = d / self.heads;
+        let split = |x: Tensor<3>| {
+            let m = x.dims()[1];
+            x.reshape([b, m, self.heads, head]).swap_dims(1, 2)
+        };
+        let scores = split(q * (head as f64).powf(-0.5)).matmul(split(k).swap_dims(2, 3));
+        let scores = match mask {
+            Some(mask) => scores + mask.unsqueeze(),
+            None => scores,
+        };
+        let mixed = softmax(scores, 3).matmul(split(v));
+        self.out_proj.forward(mixed.swap_dims(1, 2).reshape([b, n, d]))
+    }
+}
+
+/// up(gelu(down(x))), plus x with `skip`. GELU is the exact (erf) form; `up` starts at zero (AIM).
+#[derive(Module, Debug)]
+pub struct Bottleneck {
+    down: Linear,
+    up: Linear,
+    skip: bool,
+}
+
+impl Bottleneck {
+    pub fn new(width: usize, hidden: usize, skip: bool, init: &mut Init) -> Self {
+        Self { down: init.linear(width, hidden), up: init.linear_zero(hidden, width), skip }
+    }
+
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let y = self.up.forward(gelu(self.down.forward(x.clone())));
+        if self.skip { x + y } else { y }
+    }
+}

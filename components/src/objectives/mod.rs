@@ -1,0 +1,3 @@
+//! Slot `objective`.
+mod ma_clip;
+mod metric;

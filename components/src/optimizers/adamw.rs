@@ -1,0 +1,63 @@
+//! `adamw`: Adam with decoupled weight decay (Loshchilov and Hutter 2019), burn's implementation.
+
+use burn::optim::{AdamWConfig, ModuleOptimizer};
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::optimizer::Optimizer;
+use serde::{Deserialize, Serialize};
+
+/// Options of AdamW; the defaults are PyTorch's but for the learning rate.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct AdamW {
+    /// Learning rate before the schedule.
+    learning_rate: f64,
+    beta_1: f64,
+    beta_2: f64,
+    /// Added to the root of the second moment.
+    epsilon: f64,
+    /// Decoupled decay of every trainable tensor.
+    weight_decay: f64,
+}
+
+impl Default for AdamW {
+    fn default() -> Self {
+        Self { learning_rate: 1e-3, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, weight_decay: 0.01 }
+    }
+}
+
+register!(dyn Optimizer, AdamW, name: "adamw", summary: "Adam with decoupled weight decay",
+    paper: Some("Loshchilov and Hutter, ICLR 2019"), stability: Stable, example: "{learning_rate: 1e-3}");
+
+impl Component for AdamW {
+    type Slot = dyn Optimizer;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(!(self.learning_rate > 0.0 && self.learning_rate < 100.0), "learning_rate", "must be above 0");
+        problems.when(!(0.0..1.0).contains(&self.beta_1), "beta_1", "must be within 0 and 1");
+        problems.when(!(0.0..1.0).contains(&self.beta_2), "beta_2", "must be within 0 and 1");
+        problems.when(!(self.epsilon > 0.0), "epsilon", "must be above 0");
+        problems.when(!(self.weight_decay >= 0.0), "weight_decay", "must be 0 or above");
+    }
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Optimizer>> {
+        Ok(Box::new(self))
+    }
+}
+
+impl Optimizer for AdamW {
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    fn init(&self) -> ModuleOptimizer {
+        AdamWConfig::new()
+            .with_beta_1(self.beta_1 as f32)
+            .with_beta_2(self.beta_2 as f32)
+            .with_epsilon(self.epsilon as f32)
+            .with_weight_decay(self.weight_decay as f32)
+            .init()
+    }
+}

@@ -1,0 +1,3 @@
+//! Slot `optimizer`.
+mod adamw;
+mod sgd;

@@ -1,0 +1,64 @@
+//! `sgd`: stochastic gradient descent with momentum, burn's implementation.
+
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{ModuleOptimizer, SgdConfig};
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::optimizer::Optimizer;
+use serde::{Deserialize, Serialize};
+
+/// Options of SGD.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Sgd {
+    /// Learning rate before the schedule. 1e-3 in TRX's and OTAM's public code.
+    learning_rate: f64,
+    /// 0 turns momentum off.
+    momentum: f64,
+    /// Added to the gradient (L2), not decoupled.
+    weight_decay: f64,
+}
+
+impl Default for Sgd {
+    fn default() -> Self {
+        Self { learning_rate: 1e-3, momentum: 0.9, weight_decay: 0.0 }
+    }
+}
+
+register!(dyn Optimizer, Sgd, name: "sgd", summary: "stochastic gradient descent with momentum",
+    paper: None, stability: Stable, example: "{learning_rate: 1e-3, momentum: 0.9}");
+
+impl Component for Sgd {
+    type Slot = dyn Optimizer;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(!(self.learning_rate > 0.0 && self.learning_rate < 100.0), "learning_rate", "must be above 0");
+        problems.when(!(0.0..1.0).contains(&self.momentum), "momentum", "must be within 0 and 1");
+        problems.when(!(self.weight_decay >= 0.0), "weight_decay", "must be 0 or above");
+    }
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Optimizer>> {
+        Ok(Box::new(self))
+    }
+}
+
+impl Optimizer for Sgd {
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    fn init(&self) -> ModuleOptimizer {
+        let mut config = SgdConfig::new();
+        if self.momentum > 0.0 {
+            // Undamped, as PyTorch's default; burn's default dampens.
+            config = config.with_momentum(Some(MomentumConfig::new().with_momentum(self.momentum).with_dampening(0.0)));
+        }
+        if self.weight_decay > 0.0 {
+            config = config.with_weight_decay(Some(WeightDecayConfig::new(self.weight_decay as f32)));
+        }
+        config.init()
+    }
+}

@@ -1,0 +1,3 @@
+//! Slot `prompt`.
+mod plain;
+mod template;

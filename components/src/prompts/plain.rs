@@ -1,0 +1,30 @@
+//! `plain`: the class name itself.
+
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::Component;
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::prompt::Prompt;
+use serde::{Deserialize, Serialize};
+
+/// No options.
+#[derive(Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Plain {}
+
+register!(dyn Prompt, Plain, name: "plain", summary: "the class name itself",
+    paper: None, stability: Stable, example: "{}");
+
+impl Component for Plain {
+    type Slot = dyn Prompt;
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Prompt>> {
+        Ok(Box::new(self))
+    }
+}
+
+impl Prompt for Plain {
+    fn sentences(&self, class: &str) -> Vec<String> {
+        vec![class.to_owned()]
+    }
+}

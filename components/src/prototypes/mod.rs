@@ -1,0 +1,3 @@
+//! Slot `prototype`.
+mod none;
+mod text_guided;

@@ -1,0 +1,30 @@
+//! `constant`: the learning rate stays as it is.
+
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::Component;
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::schedule::Schedule;
+use serde::{Deserialize, Serialize};
+
+/// No options.
+#[derive(Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Constant {}
+
+register!(dyn Schedule, Constant, name: "constant", summary: "the learning rate stays as it is",
+    paper: None, stability: Stable, example: "{}");
+
+impl Component for Constant {
+    type Slot = dyn Schedule;
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Schedule>> {
+        Ok(Box::new(self))
+    }
+}
+
+impl Schedule for Constant {
+    fn factor(&self, _: u64, _: u64) -> f64 {
+        1.0
+    }
+}

@@ -1,0 +1,66 @@
+//! `cosine`: linear warm-up, then half a cosine down.
+
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::schedule::Schedule;
+use serde::{Deserialize, Serialize};
+
+/// Options of the cosine schedule.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Cosine {
+    /// Steps of linear warm-up.
+    warmup_steps: u64,
+    /// Factor at the end, 0 to 1.
+    floor: f64,
+}
+
+impl Default for Cosine {
+    fn default() -> Self {
+        Self { warmup_steps: 20, floor: 0.0 }
+    }
+}
+
+register!(dyn Schedule, Cosine, name: "cosine", summary: "linear warm-up, then half a cosine down",
+    paper: Some("SGDR, ICLR 2017, without restarts"), stability: Stable, example: "{warmup_steps: 20}");
+
+impl Component for Cosine {
+    type Slot = dyn Schedule;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(!(0.0..=1.0).contains(&self.floor), "floor", "must be within 0 and 1");
+    }
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Schedule>> {
+        Ok(Box::new(self))
+    }
+}
+
+impl Schedule for Cosine {
+    fn factor(&self, step: u64, steps: u64) -> f64 {
+        if step < self.warmup_steps {
+            return (step + 1) as f64 / self.warmup_steps as f64;
+        }
+        let span = steps.saturating_sub(self.warmup_steps).max(1) as f64;
+        let progress = ((step - self.warmup_steps) as f64 / span).min(1.0);
+        self.floor + (1.0 - self.floor) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_warms_up_and_comes_down() {
+        let schedule = Cosine { warmup_steps: 10, floor: 0.1 };
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+        near(schedule.factor(0, 110), 0.1);
+        near(schedule.factor(9, 110), 1.0);
+        near(schedule.factor(10, 110), 1.0);
+        near(schedule.factor(60, 110), 0.55);
+        near(schedule.factor(110, 110), 0.1);
+    }
+}

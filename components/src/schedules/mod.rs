@@ -1,0 +1,3 @@
+//! Slot `schedule`.
+mod constant;
+mod cosine;

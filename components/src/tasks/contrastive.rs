@@ -1,0 +1,315 @@
+//! `contrastive`: pre-trains an image-text CLIP on single captioned images.
+//!
+//! Source: CLIP (arXiv 2103.00020), figure 3: symmetric cross-entropy over the cosines of a batch, learned temperature. The
+//! held-out figure is retrieval: recall@1 of the right caption among those of a gallery, mean of both directions.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use maclip_framework::clips::normalized;
+use maclip_framework::episode::mean_ci95;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::images::resize_crop_rgb;
+use maclip_framework::model::normalize;
+use maclip_framework::module::Slot;
+use maclip_framework::parameters;
+use maclip_framework::random::{Rng, Stream};
+use maclip_framework::records::{Seconds, State, TestResult};
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::{BuildContext, RunContext};
+use maclip_framework::slots::adapter::{Adapter, Branch};
+use maclip_framework::slots::backbone::{Backbone, Geometry};
+use maclip_framework::slots::dataset::{CaptionedImages, Dataset, Split};
+use maclip_framework::slots::optimizer::Optimizer;
+use maclip_framework::slots::schedule::Schedule;
+use maclip_framework::slots::task::Task;
+use maclip_framework::training::{Learner, Loop, LoopOptions, StepOutput, Validation};
+use maclip_framework::weights::sha256;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Images encoded side by side: one graph each on its own thread, joined in the loss.
+const SHARDS: usize = 2;
+
+/// Options of contrastive pre-training.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Contrastive {
+    /// Image-caption pairs of a step.
+    batch_size: usize,
+    /// Probability that a word of a caption is spelled in letters, so that spelled words mean something too.
+    spell: f64,
+    train: LoopOptions,
+    /// Held-out pairs for validation and test; a gallery is `gallery` of them.
+    held_out: usize,
+    /// Captions among which the right one must be found.
+    gallery: usize,
+}
+
+impl Default for Contrastive {
+    fn default() -> Self {
+        Self { batch_size: 128, spell: 0.1, train: LoopOptions::default(), held_out: 2000, gallery: 100 }
+    }
+}
+
+register!(dyn Task, Contrastive, name: "contrastive", summary: "pre-trains an image-text CLIP on single captioned images",
+    paper: Some("CLIP, arXiv 2103.00020, figure 3"), stability: Stable, example: "{batch_size: 128}");
+
+impl Component for Contrastive {
+    type Slot = dyn Task;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(self.batch_size < 2, "batch_size", "must be at least 2");
+        problems.when(!(0.0..=1.0).contains(&self.spell), "spell", "must be within 0 and 1");
+        problems.when(self.gallery < 2, "gallery", "must be at least 2");
+        problems.when(self.held_out < 2 * self.gallery, "held_out", "must be at least two galleries");
+        self.train.check("train.", problems);
+    }
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Task>> {
+        Ok(Box::new(self))
+    }
+}
+
+#[derive(Module, Debug)]
+struct ContrastiveModel {
+    backbone: Slot<dyn Backbone>,
+    /// The identity: pre-training has no adapters.
+    adapter: Slot<dyn Adapter>,
+}
+
+impl Task for Contrastive {
+    fn slots(&self) -> &'static [&'static str] {
+        &["dataset", "backbone", "optimizer", "schedule"]
+    }
+
+    fn run(&self, context: &mut RunContext) -> Result<()> {
+        let recipe = context.recipe;
+        let mut build = BuildContext::new(recipe.seed, context.device.clone());
+        let dataset = recipe.build::<dyn Dataset>(&build)?;
+        let captions = dataset.captions().ok_or_else(|| {
+            Error::failed("the dataset has no captions to pre-train on").help("use dataset shapes_in_motion")
+        })?;
+        let optimizer = recipe.build::<dyn Optimizer>(&build)?;
+        let schedule = recipe.build::<dyn Schedule>(&build)?;
+        build.vocabulary = captions.words();
+        let backbone: Box<dyn Backbone> = recipe.build(&build)?;
+        let geometry = backbone.geometry().clone();
+        if !geometry.has_text_tower {
+            return Err(Error::failed("contrastive pre-training needs a backbone with a text tower"));
+        }
+        let model = parameters::with_stable_ids(ContrastiveModel {
+            backbone: Slot::new(backbone),
+            adapter: Slot::new(crate::adapters::no_adapter()),
+        });
+        let params = parameters::count(&model);
+        context.manifest.weights = build.weights();
+        context.store.write_json("manifest.json", &context.manifest)?;
+        context.store.write_json("params.json", &params)?;
+        if params.trainable == 0 {
+            return Err(Error::failed("the backbone's weights are frozen, so there is nothing to pre-train")
+                .help("set `backbone.weights: random` and `backbone.architecture`"));
+        }
+        let learner = PairLearner {
+            task: self,
+            captions,
+            geometry: &geometry,
+            spelling: Stream::new(recipe.seed, "train/spelling"),
+            first: Stream::new(recipe.seed, "train/first").at(0).bits() >> 24,
+            device: &context.device,
+        };
+        let trained = Loop {
+            options: &self.train,
+            optimizer: &*optimizer,
+            schedule: &*schedule,
+            store: context.store,
+            progress: context.progress,
+        }
+        .run(&learner, model)?;
+        let started = Instant::now();
+        let model = trained.model.valid();
+        let hits = learner.retrieve(&model, Split::Test)?;
+        let (value, ci95) = mean_ci95(&hits);
+        let mut about = BTreeMap::new();
+        about.insert("recipe".to_owned(), recipe.name.clone());
+        about.insert("recipe_hash".to_owned(), recipe.hash.clone());
+        let path = context.store.path().join("model.safetensors");
+        model.backbone.export(&path, &about)?;
+        context.progress.note(&format!("weights written to {}", path.display()));
+        let result = TestResult {
+            metric: "recall_at_1".to_owned(),
+            value,
+            ci95,
+            episodes: hits.len() as u64,
+            episodes_hash: sha256(format!("{:?} {}", recipe.resolved.at("dataset").map(|d| d.to_json()), self.gallery).as_bytes()),
+            way: 0,
+            shot: 0,
+        };
+        let seconds = Seconds { train: trained.seconds, test: started.elapsed().as_secs_f64() };
+        context.store.write_status(State::Done, None, Some(result), trained.best_step, seconds)
+    }
+}
+
+struct PairLearner<'a> {
+    task: &'a Contrastive,
+    captions: &'a dyn CaptionedImages,
+    geometry: &'a Geometry,
+    spelling: Stream,
+    /// First image of the training stream; the seed decides.
+    first: u64,
+    device: &'a Device,
+}
+
+impl PairLearner<'_> {
+    /// `count` pairs from `first` on: pixels `[B, 1, 3, H, W]` and captions.
+    fn pairs(&self, split: Split, first: u64, count: usize) -> Result<(Tensor<5>, Vec<String>)> {
+        let size = self.geometry.image_size;
+        let pairs: Vec<(Vec<u8>, String)> = (0..count as u64)
+            .into_par_iter()
+            .map(|i| {
+                let pair = self.captions.captioned(split, first + i)?;
+                Ok((resize_crop_rgb(&pair.pixels, pair.width, pair.height, size)?, pair.caption))
+            })
+            .collect::<Result<_>>()?;
+        let mut pixels = Vec::with_capacity(count * size * size * 3);
+        let mut captions = Vec::with_capacity(count);
+        for (image, caption) in pairs {
+            pixels.extend(image);
+            captions.push(caption);
+        }
+        Ok((normalized(&pixels, [count, 1, size, size], self.geometry, self.device), captions))
+    }
+
+    fn encode(&self, model: &ContrastiveModel, pixels: Tensor<5>, texts: &[String]) -> Result<(Tensor<2>, Tensor<2>)> {
+        let count = texts.len();
+        let images = model.backbone.encode_clips(pixels, &*model.adapter, &Branch::Query);
+        let images = images.reshape([count, self.geometry.embed_dim]);
+        Ok((normalize(images), normalize(model.backbone.encode_texts(texts)?)))
+    }
+
+    /// 1 or 0 for each held-out pair and direction: is the right partner the nearest of its gallery?
+    fn retrieve(&self, model: &ContrastiveModel, split: Split) -> Result<Vec<f64>> {
+        let size = self.task.gallery;
+        let galleries: Vec<Vec<f64>> = (0..self.task.held_out / size)
+            .into_par_iter()
+            .map(|gallery| {
+                let (pixels, texts) = self.pairs(split, (gallery * size) as u64, size)?;
+                let (images, texts) = self.encode(model, pixels, &texts)?;
+                let cosines = images.matmul(texts.transpose());
+                let mut hits = Vec::with_capacity(2 * size);
+                for found in [cosines.clone().argmax(1), cosines.argmax(0)] {
+                    let found: Vec<i64> = found.into_data().iter::<i64>().collect();
+                    hits.extend(found.iter().enumerate().map(|(i, &f)| if f == i as i64 { 1.0 } else { 0.0 }));
+                }
+                Ok(hits)
+            })
+            .collect::<Result<_>>()?;
+        Ok(galleries.into_iter().flatten().collect())
+    }
+}
+
+/// Marks some words to be spelled: a leading `~` is the tokenizer's sign for it.
+fn spell(caption: &str, probability: f64, rng: &mut Rng) -> String {
+    let words = caption.split(' ').map(|word| if rng.chance(probability) { format!("~{word}") } else { word.to_owned() });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+impl Learner for PairLearner<'_> {
+    type Model = ContrastiveModel;
+
+    fn step(&self, model: &ContrastiveModel, step: u64) -> Result<StepOutput> {
+        let batch = self.task.batch_size;
+        let first = self.first + step * batch as u64;
+        let (pixels, captions) = self.pairs(Split::Train, first, batch)?;
+        let mut rng = self.spelling.at(step);
+        let texts: Vec<String> = captions.iter().map(|caption| spell(caption, self.task.spell, &mut rng)).collect();
+
+        // Each shard of the batch has its own graph on its own thread (GradCache): embeddings, then their gradients from
+        // the loss over the whole batch, then back through the shards. The result is the gradient of the whole batch.
+        let shard = batch.div_ceil(SHARDS);
+        let ranges: Vec<(usize, usize)> =
+            (0..batch).step_by(shard).map(|from| (from, shard.min(batch - from))).collect();
+        let encoded: Vec<(ContrastiveModel, Tensor<2>, Tensor<2>)> = ranges
+            .par_iter()
+            .map(|&(from, count)| {
+                let replica = model.clone().fork(self.device);
+                let (images, texts) =
+                    self.encode(&replica, pixels.clone().narrow(0, from, count), &texts[from..from + count])?;
+                Ok((replica, images, texts))
+            })
+            .collect::<Result<_>>()?;
+        let leaf = |part: &dyn Fn(&(ContrastiveModel, Tensor<2>, Tensor<2>)) -> Tensor<2>| {
+            let joined = Tensor::cat(encoded.iter().map(|shard| part(shard).inner()).collect(), 0);
+            Tensor::from_inner(joined).require_grad()
+        };
+        let (images, words) = (leaf(&|shard| shard.1.clone()), leaf(&|shard| shard.2.clone()));
+        let scale = model.backbone.logit_scale().ok_or_else(|| Error::failed("the backbone learns no temperature"))?;
+        let scale = Tensor::from_inner(scale.inner()).require_grad();
+        let logits = images.clone().matmul(words.clone().transpose()) * scale.clone().exp().unsqueeze();
+        let labels = Tensor::<1, Int>::from_data(
+            TensorData::new((0..batch as i32).collect::<Vec<_>>(), [batch]),
+            self.device,
+        );
+        let nll = |logits: Tensor<2>| log_softmax(logits, 1).gather(1, labels.clone().unsqueeze_dim(1)).mean().neg();
+        let to_text = nll(logits.clone());
+        let to_image = nll(logits.clone().transpose());
+        let loss = (to_text.clone() + to_image.clone()) * 0.5;
+        let found: Vec<i64> = logits.inner().argmax(1).into_data().iter::<i64>().collect();
+        let hits = found.iter().enumerate().filter(|(i, f)| **f == *i as i64).count();
+        let scalar = |tensor: Tensor<1>| tensor.into_scalar::<f32>() as f64;
+        let value = scalar(loss.clone());
+        let parts =
+            BTreeMap::from([("i2t".to_owned(), scalar(to_text)), ("t2i".to_owned(), scalar(to_image))]);
+        let grads = loss.backward();
+        let missing = || Error::failed("the contrastive loss gave no gradient");
+        let image_grad = images.grad(&grads).ok_or_else(missing)?;
+        let word_grad = words.grad(&grads).ok_or_else(missing)?;
+        let scale_grad = scale.grad(&grads).ok_or_else(missing)?;
+        let shards = ranges.len();
+        let gradients: Vec<GradientsParams> = encoded
+            .into_par_iter()
+            .zip(ranges)
+            .map(|((replica, images, texts), (from, count))| {
+                let part = |grad: &Tensor<2>| Tensor::from_inner(grad.clone().narrow(0, from, count));
+                // d(Σ e · g) = g: the chain rule through a constant. The mean over shards is undone by their number.
+                let chained = ((images * part(&image_grad)).sum() + (texts * part(&word_grad)).sum()) * shards as f64;
+                GradientsParams::from_grads(chained.backward(), &replica)
+            })
+            .collect();
+        let mut gradients = parameters::mean_gradients(model, gradients);
+        // The temperature took part in the loss alone.
+        register_scale(model, &mut gradients, scale_grad);
+        Ok(StepOutput { gradients, loss: value, parts, accuracy: hits as f64 / batch as f64 })
+    }
+
+    fn validate(&self, model: &ContrastiveModel) -> Result<Validation> {
+        let hits = self.retrieve(&model.valid(), Split::Val)?;
+        let (value, ci95) = mean_ci95(&hits);
+        Ok(Validation { value, ci95, episodes: hits.len() as u64 })
+    }
+
+    fn describe(&self, step: u64) -> String {
+        format!("at step {}", step + 1)
+    }
+}
+
+/// Registers `grad` for the parameter whose path ends in `logit_scale`.
+fn register_scale(model: &ContrastiveModel, gradients: &mut GradientsParams, grad: Tensor<1>) {
+    struct Find<'a>(&'a mut GradientsParams, Tensor<1>, bool);
+    impl ModuleMapper for Find<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.2 = name == "logit_scale";
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if self.2 {
+                self.0.register(param.id, self.1.clone());
+            }
+            param
+        }
+    }
+    let _ = model.clone().map(&mut Find(gradients, grad, false));
+}

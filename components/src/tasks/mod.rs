@@ -1,0 +1,3 @@
+//! Slot `task`.
+mod contrastive;
+mod few_shot;

@@ -1,0 +1,245 @@
+//! Evaluation: each distinct clip is encoded once per branch, then episodes only gather and align, many at a time.
+
+use crate::clips::ClipLoader;
+use crate::episode::{Episode, EpisodeList};
+use crate::error::{Error, Result};
+use crate::model::{Encoded, FewShotModel, text_cosines};
+use crate::progress::{Progress, stop_requested};
+use crate::slots::Scope;
+use crate::slots::dataset::Class;
+use crate::slots::objective::Scores;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Clips encoded in one forward pass.
+const CLIPS_PER_BATCH: usize = 8;
+/// Episodes aligned in one go.
+const EPISODES_PER_BATCH: usize = 125;
+
+/// A split with what its episodes need.
+pub struct Split<'a> {
+    pub classes: &'a [Class],
+    /// Text features of the classes `[C, E]`, zeros where nothing reads them.
+    pub texts: &'a Tensor<2>,
+    pub list: &'a EpisodeList,
+}
+
+/// What one episode came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Predicted label of each query, in the episode's order.
+    pub predictions: Vec<usize>,
+    pub correct: usize,
+}
+
+impl Outcome {
+    fn new(episode: &Episode, predictions: Vec<usize>) -> Self {
+        let correct = episode.queries.iter().zip(&predictions).filter(|((label, _), p)| label == *p).count();
+        Self { predictions, correct }
+    }
+
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.predictions.len() as f64
+    }
+}
+
+/// What the features of a support clip after the prototype module depend on.
+pub fn scope(model: &FewShotModel) -> Scope {
+    model.adapter.scope().max(model.prototype.scope())
+}
+
+/// All episodes of `split`, in order. `model` must be free of autodiff (`valid()`).
+pub fn evaluate(
+    model: &FewShotModel,
+    loader: &ClipLoader,
+    split: &Split,
+    progress: &dyn Progress,
+) -> Result<Vec<Outcome>> {
+    if scope(model) == Scope::Episode {
+        return one_by_one(model, loader, split, progress);
+    }
+    let table = ClipTable::encode(model, loader, split, progress)?;
+    let batches: Vec<&[Episode]> = split.list.episodes.chunks(EPISODES_PER_BATCH).collect();
+    progress.begin("test", 0, split.list.episodes.len() as u64);
+    let done = AtomicU64::new(0);
+    let outcomes: Vec<Vec<Outcome>> = batches
+        .par_iter()
+        .map(|episodes| {
+            let outcomes = table.align(model, split, episodes)?;
+            let done = done.fetch_add(episodes.len() as u64, Ordering::Relaxed) + episodes.len() as u64;
+            progress.at(done, "");
+            if stop_requested() { Err(Error::Interrupted) } else { Ok(outcomes) }
+        })
+        .collect::<Result<_>>()?;
+    progress.end();
+    Ok(outcomes.into_iter().flatten().collect())
+}
+
+/// The same by brute force: every episode encodes its own clips. The only way for components of scope `Episode`, and the
+/// check on the planned way.
+pub fn one_by_one(
+    model: &FewShotModel,
+    loader: &ClipLoader,
+    split: &Split,
+    progress: &dyn Progress,
+) -> Result<Vec<Outcome>> {
+    progress.begin("test", 0, split.list.episodes.len() as u64);
+    let mut outcomes = Vec::with_capacity(split.list.episodes.len());
+    for episode in &split.list.episodes {
+        let clips = EpisodeClips::new(episode, split.classes);
+        let texts = select_rows(split.texts, &clips.support_classes, loader.device);
+        let support = model.support(loader.load(&clips.support, |_| None)?, texts);
+        let query = model.query(loader.load(&clips.queries, |_| None)?);
+        let class_text = select_rows(split.texts, &episode.classes, loader.device);
+        let scores = model.scores(support, query, class_text, split.list.shape.shot);
+        let predictions = predict(model, &scores).remove(0);
+        outcomes.push(Outcome::new(episode, predictions));
+        progress.at(outcomes.len() as u64, "");
+        if stop_requested() {
+            return Err(Error::Interrupted);
+        }
+    }
+    progress.end();
+    Ok(outcomes)
+}
+
+/// Clip ids of an episode in the order that a model takes them.
+pub struct EpisodeClips<'a> {
+    /// Ordered by class, then shot.
+    pub support: Vec<&'a str>,
+    /// Class (position in the split) of each support clip.
+    pub support_classes: Vec<usize>,
+    pub queries: Vec<&'a str>,
+}
+
+impl<'a> EpisodeClips<'a> {
+    pub fn new(episode: &Episode, classes: &'a [Class]) -> Self {
+        let clip = |class: usize, clip: usize| classes[class].clips[clip].as_str();
+        let mut support = Vec::new();
+        let mut support_classes = Vec::new();
+        for (&class, clips) in episode.classes.iter().zip(&episode.support) {
+            support.extend(clips.iter().map(|&i| clip(class, i)));
+            support_classes.extend(clips.iter().map(|_| class));
+        }
+        let queries = episode.queries.iter().map(|&(label, i)| clip(episode.classes[label], i)).collect();
+        Self { support, support_classes, queries }
+    }
+}
+
+/// Rows of a `[C, E]` tensor.
+pub fn select_rows(tensor: &Tensor<2>, rows: &[usize], device: &Device) -> Tensor<2> {
+    tensor.clone().select(0, indices(rows.iter().copied(), device))
+}
+
+fn indices(rows: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
+    let rows: Vec<i32> = rows.map(|row| row as i32).collect();
+    let count = rows.len();
+    Tensor::from_data(TensorData::new(rows, [count]), device)
+}
+
+/// Predicted labels `[N][Q]`.
+fn predict(model: &FewShotModel, scores: &Scores) -> Vec<Vec<usize>> {
+    let probabilities = model.objective.probabilities(scores);
+    let [_, q, _] = probabilities.dims();
+    let best: Vec<i64> = probabilities.argmax(2).into_data().iter::<i64>().collect();
+    best.chunks(q).map(|row| row.iter().map(|&label| label as usize).collect()).collect()
+}
+
+/// Features of every clip that the episodes name.
+struct ClipTable {
+    rows: BTreeMap<(usize, usize), usize>,
+    /// `[V, T, E]` after the prototype module's support branch.
+    support: Tensor<3>,
+    /// `[V, T, E]` after its query branch.
+    query: Tensor<3>,
+    /// Time averages of the query features before the prototype module, `[V, E]`.
+    averages: Tensor<2>,
+}
+
+impl ClipTable {
+    fn encode(model: &FewShotModel, loader: &ClipLoader, split: &Split, progress: &dyn Progress) -> Result<Self> {
+        let mut wanted = BTreeSet::new();
+        for episode in &split.list.episodes {
+            for (&class, clips) in episode.classes.iter().zip(&episode.support) {
+                wanted.extend(clips.iter().map(|&clip| (class, clip)));
+            }
+            wanted.extend(episode.queries.iter().map(|&(label, clip)| (episode.classes[label], clip)));
+        }
+        let keys: Vec<(usize, usize)> = wanted.into_iter().collect();
+        // Where the support branch does not read the class text, both branches are one function and run once.
+        let branches_differ = model.adapter.scope() > Scope::Clip;
+        progress.begin("encode", 0, keys.len() as u64);
+        let done = AtomicU64::new(0);
+        let batches: Vec<(Tensor<3>, Tensor<3>, Tensor<2>)> = keys
+            .par_chunks(CLIPS_PER_BATCH)
+            .map(|keys| {
+                let clips: Vec<&str> = keys.iter().map(|&(c, i)| split.classes[c].clips[i].as_str()).collect();
+                let classes: Vec<usize> = keys.iter().map(|&(class, _)| class).collect();
+                let pixels = loader.load(&clips, |_| None)?;
+                let texts = select_rows(split.texts, &classes, loader.device);
+                let query = model.query(pixels.clone());
+                let support = if branches_differ {
+                    model.support(pixels, texts)
+                } else {
+                    let prototypes = model.prototype.support(query.frames.clone(), texts);
+                    Encoded { frames: query.frames.clone(), prototypes }
+                };
+                let done = done.fetch_add(keys.len() as u64, Ordering::Relaxed) + keys.len() as u64;
+                progress.at(done, "");
+                if stop_requested() {
+                    return Err(Error::Interrupted);
+                }
+                Ok((support.prototypes, query.prototypes, query.frames.mean_dim(1).squeeze_dim(1)))
+            })
+            .collect::<Result<_>>()?;
+        progress.end();
+        let mut tables = (Vec::new(), Vec::new(), Vec::new());
+        for (support, query, averages) in batches {
+            tables.0.push(support);
+            tables.1.push(query);
+            tables.2.push(averages);
+        }
+        Ok(Self {
+            rows: keys.into_iter().enumerate().map(|(row, key)| (key, row)).collect(),
+            support: Tensor::cat(tables.0, 0),
+            query: Tensor::cat(tables.1, 0),
+            averages: Tensor::cat(tables.2, 0),
+        })
+    }
+
+    /// Row of a clip that an episode names.
+    fn row(&self, class: usize, clip: usize) -> usize {
+        self.rows[&(class, clip)]
+    }
+
+    fn align(&self, model: &FewShotModel, split: &Split, episodes: &[Episode]) -> Result<Vec<Outcome>> {
+        let device = self.query.device();
+        let [_, t, e] = self.query.dims();
+        let shape = split.list.shape;
+        let (n, q, way, shot) = (episodes.len(), shape.way * shape.queries, shape.way, shape.shot);
+        let queries: Vec<usize> = episodes
+            .iter()
+            .flat_map(|ep| ep.queries.iter().map(|&(label, clip)| self.row(ep.classes[label], clip)))
+            .collect();
+        let supports = episodes.iter().flat_map(|ep| {
+            ep.classes.iter().zip(&ep.support).flat_map(|(&class, clips)| clips.iter().map(move |&i| self.row(class, i)))
+        });
+        let queries = indices(queries.into_iter(), &device);
+        let supports = indices(supports, &device);
+        let distances = model.alignment.distances(
+            self.query.clone().select(0, queries.clone()).reshape([n, q, t, e]),
+            self.support.clone().select(0, supports).reshape([n, way, shot, t, e]),
+        );
+        let query_text = model.objective.needs_text().then(|| {
+            let classes = indices(episodes.iter().flat_map(|episode| episode.classes.iter().copied()), &device);
+            text_cosines(
+                self.averages.clone().select(0, queries).reshape([n, q, e]),
+                split.texts.clone().select(0, classes).reshape([n, way, e]),
+            )
+        });
+        let predictions = predict(model, &Scores { distances, query_text, support_text: None });
+        Ok(episodes.iter().zip(predictions).map(|(episode, found)| Outcome::new(episode, found)).collect())
+    }
+}

@@ -1,0 +1,333 @@
+//! JPEG decoding and the image preparation that CLIP was trained with.
+//!
+//! The preparation has to match the one behind the published weights (Pillow's antialiased bicubic filter, then a
+//! centre crop), because a different filter shifts the image features by more than rounding.
+
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images as fir};
+use crate::error::{Error, Result};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+/// Mean of each channel (red, green, blue) that CLIP subtracts from pixels scaled to 0..1.
+pub const CLIP_MEAN: [f32; 3] = [0.48145466, 0.4578275, 0.40821073];
+
+/// Standard deviation of each channel (red, green, blue) that CLIP divides by.
+pub const CLIP_STD: [f32; 3] = [0.26862954, 0.26130258, 0.27577711];
+
+/// An 8-bit RGB image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    pub width: usize,
+    pub height: usize,
+    /// `height * width * 3` bytes, rows from the top, RGB interleaved.
+    pub pixels: Vec<u8>,
+}
+
+/// What the header of a JPEG says about the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JpegHeader {
+    pub width: usize,
+    pub height: usize,
+}
+
+/// Reads the header of a JPEG from its first bytes; `bytes` need not hold more than that.
+///
+/// Refuses what [`decode_jpeg`] refuses by its header alone, so that a clip can be judged without decoding it.
+pub fn jpeg_header(bytes: &[u8]) -> Result<JpegHeader> {
+    let mut decoder = decoder(bytes);
+    read_header(&mut decoder)
+}
+
+/// Whether `tail`, the last bytes of a JPEG, holds the marker that ends an image.
+///
+/// Cameras and video tools append padding, so the marker need not come last. Inside compressed data the byte FF is
+/// always escaped, so a marker found after the last start of a scan is a real one and not the end of an embedded
+/// thumbnail.
+pub fn has_end_of_image(tail: &[u8]) -> bool {
+    let last = |marker: u8| tail.windows(2).rposition(|pair| pair == [0xff, marker]);
+    last(0xd9).is_some_and(|end| last(0xda).is_none_or(|scan| scan < end))
+}
+
+/// Decodes a JPEG to RGB. Grey images become RGB with three equal channels; CMYK is refused, as are files that end
+/// early or hold damaged data, for which a decoder would otherwise make up grey areas.
+pub fn decode_jpeg(bytes: &[u8]) -> Result<Image> {
+    let mut decoder = decoder(bytes);
+    let header = read_header(&mut decoder)?;
+    if !has_end_of_image(bytes) {
+        return Err(Error::failed("the JPEG is truncated: its end marker is missing"));
+    }
+    let pixels = decoder.decode().map_err(|error| Error::failed(format!("damaged JPEG data: {error}")))?;
+    check_buffer(&pixels, header.width, header.height)?;
+    Ok(Image { width: header.width, height: header.height, pixels })
+}
+
+fn decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
+    let options = DecoderOptions::default().set_strict_mode(true).jpeg_set_out_colorspace(ColorSpace::RGB);
+    JpegDecoder::new_with_options(ZCursor::new(bytes), options)
+}
+
+fn read_header(decoder: &mut JpegDecoder<ZCursor<&[u8]>>) -> Result<JpegHeader> {
+    decoder.decode_headers().map_err(|error| Error::failed(format!("not a readable JPEG: {error}")))?;
+    let (Some(info), Some(colours)) = (decoder.info(), decoder.input_colorspace()) else {
+        return Err(Error::failed("not a readable JPEG: no image header"));
+    };
+    match colours {
+        ColorSpace::Luma | ColorSpace::YCbCr | ColorSpace::RGB => {}
+        ColorSpace::CMYK | ColorSpace::YCCK => {
+            return Err(Error::failed("a CMYK JPEG; only grey, RGB and YCbCr are supported"));
+        }
+        other => {
+            return Err(Error::failed(format!(
+                "a JPEG with {other:?} colours; only grey, RGB and YCbCr are supported"
+            )));
+        }
+    }
+    let (width, height) = (usize::from(info.width), usize::from(info.height));
+    if width == 0 || height == 0 {
+        return Err(Error::failed(format!("a JPEG of size {width}x{height}")));
+    }
+    Ok(JpegHeader { width, height })
+}
+
+/// CLIP's preparation of an image: see [`resize_crop_rgb`].
+pub fn clip_resize_crop(image: &Image, size: usize) -> Result<Image> {
+    let pixels = resize_crop_rgb(&image.pixels, image.width, image.height, size)?;
+    Ok(Image { width: size, height: size, pixels })
+}
+
+/// Resizes the shorter side to `size` with Pillow's antialiased bicubic filter, keeping the aspect ratio, and cuts
+/// out the centre: `size * size * 3` bytes. `pixels` are those of an [`Image`].
+pub fn resize_crop_rgb(pixels: &[u8], width: usize, height: usize, size: usize) -> Result<Vec<u8>> {
+    check_buffer(pixels, width, height)?;
+    if size == 0 {
+        return Err(Error::failed("cannot resize an image to size 0"));
+    }
+    let (new_width, new_height) = resized_size(width, height, size);
+    // Two calls, width first, each rounding to 8 bit: what Pillow does. One call would filter in the other order and
+    // without rounding in between.
+    let wide = resize(pixels, (width, height), (new_width, height))?;
+    let full = resize(&wide, (new_width, height), (new_width, new_height))?;
+    let (left, top) = (crop_offset(new_width, size), crop_offset(new_height, size));
+    Ok(full
+        .chunks_exact(new_width * 3)
+        .skip(top)
+        .take(size)
+        .flat_map(|row| &row[left * 3..(left + size) * 3])
+        .copied()
+        .collect())
+}
+
+/// Width and height after the shorter side became `size`; the longer one is rounded down, as torchvision does.
+fn resized_size(width: usize, height: usize, size: usize) -> (usize, usize) {
+    if width <= height { (size, size * height / width) } else { (size * width / height, size) }
+}
+
+/// First row or column of the centre crop. Halves go to the even number: torchvision uses Python's `round`.
+fn crop_offset(side: usize, size: usize) -> usize {
+    ((side - size) as f64 / 2.0).round_ties_even() as usize
+}
+
+fn resize(pixels: &[u8], from: (usize, usize), to: (usize, usize)) -> Result<Vec<u8>> {
+    if from == to {
+        return Ok(pixels.to_vec());
+    }
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::failed(format!("cannot resize an image from {}x{} to {}x{}: {error}", from.0, from.1, to.0, to.1))
+    };
+    let side = |side: usize| u32::try_from(side).map_err(|error| failed(&error));
+    let source = fir::ImageRef::new(side(from.0)?, side(from.1)?, pixels, PixelType::U8x3).map_err(|e| failed(&e))?;
+    let mut target = fir::Image::new(side(to.0)?, side(to.1)?, PixelType::U8x3);
+    // CatmullRom is the cubic with a = -0.5, the one that Pillow calls bicubic.
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+    Resizer::new().resize(&source, &mut target, &options).map_err(|error| failed(&error))?;
+    Ok(target.into_vec())
+}
+
+fn check_buffer(pixels: &[u8], width: usize, height: usize) -> Result<()> {
+    if width == 0 || height == 0 || pixels.len() != width * height * 3 {
+        return Err(Error::failed(format!("{} bytes are no RGB image of size {width}x{height}", pixels.len())));
+    }
+    Ok(())
+}
+
+/// Pixels (RGB interleaved, 8 bit) as floats, one channel after the other: `(value / 255 - mean) / std`.
+pub fn to_tensor_values(pixels: &[u8], mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
+    let mut values = Vec::with_capacity(pixels.len());
+    for channel in 0..3 {
+        // There are only 256 pixel values; a table saves two divisions for each pixel.
+        let table: [f32; 256] = std::array::from_fn(|v| (v as f32 / 255.0 - mean[channel]) / std[channel]);
+        values.extend(pixels.chunks_exact(3).map(|pixel| table[usize::from(pixel[channel])]));
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::codecs::jpeg::JpegEncoder;
+    use image::{ExtendedColorType, ImageEncoder};
+    use std::path::{Path, PathBuf};
+
+    fn jpeg(pixels: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        JpegEncoder::new_with_quality(&mut bytes, 95).write_image(pixels, width, height, colour).unwrap();
+        bytes
+    }
+
+    fn image(width: usize, height: usize, pixel: impl Fn(usize, usize) -> [u8; 3]) -> Image {
+        let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect();
+        Image { width, height, pixels }
+    }
+
+    #[test]
+    fn images_decode_colour_and_grey() {
+        let red = image(24, 16, |_, _| [200, 30, 40]);
+        let got = decode_jpeg(&jpeg(&red.pixels, 24, 16, ExtendedColorType::Rgb8)).unwrap();
+        assert_eq!((got.width, got.height), (24, 16));
+        assert!(got.pixels.iter().zip(&red.pixels).all(|(a, b)| a.abs_diff(*b) <= 3), "{:?}", &got.pixels[..3]);
+
+        let bytes = jpeg(&[77; 24 * 16], 24, 16, ExtendedColorType::L8);
+        assert_eq!(jpeg_header(&bytes).unwrap(), JpegHeader { width: 24, height: 16 });
+        let grey = decode_jpeg(&bytes).unwrap();
+        assert_eq!(grey.pixels.len(), 24 * 16 * 3);
+        assert!(grey.pixels.chunks(3).all(|p| p[0] == p[1] && p[1] == p[2] && p[0].abs_diff(77) <= 1));
+    }
+
+    #[test]
+    fn images_refuse_damaged_and_cmyk_files() {
+        let noisy = image(64, 64, |x, y| [(x * 37 + y * 11) as u8, (x * y) as u8, (y * 91) as u8]);
+        let bytes = jpeg(&noisy.pixels, 64, 64, ExtendedColorType::Rgb8);
+        assert!(decode_jpeg(&bytes).is_ok());
+        for length in [0, 1, 2, 10, 300, bytes.len() / 2, bytes.len() - 1] {
+            assert!(decode_jpeg(&bytes[..length]).is_err(), "cut to {length} bytes");
+        }
+        // The middle is gone, both ends are there.
+        let holed = [&bytes[..bytes.len() / 2], &bytes[bytes.len() - 2..]].concat();
+        assert!(decode_jpeg(&holed).is_err());
+        assert!(decode_jpeg(b"\x89PNG\r\n\x1a\n0000").is_err());
+        let padded = [&bytes[..], &[0; 100]].concat();
+        assert!(decode_jpeg(&padded).is_ok(), "padding after the end is harmless");
+
+        // A frame header with four components is enough to know it.
+        let mut cmyk = vec![0xff, 0xd8, 0xff, 0xc0, 0, 20, 8, 0, 8, 0, 8, 4];
+        (1..=4).for_each(|id| cmyk.extend([id, 0x11, 0]));
+        cmyk.extend([0xff, 0xda, 0, 14, 4, 1, 0, 2, 0, 3, 0, 4, 0, 0, 63, 0, 0xff, 0xd9]);
+        assert!(decode_jpeg(&cmyk).unwrap_err().to_string().contains("CMYK"));
+    }
+
+    #[test]
+    fn images_end_marker_of_a_thumbnail_does_not_count() {
+        assert!(has_end_of_image(&[1, 2, 0xff, 0xd9]));
+        assert!(has_end_of_image(&[0xff, 0xda, 1, 2, 0xff, 0xd9, 0, 0]));
+        assert!(!has_end_of_image(&[0xff, 0xd9, 1, 0xff, 0xda, 1, 2]));
+        assert!(!has_end_of_image(&[]));
+    }
+
+    #[test]
+    fn images_resize_keeps_a_constant_image_and_the_identity() {
+        let constant = image(50, 31, |_, _| [9, 130, 250]);
+        for size in [7, 31, 64] {
+            let out = clip_resize_crop(&constant, size).unwrap();
+            assert_eq!((out.width, out.height, out.pixels.len()), (size, size, size * size * 3));
+            assert!(out.pixels.chunks(3).all(|p| p == [9, 130, 250]), "size {size}");
+        }
+        let square = image(16, 16, |x, y| [(x * 16) as u8, (y * 16) as u8, (x * y) as u8]);
+        assert_eq!(clip_resize_crop(&square, 16).unwrap(), square);
+        assert!(clip_resize_crop(&square, 0).is_err());
+        assert!(resize_crop_rgb(&square.pixels, 16, 15, 8).is_err());
+    }
+
+    #[test]
+    fn images_crop_sizes_and_offsets_are_those_of_torchvision() {
+        assert_eq!(resized_size(320, 240, 32), (42, 32));
+        assert_eq!(resized_size(90, 200, 224), (224, 497));
+        assert_eq!(resized_size(257, 257, 224), (224, 224));
+        // 10/2 = 5; 39/2 = 19.5 -> 20 and 273/2 = 136.5 -> 136: to the even number.
+        assert_eq!([crop_offset(42, 32), crop_offset(71, 32), crop_offset(497, 224)], [5, 20, 136]);
+        // Already of the right height, so that only the crop acts: columns 5..13 of 18 are kept.
+        let wide = image(18, 8, |x, y| [x as u8, y as u8, 0]);
+        let out = clip_resize_crop(&wide, 8).unwrap();
+        assert_eq!(out, image(8, 8, |x, y| [x as u8 + 5, y as u8, 0]));
+        let tall = image(8, 15, |x, y| [x as u8, y as u8, 0]);
+        assert_eq!(clip_resize_crop(&tall, 8).unwrap(), image(8, 8, |x, y| [x as u8, y as u8 + 4, 0]));
+    }
+
+    #[test]
+    fn images_halving_matches_the_filter_worked_out_by_hand() {
+        // Rows are equal, so only the width matters. Halved bicubic has taps at distance 0.25, 0.75, 1.25, 1.75 (in
+        // target pixels): weights 111, 29, -9, -3 of 256. A step from 0 to 200 between columns 7 and 8 of 16 gives
+        // target columns 2 to 5: -200 * (3 + 0) / 256 -> 0, -200 * 9 ... worked out below as sums of those weights.
+        let step = image(16, 16, |x, _| if x < 8 { [0; 3] } else { [200; 3] });
+        let out = clip_resize_crop(&step, 8).unwrap();
+        // Column 3 covers sources 6 and 7 (both 0), sees 8, 9, 10 with 29, -9, -3; column 2 sees only 8 with -3.
+        let expected = |weight: f64| (200.0 * weight / 256.0).round().clamp(0.0, 255.0) as u8;
+        let row: Vec<u8> = out.pixels[..24].chunks(3).map(|p| p[0]).collect();
+        let want = [0, 0, 0, expected(29.0 - 9.0 - 3.0), expected(256.0 - 17.0), expected(256.0 + 3.0), 200, 200];
+        assert_eq!(row, want);
+    }
+
+    #[test]
+    fn images_tensor_values_are_planar_and_normalised() {
+        let values = to_tensor_values(&[0, 51, 255, 255, 0, 102], [0.0, 0.5, 1.0], [1.0, 0.5, 0.25]);
+        let want = [0.0, 1.0, (0.2 - 0.5) / 0.5, -1.0, 0.0, (0.4 - 1.0) / 0.25];
+        assert!(values.iter().zip(want).all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6), "{values:?}");
+    }
+
+    /// The reference crops and values, where their folder is at hand.
+    #[test]
+    fn images_golden_preprocess() {
+        let folder = std::env::var_os("MACLIP_GOLDEN")
+            .map(PathBuf::from)
+            .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden/open"));
+        if !folder.join("golden.json").is_file() {
+            eprintln!("skipped: no golden.json in {} (give its folder as MACLIP_GOLDEN)", folder.display());
+            return;
+        }
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join("golden.json")).unwrap()).unwrap();
+        let open = |name: &str| {
+            let image = image::open(folder.join(name)).unwrap().to_rgb8();
+            Image { width: image.width() as usize, height: image.height() as usize, pixels: image.into_raw() }
+        };
+        let mut count = 0;
+        for case in manifest["cases"].as_array().unwrap().iter().filter(|case| case["kind"] == "preprocess") {
+            let id = case["id"].as_str().unwrap();
+            let size = case["params"]["size"].as_u64().unwrap() as usize;
+            let expected = &case["expected"];
+            let want = open(expected["crop_png"].as_str().unwrap());
+            let got = clip_resize_crop(&open(case["image"].as_str().unwrap()), size).unwrap();
+            assert_eq!((got.width, got.height), (want.width, want.height), "{id}");
+            let differences = got.pixels.iter().zip(&want.pixels).map(|(a, b)| a.abs_diff(*b));
+            let most = differences.clone().max().unwrap();
+            let mean = differences.map(f64::from).sum::<f64>() / want.pixels.len() as f64;
+            eprintln!("{id}: largest difference {most}, mean {mean:.5}");
+            assert!(f64::from(most) <= expected["tolerance_u8"]["max"].as_f64().unwrap(), "{id}: {most}");
+            assert!(mean <= expected["tolerance_u8"]["mean"].as_f64().unwrap(), "{id}: {mean}");
+
+            let normalised = &expected["normalized"];
+            let step = normalised["row_step"].as_u64().unwrap() as usize;
+            let values = to_tensor_values(&want.pixels, CLIP_MEAN, CLIP_STD);
+            let kept = values.chunks(size).enumerate().filter(|(row, _)| (row % size).is_multiple_of(step));
+            let file = folder.join(normalised["file"].as_str().unwrap());
+            let stored = stored_tensor(&file, normalised["tensor"].as_str().unwrap());
+            assert_eq!(stored.len(), 3 * size.div_ceil(step) * size, "{id}");
+            let allowed = normalised["atol_from_crop_png"].as_f64().unwrap() as f32;
+            let largest = kept.flat_map(|(_, row)| row).zip(&stored).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(largest <= allowed, "{id}: values differ by {largest}");
+            count += 1;
+        }
+        assert!(count > 0, "no preprocess case in {}", folder.display());
+    }
+
+    /// One float32 tensor of a safetensors file: 8 bytes of header length, a JSON header, the data.
+    fn stored_tensor(path: &Path, name: &str) -> Vec<f32> {
+        let bytes = std::fs::read(path).unwrap();
+        let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let header: serde_json::Value = serde_json::from_slice(&bytes[8..start]).unwrap();
+        assert_eq!(header[name]["dtype"], "F32");
+        let range = [0, 1].map(|i| start + header[name]["data_offsets"][i].as_u64().unwrap() as usize);
+        bytes[range[0]..range[1]].chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    }
+}

@@ -1,0 +1,106 @@
+//! The few-shot model: slots as fields, and one episode through them.
+
+use crate::error::{Error, Result};
+use crate::module::Slot;
+use crate::slots::adapter::{Adapter, Branch};
+use crate::slots::alignment::Alignment;
+use crate::slots::backbone::Backbone;
+use crate::slots::objective::{Objective, Scores};
+use crate::slots::prompt::Prompt;
+use crate::slots::prototype::Prototype;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+/// Backbone, adapter, prototype, alignment and objective as one burn module.
+///
+/// Frozen weights live on the plain device and trainable ones on its autodiff twin, so that whatever lies below the first
+/// trainable layer runs without a graph.
+#[derive(Module, Debug)]
+pub struct FewShotModel {
+    pub backbone: Slot<dyn Backbone>,
+    pub adapter: Slot<dyn Adapter>,
+    pub prototype: Slot<dyn Prototype>,
+    pub alignment: Slot<dyn Alignment>,
+    pub objective: Slot<dyn Objective>,
+}
+
+/// Features of support clips: before and after the prototype module, `[S, T, E]`.
+pub struct Encoded {
+    pub frames: Tensor<3>,
+    pub prototypes: Tensor<3>,
+}
+
+impl FewShotModel {
+    /// Whether any part reads class texts.
+    pub fn needs_text(&self) -> bool {
+        self.adapter.needs_text() || self.prototype.needs_text() || self.objective.needs_text()
+    }
+
+    /// Support clips `[S, T, 3, H, W]` with their class texts `[S, E]`.
+    pub fn support(&self, pixels: Tensor<5>, text: Tensor<2>) -> Encoded {
+        let branch = Branch::Support { text: text.clone() };
+        let frames = self.backbone.encode_clips(pixels, &*self.adapter, &branch);
+        let prototypes = self.prototype.support(frames.clone(), text);
+        Encoded { frames, prototypes }
+    }
+
+    /// Query clips `[Q, T, 3, H, W]`.
+    pub fn query(&self, pixels: Tensor<5>) -> Encoded {
+        let frames = self.backbone.encode_clips(pixels, &*self.adapter, &Branch::Query);
+        let prototypes = self.prototype.query(frames.clone());
+        Encoded { frames, prototypes }
+    }
+
+    /// Scores of one episode; support clips are ordered by class, `shot` of each. class_text `[W, E]`.
+    pub fn scores(&self, support: Encoded, query: Encoded, class_text: Tensor<2>, shot: usize) -> Scores {
+        let [clips, t, e] = support.prototypes.dims();
+        let way = clips / shot;
+        let distances = self
+            .alignment
+            .distances(query.prototypes.unsqueeze(), support.prototypes.reshape([1, way, shot, t, e]));
+        let texts = |frames: Tensor<3>| {
+            let averages: Tensor<3> = frames.mean_dim(1).squeeze_dim::<2>(1).unsqueeze();
+            text_cosines(averages, class_text.clone().unsqueeze())
+        };
+        let needed = self.objective.needs_text();
+        Scores {
+            distances,
+            query_text: needed.then(|| texts(query.frames)),
+            support_text: needed.then(|| texts(support.frames)),
+        }
+    }
+}
+
+/// Cosines of clip features `[N, M, E]` and class texts `[N, W, E]` → `[N, M, W]`.
+pub fn text_cosines(clips: Tensor<3>, texts: Tensor<3>) -> Tensor<3> {
+    normalize(clips).matmul(normalize(texts).swap_dims(1, 2))
+}
+
+/// x / max(‖x‖, 1e-12) along the last axis.
+pub fn normalize<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let norm = x.clone().powf_scalar(2.0).sum_dim(D - 1).sqrt().clamp_min(1e-12);
+    x / norm
+}
+
+/// Text features of class names, `[C, E]`, not normalised: the prompt's sentences, averaged over unit vectors where there
+/// are several. Zeros where no part of the model reads them.
+pub fn class_texts(model: &FewShotModel, prompt: &dyn Prompt, names: &[&str], device: &Device) -> Result<Tensor<2>> {
+    let geometry = model.backbone.geometry();
+    if !model.needs_text() {
+        return Ok(Tensor::zeros([names.len(), geometry.embed_dim], device));
+    }
+    if !geometry.has_text_tower {
+        return Err(Error::failed("the recipe reads class texts, but its backbone has no text tower")
+            .help("choose a CLIP backbone, or an adapter, prototype and objective that work without text"));
+    }
+    let rows = names
+        .iter()
+        .map(|name| {
+            let sentences = prompt.sentences(name);
+            let features = model.backbone.encode_texts(&sentences)?;
+            let row = if sentences.len() == 1 { features } else { normalize(features).mean_dim(0) };
+            Ok(if row.is_autodiff() { row.inner() } else { row })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Tensor::cat(rows, 0))
+}

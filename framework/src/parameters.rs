@@ -1,0 +1,239 @@
+//! Parameters of a module by path: counted, exported, imported, given stable ids; and arithmetic on gradients.
+
+use crate::error::{Error, Result};
+use crate::records::{Params, ParamsPart};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::optim::GradientsParams;
+use burn::tensor::{DType, Tensor, TensorData};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// A tensor on the host, always f32.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostTensor {
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+#[derive(Default)]
+struct Path(Vec<String>);
+
+impl Path {
+    fn enter(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+    fn exit(&mut self) {
+        self.0.pop();
+    }
+    fn dotted(&self) -> String {
+        self.0.join(".")
+    }
+}
+
+/// The tensors of `module` by path; only the trainable ones with `trainable_only`.
+pub fn export<M: Module>(module: &M, trainable_only: bool) -> BTreeMap<String, HostTensor> {
+    struct Export {
+        path: Path,
+        trainable_only: bool,
+        tensors: BTreeMap<String, HostTensor>,
+    }
+    impl ModuleVisitor for Export {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.enter(name);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.exit();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if self.trainable_only && !param.val().is_require_grad() {
+                return;
+            }
+            let tensor = param.val();
+            let shape = tensor.dims().to_vec();
+            let values = tensor.into_data().iter::<f32>().collect();
+            self.tensors.insert(self.path.dotted(), HostTensor { shape, values });
+        }
+    }
+    let mut export = Export { path: Path::default(), trainable_only, tensors: BTreeMap::new() };
+    module.visit(&mut export);
+    export.tensors
+}
+
+/// Puts `tensors` into the parameters of the same path. Every tensor must find its place with its shape, and with
+/// `all` every parameter (of those that are trainable, with `trainable_only`) must find a tensor; otherwise an error lists
+/// what is missing, unused and misshapen and nothing is changed.
+pub fn import<M: Module>(module: M, tensors: BTreeMap<String, HostTensor>, trainable_only: bool) -> Result<M> {
+    struct Import {
+        path: Path,
+        trainable_only: bool,
+        tensors: BTreeMap<String, HostTensor>,
+        missing: Vec<String>,
+        misshapen: Vec<String>,
+    }
+    impl ModuleMapper for Import {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.enter(name);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.exit();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if self.trainable_only && !param.val().is_require_grad() {
+                return param;
+            }
+            let path = self.path.dotted();
+            let expected = param.val().dims().to_vec();
+            match self.tensors.remove(&path) {
+                None => {
+                    self.missing.push(format!("{path} {expected:?}"));
+                    param
+                }
+                Some(tensor) if tensor.shape != expected => {
+                    self.misshapen.push(format!("{path} is {:?}, the model has {expected:?}", tensor.shape));
+                    param
+                }
+                Some(tensor) => replace(param, tensor),
+            }
+        }
+    }
+    let mut import =
+        Import { path: Path::default(), trainable_only, tensors, missing: Vec::new(), misshapen: Vec::new() };
+    let module = module.map(&mut import);
+    let unused: Vec<String> = import.tensors.iter().map(|(path, t)| format!("{path} {:?}", t.shape)).collect();
+    let mut problems = Vec::new();
+    for (what, list) in [("missing", import.missing), ("unused", unused), ("of the wrong shape", import.misshapen)] {
+        if !list.is_empty() {
+            let more = list.len().saturating_sub(8);
+            let shown = list.into_iter().take(8).collect::<Vec<_>>().join("; ");
+            problems.push(format!("{what}: {shown}{}", if more > 0 { format!("; and {more} more") } else { String::new() }));
+        }
+    }
+    if problems.is_empty() { Ok(module) } else { Err(Error::failed(problems.join("\n  "))) }
+}
+
+/// The same parameter (id, device, training state) with other values of the same shape.
+fn replace<const D: usize>(param: Param<Tensor<D>>, tensor: HostTensor) -> Param<Tensor<D>> {
+    let active = param.val().is_require_grad();
+    param.map(|old| {
+        let data = TensorData::new(tensor.values, tensor.shape);
+        // Built beside the old tensor, so that device and autodiff association stay.
+        let autodiff = old.is_autodiff();
+        let new = Tensor::<D>::from_data(data, (&old.clone().without_autodiff().device(), DType::F32));
+        if autodiff { Tensor::from_inner(new).set_require_grad(active) } else { new }
+    })
+}
+
+/// Gives every parameter the id that its path hashes to, so that optimizer state finds its parameter again in another
+/// process.
+pub fn with_stable_ids<M: Module>(module: M) -> M {
+    struct Name(Path);
+    impl ModuleMapper for Name {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.0.enter(name);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.exit();
+        }
+        fn map_float<const D: usize>(&mut self, mut param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let digest = Sha256::digest(self.0.dotted().as_bytes());
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&digest[..8]);
+            param.id = ParamId::from(u64::from_le_bytes(bytes));
+            param
+        }
+    }
+    module.map(&mut Name(Path::default()))
+}
+
+/// Counts parameters by the first two parts of their path: slot and part. Lists (`adapter.blocks.3.joint`) and digits
+/// are passed over, so that all blocks add up under `joint`.
+pub fn count<M: Module>(module: &M) -> Params {
+    struct Count {
+        path: Path,
+        params: Params,
+    }
+    impl ModuleVisitor for Count {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.enter(name);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.exit();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let size = param.val().dims().iter().product();
+            let trainable = if param.val().is_require_grad() { size } else { 0 };
+            let names: Vec<&String> = self
+                .path
+                .0
+                .iter()
+                .filter(|name| *name != "blocks" && name.parse::<usize>().is_err())
+                .collect();
+            let slot = names.first().map_or("model", |name| name.as_str()).to_owned();
+            let part = if names.len() > 2 { names[1].clone() } else { slot.clone() };
+            self.params.total += size;
+            self.params.trainable += trainable;
+            match self.params.parts.iter_mut().find(|entry| entry.slot == slot && entry.part == part) {
+                Some(entry) => {
+                    entry.total += size;
+                    entry.trainable += trainable;
+                }
+                None => self.params.parts.push(ParamsPart { slot, part, trainable, total: size }),
+            }
+        }
+    }
+    let mut count = Count { path: Path::default(), params: Params::default() };
+    module.visit(&mut count);
+    count.params
+}
+
+/// Mean of the gradients of several backward passes, added in the order given.
+pub fn mean_gradients<M: Module>(module: &M, mut all: Vec<GradientsParams>) -> GradientsParams {
+    struct Mean<'a>(&'a mut [GradientsParams], GradientsParams);
+    impl ModuleVisitor for Mean<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let count = self.0.len() as f32;
+            let sum = self.0.iter_mut().filter_map(|grads| grads.remove::<D>(param.id)).reduce(|a, b| a + b);
+            if let Some(sum) = sum {
+                self.1.register(param.id, sum / count);
+            }
+        }
+    }
+    if all.len() == 1 {
+        return all.remove(0);
+    }
+    let mut mean = Mean(&mut all, GradientsParams::new());
+    module.visit(&mut mean);
+    mean.1
+}
+
+/// Global L2 norm of all gradients, before clipping; and the gradients scaled down to `limit` where the norm is above it
+/// (as torch's `clip_grad_norm_`; burn's own clipping is per tensor).
+pub fn clip_gradients<M: Module>(module: &M, grads: GradientsParams, limit: Option<f64>) -> (f64, GradientsParams) {
+    struct Norm<'a>(&'a GradientsParams, f64);
+    impl ModuleVisitor for Norm<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(grad) = self.0.get::<D>(param.id) {
+                self.1 += grad.powf_scalar(2.0).sum().into_scalar::<f32>() as f64;
+            }
+        }
+    }
+    struct Scale(GradientsParams, f64);
+    impl ModuleVisitor for Scale {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(grad) = self.0.remove::<D>(param.id) {
+                self.0.register(param.id, grad * self.1);
+            }
+        }
+    }
+    let mut norm = Norm(&grads, 0.0);
+    module.visit(&mut norm);
+    let norm = norm.1.sqrt();
+    match limit {
+        Some(limit) if norm > limit => {
+            let mut scale = Scale(grads, limit / (norm + 1e-6));
+            module.visit(&mut scale);
+            (norm, scale.0)
+        }
+        _ => (norm, grads),
+    }
+}

@@ -1,0 +1,34 @@
+//! What a run tells the person who waits. The command line draws bars on a terminal and plain lines elsewhere.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub trait Progress: Send + Sync {
+    /// A phase of `total` units begins, `done` of which are already there.
+    fn begin(&self, phase: &str, done: u64, total: u64);
+    /// `done` units of the phase, with a short state such as the loss.
+    fn at(&self, done: u64, state: &str);
+    fn end(&self);
+    /// A line that stays.
+    fn note(&self, text: &str);
+}
+
+/// Says nothing.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _: &str, _: u64, _: u64) {}
+    fn at(&self, _: u64, _: &str) {}
+    fn end(&self) {}
+    fn note(&self, _: &str) {}
+}
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Asks every running loop to finish its step, write a checkpoint and return `Error::Interrupted`.
+pub fn request_stop() {
+    STOP.store(true, Ordering::SeqCst);
+}
+
+pub fn stop_requested() -> bool {
+    STOP.load(Ordering::SeqCst)
+}

@@ -1,0 +1,264 @@
+//! The tree that a recipe is read into.
+
+use super::origin::Origin;
+
+/// A value with the place it came from. Two nodes are equal when their values are, wherever they were written.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub value: Value,
+    pub origin: Origin,
+}
+
+/// What a YAML node can hold.
+#[derive(Clone, Debug)]
+pub enum Value {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    String(String),
+    List(Vec<Node>),
+    Map(Map),
+}
+
+/// Keys in the order they were written, each with its own place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Map {
+    entries: Vec<Entry>,
+}
+
+/// One key of a [`Map`] and its value.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub key: String,
+    pub key_origin: Origin,
+    pub value: Node,
+}
+
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Value::Null, Value::Null) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Int(a), Value::Int(b)) => a == b,
+            // "Is it the same recipe?" must say yes for two NaNs, unlike arithmetic.
+            (Value::Float(a), Value::Float(b)) => a == b || (a.is_nan() && b.is_nan()),
+            (Value::String(a), Value::String(b)) => a == b,
+            (Value::List(a), Value::List(b)) => a == b,
+            (Value::Map(a), Value::Map(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key && self.value == other.value
+    }
+}
+
+impl Node {
+    pub fn new(value: Value, origin: Origin) -> Self {
+        Node { value, origin }
+    }
+
+    /// An empty map.
+    pub fn map(origin: Origin) -> Self {
+        Node::new(Value::Map(Map::default()), origin)
+    }
+
+    /// The node at a dotted path; a number selects from a list; the empty path is the node itself.
+    pub fn at(&self, path: &str) -> Option<&Node> {
+        segments(path).try_fold(self, |node, segment| node.child(segment))
+    }
+
+    /// As [`Node::at`], to change it.
+    pub fn at_mut(&mut self, path: &str) -> Option<&mut Node> {
+        segments(path).try_fold(self, |node, segment| match &mut node.value {
+            Value::Map(map) => map.get_mut(segment),
+            Value::List(list) => list.get_mut(segment.parse::<usize>().ok()?),
+            _ => None,
+        })
+    }
+
+    /// The value under a key, or an element of a list by its index.
+    pub fn child(&self, segment: &str) -> Option<&Node> {
+        match &self.value {
+            Value::Map(map) => map.get(segment),
+            Value::List(list) => list.get(segment.parse::<usize>().ok()?),
+            _ => None,
+        }
+    }
+
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub fn as_map(&self) -> Option<&Map> {
+        match &self.value {
+            Value::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    pub fn as_map_mut(&mut self) -> Option<&mut Map> {
+        match &mut self.value {
+            Value::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    pub fn as_list(&self) -> Option<&[Node]> {
+        match &self.value {
+            Value::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    pub fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
+    /// What it is, in words, for a message.
+    pub fn describe(&self) -> String {
+        match &self.value {
+            Value::Null => "nothing (null)".into(),
+            Value::Bool(value) => format!("the boolean `{value}`"),
+            Value::Int(value) => format!("the integer `{value}`"),
+            Value::Float(value) => format!("the number `{}`", super::write::float(*value)),
+            Value::String(text) if text.chars().count() > 60 => "a long string".into(),
+            Value::String(text) => format!("the string `{text}`"),
+            Value::List(_) => "a list".into(),
+            Value::Map(_) => "a map".into(),
+        }
+    }
+
+    /// How many levels of lists and maps it has.
+    pub fn depth(&self) -> usize {
+        match &self.value {
+            Value::List(list) => 1 + list.iter().map(Node::depth).max().unwrap_or(0),
+            Value::Map(map) => 1 + map.iter().map(|entry| entry.value.depth()).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// Gives every key and value in the tree the same origin.
+    pub fn with_origin(mut self, origin: &Origin) -> Self {
+        self.origin = origin.clone();
+        self.value = match self.value {
+            Value::List(list) => Value::List(list.into_iter().map(|node| node.with_origin(origin)).collect()),
+            Value::Map(map) => Value::Map(
+                map.into_iter()
+                    .map(|entry| Entry {
+                        key: entry.key,
+                        key_origin: origin.clone(),
+                        value: entry.value.with_origin(origin),
+                    })
+                    .collect(),
+            ),
+            scalar => scalar,
+        };
+        self
+    }
+}
+
+impl Map {
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The value with its key, for a message about the key.
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
+    }
+
+    /// Puts a value under a key: in the place of the old one, which is returned, or at the end.
+    pub fn insert(&mut self, key: impl Into<String>, key_origin: Origin, value: Node) -> Option<Node> {
+        let key = key.into();
+        match self.entries.iter_mut().find(|entry| entry.key == key) {
+            Some(entry) => {
+                entry.key_origin = key_origin;
+                Some(std::mem::replace(&mut entry.value, value))
+            }
+            None => {
+                self.entries.push(Entry { key, key_origin, value });
+                None
+            }
+        }
+    }
+
+    pub fn remove(&mut self, key: &str) -> Option<Node> {
+        let index = self.entries.iter().position(|entry| entry.key == key)?;
+        Some(self.entries.remove(index).value)
+    }
+
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.entry(key).is_some()
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.key.as_str())
+    }
+
+    pub fn iter(&self) -> std::slice::Iter<'_, Entry> {
+        self.entries.iter()
+    }
+
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Entry> {
+        self.entries.iter_mut()
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl FromIterator<Entry> for Map {
+    /// The caller sees to it that no key comes twice.
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
+        Map { entries: entries.into_iter().collect() }
+    }
+}
+
+impl IntoIterator for Map {
+    type Item = Entry;
+    type IntoIter = std::vec::IntoIter<Entry>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Map {
+    type Item = &'a Entry;
+    type IntoIter = std::slice::Iter<'a, Entry>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// The parts of a dotted path; none for the empty one.
+pub(super) fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('.').filter(move |_| !path.is_empty())
+}
+
+/// The path of a child.
+pub(super) fn join(path: &str, segment: &str) -> String {
+    if path.is_empty() { segment.to_owned() } else { format!("{path}.{segment}") }
+}

@@ -1,0 +1,35 @@
+//! Nearest names, for a reader who mistyped one.
+
+/// The candidate that `name` was probably meant to be, if one is near.
+pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = fold(name);
+    let length = wanted.chars().count();
+    // A name this long is no typo, and comparing it costs time.
+    if length == 0 || length > 100 {
+        return None;
+    }
+    let near = |candidate: &'a str| {
+        let folded = fold(candidate);
+        let distance = strsim::damerau_levenshtein(&wanted, &folded);
+        let related = length >= 3 && (folded.starts_with(&wanted) || wanted.starts_with(&folded));
+        let limit = (length.max(folded.chars().count()) / 3).max(1);
+        (distance <= limit || related).then_some((distance, candidate))
+    };
+    candidates.into_iter().filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+}
+
+/// Help lines for an unknown name: the nearest one, and all that are valid.
+pub fn name_help<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    let near = suggest(name, candidates.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+    let list = match candidates.is_empty() {
+        true => "nothing is allowed here".to_owned(),
+        false => format!("allowed here: {}", candidates.join(", ")),
+    };
+    near.into_iter().chain([list]).collect()
+}
+
+/// `Top-K` and `top_k` are the same name to somebody who misremembers it.
+fn fold(name: &str) -> String {
+    name.to_lowercase().replace(['-', ' '], "_")
+}

@@ -1,0 +1,237 @@
+//! Registration of components: one `register!` beside each component feeds parsing, schema, `list` and reports.
+//!
+//! `inventory` registers nothing unless the crate is linked: a binary says `use maclip_components as _;`.
+
+use crate::error::{Error, Result};
+use crate::recipe::{Diagnostic, Diagnostics, Node, Origin, codes, from_node, name_help};
+use crate::run::BuildContext;
+use crate::slots::{
+    adapter::Adapter, alignment::Alignment, augment::Augment, backbone::Backbone, dataset::Dataset,
+    frames::FrameSampler, objective::Objective, optimizer::Optimizer, prompt::Prompt, prototype::Prototype,
+    schedule::Schedule, task::Task,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// How settled a component is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stability {
+    Stable,
+    Experimental,
+}
+
+/// What a registration says about a component.
+#[derive(Clone, Debug, Serialize)]
+pub struct Info {
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// Paper or public code that the component follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paper: Option<&'static str>,
+    pub stability: Stability,
+    /// A working choice in YAML, without `type`.
+    pub example: &'static str,
+    #[serde(skip)]
+    pub schema: fn() -> schemars::Schema,
+}
+
+/// Options of a component: deserialised from its own subtree, checked, then built.
+pub trait Component: DeserializeOwned + Serialize + schemars::JsonSchema + 'static {
+    /// The slot's trait object, such as `dyn Alignment`.
+    type Slot: ?Sized;
+
+    /// Looks at the values alone, without I/O: push a message for each field that is out of range.
+    fn check(&self, _problems: &mut Problems) {}
+
+    /// May read files and make tensors.
+    fn build(self, context: &BuildContext) -> Result<Box<Self::Slot>>;
+}
+
+/// Problems with single options, by field name.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<(String, String)>);
+
+impl Problems {
+    /// `message` reads on from the field's name: "must be above 0".
+    pub fn push(&mut self, field: &str, message: impl Into<String>) {
+        self.0.push((field.to_owned(), message.into()));
+    }
+
+    /// Pushes the message where `wrong` holds.
+    pub fn when(&mut self, wrong: bool, field: &str, message: impl Into<String>) {
+        if wrong {
+            self.push(field, message);
+        }
+    }
+}
+
+type Resolve = fn(&Node, &str) -> std::result::Result<Node, Diagnostics>;
+
+/// One registered component of slot `T`.
+pub struct Entry<T: ?Sized + 'static> {
+    pub info: Info,
+    /// Checks the options and gives them back with every default filled in.
+    pub resolve: Resolve,
+    pub build: fn(&Node, &str, &BuildContext) -> Result<Box<T>>,
+}
+
+/// Deserialises and checks options; `node` is the component's map with its `type`.
+pub fn options<C: Component>(node: &Node, path: &str) -> std::result::Result<C, Diagnostics> {
+    let mut bare = node.clone();
+    if let Some(map) = bare.as_map_mut() {
+        map.remove("type");
+    }
+    let config: C = from_node(&bare, path)?;
+    let mut problems = Problems::default();
+    config.check(&mut problems);
+    let found = problems
+        .0
+        .into_iter()
+        .map(|(field, message)| {
+            let origin = node.at(&field).map_or(&node.origin, |value| &value.origin);
+            Diagnostic::new(codes::OUT_OF_RANGE, format!("`{field}` {message}")).at(origin).path(format!("{path}.{field}"))
+        })
+        .collect();
+    Diagnostics::check(found)?;
+    Ok(config)
+}
+
+/// [`Entry::resolve`] of a component.
+pub fn resolve<C: Component>(node: &Node, path: &str) -> std::result::Result<Node, Diagnostics> {
+    let config: C = options(node, path)?;
+    let value = serde_json::to_value(&config).map_err(|error| {
+        Diagnostics::from(Diagnostic::new(codes::STRUCTURE, error.to_string()).at(&node.origin).path(path))
+    })?;
+    let mut resolved = Node::map(Origin::Default);
+    if let Some(map) = resolved.as_map_mut() {
+        if let Some(name) = node.at("type") {
+            map.insert("type", Origin::Default, name.clone());
+        }
+        for entry in Node::from_json(&value).as_map().into_iter().flat_map(|options| options.iter()) {
+            map.insert(entry.key.clone(), Origin::Default, entry.value.clone());
+        }
+    }
+    Ok(resolved)
+}
+
+/// [`Entry::build`] of a component.
+pub fn build<C: Component>(node: &Node, path: &str, context: &BuildContext) -> Result<Box<C::Slot>> {
+    options::<C>(node, path).map_err(Error::from)?.build(context)
+}
+
+/// Registers a component. The configuration type implements [`Component`].
+#[macro_export]
+macro_rules! register {
+    ($slot:ty, $config:ty, name: $name:literal, summary: $summary:literal, paper: $paper:expr, stability: $stability:ident, example: $example:literal $(,)?) => {
+        inventory::submit! {
+            $crate::registry::Entry::<$slot> {
+                info: $crate::registry::Info {
+                    name: $name,
+                    summary: $summary,
+                    paper: $paper,
+                    stability: $crate::registry::Stability::$stability,
+                    example: $example,
+                    schema: || schemars::schema_for!($config),
+                },
+                resolve: $crate::registry::resolve::<$config>,
+                build: $crate::registry::build::<$config>,
+            }
+        }
+    };
+}
+
+/// A slot as the recipe language sees it.
+pub struct SlotInfo {
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// The component that a recipe without this slot gets; the identity where the slot has one.
+    pub default: Option<&'static str>,
+    pub components: fn() -> Vec<(&'static Info, Resolve)>,
+}
+
+/// A trait that can fill a slot.
+pub trait SlotTrait: 'static {
+    const NAME: &'static str;
+    fn entries() -> Vec<&'static Entry<Self>>;
+}
+
+macro_rules! slots {
+    ($($name:literal: $trait:ident, $default:expr, $summary:literal;)*) => {
+        $(
+            inventory::collect!(Entry<dyn $trait>);
+            impl SlotTrait for dyn $trait {
+                const NAME: &'static str = $name;
+                fn entries() -> Vec<&'static Entry<Self>> {
+                    // Registration order is the linker's; names give a fixed one.
+                    let mut entries: Vec<_> = inventory::iter::<Entry<dyn $trait>>().collect();
+                    entries.sort_by_key(|entry| entry.info.name);
+                    entries
+                }
+            }
+        )*
+        /// All slots in the order of the data flow.
+        pub const SLOTS: &[SlotInfo] = &[$(SlotInfo {
+            name: $name,
+            summary: $summary,
+            default: $default,
+            components: || <dyn $trait>::entries().into_iter().map(|entry| (&entry.info, entry.resolve)).collect(),
+        }),*];
+    };
+}
+
+slots! {
+    "task": Task, Some("few_shot"), "what is trained and tested";
+    "dataset": Dataset, None, "lists clips (class, split) and opens one as frames";
+    "frames": FrameSampler, Some("uniform_segments"), "which T frames of a clip";
+    "augment": Augment, Some("none"), "pixel transforms in training, the same for all frames of a clip";
+    "backbone": Backbone, None, "frames to features, and class texts to features where it has a text tower";
+    "prompt": Prompt, Some("plain"), "class name to one or more sentences";
+    "adapter": Adapter, Some("none"), "what happens inside each block around the frozen attention and MLP";
+    "prototype": Prototype, Some("none"), "rewrites support and query features before alignment";
+    "alignment": Alignment, Some("mean_cosine"), "distance of a query to each class, frames against frames";
+    "objective": Objective, Some("ma_clip"), "distances, text similarities and labels to the loss and the prediction";
+    "optimizer": Optimizer, Some("adamw"), "how gradients change the trainable weights";
+    "schedule": Schedule, Some("constant"), "factor on the learning rate";
+}
+
+/// The slot called `name`.
+pub fn slot(name: &str) -> Option<&'static SlotInfo> {
+    SLOTS.iter().find(|slot| slot.name == name)
+}
+
+/// Checks the component map `node` of `slot`: its `type` and its options. Gives it back with defaults filled in.
+pub fn resolve_choice(slot: &SlotInfo, node: &Node) -> std::result::Result<Node, Diagnostics> {
+    let components = (slot.components)();
+    let names: Vec<&str> = components.iter().map(|(info, _)| info.name).collect();
+    let list = || format!("components for {}: {}", slot.name, names.join(", "));
+    let Some(kind) = node.at("type") else {
+        let message = format!("`{}` does not say which component: its `type` is missing", slot.name);
+        return Err(Diagnostic::new(codes::MISSING_KEY, message).at(&node.origin).path(slot.name).help(list()).into());
+    };
+    let path = format!("{}.type", slot.name);
+    let Some(name) = kind.as_str() else {
+        let message = format!("`type` is the name of a component, not {}", kind.describe());
+        return Err(Diagnostic::new(codes::WRONG_TYPE, message).at(&kind.origin).path(path).help(list()).into());
+    };
+    match components.iter().find(|(info, _)| info.name == name) {
+        Some((_, resolve)) => resolve(node, slot.name),
+        None => {
+            let message = format!("there is no {} called `{name}`", slot.name);
+            let diagnostic = Diagnostic::new(codes::UNKNOWN_COMPONENT, message).at(&kind.origin).path(path);
+            Err(diagnostic.helps(name_help(name, names)).into())
+        }
+    }
+}
+
+/// Builds the component that `node` (checked by [`resolve_choice`]) names.
+pub fn build_choice<T: SlotTrait + ?Sized>(node: &Node, context: &BuildContext) -> Result<Box<T>> {
+    let name = node.at("type").and_then(Node::as_str).unwrap_or_default();
+    let entry = T::entries()
+        .into_iter()
+        .find(|entry| entry.info.name == name)
+        .ok_or_else(|| Error::failed(format!("there is no {} called `{name}`", T::NAME)))?;
+    (entry.build)(node, T::NAME, context)
+}

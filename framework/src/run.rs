@@ -1,0 +1,254 @@
+//! One run: a checked recipe, what components are built from, and what a task works with.
+
+use crate::device;
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::random::Stream;
+use crate::recipe::{Diagnostic, Diagnostics, Node, Origin, codes, from_node, identity, name_help};
+use crate::records::Manifest;
+use crate::registry::{SLOTS, SlotTrait, build_choice, resolve_choice, slot};
+use crate::slots::backbone::Geometry;
+use crate::slots::task::Task;
+use crate::store::RunStore;
+use burn::tensor::Device;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// Keys of a recipe beside the slots.
+const KEYS: [&str; 5] = ["name", "description", "seed", "device", "study"];
+/// Keys that cannot change a result, left out of a run's identity.
+const NO_RESULT: [&str; 4] = ["name", "description", "device", "study"];
+
+/// A recipe that passed all checks, with every default filled in.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    pub name: String,
+    pub description: String,
+    pub seed: u64,
+    pub device: String,
+    /// The whole resolved tree: what is frozen into the run directory.
+    pub resolved: Node,
+    /// Identity of the run, SHA-256 in hex.
+    pub hash: String,
+}
+
+impl Recipe {
+    /// Checks the interpolated tree `root` (without `study`) and collects all problems. Does no heavy I/O.
+    pub fn check(root: &Node) -> std::result::Result<Self, Diagnostics> {
+        let mut problems = Vec::new();
+        let mut resolved = Node::map(Origin::Default);
+        let Some(map) = root.as_map() else {
+            let message = format!("a recipe is a map of keys, not {}", root.describe());
+            return Err(Diagnostic::new(codes::WRONG_TYPE, message).at(&root.origin).into());
+        };
+        let known: Vec<&str> = KEYS.into_iter().chain(SLOTS.iter().map(|slot| slot.name)).collect();
+        for entry in map.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            problems.push(
+                Diagnostic::new(codes::UNKNOWN_KEY, format!("a recipe has no key `{}`", entry.key))
+                    .at(&entry.key_origin)
+                    .path(&entry.key)
+                    .helps(name_help(&entry.key, known.iter().copied())),
+            );
+        }
+        let mut keep = |key: &str, value: Node| {
+            if let Some(map) = resolved.as_map_mut() {
+                map.insert(key, Origin::Default, value);
+            }
+        };
+        let name = field(root, "name", String::new(), &mut problems, &mut keep);
+        if name.is_empty() {
+            let origin = root.at("name").map_or(&root.origin, |node| &node.origin);
+            problems.push(
+                Diagnostic::new(codes::MISSING_KEY, "a recipe needs a `name`")
+                    .at(origin)
+                    .path("name")
+                    .help("add `name: my_experiment`; its runs go to <runs>/my_experiment/"),
+            );
+        } else if !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) || name.starts_with('.') {
+            let origin = root.at("name").map_or(&root.origin, |node| &node.origin);
+            let message = format!("`{name}` cannot name a folder: use letters, digits, `-`, `_` and `.`");
+            problems.push(Diagnostic::new(codes::OUT_OF_RANGE, message).at(origin).path("name"));
+        }
+        let description = field(root, "description", String::new(), &mut problems, &mut keep);
+        let seed = field(root, "seed", 0, &mut problems, &mut keep);
+        let device = field(root, "device", "flex".to_owned(), &mut problems, &mut keep);
+        if let Err((message, help)) = device::parse(&device) {
+            let origin = root.at("device").map_or(&root.origin, |node| &node.origin);
+            problems.push(Diagnostic::new(codes::OUT_OF_RANGE, message).at(origin).path("device").help(help));
+        }
+        let used = used_slots(root, &mut problems);
+        for slot in SLOTS {
+            let chosen = map.get(slot.name);
+            if !used.is_empty() && !used.contains(&slot.name) {
+                if let Some(entry) = map.entry(slot.name) {
+                    let message = format!("the task does not use `{}`", slot.name);
+                    problems.push(
+                        Diagnostic::new(codes::STRUCTURE, message)
+                            .at(&entry.key_origin)
+                            .path(slot.name)
+                            .help(format!("remove it; the task uses: {}", used.join(", "))),
+                    );
+                }
+                continue;
+            }
+            let node = match (chosen, slot.default) {
+                (Some(node), _) => node.clone(),
+                (None, Some(default)) => default_choice(default),
+                (None, None) => {
+                    let names: Vec<&str> = (slot.components)().iter().map(|(info, _)| info.name).collect();
+                    problems.push(
+                        Diagnostic::new(codes::MISSING_KEY, format!("the recipe has no `{}`", slot.name))
+                            .at(&root.origin)
+                            .path(slot.name)
+                            .help(format!("add `{}:` with `type:` one of {}", slot.name, names.join(", "))),
+                    );
+                    continue;
+                }
+            };
+            match resolve_choice(slot, &node) {
+                Ok(node) => keep(slot.name, node),
+                Err(found) => problems.extend(found.into_vec()),
+            }
+        }
+        Diagnostics::check(problems)?;
+        let hash = identity(&resolved, &NO_RESULT);
+        Ok(Self { name, description, seed, device, resolved, hash })
+    }
+
+    /// The component chosen for each slot.
+    pub fn components(&self) -> BTreeMap<String, String> {
+        SLOTS
+            .iter()
+            .filter_map(|slot| {
+                let name = self.resolved.at(slot.name)?.at("type")?.as_str()?;
+                Some((slot.name.to_owned(), name.to_owned()))
+            })
+            .collect()
+    }
+
+    /// Builds the component of slot `T`.
+    pub fn build<T: SlotTrait + ?Sized>(&self, context: &BuildContext) -> Result<Box<T>> {
+        let node = self
+            .resolved
+            .at(T::NAME)
+            .ok_or_else(|| Error::failed(format!("the recipe has no `{}`, which its task builds", T::NAME)))?;
+        build_choice::<T>(node, context)
+    }
+}
+
+fn default_choice(name: &str) -> Node {
+    let mut node = Node::map(Origin::Default);
+    if let Some(map) = node.as_map_mut() {
+        map.insert("type", Origin::Default, Node::from_json(&serde_json::Value::from(name)));
+    }
+    node
+}
+
+fn field<T: serde::de::DeserializeOwned + serde::Serialize>(
+    root: &Node,
+    key: &str,
+    default: T,
+    problems: &mut Vec<Diagnostic>,
+    keep: &mut impl FnMut(&str, Node),
+) -> T {
+    let value = match root.at(key).map(|node| from_node::<T>(node, key)) {
+        None => default,
+        Some(Ok(value)) => value,
+        Some(Err(problem)) => {
+            problems.push(problem);
+            default
+        }
+    };
+    if let Ok(json) = serde_json::to_value(&value) {
+        keep(key, Node::from_json(&json));
+    }
+    value
+}
+
+/// The slots that the recipe's task reads; empty where the task itself has a problem, which is reported in its place.
+fn used_slots(root: &Node, problems: &mut Vec<Diagnostic>) -> Vec<&'static str> {
+    let Some(info) = slot(<dyn Task>::NAME) else { return Vec::new() };
+    let node = root.at(info.name).cloned().or_else(|| info.default.map(default_choice));
+    let Some(node) = node else { return Vec::new() };
+    let Ok(node) = resolve_choice(info, &node) else { return Vec::new() };
+    let context = BuildContext::new(0, Device::flex());
+    match build_choice::<dyn Task>(&node, &context) {
+        Ok(task) => std::iter::once(info.name).chain(task.slots().iter().copied()).collect(),
+        Err(error) => {
+            problems.push(Diagnostic::new(codes::STRUCTURE, error.to_string()).at(&node.origin).path(info.name));
+            Vec::new()
+        }
+    }
+}
+
+/// What components are built from.
+#[derive(Debug)]
+pub struct BuildContext {
+    pub seed: u64,
+    /// The plain device; frozen weights and inputs live here.
+    pub device: Device,
+    /// Words that a text tower trained from scratch knows.
+    pub vocabulary: Vec<String>,
+    geometry: Option<Geometry>,
+    frames: Option<usize>,
+    weights: Mutex<BTreeMap<String, String>>,
+}
+
+impl BuildContext {
+    pub fn new(seed: u64, device: Device) -> Self {
+        Self { seed, device, vocabulary: Vec::new(), geometry: None, frames: None, weights: Mutex::default() }
+    }
+
+    /// The same with the sizes that adapters, prototypes and alignments are built by.
+    pub fn with_sizes(mut self, geometry: Geometry, frames: usize) -> Self {
+        self.geometry = Some(geometry);
+        self.frames = Some(frames);
+        self
+    }
+
+    /// Where trainable weights live: the device's autodiff twin.
+    pub fn trainable_device(&self) -> Device {
+        self.device.clone().autodiff()
+    }
+
+    /// Random numbers for initial weights of `part`; draw `index` for the index-th tensor.
+    pub fn init(&self, part: &str) -> Stream {
+        Stream::new(self.seed, &format!("init/{part}"))
+    }
+
+    /// The backbone's sizes. Only components that are built before it may not ask.
+    pub fn geometry(&self) -> Result<&Geometry> {
+        self.geometry.as_ref().ok_or_else(|| Error::failed("the backbone's sizes are not known yet at this point"))
+    }
+
+    /// Number of frames T of a clip.
+    pub fn frames(&self) -> Result<usize> {
+        self.frames.ok_or_else(|| Error::failed("the number of frames is not known yet at this point"))
+    }
+
+    /// Notes that weights called `name` with this checksum were read; goes into the manifest.
+    pub fn note_weights(&self, name: &str, sha256: String) {
+        if let Ok(mut weights) = self.weights.lock() {
+            weights.insert(name.to_owned(), sha256);
+        }
+    }
+
+    pub fn weights(&self) -> BTreeMap<String, String> {
+        self.weights.lock().map(|weights| weights.clone()).unwrap_or_default()
+    }
+}
+
+/// What a task works with.
+pub struct RunContext<'a> {
+    pub recipe: &'a Recipe,
+    pub store: &'a RunStore,
+    pub progress: &'a dyn Progress,
+    pub device: Device,
+    pub manifest: Manifest,
+}
+
+/// Where the run of `recipe` goes: `<runs>/<name>/<variant>-s<seed>-<hash8>`.
+pub fn directory(runs: &Path, recipe: &Recipe, variant: &str) -> PathBuf {
+    runs.join(&recipe.name).join(format!("{variant}-s{}-{}", recipe.seed, &recipe.hash[..8]))
+}

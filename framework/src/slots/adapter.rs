@@ -1,0 +1,32 @@
+//! Slot `adapter`: what happens inside each block around the frozen attention and MLP.
+
+use super::Scope;
+use super::backbone::FrozenBlock;
+use crate::clone_boxed;
+use crate::module::DynModule;
+use burn::tensor::Tensor;
+
+/// Which of the two branches of an episode is encoded.
+#[derive(Clone, Debug)]
+pub enum Branch {
+    /// Support clips with the text feature of each clip's class, `[B, E]`, not normalised.
+    Support { text: Tensor<2> },
+    Query,
+}
+
+/// Trainable parts around frozen transformer blocks. B clips, T frames, N + 1 tokens, width D.
+pub trait Adapter: DynModule + CloneAdapter {
+    /// Whether block `index` is touched; blocks below the first such run without autodiff.
+    fn adapts(&self, index: usize) -> bool;
+
+    /// What the features of a clip depend on, see [`Scope`]. `Clip` or less says that both branches are the same function.
+    fn scope(&self) -> Scope;
+
+    /// Whether the support branch reads the class text, so that the backbone must have a text tower.
+    fn needs_text(&self) -> bool;
+
+    /// Block `index` with its adapters: x `[B, T, N + 1, D]` → the same shape. Only called where [`Adapter::adapts`].
+    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4>;
+}
+
+clone_boxed!(Adapter, CloneAdapter);

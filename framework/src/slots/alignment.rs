@@ -1,0 +1,17 @@
+//! Slot `alignment`: how far a query is from each class, frame sequence against frame sequence.
+
+use crate::clone_boxed;
+use crate::module::DynModule;
+use burn::tensor::Tensor;
+
+/// A temporal alignment metric. Smaller is nearer.
+///
+/// N episodes of equal shape go through at once: Q queries, W classes (way), K shots, T frames, E features.
+pub trait Alignment: DynModule + CloneAlignment {
+    /// query `[N, Q, Tq, E]`, support `[N, W, K, Ts, E]` → distances `[N, Q, W]`.
+    ///
+    /// Must not mix episodes, and a distance to one class must not depend on the order of the others.
+    fn distances(&self, query: Tensor<4>, support: Tensor<5>) -> Tensor<3>;
+}
+
+clone_boxed!(Alignment, CloneAlignment);

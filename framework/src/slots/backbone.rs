@@ -1,0 +1,60 @@
+//! Slot `backbone`: frames → features, and class texts → features where it has a text tower.
+
+use super::adapter::{Adapter, Branch};
+use crate::clone_boxed;
+use crate::error::Result;
+use crate::module::DynModule;
+use burn::tensor::Tensor;
+
+/// The sizes that other components build themselves by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Geometry {
+    /// Side of the square input image in pixels.
+    pub image_size: usize,
+    /// Width D of the blocks' tokens.
+    pub width: usize,
+    /// Width E of the joint embedding.
+    pub embed_dim: usize,
+    /// Number of transformer blocks.
+    pub blocks: usize,
+    /// Tokens of one frame, class token included: N + 1.
+    pub tokens: usize,
+    pub has_text_tower: bool,
+    /// Normalisation of pixels in 0..1: (x − mean) / std.
+    pub mean: [f32; 3],
+    pub std: [f32; 3],
+}
+
+/// The frozen parts of one pre-norm transformer block, as adapters see them. All take `[b, n, D]` for any n.
+pub trait FrozenBlock {
+    fn ln_1(&self, x: Tensor<3>) -> Tensor<3>;
+    /// Multi-head self-attention with its output projection.
+    fn attention(&self, x: Tensor<3>) -> Tensor<3>;
+    fn ln_2(&self, x: Tensor<3>) -> Tensor<3>;
+    fn mlp(&self, x: Tensor<3>) -> Tensor<3>;
+
+    /// The block as it was trained: y = x + MSA(LN1 x), y + MLP(LN2 y).
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let y = x.clone() + self.attention(self.ln_1(x));
+        y.clone() + self.mlp(self.ln_2(y))
+    }
+}
+
+/// An image encoder with transformer blocks, and maybe a text encoder.
+pub trait Backbone: DynModule + CloneBackbone {
+    fn geometry(&self) -> &Geometry;
+
+    /// Normalised pixels `[B, T, 3, H, W]` → frame features `[B, T, E]`, not normalised.
+    fn encode_clips(&self, pixels: Tensor<5>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
+
+    /// Sentences → features `[C, E]`, not normalised. An error where there is no text tower or a text does not fit.
+    fn encode_texts(&self, texts: &[String]) -> Result<Tensor<2>>;
+
+    /// ln of the factor on image-text cosines, `[1]`, where the backbone learns one.
+    fn logit_scale(&self) -> Option<Tensor<1>>;
+
+    /// Writes the weights in the backbone's own format, for `task: contrastive`.
+    fn export(&self, path: &std::path::Path, about: &std::collections::BTreeMap<String, String>) -> Result<()>;
+}
+
+clone_boxed!(Backbone, CloneBackbone);

@@ -1,0 +1,45 @@
+//! Slot `objective`: distances, text similarities and labels → loss; and the prediction rule.
+
+use crate::clone_boxed;
+use crate::module::DynModule;
+use burn::tensor::{Int, Tensor};
+
+/// Everything after the encoders, for N episodes of equal shape: Q queries, S = way · shot supports, W classes.
+#[derive(Clone, Debug)]
+pub struct Scores {
+    /// Alignment distances `[N, Q, W]`.
+    pub distances: Tensor<3>,
+    /// Cosines of time-averaged query features and class texts `[N, Q, W]`, where there is a text tower.
+    pub query_text: Option<Tensor<3>>,
+    /// The same for support clips, `[N, S, W]`.
+    pub support_text: Option<Tensor<3>>,
+}
+
+/// Labels of N episodes: positions in the episode's class list.
+#[derive(Clone, Debug)]
+pub struct Labels {
+    /// `[N, Q]`
+    pub query: Tensor<2, Int>,
+    /// `[N, S]`
+    pub support: Tensor<2, Int>,
+}
+
+/// A loss with its named terms, each `[1]`.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    pub total: Tensor<1>,
+    pub parts: Vec<(&'static str, Tensor<1>)>,
+}
+
+pub trait Objective: DynModule + CloneObjective {
+    /// Whether the text similarities are read, so that the backbone must have a text tower.
+    fn needs_text(&self) -> bool;
+
+    /// Mean over the N episodes.
+    fn loss(&self, scores: &Scores, labels: &Labels) -> Loss;
+
+    /// Probabilities of the classes `[N, Q, W]`; the prediction is the largest.
+    fn probabilities(&self, scores: &Scores) -> Tensor<3>;
+}
+
+clone_boxed!(Objective, CloneObjective);
