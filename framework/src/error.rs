@@ -64,3 +64,9 @@ impl From<Diagnostics> for Error {
         Error::Recipe(diagnostics)
     }
 }
+
+impl From<crate::recipe::Diagnostic> for Error {
+    fn from(diagnostic: crate::recipe::Diagnostic) -> Self {
+        Error::Recipe(diagnostic.into())
+    }
+}

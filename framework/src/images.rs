@@ -50,8 +50,11 @@ pub fn has_end_of_image(tail: &[u8]) -> bool {
     last(0xd9).is_some_and(|end| last(0xda).is_none_or(|scan| scan < end))
 }
 
-/// Decodes a JPEG to RGB. Grey images become RGB with three equal channels; CMYK is refused, as are files that end
-/// early or hold damaged data, for which a decoder would otherwise make up grey areas.
+/// Decodes a JPEG to RGB. Grey images become RGB with three equal channels; CMYK is refused, as are files without an
+/// end and files with data that cannot be decoded, for which a lenient decoder would make up grey areas.
+///
+/// Data that is missing or changed, but still reads as valid codes followed by an end marker, cannot be told from an
+/// image that looks like this: JPEG has no checksums.
 pub fn decode_jpeg(bytes: &[u8]) -> Result<Image> {
     let mut decoder = decoder(bytes);
     let header = read_header(&mut decoder)?;
@@ -203,9 +206,10 @@ mod tests {
         for length in [0, 1, 2, 10, 300, bytes.len() / 2, bytes.len() - 1] {
             assert!(decode_jpeg(&bytes[..length]).is_err(), "cut to {length} bytes");
         }
-        // The middle is gone, both ends are there.
-        let holed = [&bytes[..bytes.len() / 2], &bytes[bytes.len() - 2..]].concat();
-        assert!(decode_jpeg(&holed).is_err());
+        let mut damaged = bytes.clone();
+        let middle = bytes.len() / 2;
+        damaged[middle..middle + 4].copy_from_slice(&[0xff, 0xc0, 0xff, 0xc0]);
+        assert!(decode_jpeg(&damaged).is_err());
         assert!(decode_jpeg(b"\x89PNG\r\n\x1a\n0000").is_err());
         let padded = [&bytes[..], &[0; 100]].concat();
         assert!(decode_jpeg(&padded).is_ok(), "padding after the end is harmless");
@@ -256,12 +260,12 @@ mod tests {
 
     #[test]
     fn images_halving_matches_the_filter_worked_out_by_hand() {
-        // Rows are equal, so only the width matters. Halved bicubic has taps at distance 0.25, 0.75, 1.25, 1.75 (in
-        // target pixels): weights 111, 29, -9, -3 of 256. A step from 0 to 200 between columns 7 and 8 of 16 gives
-        // target columns 2 to 5: -200 * (3 + 0) / 256 -> 0, -200 * 9 ... worked out below as sums of those weights.
+        // Rows are equal, so only the width matters. Halving, a target pixel sees sources at the distances 0.25, 0.75,
+        // 1.25 and 1.75 (in target pixels) on either side, with the cubic's weights 111, 29, -9 and -3 of 256.
+        // The step is between the columns 7 and 8: target column 3 sees 8, 9 and 10 with 29, -9 and -3, column 4 all
+        // but 7, 6 and 5, column 5 all but 7; column 2 sees 8 with -3 alone and is clamped.
         let step = image(16, 16, |x, _| if x < 8 { [0; 3] } else { [200; 3] });
         let out = clip_resize_crop(&step, 8).unwrap();
-        // Column 3 covers sources 6 and 7 (both 0), sees 8, 9, 10 with 29, -9, -3; column 2 sees only 8 with -3.
         let expected = |weight: f64| (200.0 * weight / 256.0).round().clamp(0.0, 255.0) as u8;
         let row: Vec<u8> = out.pixels[..24].chunks(3).map(|p| p[0]).collect();
         let want = [0, 0, 0, expected(29.0 - 9.0 - 3.0), expected(256.0 - 17.0), expected(256.0 + 3.0), 200, 200];

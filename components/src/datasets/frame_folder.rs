@@ -3,11 +3,14 @@
 //! Two layouts are read: `<root>/<split>/<class>/<clip>/*.jpg`, with the split folders `train`, `val` and `test`, and
 //! `<root>/<class>/<clip>/*.jpg` with the classes of each split in the recipe.
 
-use maclip_framework::images;
 use maclip_framework::error::{Error, Result};
+use maclip_framework::images;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
 use maclip_framework::slots::dataset::{Class, Dataset, Frames, Listing, Split};
 use rayon::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -16,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Settings of the dataset `frame_folder`.
-#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FrameFolderConfig {
     /// The folder that holds the frames: `<root>/<split>/<class>/<clip>/*.jpg`, or `<root>/<class>/<clip>/*.jpg` where
@@ -40,7 +43,7 @@ impl Default for FrameFolderConfig {
 }
 
 /// Class folders of each split; no class may be in two of them.
-#[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClassSplits {
     /// Class folders to train on.
@@ -62,7 +65,7 @@ impl ClassSplits {
 }
 
 /// What happens to clips that cannot be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BrokenPolicy {
     /// Leave them out; each is named with its reason and counted.
@@ -70,6 +73,27 @@ pub enum BrokenPolicy {
     Skip,
     /// Stop with an error that names the first of them.
     Fail,
+}
+
+register!(dyn Dataset, FrameFolderConfig, name: "frame_folder",
+    summary: "clips as folders of JPEG frames, split by folder or in the recipe",
+    paper: Some("layout of tobyperrett/few-shot-action-recognition"), stability: Stable,
+    example: "{root: data/my_frames}");
+
+impl Component for FrameFolderConfig {
+    type Slot = dyn Dataset;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(
+            self.root.as_ref().is_none_or(|root| root.as_os_str().is_empty()),
+            "root",
+            "is missing: say where the frames are, with `--set dataset.root=FOLDER` or in the recipe",
+        );
+    }
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Dataset>> {
+        Ok(Box::new(FrameFolder::new(self)?))
+    }
 }
 
 /// Clips as folders of JPEG frames.

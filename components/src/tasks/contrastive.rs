@@ -41,7 +41,8 @@ const SHARDS: usize = 2;
 struct Contrastive {
     /// Image-caption pairs of a step.
     batch_size: usize,
-    /// Probability that a word of a caption is spelled in letters, so that spelled words mean something too.
+    /// Part of the steps in which a third of the words is spelled in letters, so that spelled words mean something too.
+    /// Whole steps, because one long text makes its batch long.
     spell: f64,
     train: LoopOptions,
     /// Held-out pairs for validation and test; a gallery is `gallery` of them.
@@ -52,7 +53,7 @@ struct Contrastive {
 
 impl Default for Contrastive {
     fn default() -> Self {
-        Self { batch_size: 128, spell: 0.1, train: LoopOptions::default(), held_out: 2000, gallery: 100 }
+        Self { batch_size: 128, spell: 0.15, train: LoopOptions::default(), held_out: 2000, gallery: 100 }
     }
 }
 
@@ -212,9 +213,9 @@ impl PairLearner<'_> {
     }
 }
 
-/// Marks some words to be spelled: a leading `~` is the tokenizer's sign for it.
-fn spell(caption: &str, probability: f64, rng: &mut Rng) -> String {
-    let words = caption.split(' ').map(|word| if rng.chance(probability) { format!("~{word}") } else { word.to_owned() });
+/// Marks a third of the words to be spelled: a leading `~` is the tokenizer's sign for it.
+fn spell(caption: &str, rng: &mut Rng) -> String {
+    let words = caption.split(' ').map(|word| if rng.chance(1.0 / 3.0) { format!("~{word}") } else { word.to_owned() });
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -224,9 +225,11 @@ impl Learner for PairLearner<'_> {
     fn step(&self, model: &ContrastiveModel, step: u64) -> Result<StepOutput> {
         let batch = self.task.batch_size;
         let first = self.first + step * batch as u64;
-        let (pixels, captions) = self.pairs(Split::Train, first, batch)?;
+        let (pixels, mut texts) = self.pairs(Split::Train, first, batch)?;
         let mut rng = self.spelling.at(step);
-        let texts: Vec<String> = captions.iter().map(|caption| spell(caption, self.task.spell, &mut rng)).collect();
+        if rng.chance(self.task.spell) {
+            texts = texts.iter().map(|caption| spell(caption, &mut rng)).collect();
+        }
 
         // Each shard of the batch has its own graph on its own thread (GradCache): embeddings, then their gradients from
         // the loss over the whole batch, then back through the shards. The result is the gradient of the whole batch.

@@ -257,9 +257,7 @@ impl<'a> Deserializer<'a> for TreeDeserializer<'a, '_> {
                 self.here(visitor.visit_enum(name))
             }
             Value::Map(map) => match map.iter().next() {
-                Some(entry) if map.len() == 1 => {
-                    self.here(visitor.visit_enum(EntryEnum { entry, path: self.path }))
-                }
+                Some(entry) if map.len() == 1 => self.here(visitor.visit_enum(EntryEnum { entry, path: self.path })),
                 _ => self.wrong(&format!("a map with one key, out of {}", variants.join(", "))),
             },
             _ => self.wrong(&format!("one of {}", variants.join(", "))),

@@ -24,7 +24,7 @@ impl DeError {
     pub fn placed(mut self, origin: &Origin, path: &str) -> Self {
         if !self.placed {
             self.placed = true;
-            self.diagnostic.origin = Some(origin.clone());
+            self.diagnostic.origin = Some(Box::new(origin.clone()));
             self.diagnostic.path = path.to_owned();
         }
         self

@@ -11,7 +11,7 @@ pub struct Diagnostic {
     /// What is wrong, in one line.
     pub message: String,
     /// Where it was written, if it was.
-    pub origin: Option<Origin>,
+    pub origin: Option<Box<Origin>>,
     /// The dotted path in the recipe; empty for the whole.
     pub path: String,
     /// What stands beside the caret, such as what was expected.
@@ -25,6 +25,7 @@ pub struct Diagnostic {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostic {
+    /// A problem of a kind, with nothing said yet about where.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Diagnostic {
             code,
@@ -38,7 +39,7 @@ impl Diagnostic {
 
     /// Says where it was written.
     pub fn at(mut self, origin: &Origin) -> Self {
-        self.origin = Some(origin.clone());
+        self.origin = Some(Box::new(origin.clone()));
         self
     }
 
@@ -80,7 +81,7 @@ impl Diagnostic {
             "label": self.label,
             "help": self.help,
         });
-        match &self.origin {
+        match self.origin.as_deref() {
             Some(Origin::File(place)) => {
                 json["file"] = place.source.name.clone().into();
                 json["line"] = place.line.into();
@@ -97,7 +98,7 @@ impl Diagnostic {
 impl Diagnostics {
     /// The problems in reading order, each once; `None` if there are none.
     pub fn from_list(mut list: Vec<Diagnostic>) -> Option<Self> {
-        let key = |diagnostic: &Diagnostic| match &diagnostic.origin {
+        let key = |diagnostic: &Diagnostic| match diagnostic.origin.as_deref() {
             Some(Origin::File(place)) => (0, place.source.name.clone(), place.line, place.column),
             Some(Origin::Set { argument, span }) => (1, argument.to_string(), 0, span.start),
             Some(Origin::Default) | None => (2, String::new(), 0, 0),
@@ -112,10 +113,12 @@ impl Diagnostics {
         Self::from_list(list).map_or(Ok(()), Err)
     }
 
+    /// The problems, in reading order.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.0.iter()
     }
 
+    /// The problems, to add to others.
     pub fn into_vec(self) -> Vec<Diagnostic> {
         self.0
     }

@@ -128,7 +128,10 @@ impl Resolver<'_> {
                     None => {
                         let target = self.reference(node, reference, path, depth)?;
                         out.push_str(&text_of(&target).ok_or_else(|| {
-                            let message = format!("`${{{reference}}}` is {}, which cannot be part of a string", target.describe());
+                            let message = format!(
+                                "`${{{reference}}}` is {}, which cannot be part of a string",
+                                target.describe()
+                            );
                             Box::new(located(node, path, message))
                         })?);
                     }

@@ -32,8 +32,9 @@ pub use read::{read_file, read_str};
 pub use resolve::{Document, apply_sets, load};
 pub use suggest::{name_help, suggest};
 
-/// Deeper trees are refused everywhere, so that no walk over one can exhaust the stack.
-pub const MAX_DEPTH: usize = 64;
+/// Deeper trees are refused everywhere, so that no walk over one can exhaust the stack: an unoptimised build of the YAML
+/// reader takes tens of kilobytes a level.
+pub const MAX_DEPTH: usize = 32;
 
 #[cfg(test)]
 mod tests_de;

@@ -5,19 +5,28 @@ use super::origin::Origin;
 /// A value with the place it came from. Two nodes are equal when their values are, wherever they were written.
 #[derive(Clone, Debug)]
 pub struct Node {
+    /// What it holds.
     pub value: Value,
+    /// Where it was written.
     pub origin: Origin,
 }
 
 /// What a YAML node can hold.
 #[derive(Clone, Debug)]
 pub enum Value {
+    /// `null`, `~`, or nothing at all.
     Null,
+    /// `true` or `false`; `yes` and `no` are strings.
     Bool(bool),
+    /// Written without a fraction or exponent.
     Int(i64),
+    /// Written with one, such as `1e-4`; or `.nan`, `.inf`.
     Float(f64),
+    /// Quoted, or not one of the others.
     String(String),
+    /// A sequence.
     List(Vec<Node>),
+    /// A mapping.
     Map(Map),
 }
 
@@ -30,8 +39,11 @@ pub struct Map {
 /// One key of a [`Map`] and its value.
 #[derive(Clone, Debug)]
 pub struct Entry {
+    /// The key.
     pub key: String,
+    /// Where the key was written.
     pub key_origin: Origin,
+    /// The value.
     pub value: Node,
 }
 
@@ -64,6 +76,7 @@ impl PartialEq for Entry {
 }
 
 impl Node {
+    /// A value with its origin.
     pub fn new(value: Value, origin: Origin) -> Self {
         Node { value, origin }
     }
@@ -96,6 +109,7 @@ impl Node {
         }
     }
 
+    /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {
             Value::String(text) => Some(text),
@@ -103,6 +117,7 @@ impl Node {
         }
     }
 
+    /// The map, if it is one.
     pub fn as_map(&self) -> Option<&Map> {
         match &self.value {
             Value::Map(map) => Some(map),
@@ -110,6 +125,7 @@ impl Node {
         }
     }
 
+    /// The map, if it is one, to change it.
     pub fn as_map_mut(&mut self) -> Option<&mut Map> {
         match &mut self.value {
             Value::Map(map) => Some(map),
@@ -117,6 +133,7 @@ impl Node {
         }
     }
 
+    /// The elements, if it is a list.
     pub fn as_list(&self) -> Option<&[Node]> {
         match &self.value {
             Value::List(list) => Some(list),
@@ -124,6 +141,7 @@ impl Node {
         }
     }
 
+    /// Whether it is null.
     pub fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
     }
@@ -137,7 +155,7 @@ impl Node {
             Value::Float(value) => format!("the number `{}`", super::write::float(*value)),
             Value::String(text) if text.chars().count() > 60 => "a long string".into(),
             Value::String(text) => format!("the string `{text}`"),
-            Value::List(_) => "a list".into(),
+            Value::List(list) => format!("a list of {}", list.len()),
             Value::Map(_) => "a map".into(),
         }
     }
@@ -172,6 +190,7 @@ impl Node {
 }
 
 impl Map {
+    /// The value under a key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.value)
     }
@@ -181,6 +200,7 @@ impl Map {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
+    /// The value under a key, to change it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
         self.entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
     }
@@ -200,31 +220,38 @@ impl Map {
         }
     }
 
+    /// Takes a key out and returns its value.
     pub fn remove(&mut self, key: &str) -> Option<Node> {
         let index = self.entries.iter().position(|entry| entry.key == key)?;
         Some(self.entries.remove(index).value)
     }
 
+    /// Whether a key is there.
     pub fn contains_key(&self, key: &str) -> bool {
         self.entry(key).is_some()
     }
 
+    /// The keys, as written.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| entry.key.as_str())
     }
 
+    /// The entries, as written.
     pub fn iter(&self) -> std::slice::Iter<'_, Entry> {
         self.entries.iter()
     }
 
+    /// The entries, to change them; the keys must stay distinct.
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Entry> {
         self.entries.iter_mut()
     }
 
+    /// How many keys there are.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -1,11 +1,12 @@
 //! Where a key or value was written.
 
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A text that was read, kept so that a message can quote it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Source {
     /// How messages call it: the path as the user gave it, or a made-up name.
     pub name: String,
@@ -18,8 +19,11 @@ pub struct Source {
 /// A place in a [`Source`]; lines and columns count from 1, columns and lengths in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// The text it is in.
     pub source: Arc<Source>,
+    /// The line.
     pub line: usize,
+    /// The column of its first character.
     pub column: usize,
     /// How many characters on that line belong to it, if known.
     pub length: Option<usize>,
@@ -32,11 +36,23 @@ pub struct Place {
 pub enum Origin {
     /// Written in a file.
     File(Place),
-    /// Given on the command line: the argument of `--set`, and which of its characters.
-    Set { argument: Arc<str>, span: Range<usize> },
+    /// Given on the command line.
+    Set {
+        /// The argument of `--set`.
+        argument: Arc<str>,
+        /// Which of its characters.
+        span: Range<usize>,
+    },
     /// Filled in by the program.
     #[default]
     Default,
+}
+
+impl fmt::Debug for Source {
+    /// Without the text, which every origin would repeat.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Source").field(&self.name).finish()
+    }
 }
 
 impl Source {

@@ -82,8 +82,9 @@ fn options() -> serde_saphyr::Options {
 
 fn syntax(error: &serde_saphyr::Error, source: &Arc<Source>) -> Diagnostic {
     let message = error.without_snippet().to_string();
-    // The place is shown with the source line; the library repeats it at the end of its message.
-    let message = message.split(" at line ").next().unwrap_or(&message).trim().trim_end_matches(',').to_owned();
+    // The place is shown with the source line, and advice on the library's API is no help to a recipe's author.
+    let cut = [" at line ", ", set DuplicateKeyPolicy", "; use "].iter().filter_map(|rest| message.find(rest)).min();
+    let message = message[..cut.unwrap_or(message.len())].trim().trim_end_matches(',');
     let diagnostic = Diagnostic::new(codes::SYNTAX, format!("cannot read {}: {message}", source.name));
     match error.location() {
         Some(location) if location.line() > 0 => diagnostic.at(&origin(location, location, source)),

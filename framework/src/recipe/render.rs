@@ -12,7 +12,7 @@ pub(super) fn render(diagnostic: &Diagnostic, color: bool) -> String {
     let message = clean(&diagnostic.message);
     let mut group = Group::with_title(Level::ERROR.primary_title(message).id(diagnostic.code));
     let mut notes = Vec::new();
-    match &diagnostic.origin {
+    match diagnostic.origin.as_deref() {
         Some(Origin::File(place)) => {
             let line = place.source.line(place.line).unwrap_or_default();
             if line.len() > LONGEST_LINE {

@@ -15,6 +15,7 @@ const MAX_CHAIN: usize = 32;
 /// A recipe with everything merged, but `${…}` still in it, so that a study can apply its variants first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
+    /// The tree.
     pub root: Node,
     /// The file it was loaded from, if it was.
     pub path: Option<PathBuf>,
@@ -135,7 +136,7 @@ impl Loader {
         self.chain.push((identity.clone(), path.to_owned()));
         let mut own = as_recipe(read_file(path)?)?;
         let extends = own.as_map_mut().and_then(|map| map.remove("extends"));
-        let mut node = None;
+        let mut node: Option<Node> = None;
         for (parent, origin) in parents(extends)? {
             let parent = path.parent().unwrap_or(Path::new("")).join(parent);
             let parent = self.file(&parent).map_err(|problems| located(problems, &origin))?;
@@ -144,10 +145,13 @@ impl Loader {
                 Some(node) => merge(node, parent),
             }
         }
-        if let Some(node) = &mut node {
-            merge(node, own.clone());
-        }
-        let node = node.unwrap_or(own);
+        let node = match node {
+            Some(mut node) => {
+                merge(&mut node, own);
+                node
+            }
+            None => own,
+        };
         self.chain.pop();
         self.done.insert(identity, node.clone());
         Ok(node)

@@ -1,0 +1,171 @@
+//! `extends`, `--set`, variants and `${…}`.
+
+use super::*;
+use std::path::PathBuf;
+
+fn files(list: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in list {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let first = directory.path().join(list[0].0);
+    (directory, first)
+}
+
+fn text(text: &str, sets: &[&str]) -> Result<Node, Diagnostics> {
+    let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+    Document::from_text("r.yaml", text, &sets).map(|document| document.root)
+}
+
+fn node(yaml: &str) -> Node {
+    read_str("expected", yaml).unwrap()
+}
+
+fn first(result: Result<Node, Diagnostics>) -> Diagnostic {
+    result.unwrap_err().into_vec().remove(0)
+}
+
+#[test]
+fn extends_merges_maps_and_replaces_the_rest() {
+    let (_keep, path) = files(&[
+        ("a.yaml", "extends: [sub/b.yaml, c.yaml]\ntrain: {lr: 0.1}\nlist: [9]\n"),
+        ("sub/b.yaml", "extends: d.yaml\ntrain: {lr: 1.0, steps: 5}\nlist: [1, 2]\nonly: b\n"),
+        ("sub/d.yaml", "train: {seed: 7}\n"),
+        ("c.yaml", "train: {steps: 6}\n"),
+    ]);
+    let document = load(&path, &[]).unwrap();
+    assert_eq!(document.root, node("{train: {seed: 7, lr: 0.1, steps: 6}, list: [9], only: b}"));
+    let origin = &document.root.at("train.seed").unwrap().origin;
+    assert!(origin.place().unwrap().source.name.ends_with("d.yaml"));
+}
+
+#[test]
+fn a_circle_of_extends_is_named() {
+    let (_keep, path) =
+        files(&[("a.yaml", "extends: b.yaml"), ("b.yaml", "extends: ./c.yaml"), ("c.yaml", "x: 1\nextends: b.yaml")]);
+    let problem = load(&path, &[]).unwrap_err().into_vec().remove(0);
+    assert_eq!(problem.code, codes::EXTENDS);
+    assert!(problem.message.contains("b.yaml → ") && problem.message.contains("c.yaml → "), "{problem}");
+    assert_eq!(problem.origin.unwrap().place().unwrap().line, 2);
+}
+
+#[test]
+fn a_missing_parent_is_shown_at_its_extends() {
+    let (_keep, path) = files(&[("a.yaml", "x: 1\nextends: none.yaml\n")]);
+    let problem = load(&path, &[]).unwrap_err().into_vec().remove(0);
+    assert_eq!((problem.code, problem.origin.unwrap().place().unwrap().line), (codes::UNREADABLE, 2));
+    let (_keep, path) = files(&[("a.yaml", "extends: [3]\n")]);
+    assert_eq!(load(&path, &[]).unwrap_err().into_vec()[0].code, codes::EXTENDS);
+}
+
+#[test]
+fn extending_the_same_file_often_stays_cheap() {
+    let names: Vec<String> = (0..30).map(|i| format!("{i}.yaml")).collect();
+    let texts: Vec<String> = (1..31).map(|i| format!("extends: [{i}.yaml, {i}.yaml]\n")).collect();
+    let mut list: Vec<(&str, &str)> =
+        names.iter().zip(&texts).map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    list.push(("30.yaml", "x: 1\n"));
+    let (_keep, path) = files(&list);
+    assert_eq!(load(&path, &[]).unwrap().root, node("{x: 1}"));
+}
+
+#[test]
+fn a_new_type_drops_the_old_options() {
+    let base = "adapter: {type: ma, ratio: 4, at: all}\n";
+    assert_eq!(text(base, &["adapter.type=none"]).unwrap(), node("{adapter: {type: none}}"));
+    assert_eq!(text(base, &["adapter.type=ma"]).unwrap(), node(base));
+    let both = text(base, &["adapter.rank=8", "adapter.type=lora"]).unwrap();
+    assert_eq!(both, node("{adapter: {type: lora, rank: 8}}"));
+    assert_eq!(text(base, &["adapter={type: x}"]).unwrap(), node("{adapter: {type: x}}"));
+    assert_eq!(text(base, &["adapter={ratio: 2}"]).unwrap(), node("{adapter: {type: ma, ratio: 2, at: all}}"));
+    let (_keep, path) = files(&[("a.yaml", "extends: b.yaml\nadapter: {type: aim}"), ("b.yaml", base)]);
+    assert_eq!(load(&path, &[]).unwrap().root, node("{adapter: {type: aim}}"));
+}
+
+#[test]
+fn variants_are_dotted_or_nested() {
+    let mut root = node("{a: {type: x, p: 1}, l: [{k: 1}, {k: 2}], t: 1}");
+    apply_variant(&mut root, &node("{a.q: 5, a.type: y, l.1.k: 9, n: {m: 1}, t: ~}")).unwrap();
+    assert_eq!(root, node("{a: {type: y, q: 5}, l: [{k: 1}, {k: 9}], t: ~, n: {m: 1}}"));
+    assert_eq!(apply_variant(&mut root, &node("l.7.k: 1")).unwrap_err().into_vec()[0].code, codes::STRUCTURE);
+    let problem = apply(&mut root, "a.q.z", node("1")).unwrap_err();
+    assert!(problem.message.contains("`a.q` is the integer `5`"), "{problem}");
+    assert!(apply(&mut root, &vec!["a"; 10_000].join("."), node("1")).is_err());
+    assert!(apply_variant(&mut root, &node("3")).is_err());
+    apply_variant(&mut root, &node("")).unwrap();
+}
+
+#[test]
+fn sets_are_yaml_and_remember_their_argument() {
+    let root = text("", &["a.b=1e-3", "a.c=[1, x]", "d=", "e=a=b", "f='no'"]).unwrap();
+    assert_eq!(root, node("{d: ~, e: a=b, f: 'no', a: {b: 0.001, c: [1, x]}}"));
+    assert!(matches!(&root.at("a.c.1").unwrap().origin, Origin::Set { argument, .. } if &**argument == "a.c=[1, x]"));
+    for bad in ["a", "=1", "a..b=1", "a={", "extends=b.yaml", "a={x: 1, x: 2}"] {
+        let problem = first(text("", &[bad]));
+        assert_eq!(problem.code, codes::SET_ARGUMENT, "{bad}");
+        assert!(problem.to_string().contains(bad), "{problem}");
+    }
+    assert_eq!(text("", &["a", "=1"]).unwrap_err().iter().count(), 2);
+}
+
+#[test]
+fn a_recipe_is_a_map() {
+    assert_eq!(first(text("[1]", &[])).code, codes::STRUCTURE);
+    assert_eq!(first(text("extends: x.yaml", &[])).code, codes::EXTENDS);
+    assert_eq!(text("# nothing\n", &[]).unwrap(), node("{}"));
+}
+
+fn resolve(yaml: &str) -> Result<Node, Diagnostics> {
+    let env = |name: &str| match name {
+        "HOME_DIR" => Some("/data".to_owned()),
+        "WORKERS" => Some("4".to_owned()),
+        "EMPTY" => Some(String::new()),
+        _ => None,
+    };
+    interpolate_with(&node(yaml), &env)
+}
+
+#[test]
+fn references_are_replaced() {
+    let resolved = resolve(
+        "{root: '${env:HOME_DIR}/x', w: '${env:WORKERS}', d: '${env:NONE:-5}', e: '${env:EMPTY:-full}', m: {n: 3, o: [a]},
+         whole: '${m.n}', map: '${m}', text: 'n=${m.n} ${root}', plain: '$${m.n}', item: '${m.o.0}', thru: '${map.o}'}",
+    );
+    let expected = node(
+        "{root: /data/x, w: 4, d: 5, e: full, m: {n: 3, o: [a]}, whole: 3, map: {n: 3, o: [a]}, text: n=3 /data/x,
+          plain: '${m.n}', item: a, thru: [a]}",
+    );
+    assert_eq!(resolved.unwrap(), expected);
+}
+
+#[test]
+fn bad_references_are_all_reported_at_their_place() {
+    let problems =
+        resolve("a: ${env:NOPE}\nb:\n  c: x ${m.nn}\nm: {n: 1}\nd: ${\ne: ${}\nf: p ${m}\ng: ${env:1x}\n").unwrap_err();
+    let lines: Vec<_> = problems.iter().map(|problem| problem.origin.as_ref().unwrap().place().unwrap().line).collect();
+    assert_eq!(lines, [1, 3, 5, 6, 7, 8]);
+    assert!(problems.iter().all(|problem| problem.code == codes::INTERPOLATION));
+    let text = problems.to_string();
+    assert!(text.contains("did you mean `n`?") && text.contains("${env:NOPE:-value}"), "{text}");
+    assert!(text.contains("in the recipe: b.c"), "{text}");
+}
+
+#[test]
+fn circles_and_explosions_are_refused() {
+    assert!(first(resolve("{a: '${b}', b: 'x ${c.d}', c: {d: '${a}'}}")).message.contains("a → b → c.d → a"));
+    assert!(first(resolve("a: {b: '${a}'}")).message.contains("circle"));
+    let doubling = |first: &str, join: &dyn Fn(usize) -> String| -> String {
+        (1..40).fold(format!("a0: {first}\n"), |all, i| all + &format!("a{i}: {}\n", join(i - 1)))
+    };
+    for yaml in [
+        doubling("xxxxxxxxxx", &|i| format!("'${{a{i}}}${{a{i}}}'")),
+        doubling("''", &|i| format!("'${{a{i}}}${{a{i}}}'")),
+        doubling("[1]", &|i| format!("['${{a{i}}}', '${{a{i}}}']")),
+    ] {
+        assert_eq!(first(resolve(&yaml)).code, codes::INTERPOLATION);
+    }
+    let chain: String = (1..1_000).map(|i| format!("a{i}: ${{a{}}}\n", i - 1)).collect();
+    assert_eq!(first(resolve(&("a0: 1\n".to_owned() + &chain))).code, codes::INTERPOLATION);
+}

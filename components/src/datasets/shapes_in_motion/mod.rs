@@ -18,6 +18,9 @@ mod tests;
 use classes::Combination;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::random::Stream;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
 use maclip_framework::slots::dataset::{CaptionedImage, CaptionedImages, Class, Dataset, Frames, Listing, Split};
 use scene::Scene;
 use serde::{Deserialize, Serialize};
@@ -65,6 +68,24 @@ pub struct ShapesInMotionConfig {
 impl Default for ShapesInMotionConfig {
     fn default() -> Self {
         Self { variant: Variant::Motion, clips_per_class: 60, seed: 0, frames: 16, size: 64 }
+    }
+}
+
+register!(dyn Dataset, ShapesInMotionConfig, name: "shapes_in_motion",
+    summary: "rendered clips of moving shapes, 100 classes; needs no download",
+    paper: None, stability: Stable, example: "{variant: motion}");
+
+impl Component for ShapesInMotionConfig {
+    type Slot = dyn Dataset;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(self.clips_per_class < 2, "clips_per_class", "must be at least 2");
+        problems.when(self.frames < 2, "frames", "must be at least 2");
+        problems.when(!(16..=512).contains(&self.size), "size", "must be within 16 and 512");
+    }
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Dataset>> {
+        Ok(Box::new(ShapesInMotion::new(self)?))
     }
 }
 

@@ -1,0 +1,75 @@
+//! One bar for each variant.
+
+use super::Point;
+use super::canvas::{self, Anchor, Colour, WIDTH, shorten, text_width};
+use super::scale::{Scale, ticks};
+use crate::format;
+use maclip_framework::error::Result;
+
+/// Space below the bars for the axis.
+const AXIS: f64 = 52.0;
+const TOP: f64 = 58.0;
+
+/// Bars with intervals, the seeds as dots and, where there are classes to guess from, the line of chance. Gives the
+/// SVG and its alternative text; `None` for no points. `unit` is the axis label, such as `accuracy (%)`.
+pub fn draw(title: &str, unit: &str, points: &[Point], chance: Option<f64>) -> Result<Option<(String, String)>> {
+    if points.is_empty() {
+        return Ok(None);
+    }
+    let said = |point: &Point| {
+        format!("{} {}", point.label, format::percent_interval(point.value.mean, point.value.half_width))
+    };
+    let alt = format!("{title}, in percent: {}.", points.iter().map(said).collect::<Vec<_>>().join("; "));
+    let labels: Vec<String> = points.iter().map(|point| shorten(&point.label, 150.0)).collect();
+    let left = 16.0 + labels.iter().map(|label| text_width(label)).fold(0.0, f64::max);
+    let right = WIDTH - 104.0;
+    // Few bars fill the height of the other figures; many make the figure taller.
+    let row = ((380.0 - TOP - AXIS) / points.len() as f64).clamp(38.0, 66.0);
+    let bottom = TOP + row * points.len() as f64;
+    let reach =
+        |point: &Point| point.seeds.iter().fold(point.value.mean + point.value.half_width, |far, seed| far.max(*seed));
+    let high = points.iter().map(reach).chain(chance).fold(0.0, f64::max).min(1.0);
+    let marks = ticks(0.0, high * 100.0, 5);
+    let end = marks.last().copied().unwrap_or(100.0);
+    let x = Scale { low: 0.0, high: end / 100.0, from: left, to: right };
+
+    let svg = canvas::draw(bottom + AXIS, &alt, |canvas| {
+        canvas.title(title)?;
+        for mark in &marks {
+            let at = x.at(mark / 100.0);
+            canvas.line(&[(at, TOP), (at, bottom)], Colour::GRID, 1.0)?;
+            canvas.text(&format::tick(*mark), (at, bottom + 14.0), Anchor::Middle, Colour::MUTED)?;
+        }
+        canvas.text(unit, ((left + right) / 2.0, bottom + 38.0), Anchor::Middle, Colour::MUTED)?;
+        for (number, (point, label)) in points.iter().zip(&labels).enumerate() {
+            let middle = TOP + row * (number as f64 + 0.5);
+            let colour = Colour::SERIES[point.colour];
+            let (low, high) = (point.value.mean - point.value.half_width, point.value.mean + point.value.half_width);
+            let (start, stop) = (x.at(0.0), x.at(point.value.mean));
+            let (above, below) = (middle - 13.0, middle + 13.0);
+            // The seeds stand below the whisker, not on it.
+            let several = point.seeds.len() > 1;
+            let whisker = if several { middle - 4.0 } else { middle };
+            canvas.area(&[(start, above), (stop, above), (stop, below), (start, below)], colour, 0.28)?;
+            canvas.line(&[(stop, above), (stop, below)], colour, 2.5)?;
+            canvas.line(&[(x.at(low), whisker), (x.at(high), whisker)], colour, 2.0)?;
+            for edge in [low, high] {
+                canvas.line(&[(x.at(edge), whisker - 4.0), (x.at(edge), whisker + 4.0)], colour, 2.0)?;
+            }
+            if several {
+                point.seeds.iter().try_for_each(|seed| canvas.dot((x.at(*seed), middle + 7.0), 2.2, Colour::INK))?;
+            }
+            canvas.text(label, (left - 10.0, middle), Anchor::End, Colour::INK)?;
+            let value = format::percent_interval(point.value.mean, point.value.half_width);
+            canvas.bold(&value, (WIDTH - 4.0, middle), Anchor::End)?;
+        }
+        if let Some(chance) = chance {
+            let at = x.at(chance);
+            canvas.dashes((at, TOP - 4.0), (at, bottom), Colour::MUTED, 1.5)?;
+            let text = format!("chance {}", format::percent(chance));
+            canvas.text(&text, (at, TOP - 14.0), Anchor::Middle, Colour::MUTED)?;
+        }
+        canvas.line(&[(left, TOP), (left, bottom)], Colour::MUTED, 1.2)
+    })?;
+    Ok(Some((svg, alt)))
+}

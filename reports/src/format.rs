@@ -1,0 +1,171 @@
+//! Numbers as people read them. Page, terminal, Markdown and figures all come here, so a number has one spelling.
+
+/// Shown where there is no number.
+pub const NONE: &str = "–";
+
+/// A share from 0 to 1 in percent with one decimal: `63.4`.
+pub fn percent(share: f64) -> String {
+    if share.is_finite() { format!("{:.1}", positive_zero(share * 100.0, 0.05)) } else { NONE.into() }
+}
+
+/// A share and the half width of its interval, in percent: `63.4 ± 0.3`.
+pub fn percent_interval(share: f64, half_width: f64) -> String {
+    format!("{} ± {}", percent(share), percent(half_width))
+}
+
+/// A difference of shares in percentage points, always signed: `+4.2 ± 0.5`, `−1.0 ± 0.2`.
+pub fn points_interval(difference: f64, half_width: f64) -> String {
+    if !difference.is_finite() {
+        return NONE.into();
+    }
+    let sign = match positive_zero(difference * 100.0, 0.05) {
+        value if value > 0.0 => "+",
+        value if value < 0.0 => "−",
+        _ => "±",
+    };
+    format!("{sign}{} ± {}", percent(difference.abs()), percent(half_width))
+}
+
+/// A number of parameters: `512`, `12.3 k`, `18.53 M`, `1.20 G`.
+pub fn count(number: usize) -> String {
+    // The limits are where rounding would reach the next unit.
+    match number as f64 {
+        value if value < 1e3 => number.to_string(),
+        value if value < 999_950.0 => format!("{:.1} k", value / 1e3),
+        value if value < 999_995_000.0 => format!("{:.2} M", value / 1e6),
+        value => format!("{:.2} G", value / 1e9),
+    }
+}
+
+/// A round number of parameters on an axis: `500`, `10 k`, `2 M`.
+pub fn round_count(number: f64) -> String {
+    let (number, unit) = match number {
+        _ if number < 1e3 => (number, ""),
+        _ if number < 1e6 => (number / 1e3, " k"),
+        _ if number < 1e9 => (number / 1e6, " M"),
+        _ => (number / 1e9, " G"),
+    };
+    format!("{}{unit}", (number * 10.0).round() / 10.0)
+}
+
+/// A loss: three decimals.
+pub fn loss(value: f64) -> String {
+    format!("{value:.3}")
+}
+
+/// A mark of an axis, without the digits of binary fractions: `0.3`, `10,000`.
+pub fn tick(value: f64) -> String {
+    if value >= 1e3 && value.fract() == 0.0 {
+        return whole(value as u64);
+    }
+    let text = format!("{value:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A whole number with thin groups of three: `10,000`.
+pub fn whole(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A duration: `0.4 s`, `42 s`, `12 min 5 s`, `3 h 12 min`.
+pub fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return NONE.into();
+    }
+    let rounded = seconds.round() as u64;
+    match rounded {
+        _ if seconds < 9.95 => format!("{seconds:.1} s"),
+        0..60 => format!("{rounded} s"),
+        60..3600 => format!("{} min {} s", rounded / 60, rounded % 60),
+        _ => format!("{} h {} min", rounded / 3600, rounded % 3600 / 60),
+    }
+}
+
+/// The first eight characters of a hash, enough to tell two apart.
+pub fn short_hash(hash: &str) -> String {
+    hash.chars().take(8).collect()
+}
+
+/// `few_shot` as `few shot`, `recall_at_1` as `recall at 1`.
+pub fn words(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// A word for a shell: as it is where that is safe, else in single quotes.
+pub fn shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// `n` things: `1 seed`, `3 seeds`.
+pub fn plural(number: usize, thing: &str) -> String {
+    format!("{} {thing}{}", whole(number as u64), if number == 1 { "" } else { "s" })
+}
+
+/// Removes the sign of what rounds to zero.
+fn positive_zero(value: f64, below: f64) -> f64 {
+    if value.abs() < below { 0.0 } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_have_one_decimal() {
+        assert_eq!(percent_interval(0.63449, 0.0031), "63.4 ± 0.3");
+        assert_eq!(percent(-0.0001), "0.0");
+        assert_eq!(percent(f64::NAN), "–");
+    }
+
+    #[test]
+    fn differences_are_signed() {
+        assert_eq!(points_interval(0.0421, 0.005), "+4.2 ± 0.5");
+        assert_eq!(points_interval(-0.01, 0.002), "−1.0 ± 0.2");
+        assert_eq!(points_interval(0.0002, 0.002), "±0.0 ± 0.2");
+    }
+
+    #[test]
+    fn counts_change_unit_where_rounding_does() {
+        let cases = [(0, "0"), (999, "999"), (12_345, "12.3 k"), (999_949, "999.9 k"), (999_950, "1.00 M")];
+        for (number, text) in cases.into_iter().chain([(18_530_000, "18.53 M"), (1_200_000_000, "1.20 G")]) {
+            assert_eq!(count(number), text);
+        }
+    }
+
+    #[test]
+    fn durations_and_whole_numbers() {
+        assert_eq!(duration(0.42), "0.4 s");
+        assert_eq!(duration(59.4), "59 s");
+        assert_eq!(duration(725.0), "12 min 5 s");
+        assert_eq!(duration(11_520.0), "3 h 12 min");
+        assert_eq!(whole(10_000), "10,000");
+        assert_eq!(whole(999), "999");
+        assert_eq!(plural(1, "seed"), "1 seed");
+    }
+
+    #[test]
+    fn marks_of_axes_are_short() {
+        assert_eq!([tick(0.1 + 0.2), tick(10_000.0), tick(-0.5)], ["0.3", "10,000", "-0.5"]);
+        assert_eq!([round_count(2e6), round_count(500.0), round_count(1e4)], ["2 M", "500", "10 k"]);
+    }
+
+    #[test]
+    fn shell_words_are_quoted_when_needed() {
+        assert_eq!(shell("runs/a-1"), "runs/a-1");
+        assert_eq!(shell("my runs"), "'my runs'");
+        assert_eq!(shell("it's"), "'it'\\''s'");
+    }
+}

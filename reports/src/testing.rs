@@ -1,0 +1,197 @@
+//! Synthetic run directories for the tests of this crate, written with the framework's own record types.
+
+use maclip_framework::records::*;
+use serde::Serialize;
+use std::path::Path;
+
+/// A study of made-up runs. Accuracies rise with the wanted one; everything follows from the numbers here.
+pub struct Study {
+    pub folder: String,
+    pub name: String,
+    pub task: String,
+    pub metric: String,
+    pub way: usize,
+    /// Name, wanted accuracy, trainable parameters.
+    pub variants: Vec<(String, f64, usize)>,
+    pub state: State,
+    pub episodes_hash: String,
+    pub note: String,
+    pub first_seed: u64,
+    pub started: u64,
+}
+
+impl Default for Study {
+    fn default() -> Self {
+        let variants =
+            [("none", 0.44, 0), ("tpcm", 0.55, 4_210_688), ("adapters", 0.68, 14_320_000), ("both", 0.76, 18_530_688)];
+        Self {
+            folder: "ablation".into(),
+            name: "ablation".into(),
+            task: "few_shot".into(),
+            metric: "accuracy".into(),
+            way: 5,
+            variants: variants.map(|(name, accuracy, trainable)| (name.into(), accuracy, trainable)).into(),
+            state: State::Done,
+            episodes_hash: "5f0c2a91d3".repeat(6),
+            note: "stand-in data: 12 clips of each class".into(),
+            first_seed: 0,
+            started: 1,
+        }
+    }
+}
+
+/// The default study with three seeds.
+pub fn study(root: &Path) {
+    Study::default().write(root, 3);
+}
+
+impl Study {
+    pub fn contrastive() -> Self {
+        Self {
+            folder: "pretrain".into(),
+            name: "pretrain".into(),
+            task: "contrastive".into(),
+            metric: "recall_at_1".into(),
+            way: 0,
+            variants: vec![("default".into(), 0.31, 151_277_313)],
+            ..Self::default()
+        }
+    }
+
+    pub fn write(&self, root: &Path, seeds: u64) {
+        for (number, (variant, accuracy, trainable)) in self.variants.iter().enumerate() {
+            for seed in self.first_seed..self.first_seed + seeds {
+                let hash =
+                    format!("{:08x}", 0x9e37_79b9u64.wrapping_mul(seed + 31 * number as u64 + 1) as u32).repeat(8);
+                let folder = root.join(&self.folder).join(format!("v{number}-s{seed}-{}", &hash[..8]));
+                std::fs::create_dir_all(&folder).unwrap();
+                self.run(&folder, hash, variant, seed, *accuracy, *trainable, number as u64);
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn run(&self, path: &Path, hash: String, variant: &str, seed: u64, accuracy: f64, trainable: usize, number: u64) {
+        let adapter = if ["adapters", "both"].contains(&variant) { "ma_clip" } else { "none" };
+        let components =
+            [("adapter", adapter), ("alignment", "otam"), ("backbone", "clip_vit_b16"), ("dataset", "hmdb51")];
+        let manifest = Manifest {
+            format: FORMAT,
+            name: self.name.clone(),
+            variant: variant.into(),
+            seed,
+            hash,
+            task: self.task.clone(),
+            components: components.map(|(slot, name)| (slot.to_owned(), name.to_owned())).into(),
+            maclip_version: "0.1.0".into(),
+            features: vec!["flex".into()],
+            device: "flex".into(),
+            cpu: "Example CPU".into(),
+            threads: 2,
+            argv: ["maclip", "run", "recipes/ablation.yaml"].map(String::from).into(),
+            started_unix: self.started,
+            weights: [("clip_vit_b16.safetensors".to_owned(), "ab".repeat(32))].into(),
+            notes: vec![self.note.clone()],
+        };
+        json(path, "manifest.json", &manifest);
+        let part = ParamsPart { slot: "adapter".into(), part: "temporal".into(), trainable, total: trainable };
+        json(path, "params.json", &Params { trainable, total: 149_620_737 + trainable, parts: vec![part] });
+        let recipe = format!("# frozen <recipe>\nname: {variant}\nseed: {seed}\ntask:\n  type: {}\n", self.task);
+        std::fs::write(path.join("recipe.resolved.yaml"), recipe).unwrap();
+        let tag = number * 1000 + seed;
+        let steps = if trainable == 0 { 0 } else { 400 };
+        lines(
+            path,
+            "train.jsonl",
+            (1..=steps).map(|step| {
+                let progress = 1.0 - (-(step as f64) / 120.0).exp();
+                let loss = 1.61 * (1.0 - progress * accuracy) + 0.25 * (noise(tag, step) - 0.5);
+                TrainRecord {
+                    step,
+                    loss,
+                    parts: Default::default(),
+                    accuracy: accuracy * progress,
+                    learning_rate: 1e-4,
+                    gradient_norm: 1.0,
+                    seconds: 0.4,
+                }
+            }),
+        );
+        lines(
+            path,
+            "validation.jsonl",
+            (1..=steps / 40).map(|check| {
+                let progress = 1.0 - (-(check as f64) / 3.0).exp();
+                let base = if self.way > 0 { 1.0 / self.way as f64 } else { 0.0 };
+                ValidationRecord {
+                    step: check * 40,
+                    accuracy: base + (accuracy + 0.02 - base) * progress + 0.02 * (noise(tag, 9000 + check) - 0.5),
+                    ci95: 0.012,
+                    episodes: 400,
+                    best: true,
+                    seconds: 3.0,
+                }
+            }),
+        );
+        let episodes: Vec<EpisodeRecord> =
+            (0..if self.way > 0 { 200 } else { 0 }).map(|id| episode(id, tag, accuracy, seed, self.way)).collect();
+        let value = if episodes.is_empty() {
+            accuracy
+        } else {
+            episodes.iter().map(|episode| episode.correct as f64 / 20.0).sum::<f64>() / episodes.len() as f64
+        };
+        lines(path, "episodes.jsonl", episodes.into_iter());
+        let done = self.state == State::Done;
+        let status = Status {
+            format: FORMAT,
+            state: self.state,
+            reason: (self.state == State::Failed).then(|| "the loss is not a number at step 212".into()),
+            test: done.then(|| TestResult {
+                metric: self.metric.clone(),
+                value,
+                ci95: 0.013,
+                episodes: 200,
+                episodes_hash: self.episodes_hash.clone(),
+                way: self.way,
+                shot: usize::from(self.way > 0),
+            }),
+            best_step: done.then_some(steps),
+            seconds: Seconds { train: steps as f64 * 0.41, test: 93.0 + number as f64 },
+            updated_unix: self.started + 1,
+        };
+        json(path, "status.json", &status);
+    }
+}
+
+fn episode(id: u64, tag: u64, accuracy: f64, seed: u64, way: usize) -> EpisodeRecord {
+    let difficulty = 0.25 * (noise(1, id) - 0.5);
+    let share =
+        (accuracy + difficulty + 0.15 * (noise(tag, 50_000 + id) - 0.5) + 0.008 * (seed as f64 - 1.0)).clamp(0.0, 1.0);
+    let correct = (share * 20.0).round() as usize;
+    EpisodeRecord {
+        id,
+        classes: (0..way).map(|class| format!("class {class}")).collect(),
+        support: Vec::new(),
+        queries: Vec::new(),
+        labels: vec![0; 20],
+        predictions: vec![0; 20],
+        correct,
+    }
+}
+
+/// A number in [0, 1) that follows from its place (splitmix64).
+fn noise(stream: u64, index: u64) -> f64 {
+    let mut z = (stream << 32).wrapping_add(index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+fn json(folder: &Path, name: &str, value: &impl Serialize) {
+    std::fs::write(folder.join(name), serde_json::to_vec(value).unwrap()).unwrap();
+}
+
+fn lines<T: Serialize>(folder: &Path, name: &str, records: impl Iterator<Item = T>) {
+    let text: String = records.map(|record| serde_json::to_string(&record).unwrap() + "\n").collect();
+    std::fs::write(folder.join(name), text).unwrap();
+}
