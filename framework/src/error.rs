@@ -12,20 +12,33 @@ pub enum Error {
     /// The recipe or the command line is wrong (exit 2).
     Recipe(Diagnostics),
     /// The work could not be done or fell short (exit 1).
-    Failed { message: String, help: Option<String> },
+    Failed {
+        message: String,
+        /// Where in the recipe the cause was written.
+        place: Option<String>,
+        help: Option<String>,
+    },
     /// Asked to stop; everything valid is on disk (exit 130).
     Interrupted,
 }
 
 impl Error {
     pub fn failed(message: impl Into<String>) -> Self {
-        Error::Failed { message: message.into(), help: None }
+        Error::Failed { message: message.into(), place: None, help: None }
     }
 
     /// Adds the way out to a failure; other errors already carry theirs.
     pub fn help(self, help: impl Into<String>) -> Self {
         match self {
-            Error::Failed { message, help: None } => Error::Failed { message, help: Some(help.into()) },
+            Error::Failed { message, place, help: None } => Error::Failed { message, place, help: Some(help.into()) },
+            other => other,
+        }
+    }
+
+    /// Adds the place in the recipe to a failure that has none yet.
+    pub fn at(self, place: Option<String>) -> Self {
+        match self {
+            Error::Failed { message, place: None, help } => Error::Failed { message, place, help },
             other => other,
         }
     }
@@ -48,8 +61,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Recipe(diagnostics) => write!(f, "{diagnostics}"),
-            Error::Failed { message, help } => {
+            Error::Failed { message, place, help } => {
                 write!(f, "error: {message}")?;
+                place.iter().try_for_each(|place| write!(f, "\n  --> {place}"))?;
                 help.iter().try_for_each(|help| write!(f, "\n  help: {help}"))
             }
             Error::Interrupted => write!(f, "interrupted; the same command goes on from the last checkpoint"),

@@ -169,13 +169,12 @@ pub fn to_tensor_values(pixels: &[u8], mean: [f32; 3], std: [f32; 3]) -> Vec<f32
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::codecs::jpeg::JpegEncoder;
-    use image::{ExtendedColorType, ImageEncoder};
+    use jpeg_encoder::{ColorType, Encoder};
     use std::path::{Path, PathBuf};
 
-    fn jpeg(pixels: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> Vec<u8> {
+    fn jpeg(pixels: &[u8], width: u16, height: u16, colour: ColorType) -> Vec<u8> {
         let mut bytes = Vec::new();
-        JpegEncoder::new_with_quality(&mut bytes, 95).write_image(pixels, width, height, colour).unwrap();
+        Encoder::new(&mut bytes, 95).encode(pixels, width, height, colour).unwrap();
         bytes
     }
 
@@ -187,11 +186,11 @@ mod tests {
     #[test]
     fn images_decode_colour_and_grey() {
         let red = image(24, 16, |_, _| [200, 30, 40]);
-        let got = decode_jpeg(&jpeg(&red.pixels, 24, 16, ExtendedColorType::Rgb8)).unwrap();
+        let got = decode_jpeg(&jpeg(&red.pixels, 24, 16, ColorType::Rgb)).unwrap();
         assert_eq!((got.width, got.height), (24, 16));
         assert!(got.pixels.iter().zip(&red.pixels).all(|(a, b)| a.abs_diff(*b) <= 3), "{:?}", &got.pixels[..3]);
 
-        let bytes = jpeg(&[77; 24 * 16], 24, 16, ExtendedColorType::L8);
+        let bytes = jpeg(&[77; 24 * 16], 24, 16, ColorType::Luma);
         assert_eq!(jpeg_header(&bytes).unwrap(), JpegHeader { width: 24, height: 16 });
         let grey = decode_jpeg(&bytes).unwrap();
         assert_eq!(grey.pixels.len(), 24 * 16 * 3);
@@ -201,7 +200,7 @@ mod tests {
     #[test]
     fn images_refuse_damaged_and_cmyk_files() {
         let noisy = image(64, 64, |x, y| [(x * 37 + y * 11) as u8, (x * y) as u8, (y * 91) as u8]);
-        let bytes = jpeg(&noisy.pixels, 64, 64, ExtendedColorType::Rgb8);
+        let bytes = jpeg(&noisy.pixels, 64, 64, ColorType::Rgb);
         assert!(decode_jpeg(&bytes).is_ok());
         for length in [0, 1, 2, 10, 300, bytes.len() / 2, bytes.len() - 1] {
             assert!(decode_jpeg(&bytes[..length]).is_err(), "cut to {length} bytes");
@@ -292,8 +291,12 @@ mod tests {
         let manifest: serde_json::Value =
             serde_json::from_slice(&std::fs::read(folder.join("golden.json")).unwrap()).unwrap();
         let open = |name: &str| {
-            let image = image::open(folder.join(name)).unwrap().to_rgb8();
-            Image { width: image.width() as usize, height: image.height() as usize, pixels: image.into_raw() }
+            let bytes = std::fs::read(folder.join(name)).unwrap();
+            let mut png = zune_png::PngDecoder::new(ZCursor::new(&bytes));
+            let pixels = png.decode().unwrap().u8().expect("8-bit PNG");
+            let (width, height) = png.dimensions().unwrap();
+            assert_eq!(pixels.len(), width * height * 3, "RGB without alpha");
+            Image { width, height, pixels }
         };
         let mut count = 0;
         for case in manifest["cases"].as_array().unwrap().iter().filter(|case| case["kind"] == "preprocess") {

@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::module::Slot;
+use crate::parameters::with_stable_ids;
+use crate::run::{BuildContext, Recipe};
 use crate::slots::adapter::{Adapter, Branch};
 use crate::slots::alignment::Alignment;
 use crate::slots::backbone::Backbone;
@@ -31,6 +33,19 @@ pub struct Encoded {
 }
 
 impl FewShotModel {
+    /// Builds the components that `recipe` chooses, for clips of `frames` frames.
+    pub fn build(recipe: &Recipe, context: &BuildContext, frames: usize) -> Result<Self> {
+        let backbone: Slot<dyn Backbone> = Slot::new(recipe.build(context)?);
+        let context = context.with_sizes(backbone.geometry().clone(), frames);
+        Ok(with_stable_ids(Self {
+            adapter: Slot::new(recipe.build(&context)?),
+            prototype: Slot::new(recipe.build(&context)?),
+            alignment: Slot::new(recipe.build(&context)?),
+            objective: Slot::new(recipe.build(&context)?),
+            backbone,
+        }))
+    }
+
     /// Whether any part reads class texts.
     pub fn needs_text(&self) -> bool {
         self.adapter.needs_text() || self.prototype.needs_text() || self.objective.needs_text()

@@ -13,7 +13,7 @@ use crate::store::RunStore;
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Keys of a recipe beside the slots.
 const KEYS: [&str; 5] = ["name", "description", "seed", "device", "study"];
@@ -31,9 +31,26 @@ pub struct Recipe {
     pub resolved: Node,
     /// Identity of the run, SHA-256 in hex.
     pub hash: String,
+    /// The tree as it was written, for the places of its values.
+    source: Node,
 }
 
 impl Recipe {
+    /// Where the value at the dotted `path` was written, or the nearest map around it: `file:line:column`, or the `--set`
+    /// argument. `None` for defaults.
+    pub fn place(&self, path: &str) -> Option<String> {
+        let mut path = path;
+        loop {
+            match self.source.at(path).map(|node| &node.origin) {
+                Some(Origin::File(place)) => {
+                    return Some(format!("{}:{}:{} ({path})", place.source.name, place.line, place.column));
+                }
+                Some(Origin::Set { argument, .. }) => return Some(format!("--set {argument}")),
+                Some(Origin::Default) | None => path = path.rsplit_once('.')?.0,
+            }
+        }
+    }
+
     /// Checks the interpolated tree `root` (without `study`) and collects all problems. Does no heavy I/O.
     pub fn check(root: &Node) -> std::result::Result<Self, Diagnostics> {
         let mut problems = Vec::new();
@@ -113,7 +130,7 @@ impl Recipe {
         }
         Diagnostics::check(problems)?;
         let hash = identity(&resolved, &NO_RESULT);
-        Ok(Self { name, description, seed, device, resolved, hash })
+        Ok(Self { name, description, seed, device, resolved, hash, source: root.clone() })
     }
 
     /// The component chosen for each slot.
@@ -133,7 +150,7 @@ impl Recipe {
             .resolved
             .at(T::NAME)
             .ok_or_else(|| Error::failed(format!("the recipe has no `{}`, which its task builds", T::NAME)))?;
-        build_choice::<T>(node, context)
+        build_choice::<T>(node, context).map_err(|error| error.at(self.place(T::NAME)))
     }
 }
 
@@ -192,19 +209,24 @@ pub struct BuildContext {
     pub vocabulary: Vec<String>,
     geometry: Option<Geometry>,
     frames: Option<usize>,
-    weights: Mutex<BTreeMap<String, String>>,
+    weights: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl BuildContext {
     pub fn new(seed: u64, device: Device) -> Self {
-        Self { seed, device, vocabulary: Vec::new(), geometry: None, frames: None, weights: Mutex::default() }
+        Self { seed, device, vocabulary: Vec::new(), geometry: None, frames: None, weights: Arc::default() }
     }
 
     /// The same with the sizes that adapters, prototypes and alignments are built by.
-    pub fn with_sizes(mut self, geometry: Geometry, frames: usize) -> Self {
-        self.geometry = Some(geometry);
-        self.frames = Some(frames);
-        self
+    pub fn with_sizes(&self, geometry: Geometry, frames: usize) -> Self {
+        Self {
+            device: self.device.clone(),
+            vocabulary: self.vocabulary.clone(),
+            geometry: Some(geometry),
+            frames: Some(frames),
+            weights: Arc::clone(&self.weights),
+            seed: self.seed,
+        }
     }
 
     /// Where trainable weights live: the device's autodiff twin.

@@ -121,7 +121,7 @@ fn read(directory: RunDirectory, problems: &mut Vec<Problem>) -> Run {
 
 fn problem(path: &Path, error: &Error) -> Problem {
     let reason = match error {
-        Error::Failed { message, help } => {
+        Error::Failed { message, help, .. } => {
             help.iter().fold(message.clone(), |message, help| format!("{message} ({help})"))
         }
         other => other.to_string(),

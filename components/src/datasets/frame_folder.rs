@@ -3,8 +3,9 @@
 //! Two layouts are read: `<root>/<split>/<class>/<clip>/*.jpg`, with the split folders `train`, `val` and `test`, and
 //! `<root>/<class>/<clip>/*.jpg` with the classes of each split in the recipe.
 
-use maclip_framework::error::{Error, Result};
 use maclip_framework::images;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::recipe::suggest;
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
 use maclip_framework::run::BuildContext;
@@ -141,6 +142,8 @@ struct Clip {
 struct Entries {
     folders: Vec<String>,
     jpegs: Vec<String>,
+    /// PNG files, which are not read but worth a hint.
+    pngs: usize,
     /// Other files.
     others: usize,
     /// Names that are not UTF-8, written as well as it goes.
@@ -211,7 +214,7 @@ impl FrameFolder {
                             root.display(),
                             found(&top)
                         ));
-                        return Err(match nearest(class, &top.folders) {
+                        return Err(match suggest(class, top.folders.iter().map(String::as_str)) {
                             Some(name) => error.help(format!("did you mean `{name}`?")),
                             None if has_split_folders => {
                                 error.help("leave out dataset.splits to read the split folders")
@@ -271,7 +274,7 @@ impl FrameFolder {
         };
         let names: Vec<String> = seen.keys().map(|name| name.to_string()).collect();
         let error = Error::failed(format!("dataset.class_names: there is no class folder `{folder}`"));
-        Err(match nearest(folder, &names) {
+        Err(match suggest(folder, names.iter().map(String::as_str)) {
             Some(name) => error.help(format!("did you mean `{name}`?")),
             None => error,
         })
@@ -319,12 +322,11 @@ impl FrameFolder {
                 }
             }
         }
-        for (class, broken) in
-            classes.iter().zip(&broken).zip(&listed).filter_map(|((folder, broken), class)| {
-                (class.clips.is_empty() && *broken > 0).then_some((folder, broken))
-            })
-        {
-            skipped.push((class.path.clone(), format!("class left out: none of its {broken} clips can be used")));
+        for (i, class) in classes.iter().enumerate() {
+            if listed[i].clips.is_empty() && broken[i] > 0 {
+                let reason = format!("class left out: none of its {} clips can be used", broken[i]);
+                skipped.push((class.path.clone(), reason));
+            }
         }
         listed.retain(|class| !class.clips.is_empty());
 
@@ -350,7 +352,8 @@ impl FrameFolder {
             return Err(format!("{name}: {NOT_UTF8}"));
         }
         if inside.jpegs.is_empty() {
-            return Err(format!("no JPEG in the folder, only {}", found(&inside)));
+            let hint = if inside.pngs > 0 { "; convert the frames to JPEG" } else { "" };
+            return Err(format!("no JPEG in {id}: found {}{hint}", found(&inside)));
         }
         if inside.jpegs.len() < self.config.min_frames {
             return Err(format!("{} frames, fewer than {}", inside.jpegs.len(), self.config.min_frames));
@@ -456,7 +459,8 @@ fn found(inside: &Entries) -> String {
         many => format!("{} folders ({}, …)", many.len(), many[..6].join(", ")),
     };
     let count = |n: usize, what: &str| if n == 0 { String::new() } else { format!("{n} {what}") };
-    let parts = [folders, count(inside.jpegs.len(), "JPEG files"), count(inside.others, "other files")];
+    let (jpegs, pngs) = (count(inside.jpegs.len(), "JPEG files"), count(inside.pngs, "PNG files"));
+    let parts = [folders, jpegs, pngs, count(inside.others, "other files")];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     if parts.is_empty() { "nothing".to_string() } else { parts.join(", ") }
 }
@@ -481,8 +485,10 @@ fn entries(folder: &Path) -> Result<Entries> {
             if kind.is_symlink() { fs::metadata(entry.path()).is_ok_and(|m| m.is_dir()) } else { kind.is_dir() };
         if is_dir {
             all.folders.push(name.to_string());
-        } else if is_jpeg(name) {
+        } else if has_extension(name, &["jpg", "jpeg"]) {
             all.jpegs.push(name.to_string());
+        } else if has_extension(name, &["png"]) {
+            all.pngs += 1;
         } else {
             all.others += 1;
         }
@@ -493,9 +499,9 @@ fn entries(folder: &Path) -> Result<Entries> {
     Ok(all)
 }
 
-fn is_jpeg(name: &str) -> bool {
+fn has_extension(name: &str, wanted: &[&str]) -> bool {
     let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|e| e.eq_ignore_ascii_case("jpg") || e.eq_ignore_ascii_case("jpeg"))
+    extension.is_some_and(|extension| wanted.iter().any(|wanted| extension.eq_ignore_ascii_case(wanted)))
 }
 
 /// Bytes read from the start of a frame. The header of a plain frame is far shorter.
@@ -588,42 +594,17 @@ fn class_text(folder: &str) -> String {
     if words.is_empty() { folder.to_string() } else { words.join(" ") }
 }
 
-/// The name nearest to `wanted`, if one is near enough to be a slip.
-fn nearest<'a>(wanted: &str, names: &'a [String]) -> Option<&'a String> {
-    let limit = (wanted.chars().count() / 3).max(2);
-    let near = names.iter().map(|name| (edits(&wanted.to_lowercase(), &name.to_lowercase()), name));
-    near.filter(|(distance, _)| *distance <= limit).min().map(|(_, name)| name)
-}
-
-/// Levenshtein distance.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::codecs::jpeg::JpegEncoder;
-    use image::{ExtendedColorType, ImageEncoder};
+    use jpeg_encoder::{ColorType, Encoder};
     use std::time::Instant;
 
     /// A frame of one grey value, which tells frames apart after decoding.
     fn frame(value: u8, width: u32, height: u32) -> Vec<u8> {
         let mut bytes = Vec::new();
         let pixels = vec![value; (width * height * 3) as usize];
-        let encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
-        encoder.write_image(&pixels, width, height, ExtendedColorType::Rgb8).unwrap();
+        Encoder::new(&mut bytes, 95).encode(&pixels, width as u16, height as u16, ColorType::Rgb).unwrap();
         bytes
     }
 
@@ -744,8 +725,8 @@ mod tests {
             ("train/a/cut_header", "5.jpg: not a readable JPEG"),
             ("train/a/zero", "8.jpg: the file is empty"),
             ("train/a/sizes", "3.jpg is 16x16, the frames before it 24x16"),
-            ("train/a/png", "no JPEG in the folder, only 1 other files"),
-            ("train/a/empty", "no JPEG in the folder, only nothing"),
+            ("train/a/png", "no JPEG in train/a/png: found 1 PNG files; convert"),
+            ("train/a/empty", "no JPEG in train/a/empty: found nothing"),
             ("train/b", "class left out"),
         ];
         assert_eq!(reasons.len(), expected.len(), "{reasons:?}");
@@ -767,11 +748,12 @@ mod tests {
         let root = dir.path();
         clip(root, "train/a/x", 8);
         // Header and end are intact, so only decoding can tell.
-        let mut noise = Vec::new();
+        let mut bytes = Vec::new();
         let pixels: Vec<u8> = (0..24 * 16 * 3_u32).map(|i| (i.wrapping_mul(2654435761) >> 24) as u8).collect();
-        JpegEncoder::new_with_quality(&mut noise, 95).write_image(&pixels, 24, 16, ExtendedColorType::Rgb8).unwrap();
-        let middle = noise.len() - 400;
-        write(root, "train/a/x/4.jpg", &[&noise[..middle], &[0xff, 0xd9]].concat());
+        Encoder::new(&mut bytes, 95).encode(&pixels, 24, 16, ColorType::Rgb).unwrap();
+        let middle = bytes.len() - 400;
+        bytes[middle..middle + 4].copy_from_slice(&[0xff, 0xc0, 0xff, 0xc0]);
+        write(root, "train/a/x/4.jpg", &bytes);
         let data = dataset(root, "{}");
         assert_eq!(data.list(Split::Train).unwrap().skipped, []);
         assert!(data.open("train/a/x", &[0, 7]).is_ok());

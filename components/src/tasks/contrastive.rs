@@ -41,7 +41,7 @@ const SHARDS: usize = 2;
 struct Contrastive {
     /// Image-caption pairs of a step.
     batch_size: usize,
-    /// Part of the steps in which a third of the words is spelled in letters, so that spelled words mean something too.
+    /// Part of the steps in which a few words of each caption are spelled in letters, so that spelled words mean something too.
     /// Whole steps, because one long text makes its batch long.
     spell: f64,
     train: LoopOptions,
@@ -213,10 +213,16 @@ impl PairLearner<'_> {
     }
 }
 
-/// Marks a third of the words to be spelled: a leading `~` is the tokenizer's sign for it.
+/// Words of a caption that are spelled at most; more would not fit a short context.
+const SPELLED: usize = 5;
+
+/// Marks up to [`SPELLED`] words to be spelled: a leading `~` is the tokenizer's sign for it.
 fn spell(caption: &str, rng: &mut Rng) -> String {
-    let words = caption.split(' ').map(|word| if rng.chance(1.0 / 3.0) { format!("~{word}") } else { word.to_owned() });
-    words.collect::<Vec<_>>().join(" ")
+    let mut words: Vec<String> = caption.split(' ').map(str::to_owned).collect();
+    for chosen in rng.distinct(SPELLED.min(words.len()), words.len()) {
+        words[chosen].insert(0, '~');
+    }
+    words.join(" ")
 }
 
 impl Learner for PairLearner<'_> {

@@ -11,7 +11,6 @@ use maclip_framework::episode::{self, Episode, EpisodeList, Shape, mean_ci95};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::evaluation::{self, EpisodeClips, Outcome, select_rows};
 use maclip_framework::model::{FewShotModel, class_texts};
-use maclip_framework::module::Slot;
 use maclip_framework::parameters;
 use maclip_framework::progress::{Progress, Silent};
 use maclip_framework::random::Stream;
@@ -20,7 +19,6 @@ use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
 use maclip_framework::run::{BuildContext, RunContext};
 use maclip_framework::slots::augment::Augment;
-use maclip_framework::slots::backbone::Backbone;
 use maclip_framework::slots::dataset::{Class, Dataset, Split};
 use maclip_framework::slots::frames::FrameSampler;
 use maclip_framework::slots::objective::Labels;
@@ -136,15 +134,7 @@ impl Task for FewShot {
         let schedule = recipe.build::<dyn Schedule>(&build)?;
         let lists = self.lists(&*dataset, context)?;
 
-        let backbone = Slot::new(recipe.build::<dyn Backbone>(&build)?);
-        let build = build.with_sizes(backbone.geometry().clone(), frames.count());
-        let model = parameters::with_stable_ids(FewShotModel {
-            adapter: Slot::new(recipe.build(&build)?),
-            prototype: Slot::new(recipe.build(&build)?),
-            alignment: Slot::new(recipe.build(&build)?),
-            objective: Slot::new(recipe.build(&build)?),
-            backbone,
-        });
+        let model = FewShotModel::build(recipe, &build, frames.count())?;
         let params = parameters::count(&model);
         context.manifest.weights = build.weights();
         context.store.write_json("manifest.json", &context.manifest)?;
@@ -206,12 +196,13 @@ impl FewShot {
 
     /// Train, val and test classes, checked: large enough for their episodes, and disjoint in classes and clips.
     fn lists(&self, dataset: &dyn Dataset, context: &mut RunContext) -> Result<[Vec<Class>; 3]> {
+        let recipe = context.recipe;
         let queries = [self.queries, self.validation.queries, self.test.queries];
         let limits = [None, self.validation.clips_per_class, self.test.clips_per_class];
         let mut seen: BTreeMap<String, &'static str> = BTreeMap::new();
         let mut lists = Vec::new();
         for ((split, queries), limit) in Split::ALL.into_iter().zip(queries).zip(limits) {
-            let mut listing = dataset.list(split)?;
+            let mut listing = dataset.list(split).map_err(|error| error.at(recipe.place("dataset")))?;
             if !listing.skipped.is_empty() {
                 let (clip, reason) = &listing.skipped[0];
                 let note = format!(
@@ -227,7 +218,10 @@ impl FewShot {
             for class in &mut listing.classes {
                 class.clips.truncate(limit.unwrap_or(usize::MAX));
             }
-            episode::check(self.shape(queries), split, &listing.classes)?;
+            let too_wide = listing.classes.len() < self.way;
+            let cause = if too_wide { "task.way" } else { "task.shot" };
+            episode::check(self.shape(queries), split, &listing.classes)
+                .map_err(|error| error.at(recipe.place(cause)))?;
             let keys = listing.classes.iter().flat_map(|class| {
                 std::iter::once(format!("class `{}`", class.name))
                     .chain(class.clips.iter().map(|clip| format!("clip `{clip}`")))

@@ -147,6 +147,12 @@ impl Loader {
         }
         let node = match node {
             Some(mut node) => {
+                // A study is a whole: variants of two files under one name would be neither's.
+                if own.as_map().is_some_and(|map| map.contains_key("study"))
+                    && let Some(map) = node.as_map_mut()
+                {
+                    map.remove("study");
+                }
                 merge(&mut node, own);
                 node
             }

@@ -169,3 +169,15 @@ fn circles_and_explosions_are_refused() {
     let chain: String = (1..1_000).map(|i| format!("a{i}: ${{a{}}}\n", i - 1)).collect();
     assert_eq!(first(resolve(&("a0: 1\n".to_owned() + &chain))).code, codes::INTERPOLATION);
 }
+
+#[test]
+fn an_own_study_replaces_the_extended_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("base.yaml", "name: base\nstudy: {variants: {a: {}, b: {}}}\n");
+    write("own.yaml", "extends: base.yaml\nname: own\nstudy: {seeds: [1]}\n");
+    write("plain.yaml", "extends: base.yaml\n");
+    let study = |name: &str| load(&folder.path().join(name), &[]).unwrap().root.at("study").unwrap().to_json();
+    assert_eq!(study("own.yaml"), serde_json::json!({"seeds": [1]}));
+    assert_eq!(study("plain.yaml"), serde_json::json!({"variants": {"a": {}, "b": {}}}));
+}
