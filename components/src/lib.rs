@@ -9,6 +9,8 @@ mod augments;
 mod backbones;
 mod datasets;
 mod frames;
+#[cfg(test)]
+mod golden;
 mod layers;
 mod objectives;
 mod optimizers;

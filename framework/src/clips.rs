@@ -53,9 +53,8 @@ pub fn normalized(pixels: &[u8], [b, t, h, w]: [usize; 4], geometry: &Geometry, 
     let plane = h * w;
     let mut values = vec![0f32; pixels.len()];
     // One table a channel: 256 possible values.
-    let tables: Vec<Vec<f32>> = (0..3)
-        .map(|c| (0..256).map(|v| (v as f32 / 255.0 - geometry.mean[c]) / geometry.std[c]).collect())
-        .collect();
+    let tables: Vec<Vec<f32>> =
+        (0..3).map(|c| (0..256).map(|v| (v as f32 / 255.0 - geometry.mean[c]) / geometry.std[c]).collect()).collect();
     for (image, out) in pixels.chunks_exact(plane * 3).zip(values.chunks_exact_mut(plane * 3)) {
         for (position, pixel) in image.chunks_exact(3).enumerate() {
             for c in 0..3 {

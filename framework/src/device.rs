@@ -28,7 +28,8 @@ pub fn available() -> Vec<&'static str> {
 pub fn parse(text: &str) -> Result<Device, (String, String)> {
     let built = || format!("this maclip was built with: {}", available().join(", "));
     let not_built = |feature: &str| {
-        let message = format!("device `{text}` needs the cargo feature `{feature}`, which this maclip was built without");
+        let message =
+            format!("device `{text}` needs the cargo feature `{feature}`, which this maclip was built without");
         (message, format!("{}; build again with `cargo build --release --features {feature}`", built()))
     };
     let unknown = || {

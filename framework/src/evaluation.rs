@@ -224,7 +224,10 @@ impl ClipTable {
             .flat_map(|ep| ep.queries.iter().map(|&(label, clip)| self.row(ep.classes[label], clip)))
             .collect();
         let supports = episodes.iter().flat_map(|ep| {
-            ep.classes.iter().zip(&ep.support).flat_map(|(&class, clips)| clips.iter().map(move |&i| self.row(class, i)))
+            ep.classes
+                .iter()
+                .zip(&ep.support)
+                .flat_map(|(&class, clips)| clips.iter().map(move |&i| self.row(class, i)))
         });
         let queries = indices(queries.into_iter(), &device);
         let supports = indices(supports, &device);

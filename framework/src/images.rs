@@ -3,8 +3,8 @@
 //! The preparation has to match the one behind the published weights (Pillow's antialiased bicubic filter, then a
 //! centre crop), because a different filter shifts the image features by more than rounding.
 
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images as fir};
 use crate::error::{Error, Result};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images as fir};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;

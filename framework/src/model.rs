@@ -70,9 +70,8 @@ impl FewShotModel {
     pub fn scores(&self, support: Encoded, query: Encoded, class_text: Tensor<2>, shot: usize) -> Scores {
         let [clips, t, e] = support.prototypes.dims();
         let way = clips / shot;
-        let distances = self
-            .alignment
-            .distances(query.prototypes.unsqueeze(), support.prototypes.reshape([1, way, shot, t, e]));
+        let distances =
+            self.alignment.distances(query.prototypes.unsqueeze(), support.prototypes.reshape([1, way, shot, t, e]));
         let texts = |frames: Tensor<3>| {
             let averages: Tensor<3> = frames.mean_dim(1).squeeze_dim::<2>(1).unsqueeze();
             text_cosines(averages, class_text.clone().unsqueeze())

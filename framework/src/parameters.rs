@@ -105,7 +105,10 @@ pub fn import<M: Module>(module: M, tensors: BTreeMap<String, HostTensor>, train
         if !list.is_empty() {
             let more = list.len().saturating_sub(8);
             let shown = list.into_iter().take(8).collect::<Vec<_>>().join("; ");
-            problems.push(format!("{what}: {shown}{}", if more > 0 { format!("; and {more} more") } else { String::new() }));
+            problems.push(format!(
+                "{what}: {shown}{}",
+                if more > 0 { format!("; and {more} more") } else { String::new() }
+            ));
         }
     }
     if problems.is_empty() { Ok(module) } else { Err(Error::failed(problems.join("\n  "))) }
@@ -162,12 +165,8 @@ pub fn count<M: Module>(module: &M) -> Params {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let size = param.val().dims().iter().product();
             let trainable = if param.val().is_require_grad() { size } else { 0 };
-            let names: Vec<&String> = self
-                .path
-                .0
-                .iter()
-                .filter(|name| *name != "blocks" && name.parse::<usize>().is_err())
-                .collect();
+            let names: Vec<&String> =
+                self.path.0.iter().filter(|name| *name != "blocks" && name.parse::<usize>().is_err()).collect();
             let slot = names.first().map_or("model", |name| name.as_str()).to_owned();
             let part = if names.len() > 2 { names[1].clone() } else { slot.clone() };
             self.params.total += size;

@@ -91,7 +91,9 @@ pub fn options<C: Component>(node: &Node, path: &str) -> std::result::Result<C, 
         .into_iter()
         .map(|(field, message)| {
             let origin = node.at(&field).map_or(&node.origin, |value| &value.origin);
-            Diagnostic::new(codes::OUT_OF_RANGE, format!("`{field}` {message}")).at(origin).path(format!("{path}.{field}"))
+            Diagnostic::new(codes::OUT_OF_RANGE, format!("`{field}` {message}"))
+                .at(origin)
+                .path(format!("{path}.{field}"))
         })
         .collect();
     Diagnostics::check(found)?;

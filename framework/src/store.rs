@@ -72,12 +72,10 @@ impl RunStore {
                 .help("choose a folder that you may write to with `--runs DIR`")
         })?;
         let lock_path = path.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(|error| Error::io("write", &lock_path, error).help("choose another folder with `--runs DIR`"))?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(|error| {
+                Error::io("write", &lock_path, error).help("choose another folder with `--runs DIR`")
+            })?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(std::fs::TryLockError::WouldBlock) => {

@@ -43,7 +43,10 @@ pub fn expand(root: &Node) -> Result<Vec<Cell>, Diagnostics> {
             if entry.key.is_empty() || !entry.key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c)) {
                 let message = format!("variant `{}` cannot name a folder", entry.key);
                 let diagnostic = Diagnostic::new(codes::OUT_OF_RANGE, message).at(&entry.key_origin);
-                return Err(diagnostic.path("study.variants").help("use letters, digits, `-`, `_`, `+` and `.`").into());
+                return Err(diagnostic
+                    .path("study.variants")
+                    .help("use letters, digits, `-`, `_`, `+` and `.`")
+                    .into());
             }
             variants.push((entry.key.clone(), Some(&entry.value)));
         }

@@ -116,7 +116,9 @@ impl Loop<'_> {
             let output = learner.step(&model, position.step)?;
             if !output.loss.is_finite() {
                 return Err(Error::failed(format!("the loss is {} {}", output.loss, learner.describe(position.step)))
-                    .help("lower optimizer.learning_rate or task.train.clip_norm; the last checkpoint is from before"));
+                    .help(
+                        "lower optimizer.learning_rate or task.train.clip_norm; the last checkpoint is from before",
+                    ));
             }
             let (norm, gradients) = parameters::clip_gradients(&model, output.gradients, options.clip_norm);
             if !norm.is_finite() {

@@ -26,8 +26,9 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<(BTreeMap<String, HostTensor>, 
     let file = SafeTensors::deserialize(bytes).map_err(|error| bad(&error))?;
     let mut tensors = BTreeMap::new();
     for (tensor_name, view) in file.tensors() {
-        let values = to_f32(view.dtype(), view.data())
-            .ok_or_else(|| Error::failed(format!("{name}: tensor {tensor_name} has the unsupported type {:?}", view.dtype())))?;
+        let values = to_f32(view.dtype(), view.data()).ok_or_else(|| {
+            Error::failed(format!("{name}: tensor {tensor_name} has the unsupported type {:?}", view.dtype()))
+        })?;
         tensors.insert(tensor_name, HostTensor { shape: view.shape().to_vec(), values });
     }
     Ok((tensors, metadata))

@@ -95,7 +95,7 @@ pub mod check {
         let support = features(1, [2, 3, 4, 6]);
         let query = support.clone() * 1.5;
         let five = |x: Tensor<4>| x.unsqueeze_dim::<5>(2);
-        let d: Vec<f32> = metric.distances(query.clone(), five(support.clone())).into_data().to_vec().unwrap();
+        let d: Vec<f32> = metric.distances(query.clone(), five(support.clone())).into_data().try_to_vec().unwrap();
         for n in 0..2 {
             for q in 0..3 {
                 let row = &d[(n * 3 + q) * 3..(n * 3 + q + 1) * 3];
@@ -103,9 +103,9 @@ pub mod check {
             }
         }
         let alone = metric.distances(query.clone().narrow(0, 1, 1), five(support.clone().narrow(0, 1, 1)));
-        let alone: Vec<f32> = alone.into_data().to_vec().unwrap();
+        let alone: Vec<f32> = alone.into_data().try_to_vec().unwrap();
         assert!(alone.iter().zip(&d[9..]).all(|(a, b)| (a - b).abs() < 1e-5));
-        let flipped: Vec<f32> = metric.distances(query, five(support.flip([1]))).into_data().to_vec().unwrap();
+        let flipped: Vec<f32> = metric.distances(query, five(support.flip([1]))).into_data().try_to_vec().unwrap();
         assert!((0..6).all(|q| (0..3).all(|w| (flipped[q * 3 + w] - d[q * 3 + 2 - w]).abs() < 1e-5)));
     }
 }

@@ -76,7 +76,7 @@ mod tests {
         let query = Tensor::<4>::from_data([[[[2.0f32, 0.0], [0.0, 2.0]]]], &device);
         let support = Tensor::<5>::from_data([[[[[1.0f32, 0.0], [1.0, 0.0]]], [[[4.0, 0.0], [0.0, 4.0]]]]], &device);
         let metric = MeanCosineConfig::default().build(&BuildContext::new(0, device)).unwrap();
-        let d: Vec<f32> = metric.distances(query, support).into_data().to_vec().unwrap();
+        let d: Vec<f32> = metric.distances(query, support).into_data().try_to_vec().unwrap();
         assert!((d[0] - (1.0 - 0.5f32.sqrt())).abs() < 1e-6 && d[1].abs() < 1e-6, "{d:?}");
     }
 

@@ -55,12 +55,7 @@ impl Component for OtamConfig {
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
-        Ok(Box::new(Otam {
-            lambda: self.lambda,
-            direction: self.direction,
-            shots: self.shots,
-            cosine: self.cosine,
-        }))
+        Ok(Box::new(Otam { lambda: self.lambda, direction: self.direction, shots: self.shots, cosine: self.cosine }))
     }
 }
 
@@ -168,7 +163,7 @@ mod tests {
         let device = burn::tensor::Device::flex().autodiff();
         let costs = Tensor::<3>::from_data(check::d1().into_data(), &device).require_grad();
         let grads = otam(costs.clone(), 0.001).backward();
-        let gradient: Vec<f32> = costs.grad(&grads).unwrap().into_data().to_vec().unwrap();
+        let gradient: Vec<f32> = costs.grad(&grads).unwrap().into_data().try_to_vec().unwrap();
         let want = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
         assert!(gradient.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-3), "{gradient:?}");
     }

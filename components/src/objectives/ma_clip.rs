@@ -192,12 +192,15 @@ mod tests {
     #[test]
     fn the_prediction_mixes_both_sides() {
         let (scores, _) = scores();
-        let p: Vec<f32> = objective(|_| ()).probabilities(&scores).into_data().to_vec().unwrap();
+        let p: Vec<f32> = objective(|_| ()).probabilities(&scores).into_data().try_to_vec().unwrap();
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
         let want = 0.5 * sigmoid(1.0) + 0.5 * sigmoid(0.1);
         assert!((p[0] as f64 - want).abs() < 1e-6 && (p[0] + p[1] - 1.0).abs() < 1e-6);
-        let metric_only: Vec<f32> =
-            objective(|c| c.alpha = 0.0).probabilities(&Scores { query_text: None, ..scores }).into_data().to_vec().unwrap();
+        let metric_only: Vec<f32> = objective(|c| c.alpha = 0.0)
+            .probabilities(&Scores { query_text: None, ..scores })
+            .into_data()
+            .to_vec()
+            .unwrap();
         assert!((metric_only[0] as f64 - sigmoid(1.0)).abs() < 1e-6);
     }
 }

@@ -146,7 +146,9 @@ impl Task for Contrastive {
             value,
             ci95,
             episodes: hits.len() as u64,
-            episodes_hash: sha256(format!("{:?} {}", recipe.resolved.at("dataset").map(|d| d.to_json()), self.gallery).as_bytes()),
+            episodes_hash: sha256(
+                format!("{:?} {}", recipe.resolved.at("dataset").map(|d| d.to_json()), self.gallery).as_bytes(),
+            ),
             way: 0,
             shot: 0,
         };
@@ -259,10 +261,8 @@ impl Learner for PairLearner<'_> {
         let scale = model.backbone.logit_scale().ok_or_else(|| Error::failed("the backbone learns no temperature"))?;
         let scale = Tensor::from_inner(scale.inner()).require_grad();
         let logits = images.clone().matmul(words.clone().transpose()) * scale.clone().exp().unsqueeze();
-        let labels = Tensor::<1, Int>::from_data(
-            TensorData::new((0..batch as i32).collect::<Vec<_>>(), [batch]),
-            self.device,
-        );
+        let labels =
+            Tensor::<1, Int>::from_data(TensorData::new((0..batch as i32).collect::<Vec<_>>(), [batch]), self.device);
         let nll = |logits: Tensor<2>| log_softmax(logits, 1).gather(1, labels.clone().unsqueeze_dim(1)).mean().neg();
         let to_text = nll(logits.clone());
         let to_image = nll(logits.clone().transpose());
@@ -271,8 +271,7 @@ impl Learner for PairLearner<'_> {
         let hits = found.iter().enumerate().filter(|(i, f)| **f == *i as i64).count();
         let scalar = |tensor: Tensor<1>| tensor.into_scalar::<f32>() as f64;
         let value = scalar(loss.clone());
-        let parts =
-            BTreeMap::from([("i2t".to_owned(), scalar(to_text)), ("t2i".to_owned(), scalar(to_image))]);
+        let parts = BTreeMap::from([("i2t".to_owned(), scalar(to_text)), ("t2i".to_owned(), scalar(to_image))]);
         let grads = loss.backward();
         let missing = || Error::failed("the contrastive loss gave no gradient");
         let image_grad = images.grad(&grads).ok_or_else(missing)?;

@@ -118,8 +118,17 @@ struct SplitData {
 impl Task for FewShot {
     fn slots(&self) -> &'static [&'static str] {
         &[
-            "dataset", "frames", "augment", "backbone", "prompt", "adapter", "prototype", "alignment", "objective",
-            "optimizer", "schedule",
+            "dataset",
+            "frames",
+            "augment",
+            "backbone",
+            "prompt",
+            "adapter",
+            "prototype",
+            "alignment",
+            "objective",
+            "optimizer",
+            "schedule",
         ]
     }
 
@@ -381,8 +390,7 @@ impl Learner for EpisodeLearner<'_> {
     }
 
     fn validate(&self, model: &FewShotModel) -> Result<Validation> {
-        let split =
-            evaluation::Split { classes: &self.val.classes, texts: &self.val.texts, list: &self.validation };
+        let split = evaluation::Split { classes: &self.val.classes, texts: &self.val.texts, list: &self.validation };
         let quiet: &dyn Progress = &Silent;
         let outcomes = evaluation::evaluate(&model.valid(), self.loader, &split, quiet)?;
         let (value, ci95) = mean_ci95(&outcomes.iter().map(Outcome::accuracy).collect::<Vec<_>>());

@@ -10,7 +10,9 @@ use burn::tensor::Tensor;
 #[derive(Clone, Debug)]
 pub enum Branch {
     /// Support clips with the text feature of each clip's class, `[B, E]`, not normalised.
-    Support { text: Tensor<2> },
+    Support {
+        text: Tensor<2>,
+    },
     Query,
 }
 

@@ -11,8 +11,7 @@ use std::path::Path;
 /// Largest file that is read: a ViT-L/14 in f32 is 1.7 GB.
 const MAX_BYTES: u64 = 8 << 30;
 
-const BUILTIN: [(&str, &[u8]); 1] =
-    [("shapes_clip", include_bytes!("../../../weights/shapes_clip/model.safetensors"))];
+const BUILTIN: [(&str, &[u8]); 1] = [("shapes_clip", include_bytes!("../../../weights/shapes_clip/model.safetensors"))];
 
 pub fn builtin(name: &str) -> Option<&'static [u8]> {
     BUILTIN.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
@@ -39,9 +38,13 @@ pub fn read(source: &str) -> Result<File> {
             let path = Path::new(source);
             let help = "`backbone.weights` is the path of a CLIP checkpoint in safetensors format with OpenAI's tensor names \
                         (`--set backbone.weights=PATH`), or builtin:shapes_clip";
-            let found = std::fs::metadata(path).map_err(|error| Error::io("read the weights", path, error).help(help))?;
+            let found =
+                std::fs::metadata(path).map_err(|error| Error::io("read the weights", path, error).help(help))?;
             if found.len() > MAX_BYTES {
-                return Err(Error::failed(format!("{source} has {} bytes; weights above 8 GiB are refused", found.len())));
+                return Err(Error::failed(format!(
+                    "{source} has {} bytes; weights above 8 GiB are refused",
+                    found.len()
+                )));
             }
             let bytes = std::fs::read(path).map_err(|error| Error::io("read the weights", path, error).help(help))?;
             load(source, &bytes)
@@ -63,8 +66,12 @@ fn load(source: &str, bytes: &[u8]) -> Result<File> {
     let words: Vec<String> = match about.get("vocabulary") {
         Some(text) => serde_json::from_str(text).map_err(|_| broken("vocabulary"))?,
         None => {
-            return Err(Error::failed(format!("{source} has OpenAI's vocabulary, whose tokenizer this version does not have yet"))
-                .help("weights that maclip exported (task: contrastive) carry their own vocabulary; builtin:shapes_clip does"));
+            return Err(Error::failed(format!(
+                "{source} has OpenAI's vocabulary, whose tokenizer this version does not have yet"
+            ))
+            .help(
+                "weights that maclip exported (task: contrastive) carry their own vocabulary; builtin:shapes_clip does",
+            ));
         }
     };
     Ok(File { architecture, tokenizer: Tokenizer::new(words)?, tensors: from_openai(tensors), sha256: sha256(bytes) })
@@ -75,13 +82,16 @@ fn from_shapes(source: &str, tensors: &BTreeMap<String, HostTensor>) -> Result<A
     let shape = |name: &str, rank: usize| -> Result<&[usize]> {
         match tensors.get(name) {
             Some(tensor) if tensor.shape.len() == rank => Ok(&tensor.shape),
-            Some(tensor) => Err(Error::failed(format!("{source}: {name} has shape {:?}, not {rank} axes", tensor.shape))),
+            Some(tensor) => {
+                Err(Error::failed(format!("{source}: {name} has shape {:?}, not {rank} axes", tensor.shape)))
+            }
             None => Err(Error::failed(format!("{source} has no tensor {name}: not a CLIP with OpenAI's names"))
                 .help("the backbone reads a ViT CLIP's whole state dict in safetensors format")),
         }
     };
     let layers = |prefix: &str| {
-        let numbers = tensors.keys().filter_map(|name| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok());
+        let numbers =
+            tensors.keys().filter_map(|name| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok());
         numbers.max().map_or(0, |last| last + 1)
     };
     let [width, _, _, patch_size] = shape("visual.conv1.weight", 4)? else { unreachable!("the rank is checked") };
@@ -218,7 +228,10 @@ mod tests {
         for path in paths {
             assert_eq!(module_path(&openai_name(path)), path);
         }
-        assert_eq!(openai_name("visual.resblocks.3.attn.in_proj.weight"), "visual.transformer.resblocks.3.attn.in_proj_weight");
+        assert_eq!(
+            openai_name("visual.resblocks.3.attn.in_proj.weight"),
+            "visual.transformer.resblocks.3.attn.in_proj_weight"
+        );
         assert_eq!(openai_name("text.resblocks.0.ln_1.gamma"), "transformer.resblocks.0.ln_1.weight");
         let tensors = BTreeMap::from([
             ("visual.patch".to_owned(), HostTensor { shape: vec![12, 5], values: (0..60).map(|v| v as f32).collect() }),

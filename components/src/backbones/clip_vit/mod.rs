@@ -149,7 +149,8 @@ impl Component for ClipVitConfig {
             Some(choice) => match choice.sizes() {
                 None => {
                     let names = PUBLISHED.map(|(name, _)| name).join(", ");
-                    problems.push("architecture", format!("is no published size; there are {names}, or give own sizes"));
+                    problems
+                        .push("architecture", format!("is no published size; there are {names}, or give own sizes"));
                 }
                 Some(sizes) => {
                     if let Some(problem) = sizes.problem() {
@@ -183,9 +184,8 @@ impl Component for ClipVitConfig {
         }
         let device = context.device.clone();
         let empty = ClipVit::new(file.architecture, file.tokenizer, Stream::new(0, "overwritten"), device);
-        let loaded = parameters::import(empty, file.tensors, false).map_err(|error| {
-            Error::failed(format!("{} does not fit the model:\n  {error}", self.weights))
-        })?;
+        let loaded = parameters::import(empty, file.tensors, false)
+            .map_err(|error| Error::failed(format!("{} does not fit the model:\n  {error}", self.weights)))?;
         Ok(Box::new(loaded.no_grad()))
     }
 }
@@ -257,8 +257,10 @@ impl Backbone for ClipVit {
     }
 
     fn encode_texts(&self, texts: &[String]) -> Result<Tensor<2>> {
-        let encoded: Vec<Vec<i32>> =
-            texts.iter().map(|text| self.tokenizer.encode(text, self.architecture.context_length)).collect::<Result<_>>()?;
+        let encoded: Vec<Vec<i32>> = texts
+            .iter()
+            .map(|text| self.tokenizer.encode(text, self.architecture.context_length))
+            .collect::<Result<_>>()?;
         // Shorter than the context length where all texts are: padding after the end token is never attended to.
         let length = encoded.iter().map(Vec::len).max().unwrap_or(1);
         let ends: Vec<usize> = encoded.iter().map(|ids| ids.len() - 1).collect();

@@ -102,10 +102,11 @@ impl VisionTower {
         let p = self.patch_size;
         let (rows, columns) = (h / p, w / p);
         // A convolution whose stride is its size is a matrix product over cut-out patches.
-        let patches = images
-            .reshape([b, c, rows, p, columns, p])
-            .permute([0, 2, 4, 1, 3, 5])
-            .reshape([b, rows * columns, c * p * p]);
+        let patches = images.reshape([b, c, rows, p, columns, p]).permute([0, 2, 4, 1, 3, 5]).reshape([
+            b,
+            rows * columns,
+            c * p * p,
+        ]);
         let d = self.class_embedding.val().dims()[0];
         let x = patches.matmul(self.patch.val().unsqueeze());
         let class = self.class_embedding.val().reshape([1, 1, d]).expand([b, 1, d]);

@@ -1,0 +1,143 @@
+//! Wrong input: one screen that names file and place, exit 2 for the recipe and the command line, 1 for the work.
+
+mod common;
+
+use common::{fails, maclip, root, small_quickstart};
+use std::path::Path;
+
+fn recipe(folder: &Path, text: &str) -> String {
+    let path = folder.join("recipe.yaml");
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_unknown_component_or_key_is_placed_and_has_a_suggestion() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = recipe(
+        folder.path(),
+        "name: x\ndataset: {type: shapes_in_motion}\nbackbone: {type: clip_vit, weights: \"builtin:shapes_clip\"}\n\
+         alignment:\n  type: otan\nadapter:\n  type: multimodal\n  ratoi: 0.5\nprototpye: {type: none}\n",
+    );
+    for verb in ["run", "validate"] {
+        let words = [
+            "recipe.yaml:5:9",
+            "no alignment called `otan`",
+            "`otam`",
+            "recipe.yaml:8:3",
+            "`ratoi`",
+            "`ratio`",
+            "recipe.yaml:9:1",
+            "`prototpye`",
+            "`prototype`",
+        ];
+        fails(2, &[verb, &path], &words);
+    }
+    let json = maclip(&["validate", &path, "--json"]);
+    assert_eq!(json.code, Some(2));
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["diagnostics"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn values_out_of_range_and_of_the_wrong_type_are_placed() {
+    let set = |change: &str, words: &[&str]| {
+        fails(2, &["validate", "recipes/quickstart.yaml", "--set", change], words);
+    };
+    set("alignment.lambda=0", &["--set alignment.lambda=0", "must be above 0"]);
+    set("alignment.lambda=low", &["alignment.lambda", "low"]);
+    set("task.way=1", &["task.way", "at least 2"]);
+    set("device=tpu", &["no device `tpu`", "flex"]);
+    set("augment.type=nothing", &["no augment called `nothing`"]);
+    set("backbone.weights=builtin:other", &["builtin:shapes_clip"]);
+    set("task.train.clip_norm=-1", &["clip_norm", "above 0"]);
+}
+
+#[test]
+fn a_recipe_that_cannot_be_read_is_named() {
+    fails(2, &["run", "recipes/no_such.yaml"], &["recipes/no_such.yaml"]);
+    fails(2, &["run", "recipes"], &["recipes"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = recipe(folder.path(), "name: x\n  dataset: {\n");
+    fails(2, &["run", &path], &["recipe.yaml:"]);
+    let task = recipe(folder.path(), "name: x\ntask: {type: contrastive}\nalignment: {type: otam}\n");
+    fails(2, &["validate", &task], &["the task does not use `alignment`", "recipe.yaml:3:1"]);
+}
+
+#[test]
+fn a_way_that_the_split_cannot_fill_names_the_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().to_str().unwrap();
+    let words = ["13-way", "split val has 12", "--set task.way=13", "help:"];
+    fails(1, &small_quickstart(runs, &["--set", "task.way=13"]), &words);
+    let words = ["has 6 clips", "--set task.shot=6"];
+    fails(1, &small_quickstart(runs, &["--set", "task.shot=6"]), &words);
+}
+
+#[test]
+fn a_missing_root_or_weights_file_says_how_to_give_it() {
+    let kinetics = ["kinetics_5w5s.yaml:", "dataset.root", "backbone.weights", "safetensors"];
+    fails(2, &["run", "recipes/kinetics_5w5s.yaml"], &kinetics);
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().to_str().unwrap();
+    let missing = folder.path().join("nowhere");
+    let root = format!("dataset.root={}", missing.display());
+    let frames = ["run", "recipes/frames_5w1s.yaml", "--runs", runs, "--set", &root];
+    fails(1, &frames, &["nowhere", "--set dataset.root="]);
+    fails(
+        1,
+        &small_quickstart(runs, &["--set", "backbone.weights=gone.safetensors"]),
+        &["gone.safetensors", "--set backbone.weights="],
+    );
+}
+
+#[test]
+fn weights_of_the_wrong_shape_are_listed_and_hostile_ones_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let original = root().join("components/weights/shapes_clip/model.safetensors");
+    let bytes = std::fs::read(original).unwrap();
+    let run = |name: &str, bytes: &[u8], words: &[&str]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let set = format!("backbone.weights={}", path.display());
+        fails(1, &small_quickstart(runs.to_str().unwrap(), &["--set", &set]), words);
+    };
+    // The same bytes with another name for one tensor, and with another shape for one.
+    let header = |from: &str, to: &str| {
+        assert_eq!(from.len(), to.len());
+        let text = String::from_utf8_lossy(&bytes[..20_000]).into_owned();
+        let position = text.find(from).unwrap();
+        let mut changed = bytes.clone();
+        changed[position..position + to.len()].copy_from_slice(to.as_bytes());
+        changed
+    };
+    run(
+        "renamed.safetensors",
+        &header("visual.proj", "visual.porj"),
+        &["visual.proj", "visual.porj", "missing", "unused"],
+    );
+    run("reshaped.safetensors", &header("\"shape\":[128,64]", "\"shape\":[64,128]"), &["wrong shape", "[64, 128]"]);
+    run("cut.safetensors", &bytes[..bytes.len() / 2], &["cut.safetensors", "not a whole safetensors file"]);
+    run("empty.safetensors", &[], &["empty.safetensors"]);
+    run("noise.safetensors", &[255; 4096], &["noise.safetensors"]);
+}
+
+#[test]
+fn an_unwritable_runs_folder_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    // A file where a folder must go: refused for every user, root too.
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    fails(1, &small_quickstart(file.to_str().unwrap(), &[]), &["file/quickstart", "--runs DIR"]);
+}
+
+#[test]
+fn usage_errors_are_exit_2() {
+    assert_eq!(maclip(&["run"]).code, Some(2));
+    assert_eq!(maclip(&["fly"]).code, Some(2));
+    fails(2, &["list", "alignmnet"], &["alignment"]);
+    let nothing = tempfile::tempdir().unwrap();
+    let out = nothing.path().join("out");
+    fails(1, &["report", nothing.path().to_str().unwrap(), "--out", out.to_str().unwrap()], &["help:"]);
+}

@@ -1,0 +1,92 @@
+//! `recipes/frames_5w1s.yaml` on frame folders: made here, and the real ones where they are.
+
+mod common;
+
+use common::{fails, maclip, ok, root, run_directory};
+use jpeg_encoder::{ColorType, Encoder};
+use std::path::Path;
+
+/// A clip of `frames` JPEGs: a bright bar that moves, at a height that depends on the class.
+fn clip(folder: &Path, class: usize, frames: usize) {
+    std::fs::create_dir_all(folder).unwrap();
+    for t in 0..frames {
+        let mut pixels = vec![40u8; 48 * 40 * 3];
+        for x in 0..6 {
+            for y in 0..6 {
+                let at = ((4 + 5 * class + y) * 48 + (4 + 4 * t + x)) * 3;
+                pixels[at..at + 3].copy_from_slice(&[230, 200, (40 * class) as u8]);
+            }
+        }
+        let mut bytes = Vec::new();
+        Encoder::new(&mut bytes, 90).encode(&pixels, 48, 40, ColorType::Rgb).unwrap();
+        std::fs::write(folder.join(format!("{:08}.jpg", t + 1)), bytes).unwrap();
+    }
+}
+
+fn tree(root: &Path) {
+    for split in ["train", "val", "test"] {
+        for class in 0..5 {
+            for number in 0..4 {
+                clip(&root.join(format!("{split}/{split}_class_{class}/clip {number}")), class, 8);
+            }
+        }
+    }
+}
+
+fn arguments<'a>(runs: &'a str, root: &'a str) -> Vec<&'a str> {
+    let mut arguments = vec!["run", "recipes/frames_5w1s.yaml", "--runs", runs, "--set", root];
+    for set in [
+        "task.train.steps=2",
+        "task.train.validate_every_steps=2",
+        "task.validation.episodes=10",
+        "task.test.episodes=40",
+    ] {
+        arguments.extend(["--set", set]);
+    }
+    arguments
+}
+
+#[test]
+fn broken_clips_are_named_skipped_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let frames = folder.path().join("frames");
+    tree(&frames);
+    // A truncated JPEG, a clip without any, a short one.
+    let broken = frames.join("test/test_class_0/clip 1/00000003.jpg");
+    let bytes = std::fs::read(&broken).unwrap();
+    std::fs::write(&broken, &bytes[..bytes.len() / 2]).unwrap();
+    std::fs::create_dir_all(frames.join("test/test_class_1/nothing")).unwrap();
+    clip(&frames.join("train/train_class_2/short"), 2, 3);
+
+    let runs = folder.path().join("runs");
+    let root = format!("dataset.root={}", frames.display());
+    let ran = maclip(&arguments(runs.to_str().unwrap(), &root));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for words in ["1 clip of split train left out", "2 clips of split test left out", "clip 1"] {
+        assert!(ran.stderr.contains(words), "`{words}` is not in\n{}", ran.stderr);
+    }
+    let run = run_directory(&runs, "frames_5w1s", "default");
+    let skipped = std::fs::read_to_string(run.join("skipped_test.json")).unwrap();
+    assert!(skipped.contains("test_class_0/clip 1") && skipped.contains("nothing"), "{skipped}");
+    assert!(!std::fs::read_to_string(run.join("episodes.jsonl")).unwrap().contains("test_class_0/clip 1"));
+    let manifest = std::fs::read_to_string(run.join("manifest.json")).unwrap();
+    assert!(manifest.contains("2 clips of split test left out"), "{manifest}");
+
+    // The other policy: stop.
+    let mut strict = arguments(runs.to_str().unwrap(), &root);
+    strict.extend(["--set", "dataset.broken=fail"]);
+    fails(1, &strict, &["train_class_2/short", "recipes/frames_5w1s.yaml:"]);
+}
+
+#[test]
+fn real_frames_run_where_they_are() {
+    let frames = root().join("../shared/data/ssv2_frames");
+    if !frames.is_dir() {
+        eprintln!("skipped: {} is not there", frames.display());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let set = format!("dataset.root={}", frames.display());
+    let table = ok(&arguments(folder.path().to_str().unwrap(), &set));
+    assert!(table.contains("frames_5w1s"), "{table}");
+}

@@ -1,0 +1,64 @@
+//! What is registered and shipped.
+
+mod common;
+
+use common::{command, finish, ok, root};
+
+#[test]
+fn the_components_of_every_slot_are_these() {
+    let json: serde_json::Value = serde_json::from_str(&ok(&["list", "--json"])).unwrap();
+    let listed: Vec<(String, Vec<String>)> = json["slots"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(slot, about)| {
+            let names = about["components"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap().to_owned());
+            (slot.clone(), names.collect())
+        })
+        .collect();
+    let expected: [(&str, &[&str]); 12] = [
+        ("task", &["contrastive", "few_shot"]),
+        ("dataset", &["frame_folder", "shapes_in_motion"]),
+        ("frames", &["uniform_segments"]),
+        ("augment", &["none"]),
+        ("backbone", &["clip_vit"]),
+        ("prompt", &["plain", "template"]),
+        ("adapter", &["multimodal", "none"]),
+        ("prototype", &["none", "text_guided"]),
+        ("alignment", &["bi_mhm", "mean_cosine", "otam"]),
+        ("objective", &["ma_clip", "metric"]),
+        ("optimizer", &["adamw", "sgd"]),
+        ("schedule", &["constant", "cosine"]),
+    ];
+    let expected: Vec<(String, Vec<String>)> = expected
+        .iter()
+        .map(|(slot, names)| (slot.to_string(), names.iter().map(|n| n.to_string()).collect()))
+        .collect();
+    assert_eq!(listed, expected);
+    let text = ok(&["list", "alignment"]);
+    assert!(text.contains("otam") && !text.contains("clip_vit"), "{text}");
+}
+
+#[test]
+fn every_shipped_recipe_validates() {
+    let mut folders = vec![root().join("recipes")];
+    let mut count = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "yaml") {
+                let mut command = command(&["validate", path.to_str().unwrap()]);
+                command
+                    .env("FRAMES_ROOT", "frames")
+                    .env("KINETICS_ROOT", "k400")
+                    .env("CLIP_WEIGHTS", "clip.safetensors");
+                let ran = finish(command.output().unwrap());
+                assert_eq!(ran.code, Some(0), "{}\n{}", path.display(), ran.stderr);
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 5, "{count} recipes");
+}

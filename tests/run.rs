@@ -1,0 +1,119 @@
+//! `maclip run`: training, testing, doing nothing when done, going on when stopped.
+
+mod common;
+
+use common::{command, fails, finish, maclip, ok, records, run_directory, small_quickstart};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_run_trains_tests_reports_and_is_then_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().to_str().unwrap();
+    let json: serde_json::Value = serde_json::from_str(&ok(&small_quickstart(runs, &["--json"]))).unwrap();
+    let all = json["runs"].as_array().unwrap();
+    assert_eq!(all.len(), 2);
+    for run in all {
+        assert_eq!(run["name"], "quickstart");
+        assert_eq!(run["status"], "done");
+        assert_eq!(run["seed"], 1);
+        assert_eq!(run["test"]["episodes"], 60);
+        let accuracy = run["test"]["accuracy"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&accuracy) && run["test"]["ci95"].as_f64().unwrap() > 0.0);
+        let directory = Path::new(run["dir"].as_str().unwrap());
+        assert_eq!(records(&directory.join("episodes.jsonl"), &[]).len(), 60);
+        // The mean of the records is the result: nothing was rounded or counted twice.
+        let correct: u64 =
+            records(&directory.join("episodes.jsonl"), &[]).iter().map(|r| r["correct"].as_u64().unwrap()).sum();
+        assert!((correct as f64 / 300.0 - accuracy).abs() < 1e-12);
+        for file in ["recipe.resolved.yaml", "manifest.json", "params.json", "status.json"] {
+            assert!(directory.join(file).is_file(), "{file}");
+        }
+    }
+    assert_eq!(all[0]["variant"], "frozen_clip");
+    assert_eq!(all[0]["params"]["trainable"], 0);
+    assert!(all[1]["params"]["trainable"].as_u64().unwrap() > 100_000);
+    let trained = run_directory(folder.path(), "quickstart", "ma_clip");
+    assert_eq!(records(&trained.join("train.jsonl"), &[]).len(), 6);
+    assert_eq!(records(&trained.join("validation.jsonl"), &[]).len(), 2);
+    for file in ["index.html", "runs.csv", "runs.parquet"] {
+        assert!(folder.path().join("quickstart/report").join(file).is_file(), "{file}");
+    }
+
+    let before = std::fs::read(trained.join("status.json")).unwrap();
+    let again = maclip(&small_quickstart(runs, &[]));
+    assert_eq!(again.code, Some(0));
+    assert_eq!(again.stderr.matches("done already, nothing to do").count(), 2, "{}", again.stderr);
+    assert_eq!(std::fs::read(trained.join("status.json")).unwrap(), before);
+
+    // The same report from the directories alone.
+    let out = folder.path().join("again");
+    let table = ok(&["report", runs, "--out", out.to_str().unwrap()]);
+    assert!(table.contains("ma_clip") && table.contains("frozen_clip"), "{table}");
+    assert!(out.join("index.html").is_file());
+}
+
+/// Waits until `path` holds `lines` lines.
+fn wait_for_lines(path: &Path, lines: usize) {
+    let started = Instant::now();
+    while std::fs::read_to_string(path).map_or(0, |text| text.lines().count()) < lines {
+        assert!(started.elapsed() < Duration::from_secs(120), "{} does not grow", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_killed_run_goes_on_and_ends_like_an_undisturbed_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let straight = folder.path().join("straight");
+    let killed = folder.path().join("killed");
+    let only = ["--set", "study.variants={ma_clip: {}}", "--set", "task.train.steps=12"];
+    ok(&small_quickstart(straight.to_str().unwrap(), &only));
+
+    let arguments = small_quickstart(killed.to_str().unwrap(), &only);
+    let start = || command(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // SIGKILL between two checkpoints: steps after the last one are done again.
+    let mut child = start();
+    let name = run_directory(&straight, "quickstart", "ma_clip").file_name().unwrap().to_owned();
+    let directory = killed.join("quickstart").join(name);
+    wait_for_lines(&directory.join("train.jsonl"), 5);
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    // Ctrl-C: the step is finished, a checkpoint written, exit 130.
+    let child = start();
+    wait_for_lines(&directory.join("train.jsonl"), 8);
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let stopped = finish(child.wait_with_output().unwrap());
+    assert_eq!(stopped.code, Some(130), "{}", stopped.stderr);
+    assert!(stopped.stderr.contains("resuming at step"), "{}", stopped.stderr);
+    let status = std::fs::read_to_string(directory.join("status.json")).unwrap();
+    assert!(status.contains("\"interrupted\""), "{status}");
+
+    ok(&arguments);
+    let straight = run_directory(&straight, "quickstart", "ma_clip");
+    for (file, times) in [("train.jsonl", "seconds"), ("validation.jsonl", "seconds"), ("episodes.jsonl", "")] {
+        assert_eq!(records(&directory.join(file), &[times]), records(&straight.join(file), &[times]), "{file}");
+    }
+    let weights = |run: &Path| std::fs::read(run.join("checkpoints/last/weights.safetensors")).unwrap();
+    assert_eq!(weights(&directory), weights(&straight));
+}
+
+#[test]
+fn a_second_process_on_a_run_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().to_str().unwrap();
+    let arguments = small_quickstart(runs, &["--set", "study.variants={ma_clip: {}}", "--set", "task.train.steps=500"]);
+    let mut child = command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let started = Instant::now();
+    while std::fs::read_dir(folder.path().join("quickstart")).map_or(0, |entries| entries.count()) == 0 {
+        assert!(started.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let directory = run_directory(folder.path(), "quickstart", "ma_clip");
+    wait_for_lines(&directory.join("train.jsonl"), 1);
+    fails(1, &arguments, &["another process works on"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
