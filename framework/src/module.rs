@@ -260,7 +260,7 @@ mod tests {
     use super::*;
     use burn::optim::{GradientsParams, SgdConfig};
 
-    trait Scale: DynModule + CloneScale {
+    pub trait Scale: DynModule + CloneScale {
         fn forward(&self, x: Tensor<1>) -> Tensor<1>;
     }
     clone_boxed!(Scale, CloneScale);
