@@ -198,7 +198,8 @@ mod tests {
         assert!((p[0] as f64 - want).abs() < 1e-6 && (p[0] + p[1] - 1.0).abs() < 1e-6);
         let metric_only: Vec<f32> = objective(|c| c.alpha = 0.0)
             .probabilities(&Scores { query_text: None, ..scores })
-            .into_data().try_to_vec()
+            .into_data()
+            .try_to_vec()
             .unwrap();
         assert!((metric_only[0] as f64 - sigmoid(1.0)).abs() < 1e-6);
     }

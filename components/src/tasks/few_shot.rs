@@ -403,3 +403,64 @@ impl Learner for EpisodeLearner<'_> {
         format!("at step {} (training episodes {first} to {last} of this seed)", step + 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maclip_framework::recipe::read_str;
+    use maclip_framework::run::Recipe;
+
+    /// Evaluation by scopes must equal evaluation episode by episode, for a recipe with the given adapter and prototype.
+    fn planned_equals_brute_force(adapter: &str, prototype: &str) {
+        let text = format!(
+            "name: test
+dataset: {{type: shapes_in_motion, clips_per_class: 3}}
+backbone: {{type: clip_vit, weights: 'builtin:shapes_clip'}}
+adapter: {{type: {adapter}}}
+prototype: {{type: {prototype}}}
+alignment: {{type: otam}}
+objective: {{type: ma_clip, alpha: 0.3, text_scale: 10}}
+"
+        );
+        let recipe = Recipe::check(&read_str("test.yaml", &text).unwrap()).unwrap();
+        let device = Device::flex();
+        let build = BuildContext::new(1, device.clone());
+        let model = FewShotModel::build(&recipe, &build, 4).unwrap();
+        // Adapters start as the identity; noise makes every part count.
+        let mut rng = Stream::new(3, "noise").at(0);
+        let mut tensors = parameters::export(&model, true);
+        tensors.values_mut().flat_map(|t| &mut t.values).for_each(|value| *value += 0.05 * rng.normal() as f32);
+        let model = parameters::import(model, tensors, true).unwrap().valid();
+
+        let dataset = recipe.build::<dyn Dataset>(&build).unwrap();
+        let frames = recipe.build::<dyn FrameSampler>(&build).unwrap();
+        let augment = recipe.build::<dyn Augment>(&build).unwrap();
+        let prompt = recipe.build::<dyn Prompt>(&build).unwrap();
+        let geometry = model.backbone.geometry().clone();
+        let loader = ClipLoader {
+            dataset: &*dataset,
+            frames: &*frames,
+            augment: &*augment,
+            geometry: &geometry,
+            device: &device,
+        };
+        let classes = dataset.list(Split::Test).unwrap().classes;
+        let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+        let texts = class_texts(&model, &*prompt, &names, &device).unwrap();
+        let shape = Shape { way: 4, shot: 2, queries: 1 };
+        let list = EpisodeList::new(shape, Split::Test, &classes, 5, 12).unwrap();
+        let split = evaluation::Split { classes: &classes, texts: &texts, list: &list };
+        let planned = evaluation::evaluate(&model, &loader, &split, &Silent).unwrap();
+        let brute = evaluation::one_by_one(&model, &loader, &split, &Silent).unwrap();
+        assert_eq!(planned, brute);
+        assert!(planned.iter().any(|outcome| outcome.correct < 4), "a test that nothing fails says nothing");
+    }
+
+    #[test]
+    fn evaluation_by_scopes_equals_evaluation_episode_by_episode() {
+        planned_equals_brute_force("none", "none");
+        planned_equals_brute_force("none", "text_guided");
+        planned_equals_brute_force("multimodal", "none");
+        planned_equals_brute_force("multimodal", "text_guided");
+    }
+}
