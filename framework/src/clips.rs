@@ -1,7 +1,7 @@
 //! From clip ids to pixel tensors: open, sample frames, augment, bring to the backbone's size.
 
 use crate::error::Result;
-use crate::images::resize_crop_rgb;
+use crate::images::{resize_crop_rgb, to_tensor_values};
 use crate::random::Rng;
 use crate::slots::augment::Augment;
 use crate::slots::backbone::Geometry;
@@ -50,17 +50,7 @@ impl ClipLoader<'_> {
 
 /// Interleaved 8-bit RGB `[B, T, H, W, 3]` → (x / 255 − mean) / std as `[B, T, 3, H, W]`.
 pub fn normalized(pixels: &[u8], [b, t, h, w]: [usize; 4], geometry: &Geometry, device: &Device) -> Tensor<5> {
-    let plane = h * w;
-    let mut values = vec![0f32; pixels.len()];
-    // One table a channel: 256 possible values.
-    let tables: Vec<Vec<f32>> =
-        (0..3).map(|c| (0..256).map(|v| (v as f32 / 255.0 - geometry.mean[c]) / geometry.std[c]).collect()).collect();
-    for (image, out) in pixels.chunks_exact(plane * 3).zip(values.chunks_exact_mut(plane * 3)) {
-        for (position, pixel) in image.chunks_exact(3).enumerate() {
-            for c in 0..3 {
-                out[c * plane + position] = tables[c][pixel[c] as usize];
-            }
-        }
-    }
+    let image = |pixels| to_tensor_values(pixels, geometry.mean, geometry.std);
+    let values: Vec<f32> = pixels.chunks_exact(h * w * 3).flat_map(image).collect();
     Tensor::from_data(TensorData::new(values, [b, t, 3, h, w]), device)
 }

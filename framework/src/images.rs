@@ -14,7 +14,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 pub const CLIP_MEAN: [f32; 3] = [0.48145466, 0.4578275, 0.40821073];
 
 /// Standard deviation of each channel (red, green, blue) that CLIP divides by.
-pub const CLIP_STD: [f32; 3] = [0.26862954, 0.26130258, 0.27577711];
+pub const CLIP_STD: [f32; 3] = [0.26862954, 0.261_302_6, 0.275_777_1];
 
 /// An 8-bit RGB image.
 #[derive(Clone, Debug, PartialEq, Eq)]

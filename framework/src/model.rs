@@ -53,7 +53,7 @@ impl FewShotModel {
 
     /// Support clips `[S, T, 3, H, W]` with their class texts `[S, E]`.
     pub fn support(&self, pixels: Tensor<5>, text: Tensor<2>) -> Encoded {
-        let branch = Branch::Support { text: text.clone() };
+        let branch = Branch::Support { text: &text };
         let frames = self.backbone.encode_clips(pixels, &*self.adapter, &branch);
         let prototypes = self.prototype.support(frames.clone(), text);
         Encoded { frames, prototypes }

@@ -194,7 +194,8 @@ impl Adapter for Multimodal {
         let mut tokens = vec![x, temporal.reshape([b, t, 1, d])];
         if let (Branch::Support { text }, Some(text_fc)) = (branch, adapters.text_fc.as_ref().or(self.text_fc.as_ref()))
         {
-            let text = if self.normalize_text { normalize(text.clone()) } else { text.clone() };
+            let text = Tensor::clone(text);
+            let text = if self.normalize_text { normalize(text) } else { text };
             tokens.push(text_fc.forward(text).reshape([b, 1, 1, d]).expand([b, t, 1, d]));
         }
         let h = Tensor::cat(tokens, 2);

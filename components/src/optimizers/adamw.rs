@@ -38,8 +38,8 @@ impl Component for AdamW {
         problems.when(!(self.learning_rate > 0.0 && self.learning_rate < 100.0), "learning_rate", "must be above 0");
         problems.when(!(0.0..1.0).contains(&self.beta_1), "beta_1", "must be within 0 and 1");
         problems.when(!(0.0..1.0).contains(&self.beta_2), "beta_2", "must be within 0 and 1");
-        problems.when(!(self.epsilon > 0.0), "epsilon", "must be above 0");
-        problems.when(!(self.weight_decay >= 0.0), "weight_decay", "must be 0 or above");
+        problems.when(self.epsilon.is_nan() || self.epsilon <= 0.0, "epsilon", "must be above 0");
+        problems.when(self.weight_decay.is_nan() || self.weight_decay < 0.0, "weight_decay", "must be 0 or above");
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Optimizer>> {

@@ -37,7 +37,7 @@ impl Component for Sgd {
     fn check(&self, problems: &mut Problems) {
         problems.when(!(self.learning_rate > 0.0 && self.learning_rate < 100.0), "learning_rate", "must be above 0");
         problems.when(!(0.0..1.0).contains(&self.momentum), "momentum", "must be within 0 and 1");
-        problems.when(!(self.weight_decay >= 0.0), "weight_decay", "must be 0 or above");
+        problems.when(self.weight_decay.is_nan() || self.weight_decay < 0.0, "weight_decay", "must be 0 or above");
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Optimizer>> {

@@ -7,11 +7,11 @@ use crate::module::DynModule;
 use burn::tensor::Tensor;
 
 /// Which of the two branches of an episode is encoded.
-#[derive(Clone, Debug)]
-pub enum Branch {
+#[derive(Clone, Copy, Debug)]
+pub enum Branch<'a> {
     /// Support clips with the text feature of each clip's class, `[B, E]`, not normalised.
     Support {
-        text: Tensor<2>,
+        text: &'a Tensor<2>,
     },
     Query,
 }

@@ -11,6 +11,7 @@ use crate::layers::Init;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use maclip_framework::error::{Error, Result};
+use maclip_framework::images::{CLIP_MEAN, CLIP_STD};
 use maclip_framework::parameters;
 use maclip_framework::random::Stream;
 use maclip_framework::register;
@@ -24,10 +25,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tokenizer::Tokenizer;
 use towers::{TextTower, VisionTower};
-
-/// Pixel mean and standard deviation that CLIP was trained with.
-const MEAN: [f32; 3] = [0.48145466, 0.4578275, 0.40821073];
-const STD: [f32; 3] = [0.26862954, 0.26130258, 0.27577711];
 
 /// Options of the CLIP backbone.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
@@ -120,7 +117,7 @@ impl Architecture {
             return Some(format!("{name} is {value}; it must be within 1 and 8192"));
         }
         let multiple = |a: (&str, usize), b: (&str, usize)| {
-            (a.1 % b.1 != 0).then(|| format!("{} ({}) is not a multiple of {} ({})", a.0, a.1, b.0, b.1))
+            (!a.1.is_multiple_of(b.1)).then(|| format!("{} ({}) is not a multiple of {} ({})", a.0, a.1, b.0, b.1))
         };
         multiple(sizes[0], sizes[1]).or_else(|| multiple(sizes[2], sizes[4])).or_else(|| multiple(sizes[7], sizes[9]))
     }
@@ -219,8 +216,8 @@ impl ClipVit {
             blocks: a.vision_layers,
             tokens: grid * grid + 1,
             has_text_tower: true,
-            mean: MEAN,
-            std: STD,
+            mean: CLIP_MEAN,
+            std: CLIP_STD,
         };
         Self {
             visual: VisionTower::new(a, &mut init),
