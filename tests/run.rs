@@ -107,7 +107,11 @@ fn a_second_process_on_a_run_is_refused() {
     let arguments = small_quickstart(runs, &["--set", "study.variants={ma_clip: {}}", "--set", "task.train.steps=500"]);
     let mut child = command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let started = Instant::now();
-    while std::fs::read_dir(folder.path().join("quickstart")).map_or(0, |entries| entries.count()) == 0 {
+    let begun = || -> bool {
+        let Ok(mut entries) = std::fs::read_dir(folder.path().join("quickstart")) else { return false };
+        entries.any(|entry| entry.unwrap().file_name().to_str().unwrap().starts_with("ma_clip"))
+    };
+    while !begun() {
         assert!(started.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(5));
     }
