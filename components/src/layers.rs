@@ -8,18 +8,26 @@ use maclip_framework::random::{Rng, Stream};
 
 /// Draws the initial values of one tensor after the other.
 pub struct Init {
-    stream: Stream,
+    stream: Option<Stream>,
     next: u64,
     device: Device,
 }
 
 impl Init {
     pub fn new(stream: Stream, device: Device) -> Self {
-        Self { stream, next: 0, device }
+        Self { stream: Some(stream), next: 0, device }
+    }
+
+    /// Zeros everywhere, at no cost: for weights that are read next, and for models of which only the sizes matter.
+    pub fn blank(device: Device) -> Self {
+        Self { stream: None, next: 0, device }
     }
 
     fn draw<const D: usize>(&mut self, shape: [usize; D], mut value: impl FnMut(&mut Rng) -> f64) -> Param<Tensor<D>> {
-        let mut rng = self.stream.at(self.next);
+        let Some(stream) = &self.stream else {
+            return Param::from_tensor(Tensor::zeros(shape, &self.device));
+        };
+        let mut rng = stream.at(self.next);
         self.next += 1;
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| value(&mut rng) as f32).collect();
         Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
@@ -69,8 +77,17 @@ impl Init {
 
     /// ε = 1e-5, as in CLIP.
     pub fn layer_norm(&mut self, width: usize) -> LayerNorm {
-        LayerNormConfig::new(width).init(&self.device)
+        self.layer_norm_with(width, 1e-5)
     }
+
+    pub fn layer_norm_with(&mut self, width: usize, epsilon: f64) -> LayerNorm {
+        LayerNormConfig::new(width).with_epsilon(epsilon).init(&self.device)
+    }
+}
+
+/// The plain device of a tensor: inputs made there cost no graph.
+pub fn plain_device<const D: usize>(tensor: &Tensor<D>) -> Device {
+    tensor.clone().without_autodiff().device()
 }
 
 /// x · sigmoid(1.702 x), the activation of the OpenAI CLIP weights.
@@ -97,10 +114,20 @@ impl Attention {
         }
     }
 
-    /// Self-attention of x `[b, n, D]`; `mask` `[n, n]` is added to the scores.
-    pub fn forward(&self, x: Tensor<3>, mask: Option<Tensor<2>>) -> Tensor<3> {
+    /// The same without biases of queries, keys and values.
+    pub fn without_projection_bias(mut self) -> Self {
+        self.in_proj.bias = None;
+        self
+    }
+
+    /// Self-attention of x `[b, n, D]`; `mask` `[n, n]` is added to the scores, `shift` `[b, n, 3 D]` to the packed projection.
+    pub fn forward(&self, x: Tensor<3>, mask: Option<Tensor<2>>, shift: Option<Tensor<3>>) -> Tensor<3> {
         let [_, _, d] = x.dims();
         let qkv = self.in_proj.forward(x);
+        let qkv = match shift {
+            Some(shift) => qkv + shift,
+            None => qkv,
+        };
         let part = |i: usize| qkv.clone().narrow(2, i * d, d);
         self.mix(part(0), part(1), part(2), mask)
     }

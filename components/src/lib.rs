@@ -3,18 +3,16 @@
 //! A binary links them with `use maclip_components as _;`.
 #![forbid(unsafe_code)]
 
-mod adapters;
-mod alignments;
+pub mod adapters;
+pub mod alignments;
 mod augments;
-mod backbones;
+pub mod backbones;
 mod datasets;
 mod frames;
-#[cfg(test)]
-mod golden;
-mod layers;
+pub mod layers;
 mod objectives;
 mod optimizers;
 mod prompts;
-mod prototypes;
+pub mod prototypes;
 mod schedules;
 mod tasks;

@@ -3,7 +3,7 @@
 use crate::clips::ClipLoader;
 use crate::episode::{Episode, EpisodeList};
 use crate::error::{Error, Result};
-use crate::model::{Encoded, FewShotModel, text_cosines};
+use crate::model::{Encoded, FewShotModel, text_cosines, time_average};
 use crate::progress::{Progress, stop_requested};
 use crate::slots::Scope;
 use crate::slots::dataset::Class;
@@ -45,11 +45,6 @@ impl Outcome {
     }
 }
 
-/// What the features of a support clip after the prototype module depend on.
-pub fn scope(model: &FewShotModel) -> Scope {
-    model.adapter.scope().max(model.prototype.scope())
-}
-
 /// All episodes of `split`, in order. `model` must be free of autodiff (`valid()`).
 pub fn evaluate(
     model: &FewShotModel,
@@ -57,7 +52,8 @@ pub fn evaluate(
     split: &Split,
     progress: &dyn Progress,
 ) -> Result<Vec<Outcome>> {
-    if scope(model) == Scope::Episode {
+    // A prototype module of scope `Episode` relates encoded clips, so it needs no encoding of its own; an adapter does.
+    if model.adapter.scope() == Scope::Episode {
         return one_by_one(model, loader, split, progress);
     }
     let table = ClipTable::encode(model, loader, split, progress)?;
@@ -86,21 +82,23 @@ pub fn one_by_one(
     progress: &dyn Progress,
 ) -> Result<Vec<Outcome>> {
     progress.begin("test", 0, split.list.episodes.len() as u64);
-    let mut outcomes = Vec::with_capacity(split.list.episodes.len());
-    for episode in &split.list.episodes {
-        let clips = EpisodeClips::new(episode, split.classes);
-        let texts = select_rows(split.texts, &clips.support_classes, loader.device);
-        let support = model.support(loader.load(&clips.support, |_| None)?, texts);
-        let query = model.query(loader.load(&clips.queries, |_| None)?);
-        let class_text = select_rows(split.texts, &episode.classes, loader.device);
-        let scores = model.scores(support, query, class_text, split.list.shape.shot);
-        let predictions = predict(model, &scores).remove(0);
-        outcomes.push(Outcome::new(episode, predictions));
-        progress.at(outcomes.len() as u64, "");
-        if stop_requested() {
-            return Err(Error::Interrupted);
-        }
-    }
+    let done = AtomicU64::new(0);
+    let outcomes = split
+        .list
+        .episodes
+        .par_iter()
+        .map(|episode| {
+            let clips = EpisodeClips::new(episode, split.classes);
+            let texts = select_rows(split.texts, &clips.support_classes, loader.device);
+            let (support, query) = (loader.load(&clips.support, |_| None)?, loader.load(&clips.queries, |_| None)?);
+            let (support, query) = model.episode(support, texts, query);
+            let class_text = select_rows(split.texts, &episode.classes, loader.device);
+            let scores = model.scores(support, query, class_text, split.list.shape.shot);
+            let predictions = predict(model, &scores).remove(0);
+            progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, "");
+            if stop_requested() { Err(Error::Interrupted) } else { Ok(Outcome::new(episode, predictions)) }
+        })
+        .collect::<Result<Vec<_>>>()?;
     progress.end();
     Ok(outcomes)
 }
@@ -191,7 +189,7 @@ impl ClipTable {
                 if stop_requested() {
                     return Err(Error::Interrupted);
                 }
-                Ok((support.prototypes, query.prototypes, query.frames.mean_dim(1).squeeze_dim(1)))
+                Ok((support.prototypes, query.prototypes, time_average(query.frames)))
             })
             .collect::<Result<_>>()?;
         progress.end();
@@ -231,18 +229,19 @@ impl ClipTable {
         });
         let queries = indices(queries.into_iter(), &device);
         let supports = indices(supports, &device);
-        let distances = model.alignment.distances(
+        let classes = indices(episodes.iter().flat_map(|episode| episode.classes.iter().copied()), &device);
+        let texts = split.texts.clone().select(0, classes).reshape([n, way, split.texts.dims()[1]]);
+        let distances = model.align(
             self.query.clone().select(0, queries.clone()).reshape([n, q, t, e]),
             self.support.clone().select(0, supports).reshape([n, way, shot, t, e]),
+            texts.clone(),
         );
         let query_text = model.objective.needs_text().then(|| {
-            let classes = indices(episodes.iter().flat_map(|episode| episode.classes.iter().copied()), &device);
-            text_cosines(
-                self.averages.clone().select(0, queries).reshape([n, q, e]),
-                split.texts.clone().select(0, classes).reshape([n, way, e]),
-            )
+            let averages = self.averages.clone().select(0, queries);
+            let width = averages.dims()[1];
+            text_cosines(averages.reshape([n, q, width]), texts)
         });
-        let predictions = predict(model, &Scores { distances, query_text, support_text: None });
+        let predictions = predict(model, &Scores { distances, query_text, support_text: None, all_classes: None });
         Ok(episodes.iter().zip(predictions).map(|(episode, found)| Outcome::new(episode, found)).collect())
     }
 }

@@ -4,12 +4,13 @@ use crate::error::{Error, Result};
 use crate::module::Slot;
 use crate::parameters::with_stable_ids;
 use crate::run::{BuildContext, Recipe};
+use crate::slots::Scope;
 use crate::slots::adapter::{Adapter, Branch};
 use crate::slots::alignment::Alignment;
 use crate::slots::backbone::Backbone;
 use crate::slots::objective::{Objective, Scores};
 use crate::slots::prompt::Prompt;
-use crate::slots::prototype::Prototype;
+use crate::slots::prototype::{EpisodeFeatures, Prototype};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -35,14 +36,16 @@ pub struct Encoded {
 impl FewShotModel {
     /// Builds the components that `recipe` chooses, for clips of `frames` frames.
     pub fn build(recipe: &Recipe, context: &BuildContext, frames: usize) -> Result<Self> {
-        let backbone: Slot<dyn Backbone> = Slot::new(recipe.build(context)?);
+        let mut backbone: Box<dyn Backbone> = recipe.build(context)?;
         let context = context.with_sizes(backbone.geometry().clone(), frames);
+        let adapter: Box<dyn Adapter> = recipe.build(&context)?;
+        backbone.tune(&|part| adapter.tunes(part));
         Ok(with_stable_ids(Self {
-            adapter: Slot::new(recipe.build(&context)?),
+            adapter: Slot::new(adapter),
             prototype: Slot::new(recipe.build(&context)?),
             alignment: Slot::new(recipe.build(&context)?),
             objective: Slot::new(recipe.build(&context)?),
-            backbone,
+            backbone: Slot::new(backbone),
         }))
     }
 
@@ -66,23 +69,59 @@ impl FewShotModel {
         Encoded { frames, prototypes }
     }
 
+    /// Both branches of one episode: support clips with their class texts `[S, E]`, and queries.
+    pub fn episode(&self, support: Tensor<5>, text: Tensor<2>, query: Tensor<5>) -> (Encoded, Encoded) {
+        if self.adapter.scope() < Scope::Episode {
+            return (self.support(support, text), self.query(query));
+        }
+        let (supports, queries) = (support.dims()[0], query.dims()[0]);
+        let frames = self.backbone.encode_clips(Tensor::cat(vec![support, query], 0), &*self.adapter, &Branch::Episode);
+        let (support, query) = (frames.clone().narrow(0, 0, supports), frames.narrow(0, supports, queries));
+        let prototypes = self.prototype.support(support.clone(), text);
+        let rewritten = self.prototype.query(query.clone());
+        (Encoded { frames: support, prototypes }, Encoded { frames: query, prototypes: rewritten })
+    }
+
+    /// Distances `[N, Q, W]` of queries `[N, Q, T, E]` to classes with supports `[N, W, K, T, E]` and texts `[N, W, E]`, all
+    /// after [`Prototype::support`] and [`Prototype::query`].
+    pub fn align(&self, query: Tensor<4>, support: Tensor<5>, text: Tensor<3>) -> Tensor<3> {
+        if self.prototype.scope() < Scope::Episode {
+            return self.alignment.distances(query, support);
+        }
+        let related = self.prototype.relate(EpisodeFeatures { query, support, text });
+        let [n, q, t, e] = related.query.dims();
+        let [_, views, w, k, ts, _] = related.support.dims();
+        if views == 1 {
+            return self.alignment.distances(related.query, related.support.squeeze_dim(1));
+        }
+        // One view for each query: each is an episode with one query.
+        let query = related.query.reshape([n * q, 1, t, e]);
+        self.alignment.distances(query, related.support.reshape([n * q, w, k, ts, e])).reshape([n, q, w])
+    }
+
     /// Scores of one episode; support clips are ordered by class, `shot` of each. class_text `[W, E]`.
     pub fn scores(&self, support: Encoded, query: Encoded, class_text: Tensor<2>, shot: usize) -> Scores {
         let [clips, t, e] = support.prototypes.dims();
         let way = clips / shot;
-        let distances =
-            self.alignment.distances(query.prototypes.unsqueeze(), support.prototypes.reshape([1, way, shot, t, e]));
-        let texts = |frames: Tensor<3>| {
-            let averages: Tensor<3> = frames.mean_dim(1).squeeze_dim::<2>(1).unsqueeze();
-            text_cosines(averages, class_text.clone().unsqueeze())
-        };
+        let distances = self.align(
+            query.prototypes.unsqueeze(),
+            support.prototypes.reshape([1, way, shot, t, e]),
+            class_text.clone().unsqueeze(),
+        );
+        let texts = |frames: Tensor<3>| text_cosines(time_average(frames).unsqueeze(), class_text.clone().unsqueeze());
         let needed = self.objective.needs_text();
         Scores {
             distances,
             query_text: needed.then(|| texts(query.frames)),
             support_text: needed.then(|| texts(support.frames)),
+            all_classes: None,
         }
     }
+}
+
+/// `[B, T, E]` → `[B, E]`.
+pub fn time_average(frames: Tensor<3>) -> Tensor<2> {
+    frames.mean_dim(1).squeeze_dim(1)
 }
 
 /// Cosines of clip features `[N, M, E]` and class texts `[N, W, E]` → `[N, M, W]`.

@@ -8,7 +8,7 @@ use burn::module::{Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault
 use burn::tensor::{Device, Tensor};
 use std::any::Any;
 use std::fmt::Debug;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 /// Receives the float parameters of a module behind a trait object.
 pub trait DynVisitor {
@@ -143,6 +143,12 @@ impl<T: ?Sized> Deref for Slot<T> {
     type Target = T;
     fn deref(&self) -> &T {
         &self.0
+    }
+}
+
+impl<T: ?Sized> DerefMut for Slot<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
     }
 }
 

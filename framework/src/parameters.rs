@@ -126,6 +126,19 @@ fn replace<const D: usize>(param: Param<Tensor<D>>, tensor: HostTensor) -> Param
     })
 }
 
+/// The module with every parameter trainable, on the autodiff twin of its device.
+pub fn trainable<M: Module>(module: M) -> M {
+    struct Train;
+    impl ModuleMapper for Train {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| {
+                if tensor.is_autodiff() { tensor } else { Tensor::from_inner(tensor) }.set_require_grad(true)
+            })
+        }
+    }
+    module.map(&mut Train)
+}
+
 /// Gives every parameter the id that its path hashes to, so that optimizer state finds its parameter again in another
 /// process.
 pub fn with_stable_ids<M: Module>(module: M) -> M {

@@ -207,6 +207,8 @@ pub struct BuildContext {
     pub device: Device,
     /// Words that a text tower trained from scratch knows.
     pub vocabulary: Vec<String>,
+    /// Build the model for its sizes alone: weights that are not there are zeros. For `maclip plan`.
+    pub sizes_only: bool,
     geometry: Option<Geometry>,
     frames: Option<usize>,
     weights: Arc<Mutex<BTreeMap<String, String>>>,
@@ -214,7 +216,15 @@ pub struct BuildContext {
 
 impl BuildContext {
     pub fn new(seed: u64, device: Device) -> Self {
-        Self { seed, device, vocabulary: Vec::new(), geometry: None, frames: None, weights: Arc::default() }
+        Self {
+            seed,
+            device,
+            vocabulary: Vec::new(),
+            sizes_only: false,
+            geometry: None,
+            frames: None,
+            weights: Arc::default(),
+        }
     }
 
     /// The same with the sizes that adapters, prototypes and alignments are built by.
@@ -222,6 +232,7 @@ impl BuildContext {
         Self {
             device: self.device.clone(),
             vocabulary: self.vocabulary.clone(),
+            sizes_only: self.sizes_only,
             geometry: Some(geometry),
             frames: Some(frames),
             weights: Arc::clone(&self.weights),
@@ -242,6 +253,16 @@ impl BuildContext {
     /// The backbone's sizes. Only components that are built before it may not ask.
     pub fn geometry(&self) -> Result<&Geometry> {
         self.geometry.as_ref().ok_or_else(|| Error::failed("the backbone's sizes are not known yet at this point"))
+    }
+
+    /// The sizes of a backbone whose blocks adapters can go around.
+    pub fn transformer(&self) -> Result<&Geometry> {
+        let geometry = self.geometry()?;
+        if geometry.transformer {
+            return Ok(geometry);
+        }
+        Err(Error::failed("this adapter goes around transformer blocks, and the backbone has none")
+            .help("with a ResNet choose `adapter: {type: none}`, `{type: full}` or `{type: last_blocks}`"))
     }
 
     /// Number of frames T of a clip.

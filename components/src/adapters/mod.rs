@@ -1,5 +1,12 @@
 //! Slot `adapter`.
+mod aim;
+pub mod blocks;
+mod full;
+mod last_blocks;
+mod lora;
 mod multimodal;
 mod none;
+mod st_adapter;
+mod task_adapter;
 
 pub use none::no_adapter;

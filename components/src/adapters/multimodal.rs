@@ -11,11 +11,12 @@
 //! x_out = y + MLP(LN2 y) + s · A_J(LN2 y)            joint
 //! ```
 
+use super::blocks::Blocks;
 use crate::layers::{Bottleneck, Init};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use maclip_framework::error::{Error, Result};
+use maclip_framework::error::Result;
 use maclip_framework::model::normalize;
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
@@ -53,25 +54,6 @@ struct MultimodalConfig {
     temporal_adapters: usize,
 }
 
-/// Which transformer blocks, counted from 0 at the input.
-#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Blocks {
-    All,
-    Last(usize),
-    List(Vec<usize>),
-}
-
-impl Blocks {
-    fn contains(&self, index: usize, blocks: usize) -> bool {
-        match self {
-            Blocks::All => true,
-            Blocks::Last(n) => index + n >= blocks,
-            Blocks::List(list) => list.contains(&index),
-        }
-    }
-}
-
 impl Default for MultimodalConfig {
     fn default() -> Self {
         Self {
@@ -101,29 +83,21 @@ impl Component for MultimodalConfig {
         problems.when(!(self.ratio > 0.0 && self.ratio <= 4.0), "ratio", "must be above 0 and at most 4");
         problems.when(!(1..=2).contains(&self.temporal_adapters), "temporal_adapters", "is 1 or 2");
         problems.when(!self.joint_scale.is_finite(), "joint_scale", "must be a finite number");
-        problems.when(matches!(&self.at, Blocks::Last(0)), "at", "adapts no block; use `type: none` for that");
-        problems.when(
-            matches!(&self.at, Blocks::List(list) if list.is_empty()),
-            "at",
-            "adapts no block; use `type: none` for that",
-        );
+        self.at.check(problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
-        let geometry = context.geometry()?;
-        if let Blocks::List(list) = &self.at
-            && let Some(wrong) = list.iter().find(|&&index| index >= geometry.blocks)
-        {
-            let last = geometry.blocks - 1;
-            return Err(Error::failed(format!("adapter.at names block {wrong}; the backbone has blocks 0 to {last}")));
-        }
+        let geometry = context.transformer()?;
         let mut init = Init::new(context.init("adapter"), context.trainable_device());
         let (d, e) = (geometry.width, geometry.embed_dim);
         let hidden = ((d as f64 * self.ratio) as usize).max(1);
         let own_text = self.use_text && !self.shared_text_fc;
-        let blocks = (0..geometry.blocks)
-            .map(|index| {
-                self.at.contains(index, geometry.blocks).then(|| BlockAdapters {
+        let blocks = self
+            .at
+            .of(geometry.blocks)?
+            .into_iter()
+            .map(|adapted| {
+                adapted.then(|| BlockAdapters {
                     temporal_in: (self.temporal_adapters == 2).then(|| Bottleneck::new(d, hidden, true, &mut init)),
                     temporal: Bottleneck::new(d, hidden, self.temporal_skip, &mut init),
                     multimodal: Bottleneck::new(d, hidden, self.multimodal_skip, &mut init),

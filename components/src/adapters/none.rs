@@ -1,5 +1,6 @@
 //! `none`: the backbone as it was trained.
 
+use super::blocks::frames;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
@@ -49,7 +50,12 @@ impl Adapter for NoAdapter {
     }
 
     fn forward(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
-        let [b, t, n, d] = x.dims();
-        block.forward(x.reshape([b * t, n, d])).reshape([b, t, n, d])
+        as_trained(block, x)
     }
+}
+
+/// The block as it was trained, on each frame: x `[B, T, N + 1, D]` → the same shape.
+pub fn as_trained(block: &dyn FrozenBlock, x: Tensor<4>) -> Tensor<4> {
+    let shape = x.dims();
+    block.forward(frames(x)).reshape(shape)
 }

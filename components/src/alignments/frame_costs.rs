@@ -1,8 +1,13 @@
-//! What metrics on frame-to-frame costs share: the cosine and the rule for several shots.
+//! What metrics on frame-to-frame costs share: the cosine, the rule for several shots, and the component around a function
+//! of cost matrices.
 
+use burn::module::Module;
 use burn::tensor::Tensor;
-use maclip_framework::model::normalize;
+use maclip_framework::error::Result;
+use maclip_framework::registry::Problems;
+use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// How K shots of a class become one distance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
@@ -12,33 +17,65 @@ pub enum ShotRule {
     MeanFeatures,
     /// One distance for each support clip, then their mean (OTAM and HyRSM in public code).
     MeanDistances,
+    /// All shots of a class laid end to end in time, then one distance (matching_based_fsar, TRX).
+    Joint,
 }
 
-/// The cosine of two frames.
+impl ShotRule {
+    /// `[N, W, K, T, E]` → `[N, W, K', T', E]`, where a distance is taken to each of the K' sequences and averaged.
+    pub fn sequences(self, support: Tensor<5>) -> Tensor<5> {
+        let [n, w, k, t, e] = support.dims();
+        match self {
+            ShotRule::MeanFeatures if k > 1 => support.mean_dim(2),
+            ShotRule::Joint if k > 1 => support.reshape([n, w, 1, k * t, e]),
+            _ => support,
+        }
+    }
+}
+
+/// The cosine of two frames. The public heads differ in what keeps the division from zero.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Cosine {
-    /// x·y / (‖x‖ ‖y‖ + 0.01): the public OTAM code (few-shot-action-recognition, CLIP-FSAR).
+    /// x·y / (‖x‖ ‖y‖ + 0.01): the public OTAM code (few-shot-action-recognition, CLIP-FSAR, MoLo).
     PlusEpsilon,
-    /// x/‖x‖ · y/‖y‖: HyRSM, D2ST.
+    /// x/‖x‖ · y/‖y‖, each norm at least 1e-12: HyRSM, D2ST, matching_based_fsar.
     Normalized,
+    /// x·y / (‖x‖ ‖y‖ + ε) with an own ε.
+    Plus(f64),
+    /// x/max(‖x‖, ε) · y/max(‖y‖, ε) with an own ε.
+    Clamp(f64),
 }
 
 impl Cosine {
     /// x `[N, A, E]`, y `[N, B, E]` → `[N, A, B]`.
     pub fn of(self, x: Tensor<3>, y: Tensor<3>) -> Tensor<3> {
+        let norm = |v: &Tensor<3>| v.clone().powf_scalar(2.0).sum_dim(2).sqrt();
+        let plus = |x: Tensor<3>, y: Tensor<3>, epsilon: f64| {
+            let norms = norm(&x).matmul(norm(&y).swap_dims(1, 2));
+            x.matmul(y.swap_dims(1, 2)) / (norms + epsilon)
+        };
+        let clamp = |x: Tensor<3>, y: Tensor<3>, epsilon: f64| {
+            let unit = |v: Tensor<3>| v.clone() / norm(&v).clamp_min(epsilon);
+            unit(x).matmul(unit(y).swap_dims(1, 2))
+        };
         match self {
-            Cosine::Normalized => normalize(x).matmul(normalize(y).swap_dims(1, 2)),
-            Cosine::PlusEpsilon => {
-                let norm = |v: &Tensor<3>| v.clone().powf_scalar(2.0).sum_dim(2).sqrt();
-                let norms = norm(&x).matmul(norm(&y).swap_dims(1, 2));
-                x.matmul(y.swap_dims(1, 2)) / (norms + 0.01)
-            }
+            Cosine::PlusEpsilon => plus(x, y, 0.01),
+            Cosine::Plus(epsilon) => plus(x, y, epsilon),
+            Cosine::Normalized => clamp(x, y, 1e-12),
+            Cosine::Clamp(epsilon) => clamp(x, y, epsilon),
         }
+    }
+
+    /// Refuses an ε below zero.
+    pub fn check(self, problems: &mut Problems) {
+        let wrong = matches!(self, Cosine::Plus(e) | Cosine::Clamp(e) if !(e >= 0.0 && e.is_finite()));
+        problems.when(wrong, "cosine", "needs an ε of 0 or above");
     }
 }
 
-/// Distances `[N, Q, W]` from a metric on cost matrices D = 1 − cosine, `[P, Tq, Ts]` → `[P]`; rows are query frames.
+/// Pairwise values → `[N, Q, W]`, from a metric on cost matrices D = 1 − cosine, `[P, Tq, Ts]` → `[P]`; rows are query
+/// frames.
 pub fn distances(
     query: Tensor<4>,
     support: Tensor<5>,
@@ -47,15 +84,74 @@ pub fn distances(
     metric: impl Fn(Tensor<3>) -> Tensor<1>,
 ) -> Tensor<3> {
     let [n, q, tq, e] = query.dims();
+    let support = shots.sequences(support);
     let [_, w, k, ts, _] = support.dims();
-    let (support, k) = match shots {
-        ShotRule::MeanFeatures if k > 1 => (support.mean_dim(2), 1),
-        _ => (support, k),
-    };
     let similarity = cosine.of(query.reshape([n, q * tq, e]), support.reshape([n, w * k * ts, e]));
     let costs = (similarity.neg() + 1.0).reshape([n, q, tq, w * k, ts]).swap_dims(2, 3);
     let pairs = metric(costs.reshape([n * q * w * k, tq, ts]));
     pairs.reshape([n, q, w, k]).mean_dim(3).squeeze_dim(3)
+}
+
+/// A function of cost matrices, `[P, Tq, Ts]` → `[P]`.
+#[derive(Clone)]
+struct CostMetric(Arc<dyn Fn(Tensor<3>) -> Tensor<1> + Send + Sync>);
+
+impl std::fmt::Debug for CostMetric {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a metric on frame costs")
+    }
+}
+
+#[derive(Module, Debug)]
+struct OnCosts {
+    #[module(skip)]
+    shots: ShotRule,
+    #[module(skip)]
+    cosine: Cosine,
+    #[module(skip)]
+    metric: CostMetric,
+}
+
+impl Alignment for OnCosts {
+    fn distances(&self, query: Tensor<4>, support: Tensor<5>) -> Tensor<3> {
+        distances(query, support, self.shots, self.cosine, |costs| (self.metric.0)(costs))
+    }
+}
+
+/// The alignment that a function of cost matrices D = 1 − cosine makes; `[P, Tq, Ts]` → `[P]`, rows are query frames.
+pub fn on_costs(
+    shots: ShotRule,
+    cosine: Cosine,
+    metric: impl Fn(Tensor<3>) -> Tensor<1> + Send + Sync + 'static,
+) -> Result<Box<dyn Alignment>> {
+    Ok(Box::new(OnCosts { shots, cosine, metric: CostMetric(Arc::new(metric)) }))
+}
+
+/// Smallest value along `dim`, which then has one entry.
+pub fn nearest(costs: Tensor<3>, dim: usize) -> Tensor<3> {
+    costs.min_dim(dim)
+}
+
+/// `[P, a, b]` → the sum of each matrix, `[P]`.
+pub fn total(values: Tensor<3>) -> Tensor<1> {
+    let pairs = values.dims()[0];
+    values.reshape([pairs as i32, -1]).sum_dim(1).reshape([pairs])
+}
+
+/// `[P, a, b]` → the mean of each matrix, `[P]`.
+pub fn mean(values: Tensor<3>) -> Tensor<1> {
+    let [_, rows, columns] = values.dims();
+    total(values) / (rows * columns) as f64
+}
+
+/// Soft minimum −λ ln Σ exp(−v / λ) of tensors of one shape. Shifted by the smallest, so it is finite for any λ and equals the
+/// unshifted form of public code where that is finite.
+pub fn soft_min(candidates: Vec<Tensor<2>>, lambda: f64) -> Tensor<2> {
+    let values = Tensor::cat(candidates, 1);
+    // The shift cancels, so it needs no gradient.
+    let lowest = values.clone().detach().min_dim(1);
+    let sum = ((values - lowest.clone()) * (-1.0 / lambda)).exp().sum_dim(1);
+    lowest - sum.log() * lambda
 }
 
 #[cfg(test)]
@@ -80,32 +176,5 @@ pub mod check {
     pub fn close(got: Tensor<1>, want: f64) {
         let got = got.into_scalar::<f32>() as f64;
         assert!((got - want).abs() <= 2e-5 * want.abs().max(1.0), "{got} is not {want}");
-    }
-
-    /// Random features `[N, M, T, E]`.
-    pub fn features(seed: u64, shape: [usize; 4]) -> Tensor<4> {
-        let mut rng = maclip_framework::random::Stream::new(seed, "test").at(0);
-        let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.normal() as f32).collect();
-        Tensor::from_data(TensorData::new(values, shape), &Device::flex())
-    }
-
-    /// What every metric must hold: a sequence is nearest to itself, episodes do not mix, and the order of the classes
-    /// only permutes the distances.
-    pub fn properties(metric: &dyn maclip_framework::slots::alignment::Alignment) {
-        let support = features(1, [2, 3, 4, 6]);
-        let query = support.clone() * 1.5;
-        let five = |x: Tensor<4>| x.unsqueeze_dim::<5>(2);
-        let d: Vec<f32> = metric.distances(query.clone(), five(support.clone())).into_data().try_to_vec().unwrap();
-        for n in 0..2 {
-            for q in 0..3 {
-                let row = &d[(n * 3 + q) * 3..(n * 3 + q + 1) * 3];
-                assert!((0..3).all(|w| w == q || row[q] < row[w]), "{row:?}");
-            }
-        }
-        let alone = metric.distances(query.clone().narrow(0, 1, 1), five(support.clone().narrow(0, 1, 1)));
-        let alone: Vec<f32> = alone.into_data().try_to_vec().unwrap();
-        assert!(alone.iter().zip(&d[9..]).all(|(a, b)| (a - b).abs() < 1e-5));
-        let flipped: Vec<f32> = metric.distances(query, five(support.flip([1]))).into_data().try_to_vec().unwrap();
-        assert!((0..6).all(|q| (0..3).all(|w| (flipped[q * 3 + w] - d[q * 3 + 2 - w]).abs() < 1e-5)));
     }
 }

@@ -1,2 +1,5 @@
 //! Slot `backbone`.
-mod clip_vit;
+pub mod clip;
+pub mod clip_resnet;
+pub mod clip_vit;
+pub mod vit;

@@ -29,7 +29,8 @@ struct MaClipConfig {
     /// s_m, the factor on −distance. 1 in public code.
     metric_scale: f64,
     /// Form of the video-text loss: `kl`, KL(target ‖ p) with target = softmax(`kl_target_scale` · one-hot), mean over
-    /// clips; or `cross_entropy`.
+    /// clips; `kl_elements`, the same sum divided by the way, which is ActionCLIP's mean over all elements times the clips;
+    /// or `cross_entropy`, the limit of a sharp target.
     text_loss: TextLoss,
     /// 10 in ActionCLIP.
     kl_target_scale: f64,
@@ -39,6 +40,7 @@ struct MaClipConfig {
 #[serde(rename_all = "snake_case")]
 enum TextLoss {
     Kl,
+    KlElements,
     CrossEntropy,
 }
 
@@ -100,7 +102,11 @@ impl MaClip {
         let chosen = log_p.clone().gather(2, labels.unsqueeze_dim(2)).sum();
         let all = log_p.sum();
         let cross = chosen * (hit - miss) + all * miss;
-        (cross * (-1.0 / (n * m) as f64)) + entropy
+        let mean = (cross * (-1.0 / (n * m) as f64)) + entropy;
+        match self.config.text_loss {
+            TextLoss::KlElements => mean * (m as f64 / way as f64),
+            _ => mean,
+        }
     }
 }
 
@@ -154,6 +160,7 @@ mod tests {
             distances: tensor([[[0.0, 1.0], [1.0, 0.5]]]),
             query_text: Some(tensor([[[0.2, 0.1], [0.3, 0.0]]])),
             support_text: Some(tensor([[[0.5, -0.5], [0.0, 0.0]]])),
+            all_classes: None,
         };
         (scores, Labels { query: labels([[0, 1]]), support: labels([[0, 1]]) })
     }

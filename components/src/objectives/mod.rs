@@ -1,3 +1,4 @@
 //! Slot `objective`.
+mod clip_fsar;
 mod ma_clip;
 mod metric;

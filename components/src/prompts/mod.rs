@@ -1,3 +1,5 @@
 //! Slot `prompt`.
+mod action_clip;
 mod plain;
 mod template;
+mod templates;

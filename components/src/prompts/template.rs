@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Template {
-    /// The sentence, with `{}` where the class name goes. CLIP-FSAR's is `a photo of {}`.
+    /// The sentence, with `{}` where the class name goes. The default is CLIP-FSAR's.
     template: String,
 }
 

@@ -8,18 +8,17 @@
 //! ```
 //! One module for both branches: MHA and FFN of 4 E give the paper's 3,150,336 parameters at E = 512.
 
-use crate::layers::{Attention, Init};
+use super::transformer::{Layer, LayerSizes, Norm};
+use crate::layers::Init;
 use burn::module::Module;
-use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
-use burn::tensor::activation::gelu;
-use maclip_framework::error::{Error, Result};
+use maclip_framework::error::Result;
 use maclip_framework::model::normalize;
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::Scope;
-use maclip_framework::slots::prototype::Prototype;
+use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype, Related};
 use serde::{Deserialize, Serialize};
 
 /// Options of TPCM.
@@ -34,18 +33,22 @@ struct TextGuidedConfig {
     norm: Norm,
     /// L2-normalise the text feature first.
     normalize_text: bool,
+    /// Whether several shots of a class are averaged `after` this module (by the alignment's own rule) or `before` it. The
+    /// paper does not say; CLIP-FSAR averages after in training and before in its 5-shot configuration.
+    average_shots: AverageShots,
 }
 
+/// When the shots of a class are averaged.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Norm {
-    None,
-    Post,
+#[serde(rename_all = "snake_case")]
+pub enum AverageShots {
+    Before,
+    After,
 }
 
 impl Default for TextGuidedConfig {
     fn default() -> Self {
-        Self { heads: 8, ffn_ratio: 4, norm: Norm::None, normalize_text: false }
+        Self { heads: 8, ffn_ratio: 4, norm: Norm::None, normalize_text: false, average_shots: AverageShots::After }
     }
 }
 
@@ -59,52 +62,50 @@ impl Component for TextGuidedConfig {
     fn check(&self, problems: &mut Problems) {
         problems.when(self.heads == 0, "heads", "must be at least 1");
         problems.when(self.ffn_ratio == 0, "ffn_ratio", "must be at least 1");
+        problems.when(self.norm == Norm::Pre, "norm", "is none or post");
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {
         let e = context.geometry()?.embed_dim;
-        if e % self.heads != 0 {
-            return Err(Error::failed(format!("prototype.heads is {}, which does not divide E = {e}", self.heads)));
-        }
         let mut init = Init::new(context.init("prototype"), context.trainable_device());
-        // Xavier for the packed projection, as PyTorch's MultiheadAttention.
-        let std = (2.0 / (4 * e) as f64).sqrt();
-        let attention = Attention::new(e, self.heads, std, &mut init);
+        let sizes = LayerSizes {
+            width: e,
+            heads: self.heads,
+            hidden: e * self.ffn_ratio,
+            norm: self.norm,
+            projection_bias: true,
+        };
         Ok(Box::new(TextGuided {
-            attention,
-            fc1: init.linear(e, e * self.ffn_ratio),
-            fc2: init.linear(e * self.ffn_ratio, e),
-            norms: match self.norm {
-                Norm::None => Vec::new(),
-                Norm::Post => vec![init.layer_norm(e), init.layer_norm(e)],
-            },
+            layer: Layer::new(sizes, &mut init)?,
             normalize_text: self.normalize_text,
+            average_shots: self.average_shots,
         }))
     }
 }
 
 #[derive(Module, Debug)]
 struct TextGuided {
-    attention: Attention,
-    fc1: Linear,
-    fc2: Linear,
-    /// Empty, or the two of `norm: post`.
-    norms: Vec<LayerNorm>,
+    layer: Layer,
     normalize_text: bool,
+    #[module(skip)]
+    average_shots: AverageShots,
 }
 
 impl TextGuided {
-    fn finish(&self, q: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
-        let norm = |i: usize, x: Tensor<3>| self.norms.get(i).map_or(x.clone(), |norm| norm.forward(x));
-        let u = norm(0, q.clone() + self.attention.cross(q, context));
-        let out = u.clone() + self.fc2.forward(gelu(self.fc1.forward(u)));
-        norm(1, out)
+    /// frames `[S, T, E]`, text `[S, E]` → `[S, T, E]`.
+    fn guide(&self, frames: Tensor<3>, text: Tensor<2>) -> Tensor<3> {
+        let text = if self.normalize_text { normalize(text) } else { text };
+        let text: Tensor<3> = text.unsqueeze_dim(1);
+        self.layer.forward(frames.clone() + text.clone(), Tensor::cat(vec![text, frames], 1))
     }
 }
 
 impl Prototype for TextGuided {
     fn scope(&self) -> Scope {
-        Scope::LabelledClip
+        match self.average_shots {
+            AverageShots::After => Scope::LabelledClip,
+            AverageShots::Before => Scope::Episode,
+        }
     }
 
     fn needs_text(&self) -> bool {
@@ -112,12 +113,31 @@ impl Prototype for TextGuided {
     }
 
     fn support(&self, frames: Tensor<3>, text: Tensor<2>) -> Tensor<3> {
-        let text = if self.normalize_text { normalize(text) } else { text };
-        let text: Tensor<3> = text.unsqueeze_dim(1);
-        self.finish(frames.clone() + text.clone(), Tensor::cat(vec![text, frames], 1))
+        match self.average_shots {
+            AverageShots::After => self.guide(frames, text),
+            AverageShots::Before => frames,
+        }
     }
 
     fn query(&self, frames: Tensor<3>) -> Tensor<3> {
-        self.finish(frames.clone(), frames)
+        self.layer.forward(frames.clone(), frames)
     }
+
+    fn relate(&self, features: EpisodeFeatures) -> Related {
+        let EpisodeFeatures { query, support, text } = features;
+        average_then(support, text, query, |frames, text| self.guide(frames, text))
+    }
+}
+
+/// Averages the shots of each class, then rewrites the averages `[N W, T, E]` with their texts `[N W, E]`.
+pub fn average_then(
+    support: Tensor<5>,
+    text: Tensor<3>,
+    query: Tensor<4>,
+    rewrite: impl Fn(Tensor<3>, Tensor<2>) -> Tensor<3>,
+) -> Related {
+    let [n, w, _, t, e] = support.dims();
+    let averages = support.mean_dim(2).reshape([n * w, t, e]);
+    let support = rewrite(averages, text.reshape([n * w, e])).reshape([n, 1, w, 1, t, e]);
+    Related { query, support }
 }

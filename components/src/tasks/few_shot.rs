@@ -10,7 +10,7 @@ use maclip_framework::clips::ClipLoader;
 use maclip_framework::episode::{self, Episode, EpisodeList, Shape, mean_ci95};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::evaluation::{self, EpisodeClips, Outcome, select_rows};
-use maclip_framework::model::{FewShotModel, class_texts};
+use maclip_framework::model::{FewShotModel, class_texts, text_cosines, time_average};
 use maclip_framework::parameters;
 use maclip_framework::progress::{Progress, Silent};
 use maclip_framework::random::Stream;
@@ -21,7 +21,7 @@ use maclip_framework::run::{BuildContext, RunContext};
 use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::dataset::{Class, Dataset, Split};
 use maclip_framework::slots::frames::FrameSampler;
-use maclip_framework::slots::objective::Labels;
+use maclip_framework::slots::objective::{AllClasses, Labels};
 use maclip_framework::slots::optimizer::Optimizer;
 use maclip_framework::slots::prompt::Prompt;
 use maclip_framework::slots::schedule::Schedule;
@@ -340,10 +340,15 @@ impl EpisodeLearner<'_> {
         let draw = |i: usize| Some(self.clips.at(first + i as u64));
         let support_pixels = self.loader.load(&ids.support, draw)?;
         let query_pixels = self.loader.load(&ids.queries, |i| draw(supports + i))?;
-        let support = model.support(support_pixels, select_rows(&self.train.texts, &ids.support_classes, self.device));
-        let query = model.query(query_pixels);
+        let texts = select_rows(&self.train.texts, &ids.support_classes, self.device);
+        let (support, query) = model.episode(support_pixels, texts, query_pixels);
+        let averages = model.objective.all_classes().then(|| {
+            let averages =
+                Tensor::cat(vec![time_average(query.frames.clone()), time_average(support.frames.clone())], 0);
+            text_cosines(averages.unsqueeze(), self.train.texts.clone().unsqueeze())
+        });
         let class_text = select_rows(&self.train.texts, &episode.classes, self.device);
-        let scores = model.scores(support, query, class_text, shape.shot);
+        let mut scores = model.scores(support, query, class_text, shape.shot);
         let tensor = |labels: Vec<i32>| {
             let count = labels.len();
             Tensor::<2, Int>::from_data(TensorData::new(labels, [1, count]), self.device)
@@ -352,6 +357,11 @@ impl EpisodeLearner<'_> {
             query: tensor(episode.queries.iter().map(|&(label, _)| label as i32).collect()),
             support: tensor((0..supports).map(|i| (i / shape.shot) as i32).collect()),
         };
+        scores.all_classes = averages.map(|cosines| {
+            let queries = episode.queries.iter().map(|&(label, _)| episode.classes[label]);
+            let classes = queries.chain(ids.support_classes.iter().copied()).map(|class| class as i32);
+            AllClasses { cosines, labels: tensor(classes.collect()) }
+        });
         let loss = model.objective.loss(&scores, &labels);
         let predicted: Vec<i64> = model.objective.probabilities(&scores).argmax(2).into_data().iter::<i64>().collect();
         let hits = predicted.iter().zip(&episode.queries).filter(|(p, (label, _))| **p == *label as i64).count();

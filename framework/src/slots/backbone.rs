@@ -1,6 +1,6 @@
 //! Slot `backbone`: frames → features, and class texts → features where it has a text tower.
 
-use super::adapter::{Adapter, Branch};
+use super::adapter::{Adapter, Branch, TowerPart};
 use crate::clone_boxed;
 use crate::error::Result;
 use crate::module::DynModule;
@@ -15,8 +15,10 @@ pub struct Geometry {
     pub width: usize,
     /// Width E of the joint embedding.
     pub embed_dim: usize,
-    /// Number of transformer blocks.
+    /// Number of blocks: transformer blocks, or stages of a ResNet.
     pub blocks: usize,
+    /// Whether the blocks are transformer blocks, which adapters can go around.
+    pub transformer: bool,
     /// Tokens of one frame, class token included: N + 1.
     pub tokens: usize,
     pub has_text_tower: bool,
@@ -30,6 +32,8 @@ pub trait FrozenBlock {
     fn ln_1(&self, x: Tensor<3>) -> Tensor<3>;
     /// Multi-head self-attention with its output projection.
     fn attention(&self, x: Tensor<3>) -> Tensor<3>;
+    /// The same with `shift` `[b, n, 3 D]` added to the packed queries, keys and values, in this order.
+    fn attention_shifted(&self, x: Tensor<3>, shift: Tensor<3>) -> Tensor<3>;
     fn ln_2(&self, x: Tensor<3>) -> Tensor<3>;
     fn mlp(&self, x: Tensor<3>) -> Tensor<3>;
 
@@ -46,6 +50,9 @@ pub trait Backbone: DynModule + CloneBackbone {
 
     /// Normalised pixels `[B, T, 3, H, W]` → frame features `[B, T, E]`, not normalised.
     fn encode_clips(&self, pixels: Tensor<5>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
+
+    /// Makes the parts of the image tower that `tunes` names trainable.
+    fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool);
 
     /// Sentences → features `[C, E]`, not normalised. An error where there is no text tower or a text does not fit.
     fn encode_texts(&self, texts: &[String]) -> Result<Tensor<2>>;

@@ -13,6 +13,17 @@ pub struct Scores {
     pub query_text: Option<Tensor<3>>,
     /// The same for support clips, `[N, S, W]`.
     pub support_text: Option<Tensor<3>>,
+    /// Cosines with all training classes, in training and where the objective asks with [`Objective::all_classes`].
+    pub all_classes: Option<AllClasses>,
+}
+
+/// Cosines of time-averaged features with the texts of all C training classes, and the positions of the right ones.
+#[derive(Clone, Debug)]
+pub struct AllClasses {
+    /// `[N, M, C]` for the M = Q + S clips, queries first.
+    pub cosines: Tensor<3>,
+    /// `[N, M]`
+    pub labels: Tensor<2, Int>,
 }
 
 /// Labels of N episodes: positions in the episode's class list.
@@ -34,6 +45,11 @@ pub struct Loss {
 pub trait Objective: DynModule + CloneObjective {
     /// Whether the text similarities are read, so that the backbone must have a text tower.
     fn needs_text(&self) -> bool;
+
+    /// Whether the loss compares clips with the texts of all training classes.
+    fn all_classes(&self) -> bool {
+        false
+    }
 
     /// Mean over the N episodes.
     fn loss(&self, scores: &Scores, labels: &Labels) -> Loss;

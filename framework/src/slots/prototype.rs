@@ -5,6 +5,24 @@ use crate::clone_boxed;
 use crate::module::DynModule;
 use burn::tensor::Tensor;
 
+/// Features of N episodes of equal shape, after the part of the module that sees one clip.
+pub struct EpisodeFeatures {
+    /// `[N, Q, T, E]`
+    pub query: Tensor<4>,
+    /// `[N, W, K, T, E]`
+    pub support: Tensor<5>,
+    /// Class texts `[N, W, E]`, zeros where [`Prototype::needs_text`] is false and no other part reads them.
+    pub text: Tensor<3>,
+}
+
+/// The same after the clips of an episode have seen each other.
+pub struct Related {
+    /// `[N, Q, T, E]`
+    pub query: Tensor<4>,
+    /// `[N, V, W, K, T, E]`: V = 1 where all queries see the same prototypes, or V = Q for one view each. K may have shrunk.
+    pub support: Tensor<6>,
+}
+
 /// S support clips, Q queries, T frames, E features.
 pub trait Prototype: DynModule + ClonePrototype {
     /// What the rewritten features of a clip depend on.
@@ -17,6 +35,12 @@ pub trait Prototype: DynModule + ClonePrototype {
 
     /// `[Q, T, E]` → `[Q, T, E]`.
     fn query(&self, frames: Tensor<3>) -> Tensor<3>;
+
+    /// What the clips of an episode do to each other, on the results of [`Prototype::support`] and [`Prototype::query`]. Only
+    /// called where the scope is [`Scope::Episode`].
+    fn relate(&self, features: EpisodeFeatures) -> Related {
+        Related { query: features.query, support: features.support.unsqueeze_dim(1) }
+    }
 }
 
 clone_boxed!(Prototype, ClonePrototype);

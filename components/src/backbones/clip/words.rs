@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 /// 256 byte tokens, then words, then start and end.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tokenizer {
+pub struct Words {
     words: Vec<String>,
     ids: BTreeMap<String, i32>,
 }
 
-impl Tokenizer {
+impl Words {
     /// `words` in the order of their ids. Duplicates are refused.
     pub fn new(words: Vec<String>) -> Result<Self> {
         let ids: BTreeMap<String, i32> =
@@ -33,7 +33,7 @@ impl Tokenizer {
 
     /// Start, the text's tokens, end. The text is lower-cased; punctuation separates words and is dropped, but for a `~`
     /// before a word, which asks for it to be spelled.
-    pub fn encode(&self, text: &str, context_length: usize) -> Result<Vec<i32>> {
+    pub fn encode(&self, text: &str) -> Vec<i32> {
         let (start, end) = (self.size() as i32 - 2, self.size() as i32 - 1);
         let mut ids = vec![start];
         let lower = text.to_lowercase();
@@ -51,14 +51,7 @@ impl Tokenizer {
             }
         }
         ids.push(end);
-        if ids.len() > context_length {
-            return Err(Error::failed(format!(
-                "the text `{text}` has {} tokens; the text tower reads at most {context_length}",
-                ids.len()
-            ))
-            .help("shorten the class name or the prompt"));
-        }
-        Ok(ids)
+        ids
     }
 }
 
@@ -68,15 +61,9 @@ mod tests {
 
     #[test]
     fn known_words_are_one_token_and_others_are_spelled() {
-        let tokenizer = Tokenizer::new(vec!["disc".into(), "red".into()]).unwrap();
-        assert_eq!(tokenizer.encode("A red, disc", 77).unwrap(), [258, 97, 32, 257, 256, 259]);
-        assert_ne!(tokenizer.encode("ab c", 9).unwrap(), tokenizer.encode("a bc", 9).unwrap());
-        assert_eq!(tokenizer.encode("", 2).unwrap(), [258, 259]);
-    }
-
-    #[test]
-    fn a_text_that_is_too_long_is_named() {
-        let message = Tokenizer::new(Vec::new()).unwrap().encode("spinning", 8).unwrap_err().to_string();
-        assert!(message.contains("`spinning` has 11 tokens"), "{message}");
+        let words = Words::new(vec!["disc".into(), "red".into()]).unwrap();
+        assert_eq!(words.encode("A red, disc"), [258, 97, 32, 257, 256, 259]);
+        assert_ne!(words.encode("ab c"), words.encode("a bc"));
+        assert_eq!(words.encode(""), [258, 259]);
     }
 }

@@ -1,0 +1,133 @@
+//! `aim`: temporal, spatial and joint adaptation with the frozen attention used twice in every block.
+//!
+//! Source: AIM (Yang et al., ICLR 2023) and its public code. For tokens x `[T, N + 1, D]` of one clip:
+//!
+//! ```text
+//! x = x + A_T(MSA(LN1 x))        over time, every token with itself in the other frames
+//! x = x + A_S(MSA(LN1 x))        over the tokens of a frame; A_S with inner skip
+//! x = x + MLP(LN2 x) + s · A_J(LN2 x)
+//! ```
+//! Also trained: temporal position codes, zero at the start, and the norm after the last block. On ViT-B with T = 8 that is
+//! 10,659,072 parameters; the paper says 11 M. Drop path of the public code is left out.
+
+use super::blocks::{Blocks, frames, over_time};
+use crate::layers::{Bottleneck, Init};
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::Scope;
+use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
+use maclip_framework::slots::backbone::FrozenBlock;
+use serde::{Deserialize, Serialize};
+
+/// Options of AIM.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct AimConfig {
+    /// Bottleneck width as a part of D. 0.25 in public code.
+    ratio: f64,
+    /// Which blocks are adapted: `all`, `{last: 4}` or `{list: [0, 5]}`.
+    at: Blocks,
+    /// s, the factor on the joint adapter. 0.5 in public code.
+    scale: f64,
+    /// 1, or 2 to put another adapter (with skip) between LN1 and the temporal attention, as public code does for SSv2.
+    temporal_adapters: usize,
+}
+
+impl Default for AimConfig {
+    fn default() -> Self {
+        Self { ratio: 0.25, at: Blocks::All, scale: 0.5, temporal_adapters: 1 }
+    }
+}
+
+register!(dyn Adapter, AimConfig, name: "aim", summary: "temporal, spatial and joint adapters in every block; no text",
+    paper: Some("AIM, ICLR 2023"), stability: Stable, example: "{ratio: 0.25}");
+
+impl Component for AimConfig {
+    type Slot = dyn Adapter;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(!(self.ratio > 0.0 && self.ratio <= 4.0), "ratio", "must be above 0 and at most 4");
+        problems.when(!self.scale.is_finite(), "scale", "must be a finite number");
+        problems.when(!(1..=2).contains(&self.temporal_adapters), "temporal_adapters", "is 1 or 2");
+        self.at.check(problems);
+    }
+
+    fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
+        let geometry = context.transformer()?;
+        let mut init = Init::new(context.init("adapter"), context.trainable_device());
+        let d = geometry.width;
+        let hidden = ((d as f64 * self.ratio) as usize).max(1);
+        let blocks = self.at.of(geometry.blocks)?.into_iter().map(|adapted| {
+            adapted.then(|| BlockAdapters {
+                temporal_in: (self.temporal_adapters == 2).then(|| Bottleneck::new(d, hidden, true, &mut init)),
+                temporal: Bottleneck::new(d, hidden, false, &mut init),
+                spatial: Bottleneck::new(d, hidden, true, &mut init),
+                joint: Bottleneck::new(d, hidden, false, &mut init),
+            })
+        });
+        Ok(Box::new(Aim {
+            blocks: blocks.collect(),
+            temporal_embedding: init.constant([context.frames()?, d], 0.0),
+            scale: self.scale,
+        }))
+    }
+}
+
+#[derive(Module, Debug)]
+struct BlockAdapters {
+    temporal_in: Option<Bottleneck>,
+    temporal: Bottleneck,
+    spatial: Bottleneck,
+    joint: Bottleneck,
+}
+
+#[derive(Module, Debug)]
+struct Aim {
+    blocks: Vec<Option<BlockAdapters>>,
+    /// `[T, D]`
+    temporal_embedding: Param<Tensor<2>>,
+    scale: f64,
+}
+
+impl Adapter for Aim {
+    fn adapts(&self, index: usize) -> bool {
+        self.blocks[index].is_some()
+    }
+
+    fn tunes(&self, part: TowerPart) -> bool {
+        part == TowerPart::FinalNorm
+    }
+
+    fn embed(&self, tokens: Tensor<4>) -> Tensor<4> {
+        let [t, d] = self.temporal_embedding.val().dims();
+        tokens + self.temporal_embedding.val().reshape([1, t, 1, d])
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Clip
+    }
+
+    fn needs_text(&self) -> bool {
+        false
+    }
+
+    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
+        let Some(adapters) = &self.blocks[index] else {
+            unreachable!("forward is called for adapted blocks only");
+        };
+        let shape = x.dims();
+        let temporal = over_time(x.clone(), |tokens| {
+            let u = block.ln_1(tokens);
+            let u = adapters.temporal_in.as_ref().map_or(u.clone(), |adapter| adapter.forward(u));
+            adapters.temporal.forward(block.attention(u))
+        });
+        let x = frames(x + temporal);
+        let x = x.clone() + adapters.spatial.forward(block.attention(block.ln_1(x)));
+        let v = block.ln_2(x.clone());
+        (x + block.mlp(v.clone()) + adapters.joint.forward(v) * self.scale).reshape(shape)
+    }
+}

@@ -1,0 +1,57 @@
+//! `full`: the whole image tower is fine-tuned; the text tower stays frozen.
+//!
+//! Source: the "Full" rows of MA-CLIP's tables 1, 2 and 4. On CLIP ViT-B/32 that is 87,849,216 parameters, with TPCM the 90.99 M of
+//! table 4.
+
+use super::none::as_trained;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::Component;
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::Scope;
+use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
+use maclip_framework::slots::backbone::FrozenBlock;
+use serde::{Deserialize, Serialize};
+
+/// No options.
+#[derive(Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FullConfig {}
+
+register!(dyn Adapter, FullConfig, name: "full", summary: "fine-tunes the whole image tower, adds nothing",
+    paper: Some("MA-CLIP, arXiv 2308.01532, table 4"), stability: Stable, example: "{}");
+
+impl Component for FullConfig {
+    type Slot = dyn Adapter;
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Adapter>> {
+        Ok(Box::new(Full {}))
+    }
+}
+
+#[derive(Module, Debug)]
+struct Full {}
+
+impl Adapter for Full {
+    fn adapts(&self, _: usize) -> bool {
+        false
+    }
+
+    fn tunes(&self, _: TowerPart) -> bool {
+        true
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Clip
+    }
+
+    fn needs_text(&self) -> bool {
+        false
+    }
+
+    fn forward(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
+        as_trained(block, x)
+    }
+}

@@ -1,0 +1,80 @@
+//! `last_blocks`: the last blocks of the image tower are fine-tuned with all that follows them.
+
+use super::none::as_trained;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::Scope;
+use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
+use maclip_framework::slots::backbone::FrozenBlock;
+use serde::{Deserialize, Serialize};
+
+/// Options of partial fine-tuning.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct LastBlocksConfig {
+    /// How many blocks at the output side; for a ResNet, stages.
+    count: usize,
+}
+
+impl Default for LastBlocksConfig {
+    fn default() -> Self {
+        Self { count: 1 }
+    }
+}
+
+register!(dyn Adapter, LastBlocksConfig, name: "last_blocks",
+    summary: "fine-tunes the last blocks, the final norm and the projection", paper: None, stability: Stable,
+    example: "{count: 1}");
+
+impl Component for LastBlocksConfig {
+    type Slot = dyn Adapter;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(self.count == 0, "count", "must be at least 1; use `type: none` for a frozen tower");
+    }
+
+    fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
+        let blocks = context.geometry()?.blocks;
+        match blocks.checked_sub(self.count) {
+            Some(first) => Ok(Box::new(LastBlocks { first })),
+            None => {
+                Err(Error::failed(format!("adapter.count is {}, but the backbone has {blocks} blocks", self.count)))
+            }
+        }
+    }
+}
+
+#[derive(Module, Debug)]
+struct LastBlocks {
+    first: usize,
+}
+
+impl Adapter for LastBlocks {
+    fn adapts(&self, _: usize) -> bool {
+        false
+    }
+
+    fn tunes(&self, part: TowerPart) -> bool {
+        match part {
+            TowerPart::Embedding => false,
+            TowerPart::Block(index) => index >= self.first,
+            TowerPart::FinalNorm | TowerPart::Projection => true,
+        }
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Clip
+    }
+
+    fn needs_text(&self) -> bool {
+        false
+    }
+
+    fn forward(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
+        as_trained(block, x)
+    }
+}

@@ -1,0 +1,177 @@
+//! `st_adapter`: a bottleneck with a depth-wise space-time convolution before the attention of every block.
+//!
+//! Source: ST-Adapter (Pan et al., NeurIPS 2022) and its public code. On the patch tokens of a clip, laid out T × H × W:
+//! x = x + up(conv(down(x))), then the frozen block. No activation; the convolution starts at zero, so the start is the frozen
+//! model. On ViT-B with 384 channels and a 3 × 3 × 3 kernel that is 7.2 M parameters, as in the paper.
+
+use super::blocks::{Blocks, frames};
+use crate::layers::Init;
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::Scope;
+use maclip_framework::slots::adapter::{Adapter, Branch};
+use maclip_framework::slots::backbone::FrozenBlock;
+use serde::{Deserialize, Serialize};
+
+/// Options of ST-Adapter.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct StAdapterConfig {
+    /// Channels as a part of D: 0.5 are the paper's 384 on ViT-B.
+    ratio: f64,
+    /// Which blocks are adapted.
+    at: Blocks,
+    /// Kernel over time, height and width; odd numbers.
+    kernel: [usize; 3],
+}
+
+impl Default for StAdapterConfig {
+    fn default() -> Self {
+        Self { ratio: 0.5, at: Blocks::All, kernel: [3, 1, 1] }
+    }
+}
+
+register!(dyn Adapter, StAdapterConfig, name: "st_adapter", summary: "depth-wise space-time convolution before each block; no text",
+    paper: Some("ST-Adapter, NeurIPS 2022"), stability: Stable, example: "{kernel: [3, 1, 1]}");
+
+impl Component for StAdapterConfig {
+    type Slot = dyn Adapter;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(!(self.ratio > 0.0 && self.ratio <= 4.0), "ratio", "must be above 0 and at most 4");
+        let wrong = self.kernel.iter().any(|side| side % 2 == 0 || *side > 9);
+        problems.when(wrong, "kernel", "has odd sides of at most 9");
+        self.at.check(problems);
+    }
+
+    fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
+        let geometry = context.transformer()?;
+        let mut init = Init::new(context.init("adapter"), context.trainable_device());
+        let d = geometry.width;
+        let channels = ((d as f64 * self.ratio) as usize).max(1);
+        let taps = self.kernel.iter().product();
+        let blocks = self.at.of(geometry.blocks)?.into_iter().map(|adapted| {
+            adapted.then(|| BlockAdapter {
+                down: init.linear(d, channels),
+                kernel: init.constant([taps, channels], 0.0),
+                kernel_bias: init.constant([channels], 0.0),
+                up: init.linear(channels, d),
+            })
+        });
+        let blocks = blocks.collect();
+        Ok(Box::new(StAdapter { blocks, sides: self.kernel, grid: (geometry.tokens - 1).isqrt() }))
+    }
+}
+
+#[derive(Module, Debug)]
+struct BlockAdapter {
+    down: Linear,
+    /// Depth-wise weights `[kt kh kw, C]`.
+    kernel: Param<Tensor<2>>,
+    kernel_bias: Param<Tensor<1>>,
+    up: Linear,
+}
+
+#[derive(Module, Debug)]
+struct StAdapter {
+    blocks: Vec<Option<BlockAdapter>>,
+    #[module(skip)]
+    sides: [usize; 3],
+    /// Patches along one side of a frame.
+    grid: usize,
+}
+
+impl BlockAdapter {
+    /// x `[B, T, H, W, C]` → the same shape, zeros around it.
+    fn convolve(&self, x: Tensor<5>, sides: [usize; 3]) -> Tensor<5> {
+        let kernel = self.kernel.val();
+        let c = kernel.dims()[1];
+        let mut sum = self.kernel_bias.val().reshape([1, 1, 1, 1, c]).expand(x.dims());
+        for tap in 0..sides.iter().product() {
+            let offsets = [tap / (sides[1] * sides[2]), tap / sides[2] % sides[1], tap % sides[2]];
+            let mut moved = x.clone();
+            for (axis, (offset, side)) in offsets.into_iter().zip(sides).enumerate() {
+                moved = shift(moved, axis + 1, offset as isize - (side / 2) as isize);
+            }
+            sum = sum + moved * kernel.clone().narrow(0, tap, 1).reshape([1, 1, 1, 1, c]);
+        }
+        sum
+    }
+}
+
+/// y[i] = x[i + by] along `axis`, zero outside.
+fn shift(x: Tensor<5>, axis: usize, by: isize) -> Tensor<5> {
+    let length = x.dims()[axis];
+    let step = by.unsigned_abs();
+    if step == 0 {
+        return x;
+    }
+    let zeros = x.zeros_like();
+    if step >= length {
+        return zeros;
+    }
+    let zeros = zeros.narrow(axis, 0, step);
+    let parts = if by > 0 {
+        vec![x.narrow(axis, step, length - step), zeros]
+    } else {
+        vec![zeros, x.narrow(axis, 0, length - step)]
+    };
+    Tensor::cat(parts, axis)
+}
+
+impl Adapter for StAdapter {
+    fn adapts(&self, index: usize) -> bool {
+        self.blocks[index].is_some()
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Clip
+    }
+
+    fn needs_text(&self) -> bool {
+        false
+    }
+
+    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
+        let Some(adapter) = &self.blocks[index] else {
+            unreachable!("forward is called for adapted blocks only");
+        };
+        let [b, t, n, d] = x.dims();
+        let patches = x.clone().narrow(2, 1, n - 1);
+        let down = adapter.down.forward(patches.clone());
+        let c = down.dims()[3];
+        let mixed = adapter.convolve(down.reshape([b, t, self.grid, self.grid, c]), self.sides);
+        let patches = patches + adapter.up.forward(mixed.reshape([b, t, n - 1, c]));
+        let x = Tensor::cat(vec![x.narrow(2, 0, 1), patches], 2);
+        block.forward(frames(x)).reshape([b, t, n, d])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, TensorData};
+
+    #[test]
+    fn the_convolution_is_the_hand_computed_one() {
+        // One channel, T = 3, kernel (1, 10, 100) over time with bias 0.5; up and down are not used.
+        let device = Device::flex();
+        let mut init = Init::blank(device.clone());
+        let tensor =
+            |values: Vec<f32>, shape: [usize; 2]| Tensor::<2>::from_data(TensorData::new(values, shape), &device);
+        let adapter = BlockAdapter {
+            down: init.linear(1, 1),
+            kernel: Param::from_tensor(tensor(vec![1.0, 10.0, 100.0], [3, 1])),
+            kernel_bias: Param::from_tensor(Tensor::from_data([0.5f32], &device)),
+            up: init.linear(1, 1),
+        };
+        let x = tensor(vec![1.0, 2.0, 3.0], [3, 1]).reshape([1, 3, 1, 1, 1]);
+        let y: Vec<f32> = adapter.convolve(x, [3, 1, 1]).into_data().try_to_vec().unwrap();
+        assert_eq!(y, [210.5, 321.5, 32.5]);
+    }
+}

@@ -1,0 +1,116 @@
+//! `task_adapter`: AIM's adapters in the last blocks, and an attention across all clips of the episode.
+//!
+//! Source: Task-Adapter (Cao et al., ACM MM 2024) and the public code of Task-Adapter++. In an adapted block every token also
+//! attends, with the block's frozen attention, to the same token of the same frame in all other clips, support and query:
+//!
+//! ```text
+//! x = x + A_T(MSA(LN1 x))   over time
+//! x = x + A_S(MSA(LN1 x))   over the tokens of a frame; A_S with inner skip
+//! x = x + A_E(MSA(LN1 x))   over the clips of the episode
+//! x = x + MLP(LN2 x) + s · A_J(LN2 x)
+//! ```
+//! Results depend on what else is in the episode (transductive), so every episode encodes its own clips.
+
+use super::blocks::{Blocks, frames, over_clips, over_time};
+use crate::layers::{Bottleneck, Init};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::Scope;
+use maclip_framework::slots::adapter::{Adapter, Branch};
+use maclip_framework::slots::backbone::FrozenBlock;
+use serde::{Deserialize, Serialize};
+
+/// Options of Task-Adapter.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct TaskAdapterConfig {
+    /// Bottleneck width as a part of D. 0.25 in public code.
+    ratio: f64,
+    /// Which blocks are adapted. Public code: the last 2 of 12 on scene data sets, the last 6 on SSv2.
+    at: Blocks,
+    /// s, the factor on the joint adapter.
+    scale: f64,
+}
+
+impl Default for TaskAdapterConfig {
+    fn default() -> Self {
+        Self { ratio: 0.25, at: Blocks::Last(2), scale: 0.5 }
+    }
+}
+
+register!(dyn Adapter, TaskAdapterConfig, name: "task_adapter",
+    summary: "AIM's adapters and attention across the episode in the last blocks; transductive",
+    paper: Some("Task-Adapter, ACM MM 2024"), stability: Stable, example: "{at: {last: 2}}");
+
+impl Component for TaskAdapterConfig {
+    type Slot = dyn Adapter;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(!(self.ratio > 0.0 && self.ratio <= 4.0), "ratio", "must be above 0 and at most 4");
+        problems.when(!self.scale.is_finite(), "scale", "must be a finite number");
+        self.at.check(problems);
+    }
+
+    fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
+        let geometry = context.transformer()?;
+        let mut init = Init::new(context.init("adapter"), context.trainable_device());
+        let d = geometry.width;
+        let hidden = ((d as f64 * self.ratio) as usize).max(1);
+        let blocks = self.at.of(geometry.blocks)?.into_iter().map(|adapted| {
+            adapted.then(|| BlockAdapters {
+                temporal: Bottleneck::new(d, hidden, false, &mut init),
+                spatial: Bottleneck::new(d, hidden, true, &mut init),
+                task: Bottleneck::new(d, hidden, false, &mut init),
+                joint: Bottleneck::new(d, hidden, false, &mut init),
+            })
+        });
+        Ok(Box::new(TaskAdapter { blocks: blocks.collect(), scale: self.scale }))
+    }
+}
+
+#[derive(Module, Debug)]
+struct BlockAdapters {
+    temporal: Bottleneck,
+    spatial: Bottleneck,
+    task: Bottleneck,
+    joint: Bottleneck,
+}
+
+#[derive(Module, Debug)]
+struct TaskAdapter {
+    blocks: Vec<Option<BlockAdapters>>,
+    scale: f64,
+}
+
+impl Adapter for TaskAdapter {
+    fn adapts(&self, index: usize) -> bool {
+        self.blocks[index].is_some()
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Episode
+    }
+
+    fn needs_text(&self) -> bool {
+        false
+    }
+
+    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
+        let Some(adapters) = &self.blocks[index] else {
+            unreachable!("forward is called for adapted blocks only");
+        };
+        let shape = x.dims();
+        let attend = |tokens: Tensor<3>| block.attention(block.ln_1(tokens));
+        let temporal = over_time(x.clone(), |tokens| adapters.temporal.forward(attend(tokens)));
+        let x = frames(x + temporal);
+        let x = (x.clone() + adapters.spatial.forward(attend(x))).reshape(shape);
+        let task = over_clips(x.clone(), |tokens| adapters.task.forward(attend(tokens)));
+        let x = frames(x + task);
+        let v = block.ln_2(x.clone());
+        (x + block.mlp(v.clone()) + adapters.joint.forward(v) * self.scale).reshape(shape)
+    }
+}

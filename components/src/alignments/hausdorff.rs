@@ -1,0 +1,64 @@
+//! `hausdorff`: max(max_i min_j D, max_j min_i D), the frame that is farthest from the other sequence.
+//!
+//! Source: the textbook formula; checked against scipy's `directed_hausdorff`.
+
+use super::frame_costs::{Cosine, ShotRule, nearest, on_costs};
+use burn::tensor::Tensor;
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::alignment::Alignment;
+use serde::{Deserialize, Serialize};
+
+/// Options of the Hausdorff distance.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Hausdorff {
+    /// What becomes of several shots.
+    shots: ShotRule,
+    /// The cosine of two frames.
+    cosine: Cosine,
+}
+
+impl Default for Hausdorff {
+    fn default() -> Self {
+        Self { shots: ShotRule::MeanFeatures, cosine: Cosine::Normalized }
+    }
+}
+
+register!(dyn Alignment, Hausdorff, name: "hausdorff", summary: "the worst frame to its nearest, both ways",
+    paper: None, stability: Stable, example: "{}");
+
+impl Component for Hausdorff {
+    type Slot = dyn Alignment;
+
+    fn check(&self, problems: &mut Problems) {
+        self.cosine.check(problems);
+    }
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
+        let Self { shots, cosine } = self;
+        on_costs(shots, cosine, hausdorff)
+    }
+}
+
+/// `[P, Tq, Ts]` → `[P]`.
+pub fn hausdorff(costs: Tensor<3>) -> Tensor<1> {
+    let pairs = costs.dims()[0];
+    let query = nearest(costs.clone(), 2).max_dim(1);
+    let support = nearest(costs, 1).max_dim(2);
+    Tensor::cat(vec![query, support], 1).max_dim(1).reshape([pairs])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame_costs::check;
+    use super::*;
+
+    #[test]
+    fn values_agree_with_an_independent_implementation() {
+        check::close(hausdorff(check::d1()), 0.3);
+        check::close(hausdorff(check::d2()), 0.09955289764732295);
+    }
+}

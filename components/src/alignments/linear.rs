@@ -1,0 +1,83 @@
+//! `linear`: learned weights on the T × T matrix of cosines, no bias.
+//!
+//! Source: "linear" of matching_based_fsar; the distance is −Σ w[i, j] cos[i, j]. The weights start as the mean of the diagonal.
+
+use super::frame_costs::{Cosine, ShotRule, distances, total};
+use burn::module::{Module, Param};
+use burn::tensor::{Tensor, TensorData};
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::alignment::Alignment;
+use serde::{Deserialize, Serialize};
+
+/// Options of linear matching.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct LinearConfig {
+    /// What becomes of several shots; not `joint`, as the weights are for T support frames.
+    shots: ShotRule,
+    /// The cosine of two frames.
+    cosine: Cosine,
+}
+
+impl Default for LinearConfig {
+    fn default() -> Self {
+        Self { shots: ShotRule::MeanFeatures, cosine: Cosine::Normalized }
+    }
+}
+
+register!(dyn Alignment, LinearConfig, name: "linear", summary: "learned weights on all pairs of frames",
+    paper: Some("matching_based_fsar"), stability: Stable, example: "{}");
+
+impl Component for LinearConfig {
+    type Slot = dyn Alignment;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(self.shots == ShotRule::Joint, "shots", "is mean_features or mean_distances here");
+        self.cosine.check(problems);
+    }
+
+    fn build(self, context: &BuildContext) -> Result<Box<dyn Alignment>> {
+        let t = context.frames()?;
+        let diagonal: Vec<f32> = (0..t * t).map(|p| if p / t == p % t { 1.0 / t as f32 } else { 0.0 }).collect();
+        let weight = Tensor::from_data(TensorData::new(diagonal, [t, t]), &context.trainable_device());
+        Ok(Box::new(Linear { weight: Param::from_tensor(weight), shots: self.shots, cosine: self.cosine }))
+    }
+}
+
+#[derive(Module, Debug)]
+struct Linear {
+    /// `[Tq, Ts]`
+    weight: Param<Tensor<2>>,
+    #[module(skip)]
+    shots: ShotRule,
+    #[module(skip)]
+    cosine: Cosine,
+}
+
+impl Alignment for Linear {
+    fn distances(&self, query: Tensor<4>, support: Tensor<5>) -> Tensor<3> {
+        distances(query, support, self.shots, self.cosine, |costs| linear(costs, self.weight.val()))
+    }
+}
+
+/// costs `[P, Tq, Ts]`, weight `[Tq, Ts]` → `[P]`.
+pub fn linear(costs: Tensor<3>, weight: Tensor<2>) -> Tensor<1> {
+    total((costs - 1.0) * weight.unsqueeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame_costs::check;
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn a_hand_computed_case() {
+        let weight = Tensor::<2>::from_data([[1.0f32, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 0.0]], &Device::flex());
+        // −(1 · (1 − 0.1) + 2 · (1 − 0.2))
+        check::close(linear(check::d1(), weight), -2.5);
+    }
+}

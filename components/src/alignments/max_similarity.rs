@@ -1,0 +1,61 @@
+//! `max_similarity`: the one best pair of frames.
+//!
+//! Source: "max" of matching_based_fsar.
+
+use super::frame_costs::{Cosine, ShotRule, nearest, on_costs};
+use burn::tensor::Tensor;
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::alignment::Alignment;
+use serde::{Deserialize, Serialize};
+
+/// Options of maximum matching.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct MaxSimilarity {
+    /// What becomes of several shots.
+    shots: ShotRule,
+    /// The cosine of two frames.
+    cosine: Cosine,
+}
+
+impl Default for MaxSimilarity {
+    fn default() -> Self {
+        Self { shots: ShotRule::MeanFeatures, cosine: Cosine::Normalized }
+    }
+}
+
+register!(dyn Alignment, MaxSimilarity, name: "max_similarity", summary: "the best pair of frames alone",
+    paper: Some("matching_based_fsar"), stability: Stable, example: "{}");
+
+impl Component for MaxSimilarity {
+    type Slot = dyn Alignment;
+
+    fn check(&self, problems: &mut Problems) {
+        self.cosine.check(problems);
+    }
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
+        let Self { shots, cosine } = self;
+        on_costs(shots, cosine, max_similarity)
+    }
+}
+
+/// `[P, Tq, Ts]` → `[P]`.
+pub fn max_similarity(costs: Tensor<3>) -> Tensor<1> {
+    let pairs = costs.dims()[0];
+    nearest(nearest(costs, 2), 1).reshape([pairs]) - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame_costs::check;
+    use super::*;
+
+    #[test]
+    fn a_hand_computed_case() {
+        check::close(max_similarity(check::d1()), -0.9);
+    }
+}

@@ -1,0 +1,174 @@
+//! `trx`: temporal-relational cross-attention between ordered tuples of frames.
+//!
+//! Source: TRX (Perrett et al., CVPR 2021) as its public code computes it. For each cardinality c, frames with position codes
+//! (sinusoids times 0.1) are joined into all ordered c-tuples; k = LN(W_k x), v = W_v x, without LN on v. A query tuple attends to
+//! all tuples of all shots of a class:
+//!
+//! ```text
+//! prototype = Σ softmax(q_k · k / √d) v        distance = ‖q_v − prototype‖² / number of query tuples
+//! ```
+//! and distances are averaged over cardinalities. Public code's dropout of 0.1 on the frames is left out: a draw inside the
+//! forward pass would not be a function of seed and index.
+
+use super::frame_costs::ShotRule;
+use crate::layers::{Init, plain_device};
+use crate::prototypes::transformer::position_codes;
+use burn::module::Module;
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::activation::softmax;
+use burn::tensor::{Int, Tensor, TensorData};
+use maclip_framework::error::{Error, Result};
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::alignment::Alignment;
+use serde::{Deserialize, Serialize};
+
+/// Options of TRX.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct TrxConfig {
+    /// Sizes of the tuples. 2 and 3 in the paper.
+    cardinalities: Vec<usize>,
+    /// Width d of keys and values. 1152 in public code.
+    width: usize,
+    /// Factor on the position codes. 0.1 in public code.
+    position_scale: f64,
+    /// `joint` lets a query tuple attend to all shots of a class at once, as TRX does.
+    shots: ShotRule,
+}
+
+impl Default for TrxConfig {
+    fn default() -> Self {
+        Self { cardinalities: vec![2, 3], width: 1152, position_scale: 0.1, shots: ShotRule::Joint }
+    }
+}
+
+register!(dyn Alignment, TrxConfig, name: "trx", summary: "cross-attention between ordered tuples of frames",
+    paper: Some("TRX, CVPR 2021"), stability: Stable, example: "{cardinalities: [2, 3]}");
+
+impl Component for TrxConfig {
+    type Slot = dyn Alignment;
+
+    fn check(&self, problems: &mut Problems) {
+        let mut sorted = self.cardinalities.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let wrong = sorted.len() != self.cardinalities.len() || sorted.is_empty() || sorted[0] == 0;
+        problems.when(wrong, "cardinalities", "must name different sizes of at least 1");
+        problems.when(self.width == 0, "width", "must be at least 1");
+        problems.when(!self.position_scale.is_finite(), "position_scale", "must be a finite number");
+    }
+
+    fn build(self, context: &BuildContext) -> Result<Box<dyn Alignment>> {
+        let (e, t) = (context.geometry()?.embed_dim, context.frames()?);
+        if let Some(c) = self.cardinalities.iter().find(|&&c| c > t) {
+            return Err(Error::failed(format!("alignment.cardinalities has {c}, but a clip has {t} frames")));
+        }
+        let mut init = Init::new(context.init("alignment"), context.trainable_device());
+        let heads = self.cardinalities.iter().map(|&c| TrxHead::new(c, e, &self, &mut init)).collect();
+        Ok(Box::new(Trx { heads, shots: self.shots }))
+    }
+}
+
+#[derive(Module, Debug)]
+struct TrxHead {
+    k_linear: Linear,
+    v_linear: Linear,
+    norm_k: LayerNorm,
+    cardinality: usize,
+    position_scale: f64,
+}
+
+#[derive(Module, Debug)]
+struct Trx {
+    heads: Vec<TrxHead>,
+    #[module(skip)]
+    shots: ShotRule,
+}
+
+impl Alignment for Trx {
+    fn distances(&self, query: Tensor<4>, support: Tensor<5>) -> Tensor<3> {
+        let (averaged, joined) = match self.shots {
+            ShotRule::MeanFeatures => (support.mean_dim(2), true),
+            ShotRule::MeanDistances => (support, false),
+            ShotRule::Joint => (support, true),
+        };
+        let count = self.heads.len() as f64;
+        let sum = self.heads.iter().map(|head| head.distances(query.clone(), averaged.clone(), joined));
+        sum.reduce(|a, b| a + b).expect("at least one cardinality is checked") / count
+    }
+}
+
+impl TrxHead {
+    fn new(cardinality: usize, e: usize, config: &TrxConfig, init: &mut Init) -> Self {
+        Self {
+            k_linear: init.linear(e * cardinality, config.width),
+            v_linear: init.linear(e * cardinality, config.width),
+            norm_k: init.layer_norm(config.width),
+            cardinality,
+            position_scale: config.position_scale,
+        }
+    }
+
+    /// `[B, T, E]` → all ordered tuples in lexicographic order `[B, P, c E]`.
+    fn tuples(&self, frames: Tensor<3>) -> Tensor<3> {
+        let [b, t, e] = frames.dims();
+        let device = plain_device(&frames);
+        let codes = position_codes(t, e, self.position_scale, &frames);
+        let tuples = combinations(t, self.cardinality);
+        let count = tuples.len();
+        let rows: Vec<i32> = tuples.into_iter().flatten().map(|frame| frame as i32).collect();
+        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [count * self.cardinality]), &device);
+        (frames + codes.unsqueeze()).select(1, rows).reshape([b, count, self.cardinality * e])
+    }
+
+    /// query `[N, Q, T, E]`, support `[N, W, K, T, E]` → `[N, Q, W]`; `joined` attends to all shots at once, otherwise one
+    /// distance to each shot and their mean.
+    fn distances(&self, query: Tensor<4>, support: Tensor<5>, joined: bool) -> Tensor<3> {
+        let [n, q, tq, e] = query.dims();
+        let [_, w, k, ts, _] = support.dims();
+        let query = self.tuples(query.reshape([n * q, tq, e]));
+        let support = self.tuples(support.reshape([n * w * k, ts, e]));
+        let ([_, pq, _], [_, ps, _]) = (query.dims(), support.dims());
+        let (groups, length) = if joined { (w, k * ps) } else { (w * k, ps) };
+        let keys = |x: Tensor<3>| self.norm_k.forward(self.k_linear.forward(x));
+        let (query_keys, query_values) = (keys(query.clone()), self.v_linear.forward(query));
+        let (support_keys, support_values) = (keys(support.clone()), self.v_linear.forward(support));
+        let d = query_keys.dims()[2];
+        let over_groups = |x: Tensor<3>| x.reshape([n, 1, q * pq, d]).expand([n, groups, q * pq, d]);
+        let of_groups = |x: Tensor<3>| x.reshape([n, groups, length, d]);
+        let scores = over_groups(query_keys).matmul(of_groups(support_keys).swap_dims(2, 3)) * (d as f64).powf(-0.5);
+        let prototypes = softmax(scores, 3).matmul(of_groups(support_values));
+        let squares = (over_groups(query_values) - prototypes).powf_scalar(2.0).sum_dim(3);
+        let distances = squares.reshape([n, groups, q, pq]).sum_dim(3) / pq as f64;
+        let shots = groups / w;
+        let distances: Tensor<3> = distances.reshape([n, w, shots, q]).mean_dim(2).squeeze_dim(2);
+        distances.swap_dims(1, 2)
+    }
+}
+
+/// Ordered choices of `size` out of `0..count`, in lexicographic order.
+fn combinations(count: usize, size: usize) -> Vec<Vec<usize>> {
+    if size == 0 {
+        return vec![Vec::new()];
+    }
+    (0..count)
+        .flat_map(|first| {
+            combinations(count - first - 1, size - 1)
+                .into_iter()
+                .map(move |rest| std::iter::once(first).chain(rest.into_iter().map(|i| i + first + 1)).collect())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tuples_are_ordered_and_as_many_as_the_paper_says() {
+        assert_eq!(combinations(4, 2), [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]);
+        assert_eq!((combinations(8, 2).len(), combinations(8, 3).len()), (28, 56));
+    }
+}

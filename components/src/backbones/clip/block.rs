@@ -1,0 +1,96 @@
+//! The pre-norm transformer block of every tower, and its activation.
+
+use crate::layers::{Attention, Init, quick_gelu};
+use burn::module::Module;
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::Tensor;
+use burn::tensor::activation::gelu;
+use maclip_framework::slots::backbone::FrozenBlock;
+use serde::{Deserialize, Serialize};
+
+/// Activation of the feed-forward layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// x · sigmoid(1.702 x): OpenAI's weights.
+    #[default]
+    QuickGelu,
+    /// Exact (erf) GELU: most open_clip and all ImageNet weights.
+    Gelu,
+}
+
+/// y = x + MSA(LN1 x), y + FFN(LN2 y).
+#[derive(Module, Debug)]
+pub struct Block {
+    ln_1: LayerNorm,
+    attn: Attention,
+    ln_2: LayerNorm,
+    c_fc: Linear,
+    c_proj: Linear,
+    #[module(skip)]
+    activation: Activation,
+}
+
+/// What a stack of blocks is built by.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockSizes {
+    pub width: usize,
+    pub heads: usize,
+    pub layers: usize,
+    /// Width of the feed-forward layer.
+    pub hidden: usize,
+    pub activation: Activation,
+    /// ε of the layer norms.
+    pub epsilon: f64,
+}
+
+impl Block {
+    /// A stack. Initial standard deviations of OpenAI's code: D^-½ for attention, narrower for what feeds the residual.
+    pub fn stack(sizes: BlockSizes, init: &mut Init) -> Vec<Self> {
+        let BlockSizes { width, heads, layers, hidden, activation, epsilon } = sizes;
+        let std = (width as f64).powf(-0.5);
+        let residual = std * (2.0 * layers as f64).powf(-0.5);
+        (0..layers)
+            .map(|_| Self {
+                ln_1: init.layer_norm_with(width, epsilon),
+                attn: Attention::new(width, heads, std, init),
+                ln_2: init.layer_norm_with(width, epsilon),
+                c_fc: init.linear_normal(width, hidden, (2.0 * width as f64).powf(-0.5)),
+                c_proj: init.linear_normal(hidden, width, residual),
+                activation,
+            })
+            .collect()
+    }
+
+    /// The block as trained: x `[b, n, D]`, mask `[n, n]` added to the scores.
+    pub fn forward(&self, x: Tensor<3>, mask: Option<Tensor<2>>) -> Tensor<3> {
+        let y = x.clone() + self.attn.forward(self.ln_1.forward(x), mask, None);
+        y.clone() + self.mlp(self.ln_2.forward(y))
+    }
+}
+
+impl FrozenBlock for Block {
+    fn ln_1(&self, x: Tensor<3>) -> Tensor<3> {
+        self.ln_1.forward(x)
+    }
+
+    fn attention(&self, x: Tensor<3>) -> Tensor<3> {
+        self.attn.forward(x, None, None)
+    }
+
+    fn attention_shifted(&self, x: Tensor<3>, shift: Tensor<3>) -> Tensor<3> {
+        self.attn.forward(x, None, Some(shift))
+    }
+
+    fn ln_2(&self, x: Tensor<3>) -> Tensor<3> {
+        self.ln_2.forward(x)
+    }
+
+    fn mlp(&self, x: Tensor<3>) -> Tensor<3> {
+        let x = self.c_fc.forward(x);
+        self.c_proj.forward(match self.activation {
+            Activation::QuickGelu => quick_gelu(x),
+            Activation::Gelu => gelu(x),
+        })
+    }
+}

@@ -1,0 +1,108 @@
+//! CLIP weights from anywhere, brought to one naming: built in, safetensors, torch, Hugging Face.
+
+use super::names;
+use super::tokenizer::Tokenizer;
+use super::words::Words;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::parameters::HostTensor;
+use maclip_framework::weights::{self, own_metadata};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const BUILTIN: [(&str, &[u8]); 1] = [("shapes_clip", include_bytes!("../../../weights/shapes_clip/model.safetensors"))];
+
+/// What `backbone.weights` may say, for messages.
+pub const SOURCES: &str = "the path of a CLIP checkpoint (safetensors or torch state dict, OpenAI's or Hugging Face's \
+                           names, or a Hugging Face folder), or builtin:shapes_clip";
+
+pub fn is_builtin(name: &str) -> bool {
+    BUILTIN.iter().any(|(known, _)| *known == name)
+}
+
+pub fn builtin_names() -> String {
+    BUILTIN.map(|(name, _)| format!("builtin:{name}")).join(", ")
+}
+
+/// A checkpoint in OpenAI's naming.
+pub struct Source {
+    /// As the recipe names it.
+    pub label: String,
+    /// Plain words: "safetensors, Hugging Face names".
+    pub format: String,
+    pub tensors: BTreeMap<String, HostTensor>,
+    pub dtypes: BTreeMap<String, &'static str>,
+    /// What maclip's own exports say of themselves.
+    about: BTreeMap<String, String>,
+    /// `config.json` of a Hugging Face folder.
+    pub config: Option<serde_json::Value>,
+    pub sha256: String,
+}
+
+/// Reads `builtin:NAME` or a path.
+pub fn open(source: &str) -> Result<Source> {
+    if let Some((_, bytes)) = source.strip_prefix("builtin:").and_then(|name| BUILTIN.iter().find(|(n, _)| *n == name))
+    {
+        let (tensors, metadata) = weights::parse(source, bytes)?;
+        return Ok(Source {
+            label: source.to_owned(),
+            format: "in the program".to_owned(),
+            dtypes: tensors.keys().map(|name| (name.clone(), "F16")).collect(),
+            tensors,
+            about: own_metadata(&metadata),
+            config: None,
+            sha256: weights::sha256(bytes),
+        });
+    }
+    let file = weights::read(Path::new(source))
+        .map_err(|error| error.help(format!("give `--set backbone.weights=PATH`: {SOURCES}")))?;
+    let hugging_face = names::is_hugging_face(&file.tensors);
+    let mut tensors = file.tensors;
+    tensors.retain(|name, _| !names::is_no_weight(name));
+    Ok(Source {
+        label: source.to_owned(),
+        format: format!("{}, {} names", file.format, if hugging_face { "Hugging Face" } else { "OpenAI" }),
+        tensors: if hugging_face { names::from_hugging_face(tensors) } else { tensors },
+        dtypes: file.dtypes,
+        about: own_metadata(&file.metadata),
+        config: file.config,
+        sha256: file.sha256,
+    })
+}
+
+impl Source {
+    /// The architecture that an export of maclip carries.
+    pub fn own_architecture<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        self.own("architecture")
+    }
+
+    /// A value that an export of maclip carries in its metadata.
+    fn own<T: DeserializeOwned>(&self, what: &str) -> Result<Option<T>> {
+        let read = |text: &String| {
+            serde_json::from_str(text)
+                .map_err(|_| Error::failed(format!("{}: the file's own {what} cannot be read", self.label)))
+        };
+        self.about.get(what).map(read).transpose()
+    }
+
+    /// The vocabulary that the file carries, or OpenAI's where the number of token embeddings is its.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        match self.own("vocabulary")? {
+            Some(words) => Ok(Tokenizer::Words(Words::new(words)?)),
+            None => {
+                let rows = self.tensors.get("token_embedding.weight").and_then(|tensor| tensor.shape.first());
+                Ok(Tokenizer::for_rows(rows.copied().unwrap_or_default()))
+            }
+        }
+    }
+
+    /// A number of the Hugging Face config, such as `vision_config.num_attention_heads`.
+    pub fn config_number(&self, tower: &str, key: &str) -> Option<usize> {
+        self.config.as_ref()?.get(tower)?.get(key)?.as_u64().map(|value| value as usize)
+    }
+
+    /// A text of the Hugging Face config.
+    pub fn config_text(&self, tower: &str, key: &str) -> Option<&str> {
+        self.config.as_ref()?.get(tower)?.get(key)?.as_str()
+    }
+}

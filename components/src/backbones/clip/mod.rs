@@ -1,0 +1,138 @@
+//! What the CLIP backbones share: an image tower of either kind, the text tower, tokenizers, and checkpoints in every naming.
+//!
+//! Source: Radford et al. 2021 (arXiv 2103.00020) and the OpenAI state dict, whose tensor names the modules' fields follow.
+
+pub mod block;
+pub mod checkpoint;
+pub mod names;
+pub mod openai_tokens;
+pub mod positions;
+pub mod sizes;
+pub mod text_tower;
+pub mod tokenizer;
+pub mod vision_tower;
+pub mod words;
+
+use crate::layers::Init;
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use maclip_framework::clone_boxed;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::images::{CLIP_MEAN, CLIP_STD};
+use maclip_framework::module::{DynModule, Slot};
+use maclip_framework::parameters::{self, HostTensor};
+use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
+use maclip_framework::slots::backbone::{Backbone, Geometry};
+use maclip_framework::weights::{self, Precision};
+use sizes::TextSizes;
+use std::collections::BTreeMap;
+use std::path::Path;
+use text_tower::TextTower;
+use tokenizer::Tokenizer;
+
+/// The image side of a CLIP: a vision transformer or a ResNet.
+pub trait ImageTower: DynModule + CloneImageTower {
+    /// Normalised pixels `[B, T, 3, H, W]` → `[B, T, E]`.
+    fn encode(&self, pixels: Tensor<5>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
+
+    /// See [`Backbone::tune`].
+    fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool);
+
+    /// Tensors of the state dict that are no parameters, by module path below the tower: running statistics.
+    fn buffers(&self) -> BTreeMap<String, HostTensor> {
+        BTreeMap::new()
+    }
+}
+
+clone_boxed!(ImageTower, CloneImageTower);
+
+/// Both towers.
+#[derive(Module, Debug)]
+pub struct Clip {
+    pub visual: Slot<dyn ImageTower>,
+    pub text: TextTower,
+    /// ln of the factor on cosines, `[1]`.
+    pub logit_scale: Param<Tensor<1>>,
+    /// What an export says of itself, so that it needs no other file.
+    #[module(skip)]
+    about: BTreeMap<String, String>,
+    #[module(skip)]
+    geometry: Geometry,
+}
+
+impl Clip {
+    /// Initial weights from `init`. `architecture` is what an export says, as JSON.
+    pub fn new(
+        visual: Box<dyn ImageTower>,
+        text: TextSizes,
+        tokenizer: Tokenizer,
+        geometry: Geometry,
+        architecture: &impl serde::Serialize,
+        init: &mut Init,
+    ) -> Self {
+        let mut about = BTreeMap::from([("architecture".to_owned(), serde_json::json!(architecture).to_string())]);
+        if let Tokenizer::Words(words) = &tokenizer {
+            about.insert("vocabulary".to_owned(), serde_json::json!(words.words()).to_string());
+        }
+        Self {
+            visual: Slot::new(visual),
+            text: TextTower::new(text, tokenizer, init),
+            // CLIP's initial temperature, 1 / 0.07.
+            logit_scale: init.constant([1], (1.0f64 / 0.07).ln()),
+            about,
+            geometry,
+        }
+    }
+
+    /// The same with the tensors of a checkpoint, by module path: frozen. `source` is used in messages.
+    pub fn with_weights(self, source: &str, tensors: BTreeMap<String, HostTensor>) -> Result<Self> {
+        let loaded = parameters::import(self, tensors, false)
+            .map_err(|error| Error::failed(format!("{source} does not fit the model:\n  {error}")))?;
+        Ok(loaded.no_grad())
+    }
+}
+
+/// What every CLIP tells other components, whatever its image tower is.
+pub fn geometry(image_size: usize, width: usize, embed_dim: usize, blocks: usize, tokens: usize) -> Geometry {
+    Geometry {
+        image_size,
+        width,
+        embed_dim,
+        blocks,
+        transformer: true,
+        tokens,
+        has_text_tower: true,
+        mean: CLIP_MEAN,
+        std: CLIP_STD,
+    }
+}
+
+impl Backbone for Clip {
+    fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    fn encode_clips(&self, pixels: Tensor<5>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
+        self.visual.encode(pixels, adapter, branch)
+    }
+
+    fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {
+        self.visual.tune(tunes);
+    }
+
+    fn encode_texts(&self, texts: &[String]) -> Result<Tensor<2>> {
+        self.text.encode(texts)
+    }
+
+    fn logit_scale(&self) -> Option<Tensor<1>> {
+        Some(self.logit_scale.val())
+    }
+
+    fn export(&self, path: &Path, about: &BTreeMap<String, String>) -> Result<()> {
+        let mut metadata = self.about.clone();
+        metadata.extend(about.clone());
+        let mut tensors = parameters::export(self, false);
+        tensors.extend(self.visual.buffers().into_iter().map(|(path, tensor)| (format!("visual.{path}"), tensor)));
+        weights::write_atomically(path, &weights::serialize(&names::to_openai(tensors), &metadata, Precision::F16)?)
+    }
+}

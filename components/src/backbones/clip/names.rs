@@ -1,0 +1,267 @@
+//! Tensor names: Hugging Face → OpenAI ↔ module paths, with the layouts that go with them.
+
+use maclip_framework::parameters::HostTensor;
+use maclip_framework::weights::transpose;
+use std::collections::BTreeMap;
+
+type Tensors = BTreeMap<String, HostTensor>;
+
+/// Entries of state dicts that are no weights: position numbers of older Hugging Face files, sizes in OpenAI's archives,
+/// batch counters.
+pub fn is_no_weight(name: &str) -> bool {
+    ["position_ids", "num_batches_tracked"].iter().any(|end| name.ends_with(end))
+        || ["input_resolution", "context_length", "vocab_size"].contains(&name)
+}
+
+/// Whether names are those of a Hugging Face `CLIPModel`.
+pub fn is_hugging_face(tensors: &Tensors) -> bool {
+    tensors.keys().any(|name| name.starts_with("vision_model.") || name.starts_with("text_model."))
+}
+
+/// Renames a Hugging Face `CLIPModel`: q, k, v stacked in that order, projections transposed. What it does not know keeps its
+/// name, so that it is reported as unused.
+pub fn from_hugging_face(tensors: Tensors) -> Tensors {
+    let mut renamed = Tensors::new();
+    let mut stacked: BTreeMap<String, [Option<HostTensor>; 3]> = BTreeMap::new();
+    for (name, tensor) in tensors {
+        if let Some((target, part)) = packed(&name) {
+            stacked.entry(target).or_default()[part] = Some(tensor);
+            continue;
+        }
+        match openai_of(&name) {
+            Some((target, true)) => renamed.insert(target, transpose(tensor)),
+            Some((target, false)) => renamed.insert(target, tensor),
+            None => renamed.insert(name, tensor),
+        };
+    }
+    for (target, parts) in stacked {
+        match parts {
+            [Some(q), Some(k), Some(v)] if q.shape == k.shape && k.shape == v.shape && !q.shape.is_empty() => {
+                let mut shape = q.shape;
+                shape[0] *= 3;
+                let mut values = q.values;
+                values.extend(k.values);
+                values.extend(v.values);
+                renamed.insert(target, HostTensor { shape, values });
+            }
+            // A lone part is left as what it is: the whole will be missing and the part unused.
+            parts => {
+                for (part, tensor) in parts.into_iter().enumerate() {
+                    if let Some(tensor) = tensor {
+                        renamed.insert(format!("{target} ({} alone)", ["q", "k", "v"][part]), tensor);
+                    }
+                }
+            }
+        }
+    }
+    renamed
+}
+
+/// `….encoder.layers.3.` → the OpenAI prefix of that block, and the rest.
+fn layer(name: &str) -> Option<(String, &str)> {
+    let (tower, rest) = match name.strip_prefix("vision_model.encoder.layers.") {
+        Some(rest) => ("visual.transformer", rest),
+        None => ("transformer", name.strip_prefix("text_model.encoder.layers.")?),
+    };
+    let (number, rest) = rest.split_once('.')?;
+    number.parse::<usize>().ok()?;
+    Some((format!("{tower}.resblocks.{number}"), rest))
+}
+
+/// The packed tensor that a q, k or v projection belongs to, and its place there.
+fn packed(name: &str) -> Option<(String, usize)> {
+    let (block, rest) = layer(name)?;
+    let (part, kind) = rest.strip_prefix("self_attn.")?.split_once("_proj.")?;
+    let part = ["q", "k", "v"].iter().position(|known| *known == part)?;
+    ["weight", "bias"].contains(&kind).then(|| (format!("{block}.attn.in_proj_{kind}"), part))
+}
+
+/// The OpenAI name, and whether the matrix is transposed there.
+fn openai_of(name: &str) -> Option<(String, bool)> {
+    const FIXED: [(&str, &str, bool); 14] = [
+        ("logit_scale", "logit_scale", false),
+        ("visual_projection.weight", "visual.proj", true),
+        ("text_projection.weight", "text_projection", true),
+        ("vision_model.embeddings.class_embedding", "visual.class_embedding", false),
+        ("vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight", false),
+        ("vision_model.embeddings.position_embedding.weight", "visual.positional_embedding", false),
+        // The misspelling is Hugging Face's.
+        ("vision_model.pre_layrnorm.weight", "visual.ln_pre.weight", false),
+        ("vision_model.pre_layrnorm.bias", "visual.ln_pre.bias", false),
+        ("vision_model.post_layernorm.weight", "visual.ln_post.weight", false),
+        ("vision_model.post_layernorm.bias", "visual.ln_post.bias", false),
+        ("text_model.embeddings.token_embedding.weight", "token_embedding.weight", false),
+        ("text_model.embeddings.position_embedding.weight", "positional_embedding", false),
+        ("text_model.final_layer_norm.weight", "ln_final.weight", false),
+        ("text_model.final_layer_norm.bias", "ln_final.bias", false),
+    ];
+    if let Some((_, target, transposed)) = FIXED.iter().find(|(known, _, _)| *known == name) {
+        return Some(((*target).to_owned(), *transposed));
+    }
+    let (block, rest) = layer(name)?;
+    let (part, kind) = rest.rsplit_once('.')?;
+    let part = match part {
+        "self_attn.out_proj" => "attn.out_proj",
+        "layer_norm1" => "ln_1",
+        "layer_norm2" => "ln_2",
+        "mlp.fc1" => "mlp.c_fc",
+        "mlp.fc2" => "mlp.c_proj",
+        _ => return None,
+    };
+    Some((format!("{block}.{part}.{kind}"), false))
+}
+
+/// Tensors by module path → by OpenAI name, in OpenAI's layout.
+pub fn to_openai(tensors: Tensors) -> Tensors {
+    tensors
+        .into_iter()
+        .map(|(path, tensor)| {
+            let tensor = match path.as_str() {
+                "visual.patch" => unflatten_patch(transpose(tensor)),
+                _ if is_linear(&path) => transpose(tensor),
+                _ => tensor,
+            };
+            (openai_name(&path), tensor)
+        })
+        .collect()
+}
+
+/// The inverse of [`to_openai`]. Names it does not know keep their name, so that they are reported as unused.
+pub fn from_openai(tensors: Tensors) -> Tensors {
+    tensors
+        .into_iter()
+        .map(|(name, tensor)| {
+            let path = module_path(&name, &tensor);
+            let tensor = match path.as_str() {
+                "visual.patch" => transpose(flatten_patch(tensor)),
+                "logit_scale" if tensor.shape.is_empty() => HostTensor { shape: vec![1], ..tensor },
+                _ if is_linear(&path) => transpose(tensor),
+                _ => tensor,
+            };
+            (path, tensor)
+        })
+        .collect()
+}
+
+/// Matrices of linear layers are `[out, in]` in checkpoints and `[in, out]` here; only those have two axes and this name.
+fn is_linear(path: &str) -> bool {
+    path.ends_with(".weight")
+}
+
+/// Module path → OpenAI name: replacements on the text of a path, tried in order.
+const NAMES: [(&str, &str); 10] = [
+    ("visual.resblocks.", "visual.transformer.resblocks."),
+    ("text.resblocks.", "transformer.resblocks."),
+    ("text.token_embedding", "token_embedding.weight"),
+    ("text.", ""),
+    ("visual.patch", "visual.conv1.weight"),
+    (".c_fc.", ".mlp.c_fc."),
+    (".c_proj.", ".mlp.c_proj."),
+    (".in_proj.", ".in_proj_"),
+    (".downsample.conv.", ".downsample.0."),
+    (".downsample.norm.", ".downsample.1."),
+];
+
+fn openai_name(path: &str) -> String {
+    let mut name = path.to_owned();
+    for (ours, theirs) in NAMES {
+        name = name.replacen(ours, theirs, 1);
+    }
+    // The ResNet's pooling has a `c_proj` of its own.
+    let name = name.replace("attnpool.mlp.", "attnpool.");
+    name.replace(".gamma", ".weight").replace(".beta", ".bias")
+}
+
+fn module_path(name: &str, tensor: &HostTensor) -> String {
+    let name = match name {
+        // A vision transformer's patches are as wide as its stride; the ResNet's first convolution is 3 × 3.
+        "visual.conv1.weight" if tensor.shape.last().is_some_and(|side| *side > 3) => return "visual.patch".to_owned(),
+        "token_embedding.weight" => return "text.token_embedding".to_owned(),
+        "logit_scale" => return name.to_owned(),
+        _ => name
+            .replace(".mlp.", ".")
+            .replace(".in_proj_", ".in_proj.")
+            .replace(".downsample.0.", ".downsample.conv.")
+            .replace(".downsample.1.", ".downsample.norm."),
+    };
+    let path = match name.strip_prefix("visual.") {
+        Some(rest) => format!("visual.{}", rest.trim_start_matches("transformer.")),
+        None => format!("text.{}", name.trim_start_matches("transformer.")),
+    };
+    let is_norm = path.rsplit('.').nth(1).is_some_and(|layer| layer.starts_with("ln_"));
+    if is_norm { path.replace(".weight", ".gamma").replace(".bias", ".beta") } else { path }
+}
+
+/// `[D, 3, P, P]` → `[D, 3 P P]`
+pub fn flatten_patch(tensor: HostTensor) -> HostTensor {
+    match tensor.shape.as_slice() {
+        &[d, c, h, w] => HostTensor { shape: vec![d, c * h * w], values: tensor.values },
+        _ => tensor,
+    }
+}
+
+fn unflatten_patch(tensor: HostTensor) -> HostTensor {
+    let side = (tensor.shape[1] / 3).isqrt();
+    HostTensor { shape: vec![tensor.shape[0], 3, side, side], values: tensor.values }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(shape: &[usize]) -> HostTensor {
+        let values = (0..shape.iter().product::<usize>()).map(|v| v as f32).collect();
+        HostTensor { shape: shape.to_vec(), values }
+    }
+
+    #[test]
+    fn names_and_layouts_go_there_and_back() {
+        let paths = [
+            "visual.class_embedding",
+            "visual.positional_embedding",
+            "visual.ln_pre.gamma",
+            "visual.resblocks.3.attn.in_proj.weight",
+            "visual.resblocks.3.attn.out_proj.bias",
+            "visual.resblocks.3.ln_2.beta",
+            "visual.resblocks.3.c_fc.weight",
+            "visual.proj",
+            "visual.layer2.0.downsample.conv.weight",
+            "visual.layer2.0.downsample.norm.running_mean",
+            "visual.attnpool.c_proj.weight",
+            "visual.bn1.weight",
+            "text.token_embedding",
+            "text.positional_embedding",
+            "text.resblocks.0.c_proj.weight",
+            "text.ln_final.gamma",
+            "text.text_projection",
+            "logit_scale",
+        ];
+        for path in paths {
+            assert_eq!(module_path(&openai_name(path), &tensor(&[1])), path);
+        }
+        assert_eq!(
+            openai_name("visual.resblocks.3.attn.in_proj.weight"),
+            "visual.transformer.resblocks.3.attn.in_proj_weight"
+        );
+        assert_eq!(openai_name("text.resblocks.0.ln_1.gamma"), "transformer.resblocks.0.ln_1.weight");
+        let tensors = BTreeMap::from([
+            ("visual.patch".to_owned(), tensor(&[48, 5])),
+            ("text.ln_final.gamma".to_owned(), tensor(&[2])),
+        ]);
+        let openai = to_openai(tensors.clone());
+        assert_eq!(openai["visual.conv1.weight"].shape, [5, 3, 4, 4]);
+        assert_eq!(from_openai(openai), tensors);
+    }
+
+    #[test]
+    fn queries_keys_and_values_are_stacked_and_a_lone_part_stays_visible() {
+        let name = |part: &str| format!("text_model.encoder.layers.1.self_attn.{part}_proj.bias");
+        let one = |value: f32| HostTensor { shape: vec![1], values: vec![value] };
+        let mut tensors = BTreeMap::from([(name("k"), one(2.0)), (name("q"), one(1.0)), (name("v"), one(3.0))]);
+        let renamed = from_hugging_face(tensors.clone());
+        assert_eq!(renamed["transformer.resblocks.1.attn.in_proj_bias"].values, [1.0, 2.0, 3.0]);
+        tensors.remove(&name("k"));
+        let renamed = from_hugging_face(tensors);
+        assert!(renamed.keys().all(|name| name.contains("alone")) && renamed.len() == 2, "{renamed:?}");
+    }
+}

@@ -1,0 +1,220 @@
+//! Sizes of a CLIP with a vision transformer: published names, own sizes, and what a checkpoint's tensors show.
+
+use super::block::{Activation, BlockSizes};
+use super::vision_tower::VisionSizes;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::parameters::HostTensor;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// ε of CLIP's layer norms.
+const EPSILON: f64 = 1e-5;
+
+/// Sizes of a ViT CLIP.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Architecture {
+    /// Side of the square input in pixels; a multiple of `patch_size`.
+    pub image_size: usize,
+    /// Side of a patch in pixels.
+    pub patch_size: usize,
+    pub vision_width: usize,
+    pub vision_layers: usize,
+    pub vision_heads: usize,
+    /// Width E of the joint embedding.
+    pub embed_dim: usize,
+    /// Longest text in tokens, start and end included.
+    pub context_length: usize,
+    pub text_width: usize,
+    pub text_layers: usize,
+    pub text_heads: usize,
+    /// Activation of the feed-forward layers in both towers.
+    #[serde(default)]
+    pub activation: Activation,
+}
+
+/// Sizes of a text tower.
+#[derive(Clone, Copy, Debug)]
+pub struct TextSizes {
+    pub blocks: BlockSizes,
+    pub context_length: usize,
+    pub embed_dim: usize,
+}
+
+/// A published size by name, or own sizes.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum Choice<T> {
+    Name(String),
+    Sizes(T),
+}
+
+/// Published sizes: name, image, patch, width, layers, heads, E and text width.
+const PUBLISHED: [(&str, [usize; 6]); 4] = [
+    ("ViT-B/32", [224, 32, 768, 12, 12, 512]),
+    ("ViT-B/16", [224, 16, 768, 12, 12, 512]),
+    ("ViT-L/14", [224, 14, 1024, 24, 16, 768]),
+    ("ViT-L/14@336", [336, 14, 1024, 24, 16, 768]),
+];
+
+pub fn published_names() -> String {
+    PUBLISHED.map(|(name, _)| name).join(", ")
+}
+
+impl Choice<Architecture> {
+    /// `None` for a name that nobody published.
+    pub fn sizes(&self) -> Option<Architecture> {
+        match self {
+            Choice::Sizes(sizes) => Some(sizes.clone()),
+            Choice::Name(name) => {
+                let (_, [image, patch, width, layers, heads, embed]) =
+                    *PUBLISHED.iter().find(|(known, _)| known == name)?;
+                Some(Architecture {
+                    image_size: image,
+                    patch_size: patch,
+                    vision_width: width,
+                    vision_layers: layers,
+                    vision_heads: heads,
+                    embed_dim: embed,
+                    context_length: 77,
+                    text_width: embed,
+                    text_layers: 12,
+                    text_heads: embed / 64,
+                    activation: Activation::QuickGelu,
+                })
+            }
+        }
+    }
+}
+
+impl Architecture {
+    /// The published name of these sizes, if they have one.
+    pub fn name(&self) -> Option<&'static str> {
+        PUBLISHED
+            .iter()
+            .map(|(name, _)| *name)
+            .find(|name| Choice::Name((*name).to_owned()).sizes().as_ref() == Some(self))
+    }
+
+    pub fn vision(&self) -> VisionSizes {
+        VisionSizes {
+            image_size: self.image_size,
+            patch_size: self.patch_size,
+            blocks: BlockSizes {
+                width: self.vision_width,
+                heads: self.vision_heads,
+                layers: self.vision_layers,
+                hidden: 4 * self.vision_width,
+                activation: self.activation,
+                epsilon: EPSILON,
+            },
+            projection: Some(self.embed_dim),
+            clip_stem: true,
+        }
+    }
+
+    pub fn text(&self) -> TextSizes {
+        text_sizes(
+            [self.context_length, self.text_width, self.text_layers, self.text_heads, self.embed_dim],
+            self.activation,
+        )
+    }
+
+    /// What cannot be built, in words; also guards against files that claim absurd sizes.
+    pub fn problem(&self) -> Option<String> {
+        let sizes = [
+            ("image_size", self.image_size),
+            ("patch_size", self.patch_size),
+            ("vision_width", self.vision_width),
+            ("vision_layers", self.vision_layers),
+            ("vision_heads", self.vision_heads),
+            ("embed_dim", self.embed_dim),
+            ("context_length", self.context_length),
+            ("text_width", self.text_width),
+            ("text_layers", self.text_layers),
+            ("text_heads", self.text_heads),
+        ];
+        out_of_range(&sizes)
+            .or_else(|| no_multiple(sizes[0], sizes[1]))
+            .or_else(|| no_multiple(sizes[2], sizes[4]))
+            .or_else(|| no_multiple(sizes[7], sizes[9]))
+    }
+
+    /// Sizes from tensor shapes in OpenAI's naming. Heads cannot be seen; published models have width / 64.
+    pub fn from_shapes(source: &str, tensors: &BTreeMap<String, HostTensor>) -> Result<Self> {
+        let shapes = Shapes { source, tensors };
+        let conv = shapes.of("visual.conv1.weight", 4)?;
+        let (width, patch_size) = (conv[0], conv[3]);
+        let grid = (shapes.of("visual.positional_embedding", 2)?[0].saturating_sub(1)).isqrt();
+        let text_width = shapes.of("ln_final.weight", 1)?[0];
+        Ok(Self {
+            image_size: grid * patch_size,
+            patch_size,
+            vision_width: width,
+            vision_layers: shapes.layers("visual.transformer.resblocks."),
+            vision_heads: width / 64,
+            embed_dim: shapes.of("text_projection", 2)?[1],
+            context_length: shapes.of("positional_embedding", 2)?[0],
+            text_width,
+            text_layers: shapes.layers("transformer.resblocks."),
+            text_heads: text_width / 64,
+            activation: Activation::QuickGelu,
+        })
+    }
+}
+
+/// From context length, width, layers, heads and E.
+pub fn text_sizes([context_length, width, layers, heads, embed_dim]: [usize; 5], activation: Activation) -> TextSizes {
+    let blocks = BlockSizes { width, heads, layers, hidden: 4 * width, activation, epsilon: EPSILON };
+    TextSizes { blocks, context_length, embed_dim }
+}
+
+pub fn out_of_range(sizes: &[(&str, usize)]) -> Option<String> {
+    let (name, value) = sizes.iter().find(|(_, value)| !(1..=8192).contains(value))?;
+    Some(format!("{name} is {value}; it must be within 1 and 8192"))
+}
+
+pub fn no_multiple(a: (&str, usize), b: (&str, usize)) -> Option<String> {
+    (!a.1.is_multiple_of(b.1)).then(|| format!("{} ({}) is not a multiple of {} ({})", a.0, a.1, b.0, b.1))
+}
+
+/// Shapes of a checkpoint's tensors, with errors that name the file.
+pub struct Shapes<'a> {
+    pub source: &'a str,
+    pub tensors: &'a BTreeMap<String, HostTensor>,
+}
+
+impl Shapes<'_> {
+    pub fn of(&self, name: &str, rank: usize) -> Result<&[usize]> {
+        let source = self.source;
+        match self.tensors.get(name) {
+            Some(tensor) if tensor.shape.len() == rank => Ok(&tensor.shape),
+            Some(tensor) => {
+                Err(Error::failed(format!("{source}: {name} has shape {:?}, not {rank} axes", tensor.shape)))
+            }
+            None => Err(Error::failed(format!("{source} has no tensor {name}: not a checkpoint of this kind"))
+                .help(format!("`maclip weights inspect {source}` says what it holds"))),
+        }
+    }
+
+    /// How many numbers 0, 1, … follow `prefix`.
+    pub fn layers(&self, prefix: &str) -> usize {
+        let numbers =
+            self.tensors.keys().filter_map(|name| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok());
+        numbers.max().map_or(0, |last| last.saturating_add(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_sizes_have_their_names() {
+        for name in ["ViT-B/32", "ViT-B/16", "ViT-L/14", "ViT-L/14@336"] {
+            let sizes = Choice::Name(name.to_owned()).sizes().unwrap();
+            assert_eq!((sizes.name(), sizes.problem()), (Some(name), None));
+        }
+        assert_eq!(Choice::<Architecture>::Name("ViT-B/64".to_owned()).sizes(), None);
+    }
+}

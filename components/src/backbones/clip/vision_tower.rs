@@ -1,0 +1,132 @@
+//! The vision transformer. B images, N patches, D width, E joint embedding.
+
+use super::ImageTower;
+use super::block::{Block, BlockSizes};
+use crate::layers::Init;
+use burn::module::{Module, Param};
+use burn::nn::LayerNorm;
+use burn::tensor::Tensor;
+use maclip_framework::parameters::trainable;
+use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
+
+/// Sizes of a vision transformer.
+#[derive(Clone, Copy, Debug)]
+pub struct VisionSizes {
+    pub image_size: usize,
+    pub patch_size: usize,
+    pub blocks: BlockSizes,
+    /// E, where there is a projection; otherwise E = D.
+    pub projection: Option<usize>,
+    /// CLIP has a norm before the blocks and no bias in the patch embedding; ImageNet transformers the other way round.
+    pub clip_stem: bool,
+}
+
+#[derive(Module, Debug)]
+pub struct VisionTower {
+    /// Patch embedding as a matrix `[3 P P, D]`: the transpose of the convolution's flattened weight.
+    patch: Param<Tensor<2>>,
+    patch_bias: Option<Param<Tensor<1>>>,
+    class_embedding: Param<Tensor<1>>,
+    /// `[N + 1, D]`
+    positional_embedding: Param<Tensor<2>>,
+    ln_pre: Option<LayerNorm>,
+    resblocks: Vec<Block>,
+    ln_post: LayerNorm,
+    /// `[D, E]`
+    proj: Option<Param<Tensor<2>>>,
+    patch_size: usize,
+}
+
+impl VisionTower {
+    pub fn new(sizes: VisionSizes, init: &mut Init) -> Self {
+        let (d, p, epsilon) = (sizes.blocks.width, sizes.patch_size, sizes.blocks.epsilon);
+        let grid = sizes.image_size / p;
+        let std = (d as f64).powf(-0.5);
+        Self {
+            patch: init.normal([3 * p * p, d], ((3 * p * p) as f64).powf(-0.5)),
+            patch_bias: (!sizes.clip_stem).then(|| init.constant([d], 0.0)),
+            class_embedding: init.normal([d], std),
+            positional_embedding: init.normal([grid * grid + 1, d], std),
+            ln_pre: sizes.clip_stem.then(|| init.layer_norm_with(d, epsilon)),
+            resblocks: Block::stack(sizes.blocks, init),
+            ln_post: init.layer_norm_with(d, epsilon),
+            proj: sizes.projection.map(|e| init.normal([d, e], std)),
+            patch_size: p,
+        }
+    }
+
+    /// Images `[B, 3, H, W]` → tokens with position codes `[B, 1 + N, D]`, patches in row-major order.
+    fn embed(&self, images: Tensor<4>) -> Tensor<3> {
+        let [b, c, h, w] = images.dims();
+        let p = self.patch_size;
+        let (rows, columns) = (h / p, w / p);
+        // A convolution whose stride is its size is a matrix product over cut-out patches.
+        let patches = images.reshape([b, c, rows, p, columns, p]).permute([0, 2, 4, 1, 3, 5]).reshape([
+            b,
+            rows * columns,
+            c * p * p,
+        ]);
+        let d = self.class_embedding.val().dims()[0];
+        let x = patches.matmul(self.patch.val().unsqueeze());
+        let x = match &self.patch_bias {
+            Some(bias) => x + bias.val().reshape([1, 1, d]),
+            None => x,
+        };
+        let class = self.class_embedding.val().reshape([1, 1, d]).expand([b, 1, d]);
+        Tensor::cat(vec![class, x], 1) + self.positional_embedding.val().unsqueeze()
+    }
+
+    /// Class tokens `[B, D]` → ln_post → projection `[B, E]`.
+    fn head(&self, class: Tensor<2>) -> Tensor<2> {
+        let features = self.ln_post.forward(class);
+        match &self.proj {
+            Some(proj) => features.matmul(proj.val()),
+            None => features,
+        }
+    }
+}
+
+impl ImageTower for VisionTower {
+    fn encode(&self, pixels: Tensor<5>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
+        let [b, t, c, h, w] = pixels.dims();
+        let tokens = self.embed(pixels.reshape([b * t, c, h, w]));
+        let [_, n, d] = tokens.dims();
+        let tokens: Tensor<3> = adapter.embed(tokens.reshape([b, t, n, d])).reshape([b * t, n, d]);
+        let tokens = match &self.ln_pre {
+            Some(norm) => norm.forward(tokens),
+            None => tokens,
+        };
+        let mut x: Tensor<4> = tokens.reshape([b, t, n, d]);
+        for (index, block) in self.resblocks.iter().enumerate() {
+            x = if adapter.adapts(index) {
+                adapter.forward(index, block, x, branch)
+            } else {
+                block.forward(x.reshape([b * t, n, d]), None).reshape([b, t, n, d])
+            };
+        }
+        let features = self.head(x.narrow(2, 0, 1).reshape([b * t, d]));
+        let e = features.dims()[1];
+        features.reshape([b, t, e])
+    }
+
+    fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {
+        if tunes(TowerPart::Embedding) {
+            self.patch = trainable(self.patch.clone());
+            self.patch_bias = trainable(self.patch_bias.clone());
+            self.class_embedding = trainable(self.class_embedding.clone());
+            self.positional_embedding = trainable(self.positional_embedding.clone());
+            self.ln_pre = trainable(self.ln_pre.clone());
+        }
+        for (index, block) in self.resblocks.iter_mut().enumerate() {
+            if tunes(TowerPart::Block(index)) {
+                *block = trainable(block.clone());
+            }
+        }
+        if tunes(TowerPart::FinalNorm) {
+            self.ln_post = trainable(self.ln_post.clone());
+        }
+        if tunes(TowerPart::Projection) {
+            self.proj = trainable(self.proj.clone());
+        }
+    }
+}

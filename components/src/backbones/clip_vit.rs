@@ -1,0 +1,175 @@
+//! `clip_vit`: CLIP with a vision transformer, any size.
+//!
+//! Source: Radford et al. 2021 (arXiv 2103.00020) and the OpenAI state dict: pre-norm blocks, QuickGELU, LayerNorm ε 1e-5, class
+//! token → ln_post → projection; causal text tower read at the end token.
+
+use super::clip::block::Activation;
+use super::clip::checkpoint::{self, Source};
+use super::clip::sizes::{Architecture, Choice, published_names};
+use super::clip::tokenizer::{LongTexts, Tokenizer};
+use super::clip::vision_tower::VisionTower;
+use super::clip::words::Words;
+use super::clip::{Clip, geometry, names, positions};
+use crate::layers::Init;
+use burn::module::Module;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::backbone::Backbone;
+use serde::{Deserialize, Serialize};
+
+/// Options of the CLIP backbone.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClipVitConfig {
+    /// Where the weights come from: a safetensors file or torch state dict with OpenAI's or Hugging Face's names, a Hugging
+    /// Face folder, `builtin:shapes_clip` (in the program), or `random`, to train from scratch with `task: contrastive`.
+    pub weights: String,
+    /// Sizes: a published name (`ViT-B/32`, `ViT-B/16`, `ViT-L/14`, `ViT-L/14@336`) or own sizes. Needed with `weights: random`;
+    /// otherwise the checkpoint tells, and a given one is checked against it.
+    pub architecture: Option<Choice<Architecture>>,
+    /// Heads of the image tower, where the checkpoint neither says nor follows width / 64.
+    pub vision_heads: Option<usize>,
+    /// Heads of the text tower, likewise.
+    pub text_heads: Option<usize>,
+    /// Activation, where the checkpoint does not say and it is not OpenAI's QuickGELU (open_clip's own models: `gelu`).
+    pub activation: Option<Activation>,
+    /// Run at another image size than the checkpoint's, by bicubic interpolation of its positional embeddings.
+    pub image_size: Option<usize>,
+    /// Texts with more tokens than the text tower reads: `refuse`, or `cut` as open_clip does.
+    pub long_texts: LongTexts,
+}
+
+register!(dyn Backbone, ClipVitConfig, name: "clip_vit", summary: "CLIP with a vision transformer and its text tower",
+    paper: Some("CLIP, arXiv 2103.00020"), stability: Stable, example: "{weights: \"builtin:shapes_clip\"}");
+
+impl Component for ClipVitConfig {
+    type Slot = dyn Backbone;
+
+    fn check(&self, problems: &mut Problems) {
+        check_weights(&self.weights, "ViT-B-16.safetensors", problems);
+        match &self.architecture {
+            Some(choice) => match choice.sizes() {
+                None => problems.push(
+                    "architecture",
+                    format!("is no published size; there are {}, or give own sizes", published_names()),
+                ),
+                Some(sizes) => {
+                    if let Some(problem) = sizes.problem() {
+                        problems.push("architecture", format!("cannot be built: {problem}"));
+                    }
+                }
+            },
+            None => problems.when(self.weights == "random", "architecture", "is needed with `weights: random`"),
+        }
+        for (name, heads) in [("vision_heads", self.vision_heads), ("text_heads", self.text_heads)] {
+            problems.when(heads == Some(0), name, "must be at least 1");
+        }
+        problems.when(
+            self.image_size.is_some() && self.weights == "random",
+            "image_size",
+            "is for checkpoints; with `weights: random` give it in `architecture`",
+        );
+    }
+
+    fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {
+        Ok(Box::new(self.clip(context)?))
+    }
+}
+
+/// Refuses an empty source and unknown built-in weights.
+pub fn check_weights(weights: &str, example: &str, problems: &mut Problems) {
+    if weights.is_empty() {
+        let message =
+            format!("is missing: give {} (`--set backbone.weights={example}`), or `random`", checkpoint::SOURCES);
+        problems.push("weights", message);
+    }
+    if let Some(name) = weights.strip_prefix("builtin:")
+        && !checkpoint::is_builtin(name)
+    {
+        problems.push("weights", format!("names no built-in weights; there are: {}", checkpoint::builtin_names()));
+    }
+}
+
+impl ClipVitConfig {
+    /// The model, with its weights.
+    pub fn clip(&self, context: &BuildContext) -> Result<Clip> {
+        let asked = self.architecture.as_ref().and_then(Choice::<Architecture>::sizes);
+        if self.weights == "random" {
+            let sizes = asked.ok_or_else(|| Error::failed("backbone.architecture is missing"))?;
+            let tokenizer = Tokenizer::Words(Words::new(context.vocabulary.clone())?);
+            return Ok(new(&sizes, tokenizer, &mut Init::new(context.init("backbone"), context.trainable_device())));
+        }
+        let mut blank = Init::blank(context.device.clone());
+        if context.sizes_only
+            && !self.weights.starts_with("builtin:")
+            && let Some(sizes) = asked
+        {
+            return Ok(new(&sizes, Tokenizer::OpenAi, &mut blank).no_grad());
+        }
+        let mut source = checkpoint::open(&self.weights)?;
+        context.note_weights(&self.weights, source.sha256.clone());
+        let mut sizes = self.sizes(&source)?;
+        if let Some(asked) = asked
+            && asked != sizes
+        {
+            return Err(Error::failed(format!(
+                "{} holds another architecture than the recipe asks for: {sizes:?}, not {asked:?}",
+                self.weights
+            ))
+            .help("remove backbone.architecture, or choose the matching weights"));
+        }
+        if let Some(image_size) = self.image_size.filter(|size| *size != sizes.image_size) {
+            sizes.image_size = image_size;
+            self.refuse(&sizes)?;
+            if let Some(embedding) = source.tensors.remove("visual.positional_embedding") {
+                let resized = positions::resize(embedding, image_size / sizes.patch_size)?;
+                source.tensors.insert("visual.positional_embedding".to_owned(), resized);
+            }
+        }
+        let mut empty = new(&sizes, source.tokenizer()?, &mut blank);
+        empty.text = empty.text.with_long_texts(self.long_texts);
+        empty.with_weights(&self.weights, names::from_openai(source.tensors))
+    }
+
+    /// Sizes of a checkpoint: its own word, else its shapes and, for what shapes do not show, its config and the recipe.
+    pub fn sizes(&self, source: &Source) -> Result<Architecture> {
+        let mut sizes = match source.own_architecture()? {
+            Some(sizes) => sizes,
+            None => Architecture::from_shapes(&source.label, &source.tensors)?,
+        };
+        let heads = |tower: &str| source.config_number(tower, "num_attention_heads");
+        sizes.vision_heads = self.vision_heads.or(heads("vision_config")).unwrap_or(sizes.vision_heads);
+        sizes.text_heads = self.text_heads.or(heads("text_config")).unwrap_or(sizes.text_heads);
+        let named = match source.config_text("vision_config", "hidden_act") {
+            Some("quick_gelu") => Some(Activation::QuickGelu),
+            Some("gelu") => Some(Activation::Gelu),
+            Some(other) => {
+                return Err(Error::failed(format!("{}: the activation `{other}` is not supported", source.label)));
+            }
+            None => None,
+        };
+        sizes.activation = self.activation.or(named).unwrap_or(sizes.activation);
+        self.refuse(&sizes)?;
+        Ok(sizes)
+    }
+
+    fn refuse(&self, sizes: &Architecture) -> Result<()> {
+        match sizes.problem() {
+            None => Ok(()),
+            Some(problem) => {
+                Err(Error::failed(format!("{} holds a model that cannot be built: {problem}", self.weights))
+                    .help("heads that are not width / 64 are given with backbone.vision_heads and backbone.text_heads"))
+            }
+        }
+    }
+}
+
+fn new(sizes: &Architecture, tokenizer: Tokenizer, init: &mut Init) -> Clip {
+    let grid = sizes.image_size / sizes.patch_size;
+    let geometry =
+        geometry(sizes.image_size, sizes.vision_width, sizes.embed_dim, sizes.vision_layers, grid * grid + 1);
+    let visual = Box::new(VisionTower::new(sizes.vision(), init));
+    Clip::new(visual, sizes.text(), tokenizer, geometry, sizes, init)
+}

@@ -1,0 +1,51 @@
+//! `action_clip`: ActionCLIP's 16 sentences, averaged as unit vectors in embedding space.
+//!
+//! Source: ActionCLIP (arXiv 2109.08472) by MA-CLIP's authors, public code. The wordings are that code's.
+
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::Component;
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::prompt::Prompt;
+use serde::{Deserialize, Serialize};
+
+/// No options.
+#[derive(Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ActionClip {}
+
+const SENTENCES: [&str; 16] = [
+    "a photo of action {}",
+    "a picture of action {}",
+    "Human action of {}",
+    "{}, an action",
+    "{} this is an action",
+    "{}, a video of action",
+    "Playing action of {}",
+    "{}",
+    "Playing a kind of action, {}",
+    "Doing a kind of action, {}",
+    "Look, the human is {}",
+    "Can you recognize the action of {}?",
+    "Video classification of {}",
+    "A video of {}",
+    "The man is {}",
+    "The woman is {}",
+];
+
+register!(dyn Prompt, ActionClip, name: "action_clip", summary: "ActionCLIP's 16 sentences, averaged in embedding space",
+    paper: Some("ActionCLIP, arXiv 2109.08472"), stability: Stable, example: "{}");
+
+impl Component for ActionClip {
+    type Slot = dyn Prompt;
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Prompt>> {
+        Ok(Box::new(self))
+    }
+}
+
+impl Prompt for ActionClip {
+    fn sentences(&self, class: &str) -> Vec<String> {
+        SENTENCES.iter().map(|sentence| sentence.replace("{}", class)).collect()
+    }
+}

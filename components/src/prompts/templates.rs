@@ -1,0 +1,41 @@
+//! `templates`: several sentences around the class name, averaged as unit vectors in embedding space.
+
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::prompt::Prompt;
+use serde::{Deserialize, Serialize};
+
+/// Options of the template ensemble.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Templates {
+    /// The sentences, each with `{}` where the class name goes.
+    templates: Vec<String>,
+}
+
+register!(dyn Prompt, Templates, name: "templates", summary: "an own list of sentences, averaged in embedding space",
+    paper: Some("CLIP, arXiv 2103.00020, section 3.1.4"), stability: Stable,
+    example: "{templates: [\"a photo of {}\", \"a video of {}\"]}");
+
+impl Component for Templates {
+    type Slot = dyn Prompt;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(self.templates.is_empty(), "templates", "must name at least one sentence");
+        if let Some(wrong) = self.templates.iter().find(|template| template.matches("{}").count() != 1) {
+            problems.push("templates", format!("must have `{{}}` once in each sentence; `{wrong}` does not"));
+        }
+    }
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Prompt>> {
+        Ok(Box::new(self))
+    }
+}
+
+impl Prompt for Templates {
+    fn sentences(&self, class: &str) -> Vec<String> {
+        self.templates.iter().map(|template| template.replace("{}", class)).collect()
+    }
+}

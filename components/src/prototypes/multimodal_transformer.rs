@@ -1,0 +1,79 @@
+//! `multimodal_transformer`: self-attention over the frames and their class text; the frames are kept.
+//!
+//! Source: the row "Multimodal Transformer" of MA-CLIP's table 6. The paper does not draw it; this is a layer of TPCM's size whose
+//! support tokens are [f_T, F_S]. Queries go through the same layer without text.
+
+use super::transformer::{Layer, LayerSizes, Norm};
+use crate::layers::Init;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::Scope;
+use maclip_framework::slots::prototype::Prototype;
+use serde::{Deserialize, Serialize};
+
+/// Options of the multimodal transformer.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct MultimodalTransformerConfig {
+    /// Attention heads; must divide E.
+    heads: usize,
+    /// Width of the feed-forward layer in units of E.
+    ffn_ratio: usize,
+    /// `none`, as in TPCM, `post` or `pre`.
+    norm: Norm,
+}
+
+impl Default for MultimodalTransformerConfig {
+    fn default() -> Self {
+        Self { heads: 8, ffn_ratio: 4, norm: Norm::None }
+    }
+}
+
+register!(dyn Prototype, MultimodalTransformerConfig, name: "multimodal_transformer",
+    summary: "self-attention over frames and class text", paper: Some("MA-CLIP, arXiv 2308.01532, table 6"),
+    stability: Stable, example: "{heads: 8}");
+
+impl Component for MultimodalTransformerConfig {
+    type Slot = dyn Prototype;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(self.heads == 0, "heads", "must be at least 1");
+        problems.when(self.ffn_ratio == 0, "ffn_ratio", "must be at least 1");
+    }
+
+    fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {
+        let e = context.geometry()?.embed_dim;
+        let mut init = Init::new(context.init("prototype"), context.trainable_device());
+        let Self { heads, ffn_ratio, norm } = self;
+        let sizes = LayerSizes { width: e, heads, hidden: e * ffn_ratio, norm, projection_bias: true };
+        Ok(Box::new(MultimodalTransformer { layer: Layer::new(sizes, &mut init)? }))
+    }
+}
+
+#[derive(Module, Debug)]
+struct MultimodalTransformer {
+    layer: Layer,
+}
+
+impl Prototype for MultimodalTransformer {
+    fn scope(&self) -> Scope {
+        Scope::LabelledClip
+    }
+
+    fn needs_text(&self) -> bool {
+        true
+    }
+
+    fn support(&self, frames: Tensor<3>, text: Tensor<2>) -> Tensor<3> {
+        // The text's own row is dropped, so it need not be a query.
+        self.layer.forward(frames.clone(), Tensor::cat(vec![text.unsqueeze_dim(1), frames], 1))
+    }
+
+    fn query(&self, frames: Tensor<3>) -> Tensor<3> {
+        self.layer.forward(frames.clone(), frames)
+    }
+}

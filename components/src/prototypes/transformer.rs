@@ -1,0 +1,91 @@
+//! The transformer layer that prototype modules are made of, and position codes.
+
+use crate::layers::{Attention, Init, plain_device};
+use burn::module::Module;
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::activation::gelu;
+use burn::tensor::{Tensor, TensorData};
+use maclip_framework::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Where a layer normalises.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Norm {
+    /// Nowhere.
+    None,
+    /// After each residual sum.
+    Post,
+    /// Before the attention, on queries and context; not before the feed-forward layer.
+    Pre,
+}
+
+/// u = q + MHA(q, c, c); u + W2 gelu(W1 u), with norms as asked.
+#[derive(Module, Debug)]
+pub struct Layer {
+    attention: Attention,
+    fc1: Linear,
+    fc2: Linear,
+    norms: Vec<LayerNorm>,
+    #[module(skip)]
+    norm: Norm,
+}
+
+/// What a layer is built by.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerSizes {
+    /// E
+    pub width: usize,
+    pub heads: usize,
+    /// Width of the feed-forward layer.
+    pub hidden: usize,
+    pub norm: Norm,
+    /// Biases of the packed query, key and value projection.
+    pub projection_bias: bool,
+}
+
+impl Layer {
+    pub fn new(sizes: LayerSizes, init: &mut Init) -> Result<Self> {
+        let LayerSizes { width, heads, hidden, norm, projection_bias } = sizes;
+        if heads == 0 || !width.is_multiple_of(heads) {
+            return Err(Error::failed(format!("prototype.heads is {heads}, which does not divide E = {width}")));
+        }
+        // Xavier for the packed projection, as PyTorch's MultiheadAttention.
+        let attention = Attention::new(width, heads, (2.0 / (4 * width) as f64).sqrt(), init);
+        Ok(Self {
+            attention: if projection_bias { attention } else { attention.without_projection_bias() },
+            fc1: init.linear(width, hidden),
+            fc2: init.linear(hidden, width),
+            norms: match norm {
+                Norm::None => Vec::new(),
+                Norm::Pre => vec![init.layer_norm(width)],
+                Norm::Post => vec![init.layer_norm(width), init.layer_norm(width)],
+            },
+            norm,
+        })
+    }
+
+    /// query `[B, n, E]`, context `[B, m, E]` → `[B, n, E]`; the residual is taken from the query.
+    pub fn forward(&self, query: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
+        let norm = |when: Norm, i: usize, x: Tensor<3>| match self.norms.get(i) {
+            Some(norm) if self.norm == when => norm.forward(x),
+            _ => x,
+        };
+        let attended = self.attention.cross(norm(Norm::Pre, 0, query.clone()), norm(Norm::Pre, 0, context));
+        let u = norm(Norm::Post, 0, query + attended);
+        let out = u.clone() + self.fc2.forward(gelu(self.fc1.forward(u)));
+        norm(Norm::Post, 1, out)
+    }
+}
+
+/// Interleaved sines and cosines, `[T, E]`, times `scale`, on the plain device of `like`.
+pub fn position_codes<const D: usize>(t: usize, e: usize, scale: f64, like: &Tensor<D>) -> Tensor<2> {
+    let codes: Vec<f32> = (0..t * e)
+        .map(|p| {
+            let (position, channel) = ((p / e) as f64, p % e);
+            let angle = position * (-(10000f64.ln()) * (channel / 2 * 2) as f64 / e as f64).exp();
+            (scale * if channel % 2 == 0 { angle.sin() } else { angle.cos() }) as f32
+        })
+        .collect();
+    Tensor::from_data(TensorData::new(codes, [t, e]), &plain_device(like))
+}

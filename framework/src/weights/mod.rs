@@ -1,0 +1,285 @@
+//! Checkpoints on the host: safetensors files, torch files and Hugging Face folders, read without running anything in
+//! them; safetensors files, written atomically.
+
+mod elements;
+mod globals;
+mod pickle;
+mod safetensors_file;
+mod torch_file;
+mod zip_file;
+
+#[cfg(test)]
+mod tests;
+
+pub use elements::transpose;
+pub use safetensors_file::{Precision, own_metadata, parse, serialize};
+
+use crate::error::{Error, Result};
+use crate::parameters::HostTensor;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Largest file that is read: a ViT-L/14 in f32 is 1.7 GB.
+const MAX_BYTES: u64 = 8 << 30;
+/// Largest JSON file that is read.
+const MAX_JSON: u64 = 64 << 20;
+
+const DAMAGED: &str = "copy or download the file again, and compare its size and checksum";
+const RESAVE: &str = "in Python, where you trust the file, save only the tensors: \
+                      torch.save(model.state_dict(), \"weights.pt\"), or \
+                      safetensors.torch.save_file(model.state_dict(), \"weights.safetensors\")";
+const SINGLE: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+
+/// How a checkpoint is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Safetensors,
+    ShardedSafetensors,
+    TorchZip,
+    TorchLegacy,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Format::Safetensors => "safetensors",
+            Format::ShardedSafetensors => "safetensors in several files",
+            Format::TorchZip => "torch zip archive",
+            Format::TorchLegacy => "torch file of the format before 1.6",
+        })
+    }
+}
+
+/// Everything that a checkpoint holds.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    pub format: Format,
+    /// By name, without a `module.` that all names start with.
+    pub tensors: BTreeMap<String, HostTensor>,
+    /// The element type in the file (`F16`), of each tensor.
+    pub dtypes: BTreeMap<String, &'static str>,
+    /// That of safetensors; and `taken_from`, the key under which a training checkpoint had its state dict.
+    pub metadata: BTreeMap<String, String>,
+    /// The config.json of the folder, or beside the file.
+    pub config: Option<serde_json::Value>,
+    /// In hex, of the file; of several files, of all in order of name.
+    pub sha256: String,
+    /// The files with tensors, in order of name.
+    pub files: Vec<PathBuf>,
+}
+
+/// The content of one file.
+struct Loaded {
+    format: Format,
+    tensors: Vec<(String, &'static str, HostTensor)>,
+    metadata: BTreeMap<String, String>,
+}
+
+/// Reads a safetensors or torch file, told apart by content, or a Hugging Face folder.
+pub fn read(path: &Path) -> Result<Checkpoint> {
+    let found = std::fs::metadata(path).map_err(|error| Error::io("read the weights", path, error))?;
+    let is_index = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".index.json"));
+    if found.is_dir() {
+        let single = SINGLE.map(|name| path.join(name));
+        let index = SINGLE.map(|name| path.join(format!("{name}.index.json")));
+        // Safetensors first.
+        let present = [&single[0], &index[0], &single[1], &index[1]].into_iter().find(|path| path.exists());
+        let present = present.ok_or_else(|| {
+            Error::failed(format!("the folder {} has no {} or {}", path.display(), SINGLE[0], SINGLE[1])).help(
+                "give the path of the weights file itself; in a Hugging Face cache, the folder is snapshots/REVISION",
+            )
+        })?;
+        let config = path.join("config.json");
+        let config = config.exists().then(|| read_json(&config)).transpose()?;
+        let checkpoint =
+            if single.contains(present) { gather(vec![present.clone()], None) } else { read_shards(present) };
+        return Ok(Checkpoint { config, ..checkpoint? });
+    }
+    let checkpoint = if is_index { read_shards(path)? } else { gather(vec![path.to_owned()], None)? };
+    // A config.json beside a file may belong to something else, so that it is taken only as far as it can be read.
+    let config = read_json(&path.with_file_name("config.json")).ok();
+    Ok(Checkpoint { config, ..checkpoint })
+}
+
+/// Reads the files that the index at `path` names.
+fn read_shards(path: &Path) -> Result<Checkpoint> {
+    let bad = |what: &str| Error::failed(format!("the index {} {what}", path.display())).help(DAMAGED);
+    let json = read_json(path)?;
+    let map = json.get("weight_map").and_then(|map| map.as_object()).ok_or_else(|| bad("has no weight_map"))?;
+    let mut shards: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (tensor, shard) in map {
+        let shard = shard.as_str().filter(|shard| Path::new(shard).file_name().is_some_and(|name| name == *shard));
+        let shard = shard.ok_or_else(|| bad(&format!("gives {tensor} a place that is not a file name")))?;
+        shards.entry(shard).or_default().insert(tensor);
+    }
+    let missing: Vec<&str> = shards.keys().copied().filter(|shard| !path.with_file_name(shard).is_file()).collect();
+    if shards.is_empty() {
+        return Err(bad("names no tensors"));
+    }
+    if !missing.is_empty() {
+        return Err(Error::failed(format!(
+            "{} of the {} files that {} names are missing: {}",
+            missing.len(),
+            shards.len(),
+            path.display(),
+            missing.join(", ")
+        ))
+        .help("download all files of the folder"));
+    }
+    let files = shards.keys().map(|shard| path.with_file_name(shard)).collect();
+    gather(files, Some(&shards.into_values().collect::<Vec<_>>()))
+}
+
+/// Reads `files`, which must hold different tensors, those `expected` of each among them.
+fn gather(files: Vec<PathBuf>, expected: Option<&[BTreeSet<&str>]>) -> Result<Checkpoint> {
+    let mut format = None;
+    let mut tensors = BTreeMap::new();
+    let mut dtypes = BTreeMap::new();
+    let mut metadata = BTreeMap::new();
+    let mut hash = Sha256::new();
+    for (number, path) in files.iter().enumerate() {
+        let name = path.display().to_string();
+        let bytes = read_bytes(path, MAX_BYTES)?;
+        let (loaded, ()) = rayon::join(|| load(&name, &bytes), || hash.update(&bytes));
+        let loaded = loaded?;
+        if format.replace(loaded.format).is_some_and(|format| format != loaded.format) {
+            return Err(Error::failed(format!("{name} has another format than the files before it")).help(DAMAGED));
+        }
+        if let Some(expected) = expected.and_then(|expected| expected.get(number)) {
+            let present: BTreeSet<&str> = loaded.tensors.iter().map(|(tensor, ..)| tensor.as_str()).collect();
+            if let Some(tensor) = expected.difference(&present).next() {
+                return Err(Error::failed(format!("{name} has no tensor {tensor}, which the index places there"))
+                    .help("download the index and all files again, from one revision"));
+            }
+        }
+        for (tensor, dtype, value) in loaded.tensors {
+            if tensors.contains_key(&tensor) {
+                return Err(Error::failed(format!("{name} has the tensor {tensor}, as a file before it does"))
+                    .help("download the index and all files again, from one revision"));
+            }
+            dtypes.insert(tensor.clone(), dtype);
+            tensors.insert(tensor, value);
+        }
+        metadata.extend(loaded.metadata);
+    }
+    let format = match format.filter(|_| !tensors.is_empty()) {
+        Some(Format::Safetensors) if expected.is_some() => Format::ShardedSafetensors,
+        Some(format) => format,
+        None => return Err(Error::failed(format!("{} holds no tensors", list(&files)))),
+    };
+    let sha256 = hex(&hash.finalize());
+    let (tensors, dtypes) = (without_prefix(tensors), without_prefix(dtypes));
+    Ok(Checkpoint { format, tensors, dtypes, metadata, config: None, sha256, files })
+}
+
+fn list(files: &[PathBuf]) -> String {
+    files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Takes off the `module.` that torch's DataParallel puts before every name.
+fn without_prefix<T>(entries: BTreeMap<String, T>) -> BTreeMap<String, T> {
+    const PREFIX: &str = "module.";
+    if entries.keys().all(|name| name.strip_prefix(PREFIX).is_some_and(|name| !name.is_empty())) {
+        entries.into_iter().map(|(name, value)| (name[PREFIX.len()..].to_owned(), value)).collect()
+    } else {
+        entries
+    }
+}
+
+/// The content of a file of any known format.
+fn load(name: &str, bytes: &[u8]) -> Result<Loaded> {
+    // Larger numbers are eight characters of a text.
+    let is_length = |length| length < 1 << 48;
+    match bytes {
+        [b'P', b'K', 3..=8, 4..=8, ..] => torch_file::load_zip(name, bytes),
+        _ if torch_file::is_legacy(bytes) => torch_file::load_legacy(name, bytes),
+        _ if safetensors_file::header_length(bytes).is_some_and(is_length) => safetensors_file::load(name, bytes),
+        _ => Err(unknown(name, bytes)),
+    }
+}
+
+fn unknown(name: &str, bytes: &[u8]) -> Error {
+    let start = bytes.trim_ascii_start();
+    let (what, help) = if bytes.is_empty() {
+        ("is empty", DAMAGED)
+    } else if bytes.starts_with(b"version https://git-lfs") {
+        ("is only a pointer to a file in Git LFS", "fetch the file itself: git lfs pull")
+    } else if start.starts_with(b"<") {
+        ("is a web page, not a weights file", "download the file itself, and compare its size and checksum")
+    } else if start.starts_with(b"{") {
+        ("is a JSON file, not a weights file", "give the folder that it is in")
+    } else if bytes.get(257..262) == Some(b"ustar") {
+        (
+            "is a tar archive, the format of torch before 0.1.10 or a packed folder",
+            "unpack it, or save it with a newer torch",
+        )
+    } else if bytes.starts_with(b"\x80") {
+        ("is a pickle that torch.save did not write", RESAVE)
+    } else {
+        (
+            "is neither a safetensors nor a torch file",
+            "give a safetensors file, a state dict saved by torch.save, or a Hugging Face folder",
+        )
+    };
+    Error::failed(format!("{name} {what}")).help(help)
+}
+
+/// The whole of a regular file of at most `limit` bytes.
+fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let bad = |error| Error::io("read", path, error);
+    let found = std::fs::metadata(path).map_err(bad)?;
+    if !found.is_file() {
+        return Err(Error::failed(format!("{} is not a file", path.display())));
+    }
+    if found.len() > limit {
+        return Err(Error::failed(format!(
+            "{} has {} bytes; files above {} MiB are refused",
+            path.display(),
+            found.len(),
+            limit >> 20
+        )));
+    }
+    let length = usize::try_from(found.len()).unwrap_or(usize::MAX);
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length).map_err(|_| {
+        Error::failed(format!("there is not enough memory for the {length} bytes of {}", path.display()))
+    })?;
+    std::fs::File::open(path).and_then(|file| file.take(found.len()).read_to_end(&mut bytes)).map_err(bad)?;
+    Ok(bytes)
+}
+
+fn read_json(path: &Path) -> Result<serde_json::Value> {
+    let bytes = read_bytes(path, MAX_JSON)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Error::failed(format!("{} is not JSON: {error}", path.display())).help(DAMAGED))
+}
+
+/// Writes `bytes` to a temporary name beside `path`, syncs and renames: `path` is always the old or the new file.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let write = || -> std::io::Result<()> {
+        let mut file = std::fs::File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    write().map_err(|error| {
+        // The temporary file is useless whatever happened to it.
+        let _ = std::fs::remove_file(&temporary);
+        Error::io("write", path, error)
+    })
+}
+
+/// SHA-256 in hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,96 @@
+//! Every case of the golden sets: numbers of an independent implementation (PyTorch, float64) that maclip must meet.
+//!
+//! Runs the small set beside this file and, where it is there, the folder in `MACLIP_GOLDEN` (default ../shared/golden/open), on
+//! the device in `MACLIP_DEVICE` (default flex). Prints the largest error of each case as a part of what its tolerance allows,
+//! and fails where one is above it. A kind of case that this program does not know is a failure.
+
+mod clip;
+mod method;
+mod metrics;
+mod set;
+
+use maclip_components as _;
+use set::{Check, Set};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // `cargo test -- --list` and the like are for the usual harness.
+    if std::env::args().any(|argument| argument == "--list") {
+        println!("golden: test");
+        return ExitCode::SUCCESS;
+    }
+    let device = std::env::var("MACLIP_DEVICE").unwrap_or_else(|_| "flex".to_owned());
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![own.join("tests/golden/small")];
+    match std::env::var_os("MACLIP_GOLDEN").map(PathBuf::from) {
+        Some(folder) => folders.push(folder),
+        None => {
+            let shared = own.join("../shared/golden/open");
+            if shared.is_dir() {
+                folders.push(shared);
+            } else {
+                println!(
+                    "the whole set is not there (its folder goes into MACLIP_GOLDEN); only the small one is checked"
+                );
+            }
+        }
+    }
+    let mut failed = 0;
+    for folder in folders {
+        failed += run(&folder, &device);
+    }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// All cases of one folder; the number that failed.
+fn run(folder: &Path, device: &str) -> usize {
+    let set = Set::open(folder, device);
+    println!("{} cases of {} on {device}", set.cases.len(), folder.display());
+    let mut failed = 0;
+    for case in &set.cases {
+        let id = case["id"].as_str().unwrap();
+        let mut check = Check::new(&set, case);
+        let ran = catch_unwind(AssertUnwindSafe(|| match case["kind"].as_str().unwrap() {
+            "clip" => clip::towers(&mut check),
+            "text" => clip::text(&mut check),
+            "frozen_clip" => clip::frozen(&mut check),
+            "structures" => clip::structures(&mut check),
+            "tokenizer" => clip::tokens(&mut check),
+            "preprocess" => clip::preprocess(&mut check),
+            "maclip_forward" => method::forward(&mut check),
+            "tpcm" => method::tpcm(&mut check),
+            "episode" => method::episode(&mut check),
+            "gradients" => method::gradients(&mut check),
+            "optimiser" => method::steps(&mut check),
+            "score" => method::score(&mut check),
+            "counts" => method::counts(&mut check),
+            "metric" => metrics::metric(&mut check),
+            "metric_matrix" => metrics::matrix(&mut check),
+            "trx" => metrics::trx(&mut check),
+            "cosine" => metrics::cosine(&mut check),
+            other => check.fail(format!("this program does not know the kind `{other}`")),
+        }));
+        if ran.is_err() {
+            check.fail("panicked");
+        }
+        if check.compared == 0 && check.problems.is_empty() {
+            check.fail("compared nothing");
+        }
+        let state = if check.problems.is_empty() { "ok  " } else { "FAIL" };
+        println!(
+            "  {state} {id:<44} {:>4} values, largest error {:>8.1e} of its tolerance",
+            check.compared, check.worst
+        );
+        for problem in check.problems.iter().take(8) {
+            println!("       {problem}");
+        }
+        failed += usize::from(!check.problems.is_empty());
+    }
+    println!("{} passed, {failed} failed\n", set.cases.len() - failed);
+    failed
+}

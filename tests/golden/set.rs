@@ -1,0 +1,179 @@
+//! A golden set: its manifest, its tensors, and comparisons under its tolerances.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use maclip_framework::device;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// A tensor of a file, as f64.
+#[derive(Clone, Debug)]
+pub struct Array {
+    pub shape: Vec<usize>,
+    pub values: Vec<f64>,
+}
+
+type File = Rc<BTreeMap<String, Array>>;
+
+pub struct Set {
+    pub folder: PathBuf,
+    pub cases: Vec<Value>,
+    pub device: Device,
+    files: RefCell<BTreeMap<String, File>>,
+}
+
+impl Array {
+    pub fn labels(&self) -> Vec<usize> {
+        self.values.iter().map(|value| *value as usize).collect()
+    }
+
+    pub fn f32(&self) -> Vec<f32> {
+        self.values.iter().map(|value| *value as f32).collect()
+    }
+
+    pub fn tensor<const D: usize>(&self, device: &Device) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(self.f32(), self.shape.clone()), device)
+    }
+}
+
+/// The values of a tensor in row-major order.
+pub fn list<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
+    tensor.clone().into_data().iter::<f64>().collect()
+}
+
+impl Set {
+    pub fn open(folder: &Path, device: &str) -> Self {
+        let text = std::fs::read(folder.join("golden.json"))
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.join("golden.json").display()));
+        let manifest: Value = serde_json::from_slice(&text).unwrap();
+        let device = device::parse(device).unwrap_or_else(|(message, help)| panic!("{message}; {help}"));
+        let cases = manifest["cases"].as_array().unwrap().clone();
+        Self { folder: folder.to_owned(), cases, device, files: RefCell::default() }
+    }
+
+    pub fn json(&self, file: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.folder.join(file)).unwrap()).unwrap()
+    }
+
+    pub fn tensors(&self, file: &str) -> File {
+        if let Some(file) = self.files.borrow().get(file) {
+            return Rc::clone(file);
+        }
+        let bytes = std::fs::read(self.folder.join(file)).unwrap();
+        let read = SafeTensors::deserialize(&bytes).unwrap();
+        let arrays = read.tensors().into_iter().map(|(name, view)| {
+            let data = view.data();
+            let values = match view.dtype() {
+                Dtype::F32 => data.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect(),
+                Dtype::F64 => data.chunks(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
+                Dtype::I64 => data.chunks(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
+                Dtype::U8 => data.iter().map(|&b| b.into()).collect(),
+                other => panic!("{name} is {other:?}"),
+            };
+            (name, Array { shape: view.shape().to_vec(), values })
+        });
+        let arrays = Rc::new(arrays.collect());
+        self.files.borrow_mut().insert(file.to_owned(), Rc::clone(&arrays));
+        arrays
+    }
+
+    /// Heads of the image and the text tower: the clip cases state them for the whole set.
+    pub fn heads(&self) -> (u64, u64) {
+        let case = self.cases.iter().find(|case| case["kind"] == "clip").expect("a clip case states the heads");
+        let heads = |name: &str| case["params"][name].as_u64().unwrap();
+        (heads("vision_heads"), heads("text_heads"))
+    }
+}
+
+/// Compares what a case expects with what maclip gives.
+pub struct Check<'a> {
+    pub set: &'a Set,
+    pub case: &'a Value,
+    pub compared: usize,
+    /// Largest error in units of what is allowed.
+    pub worst: f64,
+    pub problems: Vec<String>,
+}
+
+impl<'a> Check<'a> {
+    pub fn new(set: &'a Set, case: &'a Value) -> Self {
+        Self { set, case, compared: 0, worst: 0.0, problems: Vec::new() }
+    }
+
+    pub fn fail(&mut self, problem: impl Into<String>) {
+        self.problems.push(problem.into());
+    }
+
+    fn array(&self, reference: &Value) -> Array {
+        let name = reference.as_str().or(reference["tensor"].as_str()).unwrap();
+        let file = reference["file"].as_str().or(self.case["file"].as_str()).unwrap();
+        let mut array = self.set.tensors(file).get(name).unwrap_or_else(|| panic!("{file} has no {name}")).clone();
+        if let Some(first) = reference["first"].as_u64() {
+            let row: usize = array.shape[1..].iter().product();
+            array.shape[0] = first as usize;
+            array.values.truncate(first as usize * row);
+        }
+        array
+    }
+
+    pub fn input(&self, name: &str) -> Array {
+        self.array(&self.case["inputs"][name])
+    }
+
+    /// 8-bit clips as pixels.
+    pub fn clips(&self, name: &str) -> Tensor<5> {
+        let mut array = self.input(name);
+        array.values.iter_mut().for_each(|value| *value = (*value - 128.0) / 64.0);
+        array.tensor(&self.set.device)
+    }
+
+    /// Names of the expected values.
+    pub fn expected(&self) -> Vec<String> {
+        self.case["expected"].as_object().unwrap().keys().cloned().collect()
+    }
+
+    /// The error of one value in units of `allowed`.
+    pub fn note(&mut self, name: &str, error: f64, allowed: f64) {
+        self.compared += 1;
+        let part = if error == 0.0 { 0.0 } else { error / allowed };
+        self.worst = self.worst.max(part);
+        // Not a number is a failure too.
+        if part.is_nan() || part > 1.0 {
+            self.fail(format!("{name}: error {error:.3e}, allowed {allowed:.3e}"));
+        }
+    }
+
+    /// Compares all values under the rule of `expected.NAME`.
+    pub fn value(&mut self, name: &str, got: &[f64]) {
+        let rule = self.case["expected"][name].clone();
+        let want = match rule.get("value") {
+            Some(value) => vec![value.as_f64().unwrap()],
+            None => self.array(&rule).values,
+        };
+        self.against(name, got, &want, &rule);
+    }
+
+    /// Compares all values with `want` under `rule`.
+    pub fn against(&mut self, name: &str, got: &[f64], want: &[f64], rule: &Value) {
+        if got.len() != want.len() {
+            return self.fail(format!("{name}: {} values, expected {}", got.len(), want.len()));
+        }
+        if rule["exact"] == true {
+            let different = got.iter().zip(want).filter(|(g, w)| g != w).count();
+            return self.note(name, different as f64, 0.5);
+        }
+        let number = |key: &str| rule[key].as_f64();
+        // `atol` of metric cases is for float64 code.
+        let (atol, rtol) = match number("atol_f32") {
+            Some(atol) => (atol, 1e-5),
+            None => (number("atol").expect("a tolerance"), number("rtol").unwrap_or(0.0)),
+        };
+        let part = got.iter().zip(want).map(|(g, w)| (g - w).abs() / (atol + rtol * w.abs()));
+        // `max` would drop not-a-number.
+        let worst = part.fold(0.0, |worst: f64, part| if part.is_nan() || part > worst { part } else { worst });
+        self.note(name, worst, 1.0);
+    }
+}
