@@ -27,7 +27,7 @@ pub fn list(arguments: Arguments) -> Result<()> {
         let listed: serde_json::Map<String, serde_json::Value> = slots
             .iter()
             .map(|slot| {
-                let components: Vec<_> = (slot.components)().into_iter().map(|(info, _)| info).collect();
+                let components: Vec<_> = (slot.components)().into_iter().map(|candidate| candidate.info).collect();
                 let about = json!({"summary": slot.summary, "default": slot.default, "components": components});
                 (slot.name.to_owned(), about)
             })
@@ -40,7 +40,7 @@ pub fn list(arguments: Arguments) -> Result<()> {
             println!();
         }
         println!("{}: {}", slot.name, slot.summary);
-        for (info, _) in (slot.components)() {
+        for info in (slot.components)().into_iter().map(|candidate| candidate.info) {
             let mark = if slot.default == Some(info.name) { " (default)" } else { "" };
             println!("  {:<18} {}{mark}", info.name, info.summary);
             if let Some(paper) = info.paper {

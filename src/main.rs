@@ -1,10 +1,12 @@
 //! `maclip`: few-shot action recognition with CLIP. One file per verb.
 
 mod list;
+mod plan;
 mod progress;
 mod report;
 mod run;
 mod validate;
+mod weights;
 
 use clap::{Parser, Subcommand};
 use maclip_components as _;
@@ -25,6 +27,10 @@ enum Verb {
     Run(run::Arguments),
     /// Check a recipe without running it
     Validate(validate::Arguments),
+    /// Show the graph, shapes and parameters of a recipe, without its data and weights
+    Plan(plan::Arguments),
+    /// Look into checkpoints, and convert them
+    Weights(weights::Arguments),
     /// List slots and components
     List(list::Arguments),
     /// Write the report of runs: one HTML page, figures, CSV and Parquet
@@ -39,6 +45,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Validate(arguments) => validate::validate(arguments),
+        Verb::Plan(arguments) => plan::plan(arguments),
+        Verb::Weights(arguments) => weights::weights(arguments),
         Verb::List(arguments) => list::list(arguments),
         Verb::Report(arguments) => report::report(arguments),
     };

@@ -11,6 +11,7 @@ pub mod images;
 pub mod model;
 pub mod module;
 pub mod parameters;
+pub mod plan;
 pub mod progress;
 pub mod random;
 pub mod recipe;

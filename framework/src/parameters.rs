@@ -99,19 +99,35 @@ pub fn import<M: Module>(module: M, tensors: BTreeMap<String, HostTensor>, train
     let mut import =
         Import { path: Path::default(), trainable_only, tensors, missing: Vec::new(), misshapen: Vec::new() };
     let module = module.map(&mut import);
-    let unused: Vec<String> = import.tensors.iter().map(|(path, t)| format!("{path} {:?}", t.shape)).collect();
-    let mut problems = Vec::new();
-    for (what, list) in [("missing", import.missing), ("unused", unused), ("of the wrong shape", import.misshapen)] {
-        if !list.is_empty() {
-            let more = list.len().saturating_sub(8);
-            let shown = list.into_iter().take(8).collect::<Vec<_>>().join("; ");
-            problems.push(format!(
-                "{what}: {shown}{}",
-                if more > 0 { format!("; and {more} more") } else { String::new() }
-            ));
-        }
+    let unused = import.tensors.iter().map(|(path, t)| format!("{path} {:?}", t.shape)).collect();
+    match (Fit { missing: import.missing, unused, misshapen: import.misshapen }).problem() {
+        None => Ok(module),
+        Some(problem) => Err(Error::failed(problem)),
     }
-    if problems.is_empty() { Ok(module) } else { Err(Error::failed(problems.join("\n  "))) }
+}
+
+/// How tensors fit a module: each entry is a path with its shape.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Fit {
+    /// Parameters without a tensor.
+    pub missing: Vec<String>,
+    /// Tensors without a parameter.
+    pub unused: Vec<String>,
+    pub misshapen: Vec<String>,
+}
+
+impl Fit {
+    /// What is wrong, in words and with the first names of each kind; `None` where all fits.
+    pub fn problem(&self) -> Option<String> {
+        let lists = [("missing", &self.missing), ("unused", &self.unused), ("of the wrong shape", &self.misshapen)];
+        let problems = lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(what, list)| {
+            let more = list.len().saturating_sub(8);
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            format!("{what}: {}{more}", list.iter().take(8).cloned().collect::<Vec<_>>().join("; "))
+        });
+        let problems: Vec<String> = problems.collect();
+        (!problems.is_empty()).then(|| problems.join("\n  "))
+    }
 }
 
 /// The same parameter (id, device, training state) with other values of the same shape.

@@ -45,6 +45,9 @@ pub trait Component: DeserializeOwned + Serialize + schemars::JsonSchema + 'stat
     /// Looks at the values alone, without I/O: push a message for each field that is out of range.
     fn check(&self, _problems: &mut Problems) {}
 
+    /// What only a run needs, such as a folder or a file: push a message for each that is not given.
+    fn inputs(&self, _problems: &mut Problems) {}
+
     /// May read files and make tensors.
     fn build(self, context: &BuildContext) -> Result<Box<Self::Slot>>;
 }
@@ -68,12 +71,15 @@ impl Problems {
 }
 
 type Resolve = fn(&Node, &str) -> std::result::Result<Node, Diagnostics>;
+type Inputs = fn(&Node, &str) -> std::result::Result<(), Diagnostics>;
 
 /// One registered component of slot `T`.
 pub struct Entry<T: ?Sized + 'static> {
     pub info: Info,
     /// Checks the options and gives them back with every default filled in.
     pub resolve: Resolve,
+    /// Checks that what only a run needs is given.
+    pub inputs: Inputs,
     pub build: fn(&Node, &str, &BuildContext) -> Result<Box<T>>,
 }
 
@@ -86,18 +92,24 @@ pub fn options<C: Component>(node: &Node, path: &str) -> std::result::Result<C, 
     let config: C = from_node(&bare, path)?;
     let mut problems = Problems::default();
     config.check(&mut problems);
-    let found = problems
-        .0
-        .into_iter()
-        .map(|(field, message)| {
-            let origin = node.at(&field).map_or(&node.origin, |value| &value.origin);
-            Diagnostic::new(codes::OUT_OF_RANGE, format!("`{field}` {message}"))
-                .at(origin)
-                .path(format!("{path}.{field}"))
-        })
-        .collect();
-    Diagnostics::check(found)?;
+    placed(problems, node, path)?;
     Ok(config)
+}
+
+/// [`Entry::inputs`] of a component.
+pub fn inputs<C: Component>(node: &Node, path: &str) -> std::result::Result<(), Diagnostics> {
+    let mut problems = Problems::default();
+    options::<C>(node, path)?.inputs(&mut problems);
+    placed(problems, node, path)
+}
+
+/// Problems with the places of their fields.
+fn placed(problems: Problems, node: &Node, path: &str) -> std::result::Result<(), Diagnostics> {
+    let found = problems.0.into_iter().map(|(field, message)| {
+        let origin = node.at(&field).map_or(&node.origin, |value| &value.origin);
+        Diagnostic::new(codes::OUT_OF_RANGE, format!("`{field}` {message}")).at(origin).path(format!("{path}.{field}"))
+    });
+    Diagnostics::check(found.collect())
 }
 
 /// [`Entry::resolve`] of a component.
@@ -138,6 +150,7 @@ macro_rules! register {
                     schema: || schemars::schema_for!($config),
                 },
                 resolve: $crate::registry::resolve::<$config>,
+                inputs: $crate::registry::inputs::<$config>,
                 build: $crate::registry::build::<$config>,
             }
         }
@@ -151,7 +164,14 @@ pub struct SlotInfo {
     pub summary: &'static str,
     /// The component that a recipe without this slot gets; the identity where the slot has one.
     pub default: Option<&'static str>,
-    pub components: fn() -> Vec<(&'static Info, Resolve)>,
+    pub components: fn() -> Vec<Candidate>,
+}
+
+/// A component of a slot, whatever its trait.
+pub struct Candidate {
+    pub info: &'static Info,
+    resolve: Resolve,
+    inputs: Inputs,
 }
 
 /// A trait that can fill a slot.
@@ -179,7 +199,11 @@ macro_rules! slots {
             name: $name,
             summary: $summary,
             default: $default,
-            components: || <dyn $trait>::entries().into_iter().map(|entry| (&entry.info, entry.resolve)).collect(),
+            components: || {
+                let candidate =
+                    |entry: &'static Entry<dyn $trait>| Candidate { info: &entry.info, resolve: entry.resolve, inputs: entry.inputs };
+                <dyn $trait>::entries().into_iter().map(candidate).collect()
+            },
         }),*];
     };
 }
@@ -206,8 +230,18 @@ pub fn slot(name: &str) -> Option<&'static SlotInfo> {
 
 /// Checks the component map `node` of `slot`: its `type` and its options. Gives it back with defaults filled in.
 pub fn resolve_choice(slot: &SlotInfo, node: &Node) -> std::result::Result<Node, Diagnostics> {
+    (chosen(slot, node)?.resolve)(node, slot.name)
+}
+
+/// Checks that what only a run needs of the component `node` is given.
+pub fn check_inputs(slot: &SlotInfo, node: &Node) -> std::result::Result<(), Diagnostics> {
+    (chosen(slot, node)?.inputs)(node, slot.name)
+}
+
+/// The component that `node` names.
+fn chosen(slot: &SlotInfo, node: &Node) -> std::result::Result<Candidate, Diagnostics> {
     let components = (slot.components)();
-    let names: Vec<&str> = components.iter().map(|(info, _)| info.name).collect();
+    let names: Vec<&str> = components.iter().map(|candidate| candidate.info.name).collect();
     let list = || format!("components for {}: {}", slot.name, names.join(", "));
     let Some(kind) = node.at("type") else {
         let message = format!("`{}` does not say which component: its `type` is missing", slot.name);
@@ -218,14 +252,13 @@ pub fn resolve_choice(slot: &SlotInfo, node: &Node) -> std::result::Result<Node,
         let message = format!("`type` is the name of a component, not {}", kind.describe());
         return Err(Diagnostic::new(codes::WRONG_TYPE, message).at(&kind.origin).path(path).help(list()).into());
     };
-    match components.iter().find(|(info, _)| info.name == name) {
-        Some((_, resolve)) => resolve(node, slot.name),
-        None => {
-            let message = format!("there is no {} called `{name}`", slot.name);
-            let diagnostic = Diagnostic::new(codes::UNKNOWN_COMPONENT, message).at(&kind.origin).path(path);
-            Err(diagnostic.helps(name_help(name, names)).into())
-        }
-    }
+    let unknown = || {
+        let message = format!("there is no {} called `{name}`", slot.name);
+        let diagnostic = Diagnostic::new(codes::UNKNOWN_COMPONENT, message).at(&kind.origin).path(path);
+        diagnostic.helps(name_help(name, names.iter().copied()))
+    };
+    let problem = unknown();
+    components.into_iter().find(|candidate| candidate.info.name == name).ok_or_else(|| problem.into())
 }
 
 /// Builds the component that `node` (checked by [`resolve_choice`]) names.

@@ -6,7 +6,7 @@ use crate::progress::Progress;
 use crate::random::Stream;
 use crate::recipe::{Diagnostic, Diagnostics, Node, Origin, codes, from_node, identity, name_help};
 use crate::records::Manifest;
-use crate::registry::{SLOTS, SlotTrait, build_choice, resolve_choice, slot};
+use crate::registry::{SLOTS, SlotTrait, build_choice, check_inputs, resolve_choice, slot};
 use crate::slots::backbone::Geometry;
 use crate::slots::task::Task;
 use crate::store::RunStore;
@@ -19,6 +19,14 @@ use std::sync::{Arc, Mutex};
 const KEYS: [&str; 5] = ["name", "description", "seed", "device", "study"];
 /// Keys that cannot change a result, left out of a run's identity.
 const NO_RESULT: [&str; 4] = ["name", "description", "device", "study"];
+
+/// What a recipe is checked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Run,
+    /// Data and weights may be missing.
+    Plan,
+}
 
 /// A recipe that passed all checks, with every default filled in.
 #[derive(Clone, Debug)]
@@ -53,6 +61,11 @@ impl Recipe {
 
     /// Checks the interpolated tree `root` (without `study`) and collects all problems. Does no heavy I/O.
     pub fn check(root: &Node) -> std::result::Result<Self, Diagnostics> {
+        Self::check_for(root, Purpose::Run)
+    }
+
+    /// [`Recipe::check`], for a run or only for its plan.
+    pub fn check_for(root: &Node, purpose: Purpose) -> std::result::Result<Self, Diagnostics> {
         let mut problems = Vec::new();
         let mut resolved = Node::map(Origin::Default);
         let Some(map) = root.as_map() else {
@@ -113,7 +126,7 @@ impl Recipe {
                 (Some(node), _) => node.clone(),
                 (None, Some(default)) => default_choice(default),
                 (None, None) => {
-                    let names: Vec<&str> = (slot.components)().iter().map(|(info, _)| info.name).collect();
+                    let names: Vec<&str> = (slot.components)().iter().map(|candidate| candidate.info.name).collect();
                     problems.push(
                         Diagnostic::new(codes::MISSING_KEY, format!("the recipe has no `{}`", slot.name))
                             .at(&root.origin)
@@ -124,7 +137,14 @@ impl Recipe {
                 }
             };
             match resolve_choice(slot, &node) {
-                Ok(node) => keep(slot.name, node),
+                Ok(resolved) => {
+                    if purpose == Purpose::Run
+                        && let Err(found) = check_inputs(slot, &node)
+                    {
+                        problems.extend(found.into_vec());
+                    }
+                    keep(slot.name, resolved);
+                }
                 Err(found) => problems.extend(found.into_vec()),
             }
         }

@@ -1,7 +1,7 @@
 //! Studies: one recipe, several variants and seeds. Expands to frozen recipes with readable variant names.
 
 use crate::recipe::{Diagnostic, Diagnostics, Node, Origin, apply_variant, codes, from_node, interpolate};
-use crate::run::Recipe;
+use crate::run::{Purpose, Recipe};
 use serde::Deserialize;
 
 /// One run of a study.
@@ -22,10 +22,15 @@ struct Options {
 /// The cells of `root` (merged, not interpolated), variant by variant, seed by seed. Without `study:` one cell called
 /// `default`.
 pub fn expand(root: &Node) -> Result<Vec<Cell>, Diagnostics> {
+    expand_for(root, Purpose::Run)
+}
+
+/// [`expand`], for runs or only for their plans.
+pub fn expand_for(root: &Node, purpose: Purpose) -> Result<Vec<Cell>, Diagnostics> {
     let mut base = root.clone();
     let study = base.as_map_mut().and_then(|map| map.remove("study"));
     let Some(study) = study else {
-        let recipe = Recipe::check(&interpolate(&base)?)?;
+        let recipe = Recipe::check_for(&interpolate(&base)?, purpose)?;
         return Ok(vec![Cell { variant: "default".to_owned(), recipe }]);
     };
     let options: Options = from_node(&study, "study")?;
@@ -69,7 +74,7 @@ pub fn expand(root: &Node) -> Result<Vec<Cell>, Diagnostics> {
             if let (Some(seed), Some(map)) = (seed, cell.as_map_mut()) {
                 map.insert("seed", Origin::Default, Node::from_json(&serde_json::Value::from(seed)));
             }
-            match interpolate(&cell).and_then(|cell| Recipe::check(&cell)) {
+            match interpolate(&cell).and_then(|cell| Recipe::check_for(&cell, purpose)) {
                 Ok(recipe) => cells.push(Cell { variant: variant.clone(), recipe }),
                 // The same problem in every variant is one problem; equal diagnostics are dropped when they are sorted.
                 Err(found) => problems.extend(found.into_vec()),

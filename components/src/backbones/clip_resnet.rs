@@ -9,7 +9,7 @@ use super::clip::checkpoint::{self, Source};
 use super::clip::sizes::{Choice, Shapes, TextSizes, no_multiple, out_of_range, text_sizes};
 use super::clip::tokenizer::Tokenizer;
 use super::clip::{Clip, ImageTower, geometry, names};
-use super::clip_vit::check_weights;
+use super::clip_vit::{check_builtin, check_given};
 use crate::layers::{Init, plain_device};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -149,7 +149,7 @@ impl Component for ClipResNetConfig {
     type Slot = dyn Backbone;
 
     fn check(&self, problems: &mut Problems) {
-        check_weights(&self.weights, "RN50.safetensors", problems);
+        check_builtin(&self.weights, problems);
         problems.when(self.weights == "random", "weights", "cannot be random: batch norms need running statistics");
         if let Some(choice) = &self.architecture {
             match choice.resnet().map(|sizes| sizes.problem()) {
@@ -158,6 +158,10 @@ impl Component for ClipResNetConfig {
                 Some(None) => {}
             }
         }
+    }
+
+    fn inputs(&self, problems: &mut Problems) {
+        check_given(&self.weights, "RN50.safetensors", problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {

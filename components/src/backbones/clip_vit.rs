@@ -12,6 +12,7 @@ use super::clip::words::Words;
 use super::clip::{Clip, geometry, names, positions};
 use crate::layers::Init;
 use burn::module::Module;
+use burn::tensor::Device;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
@@ -48,7 +49,7 @@ impl Component for ClipVitConfig {
     type Slot = dyn Backbone;
 
     fn check(&self, problems: &mut Problems) {
-        check_weights(&self.weights, "ViT-B-16.safetensors", problems);
+        check_builtin(&self.weights, problems);
         match &self.architecture {
             Some(choice) => match choice.sizes() {
                 None => problems.push(
@@ -73,22 +74,29 @@ impl Component for ClipVitConfig {
         );
     }
 
+    fn inputs(&self, problems: &mut Problems) {
+        check_given(&self.weights, "ViT-B-16.safetensors", problems);
+    }
+
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {
         Ok(Box::new(self.clip(context)?))
     }
 }
 
-/// Refuses an empty source and unknown built-in weights.
-pub fn check_weights(weights: &str, example: &str, problems: &mut Problems) {
-    if weights.is_empty() {
-        let message =
-            format!("is missing: give {} (`--set backbone.weights={example}`), or `random`", checkpoint::SOURCES);
-        problems.push("weights", message);
-    }
+/// Refuses unknown built-in weights.
+pub fn check_builtin(weights: &str, problems: &mut Problems) {
     if let Some(name) = weights.strip_prefix("builtin:")
         && !checkpoint::is_builtin(name)
     {
         problems.push("weights", format!("names no built-in weights; there are: {}", checkpoint::builtin_names()));
+    }
+}
+
+/// Refuses an empty source.
+pub fn check_given(weights: &str, example: &str, problems: &mut Problems) {
+    if weights.is_empty() {
+        let message = format!("is missing: give {} (`--set backbone.weights={example}`)", checkpoint::SOURCES);
+        problems.push("weights", message);
     }
 }
 
@@ -101,12 +109,11 @@ impl ClipVitConfig {
             let tokenizer = Tokenizer::Words(Words::new(context.vocabulary.clone())?);
             return Ok(new(&sizes, tokenizer, &mut Init::new(context.init("backbone"), context.trainable_device())));
         }
-        let mut blank = Init::blank(context.device.clone());
         if context.sizes_only
             && !self.weights.starts_with("builtin:")
             && let Some(sizes) = asked
         {
-            return Ok(new(&sizes, Tokenizer::OpenAi, &mut blank).no_grad());
+            return Ok(blank(&sizes, Tokenizer::OpenAi, &context.device));
         }
         let mut source = checkpoint::open(&self.weights)?;
         context.note_weights(&self.weights, source.sha256.clone());
@@ -128,7 +135,7 @@ impl ClipVitConfig {
                 source.tensors.insert("visual.positional_embedding".to_owned(), resized);
             }
         }
-        let mut empty = new(&sizes, source.tokenizer()?, &mut blank);
+        let mut empty = blank(&sizes, source.tokenizer()?, &context.device);
         empty.text = empty.text.with_long_texts(self.long_texts);
         empty.with_weights(&self.weights, names::from_openai(source.tensors))
     }
@@ -164,6 +171,11 @@ impl ClipVitConfig {
             }
         }
     }
+}
+
+/// A model of these sizes without weights.
+pub fn blank(sizes: &Architecture, tokenizer: Tokenizer, device: &Device) -> Clip {
+    new(sizes, tokenizer, &mut Init::blank(device.clone())).no_grad()
 }
 
 fn new(sizes: &Architecture, tokenizer: Tokenizer, init: &mut Init) -> Clip {

@@ -61,13 +61,16 @@ impl Component for VitConfig {
     type Slot = dyn Backbone;
 
     fn check(&self, problems: &mut Problems) {
+        problems.when(self.heads == Some(0), "heads", "must be at least 1");
+        problems.when(!(self.epsilon > 0.0 && self.epsilon < 1.0), "epsilon", "must be within 0 and 1");
+    }
+
+    fn inputs(&self, problems: &mut Problems) {
         problems.when(
             self.weights.is_empty(),
             "weights",
             "is missing: give the path of a ViT checkpoint with timm's or Hugging Face's names",
         );
-        problems.when(self.heads == Some(0), "heads", "must be at least 1");
-        problems.when(!(self.epsilon > 0.0 && self.epsilon < 1.0), "epsilon", "must be within 0 and 1");
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {

@@ -84,7 +84,7 @@ register!(dyn Dataset, FrameFolderConfig, name: "frame_folder",
 impl Component for FrameFolderConfig {
     type Slot = dyn Dataset;
 
-    fn check(&self, problems: &mut Problems) {
+    fn inputs(&self, problems: &mut Problems) {
         problems.when(
             self.root.as_ref().is_none_or(|root| root.as_os_str().is_empty()),
             "root",

@@ -14,11 +14,13 @@ use maclip_framework::images::resize_crop_rgb;
 use maclip_framework::model::normalize;
 use maclip_framework::module::Slot;
 use maclip_framework::parameters;
+use maclip_framework::plan::{Node, Plan};
 use maclip_framework::random::{Rng, Stream};
 use maclip_framework::records::{Seconds, State, TestResult};
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
-use maclip_framework::run::{BuildContext, RunContext};
+use maclip_framework::run::{BuildContext, Recipe, RunContext};
+use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
 use maclip_framework::slots::backbone::{Backbone, Geometry};
 use maclip_framework::slots::dataset::{CaptionedImages, Dataset, Split};
@@ -83,9 +85,45 @@ struct ContrastiveModel {
     adapter: Slot<dyn Adapter>,
 }
 
+impl ContrastiveModel {
+    fn new(backbone: Box<dyn Backbone>) -> Self {
+        parameters::with_stable_ids(Self {
+            backbone: Slot::new(backbone),
+            adapter: Slot::new(crate::adapters::no_adapter()),
+        })
+    }
+}
+
 impl Task for Contrastive {
     fn slots(&self) -> &'static [&'static str] {
         &["dataset", "backbone", "optimizer", "schedule"]
+    }
+
+    fn plan(&self, recipe: &Recipe) -> Result<Plan> {
+        let mut build = BuildContext::new(recipe.seed, Device::flex());
+        build.sizes_only = true;
+        build.vocabulary = recipe.build::<dyn Dataset>(&build)?.captions().map(|c| c.words()).unwrap_or_default();
+        let model = ContrastiveModel::new(recipe.build(&build)?);
+        let geometry = model.backbone.geometry();
+        let (b, e, side) = (self.batch_size, geometry.embed_dim, geometry.image_size);
+        let node = |id, by: &str, from: &[&'static str], shape: &[usize]| Node {
+            id,
+            by: by.to_owned(),
+            from: from.to_vec(),
+            shape: shape.to_vec(),
+            scope: Scope::Clip,
+            runs: "every step",
+        };
+        let names = recipe.components();
+        let by = |slot: &str| names.get(slot).map_or("", String::as_str);
+        let nodes = vec![
+            node("images", by("dataset"), &[], &[b, 1, 3, side, side]),
+            node("captions", by("dataset"), &[], &[b]),
+            node("image_features", by("backbone"), &["images"], &[b, e]),
+            node("text_features", by("backbone"), &["captions"], &[b, e]),
+            node("logits", "cosines × learned factor", &["image_features", "text_features"], &[b, b]),
+        ];
+        Ok(Plan { nodes, params: parameters::count(&model) })
     }
 
     fn run(&self, context: &mut RunContext) -> Result<()> {
@@ -103,10 +141,7 @@ impl Task for Contrastive {
         if !geometry.has_text_tower {
             return Err(Error::failed("contrastive pre-training needs a backbone with a text tower"));
         }
-        let model = parameters::with_stable_ids(ContrastiveModel {
-            backbone: Slot::new(backbone),
-            adapter: Slot::new(crate::adapters::no_adapter()),
-        });
+        let model = ContrastiveModel::new(backbone);
         let params = parameters::count(&model);
         context.manifest.weights = build.weights();
         context.store.write_json("manifest.json", &context.manifest)?;

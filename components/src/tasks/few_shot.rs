@@ -12,12 +12,14 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::evaluation::{self, EpisodeClips, Outcome, select_rows};
 use maclip_framework::model::{FewShotModel, class_texts, text_cosines, time_average};
 use maclip_framework::parameters;
+use maclip_framework::plan::{Node, Plan};
 use maclip_framework::progress::{Progress, Silent};
 use maclip_framework::random::Stream;
 use maclip_framework::records::{EpisodeRecord, Seconds, State, TestResult};
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
-use maclip_framework::run::{BuildContext, RunContext};
+use maclip_framework::run::{BuildContext, Recipe, RunContext};
+use maclip_framework::slots::Scope;
 use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::dataset::{Class, Dataset, Split};
 use maclip_framework::slots::frames::FrameSampler;
@@ -130,6 +132,57 @@ impl Task for FewShot {
             "optimizer",
             "schedule",
         ]
+    }
+
+    fn plan(&self, recipe: &Recipe) -> Result<Plan> {
+        let mut build = BuildContext::new(recipe.seed, Device::flex());
+        build.sizes_only = true;
+        let frames = recipe.build::<dyn FrameSampler>(&build)?.count();
+        let model = FewShotModel::build(recipe, &build, frames)?;
+        let geometry = model.backbone.geometry();
+        let (w, s, q) = (self.way, self.way * self.shot, self.way * self.test.queries);
+        let (t, e, side) = (frames, geometry.embed_dim, geometry.image_size);
+        let names = recipe.components();
+        let by = |slots: &[&str]| {
+            let names = slots.iter().filter_map(|slot| names.get(*slot)).map(String::as_str);
+            names.filter(|name| *name != "none").collect::<Vec<_>>().join(" + ")
+        };
+        // The query branch reads no class text.
+        let query = |scope: Scope| if scope == Scope::LabelledClip { Scope::Clip } else { scope };
+        let (adapter, prototype) = (model.adapter.scope(), model.prototype.scope());
+        let node = |id, by: String, from: &[&'static str], shape: &[usize], scope: Scope| Node {
+            id,
+            by: if by.is_empty() { "–".to_owned() } else { by },
+            from: from.to_vec(),
+            shape: shape.to_vec(),
+            scope,
+            runs: Plan::runs(scope),
+        };
+        let mut nodes = Vec::new();
+        let text = model.needs_text();
+        if text {
+            let mut texts = node("texts", by(&["prompt", "backbone"]), &[], &[w, e], Scope::Frozen);
+            texts.runs = "once per class";
+            nodes.push(texts);
+        }
+        let with_text = |from: &'static str, reads: bool| if reads { vec![from, "texts"] } else { vec![from] };
+        let encoder = by(&["backbone", "adapter"]);
+        let support = with_text("pixels", model.adapter.needs_text());
+        let prototypes = with_text("support", model.prototype.needs_text());
+        let mut scored = vec!["distances"];
+        if model.objective.needs_text() {
+            scored.extend(["query", "texts"]);
+        }
+        nodes.extend([
+            node("pixels", by(&["dataset", "frames", "augment"]), &[], &[s + q, t, 3, side, side], Scope::Frozen),
+            node("support", encoder.clone(), &support, &[s, t, e], adapter),
+            node("query", encoder, &["pixels"], &[q, t, e], query(adapter)),
+            node("prototypes", by(&["prototype"]), &prototypes, &[s, t, e], adapter.max(prototype)),
+            node("queries", by(&["prototype"]), &["query"], &[q, t, e], query(adapter.max(prototype))),
+            node("distances", by(&["alignment"]), &["prototypes", "queries"], &[q, w], Scope::Episode),
+            node("probabilities", by(&["objective"]), &scored, &[q, w], Scope::Episode),
+        ]);
+        Ok(Plan { nodes, params: parameters::count(&model) })
     }
 
     fn run(&self, context: &mut RunContext) -> Result<()> {
@@ -418,7 +471,6 @@ impl Learner for EpisodeLearner<'_> {
 mod tests {
     use super::*;
     use maclip_framework::recipe::read_str;
-    use maclip_framework::run::Recipe;
 
     /// Evaluation by scopes must equal evaluation episode by episode, for a recipe with the given adapter and prototype.
     fn planned_equals_brute_force(adapter: &str, prototype: &str) {

@@ -1,11 +1,15 @@
 //! Slot `task`: what is trained and tested.
 
 use crate::error::Result;
-use crate::run::RunContext;
+use crate::plan::Plan;
+use crate::run::{Recipe, RunContext};
 
 pub trait Task: Send + Sync + std::fmt::Debug {
     /// Slots that the task reads; a recipe that fills any other is refused.
     fn slots(&self) -> &'static [&'static str];
+
+    /// The graph and the parameters of `recipe`, without its data and weights.
+    fn plan(&self, recipe: &Recipe) -> Result<Plan>;
 
     /// Trains and tests, from the last checkpoint where there is one. The run directory is open and locked.
     fn run(&self, context: &mut RunContext) -> Result<()>;

@@ -33,7 +33,7 @@ pub struct Source {
     pub tensors: BTreeMap<String, HostTensor>,
     pub dtypes: BTreeMap<String, &'static str>,
     /// What maclip's own exports say of themselves.
-    about: BTreeMap<String, String>,
+    pub about: BTreeMap<String, String>,
     /// `config.json` of a Hugging Face folder.
     pub config: Option<serde_json::Value>,
     pub sha256: String,
