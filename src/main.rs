@@ -1,5 +1,6 @@
 //! `maclip`: few-shot action recognition with CLIP. One file per verb.
 
+mod describe;
 mod list;
 mod plan;
 mod progress;
@@ -33,6 +34,8 @@ enum Verb {
     Weights(weights::Arguments),
     /// List slots and components
     List(list::Arguments),
+    /// Show a component: its source, and every option with its default and reason
+    Describe(describe::Arguments),
     /// Write the report of runs: one HTML page, figures, CSV and Parquet
     Report(report::Arguments),
 }
@@ -42,12 +45,15 @@ enum Verb {
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // `maclip list | head` ends quietly, as other programs do.
+    sigpipe::reset();
     let result = match Cli::parse().verb {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Validate(arguments) => validate::validate(arguments),
         Verb::Plan(arguments) => plan::plan(arguments),
         Verb::Weights(arguments) => weights::weights(arguments),
         Verb::List(arguments) => list::list(arguments),
+        Verb::Describe(arguments) => describe::describe(arguments),
         Verb::Report(arguments) => report::report(arguments),
     };
     match result {

@@ -8,6 +8,8 @@ pub mod alignments;
 mod augments;
 pub mod backbones;
 mod datasets;
+#[cfg(test)]
+mod fixtures;
 mod frames;
 pub mod layers;
 mod objectives;

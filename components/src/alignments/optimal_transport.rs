@@ -108,6 +108,18 @@ mod tests {
     }
 
     #[test]
+    fn values_agree_with_pot() {
+        let mut fixture = crate::fixtures::open("sinkhorn");
+        let costs = crate::fixtures::tensor::<3>(&fixture.take("costs"));
+        for (name, epsilon, rho) in
+            [("balanced.0.05", 0.05, None), ("balanced.0.1", 0.1, None), ("unbalanced", 0.1, Some(1.0))]
+        {
+            let got = optimal_transport(costs.clone(), epsilon, rho, 300);
+            crate::fixtures::close(got, &fixture.take(name), 2e-5);
+        }
+    }
+
+    #[test]
     fn a_low_price_leaves_mass_behind() {
         let far = check::d2() * 0.0 + 1.5;
         let balanced = optimal_transport(far.clone(), 0.1, None, 50).into_scalar::<f32>();

@@ -511,3 +511,59 @@ impl ImageTower for ResNet {
         buffers
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+    use burn::tensor::Device;
+    use maclip_framework::parameters;
+
+    #[derive(Module, Debug)]
+    struct Holder {
+        visual: ResNet,
+    }
+
+    fn sizes() -> Architecture {
+        let mut sizes = Choice::<Architecture>::Name("RN50".to_owned()).resnet().unwrap();
+        (sizes.image_size, sizes.vision_width, sizes.vision_heads) = (64, 2, 4);
+        (sizes.vision_layers, sizes.embed_dim) = ([1, 2, 1, 1], 16);
+        sizes
+    }
+
+    #[test]
+    fn features_agree_with_open_clip() {
+        let mut fixture = fixtures::open("rn50_tiny");
+        let (input, expected) = (fixture.take("input_u8"), fixture.take("expected"));
+        fixture.tensors.retain(|name, _| name.starts_with("visual.") && !names::is_no_weight(name));
+        let mut tensors = names::from_openai(fixture.tensors);
+        let mut init = Init::blank(Device::flex());
+        let visual = ResNet::new(&sizes(), &mut tensors, &mut init).unwrap();
+        let tower = parameters::import(Holder { visual }, tensors, false).unwrap().visual;
+        let images = (fixtures::tensor::<4>(&input) - 128.0) / 32.0;
+        fixtures::close(tower.forward(images), &expected, 2e-5);
+    }
+
+    #[test]
+    fn published_sizes_have_the_published_counts() {
+        let config = ClipResNetConfig {
+            weights: "absent".to_owned(),
+            architecture: Some(Choice::Name("RN50".to_owned())),
+            ..ClipResNetConfig::default()
+        };
+        let mut context = BuildContext::new(0, Device::flex());
+        context.sizes_only = true;
+        let clip = config.clip(&context).unwrap();
+        let params = parameters::count(&clip);
+        // Counted by open_clip: image tower 38,316,896, text tower 63,690,240, factor 1.
+        assert_eq!(params.total, 102_007_137);
+        assert!(params.parts.iter().any(|part| part.total == 38_316_896), "{params:?}");
+    }
+
+    #[test]
+    fn missing_statistics_are_named() {
+        let mut tensors = BTreeMap::from([("visual.x".to_owned(), HostTensor { shape: vec![1], values: vec![0.0] })]);
+        let message = ResNet::new(&sizes(), &mut tensors, &mut Init::blank(Device::flex())).unwrap_err().to_string();
+        assert!(message.contains("running_mean"), "{message}");
+    }
+}

@@ -185,3 +185,56 @@ fn new(sizes: &Architecture, tokenizer: Tokenizer, init: &mut Init) -> Clip {
     let visual = Box::new(VisionTower::new(sizes.vision(), init));
     Clip::new(visual, sizes.text(), tokenizer, geometry, sizes, init)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::no_adapter;
+    use crate::fixtures;
+    use burn::tensor::{Int, Tensor, TensorData};
+    use maclip_framework::slots::adapter::Branch;
+
+    #[test]
+    fn a_clip_with_exact_gelu_agrees_with_open_clip() {
+        let mut fixture = fixtures::open("clip_gelu_tiny");
+        let [input, ids, image, text] =
+            ["input", "ids", "image_features", "text_features"].map(|name| fixture.take(name));
+        let config = ClipVitConfig {
+            weights: fixture.checkpoint().display().to_string(),
+            vision_heads: Some(3),
+            text_heads: Some(4),
+            activation: Some(Activation::Gelu),
+            ..ClipVitConfig::default()
+        };
+        let clip = config.clip(&BuildContext::new(0, Device::flex())).unwrap();
+        let features =
+            clip.encode_clips(fixtures::tensor::<4>(&input).unsqueeze_dim(1), &*no_adapter(), &Branch::Query);
+        fixtures::close(features, &image, 2e-5);
+        let rows = ids.values.chunks(ids.shape[1]);
+        let ends: Vec<usize> = rows
+            .map(|row| {
+                let largest = row.iter().cloned().fold(f32::MIN, f32::max);
+                row.iter().position(|id| *id == largest).unwrap()
+            })
+            .collect();
+        let values: Vec<i32> = ids.values.iter().map(|id| *id as i32).collect();
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(values, ids.shape.clone()), &Device::flex());
+        fixtures::close(clip.text.forward(ids, &ends), &text, 2e-5);
+        // Its vocabulary is nobody's, which is an error only where a text is read.
+        let message = clip.encode_texts(&["a".to_owned()]).unwrap_err().to_string();
+        assert!(message.contains("64 token ids"), "{message}");
+    }
+
+    #[test]
+    fn another_image_size_is_used_only_when_asked() {
+        let mut config = ClipVitConfig { weights: "builtin:shapes_clip".to_owned(), ..ClipVitConfig::default() };
+        let tokens = |config: &ClipVitConfig| {
+            config.clip(&BuildContext::new(0, Device::flex())).map(|clip| clip.geometry().tokens)
+        };
+        assert_eq!(tokens(&config).unwrap(), 17);
+        config.image_size = Some(96);
+        assert_eq!(tokens(&config).unwrap(), 37);
+        config.image_size = Some(100);
+        assert!(tokens(&config).unwrap_err().to_string().contains("not a multiple"));
+    }
+}

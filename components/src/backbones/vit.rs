@@ -234,3 +234,33 @@ fn path_of(name: &str) -> String {
     };
     format!("visual.resblocks.{number}.{part}.{kind}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::no_adapter;
+    use crate::fixtures;
+    use burn::tensor::Device;
+
+    fn features_agree(name: &str, epsilon: f64) {
+        let mut fixture = fixtures::open(name);
+        let (input, expected) = (fixture.take("input"), fixture.take("expected"));
+        let weights = fixture.checkpoint().display().to_string();
+        let config = VitConfig { weights, heads: Some(3), epsilon, ..VitConfig::default() };
+        let backbone = config.build(&BuildContext::new(0, Device::flex())).unwrap();
+        assert!(!backbone.geometry().has_text_tower && backbone.encode_texts(&[]).is_err());
+        let images = fixtures::tensor::<4>(&input).unsqueeze_dim(1);
+        let features = backbone.encode_clips(images, &*no_adapter(), &Branch::Query);
+        fixtures::close(features, &expected, 1e-5);
+    }
+
+    #[test]
+    fn features_agree_with_timm() {
+        features_agree("vit_timm_tiny", 1e-6);
+    }
+
+    #[test]
+    fn features_agree_with_hugging_face() {
+        features_agree("vit_hf_tiny", 1e-12);
+    }
+}

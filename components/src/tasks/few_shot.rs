@@ -42,6 +42,8 @@ struct FewShot {
     way: usize,
     /// Support clips of each class.
     shot: usize,
+    /// Support clips of each class in training and validation, where it is not `shot`. CLIP-FSAR and D2ST train with 1.
+    train_shot: Option<usize>,
     /// Training episodes whose mean gradient makes one step.
     episodes_per_step: usize,
     /// Query clips of each class in a training episode. 5 in most public code, 1 in D2ST.
@@ -72,6 +74,7 @@ impl Default for FewShot {
         Self {
             way: 5,
             shot: 1,
+            train_shot: None,
             episodes_per_step: 1,
             queries: 5,
             train: LoopOptions::default(),
@@ -96,6 +99,7 @@ impl Component for FewShot {
     fn check(&self, problems: &mut Problems) {
         problems.when(self.way < 2, "way", "must be at least 2");
         problems.when(self.shot == 0, "shot", "must be at least 1");
+        problems.when(self.train_shot == Some(0), "train_shot", "must be at least 1");
         problems.when(self.episodes_per_step == 0, "episodes_per_step", "must be at least 1");
         problems.when(self.queries == 0, "queries", "must be at least 1");
         self.train.check("train.", problems);
@@ -230,7 +234,7 @@ impl Task for FewShot {
                 task: self,
                 loader: &loader,
                 train: &train,
-                validation: self.validation.list(self.shape(self.validation.queries), Split::Val, &val.classes)?,
+                validation: self.validation.list(self.shape(Split::Val), Split::Val, &val.classes)?,
                 val: &val,
                 stream: Stream::new(recipe.seed, "train/episodes"),
                 clips: Stream::new(recipe.seed, "train/clips"),
@@ -252,18 +256,24 @@ impl Task for FewShot {
 }
 
 impl FewShot {
-    fn shape(&self, queries: usize) -> Shape {
-        Shape { way: self.way, shot: self.shot, queries }
+    /// Shape of the episodes of `split`.
+    fn shape(&self, split: Split) -> Shape {
+        let training = self.train_shot.unwrap_or(self.shot);
+        let (shot, queries) = match split {
+            Split::Train => (training, self.queries),
+            Split::Val => (training, self.validation.queries),
+            Split::Test => (self.shot, self.test.queries),
+        };
+        Shape { way: self.way, shot, queries }
     }
 
     /// Train, val and test classes, checked: large enough for their episodes, and disjoint in classes and clips.
     fn lists(&self, dataset: &dyn Dataset, context: &mut RunContext) -> Result<[Vec<Class>; 3]> {
         let recipe = context.recipe;
-        let queries = [self.queries, self.validation.queries, self.test.queries];
         let limits = [None, self.validation.clips_per_class, self.test.clips_per_class];
         let mut seen: BTreeMap<String, &'static str> = BTreeMap::new();
         let mut lists = Vec::new();
-        for ((split, queries), limit) in Split::ALL.into_iter().zip(queries).zip(limits) {
+        for (split, limit) in Split::ALL.into_iter().zip(limits) {
             let mut listing = dataset.list(split).map_err(|error| error.at(recipe.place("dataset")))?;
             if !listing.skipped.is_empty() {
                 let (clip, reason) = &listing.skipped[0];
@@ -282,7 +292,7 @@ impl FewShot {
             }
             let too_wide = listing.classes.len() < self.way;
             let cause = if too_wide { "task.way" } else { "task.shot" };
-            episode::check(self.shape(queries), split, &listing.classes)
+            episode::check(self.shape(split), split, &listing.classes)
                 .map_err(|error| error.at(recipe.place(cause)))?;
             let keys = listing.classes.iter().flat_map(|class| {
                 std::iter::once(format!("class `{}`", class.name))
@@ -309,7 +319,7 @@ impl FewShot {
         mut seconds: Seconds,
     ) -> Result<()> {
         let started = Instant::now();
-        let list = self.test.list(self.shape(self.test.queries), Split::Test, &test.classes)?;
+        let list = self.test.list(self.shape(Split::Test), Split::Test, &test.classes)?;
         let split = evaluation::Split { classes: &test.classes, texts: &test.texts, list: &list };
         let outcomes = evaluation::evaluate(model, loader, &split, context.progress)?;
         seconds.test = started.elapsed().as_secs_f64();
@@ -385,7 +395,7 @@ impl EpisodeLearner<'_> {
     }
 
     fn episode(&self, model: &FewShotModel, index: u64) -> Result<EpisodeStep> {
-        let shape = self.task.shape(self.task.queries);
+        let shape = self.task.shape(Split::Train);
         let episode = episode::draw(shape, &self.train.classes, &self.stream, index);
         let ids = EpisodeClips::new(&episode, &self.train.classes);
         let first = index * (shape.way * (shape.shot + shape.queries)) as u64;

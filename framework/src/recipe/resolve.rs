@@ -2,7 +2,7 @@
 
 use super::codes;
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::merge::{apply_all, merge};
+use super::merge::{apply_all, apply_variant, merge};
 use super::node::{Node, Value};
 use super::origin::Origin;
 use super::read::{read_file, read_str};
@@ -135,7 +135,29 @@ impl Loader {
         }
         self.chain.push((identity.clone(), path.to_owned()));
         let mut own = as_recipe(read_file(path)?)?;
+        let has_study = own.as_map().is_some_and(|map| map.contains_key("study"));
         let extends = own.as_map_mut().and_then(|map| map.remove("extends"));
+        let mut node = match self.extended(extends, path)? {
+            Some(mut node) => {
+                // A study is a whole: variants of two files under one name would be neither's.
+                if let Some(map) = node.as_map_mut().filter(|_| has_study) {
+                    map.remove("study");
+                }
+                merge(&mut node, own);
+                node
+            }
+            None => own,
+        };
+        if has_study {
+            self.variants(&mut node, path)?;
+        }
+        self.chain.pop();
+        self.done.insert(identity, node.clone());
+        Ok(node)
+    }
+
+    /// The files that an `extends` of the file at `path` names, laid over one another.
+    fn extended(&mut self, extends: Option<Node>, path: &Path) -> Result<Option<Node>, Diagnostics> {
         let mut node: Option<Node> = None;
         for (parent, origin) in parents(extends)? {
             let parent = path.parent().unwrap_or(Path::new("")).join(parent);
@@ -145,22 +167,49 @@ impl Loader {
                 Some(node) => merge(node, parent),
             }
         }
-        let node = match node {
-            Some(mut node) => {
-                // A study is a whole: variants of two files under one name would be neither's.
-                if own.as_map().is_some_and(|map| map.contains_key("study"))
-                    && let Some(map) = node.as_map_mut()
-                {
-                    map.remove("study");
-                }
-                merge(&mut node, own);
-                node
-            }
-            None => own,
-        };
-        self.chain.pop();
-        self.done.insert(identity, node.clone());
         Ok(node)
+    }
+
+    /// A variant may extend recipes too: it is what they say differently from the study's own recipe, but for what names them,
+    /// with its own changes on top. So what is set for the whole study holds in such variants too.
+    fn variants(&mut self, root: &mut Node, path: &Path) -> Result<(), Diagnostics> {
+        let base = root.clone();
+        let study = root.as_map_mut().and_then(|map| map.get_mut("study")).and_then(Node::as_map_mut);
+        let Some(variants) = study.and_then(|study| study.get_mut("variants")).and_then(Node::as_map_mut) else {
+            return Ok(());
+        };
+        for variant in variants.iter_mut().map(|entry| &mut entry.value) {
+            let extends = variant.as_map_mut().and_then(|map| map.remove("extends"));
+            if let Some(mut tree) = self.extended(extends, path)? {
+                if let Some(map) = tree.as_map_mut() {
+                    for key in ["name", "description", "seed", "study"] {
+                        map.remove(key);
+                    }
+                }
+                drop_equal(&mut tree, &base);
+                apply_variant(&mut tree, variant)?;
+                *variant = tree;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Drops from the map `node` what `base` says too. A component of another `type` stays whole.
+fn drop_equal(node: &mut Node, base: &Node) {
+    let (Some(map), Some(base)) = (node.as_map_mut(), base.as_map()) else { return };
+    if map.get("type") != base.get("type") {
+        return;
+    }
+    let keys: Vec<String> = map.iter().map(|entry| entry.key.clone()).collect();
+    for key in keys {
+        if let (Some(value), Some(base)) = (map.get_mut(&key), base.get(&key)) {
+            if value == base {
+                map.remove(&key);
+            } else {
+                drop_equal(value, base);
+            }
+        }
     }
 }
 

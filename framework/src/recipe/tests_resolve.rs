@@ -42,6 +42,26 @@ fn extends_merges_maps_and_replaces_the_rest() {
 }
 
 #[test]
+fn a_variant_extends_a_recipe_and_changes_it() {
+    let (_keep, path) = files(&[
+        (
+            "study.yaml",
+            "extends: sub/base.yaml\nname: all\nstudy: {variants: {a: {extends: sub/a.yaml, task.shot: 5}, b: {}}}\n",
+        ),
+        ("sub/base.yaml", "name: base\ntask: {shot: 1, way: 5}\n"),
+        ("sub/a.yaml", "extends: base.yaml\nname: a\nseed: 9\nadapter: {type: aim}\noptimizer: {rate: 2}\n"),
+    ]);
+    let root = load(&path, &[]).unwrap().root;
+    assert_eq!(root.at("name").unwrap(), &node("all"));
+    let variants = root.at("study.variants").unwrap();
+    assert_eq!(variants, &node("{a: {optimizer: {rate: 2}, adapter: {type: aim}, task: {shot: 5}}, b: {}}"));
+    let place = variants.at("a.adapter").unwrap().origin.place().unwrap();
+    assert!(place.source.name.ends_with("a.yaml"));
+    let (_keep, path) = files(&[("study.yaml", "study: {variants: {a: {extends: gone.yaml}}}\n")]);
+    assert_eq!(load(&path, &[]).unwrap_err().into_vec()[0].code, codes::UNREADABLE);
+}
+
+#[test]
 fn a_circle_of_extends_is_named() {
     let (_keep, path) =
         files(&[("a.yaml", "extends: b.yaml"), ("b.yaml", "extends: ./c.yaml"), ("c.yaml", "x: 1\nextends: b.yaml")]);

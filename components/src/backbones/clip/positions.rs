@@ -65,3 +65,22 @@ fn filter(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+
+    #[test]
+    fn resized_positions_agree_with_open_clip() {
+        let mut fixture = fixtures::open("positions");
+        let from = fixture.take("from");
+        for (name, to) in [("to_12", 12), ("to_4", 4)] {
+            let want = fixture.take(name);
+            let got = resize(from.clone(), to).unwrap();
+            assert_eq!(got.shape, want.shape);
+            fixtures::close(fixtures::tensor::<2>(&got), &want, 1e-5);
+        }
+        assert!(resize(HostTensor { shape: vec![7, 1], values: vec![0.0; 7] }, 2).is_err());
+    }
+}
