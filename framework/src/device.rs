@@ -52,7 +52,9 @@ pub fn parse(text: &str) -> Result<Device, (String, String)> {
     }
 }
 
+// Deprecated in burn 0.22, and its only way to CUDA that builds from a crate registry alone.
 #[cfg(feature = "tch")]
+#[allow(deprecated)]
 fn tch_cpu() -> Option<Device> {
     Some(Device::libtorch())
 }
@@ -61,7 +63,9 @@ fn tch_cpu() -> Option<Device> {
     None
 }
 
+// Deprecated in burn 0.22, and its only way to CUDA that builds from a crate registry alone.
 #[cfg(feature = "tch")]
+#[allow(deprecated)]
 fn tch_cuda(index: usize) -> Option<Device> {
     Some(Device::libtorch_cuda(index))
 }

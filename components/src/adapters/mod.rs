@@ -8,5 +8,7 @@ mod multimodal;
 mod none;
 mod st_adapter;
 mod task_adapter;
+#[cfg(test)]
+mod tests;
 
 pub use none::no_adapter;

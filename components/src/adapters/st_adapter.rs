@@ -1,8 +1,8 @@
 //! `st_adapter`: a bottleneck with a depth-wise space-time convolution before the attention of every block.
 //!
 //! Source: ST-Adapter (Pan et al., NeurIPS 2022) and its public code. On the patch tokens of a clip, laid out T × H × W:
-//! x = x + up(conv(down(x))), then the frozen block. No activation; the convolution starts at zero, so the start is the frozen
-//! model. On ViT-B with 384 channels and a 3 × 3 × 3 kernel that is 7.2 M parameters, as in the paper.
+//! x = x + up(conv(down(x))), then the frozen block. No activation; convolution and biases start at zero, so the start is
+//! the frozen model. On ViT-B with 384 channels and a 3 × 3 × 3 kernel that is 7.2 M parameters, as in the paper.
 
 use super::blocks::{Blocks, frames};
 use crate::layers::Init;
@@ -57,10 +57,10 @@ impl Component for StAdapterConfig {
         let taps = self.kernel.iter().product();
         let blocks = self.at.of(geometry.blocks)?.into_iter().map(|adapted| {
             adapted.then(|| BlockAdapter {
-                down: init.linear(d, channels),
+                down: init.linear_normal(d, channels, (d as f64).powf(-0.5)),
                 kernel: init.constant([taps, channels], 0.0),
                 kernel_bias: init.constant([channels], 0.0),
-                up: init.linear(channels, d),
+                up: init.linear_normal(channels, d, (channels as f64).powf(-0.5)),
             })
         });
         let blocks = blocks.collect();

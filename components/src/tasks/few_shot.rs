@@ -530,9 +530,21 @@ objective: {{type: ma_clip, alpha: 0.3, text_scale: 10}}
 
     #[test]
     fn evaluation_by_scopes_equals_evaluation_episode_by_episode() {
-        planned_equals_brute_force("none", "none");
-        planned_equals_brute_force("none", "text_guided");
-        planned_equals_brute_force("multimodal", "none");
+        for adapter in ["none", "multimodal", "aim", "st_adapter", "lora", "full", "last_blocks", "task_adapter"] {
+            planned_equals_brute_force(adapter, "none");
+        }
+        for prototype in [
+            "text_guided",
+            "text_guided, average_shots: before",
+            "unimodal_transformer",
+            "multimodal_transformer",
+            "clip_fsar",
+            "clip_fsar, average_shots: before",
+            "hyrsm",
+        ] {
+            planned_equals_brute_force("none", prototype);
+        }
         planned_equals_brute_force("multimodal", "text_guided");
+        planned_equals_brute_force("multimodal", "hyrsm");
     }
 }
