@@ -487,6 +487,7 @@ mod tests {
         let text = format!(
             "name: test
 dataset: {{type: shapes_in_motion, clips_per_class: 3}}
+frames: {{type: uniform_segments, count: 4}}
 backbone: {{type: clip_vit, weights: 'builtin:shapes_clip'}}
 adapter: {{type: {adapter}}}
 prototype: {{type: {prototype}}}
@@ -497,7 +498,8 @@ objective: {{type: ma_clip, alpha: 0.3, text_scale: 10}}
         let recipe = Recipe::check(&read_str("test.yaml", &text).unwrap()).unwrap();
         let device = Device::flex();
         let build = BuildContext::new(1, device.clone());
-        let model = FewShotModel::build(&recipe, &build, 4).unwrap();
+        let frames = recipe.build::<dyn FrameSampler>(&build).unwrap();
+        let model = FewShotModel::build(&recipe, &build, frames.count()).unwrap();
         // Adapters start as the identity; noise makes every part count.
         let mut rng = Stream::new(3, "noise").at(0);
         let mut tensors = parameters::export(&model, true);
@@ -505,7 +507,6 @@ objective: {{type: ma_clip, alpha: 0.3, text_scale: 10}}
         let model = parameters::import(model, tensors, true).unwrap().valid();
 
         let dataset = recipe.build::<dyn Dataset>(&build).unwrap();
-        let frames = recipe.build::<dyn FrameSampler>(&build).unwrap();
         let augment = recipe.build::<dyn Augment>(&build).unwrap();
         let prompt = recipe.build::<dyn Prompt>(&build).unwrap();
         let geometry = model.backbone.geometry().clone();

@@ -54,7 +54,7 @@ fn a_variant_extends_a_recipe_and_changes_it() {
     let root = load(&path, &[]).unwrap().root;
     assert_eq!(root.at("name").unwrap(), &node("all"));
     let variants = root.at("study.variants").unwrap();
-    assert_eq!(variants, &node("{a: {optimizer: {rate: 2}, adapter: {type: aim}, task: {shot: 5}}, b: {}}"));
+    assert_eq!(variants, &node("{a: {adapter: {type: aim}, optimizer: {rate: 2}, task: {shot: 5}}, b: {}}"));
     let place = variants.at("a.adapter").unwrap().origin.place().unwrap();
     assert!(place.source.name.ends_with("a.yaml"));
     let (_keep, path) = files(&[("study.yaml", "study: {variants: {a: {extends: gone.yaml}}}\n")]);
