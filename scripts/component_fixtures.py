@@ -2,7 +2,7 @@
 """Writes the small fixtures that unit tests compare with: weights under their native names, inputs and
 outputs of independent implementations (open_clip, timm, transformers, torch, numpy).
 
-    python fixtures.py [OUT]
+    python scripts/component_fixtures.py [OUT]
 
 Every file is one safetensors file; its metadata key "config" holds the shape of the model as JSON.
 The same versions write the same bytes. Nothing is downloaded. Needs torch, timm, transformers, open_clip_torch,

@@ -63,4 +63,10 @@ fn checkpoints_are_inspected_and_converted() {
     assert!(text.contains("safetensors, OpenAI names") && text.contains("unused        none"), "{text}");
     fails(1, &["weights", "convert", &golden, &out], &["is there already", "--force"]);
     fails(1, &["weights", "inspect", "Cargo.toml"], &["Cargo.toml"]);
+    // What is no weight of an image transformer is listed.
+    let vit = ["weights", "inspect", "components/testdata/vit_timm_tiny.safetensors", "--vision-heads", "3"];
+    let ran = common::maclip(&vit);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stdout.contains("vit image 32") && ran.stdout.contains("expected [2, 24]"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("missing       none"), "{}", ran.stdout);
 }

@@ -59,10 +59,19 @@ pub fn export<M: Module>(module: &M, trainable_only: bool) -> BTreeMap<String, H
     export.tensors
 }
 
-/// Puts `tensors` into the parameters of the same path. Every tensor must find its place with its shape, and with
-/// `all` every parameter (of those that are trainable, with `trainable_only`) must find a tensor; otherwise an error lists
-/// what is missing, unused and misshapen and nothing is changed.
+/// Puts `tensors` into the parameters of the same path. Every tensor must find its place with its shape, and every parameter
+/// (of those that are trainable, with `trainable_only`) must find a tensor; otherwise an error lists what is missing, unused
+/// and misshapen and nothing is changed.
 pub fn import<M: Module>(module: M, tensors: BTreeMap<String, HostTensor>, trainable_only: bool) -> Result<M> {
+    try_import(module, tensors, trainable_only).map_err(|fit| Error::failed(fit.problem().unwrap_or_default()))
+}
+
+/// [`import`], with what does not fit as lists.
+pub fn try_import<M: Module>(
+    module: M,
+    tensors: BTreeMap<String, HostTensor>,
+    trainable_only: bool,
+) -> std::result::Result<M, Fit> {
     struct Import {
         path: Path,
         trainable_only: bool,
@@ -100,10 +109,8 @@ pub fn import<M: Module>(module: M, tensors: BTreeMap<String, HostTensor>, train
         Import { path: Path::default(), trainable_only, tensors, missing: Vec::new(), misshapen: Vec::new() };
     let module = module.map(&mut import);
     let unused = import.tensors.iter().map(|(path, t)| format!("{path} {:?}", t.shape)).collect();
-    match (Fit { missing: import.missing, unused, misshapen: import.misshapen }).problem() {
-        None => Ok(module),
-        Some(problem) => Err(Error::failed(problem)),
-    }
+    let fit = Fit { missing: import.missing, unused, misshapen: import.misshapen };
+    if fit.problem().is_none() { Ok(module) } else { Err(fit) }
 }
 
 /// How tensors fit a module: each entry is a path with its shape.

@@ -6,7 +6,9 @@
 
 use super::clip::block::Activation;
 use super::clip::checkpoint::{self, Source};
-use super::clip::sizes::{Choice, Shapes, TextSizes, no_multiple, out_of_range, text_sizes};
+use super::clip::sizes::{
+    Choice, Shapes, TextSizes, no_multiple, out_of_range, refuse_bloat, stack_values, text_sizes,
+};
 use super::clip::tokenizer::Tokenizer;
 use super::clip::{Clip, ImageTower, geometry, names};
 use super::clip_vit::{check_builtin, check_given};
@@ -96,6 +98,19 @@ impl Architecture {
     /// Channels of the last stage.
     fn channels(&self) -> usize {
         32 * self.vision_width
+    }
+
+    /// Number of values of the model, about.
+    fn values(&self, vocabulary: usize) -> f64 {
+        let stage = |(number, layers): (usize, &usize)| {
+            // Per bottleneck: 1 × 1 in, 3 × 3, 1 × 1 out, of w, w and 4 w channels.
+            *layers as f64 * 17.0 * ((self.vision_width << number) as f64).powi(2)
+        };
+        let channels = self.channels() as f64;
+        self.vision_layers.iter().enumerate().map(stage).sum::<f64>()
+            + channels * (3.0 * channels + self.embed_dim as f64 + (self.image_size / 32).pow(2) as f64)
+            + stack_values(self.text_layers, self.text_width, 4 * self.text_width)
+            + (vocabulary as f64 + self.context_length as f64 + self.embed_dim as f64) * self.text_width as f64
     }
 
     fn problem(&self) -> Option<String> {
@@ -207,7 +222,10 @@ impl ClipResNetConfig {
         sizes.vision_heads = self.vision_heads.unwrap_or(sizes.vision_heads);
         sizes.text_heads = self.text_heads.unwrap_or(sizes.text_heads);
         match sizes.problem() {
-            None => Ok(sizes),
+            None => {
+                refuse_bloat(&source.label, sizes.values(source.tokenizer()?.size()), &source.tensors)?;
+                Ok(sizes)
+            }
             Some(problem) => {
                 Err(Error::failed(format!("{} holds a model that cannot be built: {problem}", source.label)))
             }

@@ -5,7 +5,7 @@
 
 use super::clip::block::Activation;
 use super::clip::checkpoint::{self, Source};
-use super::clip::sizes::{Architecture, Choice, published_names};
+use super::clip::sizes::{Architecture, Choice, published_names, refuse_bloat};
 use super::clip::tokenizer::{LongTexts, Tokenizer};
 use super::clip::vision_tower::VisionTower;
 use super::clip::words::Words;
@@ -159,6 +159,7 @@ impl ClipVitConfig {
         };
         sizes.activation = self.activation.or(named).unwrap_or(sizes.activation);
         self.refuse(&sizes)?;
+        refuse_bloat(&source.label, sizes.values(source.tokenizer()?.size()), &source.tensors)?;
         Ok(sizes)
     }
 
@@ -223,6 +224,22 @@ mod tests {
         // Its vocabulary is nobody's, which is an error only where a text is read.
         let message = clip.encode_texts(&["a".to_owned()]).unwrap_err().to_string();
         assert!(message.contains("64 token ids"), "{message}");
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused_before_memory_is_asked_for() {
+        use maclip_framework::parameters::HostTensor;
+        use maclip_framework::weights::{self, Precision};
+        let mut tensors = checkpoint::open("builtin:shapes_clip").unwrap().tensors;
+        let one = HostTensor { shape: vec![1], values: vec![0.0] };
+        tensors.insert("visual.transformer.resblocks.8000.ln_1.weight".to_owned(), one);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("absurd.safetensors");
+        let bytes = weights::serialize(&tensors, &Default::default(), Precision::F32).unwrap();
+        weights::write_atomically(&path, &bytes).unwrap();
+        let config = ClipVitConfig { weights: path.display().to_string(), ..ClipVitConfig::default() };
+        let message = config.clip(&BuildContext::new(0, Device::flex())).unwrap_err().to_string();
+        assert!(message.contains("absurd.safetensors holds") && message.contains("say a model of"), "{message}");
     }
 
     #[test]

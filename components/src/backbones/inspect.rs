@@ -5,6 +5,7 @@ use super::clip::sizes::Architecture;
 use super::clip::{Clip, names};
 use super::clip_resnet::{self, ClipResNetConfig};
 use super::clip_vit::ClipVitConfig;
+use super::vit;
 use burn::tensor::Device;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::parameters::{self, Fit};
@@ -47,24 +48,13 @@ pub struct Inspection {
 /// Looks into `source` (a path or `builtin:NAME`). Heads are as for [`ClipVitConfig`].
 pub fn inspect(source: &str, heads: [Option<usize>; 2]) -> Result<Inspection> {
     let opened = checkpoint::open(source)?;
-    let (backbone, architecture, blank) = guess(&opened, heads)?;
-    let mut fit = Fit::default();
-    let mut expected: BTreeMap<String, Vec<usize>> = names::to_openai(parameters::export(&blank, false))
-        .into_iter()
-        .map(|(name, tensor)| (name, tensor.shape))
-        .collect();
-    for (name, tensor) in &opened.tensors {
-        let scalar = tensor.shape.is_empty();
-        match expected.remove(name) {
-            None if backbone == "clip_resnet" && name.contains(".running_") => {}
-            None => fit.unused.push(format!("{name} {:?}", tensor.shape)),
-            Some(shape) if shape != tensor.shape && !(scalar && shape == [1]) => {
-                fit.misshapen.push(format!("{name} is {:?}, the model has {shape:?}", tensor.shape));
-            }
-            Some(_) => {}
-        }
-    }
-    fit.missing = expected.into_iter().map(|(name, shape)| format!("{name} {shape:?}")).collect();
+    let (backbone, architecture, fit) = if vit::is_vit(&opened.tensors) {
+        let (architecture, fit) = vit::fit(source, &opened.tensors, opened.config.as_ref(), heads[0])?;
+        ("vit", architecture, fit)
+    } else {
+        let (backbone, architecture, blank) = guess(&opened, heads)?;
+        (backbone, architecture, fit_of(&opened, backbone, &blank))
+    };
     let size = |shape: &[usize]| shape.iter().product::<usize>();
     let mut dtypes = BTreeMap::new();
     opened.dtypes.values().for_each(|dtype| *dtypes.entry(*dtype).or_default() += 1);
@@ -89,6 +79,26 @@ pub fn inspect(source: &str, heads: [Option<usize>; 2]) -> Result<Inspection> {
     })
 }
 
+/// How a checkpoint fits an empty model, in OpenAI's names.
+fn fit_of(opened: &Source, backbone: &str, blank: &Clip) -> Fit {
+    let mut fit = Fit::default();
+    let shapes = names::to_openai(parameters::export(blank, false)).into_iter();
+    let mut expected: BTreeMap<String, Vec<usize>> = shapes.map(|(name, tensor)| (name, tensor.shape)).collect();
+    for (name, tensor) in &opened.tensors {
+        let scalar = tensor.shape.is_empty();
+        match expected.remove(name) {
+            None if backbone == "clip_resnet" && name.contains(".running_") => {}
+            None => fit.unused.push(format!("{name} {:?}", tensor.shape)),
+            Some(shape) if shape != tensor.shape && !(scalar && shape == [1]) => {
+                fit.misshapen.push(format!("{name} is {:?}, the model has {shape:?}", tensor.shape));
+            }
+            Some(_) => {}
+        }
+    }
+    fit.missing = expected.into_iter().map(|(name, shape)| format!("{name} {shape:?}")).collect();
+    fit
+}
+
 /// The backbone, its architecture in words, and an empty model of it.
 fn guess(source: &Source, [vision_heads, text_heads]: [Option<usize>; 2]) -> Result<(&'static str, String, Clip)> {
     let mut context = BuildContext::new(0, Device::flex());
@@ -110,6 +120,11 @@ fn guess(source: &Source, [vision_heads, text_heads]: [Option<usize>; 2]) -> Res
 /// Writes `source` as one safetensors file with OpenAI's names. Refuses what does not fit a backbone as a whole.
 pub fn convert(source: &str, to: &Path, precision: Precision, heads: [Option<usize>; 2]) -> Result<Inspection> {
     let inspection = inspect(source, heads)?;
+    if inspection.backbone == "vit" {
+        return Err(Error::failed(
+            "only CLIP checkpoints are converted; `vit` reads timm's and Hugging Face's files as they are",
+        ));
+    }
     if let Some(problem) = inspection.fit.problem() {
         return Err(Error::failed(format!("{source} is not a whole {}:\n  {problem}", inspection.backbone))
             .help("`maclip weights inspect` lists all tensors"));

@@ -8,14 +8,14 @@ use super::clip::ImageTower;
 use super::clip::block::{Activation, BlockSizes};
 use super::clip::checkpoint;
 use super::clip::names::flatten_patch;
-use super::clip::sizes::{Shapes, no_multiple, out_of_range};
+use super::clip::sizes::{Shapes, no_multiple, out_of_range, refuse_bloat, stack_values};
 use super::clip::vision_tower::{VisionSizes, VisionTower};
 use crate::layers::Init;
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::{CLIP_MEAN, CLIP_STD};
-use maclip_framework::parameters::{self, HostTensor};
+use maclip_framework::parameters::{self, Fit, HostTensor};
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
 use maclip_framework::run::BuildContext;
@@ -76,22 +76,39 @@ impl Component for VitConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {
         let file = weights::read(Path::new(&self.weights))?;
         context.note_weights(&self.weights, file.sha256.clone());
-        let number = |key: &str| file.config.as_ref().and_then(|config| config.get(key)).and_then(|v| v.as_f64());
-        let epsilon = number("layer_norm_eps").unwrap_or(self.epsilon);
         let tensors = module_paths(file.tensors);
-        let shapes = Shapes { source: &self.weights, tensors: &tensors };
+        let empty = self.empty(&tensors, file.config.as_ref(), &context.device)?;
+        let loaded = parameters::import(empty, tensors, false)
+            .map_err(|error| Error::failed(format!("{} does not fit the model:\n  {error}", self.weights)))?;
+        Ok(Box::new(loaded.no_grad()))
+    }
+}
+
+impl VitConfig {
+    /// A model of the sizes that `tensors` (by module path) and a Hugging Face config show, without weights.
+    fn empty(
+        &self,
+        tensors: &BTreeMap<String, HostTensor>,
+        config: Option<&serde_json::Value>,
+        device: &Device,
+    ) -> Result<Vit> {
+        let number = |key: &str| config.and_then(|config| config.get(key)).and_then(|v| v.as_f64());
+        let epsilon = number("layer_norm_eps").unwrap_or(self.epsilon);
+        let shapes = Shapes { source: &self.weights, tensors };
         let &[inputs, width] = shapes.of("visual.patch", 2)? else { return Err(Error::failed("two axes are checked")) };
         let positions = shapes.of("visual.positional_embedding", 2)?[0].saturating_sub(1);
         let layers = shapes.layers("visual.resblocks.");
         let hidden = shapes.of("visual.resblocks.0.c_fc.weight", 2)?[1];
         let (patch_size, grid) = ((inputs / 3).isqrt(), positions.isqrt());
         let heads = self.heads.or(number("num_attention_heads").map(|heads| heads as usize)).unwrap_or(width / 64);
-        let (image_size, all) = (grid * patch_size, grid * grid + 1);
-        let sizes = [("image size", image_size), ("width", width), ("heads", heads), ("layers", layers)];
-        if let Some(problem) = out_of_range(&sizes).or_else(|| no_multiple(sizes[1], sizes[2])) {
+        let image_size = grid * patch_size;
+        let sizes =
+            [("width", width), ("heads", heads), ("image size", image_size), ("layers", layers), ("hidden", hidden)];
+        if let Some(problem) = out_of_range(&sizes[..4]).or_else(|| no_multiple(sizes[0], sizes[1])) {
             return Err(Error::failed(format!("{} holds a model that cannot be built: {problem}", self.weights))
                 .help("heads that are not width / 64 are given with backbone.heads"));
         }
+        refuse_bloat(&self.weights, stack_values(layers, width, hidden), tensors)?;
         let blocks = BlockSizes { width, heads, layers, hidden, activation: Activation::Gelu, epsilon };
         let visual = VisionSizes { image_size, patch_size, blocks, projection: None, clip_stem: false };
         let (mean, std) = match self.pixels {
@@ -105,16 +122,34 @@ impl Component for VitConfig {
             embed_dim: width,
             blocks: layers,
             transformer: true,
-            tokens: all,
+            tokens: grid * grid + 1,
             has_text_tower: false,
             mean,
             std,
         };
-        let empty = Vit { visual: VisionTower::new(visual, &mut Init::blank(context.device.clone())), geometry };
-        let loaded = parameters::import(empty, tensors, false)
-            .map_err(|error| Error::failed(format!("{} does not fit the model:\n  {error}", self.weights)))?;
-        Ok(Box::new(loaded.no_grad()))
+        Ok(Vit { visual: VisionTower::new(visual, &mut Init::blank(device.clone())), geometry })
     }
+}
+
+/// Whether names are those of an image transformer.
+pub fn is_vit(tensors: &BTreeMap<String, HostTensor>) -> bool {
+    let names = ["patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"];
+    tensors.keys().any(|name| names.contains(&name.strip_prefix("vit.").unwrap_or(name)))
+}
+
+/// The sizes of a checkpoint in words, and how it fits, by module path.
+pub fn fit(
+    source: &str,
+    tensors: &BTreeMap<String, HostTensor>,
+    config: Option<&serde_json::Value>,
+    heads: Option<usize>,
+) -> Result<(String, Fit)> {
+    let options = VitConfig { weights: source.to_owned(), heads, ..VitConfig::default() };
+    let tensors = module_paths(tensors.clone());
+    let empty = options.empty(&tensors, config, &Device::flex())?;
+    let g = &empty.geometry;
+    let words = format!("image {}, width {}, {} blocks, {} tokens", g.image_size, g.width, g.blocks, g.tokens);
+    Ok((words, parameters::try_import(empty, tensors, false).err().unwrap_or_default()))
 }
 
 #[derive(Module, Debug)]
@@ -240,7 +275,6 @@ mod tests {
     use super::*;
     use crate::adapters::no_adapter;
     use crate::fixtures;
-    use burn::tensor::Device;
 
     fn features_agree(name: &str, epsilon: f64) {
         let mut fixture = fixtures::open(name);

@@ -120,6 +120,15 @@ impl Architecture {
         )
     }
 
+    /// Number of values of the model, about.
+    pub fn values(&self, vocabulary: usize) -> f64 {
+        let tokens = (self.image_size / self.patch_size.max(1)).pow(2) as f64;
+        stack_values(self.vision_layers, self.vision_width, 4 * self.vision_width)
+            + stack_values(self.text_layers, self.text_width, 4 * self.text_width)
+            + (tokens + 3.0 * (self.patch_size as f64).powi(2) + self.embed_dim as f64) * self.vision_width as f64
+            + (vocabulary as f64 + self.context_length as f64 + self.embed_dim as f64) * self.text_width as f64
+    }
+
     /// What cannot be built, in words; also guards against files that claim absurd sizes.
     pub fn problem(&self) -> Option<String> {
         let sizes = [
@@ -161,6 +170,24 @@ impl Architecture {
             activation: Activation::QuickGelu,
         })
     }
+}
+
+/// Refuses a model that needs far more values than its file holds, before memory is asked for: sizes come from names and shapes,
+/// which cost a hostile file nothing.
+pub fn refuse_bloat(source: &str, needed: f64, tensors: &BTreeMap<String, HostTensor>) -> Result<()> {
+    let held: f64 = tensors.values().map(|tensor| tensor.values.len() as f64).sum();
+    if needed <= 4.0 * held + 1e7 {
+        return Ok(());
+    }
+    Err(Error::failed(format!(
+        "{source} holds {held:.1e} values, but its names and shapes say a model of {needed:.1e}"
+    ))
+    .help(format!("the file is damaged or no whole checkpoint; `maclip weights inspect {source}` lists its tensors")))
+}
+
+/// Values of a stack of blocks, without the small ones.
+pub fn stack_values(layers: usize, width: usize, hidden: usize) -> f64 {
+    layers as f64 * (4.0 * (width as f64).powi(2) + 2.0 * width as f64 * hidden as f64)
 }
 
 /// From context length, width, layers, heads and E.
@@ -208,6 +235,14 @@ impl Shapes<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_number_of_values_is_about_the_published_one() {
+        for (name, want) in [("ViT-B/32", 151_277_313.0), ("ViT-L/14", 427_616_513.0)] {
+            let values = Choice::Name(name.to_owned()).sizes().unwrap().values(49408);
+            assert!((values / want - 1.0f64).abs() < 0.01, "{name}: {values}");
+        }
+    }
 
     #[test]
     fn published_sizes_have_their_names() {
