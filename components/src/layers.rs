@@ -75,6 +75,14 @@ impl Init {
         linear
     }
 
+    /// Weight uniform within 1/√inputs, no bias.
+    pub fn linear_unbiased(&mut self, inputs: usize, outputs: usize) -> Linear {
+        let weight = self.uniform([inputs, outputs], (inputs as f64).powf(-0.5));
+        let mut linear = LinearConfig::new(inputs, outputs).with_bias(false).init(&self.device);
+        linear.weight = weight;
+        linear
+    }
+
     /// ε = 1e-5, as in CLIP.
     pub fn layer_norm(&mut self, width: usize) -> LayerNorm {
         self.layer_norm_with(width, 1e-5)

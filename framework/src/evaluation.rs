@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Clips encoded in one forward pass.
 const CLIPS_PER_BATCH: usize = 8;
-/// Episodes aligned in one go.
+/// Episodes of one shot and one query per class that are aligned in one go; fewer where they are larger.
 const EPISODES_PER_BATCH: usize = 125;
 
 /// A split with what its episodes need.
@@ -57,7 +57,9 @@ pub fn evaluate(
         return one_by_one(model, loader, split, progress);
     }
     let table = ClipTable::encode(model, loader, split, progress)?;
-    let batches: Vec<&[Episode]> = split.list.episodes.chunks(EPISODES_PER_BATCH).collect();
+    let shape = split.list.shape;
+    let batch = (EPISODES_PER_BATCH / (shape.shot * shape.queries)).max(1);
+    let batches: Vec<&[Episode]> = split.list.episodes.chunks(batch).collect();
     progress.begin("test", 0, split.list.episodes.len() as u64);
     let done = AtomicU64::new(0);
     let outcomes: Vec<Vec<Outcome>> = batches
@@ -94,7 +96,7 @@ pub fn one_by_one(
             let (support, query) = model.episode(support, texts, query);
             let class_text = select_rows(split.texts, &episode.classes, loader.device);
             let scores = model.scores(support, query, class_text, split.list.shape.shot);
-            let predictions = predict(model, &scores).remove(0);
+            let predictions = predict(model, &scores)?.remove(0);
             progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, "");
             if stop_requested() { Err(Error::Interrupted) } else { Ok(Outcome::new(episode, predictions)) }
         })
@@ -137,12 +139,17 @@ fn indices(rows: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int>
     Tensor::from_data(TensorData::new(rows, [count]), device)
 }
 
-/// Predicted labels `[N][Q]`.
-fn predict(model: &FewShotModel, scores: &Scores) -> Vec<Vec<usize>> {
+/// Predicted labels `[N][Q]`; an error where a probability is not a number, as no prediction could be trusted then.
+fn predict(model: &FewShotModel, scores: &Scores) -> Result<Vec<Vec<usize>>> {
     let probabilities = model.objective.probabilities(scores);
-    let [_, q, _] = probabilities.dims();
-    let best: Vec<i64> = probabilities.argmax(2).into_data().iter::<i64>().collect();
-    best.chunks(q).map(|row| row.iter().map(|&label| label as usize).collect()).collect()
+    let [_, q, w] = probabilities.dims();
+    let values: Vec<f32> = probabilities.into_data().iter::<f32>().collect();
+    if values.iter().any(|value| !value.is_finite()) {
+        return Err(Error::failed("a probability is not a finite number, so the features or distances are not")
+            .help("look at the weights with `maclip weights inspect`, and at the training's loss"));
+    }
+    let best = |row: &[f32]| (0..w).fold(0, |best, class| if row[class] > row[best] { class } else { best });
+    Ok(values.chunks(q * w).map(|episode| episode.chunks(w).map(best).collect()).collect())
 }
 
 /// Features of every clip that the episodes name.
@@ -241,7 +248,7 @@ impl ClipTable {
             let width = averages.dims()[1];
             text_cosines(averages.reshape([n, q, width]), texts)
         });
-        let predictions = predict(model, &Scores { distances, query_text, support_text: None, all_classes: None });
+        let predictions = predict(model, &Scores { distances, query_text, support_text: None, all_classes: None })?;
         Ok(episodes.iter().zip(predictions).map(|(episode, found)| Outcome::new(episode, found)).collect())
     }
 }

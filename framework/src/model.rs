@@ -40,13 +40,19 @@ impl FewShotModel {
         let context = context.with_sizes(backbone.geometry().clone(), frames);
         let adapter: Box<dyn Adapter> = recipe.build(&context)?;
         backbone.tune(&|part| adapter.tunes(part));
-        Ok(with_stable_ids(Self {
+        let model = Self {
             adapter: Slot::new(adapter),
             prototype: Slot::new(recipe.build(&context)?),
             alignment: Slot::new(recipe.build(&context)?),
             objective: Slot::new(recipe.build(&context)?),
             backbone: Slot::new(backbone),
-        }))
+        };
+        if model.needs_text() && !model.backbone.geometry().has_text_tower {
+            return Err(Error::failed("the recipe reads class texts, but its backbone has no text tower")
+                .at(recipe.place("backbone"))
+                .help("choose a CLIP backbone, or an adapter, prototype and objective (such as `metric`) that read no text"));
+        }
+        Ok(with_stable_ids(model))
     }
 
     /// Whether any part reads class texts.
@@ -75,7 +81,11 @@ impl FewShotModel {
             return (self.support(support, text), self.query(query));
         }
         let (supports, queries) = (support.dims()[0], query.dims()[0]);
-        let frames = self.backbone.encode_clips(Tensor::cat(vec![support, query], 0), &*self.adapter, &Branch::Episode);
+        let frames = self.backbone.encode_clips(
+            Tensor::cat(vec![support, query], 0),
+            &*self.adapter,
+            &Branch::Episode { text: &text },
+        );
         let (support, query) = (frames.clone().narrow(0, 0, supports), frames.narrow(0, supports, queries));
         let prototypes = self.prototype.support(support.clone(), text);
         let rewritten = self.prototype.query(query.clone());
@@ -141,10 +151,6 @@ pub fn class_texts(model: &FewShotModel, prompt: &dyn Prompt, names: &[&str], de
     let geometry = model.backbone.geometry();
     if !model.needs_text() {
         return Ok(Tensor::zeros([names.len(), geometry.embed_dim], device));
-    }
-    if !geometry.has_text_tower {
-        return Err(Error::failed("the recipe reads class texts, but its backbone has no text tower")
-            .help("choose a CLIP backbone, or an adapter, prototype and objective that work without text"));
     }
     let rows = names
         .iter()

@@ -36,6 +36,9 @@ struct MultimodalConfig {
     at: Blocks,
     /// Whether the support branch sees the class text (table 5); without, it takes the query's path.
     use_text: bool,
+    /// What stands for a class text in the query branch, whose class is not known: `none`, as in the paper, or `mean`, the average
+    /// over the episode's classes (every episode then encodes its own clips).
+    query_text: QueryText,
     /// One TextFC for all blocks instead of one per block. Per block is what the counts of table 4 say.
     shared_text_fc: bool,
     /// L2-normalise the text feature before TextFC.
@@ -54,12 +57,20 @@ struct MultimodalConfig {
     temporal_adapters: usize,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum QueryText {
+    None,
+    Mean,
+}
+
 impl Default for MultimodalConfig {
     fn default() -> Self {
         Self {
             ratio: 0.25,
             at: Blocks::All,
             use_text: true,
+            query_text: QueryText::None,
             shared_text_fc: false,
             normalize_text: false,
             temporal_skip: false,
@@ -83,6 +94,7 @@ impl Component for MultimodalConfig {
         problems.when(!(self.ratio > 0.0 && self.ratio <= 4.0), "ratio", "must be above 0 and at most 4");
         problems.when(!(1..=2).contains(&self.temporal_adapters), "temporal_adapters", "is 1 or 2");
         problems.when(!self.joint_scale.is_finite(), "joint_scale", "must be a finite number");
+        problems.when(self.query_text == QueryText::Mean && !self.use_text, "query_text", "needs `use_text: true`");
         self.at.check(problems);
     }
 
@@ -111,6 +123,7 @@ impl Component for MultimodalConfig {
             blocks,
             text_fc,
             use_text: self.use_text,
+            query_text: self.query_text,
             normalize_text: self.normalize_text,
             temporal_residual: self.temporal_residual,
             joint_scale: self.joint_scale,
@@ -133,6 +146,8 @@ struct Multimodal {
     /// The one TextFC of `shared_text_fc`.
     text_fc: Option<Linear>,
     use_text: bool,
+    #[module(skip)]
+    query_text: QueryText,
     normalize_text: bool,
     temporal_residual: bool,
     joint_scale: f64,
@@ -144,7 +159,11 @@ impl Adapter for Multimodal {
     }
 
     fn scope(&self) -> Scope {
-        if self.use_text { Scope::LabelledClip } else { Scope::Clip }
+        match (self.use_text, self.query_text) {
+            (_, QueryText::Mean) => Scope::Episode,
+            (true, QueryText::None) => Scope::LabelledClip,
+            (false, QueryText::None) => Scope::Clip,
+        }
     }
 
     fn needs_text(&self) -> bool {
@@ -166,9 +185,17 @@ impl Adapter for Multimodal {
         let temporal = if self.temporal_residual { z + u } else { u };
 
         let mut tokens = vec![x, temporal.reshape([b, t, 1, d])];
-        if let (Branch::Support { text }, Some(text_fc)) = (branch, adapters.text_fc.as_ref().or(self.text_fc.as_ref()))
-        {
-            let text = Tensor::clone(text);
+        let text = match branch {
+            Branch::Support { text } => Some(Tensor::clone(text)),
+            Branch::Query => None,
+            Branch::Episode { text } => {
+                // As many shots of each class, so the mean over supports is the mean over classes.
+                let [supports, e] = text.dims();
+                let queries = Tensor::clone(text).mean_dim(0).expand([b - supports, e]);
+                Some(Tensor::cat(vec![Tensor::clone(text), queries], 0))
+            }
+        };
+        if let (Some(text), Some(text_fc)) = (text, adapters.text_fc.as_ref().or(self.text_fc.as_ref())) {
             let text = if self.normalize_text { normalize(text) } else { text };
             tokens.push(text_fc.forward(text).reshape([b, 1, 1, d]).expand([b, t, 1, d]));
         }

@@ -1,19 +1,20 @@
 //! `task_adapter`: AIM's adapters in the last blocks, and an attention across all clips of the episode.
 //!
-//! Source: Task-Adapter (Cao et al., ACM MM 2024) and the public code of Task-Adapter++. In an adapted block every token also
-//! attends, with the block's frozen attention, to the same token of the same frame in all other clips, support and query:
+//! Source: Task-Adapter (Cao et al., ACM MM 2024) and its public code (`module_adapter.py`). In an adapted block every token also
+//! attends, with the block's frozen attention, to the same token of the same frame in the other clips of its branch:
 //!
 //! ```text
 //! x = x + A_T(MSA(LN1 x))   over time
 //! x = x + A_S(MSA(LN1 x))   over the tokens of a frame; A_S with inner skip
-//! x = x + A_E(MSA(LN1 x))   over the clips of the episode
+//! x = x + A_E(MSA(LN1 x))   over the support clips, or over the queries, of the episode
 //! x = x + MLP(LN2 x) + s · A_J(LN2 x)
 //! ```
-//! Results depend on what else is in the episode (transductive), so every episode encodes its own clips.
+//! Also trained: temporal position codes, zero at the start. Results depend on what else is in the episode (transductive), so every
+//! episode encodes its own clips. The text score of the public code is not part of an adapter.
 
 use super::blocks::{Blocks, frames, over_clips, over_time};
 use crate::layers::{Bottleneck, Init};
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
@@ -32,13 +33,22 @@ struct TaskAdapterConfig {
     ratio: f64,
     /// Which blocks are adapted. Public code: the last 2 of 12 on scene data sets, the last 6 on SSv2.
     at: Blocks,
-    /// s, the factor on the joint adapter.
+    /// s, the factor on the joint adapter. 1 in public code.
     scale: f64,
+    /// Which clips see each other: `branch`, as in public code, which encodes support and queries apart, or the whole `episode`.
+    across: Across,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Across {
+    Branch,
+    Episode,
 }
 
 impl Default for TaskAdapterConfig {
     fn default() -> Self {
-        Self { ratio: 0.25, at: Blocks::Last(2), scale: 0.5 }
+        Self { ratio: 0.25, at: Blocks::Last(2), scale: 1.0, across: Across::Branch }
     }
 }
 
@@ -68,7 +78,12 @@ impl Component for TaskAdapterConfig {
                 joint: Bottleneck::new(d, hidden, false, &mut init),
             })
         });
-        Ok(Box::new(TaskAdapter { blocks: blocks.collect(), scale: self.scale }))
+        Ok(Box::new(TaskAdapter {
+            blocks: blocks.collect(),
+            temporal_embedding: init.constant([context.frames()?, d], 0.0),
+            scale: self.scale,
+            across: self.across,
+        }))
     }
 }
 
@@ -83,7 +98,11 @@ struct BlockAdapters {
 #[derive(Module, Debug)]
 struct TaskAdapter {
     blocks: Vec<Option<BlockAdapters>>,
+    /// `[T, D]`
+    temporal_embedding: Param<Tensor<2>>,
     scale: f64,
+    #[module(skip)]
+    across: Across,
 }
 
 impl Adapter for TaskAdapter {
@@ -99,7 +118,12 @@ impl Adapter for TaskAdapter {
         false
     }
 
-    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
+    fn embed(&self, tokens: Tensor<4>) -> Tensor<4> {
+        let [t, d] = self.temporal_embedding.val().dims();
+        tokens + self.temporal_embedding.val().reshape([1, t, 1, d])
+    }
+
+    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4> {
         let Some(adapters) = &self.blocks[index] else {
             unreachable!("forward is called for adapted blocks only");
         };
@@ -108,7 +132,16 @@ impl Adapter for TaskAdapter {
         let temporal = over_time(x.clone(), |tokens| adapters.temporal.forward(attend(tokens)));
         let x = frames(x + temporal);
         let x = (x.clone() + adapters.spatial.forward(attend(x))).reshape(shape);
-        let task = over_clips(x.clone(), |tokens| adapters.task.forward(attend(tokens)));
+        let task = |x: Tensor<4>| over_clips(x, |tokens| adapters.task.forward(attend(tokens)));
+        let clips = shape[0];
+        let task = match branch {
+            Branch::Episode { text } if self.across == Across::Branch => {
+                let supports = text.dims()[0];
+                let parts = [(0, supports), (supports, clips - supports)];
+                Tensor::cat(parts.map(|(from, count)| task(x.clone().narrow(0, from, count))).to_vec(), 0)
+            }
+            _ => task(x.clone()),
+        };
         let x = frames(x + task);
         let v = block.ln_2(x.clone());
         (x + block.mlp(v.clone()) + adapters.joint.forward(v) * self.scale).reshape(shape)

@@ -44,8 +44,8 @@ fn parameter_counts_are_those_of_the_papers() {
     assert_eq!(count("st_adapter, kernel: [3, 3, 3]", "none", "ViT-B/16").trainable, 7_220_736);
     // LoRA: 2 · 768 · r for each of query and value in each of 12 blocks.
     assert_eq!(count("lora, rank: 4", "none", "ViT-B/16").trainable, 12 * 2 * 2 * 768 * 4);
-    // Task-Adapter: four adapters of 295,872 in each of the last two blocks.
-    assert_eq!(count("task_adapter", "none", "ViT-B/16").trainable, 2 * 4 * 295_872);
+    // Task-Adapter: four adapters of 295,872 in each of the last two blocks, and position codes.
+    assert_eq!(count("task_adapter", "none", "ViT-B/16").trainable, 2 * 4 * 295_872 + 8 * 768);
     assert_eq!(count("none", "none", "ViT-B/16").trainable, 0);
 }
 
@@ -70,7 +70,9 @@ fn training_starts_at_the_frozen_model() {
             let got = features(&model, branch);
             got.iter().zip(&want).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max)
         };
-        let error = error(if adapter == "task_adapter" { &Branch::Episode } else { &Branch::Query });
+        let text = Tensor::<2>::zeros([1, plain.backbone.geometry().embed_dim], &Device::flex());
+        let episode = Branch::Episode { text: &text };
+        let error = error(if adapter == "task_adapter" { &episode } else { &Branch::Query });
         // MA-CLIP's frames attend to one more token from the start.
         assert_eq!(error < 1e-4, adapter != "multimodal", "{adapter}: {error}");
     }
@@ -89,9 +91,12 @@ fn every_trainable_tensor_takes_part() {
         if count == 0 {
             continue;
         }
-        let text = Tensor::<2>::ones([2, model.backbone.geometry().embed_dim], &Device::flex());
+        let text = Tensor::<2>::ones(
+            [if adapter == "task_adapter" { 1 } else { 2 }, model.backbone.geometry().embed_dim],
+            &Device::flex(),
+        );
         let branch = match adapter {
-            "task_adapter" => Branch::Episode,
+            "task_adapter" => Branch::Episode { text: &text },
             _ => Branch::Support { text: &text },
         };
         let features = model.backbone.encode_clips(pixels(2), &*model.adapter, &branch);

@@ -1,19 +1,27 @@
-//! `hyrsm`: hybrid relation: attention inside each clip, then among the clips that a query meets.
+//! `hyrsm`: hybrid relation: attention inside each clip (intra-relation), then among the clips that a query meets (inter-relation).
 //!
-//! Source: HyRSM (Wang et al., CVPR 2022) and its public code (`CNN_HyRSM_1shot`). Inside a clip, with position codes:
-//! F' = relu(layer(F)). Then for each query on its own, over the time averages of all supports and that query:
+//! Source: HyRSM (Wang et al., CVPR 2022) and its public code (`CNN_HyRSM_1shot`, `_5shot`). Inside a clip, with position codes P:
 //!
 //! ```text
-//! R = relu(MHA([avg S_1, …, avg S_n, avg Q]))
+//! X  = √(E / a) F + b P
+//! F' = relu(X + MHA(LN X))
+//! ```
+//! Then for each query on its own, over the time averages of all supports and that query:
+//!
+//! ```text
+//! Y  = [avg S_1, …, avg S_n, avg Q]
+//! R  = relu(LN(Y + MHA(Y)))
 //! F~ = W [F', R of that clip]            joined along features at every frame
 //! ```
-//! So every query sees its own view of the supports. Goes with `bi_mhm`. Dropout of the public code is left out: a draw inside the
-//! forward pass would not be a function of seed and index.
+//! So every query sees its own view of the supports. Goes with `bi_mhm`. Queries, keys and values have no biases. The public code's
+//! dropout is left out (a draw inside the forward pass would not be a function of seed and index), and so is its auxiliary loss
+//! over all training classes.
 
-use super::transformer::{Layer, LayerSizes, Norm, position_codes};
+use super::text_guided::AverageShots;
+use super::transformer::position_codes;
 use crate::layers::{Attention, Init};
 use burn::module::Module;
-use burn::nn::Linear;
+use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use maclip_framework::error::{Error, Result};
@@ -28,19 +36,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct HyrsmConfig {
-    /// Heads of the attention inside a clip; must divide E. 8 in public code.
+    /// Heads of both attentions; must divide E. 8 in public code.
     heads: usize,
-    /// Heads of the attention among clips; must divide E. 1 in public code.
-    relation_heads: usize,
-    /// Width of the feed-forward layer inside a clip, in units of E.
-    ffn_ratio: usize,
-    /// Factor on the position codes.
+    /// a: features are multiplied by √(E / a) before the position codes are added. 10 in public code, 2048 on Kinetics.
+    feature_divisor: f64,
+    /// b, the factor on the position codes. 1 in public code, 0.01 on Kinetics.
     position_scale: f64,
+    /// Whether several shots of a class are averaged `before` the inter-relation, as public code does, or `after` it, by the
+    /// alignment's own rule.
+    average_shots: AverageShots,
 }
 
 impl Default for HyrsmConfig {
     fn default() -> Self {
-        Self { heads: 8, relation_heads: 1, ffn_ratio: 4, position_scale: 0.1 }
+        Self { heads: 8, feature_divisor: 10.0, position_scale: 1.0, average_shots: AverageShots::Before }
     }
 }
 
@@ -53,40 +62,48 @@ impl Component for HyrsmConfig {
 
     fn check(&self, problems: &mut Problems) {
         problems.when(self.heads == 0, "heads", "must be at least 1");
-        problems.when(self.relation_heads == 0, "relation_heads", "must be at least 1");
-        problems.when(self.ffn_ratio == 0, "ffn_ratio", "must be at least 1");
+        let positive = self.feature_divisor > 0.0 && self.feature_divisor.is_finite();
+        problems.when(!positive, "feature_divisor", "must be above 0");
         problems.when(!self.position_scale.is_finite(), "position_scale", "must be a finite number");
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {
         let e = context.geometry()?.embed_dim;
-        if !e.is_multiple_of(self.relation_heads) {
-            let message = format!("prototype.relation_heads is {}, which does not divide E = {e}", self.relation_heads);
+        if !e.is_multiple_of(self.heads) {
+            let message = format!("prototype.heads is {}, which does not divide E = {e}", self.heads);
             return Err(Error::failed(message));
         }
         let mut init = Init::new(context.init("prototype"), context.trainable_device());
-        let sizes = LayerSizes {
-            width: e,
-            heads: self.heads,
-            hidden: e * self.ffn_ratio,
-            norm: Norm::Pre,
-            projection_bias: false,
-        };
+        let std = (2.0 / (4 * e) as f64).sqrt();
+        let mut attention = || Attention::new(e, self.heads, std, &mut init).without_projection_bias();
+        let (intra, inter) = (attention(), attention());
         Ok(Box::new(Hyrsm {
-            inside: Layer::new(sizes, &mut init)?,
-            among: Attention::new(e, self.relation_heads, (2.0 / (4 * e) as f64).sqrt(), &mut init),
-            join: init.linear(2 * e, e),
+            intra,
+            intra_norm: init.layer_norm(e),
+            inter,
+            inter_norm: init.layer_norm(e),
+            join_frames: init.linear(e, e),
+            join_relation: init.linear_unbiased(e, e),
+            feature_scale: (e as f64 / self.feature_divisor).sqrt(),
             position_scale: self.position_scale,
+            average_shots: self.average_shots,
         }))
     }
 }
 
 #[derive(Module, Debug)]
 struct Hyrsm {
-    inside: Layer,
-    among: Attention,
-    join: Linear,
+    intra: Attention,
+    intra_norm: LayerNorm,
+    inter: Attention,
+    inter_norm: LayerNorm,
+    /// The two halves of W: W [F', R] = W₁ F' + W₂ R + bias, so that the frames' half is computed once for all queries.
+    join_frames: Linear,
+    join_relation: Linear,
+    feature_scale: f64,
     position_scale: f64,
+    #[module(skip)]
+    average_shots: AverageShots,
 }
 
 impl Prototype for Hyrsm {
@@ -104,24 +121,31 @@ impl Prototype for Hyrsm {
 
     fn query(&self, frames: Tensor<3>) -> Tensor<3> {
         let [_, t, e] = frames.dims();
-        let coded = frames.clone() + position_codes(t, e, self.position_scale, &frames).unsqueeze();
-        relu(self.inside.forward(coded.clone(), coded))
+        let codes = position_codes(t, e, self.position_scale, &frames);
+        let x = frames * self.feature_scale + codes.unsqueeze();
+        relu(x.clone() + self.intra.forward(self.intra_norm.forward(x), None, None))
     }
 
     fn relate(&self, features: EpisodeFeatures) -> Related {
         let EpisodeFeatures { query, support, .. } = features;
+        let support = match self.average_shots {
+            AverageShots::Before => support.mean_dim(2),
+            AverageShots::After => support,
+        };
         let ([n, q, t, e], [_, w, k, ts, _]) = (query.dims(), support.dims());
         let s = w * k;
         // Time averages of all supports, once for each query, and of the query.
         let supports = support.clone().mean_dim(3).reshape([n, 1, s, e]).expand([n, q, s, e]);
         let clips = Tensor::cat(vec![supports, query.clone().mean_dim(2).reshape([n, q, 1, e])], 2);
-        let related = relu(self.among.forward(clips.reshape([n * q, s + 1, e]), None, None));
-        let of_supports = related.clone().narrow(1, 0, s).reshape([n, q, w, k, 1, e]).expand([n, q, w, k, ts, e]);
-        let of_query = related.narrow(1, s, 1).reshape([n, q, 1, e]).expand([n, q, t, e]);
-        let views = support.reshape([n, 1, w, k, ts, e]).expand([n, q, w, k, ts, e]);
+        let clips = clips.reshape([n * q, s + 1, e]);
+        let related = relu(self.inter_norm.forward(clips.clone() + self.inter.forward(clips, None, None)));
+        let related = self.join_relation.forward(related);
+        let of_supports = related.clone().narrow(1, 0, s).reshape([n, q, w, k, 1, e]);
+        let of_query = related.narrow(1, s, 1).reshape([n, q, 1, e]);
+        let views = self.join_frames.forward(support).reshape([n, 1, w, k, ts, e]);
         Related {
-            query: self.join.forward(Tensor::cat(vec![query, of_query], 3)),
-            support: self.join.forward(Tensor::cat(vec![views, of_supports], 5)),
+            query: self.join_frames.forward(query) + of_query.expand([n, q, t, e]),
+            support: views.expand([n, q, w, k, ts, e]) + of_supports,
         }
     }
 }

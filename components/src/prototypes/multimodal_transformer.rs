@@ -3,8 +3,7 @@
 //! Source: the row "Multimodal Transformer" of MA-CLIP's table 6. The paper does not draw it; this is a layer of TPCM's size whose
 //! support tokens are [f_T, F_S]. Queries go through the same layer without text.
 
-use super::transformer::{Layer, LayerSizes, Norm};
-use crate::layers::Init;
+use super::transformer::{Layer, LayerOptions};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
@@ -16,22 +15,9 @@ use maclip_framework::slots::prototype::Prototype;
 use serde::{Deserialize, Serialize};
 
 /// Options of the multimodal transformer.
-#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct MultimodalTransformerConfig {
-    /// Attention heads; must divide E.
-    heads: usize,
-    /// Width of the feed-forward layer in units of E.
-    ffn_ratio: usize,
-    /// `none`, as in TPCM, `post` or `pre`.
-    norm: Norm,
-}
-
-impl Default for MultimodalTransformerConfig {
-    fn default() -> Self {
-        Self { heads: 8, ffn_ratio: 4, norm: Norm::None }
-    }
-}
+#[derive(Clone, Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(transparent)]
+struct MultimodalTransformerConfig(LayerOptions);
 
 register!(dyn Prototype, MultimodalTransformerConfig, name: "multimodal_transformer",
     summary: "self-attention over frames and class text", paper: Some("MA-CLIP, arXiv 2308.01532, table 6"),
@@ -41,16 +27,11 @@ impl Component for MultimodalTransformerConfig {
     type Slot = dyn Prototype;
 
     fn check(&self, problems: &mut Problems) {
-        problems.when(self.heads == 0, "heads", "must be at least 1");
-        problems.when(self.ffn_ratio == 0, "ffn_ratio", "must be at least 1");
+        self.0.check(problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {
-        let e = context.geometry()?.embed_dim;
-        let mut init = Init::new(context.init("prototype"), context.trainable_device());
-        let Self { heads, ffn_ratio, norm } = self;
-        let sizes = LayerSizes { width: e, heads, hidden: e * ffn_ratio, norm, projection_bias: true };
-        Ok(Box::new(MultimodalTransformer { layer: Layer::new(sizes, &mut init)? }))
+        Ok(Box::new(MultimodalTransformer { layer: self.0.build(context)? }))
     }
 }
 

@@ -85,7 +85,7 @@ fn averaging_equal_shots_first_or_last_is_the_same() {
 
 #[test]
 fn a_query_of_hyrsm_has_its_own_view_of_the_supports() {
-    let hyrsm = build("hyrsm", 16);
+    let hyrsm = build("hyrsm, average_shots: after", 16);
     let (support, query) = (random(1, [1, 2, 2, 4, 16]), random(2, [1, 3, 4, 16]));
     let relate = |query: Tensor<4>| {
         hyrsm.relate(EpisodeFeatures {
@@ -101,4 +101,8 @@ fn a_query_of_hyrsm_has_its_own_view_of_the_supports() {
     assert!(difference(all.support.clone().narrow(1, 1, 1), alone.support) < 1e-5);
     let views = all.support;
     assert!(difference(views.clone().narrow(1, 0, 1), views.narrow(1, 1, 1)) > 1e-4);
+    let averaged = build("hyrsm", 16);
+    let text = Tensor::zeros([1, 2, 16], &Device::flex());
+    let related = averaged.relate(EpisodeFeatures { query: random(2, [1, 3, 4, 16]), support: support.clone(), text });
+    assert_eq!(related.support.dims(), [1, 3, 2, 1, 4, 16]);
 }

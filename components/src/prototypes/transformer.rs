@@ -6,6 +6,8 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Tensor, TensorData};
 use maclip_framework::error::{Error, Result};
+use maclip_framework::registry::Problems;
+use maclip_framework::run::BuildContext;
 use serde::{Deserialize, Serialize};
 
 /// Where a layer normalises.
@@ -42,6 +44,38 @@ pub struct LayerSizes {
     pub norm: Norm,
     /// Biases of the packed query, key and value projection.
     pub projection_bias: bool,
+}
+
+/// Options of a prototype module that is one such layer.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LayerOptions {
+    /// Attention heads; must divide E.
+    heads: usize,
+    /// Width of the feed-forward layer in units of E.
+    ffn_ratio: usize,
+    /// `none`, as in TPCM, `post` or `pre`.
+    norm: Norm,
+}
+
+impl Default for LayerOptions {
+    fn default() -> Self {
+        Self { heads: 8, ffn_ratio: 4, norm: Norm::None }
+    }
+}
+
+impl LayerOptions {
+    pub fn check(&self, problems: &mut Problems) {
+        problems.when(self.heads == 0, "heads", "must be at least 1");
+        problems.when(self.ffn_ratio == 0, "ffn_ratio", "must be at least 1");
+    }
+
+    pub fn build(&self, context: &BuildContext) -> Result<Layer> {
+        let width = context.geometry()?.embed_dim;
+        let mut init = Init::new(context.init("prototype"), context.trainable_device());
+        let (heads, hidden) = (self.heads, width * self.ffn_ratio);
+        Layer::new(LayerSizes { width, heads, hidden, norm: self.norm, projection_bias: true }, &mut init)
+    }
 }
 
 impl Layer {

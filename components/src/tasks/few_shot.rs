@@ -545,6 +545,7 @@ objective: {{type: ma_clip, alpha: 0.3, text_scale: 10}}
         ] {
             planned_equals_brute_force("none", prototype);
         }
+        planned_equals_brute_force("multimodal, query_text: mean", "text_guided");
         planned_equals_brute_force("multimodal", "text_guided");
         planned_equals_brute_force("multimodal", "hyrsm");
     }

@@ -137,7 +137,9 @@ impl Loader {
         let mut own = as_recipe(read_file(path)?)?;
         let has_study = own.as_map().is_some_and(|map| map.contains_key("study"));
         let extends = own.as_map_mut().and_then(|map| map.remove("extends"));
-        let mut node = match self.extended(extends, path)? {
+        let parent = self.extended(extends, path)?;
+        let shared = parent.clone();
+        let mut node = match parent {
             Some(mut node) => {
                 // A study is a whole: variants of two files under one name would be neither's.
                 if let Some(map) = node.as_map_mut().filter(|_| has_study) {
@@ -149,7 +151,9 @@ impl Loader {
             None => own,
         };
         if has_study {
-            self.variants(&mut node, path)?;
+            // What a variant's recipe shares with the study's is not a change.
+            let shared = shared.unwrap_or_else(|| node.clone());
+            self.variants(&mut node, &shared, path)?;
         }
         self.chain.pop();
         self.done.insert(identity, node.clone());
@@ -170,10 +174,9 @@ impl Loader {
         Ok(node)
     }
 
-    /// A variant may extend recipes too: it is what they say differently from the study's own recipe, but for what names them,
-    /// with its own changes on top. So what is set for the whole study holds in such variants too.
-    fn variants(&mut self, root: &mut Node, path: &Path) -> Result<(), Diagnostics> {
-        let base = root.clone();
+    /// A variant may extend recipes too: it is what they say differently from `shared`, what the study itself extends, but for
+    /// what names them, with its own changes on top. So what the study or `--set` says holds in such variants too.
+    fn variants(&mut self, root: &mut Node, shared: &Node, path: &Path) -> Result<(), Diagnostics> {
         let study = root.as_map_mut().and_then(|map| map.get_mut("study")).and_then(Node::as_map_mut);
         let Some(variants) = study.and_then(|study| study.get_mut("variants")).and_then(Node::as_map_mut) else {
             return Ok(());
@@ -186,7 +189,7 @@ impl Loader {
                         map.remove(key);
                     }
                 }
-                drop_equal(&mut tree, &base);
+                drop_equal(&mut tree, shared);
                 apply_variant(&mut tree, variant)?;
                 *variant = tree;
             }

@@ -14,8 +14,11 @@ pub enum Branch<'a> {
         text: &'a Tensor<2>,
     },
     Query,
-    /// All clips of one episode, support clips first, so that they can see each other: adapters of [`Scope::Episode`].
-    Episode,
+    /// All clips of one episode, support clips first, so that they can see each other: adapters of [`Scope::Episode`]. The text
+    /// features of the support clips' classes, `[S, E]`; the clips from S on are queries.
+    Episode {
+        text: &'a Tensor<2>,
+    },
 }
 
 /// A part of the image tower that an adapter may fine-tune.
@@ -33,7 +36,8 @@ pub enum TowerPart {
 
 /// Trainable parts around frozen transformer blocks. B clips, T frames, N + 1 tokens, width D.
 pub trait Adapter: DynModule + CloneAdapter {
-    /// Whether block `index` is touched; blocks below the first such run without autodiff.
+    /// Whether block `index` is touched; blocks below the first such run without autodiff, unless [`Adapter::embed`] or
+    /// [`Adapter::tunes`] puts trainable values before them.
     fn adapts(&self, index: usize) -> bool;
 
     /// Whether a part of the image tower itself is trained; the rest stays frozen.
