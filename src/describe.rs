@@ -46,28 +46,36 @@ pub fn describe(arguments: Arguments) -> Result<()> {
 fn text(slot: &str, info: &Info) -> String {
     let mut lines = vec![format!("{slot} {}: {}", info.name, info.summary)];
     lines.extend(info.paper.map(|paper| format!("  after {paper}")));
-    let body = info.example.trim().trim_start_matches('{').trim_end_matches('}').trim();
+    let example = info.example.trim();
+    let body = example.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(example).trim();
     let options = if body.is_empty() { String::new() } else { format!(", {body}") };
     lines.push(format!("  {slot}: {{type: {}{options}}}", info.name));
     let schema = json!((info.schema)());
-    options_of(&schema, &schema, "", &mut lines);
+    options_of(&schema, &schema, "", None, &mut lines);
     lines.join("\n")
 }
 
-/// The properties of `schema`, nested ones with their dotted path; `$ref`s lead into `root`.
-fn options_of(root: &Value, schema: &Value, prefix: &str, lines: &mut Vec<String>) {
+/// The properties of `schema`, nested ones with their dotted path; `$ref`s lead into `root`. `whole` is the default of the value that
+/// they are part of, which is nearer than their own.
+fn options_of(root: &Value, schema: &Value, prefix: &str, whole: Option<&Value>, lines: &mut Vec<String>) {
     for (name, option) in schema["properties"].as_object().into_iter().flatten() {
         let target = followed(root, option);
         let description = option["description"].as_str().or(target["description"].as_str()).unwrap_or_default();
-        let default = option.get("default").map_or("required".to_owned(), shown);
-        lines.push(format!("\n  {prefix}{name}: {default}"));
+        let default = whole.and_then(|whole| whole.get(name)).or(option.get("default"));
+        let nested = target["properties"].is_object();
+        let value = match default {
+            _ if nested => String::new(),
+            Some(default) => shown(default),
+            None => "required".to_owned(),
+        };
+        lines.push(format!("\n  {prefix}{name}: {value}").trim_end().to_owned());
         lines.extend(wrapped(description, 100).into_iter().map(|line| format!("      {line}")));
         for (value, reason) in choices(root, target) {
             let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
             lines.extend(wrapped(&format!("{value}{reason}"), 96).into_iter().map(|line| format!("        {line}")));
         }
-        if target["properties"].is_object() {
-            options_of(root, target, &format!("{prefix}{name}."), lines);
+        if nested {
+            options_of(root, target, &format!("{prefix}{name}."), default, lines);
         }
     }
 }

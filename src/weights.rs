@@ -1,10 +1,12 @@
 //! `maclip weights inspect|convert`: what a checkpoint holds, and its form in maclip.
 
 use clap::{Args, Subcommand, ValueEnum};
-use maclip_components::backbones::inspect::{self, Inspection};
+use maclip_components::backbones::clip::block::Activation;
+use maclip_components::backbones::inspect::{self, Hints, Inspection};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::weights::Precision;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -51,6 +53,25 @@ struct Source {
     /// Heads of the text tower, where they are not width / 64
     #[arg(long)]
     text_heads: Option<usize>,
+    /// Activation, where the file does not say and it is not OpenAI's QuickGELU
+    #[arg(long, value_enum)]
+    activation: Option<Kind>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    QuickGelu,
+    Gelu,
+}
+
+impl Source {
+    fn hints(&self) -> Hints {
+        let activation = self.activation.map(|kind| match kind {
+            Kind::QuickGelu => Activation::QuickGelu,
+            Kind::Gelu => Activation::Gelu,
+        });
+        Hints { vision_heads: self.vision_heads, text_heads: self.text_heads, activation }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -63,15 +84,16 @@ enum Stored {
 pub fn weights(arguments: Arguments) -> Result<()> {
     match arguments.verb {
         Verb::Inspect { source, tensors, json } => {
-            let found = inspect::inspect(&source.file, [source.vision_heads, source.text_heads])?;
+            let found = inspect::inspect(&source.file, source.hints())?;
             if json {
                 println!("{}", json!(found));
             } else {
                 print(&found, tensors);
             }
-            match found.fit.problem() {
+            match found.problem() {
                 None => Ok(()),
-                Some(_) => Err(Error::failed(format!("{} does not fit {} as a whole", found.source, found.backbone))),
+                Some(_) => Err(Error::failed(format!("{} does not fit a backbone as a whole", found.source))
+                    .help("heads and activation that the file does not say are given with --vision-heads, --text-heads, --activation")),
             }
         }
         Verb::Convert { source, out, precision, force } => {
@@ -84,9 +106,9 @@ pub fn weights(arguments: Arguments) -> Result<()> {
                 Stored::Bf16 => Precision::BF16,
                 Stored::F32 => Precision::F32,
             };
-            let heads = [source.vision_heads, source.text_heads];
-            let found = inspect::convert(&source.file, &out, precision, heads)?;
-            println!("{}: {}, {} values", out.display(), found.architecture, found.values);
+            let found = inspect::convert(&source.file, &out, precision, source.hints())?;
+            let values = found.backbone.map_or(0, |backbone| backbone.values);
+            println!("{}: {values} values", out.display());
             Ok(())
         }
     }
@@ -95,20 +117,30 @@ pub fn weights(arguments: Arguments) -> Result<()> {
 fn print(found: &Inspection, tensors: bool) {
     println!("{}", found.source);
     println!("  format        {}", found.format);
-    println!("  backbone      {} {}", found.backbone, found.architecture);
-    let stored: Vec<String> = found.dtypes.iter().map(|(dtype, count)| format!("{count} {dtype}")).collect();
-    println!("  stored        {}", stored.join(", "));
-    println!("  tensors       {}, {} values", found.tensors.len(), found.values);
     println!("  sha256        {}", found.sha256);
-    for (what, list) in
-        [("missing", &found.fit.missing), ("unused", &found.fit.unused), ("wrong shape", &found.fit.misshapen)]
-    {
-        println!("  {what:<13} {}", if list.is_empty() { "none".to_owned() } else { list.len().to_string() });
-        list.iter().for_each(|entry| println!("                {entry}"));
+    let mut dtypes: BTreeMap<&str, usize> = BTreeMap::new();
+    found.stored.iter().for_each(|tensor| *dtypes.entry(tensor.dtype).or_default() += 1);
+    let stored: Vec<String> = dtypes.iter().map(|(dtype, count)| format!("{count} {dtype}")).collect();
+    println!("  tensors       {}", stored.join(", "));
+    if found.not_finite > 0 {
+        println!("  not finite    {} values", found.not_finite);
     }
-    if tensors {
-        for tensor in &found.tensors {
-            println!("  {:<60} {:<16} {}", tensor.name, format!("{:?}", tensor.shape), tensor.dtype.unwrap_or(""));
+    match &found.backbone {
+        Ok(backbone) => {
+            let sizes = backbone.published.map_or_else(|| backbone.architecture.to_string(), str::to_owned);
+            println!("  backbone      {} {sizes}, {} values", backbone.name, backbone.values);
+            let fit = &backbone.fit;
+            for (what, list) in [("missing", &fit.missing), ("unused", &fit.unused), ("wrong shape", &fit.misshapen)] {
+                println!("  {what:<13} {}", if list.is_empty() { "none".to_owned() } else { list.len().to_string() });
+                list.iter().for_each(|entry| println!("                {entry}"));
+            }
+        }
+        Err(problem) => println!("  backbone      none: {}", problem.trim_start_matches("error: ")),
+    }
+    // What fits nothing must at least be seen.
+    if tensors || found.backbone.is_err() {
+        for tensor in &found.stored {
+            println!("  {:<60} {:<16} {}", tensor.name, format!("{:?}", tensor.shape), tensor.dtype);
         }
     }
 }

@@ -28,7 +28,10 @@ fn the_plan_of_the_paper_s_model_has_its_counts_without_data_and_weights() {
     let text = ok(&["plan", "recipes/kinetics_5w5s.yaml"]);
     assert!(text.contains("18,529,536") && text.contains("once per support clip"), "{text}");
     let chart = ok(&["plan", "recipes/methods/hyrsm.yaml", "--format", "mermaid"]);
-    assert!(chart.starts_with("%%") && chart.contains("prototypes --> distances"), "{chart}");
+    assert!(
+        chart.starts_with("%%") && chart.contains("prototypes --> related") && chart.contains("related --> distances"),
+        "{chart}"
+    );
 }
 
 #[test]
@@ -67,6 +70,6 @@ fn checkpoints_are_inspected_and_converted() {
     let vit = ["weights", "inspect", "components/testdata/vit_timm_tiny.safetensors", "--vision-heads", "3"];
     let ran = common::maclip(&vit);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.stdout.contains("vit image 32") && ran.stdout.contains("expected [2, 24]"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("backbone      vit") && ran.stdout.contains("expected [2, 24]"), "{}", ran.stdout);
     assert!(ran.stdout.contains("missing       none"), "{}", ran.stdout);
 }

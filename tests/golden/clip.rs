@@ -210,8 +210,11 @@ pub fn structures(check: &mut Check) {
             let values = vec![0.0; shape.iter().product()];
             (name, parameters::HostTensor { shape, values })
         });
-        let renamed: BTreeMap<String, Vec<usize>> =
-            names::from_hugging_face(zeros.collect()).into_iter().map(|(name, tensor)| (name, tensor.shape)).collect();
+        let renamed: BTreeMap<String, Vec<usize>> = names::from_hugging_face(zeros.collect())
+            .unwrap_or_else(|error| panic!("{error}"))
+            .into_iter()
+            .map(|(name, tensor)| (name, tensor.shape))
+            .collect();
         check.note(&format!("{name} renamed"), f64::from(renamed != openai), 0.5);
     }
 }

@@ -53,7 +53,7 @@ impl Component for LoraConfig {
     type Slot = dyn Adapter;
 
     fn check(&self, problems: &mut Problems) {
-        problems.when(self.rank == 0, "rank", "must be at least 1");
+        problems.when(!(1..=4096).contains(&self.rank), "rank", "must be within 1 and 4096");
         problems.when(!self.alpha.is_finite(), "alpha", "must be a finite number");
         let twice = ORDER.iter().any(|part| self.on.iter().filter(|named| *named == part).count() > 1);
         problems.when(

@@ -47,7 +47,7 @@ impl Component for OptimalTransport {
     type Slot = dyn Alignment;
 
     fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.epsilon > 0.0 && self.epsilon.is_finite()), "epsilon", "must be above 0");
+        problems.when(!(self.epsilon >= 1e-6 && self.epsilon.is_finite()), "epsilon", "must be at least 1e-6");
         problems.when(self.rho.is_some_and(|rho| !(rho > 0.0 && rho.is_finite())), "rho", "must be above 0, or null");
         problems.when(!(1..=1000).contains(&self.iterations), "iterations", "must be within 1 and 1000");
         self.cosine.check(problems);

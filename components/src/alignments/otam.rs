@@ -3,7 +3,7 @@
 //! Source: OTAM (Cao et al., CVPR 2020) as the public code computes it (few-shot-action-recognition, CLIP-FSAR). A zero
 //! column is added on both sides of the support axis, so that a path may begin and end at any query frame; row 0 is a plain
 //! running sum. The soft minimum is a shifted log-sum-exp: the same value as public code where that is finite, and finite
-//! for any λ.
+//! for any λ that is allowed.
 
 use super::frame_costs::{Cosine, ShotRule, on_costs, soft_min};
 use crate::layers::plain_device;
@@ -22,7 +22,7 @@ struct OtamConfig {
     /// λ of the soft minimum. 0.1 in few-shot-action-recognition, 0.5 in CLIP-FSAR's CLIP head and D2ST.
     lambda: f64,
     /// `both` sums OTAM(D) and OTAM(Dᵀ), as few-shot-action-recognition and CLIP-FSAR do (matching_based_fsar halves the
-    /// sum: use `both` with half the `metric_scale`); or only one direction.
+    /// sum: use `both` with half the objective's factor on distances); or only one direction.
     direction: Direction,
     /// What becomes of several shots.
     shots: ShotRule,
@@ -52,7 +52,7 @@ impl Component for OtamConfig {
     type Slot = dyn Alignment;
 
     fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.lambda > 0.0 && self.lambda.is_finite()), "lambda", "must be above 0");
+        problems.when(!(self.lambda >= 1e-6 && self.lambda.is_finite()), "lambda", "must be at least 1e-6");
         self.cosine.check(problems);
     }
 

@@ -37,7 +37,7 @@ impl Component for SoftDtw {
     type Slot = dyn Alignment;
 
     fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.gamma > 0.0 && self.gamma.is_finite()), "gamma", "must be above 0");
+        problems.when(!(self.gamma >= 1e-6 && self.gamma.is_finite()), "gamma", "must be at least 1e-6");
         self.cosine.check(problems);
     }
 

@@ -56,7 +56,7 @@ impl Component for TrxConfig {
         sorted.dedup();
         let wrong = sorted.len() != self.cardinalities.len() || sorted.is_empty() || sorted[0] == 0;
         problems.when(wrong, "cardinalities", "must name different sizes of at least 1");
-        problems.when(self.width == 0, "width", "must be at least 1");
+        problems.when(!(1..=65536).contains(&self.width), "width", "must be within 1 and 65536");
         problems.when(!self.position_scale.is_finite(), "position_scale", "must be a finite number");
     }
 
@@ -64,6 +64,9 @@ impl Component for TrxConfig {
         let (e, t) = (context.geometry()?.embed_dim, context.frames()?);
         if let Some(c) = self.cardinalities.iter().find(|&&c| c > t) {
             return Err(Error::failed(format!("alignment.cardinalities has {c}, but a clip has {t} frames")));
+        }
+        if let Some(c) = self.cardinalities.iter().find(|&&c| count(t, c) > MAX_TUPLES) {
+            return Err(Error::failed(format!("tuples of {c} out of {t} frames are more than {MAX_TUPLES}")));
         }
         let mut init = Init::new(context.init("alignment"), context.trainable_device());
         let heads = self.cardinalities.iter().map(|&c| TrxHead::new(c, e, &self, &mut init)).collect();
@@ -148,6 +151,14 @@ impl TrxHead {
     }
 }
 
+/// More tuples of one clip than this are refused.
+const MAX_TUPLES: f64 = 10_000.0;
+
+/// Number of choices of `size` out of `of`.
+fn count(of: usize, size: usize) -> f64 {
+    (0..size).map(|i| (of - i) as f64 / (i + 1) as f64).product()
+}
+
 /// Ordered choices of `size` out of `0..count`, in lexicographic order.
 fn combinations(count: usize, size: usize) -> Vec<Vec<usize>> {
     if size == 0 {
@@ -170,5 +181,6 @@ mod tests {
     fn tuples_are_ordered_and_as_many_as_the_paper_says() {
         assert_eq!(combinations(4, 2), [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]);
         assert_eq!((combinations(8, 2).len(), combinations(8, 3).len()), (28, 56));
+        assert_eq!((count(8, 3), count(4, 1)), (56.0, 4.0));
     }
 }

@@ -7,7 +7,7 @@
 use super::clip::block::Activation;
 use super::clip::checkpoint::{self, Source};
 use super::clip::sizes::{
-    Choice, Shapes, TextSizes, no_multiple, out_of_range, refuse_bloat, stack_values, text_sizes,
+    Choice, Shapes, TextSizes, no_multiple, out_of_range, refuse_bloat, stack_values, text_sizes, too_large,
 };
 use super::clip::tokenizer::Tokenizer;
 use super::clip::{Clip, ImageTower, geometry, names};
@@ -18,7 +18,7 @@ use burn::nn::Linear;
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::parameters::{HostTensor, trainable};
 use maclip_framework::register;
@@ -41,7 +41,7 @@ pub struct ClipResNetConfig {
     /// A published name (`RN50`, `RN101`) or own sizes; only needed for `maclip plan` without weights, otherwise checked
     /// against the checkpoint.
     pub architecture: Option<Choice<Architecture>>,
-    /// Heads of the pooling, where they are not E of the last stage / 64.
+    /// Heads of the pooling, where they are not the last stage's channels / 64.
     pub vision_heads: Option<usize>,
     /// Heads of the text tower, where they are not width / 64.
     pub text_heads: Option<usize>,
@@ -100,6 +100,11 @@ impl Architecture {
         32 * self.vision_width
     }
 
+    /// The published name of these sizes, if they have one.
+    pub fn name(&self) -> Option<&'static str> {
+        ["RN50", "RN101"].into_iter().find(|name| Choice::Name((*name).to_owned()).resnet().as_ref() == Some(self))
+    }
+
     /// Number of values of the model, about.
     fn values(&self, vocabulary: usize) -> f64 {
         let stage = |(number, layers): (usize, &usize)| {
@@ -134,6 +139,7 @@ impl Architecture {
             .or_else(|| no_multiple(("vision_width", self.vision_width), ("2", 2)))
             .or_else(|| no_multiple(("the last stage's channels", self.channels()), sizes[2]))
             .or_else(|| no_multiple(sizes[5], sizes[7]))
+            .or_else(|| too_large(self.values(0)))
     }
 
     /// Sizes from tensor shapes; heads as published models have them.
@@ -143,7 +149,7 @@ impl Architecture {
         let grid = (shapes.of("visual.attnpool.positional_embedding", 2)?[0].saturating_sub(1)).isqrt();
         let text_width = shapes.of("ln_final.weight", 1)?[0];
         Ok(Self {
-            image_size: 32 * grid,
+            image_size: grid.saturating_mul(32),
             vision_width: width,
             vision_layers: [1, 2, 3, 4].map(|stage| shapes.layers(&format!("visual.layer{stage}."))),
             vision_heads: width / 2,
@@ -188,12 +194,10 @@ impl ClipResNetConfig {
     /// The model, with its weights.
     pub fn clip(&self, context: &BuildContext) -> Result<Clip> {
         let asked = self.architecture.as_ref().and_then(Choice::<Architecture>::resnet);
-        let mut blank = Init::blank(context.device.clone());
         if context.sizes_only
             && let Some(sizes) = asked
         {
-            let tower = ResNet::new(&sizes, &mut BTreeMap::new(), &mut blank)?;
-            return Ok(assemble(tower, &sizes, Tokenizer::OpenAi, &mut blank).no_grad());
+            return self.blank(&sizes, Tokenizer::OpenAi, &context.device);
         }
         let source = checkpoint::open(&self.weights)?;
         context.note_weights(&self.weights, source.sha256.clone());
@@ -208,13 +212,22 @@ impl ClipResNetConfig {
             .help("remove backbone.architecture, or choose the matching weights"));
         }
         let tokenizer = source.tokenizer()?;
-        let mut tensors = names::from_openai(source.tensors);
+        let mut tensors = names::from_openai(source.tensors)?;
+        let mut blank = Init::blank(context.device.clone());
         let tower = ResNet::new(&sizes, &mut tensors, &mut blank)
             .map_err(|error| Error::failed(format!("{} does not fit the model:\n  {error}", self.weights)))?;
         assemble(tower, &sizes, tokenizer, &mut blank).with_weights(&self.weights, tensors)
     }
 
-    fn sizes(&self, source: &Source) -> Result<Architecture> {
+    /// A model of these sizes without weights.
+    pub fn blank(&self, sizes: &Architecture, tokenizer: Tokenizer, device: &Device) -> Result<Clip> {
+        let mut blank = Init::blank(device.clone());
+        let tower = ResNet::new(sizes, &mut BTreeMap::new(), &mut blank)?;
+        Ok(assemble(tower, sizes, tokenizer, &mut blank).no_grad())
+    }
+
+    /// Sizes of a checkpoint: the recipe's word, then the file's own, then its shapes.
+    pub fn sizes(&self, source: &Source) -> Result<Architecture> {
         let mut sizes = match source.own_architecture()? {
             Some(sizes) => sizes,
             None => Architecture::from_shapes(&source.label, &source.tensors)?,
@@ -534,7 +547,6 @@ impl ImageTower for ResNet {
 mod tests {
     use super::*;
     use crate::fixtures;
-    use burn::tensor::Device;
     use maclip_framework::parameters;
 
     #[derive(Module, Debug)]
@@ -554,7 +566,7 @@ mod tests {
         let mut fixture = fixtures::open("rn50_tiny");
         let (input, expected) = (fixture.take("input_u8"), fixture.take("expected"));
         fixture.tensors.retain(|name, _| name.starts_with("visual.") && !names::is_no_weight(name));
-        let mut tensors = names::from_openai(fixture.tensors);
+        let mut tensors = names::from_openai(fixture.tensors).unwrap();
         let mut init = Init::blank(Device::flex());
         let visual = ResNet::new(&sizes(), &mut tensors, &mut init).unwrap();
         let tower = parameters::import(Holder { visual }, tensors, false).unwrap().visual;

@@ -107,84 +107,92 @@ impl ClipVitConfig {
         if self.weights == "random" {
             let sizes = asked.ok_or_else(|| Error::failed("backbone.architecture is missing"))?;
             let tokenizer = Tokenizer::Words(Words::new(context.vocabulary.clone())?);
-            return Ok(new(&sizes, tokenizer, &mut Init::new(context.init("backbone"), context.trainable_device())));
+            let init = &mut Init::new(context.init("backbone"), context.trainable_device());
+            return Ok(self.new_clip(&sizes, tokenizer, init));
         }
         if context.sizes_only
             && !self.weights.starts_with("builtin:")
-            && let Some(sizes) = asked
+            && let Some(mut sizes) = asked
         {
-            return Ok(blank(&sizes, Tokenizer::OpenAi, &context.device));
+            self.apply_options(&mut sizes);
+            sizes.image_size = self.image_size.unwrap_or(sizes.image_size);
+            self.refuse(&self.weights, &sizes)?;
+            return Ok(self.blank(&sizes, Tokenizer::OpenAi, &context.device));
         }
         let mut source = checkpoint::open(&self.weights)?;
         context.note_weights(&self.weights, source.sha256.clone());
         let mut sizes = self.sizes(&source)?;
-        if let Some(asked) = asked
-            && asked != sizes
-        {
-            return Err(Error::failed(format!(
-                "{} holds another architecture than the recipe asks for: {sizes:?}, not {asked:?}",
-                self.weights
-            ))
-            .help("remove backbone.architecture, or choose the matching weights"));
+        if let Some(mut asked) = asked {
+            // What a published name does not say is the file's and the options'.
+            asked.activation = sizes.activation;
+            if asked != sizes {
+                return Err(Error::failed(format!(
+                    "{} holds another architecture than the recipe asks for: {sizes:?}, not {asked:?}",
+                    self.weights
+                ))
+                .help("remove backbone.architecture, or choose the matching weights"));
+            }
         }
         if let Some(image_size) = self.image_size.filter(|size| *size != sizes.image_size) {
             sizes.image_size = image_size;
-            self.refuse(&sizes)?;
+            self.refuse(&self.weights, &sizes)?;
             if let Some(embedding) = source.tensors.remove("visual.positional_embedding") {
                 let resized = positions::resize(embedding, image_size / sizes.patch_size)?;
                 source.tensors.insert("visual.positional_embedding".to_owned(), resized);
             }
         }
-        let mut empty = blank(&sizes, source.tokenizer()?, &context.device);
-        empty.text = empty.text.with_long_texts(self.long_texts);
-        empty.with_weights(&self.weights, names::from_openai(source.tensors))
+        let empty = self.blank(&sizes, source.tokenizer()?, &context.device);
+        empty.with_weights(&self.weights, names::from_openai(source.tensors)?)
     }
 
-    /// Sizes of a checkpoint: its own word, else its shapes and, for what shapes do not show, its config and the recipe.
+    /// A model of these sizes without weights.
+    pub fn blank(&self, sizes: &Architecture, tokenizer: Tokenizer, device: &Device) -> Clip {
+        self.new_clip(sizes, tokenizer, &mut Init::blank(device.clone())).no_grad()
+    }
+
+    fn new_clip(&self, sizes: &Architecture, tokenizer: Tokenizer, init: &mut Init) -> Clip {
+        let grid = sizes.image_size / sizes.patch_size;
+        let geometry =
+            geometry(sizes.image_size, sizes.vision_width, sizes.embed_dim, sizes.vision_layers, grid * grid + 1);
+        let visual = Box::new(VisionTower::new(sizes.vision(), init));
+        let mut clip = Clip::new(visual, sizes.text(), tokenizer, geometry, sizes, init);
+        clip.text = clip.text.with_long_texts(self.long_texts);
+        clip
+    }
+
+    /// Puts the recipe's word over what a file or a name says.
+    fn apply_options(&self, sizes: &mut Architecture) {
+        sizes.vision_heads = self.vision_heads.unwrap_or(sizes.vision_heads);
+        sizes.text_heads = self.text_heads.unwrap_or(sizes.text_heads);
+        sizes.activation = self.activation.unwrap_or(sizes.activation);
+    }
+
+    /// Sizes of a checkpoint: the recipe's word, then the file's own, then its config's for what shapes do not show.
     pub fn sizes(&self, source: &Source) -> Result<Architecture> {
         let mut sizes = match source.own_architecture()? {
             Some(sizes) => sizes,
-            None => Architecture::from_shapes(&source.label, &source.tensors)?,
-        };
-        let heads = |tower: &str| source.config_number(tower, "num_attention_heads");
-        sizes.vision_heads = self.vision_heads.or(heads("vision_config")).unwrap_or(sizes.vision_heads);
-        sizes.text_heads = self.text_heads.or(heads("text_config")).unwrap_or(sizes.text_heads);
-        let named = match source.config_text("vision_config", "hidden_act") {
-            Some("quick_gelu") => Some(Activation::QuickGelu),
-            Some("gelu") => Some(Activation::Gelu),
-            Some(other) => {
-                return Err(Error::failed(format!("{}: the activation `{other}` is not supported", source.label)));
+            None => {
+                let mut sizes = Architecture::from_shapes(&source.label, &source.tensors)?;
+                let heads = |tower: &str| source.config_number(tower, "num_attention_heads");
+                sizes.vision_heads = heads("vision_config").unwrap_or(sizes.vision_heads);
+                sizes.text_heads = heads("text_config").unwrap_or(sizes.text_heads);
+                sizes.activation = source.activation(&["vision_config", "text_config"])?.unwrap_or(sizes.activation);
+                sizes
             }
-            None => None,
         };
-        sizes.activation = self.activation.or(named).unwrap_or(sizes.activation);
-        self.refuse(&sizes)?;
+        self.apply_options(&mut sizes);
+        self.refuse(&source.label, &sizes)?;
         refuse_bloat(&source.label, sizes.values(source.tokenizer()?.size()), &source.tensors)?;
         Ok(sizes)
     }
 
-    fn refuse(&self, sizes: &Architecture) -> Result<()> {
+    fn refuse(&self, source: &str, sizes: &Architecture) -> Result<()> {
         match sizes.problem() {
             None => Ok(()),
-            Some(problem) => {
-                Err(Error::failed(format!("{} holds a model that cannot be built: {problem}", self.weights))
-                    .help("heads that are not width / 64 are given with backbone.vision_heads and backbone.text_heads"))
-            }
+            Some(problem) => Err(Error::failed(format!("{source} holds a model that cannot be built: {problem}"))
+                .help("heads that are not width / 64 are given with the options vision_heads and text_heads")),
         }
     }
-}
-
-/// A model of these sizes without weights.
-pub fn blank(sizes: &Architecture, tokenizer: Tokenizer, device: &Device) -> Clip {
-    new(sizes, tokenizer, &mut Init::blank(device.clone())).no_grad()
-}
-
-fn new(sizes: &Architecture, tokenizer: Tokenizer, init: &mut Init) -> Clip {
-    let grid = sizes.image_size / sizes.patch_size;
-    let geometry =
-        geometry(sizes.image_size, sizes.vision_width, sizes.embed_dim, sizes.vision_layers, grid * grid + 1);
-    let visual = Box::new(VisionTower::new(sizes.vision(), init));
-    Clip::new(visual, sizes.text(), tokenizer, geometry, sizes, init)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 
 use super::clip::ImageTower;
 use super::clip::block::{Activation, BlockSizes};
-use super::clip::checkpoint;
-use super::clip::names::flatten_patch;
+use super::clip::checkpoint::{self, Source};
+use super::clip::names::{Renamed, flatten_patch, stack};
 use super::clip::sizes::{Shapes, no_multiple, out_of_range, refuse_bloat, stack_values};
 use super::clip::vision_tower::{VisionSizes, VisionTower};
 use crate::layers::Init;
@@ -36,8 +36,8 @@ pub struct VitConfig {
     pub heads: Option<usize>,
     /// How pixels in 0..1 are normalised: `half` (mean and std 0.5: ImageNet-21k and augreg weights), `imagenet`, or `clip`.
     pub pixels: Pixels,
-    /// ε of the layer norms: 1e-6 in timm, 1e-12 in Hugging Face's ViT, whose config is believed before this.
-    pub epsilon: f64,
+    /// ε of the layer norms; `null` takes the config's, else 1e-6 with timm's names and 1e-12 with Hugging Face's.
+    pub epsilon: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
@@ -50,7 +50,7 @@ pub enum Pixels {
 
 impl Default for VitConfig {
     fn default() -> Self {
-        Self { weights: String::new(), heads: None, pixels: Pixels::Half, epsilon: 1e-6 }
+        Self { weights: String::new(), heads: None, pixels: Pixels::Half, epsilon: None }
     }
 }
 
@@ -62,7 +62,8 @@ impl Component for VitConfig {
 
     fn check(&self, problems: &mut Problems) {
         problems.when(self.heads == Some(0), "heads", "must be at least 1");
-        problems.when(!(self.epsilon > 0.0 && self.epsilon < 1.0), "epsilon", "must be within 0 and 1");
+        let wrong = self.epsilon.is_some_and(|epsilon| !(epsilon > 0.0 && epsilon < 1.0));
+        problems.when(wrong, "epsilon", "must be within 0 and 1");
     }
 
     fn inputs(&self, problems: &mut Problems) {
@@ -76,8 +77,9 @@ impl Component for VitConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {
         let file = weights::read(Path::new(&self.weights))?;
         context.note_weights(&self.weights, file.sha256.clone());
-        let tensors = module_paths(file.tensors);
-        let empty = self.empty(&tensors, file.config.as_ref(), &context.device)?;
+        let named = Naming::of(&file.tensors);
+        let tensors = module_paths(file.tensors)?;
+        let empty = self.empty(&tensors, named, file.config.as_ref(), &context.device)?;
         let loaded = parameters::import(empty, tensors, false)
             .map_err(|error| Error::failed(format!("{} does not fit the model:\n  {error}", self.weights)))?;
         Ok(Box::new(loaded.no_grad()))
@@ -89,11 +91,17 @@ impl VitConfig {
     fn empty(
         &self,
         tensors: &BTreeMap<String, HostTensor>,
+        naming: Naming,
         config: Option<&serde_json::Value>,
         device: &Device,
     ) -> Result<Vit> {
         let number = |key: &str| config.and_then(|config| config.get(key)).and_then(|v| v.as_f64());
-        let epsilon = number("layer_norm_eps").unwrap_or(self.epsilon);
+        let usual = if naming == Naming::HuggingFace { 1e-12 } else { 1e-6 };
+        let epsilon = self.epsilon.or(number("layer_norm_eps")).unwrap_or(usual);
+        let activation = match config.and_then(|config| config.get("hidden_act")).and_then(|v| v.as_str()) {
+            Some(name) => Activation::named(&self.weights, name)?,
+            None => Activation::Gelu,
+        };
         let shapes = Shapes { source: &self.weights, tensors };
         let &[inputs, width] = shapes.of("visual.patch", 2)? else { return Err(Error::failed("two axes are checked")) };
         let positions = shapes.of("visual.positional_embedding", 2)?[0].saturating_sub(1);
@@ -101,15 +109,19 @@ impl VitConfig {
         let hidden = shapes.of("visual.resblocks.0.c_fc.weight", 2)?[1];
         let (patch_size, grid) = ((inputs / 3).isqrt(), positions.isqrt());
         let heads = self.heads.or(number("num_attention_heads").map(|heads| heads as usize)).unwrap_or(width / 64);
-        let image_size = grid * patch_size;
+        let image_size = grid.saturating_mul(patch_size);
         let sizes =
             [("width", width), ("heads", heads), ("image size", image_size), ("layers", layers), ("hidden", hidden)];
-        if let Some(problem) = out_of_range(&sizes[..4]).or_else(|| no_multiple(sizes[0], sizes[1])) {
+        if let Some(problem) = out_of_range(&sizes[..4])
+            .or_else(|| (hidden == 0).then(|| "its feed-forward layers have no width".to_owned()))
+            .or_else(|| no_multiple(sizes[0], sizes[1]))
+        {
             return Err(Error::failed(format!("{} holds a model that cannot be built: {problem}", self.weights))
                 .help("heads that are not width / 64 are given with backbone.heads"));
         }
-        refuse_bloat(&self.weights, stack_values(layers, width, hidden), tensors)?;
-        let blocks = BlockSizes { width, heads, layers, hidden, activation: Activation::Gelu, epsilon };
+        let rest = (positions as f64 + inputs as f64) * width as f64;
+        refuse_bloat(&self.weights, stack_values(layers, width, hidden) + rest, tensors)?;
+        let blocks = BlockSizes { width, heads, layers, hidden, activation, epsilon };
         let visual = VisionSizes { image_size, patch_size, blocks, projection: None, clip_stem: false };
         let (mean, std) = match self.pixels {
             Pixels::Half => ([0.5; 3], [0.5; 3]),
@@ -131,25 +143,36 @@ impl VitConfig {
     }
 }
 
+/// Whose names a checkpoint has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Naming {
+    Timm,
+    HuggingFace,
+}
+
+impl Naming {
+    fn of(tensors: &BTreeMap<String, HostTensor>) -> Self {
+        let theirs = tensors.keys().any(|name| name.contains("encoder.layer."));
+        if theirs { Naming::HuggingFace } else { Naming::Timm }
+    }
+}
+
 /// Whether names are those of an image transformer.
 pub fn is_vit(tensors: &BTreeMap<String, HostTensor>) -> bool {
     let names = ["patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"];
     tensors.keys().any(|name| names.contains(&name.strip_prefix("vit.").unwrap_or(name)))
 }
 
-/// The sizes of a checkpoint in words, and how it fits, by module path.
-pub fn fit(
-    source: &str,
-    tensors: &BTreeMap<String, HostTensor>,
-    config: Option<&serde_json::Value>,
-    heads: Option<usize>,
-) -> Result<(String, Fit)> {
-    let options = VitConfig { weights: source.to_owned(), heads, ..VitConfig::default() };
-    let tensors = module_paths(tensors.clone());
-    let empty = options.empty(&tensors, config, &Device::flex())?;
-    let g = &empty.geometry;
-    let words = format!("image {}, width {}, {} blocks, {} tokens", g.image_size, g.width, g.blocks, g.tokens);
-    Ok((words, parameters::try_import(empty, tensors, false).err().unwrap_or_default()))
+/// The sizes of a checkpoint, the number of values of its model, and how it fits, by module path.
+pub fn fit(source: &Source, heads: Option<usize>) -> Result<(serde_json::Value, usize, Fit)> {
+    let options = VitConfig { weights: source.label.clone(), heads, ..VitConfig::default() };
+    let naming = Naming::of(&source.tensors);
+    let tensors = module_paths(source.tensors.clone())?;
+    let empty = options.empty(&tensors, naming, source.config.as_ref(), &Device::flex())?;
+    let Geometry { image_size, width, blocks, tokens, .. } = empty.geometry;
+    let sizes = serde_json::json!({"image_size": image_size, "width": width, "blocks": blocks, "tokens": tokens});
+    let values = parameters::count(&empty).total;
+    Ok((sizes, values, parameters::try_import(empty, tensors, false).err().unwrap_or_default()))
 }
 
 #[derive(Module, Debug)]
@@ -189,47 +212,43 @@ impl Backbone for Vit {
 
 /// timm's and Hugging Face's names → module paths, with our layouts. The head and the pooler are not part of the model and left
 /// out; other unknown names stay and are reported as unused.
-fn module_paths(tensors: BTreeMap<String, HostTensor>) -> BTreeMap<String, HostTensor> {
+fn module_paths(tensors: BTreeMap<String, HostTensor>) -> Result<BTreeMap<String, HostTensor>> {
     const NO_PART: [&str; 6] = ["head.", "classifier.", "pooler.", "head_drop.", "fc_norm.", "pre_logits."];
-    let mut renamed = BTreeMap::new();
-    let mut packed: BTreeMap<String, [Option<HostTensor>; 3]> = BTreeMap::new();
+    let mut renamed = Renamed::default();
+    let mut stacks: BTreeMap<String, [Option<HostTensor>; 3]> = BTreeMap::new();
     for (name, tensor) in tensors {
         let name = name.strip_prefix("vit.").unwrap_or(&name);
         if NO_PART.iter().any(|part| name.starts_with(part)) {
             continue;
         }
-        let hugging_face = ["query", "key", "value"].iter().enumerate().find_map(|(part, word)| {
+        let part = ["query", "key", "value"].iter().enumerate().find_map(|(part, word)| {
             let (block, kind) = name.split_once(&format!(".attention.attention.{word}."))?;
             let number = block.strip_prefix("encoder.layer.")?;
             Some((format!("visual.resblocks.{number}.attn.in_proj.{kind}"), part))
         });
-        if let Some((path, part)) = hugging_face {
-            packed.entry(path).or_default()[part] = Some(tensor);
+        if let Some((path, part)) = part {
+            stacks.entry(path).or_default()[part] = Some(tensor);
             continue;
         }
         let path = path_of(name);
         let tensor = match path.as_str() {
-            "visual.patch" => transpose(flatten_patch(tensor)),
+            "visual.patch" => flatten_patch(tensor),
             "visual.class_embedding" => HostTensor { shape: vec![tensor.values.len()], ..tensor },
             "visual.positional_embedding" if tensor.shape.first() == Some(&1) => {
                 HostTensor { shape: tensor.shape[1..].to_vec(), ..tensor }
             }
-            _ if path.ends_with(".weight") => transpose(tensor),
             _ => tensor,
         };
-        renamed.insert(path, tensor);
+        renamed.insert(path, tensor)?;
     }
-    for (path, parts) in packed {
-        let Some(parts) = parts.into_iter().collect::<Option<Vec<_>>>() else { continue };
-        let mut shape = parts[0].shape.clone();
-        if let Some(rows) = shape.first_mut() {
-            *rows = parts.iter().filter_map(|part| part.shape.first()).sum();
-        }
-        let values = parts.into_iter().flat_map(|part| part.values).collect();
-        let tensor = HostTensor { shape, values };
-        renamed.insert(path.clone(), if path.ends_with(".weight") { transpose(tensor) } else { tensor });
+    for (path, parts) in stacks {
+        stack(path, parts, &mut renamed)?;
     }
-    renamed
+    // Matrices are `[out, in]` there and `[in, out]` here.
+    let matrix = |path: &str| path == "visual.patch" || path.ends_with(".weight");
+    let turn =
+        |(path, tensor): (String, HostTensor)| if matrix(&path) { (path, transpose(tensor)) } else { (path, tensor) };
+    Ok(renamed.finish().into_iter().map(turn).collect())
 }
 
 fn path_of(name: &str) -> String {
@@ -276,11 +295,11 @@ mod tests {
     use crate::adapters::no_adapter;
     use crate::fixtures;
 
-    fn features_agree(name: &str, epsilon: f64) {
+    fn features_agree(name: &str) {
         let mut fixture = fixtures::open(name);
         let (input, expected) = (fixture.take("input"), fixture.take("expected"));
         let weights = fixture.checkpoint().display().to_string();
-        let config = VitConfig { weights, heads: Some(3), epsilon, ..VitConfig::default() };
+        let config = VitConfig { weights, heads: Some(3), ..VitConfig::default() };
         let backbone = config.build(&BuildContext::new(0, Device::flex())).unwrap();
         assert!(!backbone.geometry().has_text_tower && backbone.encode_texts(&[]).is_err());
         let images = fixtures::tensor::<4>(&input).unsqueeze_dim(1);
@@ -290,11 +309,11 @@ mod tests {
 
     #[test]
     fn features_agree_with_timm() {
-        features_agree("vit_timm_tiny", 1e-6);
+        features_agree("vit_timm_tiny");
     }
 
     #[test]
     fn features_agree_with_hugging_face() {
-        features_agree("vit_hf_tiny", 1e-12);
+        features_agree("vit_hf_tiny");
     }
 }

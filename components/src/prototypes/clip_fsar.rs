@@ -45,7 +45,8 @@ impl Component for ClipFsarConfig {
 
     fn check(&self, problems: &mut Problems) {
         problems.when(self.heads == 0, "heads", "must be at least 1");
-        problems.when(self.hidden == Some(0), "hidden", "must be at least 1");
+        let wrong = self.hidden.is_some_and(|hidden| !(1..=65536).contains(&hidden));
+        problems.when(wrong, "hidden", "must be within 1 and 65536");
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {

@@ -61,7 +61,7 @@ impl Component for TextGuidedConfig {
 
     fn check(&self, problems: &mut Problems) {
         problems.when(self.heads == 0, "heads", "must be at least 1");
-        problems.when(self.ffn_ratio == 0, "ffn_ratio", "must be at least 1");
+        problems.when(!(1..=64).contains(&self.ffn_ratio), "ffn_ratio", "must be within 1 and 64");
         problems.when(self.norm == Norm::Pre, "norm", "is none or post");
     }
 

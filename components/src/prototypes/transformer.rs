@@ -67,7 +67,7 @@ impl Default for LayerOptions {
 impl LayerOptions {
     pub fn check(&self, problems: &mut Problems) {
         problems.when(self.heads == 0, "heads", "must be at least 1");
-        problems.when(self.ffn_ratio == 0, "ffn_ratio", "must be at least 1");
+        problems.when(!(1..=64).contains(&self.ffn_ratio), "ffn_ratio", "must be within 1 and 64");
     }
 
     pub fn build(&self, context: &BuildContext) -> Result<Layer> {

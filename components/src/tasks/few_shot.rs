@@ -97,15 +97,16 @@ impl Component for FewShot {
     type Slot = dyn Task;
 
     fn check(&self, problems: &mut Problems) {
-        problems.when(self.way < 2, "way", "must be at least 2");
-        problems.when(self.shot == 0, "shot", "must be at least 1");
+        problems.when(!(2..=10_000).contains(&self.way), "way", "must be within 2 and 10000");
+        problems.when(!(1..=10_000).contains(&self.shot), "shot", "must be within 1 and 10000");
         problems.when(self.train_shot == Some(0), "train_shot", "must be at least 1");
         problems.when(self.episodes_per_step == 0, "episodes_per_step", "must be at least 1");
         problems.when(self.queries == 0, "queries", "must be at least 1");
         self.train.check("train.", problems);
         for (name, list) in [("validation", &self.validation), ("test", &self.test)] {
             problems.when(list.episodes < 2, &format!("{name}.episodes"), "must be at least 2");
-            problems.when(list.queries == 0, &format!("{name}.queries"), "must be at least 1");
+            let wrong = !(1..=10_000).contains(&list.queries);
+            problems.when(wrong, &format!("{name}.queries"), "must be within 1 and 10000");
         }
     }
 
@@ -154,6 +155,9 @@ impl Task for FewShot {
         // The query branch reads no class text.
         let query = |scope: Scope| if scope == Scope::LabelledClip { Scope::Clip } else { scope };
         let (adapter, prototype) = (model.adapter.scope(), model.prototype.scope());
+        // A module that relates clips first rewrites each on its own.
+        let relates = prototype == Scope::Episode;
+        let alone = if relates { Scope::LabelledClip } else { prototype };
         let node = |id, by: String, from: &[&'static str], shape: &[usize], scope: Scope| Node {
             id,
             by: if by.is_empty() { "–".to_owned() } else { by },
@@ -173,6 +177,7 @@ impl Task for FewShot {
         let encoder = by(&["backbone", "adapter"]);
         let support = with_text("pixels", model.adapter.needs_text());
         let prototypes = with_text("support", model.prototype.needs_text());
+        let mut compared = vec!["prototypes", "queries"];
         let mut scored = vec!["distances"];
         if model.objective.needs_text() {
             scored.extend(["query", "texts"]);
@@ -181,9 +186,17 @@ impl Task for FewShot {
             node("pixels", by(&["dataset", "frames", "augment"]), &[], &[s + q, t, 3, side, side], Scope::Frozen),
             node("support", encoder.clone(), &support, &[s, t, e], adapter),
             node("query", encoder, &["pixels"], &[q, t, e], query(adapter)),
-            node("prototypes", by(&["prototype"]), &prototypes, &[s, t, e], adapter.max(prototype)),
-            node("queries", by(&["prototype"]), &["query"], &[q, t, e], query(adapter.max(prototype))),
-            node("distances", by(&["alignment"]), &["prototypes", "queries"], &[q, w], Scope::Episode),
+            node("prototypes", by(&["prototype"]), &prototypes, &[s, t, e], adapter.max(alone)),
+            node("queries", by(&["prototype"]), &["query"], &[q, t, e], query(adapter.max(alone))),
+        ]);
+        if relates {
+            let mut reads = with_text("prototypes", model.prototype.needs_text());
+            reads.push("queries");
+            nodes.push(node("related", by(&["prototype"]), &reads, &[s + q, t, e], Scope::Episode));
+            compared = vec!["related"];
+        }
+        nodes.extend([
+            node("distances", by(&["alignment"]), &compared, &[q, w], Scope::Episode),
             node("probabilities", by(&["objective"]), &scored, &[q, w], Scope::Episode),
         ]);
         Ok(Plan { nodes, params: parameters::count(&model) })

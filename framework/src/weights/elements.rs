@@ -54,14 +54,17 @@ impl Element {
         }
     }
 
-    /// Little-endian `data` as f32 values; integers are rounded to the nearest f32.
-    pub fn to_f32(self, data: &[u8]) -> Vec<f32> {
-        let mut values = vec![0.0; data.len() / self.size()];
+    /// Little-endian `data` as f32 values; integers are rounded to the nearest f32. None where there is no memory for them.
+    pub fn to_f32(self, data: &[u8]) -> Option<Vec<f32>> {
+        let count = data.len() / self.size();
+        let mut values = Vec::new();
+        values.try_reserve_exact(count).ok()?;
+        values.resize(count, 0.0);
         values
             .par_chunks_mut(BLOCK)
             .zip(data.par_chunks(BLOCK * self.size()))
             .for_each(|(values, data)| self.convert(values, data));
-        values
+        Some(values)
     }
 
     fn convert(self, values: &mut [f32], data: &[u8]) {
@@ -144,9 +147,9 @@ impl View {
         } else if self.end()?.checked_mul(size)? > storage.len() {
             return None;
         } else if self.is_contiguous() {
-            self.element.to_f32(storage.get(self.offset * size..)?.get(..count * size)?)
+            self.element.to_f32(storage.get(self.offset * size..)?.get(..count * size)?)?
         } else {
-            self.element.to_f32(&self.gather(storage, count))
+            self.element.to_f32(&self.gather(storage, count))?
         };
         Some(HostTensor { shape: self.shape, values })
     }
@@ -218,7 +221,7 @@ mod tests {
 
     #[test]
     fn every_type_becomes_f32() {
-        let read = |element: Element, bytes: &[u8]| element.to_f32(bytes);
+        let read = |element: Element, bytes: &[u8]| element.to_f32(bytes).unwrap();
         assert_eq!(read(Element::F64, &1.5f64.to_le_bytes()), [1.5]);
         assert_eq!(read(Element::F32, &[1.5f32.to_le_bytes(), (-2f32).to_le_bytes()].concat()), [1.5, -2.0]);
         assert_eq!(read(Element::BF16, &bf16::from_f32(-3.0).to_le_bytes()), [-3.0]);

@@ -61,7 +61,9 @@ pub(super) fn load(name: &str, bytes: &[u8]) -> Result<Loaded> {
                 .help("convert it to F32, F16 or BF16 first")
         })?;
         let (start, end) = info.data_offsets;
-        let values = element.to_f32(data.get(start..end).unwrap_or_default());
+        let values = element
+            .to_f32(data.get(start..end).unwrap_or_default())
+            .ok_or_else(|| Error::failed(format!("{name}: there is no memory for the values of tensor {tensor}")))?;
         Ok((tensor, element.name(), HostTensor { shape: info.shape, values }))
     };
     let tensors = tensors.into_par_iter().map(read).collect::<Result<Vec<_>>>()?;
@@ -126,12 +128,27 @@ fn element(dtype: Dtype) -> Option<Element> {
     })
 }
 
+/// The first finite value above f16's range, with its tensor.
+fn overflow(tensors: &BTreeMap<String, HostTensor>) -> Option<(&str, f32)> {
+    tensors.iter().find_map(|(name, tensor)| {
+        let value = tensor.values.iter().find(|value| value.is_finite() && value.abs() >= 65520.0)?;
+        Some((name.as_str(), *value))
+    })
+}
+
 /// The tensors as a safetensors buffer; equal input gives equal bytes.
 pub fn serialize(
     tensors: &BTreeMap<String, HostTensor>,
     metadata: &BTreeMap<String, String>,
     precision: Precision,
 ) -> Result<Vec<u8>> {
+    if precision == Precision::F16
+        && let Some((name, value)) = overflow(tensors)
+    {
+        return Err(
+            Error::failed(format!("{name} has the value {value:e}, which f16 cannot hold")).help("choose bf16 or f32")
+        );
+    }
     let dtype = match precision {
         Precision::F32 => Dtype::F32,
         Precision::F16 => Dtype::F16,

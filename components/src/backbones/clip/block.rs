@@ -5,6 +5,7 @@ use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
+use maclip_framework::error::{Error, Result};
 use maclip_framework::slots::backbone::FrozenBlock;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,17 @@ pub enum Activation {
     QuickGelu,
     /// Exact (erf) GELU: most open_clip and all ImageNet weights.
     Gelu,
+}
+
+impl Activation {
+    /// By Hugging Face's name; `source` is used in messages.
+    pub fn named(source: &str, name: &str) -> Result<Self> {
+        match name {
+            "quick_gelu" => Ok(Activation::QuickGelu),
+            "gelu" => Ok(Activation::Gelu),
+            other => Err(Error::failed(format!("{source}: the activation `{other}` is not supported"))),
+        }
+    }
 }
 
 /// y = x + MSA(LN1 x), y + FFN(LN2 y).

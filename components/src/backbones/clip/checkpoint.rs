@@ -1,11 +1,14 @@
 //! CLIP weights from anywhere, brought to one naming: built in, safetensors, torch, Hugging Face.
 
+use super::block::Activation;
 use super::names;
+use super::sizes::EPSILON;
 use super::tokenizer::Tokenizer;
 use super::words::Words;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::parameters::HostTensor;
 use maclip_framework::weights::{self, own_metadata};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,6 +27,14 @@ pub fn builtin_names() -> String {
     BUILTIN.map(|(name, _)| format!("builtin:{name}")).join(", ")
 }
 
+/// A tensor as a file holds it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stored {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub dtype: &'static str,
+}
+
 /// A checkpoint in OpenAI's naming.
 pub struct Source {
     /// As the recipe names it.
@@ -31,7 +42,8 @@ pub struct Source {
     /// Plain words: "safetensors, Hugging Face names".
     pub format: String,
     pub tensors: BTreeMap<String, HostTensor>,
-    pub dtypes: BTreeMap<String, &'static str>,
+    /// What the file holds, under its own names.
+    pub stored: Vec<Stored>,
     /// What maclip's own exports say of themselves.
     pub about: BTreeMap<String, String>,
     /// `config.json` of a Hugging Face folder.
@@ -47,7 +59,7 @@ pub fn open(source: &str) -> Result<Source> {
         return Ok(Source {
             label: source.to_owned(),
             format: "in the program".to_owned(),
-            dtypes: tensors.keys().map(|name| (name.clone(), "F16")).collect(),
+            stored: stored(&tensors, |_| "F16"),
             tensors,
             about: own_metadata(&metadata),
             config: None,
@@ -57,17 +69,37 @@ pub fn open(source: &str) -> Result<Source> {
     let file = weights::read(Path::new(source))
         .map_err(|error| error.help(format!("give `--set backbone.weights=PATH`: {SOURCES}")))?;
     let hugging_face = names::is_hugging_face(&file.tensors);
+    let naming = match () {
+        () if hugging_face => "Hugging Face",
+        () if super::super::vit::is_vit(&file.tensors) => "image transformer",
+        () if file.tensors.contains_key("visual.conv1.weight") => "OpenAI",
+        () => "unknown",
+    };
+    let listed = stored(&file.tensors, |name| file.dtypes.get(name).copied().unwrap_or("?"));
     let mut tensors = file.tensors;
     tensors.retain(|name, _| !names::is_no_weight(name));
+    if hugging_face {
+        tensors = names::from_hugging_face(tensors)
+            .map_err(|error| Error::failed(format!("{source} cannot be read: {error}")))?;
+    }
     Ok(Source {
         label: source.to_owned(),
-        format: format!("{}, {} names", file.format, if hugging_face { "Hugging Face" } else { "OpenAI" }),
-        tensors: if hugging_face { names::from_hugging_face(tensors) } else { tensors },
-        dtypes: file.dtypes,
+        format: format!("{}, {naming} names", file.format),
+        tensors,
+        stored: listed,
         about: own_metadata(&file.metadata),
         config: file.config,
         sha256: file.sha256,
     })
+}
+
+fn stored(tensors: &BTreeMap<String, HostTensor>, dtype: impl Fn(&str) -> &'static str) -> Vec<Stored> {
+    let entry = |(name, tensor): (&String, &HostTensor)| Stored {
+        name: name.clone(),
+        shape: tensor.shape.clone(),
+        dtype: dtype(name),
+    };
+    tensors.iter().map(entry).collect()
 }
 
 impl Source {
@@ -101,8 +133,23 @@ impl Source {
         self.config.as_ref()?.get(tower)?.get(key)?.as_u64().map(|value| value as usize)
     }
 
-    /// A text of the Hugging Face config.
-    pub fn config_text(&self, tower: &str, key: &str) -> Option<&str> {
-        self.config.as_ref()?.get(tower)?.get(key)?.as_str()
+    /// The activation that the Hugging Face config names for all `towers`. Refuses configs that the model cannot follow.
+    pub fn activation(&self, towers: &[&str]) -> Result<Option<Activation>> {
+        let mut found = None;
+        for tower in towers {
+            let Some(config) = self.config.as_ref().and_then(|config| config.get(tower)) else { continue };
+            if let Some(epsilon) = config.get("layer_norm_eps").and_then(|value| value.as_f64())
+                && (epsilon - EPSILON).abs() > 1e-9
+            {
+                return Err(Error::failed(format!("{}: {tower}.layer_norm_eps is {epsilon}, not 1e-5", self.label)));
+            }
+            let Some(name) = config.get("hidden_act").and_then(|value| value.as_str()) else { continue };
+            let activation = Activation::named(&self.label, name)?;
+            if found.is_some_and(|known| known != activation) {
+                return Err(Error::failed(format!("{}: the two towers have different activations", self.label)));
+            }
+            found = Some(activation);
+        }
+        Ok(found)
     }
 }

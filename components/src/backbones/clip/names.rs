@@ -1,5 +1,6 @@
 //! Tensor names: Hugging Face → OpenAI ↔ module paths, with the layouts that go with them.
 
+use maclip_framework::error::{Error, Result};
 use maclip_framework::parameters::HostTensor;
 use maclip_framework::weights::transpose;
 use std::collections::BTreeMap;
@@ -18,43 +19,67 @@ pub fn is_hugging_face(tensors: &Tensors) -> bool {
     tensors.keys().any(|name| name.starts_with("vision_model.") || name.starts_with("text_model."))
 }
 
+/// A map that refuses a second tensor of one name: two spellings of a name must not hide a tensor.
+#[derive(Default)]
+pub struct Renamed(Tensors);
+
+impl Renamed {
+    pub fn insert(&mut self, name: String, tensor: HostTensor) -> Result<()> {
+        if self.0.contains_key(&name) {
+            return Err(Error::failed(format!("the checkpoint holds {name} twice, under two spellings")));
+        }
+        self.0.insert(name, tensor);
+        Ok(())
+    }
+
+    pub fn finish(self) -> Tensors {
+        self.0
+    }
+}
+
 /// Renames a Hugging Face `CLIPModel`: q, k, v stacked in that order, projections transposed. What it does not know keeps its
 /// name, so that it is reported as unused.
-pub fn from_hugging_face(tensors: Tensors) -> Tensors {
-    let mut renamed = Tensors::new();
-    let mut stacked: BTreeMap<String, [Option<HostTensor>; 3]> = BTreeMap::new();
+pub fn from_hugging_face(tensors: Tensors) -> Result<Tensors> {
+    let mut renamed = Renamed::default();
+    let mut stacks: BTreeMap<String, [Option<HostTensor>; 3]> = BTreeMap::new();
     for (name, tensor) in tensors {
         if let Some((target, part)) = packed(&name) {
-            stacked.entry(target).or_default()[part] = Some(tensor);
+            stacks.entry(target).or_default()[part] = Some(tensor);
             continue;
         }
         match openai_of(&name) {
-            Some((target, true)) => renamed.insert(target, transpose(tensor)),
-            Some((target, false)) => renamed.insert(target, tensor),
-            None => renamed.insert(name, tensor),
-        };
-    }
-    for (target, parts) in stacked {
-        match parts {
-            [Some(q), Some(k), Some(v)] if q.shape == k.shape && k.shape == v.shape && !q.shape.is_empty() => {
-                let mut shape = q.shape;
-                shape[0] *= 3;
-                let mut values = q.values;
-                values.extend(k.values);
-                values.extend(v.values);
-                renamed.insert(target, HostTensor { shape, values });
-            }
-            // A lone part is left as what it is: the whole will be missing and the part unused.
-            parts => {
-                for (part, tensor) in parts.into_iter().enumerate() {
-                    if let Some(tensor) = tensor {
-                        renamed.insert(format!("{target} ({} alone)", ["q", "k", "v"][part]), tensor);
-                    }
-                }
-            }
+            Some((target, true)) => renamed.insert(target, transpose(tensor))?,
+            Some((target, false)) => renamed.insert(target, tensor)?,
+            None => renamed.insert(name, tensor)?,
         }
     }
-    renamed
+    for (target, parts) in stacks {
+        stack(target, parts, &mut renamed)?;
+    }
+    Ok(renamed.finish())
+}
+
+/// Puts queries, keys and values `[D, …]` of equal shape into one tensor `[3 D, …]`. Lone or unequal parts stay what they are: the
+/// whole will be missing and the parts unused.
+pub fn stack(target: String, parts: [Option<HostTensor>; 3], into: &mut Renamed) -> Result<()> {
+    match parts {
+        [Some(q), Some(k), Some(v)] if q.shape == k.shape && k.shape == v.shape && !q.shape.is_empty() => {
+            let mut shape = q.shape;
+            shape[0] = shape[0].saturating_mul(3);
+            let mut values = q.values;
+            values.extend(k.values);
+            values.extend(v.values);
+            into.insert(target, HostTensor { shape, values })
+        }
+        parts => {
+            for (part, tensor) in ["q", "k", "v"].into_iter().zip(parts) {
+                if let Some(tensor) = tensor {
+                    into.insert(format!("{target} ({part} alone)"), tensor)?;
+                }
+            }
+            Ok(())
+        }
+    }
 }
 
 /// `….encoder.layers.3.` → the OpenAI prefix of that block, and the rest.
@@ -127,20 +152,25 @@ pub fn to_openai(tensors: Tensors) -> Tensors {
 }
 
 /// The inverse of [`to_openai`]. Names it does not know keep their name, so that they are reported as unused.
-pub fn from_openai(tensors: Tensors) -> Tensors {
-    tensors
-        .into_iter()
-        .map(|(name, tensor)| {
-            let path = module_path(&name, &tensor);
-            let tensor = match path.as_str() {
-                "visual.patch" => transpose(flatten_patch(tensor)),
-                "logit_scale" if tensor.shape.is_empty() => HostTensor { shape: vec![1], ..tensor },
-                _ if is_linear(&path) => transpose(tensor),
-                _ => tensor,
-            };
-            (path, tensor)
-        })
-        .collect()
+pub fn from_openai(tensors: Tensors) -> Result<Tensors> {
+    let resnet = is_resnet(&tensors);
+    let mut renamed = Renamed::default();
+    for (name, tensor) in tensors {
+        let path = module_path(&name, resnet);
+        let tensor = match path.as_str() {
+            "visual.patch" => transpose(flatten_patch(tensor)),
+            "logit_scale" if tensor.shape.is_empty() => HostTensor { shape: vec![1], ..tensor },
+            _ if is_linear(&path) => transpose(tensor),
+            _ => tensor,
+        };
+        renamed.insert(path, tensor)?;
+    }
+    Ok(renamed.finish())
+}
+
+/// Whether the image tower is a ResNet.
+pub fn is_resnet(tensors: &Tensors) -> bool {
+    tensors.keys().any(|name| name.starts_with("visual.layer1."))
 }
 
 /// Matrices of linear layers are `[out, in]` in checkpoints and `[in, out]` here; only those have two axes and this name.
@@ -172,10 +202,9 @@ fn openai_name(path: &str) -> String {
     name.replace(".gamma", ".weight").replace(".beta", ".bias")
 }
 
-fn module_path(name: &str, tensor: &HostTensor) -> String {
+fn module_path(name: &str, resnet: bool) -> String {
     let name = match name {
-        // A vision transformer's patches are as wide as its stride; the ResNet's first convolution is 3 × 3.
-        "visual.conv1.weight" if tensor.shape.last().is_some_and(|side| *side > 3) => return "visual.patch".to_owned(),
+        "visual.conv1.weight" if !resnet => return "visual.patch".to_owned(),
         "token_embedding.weight" => return "text.token_embedding".to_owned(),
         "logit_scale" => return name.to_owned(),
         _ => name
@@ -185,8 +214,8 @@ fn module_path(name: &str, tensor: &HostTensor) -> String {
             .replace(".downsample.1.", ".downsample.norm."),
     };
     let path = match name.strip_prefix("visual.") {
-        Some(rest) => format!("visual.{}", rest.trim_start_matches("transformer.")),
-        None => format!("text.{}", name.trim_start_matches("transformer.")),
+        Some(rest) => format!("visual.{}", rest.strip_prefix("transformer.").unwrap_or(rest)),
+        None => format!("text.{}", name.strip_prefix("transformer.").unwrap_or(&name)),
     };
     let is_norm = path.rsplit('.').nth(1).is_some_and(|layer| layer.starts_with("ln_"));
     if is_norm { path.replace(".weight", ".gamma").replace(".bias", ".beta") } else { path }
@@ -195,7 +224,7 @@ fn module_path(name: &str, tensor: &HostTensor) -> String {
 /// `[D, 3, P, P]` → `[D, 3 P P]`
 pub fn flatten_patch(tensor: HostTensor) -> HostTensor {
     match tensor.shape.as_slice() {
-        &[d, c, h, w] => HostTensor { shape: vec![d, c * h * w], values: tensor.values },
+        &[d, c, h, w] => HostTensor { shape: vec![d, c.saturating_mul(h).saturating_mul(w)], values: tensor.values },
         _ => tensor,
     }
 }
@@ -237,7 +266,7 @@ mod tests {
             "logit_scale",
         ];
         for path in paths {
-            assert_eq!(module_path(&openai_name(path), &tensor(&[1])), path);
+            assert_eq!(module_path(&openai_name(path), path.contains("layer2")), path);
         }
         assert_eq!(
             openai_name("visual.resblocks.3.attn.in_proj.weight"),
@@ -250,7 +279,18 @@ mod tests {
         ]);
         let openai = to_openai(tensors.clone());
         assert_eq!(openai["visual.conv1.weight"].shape, [5, 3, 4, 4]);
-        assert_eq!(from_openai(openai), tensors);
+        assert_eq!(from_openai(openai).unwrap(), tensors);
+    }
+
+    #[test]
+    fn two_spellings_of_one_name_are_refused() {
+        let tensors = BTreeMap::from([
+            ("visual_projection.weight".to_owned(), tensor(&[2, 3])),
+            ("visual.proj".to_owned(), tensor(&[3, 2])),
+        ]);
+        assert!(from_hugging_face(tensors).unwrap_err().to_string().contains("visual.proj twice"));
+        // Not the block's own tensor, however often the word stands there.
+        assert_eq!(module_path("visual.transformer.transformer.x", false), "visual.transformer.x");
     }
 
     #[test]
@@ -258,10 +298,10 @@ mod tests {
         let name = |part: &str| format!("text_model.encoder.layers.1.self_attn.{part}_proj.bias");
         let one = |value: f32| HostTensor { shape: vec![1], values: vec![value] };
         let mut tensors = BTreeMap::from([(name("k"), one(2.0)), (name("q"), one(1.0)), (name("v"), one(3.0))]);
-        let renamed = from_hugging_face(tensors.clone());
+        let renamed = from_hugging_face(tensors.clone()).unwrap();
         assert_eq!(renamed["transformer.resblocks.1.attn.in_proj_bias"].values, [1.0, 2.0, 3.0]);
         tensors.remove(&name("k"));
-        let renamed = from_hugging_face(tensors);
+        let renamed = from_hugging_face(tensors).unwrap();
         assert!(renamed.keys().all(|name| name.contains("alone")) && renamed.len() == 2, "{renamed:?}");
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// ε of CLIP's layer norms.
-const EPSILON: f64 = 1e-5;
+pub const EPSILON: f64 = 1e-5;
 
 /// Sizes of a ViT CLIP.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
@@ -147,6 +147,7 @@ impl Architecture {
             .or_else(|| no_multiple(sizes[0], sizes[1]))
             .or_else(|| no_multiple(sizes[2], sizes[4]))
             .or_else(|| no_multiple(sizes[7], sizes[9]))
+            .or_else(|| too_large(self.values(0)))
     }
 
     /// Sizes from tensor shapes in OpenAI's naming. Heads cannot be seen; published models have width / 64.
@@ -157,7 +158,7 @@ impl Architecture {
         let grid = (shapes.of("visual.positional_embedding", 2)?[0].saturating_sub(1)).isqrt();
         let text_width = shapes.of("ln_final.weight", 1)?[0];
         Ok(Self {
-            image_size: grid * patch_size,
+            image_size: grid.saturating_mul(patch_size),
             patch_size,
             vision_width: width,
             vision_layers: shapes.layers("visual.transformer.resblocks."),
@@ -201,6 +202,11 @@ pub fn out_of_range(sizes: &[(&str, usize)]) -> Option<String> {
     Some(format!("{name} is {value}; it must be within 1 and 8192"))
 }
 
+/// The largest open CLIP has 18 thousand million values.
+pub fn too_large(values: f64) -> Option<String> {
+    (values > 2e10).then(|| format!("it would have {values:.1e} values"))
+}
+
 pub fn no_multiple(a: (&str, usize), b: (&str, usize)) -> Option<String> {
     (!a.1.is_multiple_of(b.1)).then(|| format!("{} ({}) is not a multiple of {} ({})", a.0, a.1, b.0, b.1))
 }
@@ -224,7 +230,7 @@ impl Shapes<'_> {
         }
     }
 
-    /// How many numbers 0, 1, … follow `prefix`.
+    /// One more than the largest number that follows `prefix`.
     pub fn layers(&self, prefix: &str) -> usize {
         let numbers =
             self.tensors.keys().filter_map(|name| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok());
