@@ -44,9 +44,9 @@ fn values_out_of_range_and_of_the_wrong_type_are_placed() {
     let set = |change: &str, words: &[&str]| {
         fails(2, &["validate", "recipes/quickstart.yaml", "--set", change], words);
     };
-    set("alignment.lambda=0", &["--set alignment.lambda=0", "must be above 0"]);
+    set("alignment.lambda=0", &["--set alignment.lambda=0", "must be at least 1e-6"]);
     set("alignment.lambda=low", &["alignment.lambda", "low"]);
-    set("task.way=1", &["task.way", "at least 2"]);
+    set("task.way=1", &["task.way", "within 2 and 10000"]);
     set("device=tpu", &["no device `tpu`", "flex"]);
     set("augment.type=nothing", &["no augment called `nothing`"]);
     set("backbone.weights=builtin:other", &["builtin:shapes_clip"]);

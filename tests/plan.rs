@@ -1,4 +1,4 @@
-//! `maclip plan`, `describe` and `weights`.
+//! `maclip plan` and `describe`, and `weights` on good, odd and hostile files.
 
 mod common;
 
@@ -72,4 +72,90 @@ fn checkpoints_are_inspected_and_converted() {
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(ran.stdout.contains("backbone      vit") && ran.stdout.contains("expected [2, 24]"), "{}", ran.stdout);
     assert!(ran.stdout.contains("missing       none"), "{}", ran.stdout);
+}
+
+/// A safetensors file of float32 tensors, all `value`.
+fn safetensors(path: &Path, tensors: &[(&str, &[usize])], value: f32) {
+    let bytes: Vec<Vec<u8>> =
+        tensors.iter().map(|(_, shape)| value.to_le_bytes().repeat(shape.iter().product())).collect();
+    let views = tensors.iter().zip(&bytes).map(|((name, shape), bytes)| {
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.to_vec(), bytes).unwrap();
+        (*name, view)
+    });
+    std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+#[test]
+fn hostile_checkpoints_are_errors_that_name_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hostile.safetensors");
+    let text_tower: [(&str, &[usize]); 5] = [
+        ("transformer.resblocks.0.ln_1.weight", &[64]),
+        ("ln_final.weight", &[64]),
+        ("text_projection", &[64, 8]),
+        ("positional_embedding", &[4, 64]),
+        ("token_embedding.weight", &[16, 64]),
+    ];
+    let with_text = |mut tensors: Vec<(&'static str, &'static [usize])>| {
+        tensors.extend(text_tower);
+        tensors
+    };
+    let resnet = with_text(vec![
+        ("visual.layer1.0.conv1.weight", &[64, 64, 1, 1]),
+        ("visual.layer1.99999999.conv1.weight", &[1]),
+        ("visual.attnpool.positional_embedding", &[50, 2]),
+    ]);
+    let wide = with_text(vec![
+        ("visual.conv1.weight", &[8192, 3, 0, 4096]),
+        ("visual.positional_embedding", &[5, 0]),
+        ("visual.transformer.resblocks.8191.ln_1.weight", &[1]),
+    ]);
+    let bloated_vit: Vec<(&str, &[usize])> = vec![
+        ("patch_embed.proj.weight", &[1024, 3, 1, 1]),
+        ("pos_embed", &[1, 67_108_865, 0]),
+        ("blocks.0.mlp.fc1.weight", &[8, 1024]),
+    ];
+    let unequal_vit: Vec<(&str, &[usize])> = vec![
+        ("embeddings.patch_embeddings.projection.weight", &[64, 3, 4, 4]),
+        ("embeddings.position_embeddings", &[1, 5, 64]),
+        ("encoder.layer.0.attention.attention.query.bias", &[64]),
+        ("encoder.layer.0.attention.attention.key.bias", &[64, 2]),
+        ("encoder.layer.0.attention.attention.value.bias", &[64]),
+        ("encoder.layer.0.intermediate.dense.weight", &[8, 64]),
+    ];
+    let unknown: Vec<(&str, &[usize])> = vec![("something.else", &[2, 2])];
+    for (tensors, backbone, words) in [
+        (resnet, "clip_resnet", "it must be within 1 and 8192"),
+        (wide, "clip_vit", "it would have"),
+        (bloated_vit, "vit", "say a model of"),
+        (unequal_vit, "vit", "key"),
+        (unknown, "clip_vit", "something.else"),
+    ] {
+        safetensors(&path, &tensors, 0.5);
+        let file = path.display().to_string();
+        let ran = common::maclip(&["weights", "inspect", &file]);
+        let all = ran.stdout + &ran.stderr;
+        assert_eq!(ran.code, Some(1), "{all}");
+        assert!(all.contains("hostile.safetensors") && !all.contains("panicked"), "{all}");
+        assert!(all.contains(words) || all.contains("k alone"), "`{words}` is not in:\n{all}");
+        fails(1, &["weights", "convert", &file, &format!("{file}.out")], &["hostile.safetensors"]);
+        let set = format!("backbone={{type: {backbone}, weights: '{file}'}}");
+        let text_free =
+            ["--set", "objective={type: metric}", "--set", "adapter={type: none}", "--set", "prototype={type: none}"];
+        let mut arguments = vec!["plan", "recipes/frames_5w1s.yaml", "--set", &set];
+        arguments.extend(text_free);
+        fails(1, &arguments, &["hostile.safetensors"]);
+    }
+    // Names that become one, and values that are no numbers.
+    let golden = Path::new("tests/golden/small/clip_tiny_openai.pt").display().to_string();
+    let out = folder.path().join("copy.safetensors").display().to_string();
+    ok(&["weights", "convert", &golden, &out, "--vision-heads", "4", "--text-heads", "4"]);
+    let bytes = std::fs::read(&out).unwrap();
+    let mut damaged = bytes.clone();
+    let end = damaged.len();
+    damaged[end - 2..].copy_from_slice(&0x7e00u16.to_le_bytes());
+    std::fs::write(&path, damaged).unwrap();
+    let file = path.display().to_string();
+    assert!(ok(&["weights", "inspect", &file]).contains("not finite    1 values"));
+    fails(1, &["weights", "convert", &file, &format!("{file}.out")], &["not finite numbers"]);
 }
