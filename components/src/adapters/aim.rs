@@ -29,7 +29,8 @@ use serde::{Deserialize, Serialize};
 struct AimConfig {
     /// Bottleneck width as a part of D. 0.25 in public code.
     ratio: f64,
-    /// Which blocks are adapted: `all`, `{last: 4}` or `{list: [0, 5]}`.
+    /// Which blocks are adapted: `all`, `{last: 4}` or `{list: [0, 5]}`. The trained position codes enter before block 0, so a
+    /// shorter list does not make the backward pass shorter.
     at: Blocks,
     /// s, the factor on the joint adapter. 0.5 in public code.
     scale: f64,

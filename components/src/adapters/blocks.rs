@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Blocks {
+    /// Every block.
     All,
+    /// So many at the output side.
     Last(usize),
+    /// These.
     List(Vec<usize>),
 }
 

@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct LoraConfig {
-    /// r, the inner width.
+    /// r, the inner width. The paper finds ranks of 1 to 8 enough.
     rank: usize,
-    /// α; the change is scaled by α / r.
+    /// α; the change is scaled by α / r. Equal to r by default, a factor of 1.
     alpha: f64,
     /// Which projections are changed. Query and value in the paper.
     on: Vec<Projection>,

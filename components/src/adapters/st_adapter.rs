@@ -2,7 +2,8 @@
 //!
 //! Source: ST-Adapter (Pan et al., NeurIPS 2022) and its public code. On the patch tokens of a clip, laid out T × H × W:
 //! x = x + up(conv(down(x))), then the frozen block. No activation; convolution and biases start at zero, so the start is
-//! the frozen model. On ViT-B with 384 channels and a 3 × 3 × 3 kernel that is 7.2 M parameters, as in the paper.
+//! the frozen model. On ViT-B with 384 channels and a 3 × 3 × 3 kernel that is 7.2 M parameters, as in the paper; with the default
+//! kernel of 3 × 1 × 1 it is 7.1 M.
 
 use super::blocks::{Blocks, frames};
 use crate::layers::Init;

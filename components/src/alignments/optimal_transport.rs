@@ -26,7 +26,7 @@ struct OptimalTransport {
     epsilon: f64,
     /// ρ, the price of leaving mass behind; `null` for balanced transport.
     rho: Option<f64>,
-    /// Sinkhorn iterations; the gradient goes through all of them.
+    /// Sinkhorn iterations; the gradient goes through all of them. A smaller ε needs more.
     iterations: usize,
     /// What becomes of several shots.
     shots: ShotRule,

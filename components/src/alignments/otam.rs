@@ -33,9 +33,11 @@ struct OtamConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
+    /// The sum of both directions.
     Both,
     /// Every support frame is passed; the path may begin and end at any query frame.
     QueryToSupport,
+    /// Every query frame is passed; the path may begin and end at any support frame.
     SupportToQuery,
 }
 

@@ -61,9 +61,13 @@ pub struct Architecture {
     pub vision_heads: usize,
     /// Width E of the joint embedding.
     pub embed_dim: usize,
+    /// Longest text in tokens, start and end included.
     pub context_length: usize,
+    /// Width of the text tower's tokens.
     pub text_width: usize,
+    /// Blocks of the text tower.
     pub text_layers: usize,
+    /// Attention heads of the text tower; must divide its width.
     pub text_heads: usize,
 }
 

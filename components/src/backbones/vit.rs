@@ -43,8 +43,11 @@ pub struct VitConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Pixels {
+    /// Mean and standard deviation 0.5.
     Half,
+    /// ImageNet's mean and standard deviation.
     Imagenet,
+    /// CLIP's.
     Clip,
 }
 

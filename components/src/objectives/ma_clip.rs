@@ -39,8 +39,11 @@ struct MaClipConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum TextLoss {
+    /// KL(target ‖ p), mean over clips.
     Kl,
+    /// The same sum divided by the way: ActionCLIP's code.
     KlElements,
+    /// The limit of a sharp target.
     CrossEntropy,
 }
 

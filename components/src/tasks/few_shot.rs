@@ -48,6 +48,7 @@ struct FewShot {
     episodes_per_step: usize,
     /// Query clips of each class in a training episode. 5 in most public code, 1 in D2ST.
     queries: usize,
+    /// The training loop.
     train: LoopOptions,
     /// Episodes of val classes that choose the checkpoint.
     validation: Evaluation,

@@ -18,15 +18,21 @@ pub struct Architecture {
     pub image_size: usize,
     /// Side of a patch in pixels.
     pub patch_size: usize,
+    /// Width D of the image tower's tokens.
     pub vision_width: usize,
+    /// Blocks of the image tower.
     pub vision_layers: usize,
+    /// Attention heads of the image tower; must divide its width.
     pub vision_heads: usize,
     /// Width E of the joint embedding.
     pub embed_dim: usize,
     /// Longest text in tokens, start and end included.
     pub context_length: usize,
+    /// Width of the text tower's tokens.
     pub text_width: usize,
+    /// Blocks of the text tower.
     pub text_layers: usize,
+    /// Attention heads of the text tower; must divide its width.
     pub text_heads: usize,
     /// Activation of the feed-forward layers in both towers.
     #[serde(default)]
