@@ -1,0 +1,308 @@
+//! The modified ResNet of CLIP: three-convolution stem, average pooling before every stride, attention pooling.
+
+use super::Architecture;
+use crate::backbones::clip::ImageTower;
+use crate::layers::{Init, plain_device};
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::activation::{relu, softmax};
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Tensor, TensorData};
+use maclip_framework::error::{Error, Result};
+use maclip_framework::parameters::{HostTensor, trainable};
+use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
+use std::collections::BTreeMap;
+
+/// ε of PyTorch's batch norm.
+const EPSILON: f64 = 1e-5;
+
+/// Batch norm with fixed statistics: (x − mean) / √(var + ε) · weight + bias.
+#[derive(Module, Debug)]
+struct FixedBatchNorm {
+    weight: Param<Tensor<1>>,
+    bias: Param<Tensor<1>>,
+    #[module(skip)]
+    running_mean: Tensor<1>,
+    #[module(skip)]
+    running_var: Tensor<1>,
+}
+
+#[derive(Module, Debug)]
+struct Conv {
+    /// `[out, in, k, k]`, no bias.
+    weight: Param<Tensor<4>>,
+}
+
+/// The convolution and norm of a shortcut that changes shape.
+#[derive(Module, Debug)]
+struct Downsample {
+    conv: Conv,
+    norm: FixedBatchNorm,
+}
+
+#[derive(Module, Debug)]
+struct Bottleneck {
+    conv1: Conv,
+    bn1: FixedBatchNorm,
+    conv2: Conv,
+    bn2: FixedBatchNorm,
+    conv3: Conv,
+    bn3: FixedBatchNorm,
+    downsample: Option<Downsample>,
+    stride: usize,
+}
+
+/// Attention of the mean over all positions.
+#[derive(Module, Debug)]
+struct AttentionPool {
+    /// `[positions + 1, C]`
+    positional_embedding: Param<Tensor<2>>,
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    c_proj: Linear,
+    heads: usize,
+}
+
+#[derive(Module, Debug)]
+pub struct ResNet {
+    conv1: Conv,
+    bn1: FixedBatchNorm,
+    conv2: Conv,
+    bn2: FixedBatchNorm,
+    conv3: Conv,
+    bn3: FixedBatchNorm,
+    layer1: Vec<Bottleneck>,
+    layer2: Vec<Bottleneck>,
+    layer3: Vec<Bottleneck>,
+    layer4: Vec<Bottleneck>,
+    attnpool: AttentionPool,
+}
+
+impl Conv {
+    fn new(input: usize, output: usize, side: usize, init: &mut Init) -> Self {
+        let std = (2.0 / (input * side * side) as f64).sqrt();
+        Self { weight: init.normal([output, input, side, side], std) }
+    }
+
+    /// `[B, in, H, W]` → `[B, out, H / stride, W / stride]`.
+    fn forward(&self, x: Tensor<4>, stride: usize) -> Tensor<4> {
+        let weight = self.weight.val();
+        let padding = weight.dims()[2] / 2;
+        conv2d(x, weight, None, ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1))
+    }
+}
+
+impl FixedBatchNorm {
+    /// Takes the running statistics of `path` out of `tensors`; mean 0 and variance 1 where `tensors` is empty.
+    fn new(
+        path: &str,
+        channels: usize,
+        tensors: &mut BTreeMap<String, HostTensor>,
+        without: bool,
+        init: &mut Init,
+    ) -> Result<Self> {
+        let (weight, bias) = (init.constant([channels], 1.0), init.constant([channels], 0.0));
+        let device = plain_device(&weight.val());
+        let mut statistic = |name: &str, default: f32| {
+            let path = format!("visual.{path}.{name}");
+            let values = match tensors.remove(&path) {
+                Some(tensor) if tensor.shape == [channels] => tensor.values,
+                Some(tensor) => {
+                    let message =
+                        format!("of the wrong shape: {path} is {:?}, the model has [{channels}]", tensor.shape);
+                    return Err(Error::failed(message));
+                }
+                None if without => vec![default; channels],
+                None => return Err(Error::failed(format!("missing: {path} [{channels}]"))),
+            };
+            Ok(Tensor::<1>::from_data(TensorData::new(values, [channels]), &device))
+        };
+        Ok(Self {
+            running_mean: statistic("running_mean", 0.0)?,
+            running_var: statistic("running_var", 1.0)?,
+            weight,
+            bias,
+        })
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let channels = self.running_mean.dims()[0];
+        let scale = self.weight.val() / (self.running_var.clone() + EPSILON).sqrt();
+        let shift = self.bias.val() - self.running_mean.clone() * scale.clone();
+        x * scale.reshape([1, channels, 1, 1]) + shift.reshape([1, channels, 1, 1])
+    }
+
+    fn buffers(&self, path: &str, into: &mut BTreeMap<String, HostTensor>) {
+        for (name, tensor) in [("running_mean", &self.running_mean), ("running_var", &self.running_var)] {
+            let values: Vec<f32> = tensor.clone().into_data().iter::<f32>().collect();
+            into.insert(format!("{path}.{name}"), HostTensor { shape: vec![values.len()], values });
+        }
+    }
+}
+
+/// Average pooling with equal kernel and stride.
+fn average_pool(x: Tensor<4>, side: usize) -> Tensor<4> {
+    let [b, c, h, w] = x.dims();
+    let cells = x.reshape([b, c, h / side, side, w / side, side]);
+    cells.mean_dim(5).mean_dim(3).reshape([b, c, h / side, w / side])
+}
+
+impl Bottleneck {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let pool = |x: Tensor<4>| if self.stride > 1 { average_pool(x, self.stride) } else { x };
+        let y = relu(self.bn1.forward(self.conv1.forward(x.clone(), 1)));
+        let y = relu(self.bn2.forward(self.conv2.forward(y, 1)));
+        let y = self.bn3.forward(self.conv3.forward(pool(y), 1));
+        let shortcut = match &self.downsample {
+            Some(down) => down.norm.forward(down.conv.forward(pool(x), 1)),
+            None => x,
+        };
+        relu(y + shortcut)
+    }
+}
+
+impl AttentionPool {
+    /// `[B, C, H, W]` → `[B, E]`: the mean position attends to itself and all others.
+    fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        let [b, c, h, w] = x.dims();
+        let x: Tensor<3> = x.reshape([b, c, h * w]).swap_dims(1, 2);
+        let x = Tensor::cat(vec![x.clone().mean_dim(1), x], 1) + self.positional_embedding.val().unsqueeze();
+        let head = c / self.heads;
+        let split = |x: Tensor<3>| {
+            let n = x.dims()[1];
+            x.reshape([b, n, self.heads, head]).swap_dims(1, 2)
+        };
+        let q = split(self.q_proj.forward(x.clone().narrow(1, 0, 1))) * (head as f64).powf(-0.5);
+        let scores = q.matmul(split(self.k_proj.forward(x.clone())).swap_dims(2, 3));
+        let mixed = softmax(scores, 3).matmul(split(self.v_proj.forward(x)));
+        self.c_proj.forward(mixed.swap_dims(1, 2).reshape([b, c]))
+    }
+}
+
+impl ResNet {
+    /// Takes the running statistics out of `tensors` (by module path), which may be empty for a model of which only the sizes
+    /// matter.
+    pub fn new(a: &Architecture, tensors: &mut BTreeMap<String, HostTensor>, init: &mut Init) -> Result<Self> {
+        let (w, without) = (a.vision_width, tensors.is_empty());
+        let mut norm =
+            |path: &str, channels: usize, init: &mut Init| FixedBatchNorm::new(path, channels, tensors, without, init);
+        let mut stage = |number: usize, init: &mut Init| -> Result<Vec<Bottleneck>> {
+            let planes = w << (number - 1);
+            (0..a.vision_layers[number - 1])
+                .map(|index| {
+                    let path = |part: &str| format!("layer{number}.{index}.{part}");
+                    let input = match (number, index) {
+                        (1, 0) => w,
+                        (_, 0) => 2 * planes,
+                        _ => 4 * planes,
+                    };
+                    let stride = if index == 0 && number > 1 { 2 } else { 1 };
+                    let downsample = (index == 0).then(|| -> Result<Downsample> {
+                        Ok(Downsample {
+                            conv: Conv::new(input, 4 * planes, 1, init),
+                            norm: norm(&path("downsample.norm"), 4 * planes, init)?,
+                        })
+                    });
+                    Ok(Bottleneck {
+                        downsample: downsample.transpose()?,
+                        conv1: Conv::new(input, planes, 1, init),
+                        bn1: norm(&path("bn1"), planes, init)?,
+                        conv2: Conv::new(planes, planes, 3, init),
+                        bn2: norm(&path("bn2"), planes, init)?,
+                        conv3: Conv::new(planes, 4 * planes, 1, init),
+                        bn3: norm(&path("bn3"), 4 * planes, init)?,
+                        stride,
+                    })
+                })
+                .collect()
+        };
+        let (layer1, layer2, layer3, layer4) = (stage(1, init)?, stage(2, init)?, stage(3, init)?, stage(4, init)?);
+        let channels = a.channels();
+        Ok(Self {
+            conv1: Conv::new(3, w / 2, 3, init),
+            bn1: norm("bn1", w / 2, init)?,
+            conv2: Conv::new(w / 2, w / 2, 3, init),
+            bn2: norm("bn2", w / 2, init)?,
+            conv3: Conv::new(w / 2, w, 3, init),
+            bn3: norm("bn3", w, init)?,
+            layer1,
+            layer2,
+            layer3,
+            layer4,
+            attnpool: AttentionPool {
+                positional_embedding: init
+                    .normal([(a.image_size / 32).pow(2) + 1, channels], (channels as f64).powf(-0.5)),
+                q_proj: init.linear(channels, channels),
+                k_proj: init.linear(channels, channels),
+                v_proj: init.linear(channels, channels),
+                c_proj: init.linear(channels, a.embed_dim),
+                heads: a.vision_heads,
+            },
+        })
+    }
+
+    /// `[B, 3, H, W]` → `[B, width, H / 4, W / 4]`.
+    fn stem(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = relu(self.bn1.forward(self.conv1.forward(x, 2)));
+        let x = relu(self.bn2.forward(self.conv2.forward(x, 1)));
+        average_pool(relu(self.bn3.forward(self.conv3.forward(x, 1))), 2)
+    }
+
+    /// `[B, 3, H, W]` → `[B, E]`.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten();
+        self.attnpool.forward(blocks.fold(self.stem(images), |x, block| block.forward(x)))
+    }
+}
+
+impl ImageTower for ResNet {
+    fn encode(&self, pixels: Tensor<5>, _: &dyn Adapter, _: &Branch) -> Tensor<3> {
+        let [b, t, c, h, w] = pixels.dims();
+        let features = self.forward(pixels.reshape([b * t, c, h, w]));
+        let e = features.dims()[1];
+        features.reshape([b, t, e])
+    }
+
+    fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {
+        if tunes(TowerPart::Embedding) {
+            self.conv1 = trainable(self.conv1.clone());
+            self.conv2 = trainable(self.conv2.clone());
+            self.conv3 = trainable(self.conv3.clone());
+            self.bn1 = trainable(self.bn1.clone());
+            self.bn2 = trainable(self.bn2.clone());
+            self.bn3 = trainable(self.bn3.clone());
+        }
+        for (index, stage) in
+            [&mut self.layer1, &mut self.layer2, &mut self.layer3, &mut self.layer4].into_iter().enumerate()
+        {
+            if tunes(TowerPart::Block(index)) {
+                *stage = trainable(stage.clone());
+            }
+        }
+        if tunes(TowerPart::Projection) {
+            self.attnpool = trainable(self.attnpool.clone());
+        }
+    }
+
+    fn buffers(&self) -> BTreeMap<String, HostTensor> {
+        let mut buffers = BTreeMap::new();
+        for (path, norm) in [("bn1", &self.bn1), ("bn2", &self.bn2), ("bn3", &self.bn3)] {
+            norm.buffers(path, &mut buffers);
+        }
+        let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
+        for (stage, blocks) in stages.into_iter().enumerate() {
+            for (index, block) in blocks.iter().enumerate() {
+                let path = |part: &str| format!("layer{}.{index}.{part}", stage + 1);
+                for (part, norm) in [("bn1", &block.bn1), ("bn2", &block.bn2), ("bn3", &block.bn3)] {
+                    norm.buffers(&path(part), &mut buffers);
+                }
+                if let Some(down) = &block.downsample {
+                    down.norm.buffers(&path("downsample.norm"), &mut buffers);
+                }
+            }
+        }
+        buffers
+    }
+}
