@@ -1,11 +1,17 @@
 //! `maclip`: few-shot action recognition with CLIP. One file per verb.
 
+mod check;
+mod columns;
 mod describe;
 mod list;
 mod plan;
 mod progress;
+mod replay;
 mod report;
 mod run;
+mod runs;
+mod sitting;
+mod status;
 mod validate;
 mod weights;
 
@@ -38,6 +44,15 @@ enum Verb {
     Describe(describe::Arguments),
     /// Write the report of runs: one HTML page, figures, CSV and Parquet
     Report(report::Arguments),
+    /// Show how far runs are
+    Status(status::Arguments),
+    /// List, show, compare and remove runs
+    #[command(subcommand)]
+    Runs(runs::Verb),
+    /// Hold results against the numbers that their recipes expect
+    Check(check::Arguments),
+    /// Make one training step again and show what happens in it
+    Replay(replay::Arguments),
 }
 
 /// burn-flex takes every intermediate tensor from the allocator: keeping freed memory halves the time of a training step.
@@ -55,6 +70,10 @@ fn main() -> ExitCode {
         Verb::List(arguments) => list::list(arguments),
         Verb::Describe(arguments) => describe::describe(arguments),
         Verb::Report(arguments) => report::report(arguments),
+        Verb::Status(arguments) => status::status(arguments),
+        Verb::Runs(verb) => runs::runs(verb),
+        Verb::Check(arguments) => check::check(arguments),
+        Verb::Replay(arguments) => replay::replay(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

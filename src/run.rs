@@ -1,17 +1,17 @@
 //! `maclip run RECIPE`: trains and tests every run of a recipe that is not done yet, then writes the report.
 
 use crate::progress::Console;
+use crate::sitting::{self, Wishes};
 use clap::Args;
+use maclip_framework::episode::EpisodeList;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::progress::{Progress, request_stop, stop_requested};
-use maclip_framework::records::{FORMAT, Manifest, Params, RunDirectory, Seconds, State, Status};
-use maclip_framework::run::{BuildContext, RunContext, directory};
-use maclip_framework::slots::task::Task;
-use maclip_framework::store::{RunStore, unix_seconds};
-use maclip_framework::study::{Cell, expand};
-use maclip_framework::{device, recipe};
+use maclip_framework::progress::{request_stop, stop_requested};
+use maclip_framework::recipe;
+use maclip_framework::records::{Params, RunDirectory};
+use maclip_framework::run::directory;
+use maclip_framework::study::expand;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -26,13 +26,25 @@ pub struct Arguments {
     /// Where the report goes [default: <runs>/<recipe name>/report]
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Test on the episodes of a file, such as runs/NAME/episodes-HASH.json
+    #[arg(long, value_name = "FILE")]
+    episodes: Option<PathBuf>,
+    /// Print the time of each phase (waits for the device after each, which costs some)
+    #[arg(long)]
+    profile: bool,
     /// One JSON object on stdout in place of the table
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
-    let document = recipe::load(&arguments.recipe, &arguments.sets)?;
+    let mut sets = arguments.sets;
+    if let Some(file) = &arguments.episodes {
+        let list = json!({"path": file, "hash": EpisodeList::hash_of(file)?});
+        sets.push(format!("task.test.list={list}"));
+    }
+    let wishes = Wishes { profile: arguments.profile };
+    let document = recipe::load(&arguments.recipe, &sets)?;
     let cells = expand(&document.root)?;
     ctrlc::set_handler(|| {
         if stop_requested() {
@@ -47,7 +59,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     for (number, cell) in cells.iter().enumerate() {
         let path = directory(&arguments.runs, &cell.recipe, &cell.variant);
         eprintln!("[{}/{}] {}", number + 1, cells.len(), path.display());
-        run_cell(cell, &path, &progress)?;
+        sitting::run(&cell.recipe, &cell.variant, &path, wishes, &progress)?;
         paths.push(path);
     }
     let Some(first) = cells.first() else { return Err(Error::failed("the recipe has no runs")) };
@@ -61,61 +73,6 @@ pub fn run(arguments: Arguments) -> Result<()> {
         println!("report: {}", report.index.display());
     }
     Ok(())
-}
-
-/// Runs one cell unless it is done, and leaves a status whatever happens.
-fn run_cell(cell: &Cell, path: &Path, progress: &dyn Progress) -> Result<()> {
-    let store = RunStore::open(path)?;
-    if let Some(Status { state: State::Done, .. }) = store.status()? {
-        eprintln!("  done already, nothing to do");
-        return Ok(());
-    }
-    let recipe = &cell.recipe;
-    let device = device::parse(&recipe.device).map_err(|(message, help)| Error::failed(message).help(help))?;
-    let manifest = manifest(cell);
-    store.write_text("recipe.resolved.yaml", &recipe.resolved.to_yaml())?;
-    store.write_json("manifest.json", &manifest)?;
-    store.write_status(State::Running, None, None, None, Seconds::default())?;
-    let task = recipe.build::<dyn Task>(&BuildContext::new(recipe.seed, device.clone()))?;
-    let mut context = RunContext { recipe, store: &store, progress, device, manifest };
-    task.run(&mut context).inspect_err(|error| {
-        let (state, reason) = match error {
-            Error::Interrupted => (State::Interrupted, None),
-            other => (State::Failed, Some(other.to_string())),
-        };
-        // The error itself is what the user must see; that the status could not be written either adds nothing.
-        let _ = store.write_status(state, reason, None, None, Seconds::default());
-    })
-}
-
-fn manifest(cell: &Cell) -> Manifest {
-    let recipe = &cell.recipe;
-    let components = recipe.components();
-    Manifest {
-        format: FORMAT,
-        name: recipe.name.clone(),
-        variant: cell.variant.clone(),
-        seed: recipe.seed,
-        hash: recipe.hash.clone(),
-        task: components.get("task").cloned().unwrap_or_default(),
-        components,
-        maclip_version: env!("CARGO_PKG_VERSION").to_owned(),
-        features: device::features(),
-        device: recipe.device.clone(),
-        cpu: cpu_name(),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-        argv: std::env::args().collect(),
-        started_unix: unix_seconds(),
-        weights: Default::default(),
-        notes: Vec::new(),
-    }
-}
-
-fn cpu_name() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name =
-        info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
-    name.unwrap_or(std::env::consts::ARCH).to_owned()
 }
 
 /// The object of `--json`.

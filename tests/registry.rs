@@ -20,7 +20,7 @@ fn the_components_of_every_slot_are_these() {
         ("task", &["contrastive", "few_shot"]),
         ("dataset", &["frame_folder", "shapes_in_motion"]),
         ("frames", &["uniform_segments"]),
-        ("augment", &["none"]),
+        ("augment", &["none", "random_crop"]),
         ("backbone", &["clip_resnet", "clip_vit", "vit"]),
         ("prompt", &["action_clip", "plain", "template", "templates"]),
         ("adapter", &["aim", "full", "last_blocks", "lora", "multimodal", "none", "st_adapter", "task_adapter"]),
@@ -47,7 +47,7 @@ fn the_components_of_every_slot_are_these() {
         ),
         ("objective", &["clip_fsar", "ma_clip", "metric"]),
         ("optimizer", &["adamw", "sgd"]),
-        ("schedule", &["constant", "cosine"]),
+        ("schedule", &["constant", "cosine", "multi_step"]),
     ];
     let expected: Vec<(String, Vec<String>)> = expected
         .iter()

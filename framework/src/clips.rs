@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::images::{resize_crop_rgb, to_tensor_values};
+use crate::profile::{self, Phase};
 use crate::random::Rng;
 use crate::slots::augment::Augment;
 use crate::slots::backbone::Geometry;
@@ -22,7 +23,7 @@ pub struct ClipLoader<'a> {
 impl ClipLoader<'_> {
     /// T images of `image_size`² × 3 bytes, one after the other. `rng` is given in training only: it draws frames and
     /// augmentation.
-    fn open(&self, clip: &str, rng: Option<Rng>) -> Result<Vec<u8>> {
+    pub fn open(&self, clip: &str, rng: Option<Rng>) -> Result<Vec<u8>> {
         let mut rng = rng;
         let available = self.dataset.frame_count(clip)?;
         let indices = self.frames.sample(available, rng.as_mut());
@@ -41,10 +42,22 @@ impl ClipLoader<'_> {
     /// Normalised pixels `[B, T, 3, H, W]`; clips are opened in parallel, and the order and the draws do not depend on
     /// the number of threads.
     pub fn load(&self, clips: &[&str], rng: impl Fn(usize) -> Option<Rng> + Sync) -> Result<Tensor<5>> {
+        let _span = profile::span(Phase::Data);
         let opened: Vec<Vec<u8>> =
             clips.par_iter().enumerate().map(|(i, clip)| self.open(clip, rng(i))).collect::<Result<_>>()?;
-        let (b, t, size) = (clips.len(), self.frames.count(), self.geometry.image_size);
-        Ok(normalized(&opened.concat(), [b, t, size, size], self.geometry, self.device))
+        Ok(self.tensor(&opened))
+    }
+
+    /// Opened clips → normalised pixels `[B, T, 3, H, W]`.
+    pub fn tensor(&self, opened: &[impl AsRef<[u8]>]) -> Tensor<5> {
+        let (b, t, size) = (opened.len(), self.frames.count(), self.geometry.image_size);
+        let pixels: Vec<u8> = opened.iter().flat_map(|clip| clip.as_ref()).copied().collect();
+        normalized(&pixels, [b, t, size, size], self.geometry, self.device)
+    }
+
+    /// Whether training sees the same pixels of a clip every time.
+    pub fn fixed(&self) -> bool {
+        self.frames.fixed() && self.augment.identity()
     }
 }
 

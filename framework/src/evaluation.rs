@@ -1,11 +1,13 @@
 //! Evaluation: each distinct clip is encoded once per branch, then episodes only gather and align, many at a time.
 
-use crate::clips::ClipLoader;
 use crate::episode::{Episode, EpisodeList};
 use crate::error::{Error, Result};
-use crate::model::{Encoded, FewShotModel, text_cosines, time_average};
+use crate::features::ClipSource;
+use crate::model::{FewShotModel, text_cosines, time_average};
+use crate::profile::{self, Phase};
 use crate::progress::{Progress, stop_requested};
 use crate::slots::Scope;
+use crate::slots::adapter::Branch;
 use crate::slots::dataset::Class;
 use crate::slots::objective::Scores;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -32,12 +34,21 @@ pub struct Outcome {
     /// Predicted label of each query, in the episode's order.
     pub predictions: Vec<usize>,
     pub correct: usize,
+    /// Alignment distances `[query][class]`.
+    pub distances: Vec<Vec<f32>>,
+    /// What the predictions are the largest of, `[query][class]`.
+    pub probabilities: Vec<Vec<f32>>,
 }
 
 impl Outcome {
-    fn new(episode: &Episode, predictions: Vec<usize>) -> Self {
+    fn new(episode: &Episode, distances: &[f32], probabilities: &[f32]) -> Self {
+        let way = episode.classes.len();
+        let rows = |values: &[f32]| values.chunks(way).map(<[f32]>::to_vec).collect::<Vec<_>>();
+        let best = |row: &Vec<f32>| (0..way).fold(0, |best, class| if row[class] > row[best] { class } else { best });
+        let probabilities = rows(probabilities);
+        let predictions: Vec<usize> = probabilities.iter().map(best).collect();
         let correct = episode.queries.iter().zip(&predictions).filter(|((label, _), p)| label == *p).count();
-        Self { predictions, correct }
+        Self { predictions, correct, distances: rows(distances), probabilities }
     }
 
     pub fn accuracy(&self) -> f64 {
@@ -48,15 +59,15 @@ impl Outcome {
 /// All episodes of `split`, in order. `model` must be free of autodiff (`valid()`).
 pub fn evaluate(
     model: &FewShotModel,
-    loader: &ClipLoader,
+    source: &ClipSource,
     split: &Split,
     progress: &dyn Progress,
 ) -> Result<Vec<Outcome>> {
     // A prototype module of scope `Episode` relates encoded clips, so it needs no encoding of its own; an adapter does.
     if model.adapter.scope() == Scope::Episode {
-        return one_by_one(model, loader, split, progress);
+        return one_by_one(model, source, split, progress);
     }
-    let table = ClipTable::encode(model, loader, split, progress)?;
+    let table = ClipTable::encode(model, source, split, progress)?;
     let shape = split.list.shape;
     let batch = (EPISODES_PER_BATCH / (shape.shot * shape.queries)).max(1);
     let batches: Vec<&[Episode]> = split.list.episodes.chunks(batch).collect();
@@ -79,7 +90,7 @@ pub fn evaluate(
 /// check on the planned way.
 pub fn one_by_one(
     model: &FewShotModel,
-    loader: &ClipLoader,
+    source: &ClipSource,
     split: &Split,
     progress: &dyn Progress,
 ) -> Result<Vec<Outcome>> {
@@ -91,14 +102,17 @@ pub fn one_by_one(
         .par_iter()
         .map(|episode| {
             let clips = EpisodeClips::new(episode, split.classes);
-            let texts = select_rows(split.texts, &clips.support_classes, loader.device);
-            let (support, query) = (loader.load(&clips.support, |_| None)?, loader.load(&clips.queries, |_| None)?);
-            let (support, query) = model.episode(support, texts, query);
-            let class_text = select_rows(split.texts, &episode.classes, loader.device);
+            let device = source.loader().device;
+            let texts = select_rows(split.texts, &clips.support_classes, device);
+            let support = source.prefixes(&clips.support, |_| None)?;
+            let query = source.prefixes(&clips.queries, |_| None)?;
+            let (support, query) = model.episode(support, texts.clone(), query);
+            let (support, query) = (model.support_prototypes(support, texts), model.query_prototypes(query));
+            let class_text = select_rows(split.texts, &episode.classes, device);
             let scores = model.scores(support, query, class_text, split.list.shape.shot);
-            let predictions = predict(model, &scores)?.remove(0);
+            let outcome = outcomes(model, &scores, std::slice::from_ref(episode))?.remove(0);
             progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, "");
-            if stop_requested() { Err(Error::Interrupted) } else { Ok(Outcome::new(episode, predictions)) }
+            if stop_requested() { Err(Error::Interrupted) } else { Ok(outcome) }
         })
         .collect::<Result<Vec<_>>>()?;
     progress.end();
@@ -139,17 +153,21 @@ fn indices(rows: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int>
     Tensor::from_data(TensorData::new(rows, [count]), device)
 }
 
-/// Predicted labels `[N][Q]`; an error where a probability is not a number, as no prediction could be trusted then.
-fn predict(model: &FewShotModel, scores: &Scores) -> Result<Vec<Vec<usize>>> {
-    let probabilities = model.objective.probabilities(scores);
+/// What `episodes` came to; an error where a number is not finite, as no prediction could be trusted then.
+fn outcomes(model: &FewShotModel, scores: &Scores, episodes: &[Episode]) -> Result<Vec<Outcome>> {
+    let probabilities = {
+        let _span = profile::span(Phase::Objective);
+        model.objective.probabilities(scores)
+    };
     let [_, q, w] = probabilities.dims();
-    let values: Vec<f32> = probabilities.into_data().iter::<f32>().collect();
-    if values.iter().any(|value| !value.is_finite()) {
-        return Err(Error::failed("a probability is not a finite number, so the features or distances are not")
+    let values = |tensor: Tensor<3>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
+    let (distances, probabilities) = (values(scores.distances.clone()), values(probabilities));
+    if probabilities.iter().chain(&distances).any(|value| !value.is_finite()) {
+        return Err(Error::failed("a distance or probability is not a finite number, so no prediction can be trusted")
             .help("look at the weights with `maclip weights inspect`, and at the training's loss"));
     }
-    let best = |row: &[f32]| (0..w).fold(0, |best, class| if row[class] > row[best] { class } else { best });
-    Ok(values.chunks(q * w).map(|episode| episode.chunks(w).map(best).collect()).collect())
+    let each = distances.chunks(q * w).zip(probabilities.chunks(q * w));
+    Ok(episodes.iter().zip(each).map(|(episode, (d, p))| Outcome::new(episode, d, p)).collect())
 }
 
 /// Features of every clip that the episodes name.
@@ -164,7 +182,7 @@ struct ClipTable {
 }
 
 impl ClipTable {
-    fn encode(model: &FewShotModel, loader: &ClipLoader, split: &Split, progress: &dyn Progress) -> Result<Self> {
+    fn encode(model: &FewShotModel, source: &ClipSource, split: &Split, progress: &dyn Progress) -> Result<Self> {
         let mut wanted = BTreeSet::new();
         for episode in &split.list.episodes {
             for (&class, clips) in episode.classes.iter().zip(&episode.support) {
@@ -182,15 +200,16 @@ impl ClipTable {
             .map(|keys| {
                 let clips: Vec<&str> = keys.iter().map(|&(c, i)| split.classes[c].clips[i].as_str()).collect();
                 let classes: Vec<usize> = keys.iter().map(|&(class, _)| class).collect();
-                let pixels = loader.load(&clips, |_| None)?;
-                let texts = select_rows(split.texts, &classes, loader.device);
-                let query = model.query(pixels.clone());
+                let prefix = source.prefixes(&clips, |_| None)?;
+                let texts = select_rows(split.texts, &classes, source.loader().device);
+                let frames = model.encode(prefix.clone(), &Branch::Query);
                 let support = if branches_differ {
-                    model.support(pixels, texts)
+                    model.encode(prefix, &Branch::Support { text: &texts })
                 } else {
-                    let prototypes = model.prototype.support(query.frames.clone(), texts);
-                    Encoded { frames: query.frames.clone(), prototypes }
+                    frames.clone()
                 };
+                let support = model.support_prototypes(support, texts);
+                let query = model.query_prototypes(frames);
                 let done = done.fetch_add(keys.len() as u64, Ordering::Relaxed) + keys.len() as u64;
                 progress.at(done, "");
                 if stop_requested() {
@@ -248,7 +267,6 @@ impl ClipTable {
             let width = averages.dims()[1];
             text_cosines(averages.reshape([n, q, width]), texts)
         });
-        let predictions = predict(model, &Scores { distances, query_text, support_text: None, all_classes: None })?;
-        Ok(episodes.iter().zip(predictions).map(|(episode, found)| Outcome::new(episode, found)).collect())
+        outcomes(model, &Scores { distances, query_text, support_text: None, all_classes: None }, episodes)
     }
 }

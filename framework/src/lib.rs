@@ -3,15 +3,19 @@
 #![forbid(unsafe_code)]
 
 pub mod clips;
+pub mod compute;
 pub mod device;
 pub mod episode;
 pub mod error;
 pub mod evaluation;
+pub mod expectation;
+pub mod features;
 pub mod images;
 pub mod model;
 pub mod module;
 pub mod parameters;
 pub mod plan;
+pub mod profile;
 pub mod progress;
 pub mod random;
 pub mod recipe;

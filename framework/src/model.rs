@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::module::Slot;
 use crate::parameters::with_stable_ids;
+use crate::profile::{self, Phase};
 use crate::run::{BuildContext, Recipe};
 use crate::slots::Scope;
 use crate::slots::adapter::{Adapter, Branch};
@@ -60,41 +61,44 @@ impl FewShotModel {
         self.adapter.needs_text() || self.prototype.needs_text() || self.objective.needs_text()
     }
 
-    /// Support clips `[S, T, 3, H, W]` with their class texts `[S, E]`.
-    pub fn support(&self, pixels: Tensor<5>, text: Tensor<2>) -> Encoded {
-        let branch = Branch::Support { text: &text };
-        let frames = self.backbone.encode_clips(pixels, &*self.adapter, &branch);
-        let prototypes = self.prototype.support(frames.clone(), text);
-        Encoded { frames, prototypes }
+    /// Normalised pixels `[B, T, 3, H, W]` → the frozen prefix `[B, T, F]` that both branches begin with.
+    pub fn prefix(&self, pixels: Tensor<5>) -> Tensor<3> {
+        let _span = profile::span(Phase::Encode);
+        self.backbone.prefix(pixels, &*self.adapter)
     }
 
-    /// Query clips `[Q, T, 3, H, W]`.
-    pub fn query(&self, pixels: Tensor<5>) -> Encoded {
-        let frames = self.backbone.encode_clips(pixels, &*self.adapter, &Branch::Query);
-        let prototypes = self.prototype.query(frames.clone());
-        Encoded { frames, prototypes }
+    /// Frame features `[B, T, E]` of prefixes `[B, T, F]`.
+    pub fn encode(&self, prefix: Tensor<3>, branch: &Branch) -> Tensor<3> {
+        let _span = profile::span(Phase::Encode);
+        self.backbone.encode(prefix, &*self.adapter, branch)
     }
 
-    /// Both branches of one episode: support clips with their class texts `[S, E]`, and queries.
-    pub fn episode(&self, support: Tensor<5>, text: Tensor<2>, query: Tensor<5>) -> (Encoded, Encoded) {
+    /// Frame features `[S, T, E]` of support clips after the prototype module's support branch; class texts `[S, E]`.
+    pub fn support_prototypes(&self, frames: Tensor<3>, text: Tensor<2>) -> Encoded {
+        let _span = profile::span(Phase::Prototype);
+        Encoded { prototypes: self.prototype.support(frames.clone(), text), frames }
+    }
+
+    /// Frame features `[Q, T, E]` after the prototype module's query branch.
+    pub fn query_prototypes(&self, frames: Tensor<3>) -> Encoded {
+        let _span = profile::span(Phase::Prototype);
+        Encoded { prototypes: self.prototype.query(frames.clone()), frames }
+    }
+
+    /// Frame features of both branches of one episode: support clips `[S, T, F]` with their class texts `[S, E]`, and queries.
+    pub fn episode(&self, support: Tensor<3>, text: Tensor<2>, query: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
         if self.adapter.scope() < Scope::Episode {
-            return (self.support(support, text), self.query(query));
+            return (self.encode(support, &Branch::Support { text: &text }), self.encode(query, &Branch::Query));
         }
         let (supports, queries) = (support.dims()[0], query.dims()[0]);
-        let frames = self.backbone.encode_clips(
-            Tensor::cat(vec![support, query], 0),
-            &*self.adapter,
-            &Branch::Episode { text: &text },
-        );
-        let (support, query) = (frames.clone().narrow(0, 0, supports), frames.narrow(0, supports, queries));
-        let prototypes = self.prototype.support(support.clone(), text);
-        let rewritten = self.prototype.query(query.clone());
-        (Encoded { frames: support, prototypes }, Encoded { frames: query, prototypes: rewritten })
+        let frames = self.encode(Tensor::cat(vec![support, query], 0), &Branch::Episode { text: &text });
+        (frames.clone().narrow(0, 0, supports), frames.narrow(0, supports, queries))
     }
 
     /// Distances `[N, Q, W]` of queries `[N, Q, T, E]` to classes with supports `[N, W, K, T, E]` and texts `[N, W, E]`, all
     /// after [`Prototype::support`] and [`Prototype::query`].
     pub fn align(&self, query: Tensor<4>, support: Tensor<5>, text: Tensor<3>) -> Tensor<3> {
+        let _span = profile::span(Phase::Align);
         if self.prototype.scope() < Scope::Episode {
             return self.alignment.distances(query, support);
         }
@@ -109,7 +113,7 @@ impl FewShotModel {
         self.alignment.distances(query, related.support.reshape([n * q, w, k, ts, e])).reshape([n, q, w])
     }
 
-    /// Scores of one episode; support clips are ordered by class, `shot` of each. class_text `[W, E]`.
+    /// Scores of one episode from both branches; support clips are ordered by class, `shot` of each. class_text `[W, E]`.
     pub fn scores(&self, support: Encoded, query: Encoded, class_text: Tensor<2>, shot: usize) -> Scores {
         let [clips, t, e] = support.prototypes.dims();
         let way = clips / shot;

@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor, TensorData};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// A tensor on the host, always f32.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,6 +184,48 @@ pub fn with_stable_ids<M: Module>(module: M) -> M {
     module.map(&mut Name(Path::default()))
 }
 
+/// The trainable parameters by path.
+pub fn trainable_ids<M: Module>(module: &M) -> BTreeMap<String, ParamId> {
+    struct Ids(Path, BTreeMap<String, ParamId>);
+    impl ModuleVisitor for Ids {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.0.enter(name);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.exit();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.val().is_require_grad() {
+                self.1.insert(self.0.dotted(), param.id);
+            }
+        }
+    }
+    let mut ids = Ids(Path::default(), BTreeMap::new());
+    module.visit(&mut ids);
+    ids.1
+}
+
+/// Moves the gradients of the parameters `ids` out of `gradients`.
+pub fn take_gradients<M: Module>(
+    module: &M,
+    gradients: &mut GradientsParams,
+    ids: &HashSet<ParamId>,
+) -> GradientsParams {
+    struct Take<'a>(&'a mut GradientsParams, &'a HashSet<ParamId>, GradientsParams);
+    impl ModuleVisitor for Take<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if self.1.contains(&param.id)
+                && let Some(gradient) = self.0.remove::<D>(param.id)
+            {
+                self.2.register(param.id, gradient);
+            }
+        }
+    }
+    let mut take = Take(gradients, ids, GradientsParams::new());
+    module.visit(&mut take);
+    take.2
+}
+
 /// Counts parameters by the first two parts of their path: slot and part. Lists (`adapter.blocks.3.joint`) and digits
 /// are passed over, so that all blocks add up under `joint`.
 pub fn count<M: Module>(module: &M) -> Params {
@@ -222,28 +264,32 @@ pub fn count<M: Module>(module: &M) -> Params {
 }
 
 /// Mean of the gradients of several backward passes, added in the order given.
-pub fn mean_gradients<M: Module>(module: &M, mut all: Vec<GradientsParams>) -> GradientsParams {
-    struct Mean<'a>(&'a mut [GradientsParams], GradientsParams);
-    impl ModuleVisitor for Mean<'_> {
+pub fn mean_gradients<M: Module>(module: &M, all: Vec<GradientsParams>) -> GradientsParams {
+    let factor = 1.0 / all.len() as f64;
+    sum_gradients(module, all, factor)
+}
+
+/// Sum of gradients, added in the order given, times `factor`.
+pub fn sum_gradients<M: Module>(module: &M, mut all: Vec<GradientsParams>, factor: f64) -> GradientsParams {
+    struct Sum<'a>(&'a mut [GradientsParams], f64, GradientsParams);
+    impl ModuleVisitor for Sum<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let count = self.0.len() as f32;
             let sum = self.0.iter_mut().filter_map(|grads| grads.remove::<D>(param.id)).reduce(|a, b| a + b);
             if let Some(sum) = sum {
-                self.1.register(param.id, sum / count);
+                self.2.register(param.id, if self.1 == 1.0 { sum } else { sum * self.1 });
             }
         }
     }
-    if all.len() == 1 {
+    if all.len() == 1 && factor == 1.0 {
         return all.remove(0);
     }
-    let mut mean = Mean(&mut all, GradientsParams::new());
-    module.visit(&mut mean);
-    mean.1
+    let mut sum = Sum(&mut all, factor, GradientsParams::new());
+    module.visit(&mut sum);
+    sum.2
 }
 
-/// Global L2 norm of all gradients, before clipping; and the gradients scaled down to `limit` where the norm is above it
-/// (as torch's `clip_grad_norm_`; burn's own clipping is per tensor).
-pub fn clip_gradients<M: Module>(module: &M, grads: GradientsParams, limit: Option<f64>) -> (f64, GradientsParams) {
+/// Global L2 norm of all gradients.
+pub fn gradient_norm<M: Module>(module: &M, grads: &GradientsParams) -> f64 {
     struct Norm<'a>(&'a GradientsParams, f64);
     impl ModuleVisitor for Norm<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -252,23 +298,39 @@ pub fn clip_gradients<M: Module>(module: &M, grads: GradientsParams, limit: Opti
             }
         }
     }
-    struct Scale(GradientsParams, f64);
-    impl ModuleVisitor for Scale {
+    let mut norm = Norm(grads, 0.0);
+    module.visit(&mut norm);
+    norm.1.sqrt()
+}
+
+/// L2 norms of the gradients by parameter path.
+pub fn gradient_norms<M: Module>(module: &M, grads: &GradientsParams) -> BTreeMap<String, f64> {
+    struct Norms<'a>(Path, &'a GradientsParams, BTreeMap<String, f64>);
+    impl ModuleVisitor for Norms<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.0.enter(name);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.exit();
+        }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(grad) = self.0.remove::<D>(param.id) {
-                self.0.register(param.id, grad * self.1);
+            if let Some(grad) = self.1.get::<D>(param.id) {
+                let norm = (grad.powf_scalar(2.0).sum().into_scalar::<f32>() as f64).sqrt();
+                self.2.insert(self.0.dotted(), norm);
             }
         }
     }
-    let mut norm = Norm(&grads, 0.0);
-    module.visit(&mut norm);
-    let norm = norm.1.sqrt();
+    let mut norms = Norms(Path::default(), grads, BTreeMap::new());
+    module.visit(&mut norms);
+    norms.2
+}
+
+/// [`gradient_norm`] before clipping; and the gradients scaled down to `limit` where the norm is above it (as torch's
+/// `clip_grad_norm_`; burn's own clipping is per tensor).
+pub fn clip_gradients<M: Module>(module: &M, grads: GradientsParams, limit: Option<f64>) -> (f64, GradientsParams) {
+    let norm = gradient_norm(module, &grads);
     match limit {
-        Some(limit) if norm > limit => {
-            let mut scale = Scale(grads, limit / (norm + 1e-6));
-            module.visit(&mut scale);
-            (norm, scale.0)
-        }
+        Some(limit) if norm > limit => (norm, sum_gradients(module, vec![grads], limit / (norm + 1e-6))),
         _ => (norm, grads),
     }
 }

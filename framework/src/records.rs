@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! <runs>/<recipe name>/<variant>-s<seed>-<hash8>/
-//!   recipe.resolved.yaml  manifest.json  params.json  episodes.json
+//!   recipe.resolved.yaml  manifest.json  params.json
 //!   train.jsonl  validation.jsonl  episodes.jsonl      append-only, one record a line
-//!   checkpoints/{last,best}/
+//!   checkpoints/step-<number>/                        the newest, and the best on val
 //!   status.json                                        written last
 //! ```
 
@@ -14,11 +14,14 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Version of the record format; a reader refuses a newer one.
-pub const FORMAT: u32 = 1;
+/// Version of the record format. Older ones are read, a newer one is refused.
+///
+/// 1: times stood in the lines of `train.jsonl` and `validation.jsonl`, and one sitting's command in the manifest.
+/// 2: sittings with their own times; test episodes with distances and probabilities.
+pub const FORMAT: u32 = 2;
 
 /// `manifest.json`: what was run, where and with what.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     pub format: u32,
     /// Name of the recipe.
@@ -32,20 +35,85 @@ pub struct Manifest {
     pub task: String,
     /// The chosen component of each slot.
     pub components: BTreeMap<String, String>,
-    pub maclip_version: String,
-    /// Cargo features of the binary.
-    pub features: Vec<String>,
-    pub device: String,
-    pub cpu: String,
-    pub threads: usize,
-    pub argv: Vec<String>,
-    pub started_unix: u64,
     /// SHA-256 of each weights file that was read, by its name in the recipe.
     #[serde(default)]
     pub weights: BTreeMap<String, String>,
+    /// SHA-256 of each split's classes and clips.
+    #[serde(default)]
+    pub lists: BTreeMap<String, String>,
     /// Things a reader of the result has to know (skipped clips, stand-in data, …).
     #[serde(default)]
     pub notes: Vec<String>,
+    /// One for each process that worked on the run, in order.
+    #[serde(default)]
+    pub sittings: Vec<Sitting>,
+}
+
+/// One process that worked on a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sitting {
+    pub maclip_version: String,
+    /// Commit that the binary was built from, where it was built in a repository; `+` where files differed from it.
+    #[serde(default)]
+    pub commit: Option<String>,
+    /// Cargo features of the binary.
+    pub features: Vec<String>,
+    pub device: String,
+    /// Name of the processor, or of the accelerator where the device is one and tells.
+    pub cpu: String,
+    #[serde(default)]
+    pub accelerator: Option<String>,
+    pub threads: usize,
+    pub argv: Vec<String>,
+    pub started_unix: u64,
+    /// Optimizer steps that earlier sittings had done.
+    #[serde(default)]
+    pub first_step: u64,
+    /// Seconds of wall clock in training (validation included) and testing.
+    #[serde(default)]
+    pub seconds: Seconds,
+    /// Thread-seconds of each phase (`data`, `encode`, `backward`, …).
+    #[serde(default)]
+    pub phases: BTreeMap<String, f64>,
+    /// Largest resident memory of the process so far, over all its runs.
+    #[serde(default)]
+    pub peak_memory_bytes: Option<u64>,
+}
+
+impl Manifest {
+    /// The manifest in `directory`, of this format or an older one; `None` where there is none.
+    pub fn read(directory: &Path) -> Result<Option<Self>> {
+        let path = directory.join("manifest.json");
+        let Some(value) = read_json::<serde_json::Value>(&path)? else { return Ok(None) };
+        let format = value["format"].as_u64().unwrap_or_default();
+        if format > FORMAT as u64 {
+            return Err(Error::failed(format!(
+                "{} has record format {format}; this maclip reads up to {FORMAT}",
+                directory.display()
+            ))
+            .help("use the maclip version that wrote it, or a newer one"));
+        }
+        let unreadable = |error| Error::failed(format!("{} cannot be read: {error}", path.display()));
+        let mut manifest: Self = serde_json::from_value(value.clone()).map_err(unreadable)?;
+        if format == 1 {
+            // The fields of the only sitting stood beside the others.
+            manifest.sittings = vec![serde_json::from_value(value).map_err(unreadable)?];
+        }
+        Ok(Some(manifest))
+    }
+
+    /// The process that worked on the run last.
+    pub fn last_sitting(&self) -> Option<&Sitting> {
+        self.sittings.last()
+    }
+
+    /// Wall-clock seconds over all sittings.
+    pub fn seconds(&self) -> Seconds {
+        self.sittings.iter().fold(Seconds::default(), |sum, sitting| Seconds {
+            train: sum.train + sitting.seconds.train,
+            test: sum.test + sitting.seconds.test,
+        })
+    }
 }
 
 /// `params.json`: counted from the built model.
@@ -79,7 +147,6 @@ pub struct TrainRecord {
     pub learning_rate: f64,
     /// Global L2 norm of the gradient before clipping.
     pub gradient_norm: f64,
-    pub seconds: f64,
 }
 
 /// One line of `validation.jsonl`.
@@ -93,7 +160,6 @@ pub struct ValidationRecord {
     pub episodes: u64,
     /// Whether this is the best so far, so that the checkpoint was kept.
     pub best: bool,
-    pub seconds: f64,
 }
 
 /// One line of `episodes.jsonl`: one test episode.
@@ -109,6 +175,12 @@ pub struct EpisodeRecord {
     pub predictions: Vec<usize>,
     /// Number of right predictions.
     pub correct: usize,
+    /// Alignment distance of each query to each class, `[query][class]`. Empty in format 1.
+    #[serde(default)]
+    pub distances: Vec<Vec<f32>>,
+    /// Probability of each class that the prediction was made by, `[query][class]`. Empty in format 1.
+    #[serde(default)]
+    pub probabilities: Vec<Vec<f32>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,8 +203,24 @@ pub struct Status {
     pub test: Option<TestResult>,
     /// Step of the checkpoint that was tested.
     pub best_step: Option<u64>,
+    /// Over all sittings.
     pub seconds: Seconds,
     pub updated_unix: u64,
+}
+
+impl Status {
+    /// Without a result.
+    pub fn new(state: State) -> Self {
+        Self {
+            format: FORMAT,
+            state,
+            reason: None,
+            test: None,
+            best_step: None,
+            seconds: Seconds::default(),
+            updated_unix: 0,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -169,16 +257,8 @@ pub struct RunDirectory {
 impl RunDirectory {
     /// Opens `path`, which must hold a `manifest.json`; parts that are not written yet are `None`.
     pub fn open(path: &Path) -> Result<Self> {
-        let manifest: Manifest = read_json(&path.join("manifest.json"))?
+        let manifest = Manifest::read(path)?
             .ok_or_else(|| Error::failed(format!("{} is not a run directory: no manifest.json", path.display())))?;
-        if manifest.format > FORMAT {
-            return Err(Error::failed(format!(
-                "{} has record format {}; this maclip reads up to {FORMAT}",
-                path.display(),
-                manifest.format
-            ))
-            .help("use the maclip version that wrote it, or a newer one"));
-        }
         Ok(Self {
             path: path.to_owned(),
             params: read_json(&path.join("params.json"))?,
@@ -187,20 +267,63 @@ impl RunDirectory {
         })
     }
 
-    /// All run directories at or below `root`, sorted by path.
-    pub fn find(root: &Path) -> Result<Vec<Self>> {
+    /// Paths of all run directories at or below `root`, sorted. Hidden folders are passed over.
+    pub fn paths(root: &Path) -> Result<Vec<PathBuf>> {
         if root.join("manifest.json").is_file() {
-            return Ok(vec![Self::open(root)?]);
+            return Ok(vec![root.to_owned()]);
         }
         let entries = std::fs::read_dir(root).map_err(|error| Error::io("read", root, error))?;
-        let mut children: Vec<PathBuf> =
-            entries.filter_map(|entry| entry.ok()).map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+        let hidden = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with('.');
+        let mut children: Vec<PathBuf> = entries
+            .filter_map(|entry| entry.ok())
+            .filter(|entry| !hidden(entry) && entry.file_type().is_ok_and(|kind| !kind.is_file()))
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir())
+            .collect();
         children.sort();
         let mut found = Vec::new();
         for child in children {
-            found.extend(Self::find(&child)?);
+            found.extend(Self::paths(&child)?);
         }
         Ok(found)
+    }
+
+    /// All run directories at or below `root`, sorted by path.
+    pub fn find(root: &Path) -> Result<Vec<Self>> {
+        Self::paths(root)?.iter().map(|path| Self::open(path)).collect()
+    }
+
+    /// How far the run is. One whose process is gone without a word was interrupted.
+    pub fn state(&self) -> Option<State> {
+        match self.status.as_ref()?.state {
+            State::Running if !crate::store::in_use(&self.path) => Some(State::Interrupted),
+            state => Some(state),
+        }
+    }
+
+    /// Result of the test, where the run is done.
+    pub fn test(&self) -> Option<&TestResult> {
+        self.status.as_ref()?.test.as_ref()
+    }
+
+    /// Optimizer steps that `train.jsonl` tells of.
+    pub fn last_step(&self) -> Result<u64> {
+        use std::io::{Read, Seek, SeekFrom};
+        let path = self.path.join("train.jsonl");
+        let mut file = match std::fs::File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(Error::io("read", &path, error)),
+        };
+        // The last whole line lies in the last few kilobytes.
+        let mut tail = Vec::new();
+        let length = file.metadata().map_or(0, |data| data.len());
+        file.seek(SeekFrom::Start(length.saturating_sub(64 * 1024)))
+            .and_then(|_| file.read_to_end(&mut tail))
+            .map_err(|error| Error::io("read", &path, error))?;
+        let end = tail.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+        let line = tail[..end].rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        Ok(serde_json::from_slice::<TrainRecord>(line).map_or(0, |record| record.step))
     }
 
     pub fn train(&self) -> Result<Vec<TrainRecord>> {

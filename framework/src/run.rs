@@ -1,24 +1,27 @@
 //! One run: a checked recipe, what components are built from, and what a task works with.
 
+use crate::compute::{Compute, Precision};
 use crate::device;
 use crate::error::{Error, Result};
+use crate::expectation::Expectation;
+use crate::profile;
 use crate::progress::Progress;
 use crate::random::Stream;
 use crate::recipe::{Diagnostic, Diagnostics, Node, Origin, codes, from_node, identity, name_help};
-use crate::records::Manifest;
+use crate::records::{Manifest, Seconds, Sitting, State, Status, TestResult};
 use crate::registry::{SLOTS, SlotTrait, build_choice, check_inputs, resolve_choice, slot};
 use crate::slots::backbone::Geometry;
 use crate::slots::task::Task;
 use crate::store::RunStore;
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Keys of a recipe beside the slots.
-const KEYS: [&str; 5] = ["name", "description", "seed", "device", "study"];
+const KEYS: [&str; 8] = ["name", "description", "seed", "device", "precision", "compute", "expect", "study"];
 /// Keys that cannot change a result, left out of a run's identity.
-const NO_RESULT: [&str; 4] = ["name", "description", "device", "study"];
+const NO_RESULT: [&str; 6] = ["name", "description", "device", "compute", "expect", "study"];
 
 /// What a recipe is checked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,9 @@ pub struct Recipe {
     pub description: String,
     pub seed: u64,
     pub device: String,
+    pub precision: Precision,
+    pub compute: Compute,
+    pub expect: Vec<Expectation>,
     /// The whole resolved tree: what is frozen into the run directory.
     pub resolved: Node,
     /// Identity of the run, SHA-256 in hex.
@@ -107,6 +113,18 @@ impl Recipe {
             let origin = root.at("device").map_or(&root.origin, |node| &node.origin);
             problems.push(Diagnostic::new(codes::OUT_OF_RANGE, message).at(origin).path("device").help(help));
         }
+        let precision = field(root, "precision", Precision::default(), &mut problems, &mut keep);
+        let compute = field(root, "compute", Compute::default(), &mut problems, &mut keep);
+        compute.check(root.at("compute"), &mut problems);
+        let expect: Vec<Expectation> = field(root, "expect", Vec::new(), &mut problems, &mut keep);
+        for (at, (field, message)) in expect.iter().enumerate().filter_map(|(at, e)| Some((at, e.problem()?))) {
+            let origin = root.at("expect").map_or(&root.origin, |node| &node.origin);
+            problems.push(
+                Diagnostic::new(codes::OUT_OF_RANGE, format!("`{field}` {message}"))
+                    .at(origin)
+                    .path(format!("expect[{at}].{field}")),
+            );
+        }
         let used = used_slots(root, &mut problems);
         for slot in SLOTS {
             let chosen = map.get(slot.name);
@@ -150,7 +168,14 @@ impl Recipe {
         }
         Diagnostics::check(problems)?;
         let hash = identity(&resolved, &NO_RESULT);
-        Ok(Self { name, description, seed, device, resolved, hash, source: root.clone() })
+        let source = root.clone();
+        Ok(Self { name, description, seed, device, precision, compute, expect, resolved, hash, source })
+    }
+
+    /// The recipe that the run in `directory` was frozen with.
+    pub fn frozen(directory: &Path) -> Result<Self> {
+        let document = crate::recipe::load(&directory.join("recipe.resolved.yaml"), &[])?;
+        Ok(Self::check(&document.root)?)
     }
 
     /// The component chosen for each slot.
@@ -229,6 +254,10 @@ pub struct BuildContext {
     pub vocabulary: Vec<String>,
     /// Build the model for its sizes alone: weights that are not there are zeros. For `maclip plan`.
     pub sizes_only: bool,
+    /// Of the frozen tower's matrix products.
+    pub precision: Precision,
+    /// See [`Compute::activation_checkpointing`].
+    pub activation_checkpointing: bool,
     geometry: Option<Geometry>,
     frames: Option<usize>,
     weights: Arc<Mutex<BTreeMap<String, String>>>,
@@ -241,10 +270,26 @@ impl BuildContext {
             device,
             vocabulary: Vec::new(),
             sizes_only: false,
+            precision: Precision::F32,
+            activation_checkpointing: false,
             geometry: None,
             frames: None,
             weights: Arc::default(),
         }
+    }
+
+    /// For a run of `recipe` on `device`; an error where the device lacks the precision.
+    pub fn for_run(recipe: &Recipe, device: &Device) -> Result<Self> {
+        if recipe.precision == Precision::Bf16 && !device.supports_dtype(DType::BF16) {
+            return Err(Error::failed(format!("device `{}` has no bf16", recipe.device))
+                .at(recipe.place("precision"))
+                .help("use `precision: f32`"));
+        }
+        Ok(Self {
+            precision: recipe.precision,
+            activation_checkpointing: recipe.compute.activation_checkpointing,
+            ..Self::new(recipe.seed, device.clone())
+        })
     }
 
     /// The same with the sizes that adapters, prototypes and alignments are built by.
@@ -253,6 +298,8 @@ impl BuildContext {
             device: self.device.clone(),
             vocabulary: self.vocabulary.clone(),
             sizes_only: self.sizes_only,
+            precision: self.precision,
+            activation_checkpointing: self.activation_checkpointing,
             geometry: Some(geometry),
             frames: Some(frames),
             weights: Arc::clone(&self.weights),
@@ -262,7 +309,8 @@ impl BuildContext {
 
     /// Where trainable weights live: the device's autodiff twin.
     pub fn trainable_device(&self) -> Device {
-        self.device.clone().autodiff()
+        let device = self.device.clone().autodiff();
+        if self.activation_checkpointing { device.gradient_checkpointing() } else { device }
     }
 
     /// Random numbers for initial weights of `part`; draw `index` for the index-th tensor.
@@ -307,8 +355,51 @@ pub struct RunContext<'a> {
     pub recipe: &'a Recipe,
     pub store: &'a RunStore,
     pub progress: &'a dyn Progress,
-    pub device: Device,
+    pub device: &'a Device,
     pub manifest: Manifest,
+    /// Folder of the recipe's runs, for what they share.
+    pub shared: &'a Path,
+    /// Folder of all runs.
+    pub runs: &'a Path,
+    /// Phase totals when this run began.
+    pub started: profile::Totals,
+}
+
+impl RunContext<'_> {
+    /// The last sitting, this process's own.
+    pub fn sitting(&mut self) -> Result<&mut Sitting> {
+        self.manifest.sittings.last_mut().ok_or_else(|| Error::failed("the manifest has no sitting"))
+    }
+
+    /// Writes the manifest as it is now.
+    pub fn write_manifest(&self) -> Result<()> {
+        self.store.write_json("manifest.json", &self.manifest)
+    }
+
+    /// Closes the run: times and memory into the manifest, then the status with `test`.
+    pub fn finish(
+        &mut self,
+        test: TestResult,
+        best_step: Option<u64>,
+        seconds: Seconds,
+        first_step: u64,
+    ) -> Result<()> {
+        let sitting = self.sitting()?;
+        sitting.seconds = seconds;
+        sitting.first_step = first_step;
+        self.note_costs()?;
+        let seconds = self.manifest.seconds();
+        self.store.write_status(Status { test: Some(test), best_step, seconds, ..Status::new(State::Done) })
+    }
+
+    /// Phases and memory of this sitting so far into the manifest.
+    pub fn note_costs(&mut self) -> Result<()> {
+        let phases = profile::Totals::now().seconds_since(&self.started);
+        let sitting = self.sitting()?;
+        sitting.phases = phases;
+        sitting.peak_memory_bytes = profile::peak_memory();
+        self.write_manifest()
+    }
 }
 
 /// Where the run of `recipe` goes: `<runs>/<name>/<variant>-s<seed>-<hash8>`.

@@ -200,16 +200,22 @@ fn headline(group: &Group) -> Headline {
 fn run(run: &Run) -> RunView {
     let manifest = &run.directory.manifest;
     let status = run.directory.status.as_ref();
-    let mut facts = vec![
-        ("task", format::words(&manifest.task)),
-        ("device", manifest.device.clone()),
-        ("cpu", manifest.cpu.clone()),
-        ("threads", manifest.threads.to_string()),
-        ("features", manifest.features.join(", ")),
-        ("maclip", manifest.maclip_version.clone()),
-        ("command", manifest.argv.iter().map(|word| format::shell(word)).collect::<Vec<_>>().join(" ")),
-        ("identity", manifest.hash.clone()),
-    ];
+    let mut facts = vec![("task", format::words(&manifest.task))];
+    if let Some(sitting) = manifest.last_sitting() {
+        let commit = sitting.commit.as_ref().map(|commit| format!(" ({commit})")).unwrap_or_default();
+        facts.extend([
+            ("device", sitting.device.clone()),
+            ("cpu", sitting.cpu.clone()),
+            ("threads", sitting.threads.to_string()),
+            ("features", sitting.features.join(", ")),
+            ("maclip", format!("{}{commit}", sitting.maclip_version)),
+            ("command", sitting.argv.iter().map(|word| format::shell(word)).collect::<Vec<_>>().join(" ")),
+        ]);
+    }
+    if manifest.sittings.len() > 1 {
+        facts.push(("sittings", format!("{}; the facts above are the last one's", manifest.sittings.len())));
+    }
+    facts.push(("identity", manifest.hash.clone()));
     if let Some(params) = &run.directory.params {
         let trainable = format::whole(params.trainable as u64);
         facts.push(("parameters", format!("{trainable} trainable of {}", format::whole(params.total as u64))));

@@ -152,7 +152,13 @@ fn group(task: String, measure: Option<Measure>, runs: &[&Run]) -> Group {
 fn one_per_seed<'a>(label: &str, runs: Vec<&'a Run>, warnings: &mut Vec<String>) -> Vec<&'a Run> {
     let mut seeds: BTreeMap<u64, &Run> = BTreeMap::new();
     for run in runs {
-        let age = |run: &Run| (run.result().is_some(), run.directory.manifest.started_unix, run.path());
+        let age = |run: &Run| {
+            (
+                run.result().is_some(),
+                run.directory.manifest.last_sitting().map(|sitting| sitting.started_unix),
+                run.path(),
+            )
+        };
         let seed = run.directory.manifest.seed;
         let Some(other) = seeds.insert(seed, run) else { continue };
         let (kept, left) = if age(run) > age(other) { (run, other) } else { (other, run) };

@@ -83,15 +83,19 @@ impl Study {
             hash,
             task: self.task.clone(),
             components: components.map(|(slot, name)| (slot.to_owned(), name.to_owned())).into(),
-            maclip_version: "0.1.0".into(),
-            features: vec!["flex".into()],
-            device: "flex".into(),
-            cpu: "Example CPU".into(),
-            threads: 2,
-            argv: ["maclip", "run", "recipes/ablation.yaml"].map(String::from).into(),
-            started_unix: self.started,
+            sittings: vec![Sitting {
+                maclip_version: "0.1.0".into(),
+                features: vec!["flex".into()],
+                device: "flex".into(),
+                cpu: "Example CPU".into(),
+                threads: 2,
+                argv: ["maclip", "run", "recipes/ablation.yaml"].map(String::from).into(),
+                started_unix: self.started,
+                ..Sitting::default()
+            }],
             weights: [("clip_vit_b16.safetensors".to_owned(), "ab".repeat(32))].into(),
             notes: vec![self.note.clone()],
+            ..Manifest::default()
         };
         json(path, "manifest.json", &manifest);
         let part = ParamsPart { slot: "adapter".into(), part: "temporal".into(), trainable, total: trainable };
@@ -113,7 +117,6 @@ impl Study {
                     accuracy: accuracy * progress,
                     learning_rate: 1e-4,
                     gradient_norm: 1.0,
-                    seconds: 0.4,
                 }
             }),
         );
@@ -129,7 +132,6 @@ impl Study {
                     ci95: 0.012,
                     episodes: 400,
                     best: true,
-                    seconds: 3.0,
                 }
             }),
         );
@@ -176,6 +178,8 @@ fn episode(id: u64, tag: u64, accuracy: f64, seed: u64, way: usize) -> EpisodeRe
         labels: vec![0; 20],
         predictions: vec![0; 20],
         correct,
+        distances: Vec::new(),
+        probabilities: Vec::new(),
     }
 }
 

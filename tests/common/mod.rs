@@ -89,16 +89,8 @@ pub fn run_directory(runs: &Path, name: &str, variant: &str) -> PathBuf {
     found.remove(0)
 }
 
-/// The records of a JSON-lines file, without the given keys (times differ from run to run).
-pub fn records(path: &Path, without: &[&str]) -> Vec<serde_json::Value> {
+/// The records of a JSON-lines file.
+pub fn records(path: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(path).unwrap();
-    text.lines()
-        .map(|line| {
-            let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
-            without.iter().for_each(|key| {
-                value.as_object_mut().unwrap().remove(*key);
-            });
-            value
-        })
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

@@ -12,7 +12,7 @@ use maclip_framework::model::normalize;
 use maclip_framework::parameters;
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::adapter::{Adapter, Branch};
-use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::backbone::{Backbone, FrozenBlock};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -125,7 +125,7 @@ pub fn towers(check: &mut Check) {
     let pixels: Tensor<4> = check.input("pixel_values").tensor(&check.set.device);
     let spy = Spy::new(no_adapter());
     // [B, 3, H, W] → B clips of one frame.
-    let image = clip.visual.encode(pixels.unsqueeze_dim(1), &spy, &Branch::Query);
+    let image = clip.encode_clips(pixels.unsqueeze_dim(1), &spy, &Branch::Query);
     let image: Tensor<2> = image.squeeze_dim(1);
     let (ids, ends) = ids(check);
     let text = clip.text.forward(ids.clone(), &ends);
@@ -166,7 +166,7 @@ pub fn text(check: &mut Check) {
 
 pub fn frozen(check: &mut Check) {
     let clip = load(check);
-    let features = clip.visual.encode(check.clips("clips_u8"), &*no_adapter(), &Branch::Query);
+    let features = clip.encode_clips(check.clips("clips_u8"), &*no_adapter(), &Branch::Query);
     check.value("frames", &list(&features));
 }
 

@@ -14,6 +14,7 @@ use maclip_framework::run::{BuildContext, Recipe};
 use maclip_framework::slots::adapter::Branch;
 use maclip_framework::slots::objective::Labels;
 use maclip_framework::slots::optimizer::Optimizer;
+use maclip_framework::training::Stepper;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -284,13 +285,19 @@ fn scored(check: &Check, model: &FewShotModel, support: Encoded, query: Encoded,
     Scored { values, loss: loss.total, frames }
 }
 
+/// Frame features of both branches, from pixels.
+fn frame_features(check: &Check, model: &FewShotModel, order: &Order, texts: Tensor<2>) -> (Tensor<3>, Tensor<3>) {
+    let support = model.prefix(order.sort(check.clips("support_u8"), &check.set.device));
+    model.episode(support, texts, model.prefix(check.clips("query_u8")))
+}
+
 /// A whole episode from pixels.
 fn run(check: &Check, model: &FewShotModel) -> Scored {
     let device = &check.set.device;
     let order = Order::new(&check.input("support_labels").labels());
     let texts = select_rows(&class_text(check), &order.sorted, device);
-    let (support, query) = model.episode(order.sort(check.clips("support_u8"), device), texts, check.clips("query_u8"));
-    // The gradient of frame features needs them as leaves of the rest.
+    let (support, query) = frame_features(check, model, &order, texts.clone());
+    let (support, query) = (model.support_prototypes(support, texts), model.query_prototypes(query));
     scored(check, model, support, query, &order)
 }
 
@@ -335,9 +342,8 @@ pub fn score(check: &mut Check) {
         let order = Order::new(&check.input("support_labels").labels());
         let texts = select_rows(&class_text(check), &order.sorted, device);
         let frames = order.sort(check.input("support_frames").tensor::<3>(device), device);
-        let support = Encoded { prototypes: model.prototype.support(frames.clone(), texts), frames };
-        let frames: Tensor<3> = check.input("query_frames").tensor(device);
-        let query = Encoded { prototypes: model.prototype.query(frames.clone()), frames };
+        let support = model.support_prototypes(frames, texts);
+        let query = model.query_prototypes(check.input("query_frames").tensor(device));
         scored(check, model, support, query, &order)
     });
     compare(check, &values);
@@ -413,11 +419,10 @@ pub fn gradients(check: &mut Check) {
 fn frame_gradients(check: &Check, model: &FewShotModel, order: &Order) -> [(&'static str, Vec<f64>); 2] {
     let device = &check.set.device;
     let texts = select_rows(&class_text(check), &order.sorted, device);
-    let (support, query) =
-        model.episode(order.sort(check.clips("support_u8"), device), texts.clone(), check.clips("query_u8"));
+    let (support, query) = frame_features(check, model, order, texts.clone());
     let leaf =
         |tensor: Tensor<3>| Tensor::<3>::from_data(tensor.into_data(), &device.clone().autodiff()).require_grad();
-    let (support, query) = (leaf(support.frames), leaf(query.frames));
+    let (support, query) = (leaf(support), leaf(query));
     let encoded = |frames: &Tensor<3>, prototypes: Tensor<3>| Encoded { frames: frames.clone(), prototypes };
     let rewritten = (model.prototype.support(support.clone(), texts), model.prototype.query(query.clone()));
     let scored = scored(check, model, encoded(&support, rewritten.0), encoded(&query, rewritten.1), order);
@@ -447,7 +452,7 @@ pub fn steps(check: &mut Check) {
         &json!({"optimizer": option}),
     );
     let optimizer = recipe.build::<dyn Optimizer>(&context).unwrap_or_else(|error| panic!("{error}"));
-    let mut state = optimizer.init();
+    let mut stepper = Stepper::new(&*optimizer, &model).unwrap();
     let count = params["steps"].as_u64().unwrap();
     let mut gradients = BTreeMap::new();
     for step in 0..count {
@@ -455,7 +460,7 @@ pub fn steps(check: &mut Check) {
         if step == 0 {
             gradients = gradients_of(&model, &grads);
         }
-        model = state.step(optimizer.learning_rate(), model, grads);
+        model = stepper.step(1.0, model, grads);
     }
     let expected = check.case["expected"].clone();
     let after = list(&run(check, &model).loss)[0];

@@ -103,6 +103,10 @@ impl Adapter for Aim {
         part == TowerPart::FinalNorm
     }
 
+    fn embeds(&self) -> bool {
+        true
+    }
+
     fn embed(&self, tokens: Tensor<4>) -> Tensor<4> {
         let [t, d] = self.temporal_embedding.val().dims();
         tokens + self.temporal_embedding.val().reshape([1, t, 1, d])

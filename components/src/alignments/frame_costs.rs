@@ -1,8 +1,9 @@
 //! What metrics on frame-to-frame costs share: the cosine, the rule for several shots, and the component around a function
 //! of cost matrices.
 
+use crate::layers::plain_device;
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use maclip_framework::error::Result;
 use maclip_framework::registry::Problems;
 use maclip_framework::slots::alignment::Alignment;
@@ -144,21 +145,38 @@ pub fn mean(values: Tensor<3>) -> Tensor<1> {
     total(values) / (rows * columns) as f64
 }
 
-/// Soft minimum −λ ln Σ exp(−v / λ) of tensors of one shape. Shifted by the smallest, so it is finite for any λ and equals the
-/// unshifted form of public code where that is finite.
-pub fn soft_min(candidates: Vec<Tensor<2>>, lambda: f64) -> Tensor<2> {
-    let values = Tensor::cat(candidates, 1);
+/// Soft minimum −λ ln Σ exp(−v / λ), element by element, of tensors of one shape. Shifted by the smallest, so it is finite for
+/// any λ and equals the unshifted form of public code where that is finite.
+pub fn soft_min<const N: usize>(candidates: [Tensor<2>; N], lambda: f64) -> Tensor<2> {
     // The shift cancels, so it needs no gradient.
-    let lowest = values.clone().detach().min_dim(1);
-    let sum = ((values - lowest.clone()) * (-1.0 / lambda)).exp().sum_dim(1);
+    let lowest = candidates.iter().map(|v| v.clone().detach()).reduce(Tensor::min_pair).expect("N is at least 1");
+    let terms = candidates.into_iter().map(|v| ((v - lowest.clone()) * (-1.0 / lambda)).exp());
+    let sum = terms.reduce(|a, b| a + b).expect("N is at least 1");
     lowest - sum.log() * lambda
 }
+
+/// The same along the last axis: −λ ln Σ_i w_i exp(−v_i / λ) of values `[P, M, N]` and weights `[M, N]` of 0 or above, at
+/// least one of each row above 0 → `[P, M]`.
+pub fn weighted_soft_min(values: Tensor<3>, weights: &[f32], lambda: f64) -> Tensor<2> {
+    let [pairs, rows, columns] = values.dims();
+    let device = plain_device(&values);
+    let constant = |values: Vec<f32>| Tensor::<3>::from_data(TensorData::new(values, [1, rows, columns]), &device);
+    let out = constant(weights.iter().map(|&w| if w > 0.0 { 0.0 } else { OUT }).collect());
+    let lowest = (values.clone().detach() + out).min_dim(2);
+    // What counts nothing may lie below the shift; it must not overflow before its weight takes it out.
+    let exponents = ((values - lowest.clone()) * (-1.0 / lambda)).clamp_max(0.0);
+    let sum = (exponents.exp() * constant(weights.to_vec())).sum_dim(2);
+    (lowest - sum.log() * lambda).reshape([pairs, rows])
+}
+
+/// Larger than any sum of costs, and small enough that a division by the smallest λ stays finite.
+pub const OUT: f32 = 1e30;
 
 #[cfg(test)]
 pub mod check {
     //! Costs D1 and D2 of the tests, with values computed in float64 by an independent implementation.
     use super::*;
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::Device;
 
     /// D1 = [[.1,.5,.9],[.6,.2,.7],[.8,.4,.3]], rows are query frames.
     pub fn d1() -> Tensor<3> {

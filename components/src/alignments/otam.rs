@@ -5,8 +5,7 @@
 //! running sum. The soft minimum is a shifted log-sum-exp: the same value as public code where that is finite, and finite
 //! for any λ that is allowed.
 
-use super::frame_costs::{Cosine, ShotRule, on_costs, soft_min};
-use crate::layers::plain_device;
+use super::frame_costs::{Cosine, ShotRule, on_costs, soft_min, weighted_soft_min};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
@@ -84,31 +83,44 @@ pub fn otam(costs: Tensor<3>, lambda: f64, direction: Direction) -> Tensor<1> {
 }
 
 /// One direction: costs `[P, Tq, Ts]` → `[P]`.
+///
+/// With Γ[l, m] the soft cost of the best path to query frame l and support frame m, both columns of zeros have closed forms,
+/// as in them a soft minimum of sums is a sum of exponentials; the columns between follow one from the other, all rows at once:
+///
+/// ```text
+/// Γ[0, m] = D[0, 0] + … + D[0, m]
+/// Γ[l, 0] = softmin over k ≤ l of D[k, 0] + … + D[l, 0],   twice each k > 0
+/// Γ[l, m] = D[l, m] + softmin(Γ[l−1, m−1], Γ[l, m−1])
+/// OTAM    = softmin over l of Γ[l, Ts−1],                  twice each l < Tq−1
+/// ```
 fn one_way(costs: Tensor<3>, lambda: f64) -> Tensor<1> {
     let [pairs, rows, columns] = costs.dims();
-    let zero = Tensor::<2>::zeros([pairs, 1], &plain_device(&costs));
-    // Row 0: 0, then the running sum; the last column repeats it, as its cost is 0.
-    let first: Tensor<2> = costs.clone().narrow(1, 0, 1).reshape([pairs, columns]);
-    let mut previous = vec![zero.clone()];
-    for m in 0..columns {
-        let last = previous[m].clone();
-        previous.push(last + first.clone().narrow(1, m, 1));
+    let column = |m: usize| costs.clone().narrow(2, m, 1).reshape([pairs, rows]);
+    let top: Tensor<2> = costs.clone().narrow(1, 0, 1).reshape([pairs, columns]).cumsum(1);
+    // Sums D[k, 0] + … + D[l, 0] at [l, k]: differences of running sums.
+    let first = column(0);
+    let sums = first.clone().cumsum(1);
+    let paths = sums.clone().unsqueeze_dim::<3>(2) - (sums - first).unsqueeze_dim::<3>(1);
+    let weights: Vec<f32> = (0..rows * rows)
+        .map(|at| match (at / rows, at % rows) {
+            (l, k) if k > l => 0.0,
+            (_, 0) => 1.0,
+            _ => 2.0,
+        })
+        .collect();
+    let mut previous = weighted_soft_min(paths, &weights, lambda);
+    for m in 1..columns {
+        let above = top.clone().narrow(1, m, 1);
+        previous = if rows == 1 {
+            above
+        } else {
+            let [diagonal, left] = [0, 1].map(|from| previous.clone().narrow(1, from, rows - 1));
+            let inner = column(m).narrow(1, 1, rows - 1) + soft_min([diagonal, left], lambda);
+            Tensor::cat(vec![above, inner], 1)
+        };
     }
-    previous.push(previous[columns].clone());
-    for l in 1..rows {
-        let row: Tensor<2> = costs.clone().narrow(1, l, 1).reshape([pairs, columns]);
-        let mut current = vec![zero.clone()];
-        for m in 1..=columns + 1 {
-            let mut candidates = vec![previous[m - 1].clone(), current[m - 1].clone()];
-            if m == 1 || m == columns + 1 {
-                candidates.push(previous[m].clone());
-            }
-            let best = soft_min(candidates, lambda);
-            current.push(if m <= columns { best + row.clone().narrow(1, m - 1, 1) } else { best });
-        }
-        previous = current;
-    }
-    previous[columns + 1].clone().reshape([pairs])
+    let weights: Vec<f32> = (0..rows).map(|l| if l + 1 < rows { 2.0 } else { 1.0 }).collect();
+    weighted_soft_min(previous.unsqueeze_dim(1), &weights, lambda).reshape([pairs])
 }
 
 #[cfg(test)]
@@ -125,6 +137,45 @@ mod tests {
         check::close(one_way(check::d2(), 0.1), -0.3541193580503753);
         check::close(one_way(t(check::d2()), 0.1), -0.1337104844595695);
         check::close(one_way(t(check::d2()), 0.5), -2.913746209772043);
+    }
+
+    /// The recurrence as it is written in public code, cell by cell.
+    fn cell_by_cell(costs: &[Vec<f64>], lambda: f64) -> f64 {
+        let soft_min = |values: &[f64]| {
+            let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+            low - lambda * values.iter().map(|v| (-(v - low) / lambda).exp()).sum::<f64>().ln()
+        };
+        let (rows, columns) = (costs.len(), costs[0].len());
+        let cost = |l: usize, m: usize| if (1..=columns).contains(&m) { costs[l][m - 1] } else { 0.0 };
+        let mut table = vec![vec![0.0; columns + 2]; rows];
+        for m in 1..columns + 2 {
+            table[0][m] = table[0][m - 1] + cost(0, m);
+        }
+        for l in 1..rows {
+            for m in 1..columns + 2 {
+                let mut before = vec![table[l - 1][m - 1], table[l][m - 1]];
+                if m == 1 || m == columns + 1 {
+                    before.push(table[l - 1][m]);
+                }
+                table[l][m] = soft_min(&before) + cost(l, m);
+            }
+        }
+        table[rows - 1][columns + 1]
+    }
+
+    #[test]
+    fn the_closed_forms_equal_the_recurrence_cell_by_cell() {
+        let mut rng = maclip_framework::random::Stream::new(1, "otam").at(0);
+        for (rows, columns) in [(1, 1), (1, 4), (4, 1), (2, 3), (5, 5), (8, 3), (3, 16)] {
+            for lambda in [0.01, 0.1, 1.0] {
+                let costs: Vec<Vec<f64>> =
+                    (0..rows).map(|_| (0..columns).map(|_| rng.range(0.0, 2.0)).collect()).collect();
+                let flat: Vec<f32> = costs.iter().flatten().map(|&v| v as f32).collect();
+                let data = burn::tensor::TensorData::new(flat, [1, rows, columns]);
+                let got = one_way(Tensor::from_data(data, &burn::tensor::Device::flex()), lambda);
+                check::close(got, cell_by_cell(&costs, lambda));
+            }
+        }
     }
 
     #[test]

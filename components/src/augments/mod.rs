@@ -1,2 +1,3 @@
 //! Slot `augment`.
 mod none;
+mod random_crop;

@@ -26,6 +26,10 @@ impl Component for NoAugment {
 }
 
 impl Augment for NoAugment {
+    fn identity(&self) -> bool {
+        true
+    }
+
     fn apply(&self, frames: Frames, _: &mut Rng) -> Frames {
         frames
     }

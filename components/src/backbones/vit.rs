@@ -190,8 +190,12 @@ impl Backbone for Vit {
         &self.geometry
     }
 
-    fn encode_clips(&self, pixels: Tensor<5>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
-        self.visual.encode(pixels, adapter, branch)
+    fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3> {
+        self.visual.prefix(pixels, adapter)
+    }
+
+    fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
+        self.visual.encode(prefix, adapter, branch)
     }
 
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {

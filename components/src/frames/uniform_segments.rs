@@ -47,6 +47,10 @@ impl FrameSampler for UniformSegments {
         self.count
     }
 
+    fn fixed(&self) -> bool {
+        !self.random_in_training
+    }
+
     fn sample(&self, available: usize, rng: Option<&mut Rng>) -> Vec<usize> {
         let segment = available as f64 / self.count as f64;
         let mut rng = rng.filter(|_| self.random_in_training);

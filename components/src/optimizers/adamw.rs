@@ -5,8 +5,9 @@ use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
 use maclip_framework::run::BuildContext;
-use maclip_framework::slots::optimizer::Optimizer;
+use maclip_framework::slots::optimizer::{GroupOptions, Optimizer, check_groups};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Options of AdamW; the defaults are PyTorch's but for the learning rate.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
@@ -20,11 +21,20 @@ struct AdamW {
     epsilon: f64,
     /// Decoupled decay of every trainable tensor.
     weight_decay: f64,
+    /// Parameter groups with rates and decays of their own, by the beginning of their paths: `{adapter: {learning_rate: 1e-4}}`.
+    groups: BTreeMap<String, GroupOptions>,
 }
 
 impl Default for AdamW {
     fn default() -> Self {
-        Self { learning_rate: 1e-3, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, weight_decay: 0.01 }
+        Self {
+            learning_rate: 1e-3,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+            groups: BTreeMap::new(),
+        }
     }
 }
 
@@ -35,7 +45,7 @@ impl Component for AdamW {
     type Slot = dyn Optimizer;
 
     fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.learning_rate > 0.0 && self.learning_rate < 100.0), "learning_rate", "must be above 0");
+        check_groups(self.learning_rate, &self.groups, problems);
         problems.when(!(0.0..1.0).contains(&self.beta_1), "beta_1", "must be within 0 and 1");
         problems.when(!(0.0..1.0).contains(&self.beta_2), "beta_2", "must be within 0 and 1");
         problems.when(self.epsilon.is_nan() || self.epsilon <= 0.0, "epsilon", "must be above 0");
@@ -52,12 +62,17 @@ impl Optimizer for AdamW {
         self.learning_rate
     }
 
-    fn init(&self) -> ModuleOptimizer {
-        AdamWConfig::new()
+    fn groups(&self) -> &BTreeMap<String, GroupOptions> {
+        &self.groups
+    }
+
+    fn init(&self, group: &GroupOptions) -> Result<ModuleOptimizer> {
+        let weight_decay = group.weight_decay.unwrap_or(self.weight_decay);
+        Ok(AdamWConfig::new()
             .with_beta_1(self.beta_1 as f32)
             .with_beta_2(self.beta_2 as f32)
             .with_epsilon(self.epsilon as f32)
-            .with_weight_decay(self.weight_decay as f32)
-            .init()
+            .with_weight_decay(weight_decay as f32)
+            .init())
     }
 }

@@ -7,8 +7,9 @@ use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
 use maclip_framework::run::BuildContext;
-use maclip_framework::slots::optimizer::Optimizer;
+use maclip_framework::slots::optimizer::{GroupOptions, Optimizer, check_groups};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Options of SGD.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
@@ -20,11 +21,13 @@ struct Sgd {
     momentum: f64,
     /// Added to the gradient (L2), not decoupled.
     weight_decay: f64,
+    /// Parameter groups with rates and decays of their own, by the beginning of their paths: `{adapter: {learning_rate: 1e-4}}`.
+    groups: BTreeMap<String, GroupOptions>,
 }
 
 impl Default for Sgd {
     fn default() -> Self {
-        Self { learning_rate: 1e-3, momentum: 0.9, weight_decay: 0.0 }
+        Self { learning_rate: 1e-3, momentum: 0.9, weight_decay: 0.0, groups: BTreeMap::new() }
     }
 }
 
@@ -35,7 +38,7 @@ impl Component for Sgd {
     type Slot = dyn Optimizer;
 
     fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.learning_rate > 0.0 && self.learning_rate < 100.0), "learning_rate", "must be above 0");
+        check_groups(self.learning_rate, &self.groups, problems);
         problems.when(!(0.0..1.0).contains(&self.momentum), "momentum", "must be within 0 and 1");
         problems.when(self.weight_decay.is_nan() || self.weight_decay < 0.0, "weight_decay", "must be 0 or above");
     }
@@ -50,15 +53,20 @@ impl Optimizer for Sgd {
         self.learning_rate
     }
 
-    fn init(&self) -> ModuleOptimizer {
+    fn groups(&self) -> &BTreeMap<String, GroupOptions> {
+        &self.groups
+    }
+
+    fn init(&self, group: &GroupOptions) -> Result<ModuleOptimizer> {
+        let weight_decay = group.weight_decay.unwrap_or(self.weight_decay);
         let mut config = SgdConfig::new();
         if self.momentum > 0.0 {
             // Undamped, as PyTorch's default; burn's default dampens.
             config = config.with_momentum(Some(MomentumConfig::new().with_momentum(self.momentum).with_dampening(0.0)));
         }
-        if self.weight_decay > 0.0 {
-            config = config.with_weight_decay(Some(WeightDecayConfig::new(self.weight_decay as f32)));
+        if weight_decay > 0.0 {
+            config = config.with_weight_decay(Some(WeightDecayConfig::new(weight_decay as f32)));
         }
-        config.init()
+        Ok(config.init())
     }
 }

@@ -1,3 +1,4 @@
 //! Slot `schedule`.
 mod constant;
 mod cosine;
+mod multi_step;

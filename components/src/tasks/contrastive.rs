@@ -15,8 +15,9 @@ use maclip_framework::model::normalize;
 use maclip_framework::module::Slot;
 use maclip_framework::parameters;
 use maclip_framework::plan::{Node, Plan};
+use maclip_framework::profile::{self, Phase};
 use maclip_framework::random::{Rng, Stream};
-use maclip_framework::records::{Seconds, State, TestResult};
+use maclip_framework::records::{Params, Seconds, TestResult};
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
 use maclip_framework::run::{BuildContext, Recipe, RunContext};
@@ -31,6 +32,7 @@ use maclip_framework::training::{Learner, Loop, LoopOptions, StepOutput, Validat
 use maclip_framework::weights::sha256;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -127,49 +129,20 @@ impl Task for Contrastive {
     }
 
     fn run(&self, context: &mut RunContext) -> Result<()> {
-        let recipe = context.recipe;
-        let mut build = BuildContext::new(recipe.seed, context.device.clone());
-        let dataset = recipe.build::<dyn Dataset>(&build)?;
-        let captions = dataset.captions().ok_or_else(|| {
-            Error::failed("the dataset has no captions to pre-train on").help("use dataset shapes_in_motion")
-        })?;
-        let optimizer = recipe.build::<dyn Optimizer>(&build)?;
-        let schedule = recipe.build::<dyn Schedule>(&build)?;
-        build.vocabulary = captions.words();
-        let backbone: Box<dyn Backbone> = recipe.build(&build)?;
-        let geometry = backbone.geometry().clone();
-        if !geometry.has_text_tower {
-            return Err(Error::failed("contrastive pre-training needs a backbone with a text tower"));
-        }
-        let model = ContrastiveModel::new(backbone);
-        let params = parameters::count(&model);
-        context.manifest.weights = build.weights();
-        context.store.write_json("manifest.json", &context.manifest)?;
-        context.store.write_json("params.json", &params)?;
-        if params.trainable == 0 {
-            return Err(Error::failed("the backbone's weights are frozen, so there is nothing to pre-train")
-                .help("set `backbone.weights: random` and `backbone.architecture`"));
-        }
-        let learner = PairLearner {
-            task: self,
-            captions,
-            geometry: &geometry,
-            spelling: Stream::new(recipe.seed, "train/spelling"),
-            first: Stream::new(recipe.seed, "train/first").at(0).bits() >> 24,
-            device: &context.device,
-        };
-        let trained = Loop {
-            options: &self.train,
-            optimizer: &*optimizer,
-            schedule: &*schedule,
-            store: context.store,
-            progress: context.progress,
-        }
-        .run(&learner, model)?;
+        let parts = self.parts(context)?;
+        context.write_manifest()?;
+        context.store.write_json("params.json", &parts.params)?;
+        let learner = self.learner(&parts, context)?;
+        let started = Instant::now();
+        let trained = self.training(&parts, context).run(&learner, parts.model.clone());
+        let train = started.elapsed().as_secs_f64();
+        context.sitting()?.seconds.train = train;
+        let trained = trained.inspect_err(|_| drop(context.note_costs()))?;
         let started = Instant::now();
         let model = trained.model.valid();
         let hits = learner.retrieve(&model, Split::Test)?;
         let (value, ci95) = mean_ci95(&hits);
+        let recipe = context.recipe;
         let mut about = BTreeMap::new();
         about.insert("recipe".to_owned(), recipe.name.clone());
         about.insert("recipe_hash".to_owned(), recipe.hash.clone());
@@ -187,8 +160,80 @@ impl Task for Contrastive {
             way: 0,
             shot: 0,
         };
-        let seconds = Seconds { train: trained.seconds, test: started.elapsed().as_secs_f64() };
-        context.store.write_status(State::Done, None, Some(result), trained.best_step, seconds)
+        let seconds = Seconds { train, test: started.elapsed().as_secs_f64() };
+        context.finish(result, trained.best_step, seconds, trained.first_step)
+    }
+
+    fn replay(&self, context: &mut RunContext, step: u64) -> Result<serde_json::Value> {
+        let parts = self.parts(context)?;
+        self.training(&parts, context).replay(&self.learner(&parts, context)?, parts.model.clone(), step)
+    }
+}
+
+/// What a run is made of.
+struct Parts {
+    dataset: Box<dyn Dataset>,
+    optimizer: Box<dyn Optimizer>,
+    schedule: Box<dyn Schedule>,
+    model: ContrastiveModel,
+    geometry: Geometry,
+    params: Params,
+}
+
+fn no_captions() -> Error {
+    Error::failed("the dataset has no captions to pre-train on").help("use dataset shapes_in_motion")
+}
+
+impl Contrastive {
+    fn parts(&self, context: &mut RunContext) -> Result<Parts> {
+        let recipe = context.recipe;
+        let mut build = BuildContext::for_run(recipe, context.device)?;
+        let dataset = recipe.build::<dyn Dataset>(&build)?;
+        build.vocabulary = dataset.captions().ok_or_else(no_captions)?.words();
+        let backbone: Box<dyn Backbone> = recipe.build(&build)?;
+        let geometry = backbone.geometry().clone();
+        if !geometry.has_text_tower {
+            return Err(Error::failed("contrastive pre-training needs a backbone with a text tower"));
+        }
+        let model = ContrastiveModel::new(backbone);
+        let params = parameters::count(&model);
+        context.manifest.weights = build.weights();
+        if params.trainable == 0 {
+            return Err(Error::failed("the backbone's weights are frozen, so there is nothing to pre-train")
+                .help("set `backbone.weights: random` and `backbone.architecture`"));
+        }
+        Ok(Parts {
+            dataset,
+            optimizer: recipe.build(&build)?,
+            schedule: recipe.build(&build)?,
+            model,
+            geometry,
+            params,
+        })
+    }
+
+    fn training<'a>(&'a self, parts: &'a Parts, context: &RunContext<'a>) -> Loop<'a> {
+        Loop {
+            options: &self.train,
+            optimizer: &*parts.optimizer,
+            schedule: &*parts.schedule,
+            store: context.store,
+            progress: context.progress,
+            workers: context.recipe.compute.workers,
+            prefetch: context.recipe.compute.prefetch,
+        }
+    }
+
+    fn learner<'a>(&'a self, parts: &'a Parts, context: &RunContext<'a>) -> Result<PairLearner<'a>> {
+        let seed = context.recipe.seed;
+        Ok(PairLearner {
+            task: self,
+            captions: parts.dataset.captions().ok_or_else(no_captions)?,
+            geometry: &parts.geometry,
+            spelling: Stream::new(seed, "train/spelling"),
+            first: Stream::new(seed, "train/first").at(0).bits() >> 24,
+            device: context.device,
+        })
     }
 }
 
@@ -224,6 +269,7 @@ impl PairLearner<'_> {
 
     fn encode(&self, model: &ContrastiveModel, pixels: Tensor<5>, texts: &[String]) -> Result<(Tensor<2>, Tensor<2>)> {
         let count = texts.len();
+        let _span = profile::span(Phase::Encode);
         let images = model.backbone.encode_clips(pixels, &*model.adapter, &Branch::Query);
         let images = images.reshape([count, self.geometry.embed_dim]);
         Ok((normalize(images), normalize(model.backbone.encode_texts(texts)?)))
@@ -264,8 +310,11 @@ fn spell(caption: &str, rng: &mut Rng) -> String {
 
 impl Learner for PairLearner<'_> {
     type Model = ContrastiveModel;
+    /// Pixels `[B, 1, 3, H, W]` and captions.
+    type Input = (Tensor<5>, Vec<String>);
 
-    fn step(&self, model: &ContrastiveModel, step: u64) -> Result<StepOutput> {
+    fn prepare(&self, step: u64) -> Result<Self::Input> {
+        let _span = profile::span(Phase::Data);
         let batch = self.task.batch_size;
         let first = self.first + step * batch as u64;
         let (pixels, mut texts) = self.pairs(Split::Train, first, batch)?;
@@ -273,7 +322,11 @@ impl Learner for PairLearner<'_> {
         if rng.chance(self.task.spell) {
             texts = texts.iter().map(|caption| spell(caption, &mut rng)).collect();
         }
+        Ok((pixels, texts))
+    }
 
+    fn step(&self, model: &ContrastiveModel, (pixels, texts): Self::Input) -> Result<StepOutput> {
+        let batch = self.task.batch_size;
         // Each shard of the batch has its own graph on its own thread (GradCache): embeddings, then their gradients from
         // the loss over the whole batch, then back through the shards. The result is the gradient of the whole batch.
         let shard = batch.div_ceil(SHARDS);
@@ -307,23 +360,23 @@ impl Learner for PairLearner<'_> {
         let scalar = |tensor: Tensor<1>| tensor.into_scalar::<f32>() as f64;
         let value = scalar(loss.clone());
         let parts = BTreeMap::from([("i2t".to_owned(), scalar(to_text)), ("t2i".to_owned(), scalar(to_image))]);
+        let _span = profile::span(Phase::Backward);
         let grads = loss.backward();
         let missing = || Error::failed("the contrastive loss gave no gradient");
         let image_grad = images.grad(&grads).ok_or_else(missing)?;
         let word_grad = words.grad(&grads).ok_or_else(missing)?;
         let scale_grad = scale.grad(&grads).ok_or_else(missing)?;
-        let shards = ranges.len();
         let gradients: Vec<GradientsParams> = encoded
             .into_par_iter()
             .zip(ranges)
             .map(|((replica, images, texts), (from, count))| {
                 let part = |grad: &Tensor<2>| Tensor::from_inner(grad.clone().narrow(0, from, count));
-                // d(Σ e · g) = g: the chain rule through a constant. The mean over shards is undone by their number.
-                let chained = ((images * part(&image_grad)).sum() + (texts * part(&word_grad)).sum()) * shards as f64;
+                // d(Σ e · g) = g: the chain rule through a constant.
+                let chained = (images * part(&image_grad)).sum() + (texts * part(&word_grad)).sum();
                 GradientsParams::from_grads(chained.backward(), &replica)
             })
             .collect();
-        let mut gradients = parameters::mean_gradients(model, gradients);
+        let mut gradients = parameters::sum_gradients(model, gradients, 1.0);
         // The temperature took part in the loss alone.
         register_scale(model, &mut gradients, scale_grad);
         Ok(StepOutput { gradients, loss: value, parts, accuracy: hits as f64 / batch as f64 })
@@ -335,8 +388,18 @@ impl Learner for PairLearner<'_> {
         Ok(Validation { value, ci95, episodes: hits.len() as u64 })
     }
 
-    fn describe(&self, step: u64) -> String {
-        format!("at step {}", step + 1)
+    fn inspect(&self, model: &ContrastiveModel, input: Self::Input) -> Result<serde_json::Value> {
+        let captions = input.1.clone();
+        let output = self.step(model, input)?;
+        let text = |value: f64| if value.is_finite() { json!(value) } else { json!(value.to_string()) };
+        let norms = parameters::gradient_norms(model, &output.gradients);
+        Ok(json!({
+            "loss": text(output.loss),
+            "parts": output.parts.into_iter().map(|(name, part)| (name, text(part))).collect::<BTreeMap<_, _>>(),
+            "accuracy": output.accuracy,
+            "captions": captions,
+            "gradient_norms": norms.into_iter().map(|(path, norm)| (path, text(norm))).collect::<BTreeMap<_, _>>(),
+        }))
     }
 }
 

@@ -34,10 +34,41 @@ pub enum TowerPart {
     Projection,
 }
 
+/// Where the frozen prefix of an image tower ends: what lies below needs no graph, and its values can be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Nothing is frozen; the prefix is the pixels themselves.
+    Pixels,
+    /// Tokens before this block.
+    Block(usize),
+    /// The class tokens before the norm and the projection.
+    Head,
+    /// The whole tower is frozen; the prefix is the frame features.
+    Features,
+}
+
+impl Depth {
+    /// Of a tower with `blocks` blocks under `adapter`.
+    pub fn of(adapter: &dyn Adapter, blocks: usize) -> Self {
+        if adapter.embeds() || adapter.tunes(TowerPart::Embedding) {
+            return Depth::Pixels;
+        }
+        match (0..blocks).find(|&index| adapter.adapts(index) || adapter.tunes(TowerPart::Block(index))) {
+            Some(index) => Depth::Block(index),
+            None if adapter.tunes(TowerPart::FinalNorm) || adapter.tunes(TowerPart::Projection) => Depth::Head,
+            None => Depth::Features,
+        }
+    }
+
+    /// Whether the prefix saves at least one block, so that keeping it pays.
+    pub fn pays(self) -> bool {
+        !matches!(self, Depth::Pixels | Depth::Block(0))
+    }
+}
+
 /// Trainable parts around frozen transformer blocks. B clips, T frames, N + 1 tokens, width D.
 pub trait Adapter: DynModule + CloneAdapter {
-    /// Whether block `index` is touched; blocks below the first such run without autodiff, unless [`Adapter::embed`] or
-    /// [`Adapter::tunes`] puts trainable values before them.
+    /// Whether block `index` is touched; blocks below the first such are frozen, see [`Depth`].
     fn adapts(&self, index: usize) -> bool;
 
     /// Whether a part of the image tower itself is trained; the rest stays frozen.
@@ -45,7 +76,13 @@ pub trait Adapter: DynModule + CloneAdapter {
         false
     }
 
-    /// Tokens with their position codes, before the norm that precedes the blocks: `[B, T, N + 1, D]` → the same shape.
+    /// Whether the tokens before the first block are changed by [`Adapter::embed`].
+    fn embeds(&self) -> bool {
+        false
+    }
+
+    /// Tokens with their position codes, before the norm that precedes the blocks: `[B, T, N + 1, D]` → the same shape. Only
+    /// called where [`Adapter::embeds`].
     fn embed(&self, tokens: Tensor<4>) -> Tensor<4> {
         tokens
     }

@@ -4,6 +4,11 @@ use super::dataset::Frames;
 use crate::random::Rng;
 
 pub trait Augment: Send + Sync + std::fmt::Debug {
+    /// Whether frames stay as they are.
+    fn identity(&self) -> bool {
+        false
+    }
+
     /// One draw of `rng` decides for the whole clip.
     fn apply(&self, frames: Frames, rng: &mut Rng) -> Frames;
 }

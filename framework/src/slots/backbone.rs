@@ -1,5 +1,7 @@
 //! Slot `backbone`: frames → features, and class texts → features where it has a text tower.
 
+#[cfg(doc)]
+use super::adapter::Depth;
 use super::adapter::{Adapter, Branch, TowerPart};
 use crate::clone_boxed;
 use crate::error::Result;
@@ -48,8 +50,22 @@ pub trait FrozenBlock {
 pub trait Backbone: DynModule + CloneBackbone {
     fn geometry(&self) -> &Geometry;
 
+    /// Normalised pixels `[B, T, 3, H, W]` → what the frozen part of the tower makes of them, `[B, T, F]`: see [`Depth`]. A
+    /// function of each clip alone.
+    fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3>;
+
+    /// [`Backbone::prefix`] → frame features `[B, T, E]`, not normalised.
+    fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
+
     /// Normalised pixels `[B, T, 3, H, W]` → frame features `[B, T, E]`, not normalised.
-    fn encode_clips(&self, pixels: Tensor<5>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
+    fn encode_clips(&self, pixels: Tensor<5>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
+        self.encode(self.prefix(pixels, adapter), adapter, branch)
+    }
+
+    /// Raised whenever the values of [`Backbone::prefix`] change for the same weights, so that kept ones are made again.
+    fn code_version(&self) -> u32 {
+        1
+    }
 
     /// Makes the parts of the image tower that `tunes` names trainable.
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool);

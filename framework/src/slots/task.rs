@@ -13,4 +13,7 @@ pub trait Task: Send + Sync + std::fmt::Debug {
 
     /// Trains and tests, from the last checkpoint where there is one. The run directory is open and locked.
     fn run(&self, context: &mut RunContext) -> Result<()>;
+
+    /// Makes training step `step` (from 1) again, from the newest checkpoint before it, and tells what happens in it.
+    fn replay(&self, context: &mut RunContext, step: u64) -> Result<serde_json::Value>;
 }

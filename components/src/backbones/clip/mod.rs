@@ -32,8 +32,11 @@ use tokenizer::Tokenizer;
 
 /// The image side of a CLIP: a vision transformer or a ResNet.
 pub trait ImageTower: DynModule + CloneImageTower {
-    /// Normalised pixels `[B, T, 3, H, W]` → `[B, T, E]`.
-    fn encode(&self, pixels: Tensor<5>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
+    /// See [`Backbone::prefix`].
+    fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3>;
+
+    /// See [`Backbone::encode`].
+    fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
 
     /// See [`Backbone::tune`].
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool);
@@ -112,8 +115,12 @@ impl Backbone for Clip {
         &self.geometry
     }
 
-    fn encode_clips(&self, pixels: Tensor<5>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
-        self.visual.encode(pixels, adapter, branch)
+    fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3> {
+        self.visual.prefix(pixels, adapter)
+    }
+
+    fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
+        self.visual.encode(prefix, adapter, branch)
     }
 
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {

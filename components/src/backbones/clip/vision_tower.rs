@@ -7,7 +7,8 @@ use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
 use maclip_framework::parameters::trainable;
-use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
+use maclip_framework::slots::adapter::{Adapter, Branch, Depth, TowerPart};
+use std::ops::Range;
 
 /// Sizes of a vision transformer.
 #[derive(Clone, Copy, Debug)]
@@ -86,27 +87,80 @@ impl VisionTower {
     }
 }
 
-impl ImageTower for VisionTower {
-    fn encode(&self, pixels: Tensor<5>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
-        let [b, t, c, h, w] = pixels.dims();
-        let tokens = self.embed(pixels.reshape([b * t, c, h, w]));
-        let [_, n, d] = tokens.dims();
-        let tokens: Tensor<3> = adapter.embed(tokens.reshape([b, t, n, d])).reshape([b * t, n, d]);
-        let tokens = match &self.ln_pre {
+impl VisionTower {
+    /// Tokens with position codes `[B, T, 1 + N, D]` → the same, as the first block takes them.
+    fn normalized(&self, tokens: Tensor<4>) -> Tensor<4> {
+        match &self.ln_pre {
             Some(norm) => norm.forward(tokens),
             None => tokens,
-        };
-        let mut x: Tensor<4> = tokens.reshape([b, t, n, d]);
-        for (index, block) in self.resblocks.iter().enumerate() {
-            x = if adapter.adapts(index) {
+        }
+    }
+
+    /// Tokens `[B, T, 1 + N, D]` through the blocks of `range`, each as `adapter` has it.
+    fn through(&self, range: Range<usize>, x: Tensor<4>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<4> {
+        let [b, t, n, d] = x.dims();
+        range.fold(x, |x, index| {
+            let block = &self.resblocks[index];
+            if adapter.adapts(index) {
                 adapter.forward(index, block, x, branch)
             } else {
                 block.forward(x.reshape([b * t, n, d]), None).reshape([b, t, n, d])
-            };
-        }
-        let features = self.head(x.narrow(2, 0, 1).reshape([b * t, d]));
+            }
+        })
+    }
+
+    /// Tokens `[B, T, 1 + N, D]` → class tokens `[B, T, D]`.
+    fn class_tokens(x: Tensor<4>) -> Tensor<3> {
+        x.narrow(2, 0, 1).squeeze_dim(2)
+    }
+
+    /// Class tokens `[B, T, D]` → `[B, T, E]`.
+    fn features(&self, class: Tensor<3>) -> Tensor<3> {
+        let [b, t, d] = class.dims();
+        let features = self.head(class.reshape([b * t, d]));
         let e = features.dims()[1];
         features.reshape([b, t, e])
+    }
+
+    /// Normalised pixels `[B, T, 3, H, W]` → tokens with position codes `[B, T, 1 + N, D]`.
+    fn tokens(&self, pixels: Tensor<5>) -> Tensor<4> {
+        let [b, t, c, h, w] = pixels.dims();
+        let tokens = self.embed(pixels.reshape([b * t, c, h, w]));
+        let [_, n, d] = tokens.dims();
+        tokens.reshape([b, t, n, d])
+    }
+}
+
+impl ImageTower for VisionTower {
+    fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3> {
+        let blocks = self.resblocks.len();
+        let until =
+            |end: usize| self.through(0..end, self.normalized(self.tokens(pixels.clone())), adapter, &Branch::Query);
+        match Depth::of(adapter, blocks) {
+            Depth::Pixels => pixels.flatten(2, 4),
+            Depth::Block(index) => until(index).flatten(2, 3),
+            Depth::Head => Self::class_tokens(until(blocks)),
+            Depth::Features => self.features(Self::class_tokens(until(blocks))),
+        }
+    }
+
+    fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
+        let [b, t, values] = prefix.dims();
+        let blocks = self.resblocks.len();
+        let (first, tokens) = match Depth::of(adapter, blocks) {
+            Depth::Features => return prefix,
+            Depth::Head => return self.features(prefix),
+            Depth::Block(index) => {
+                let d = self.class_embedding.val().dims()[0];
+                (index, prefix.reshape([b, t, values / d, d]))
+            }
+            Depth::Pixels => {
+                let side = (values / 3).isqrt();
+                let tokens = self.tokens(prefix.reshape([b, t, 3, side, side]));
+                (0, self.normalized(if adapter.embeds() { adapter.embed(tokens) } else { tokens }))
+            }
+        };
+        self.features(Self::class_tokens(self.through(first..blocks, tokens, adapter, branch)))
     }
 
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {

@@ -255,8 +255,12 @@ fn assemble(tower: ResNet, sizes: &Architecture, tokenizer: Tokenizer, init: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backbones::clip::ImageTower;
     use crate::fixtures;
     use maclip_framework::parameters;
+    use maclip_framework::recipe::read_str;
+    use maclip_framework::registry::build_choice;
+    use maclip_framework::slots::adapter::{Adapter, Branch};
 
     #[derive(Module, Debug)]
     struct Holder {
@@ -280,7 +284,16 @@ mod tests {
         let visual = ResNet::new(&sizes(), &mut tensors, &mut init).unwrap();
         let tower = parameters::import(Holder { visual }, tensors, false).unwrap().visual;
         let images = (fixtures::tensor::<4>(&input) - 128.0) / 32.0;
-        fixtures::close(tower.forward(images), &expected, 2e-5);
+        let pixels = images.unsqueeze_dim::<5>(1);
+        // The same from wherever the frozen prefix ends.
+        let mut sizes = geometry(64, 64, 16, 4, 5);
+        sizes.transformer = false;
+        let context = BuildContext::new(1, Device::flex()).with_sizes(sizes, 1);
+        for text in ["{type: none}", "{type: full}", "{type: last_blocks, count: 1}", "{type: last_blocks, count: 3}"] {
+            let adapter = build_choice::<dyn Adapter>(&read_str("adapter", text).unwrap(), &context).unwrap();
+            let features = tower.encode(tower.prefix(pixels.clone(), &*adapter), &*adapter, &Branch::Query);
+            fixtures::close(features.squeeze_dim::<2>(1), &expected, 2e-5);
+        }
     }
 
     #[test]

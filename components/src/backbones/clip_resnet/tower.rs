@@ -11,11 +11,14 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::parameters::{HostTensor, trainable};
-use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
+use maclip_framework::slots::adapter::{Adapter, Branch, Depth, TowerPart};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// ε of PyTorch's batch norm.
 const EPSILON: f64 = 1e-5;
+/// Stages, which count as blocks.
+const STAGES: usize = 4;
 
 /// Batch norm with fixed statistics: (x − mean) / √(var + ε) · weight + bias.
 #[derive(Module, Debug)]
@@ -84,6 +87,11 @@ impl Conv {
     fn new(input: usize, output: usize, side: usize, init: &mut Init) -> Self {
         let std = (2.0 / (input * side * side) as f64).sqrt();
         Self { weight: init.normal([output, input, side, side], std) }
+    }
+
+    /// Output channels.
+    fn channels(&self) -> usize {
+        self.weight.val().dims()[0]
     }
 
     /// `[B, in, H, W]` → `[B, out, H / stride, W / stride]`.
@@ -250,19 +258,51 @@ impl ResNet {
         average_pool(relu(self.bn3.forward(self.conv3.forward(x, 1))), 2)
     }
 
-    /// `[B, 3, H, W]` → `[B, E]`.
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten();
-        self.attnpool.forward(blocks.fold(self.stem(images), |x, block| block.forward(x)))
+    /// The stages of `range`, in NCHW.
+    fn through(&self, range: Range<usize>, x: Tensor<4>) -> Tensor<4> {
+        let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
+        stages[range].iter().flat_map(|blocks| blocks.iter()).fold(x, |x, block| block.forward(x))
     }
 }
 
+/// `[B T, E]` → `[B, T, E]`.
+fn by_clip(features: Tensor<2>, clips: usize) -> Tensor<3> {
+    let [frames, e] = features.dims();
+    features.reshape([clips, frames / clips, e])
+}
+
 impl ImageTower for ResNet {
-    fn encode(&self, pixels: Tensor<5>, _: &dyn Adapter, _: &Branch) -> Tensor<3> {
+    fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3> {
         let [b, t, c, h, w] = pixels.dims();
-        let features = self.forward(pixels.reshape([b * t, c, h, w]));
-        let e = features.dims()[1];
-        features.reshape([b, t, e])
+        let frozen = match Depth::of(adapter, STAGES) {
+            Depth::Pixels => return pixels.flatten(2, 4),
+            Depth::Block(index) => index,
+            Depth::Head | Depth::Features => STAGES,
+        };
+        let x = self.through(0..frozen, self.stem(pixels.reshape([b * t, c, h, w])));
+        if Depth::of(adapter, STAGES) == Depth::Features {
+            return by_clip(self.attnpool.forward(x), b);
+        }
+        x.reshape([b as i32, t as i32, -1])
+    }
+
+    fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, _: &Branch) -> Tensor<3> {
+        let [b, t, values] = prefix.dims();
+        let first = match Depth::of(adapter, STAGES) {
+            Depth::Features => return prefix,
+            Depth::Pixels => {
+                let side = (values / 3).isqrt();
+                let x = self.stem(prefix.reshape([b * t, 3, side, side]));
+                return by_clip(self.attnpool.forward(self.through(0..STAGES, x)), b);
+            }
+            Depth::Block(index) => index,
+            Depth::Head => STAGES,
+        };
+        // The stem gives `width` channels, stage s 4 · width · 2^(s − 1).
+        let channels = self.conv3.channels() * if first == 0 { 1 } else { 2 << first };
+        let side = (values / channels).isqrt();
+        let x = self.through(first..STAGES, prefix.reshape([b * t, channels, side, side]));
+        by_clip(self.attnpool.forward(x), b)
     }
 
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {

@@ -1,0 +1,100 @@
+//! `random_crop`: a random part of the frame, the same for all frames of a clip, and by choice its mirror image.
+//!
+//! Source: the training crop of TSN (Wang et al., ECCV 2016), with one draw for each clip. Mirroring is off unless asked for: classes
+//! such as "moving something from left to right" have a direction.
+
+use maclip_framework::error::Result;
+use maclip_framework::random::Rng;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::augment::Augment;
+use maclip_framework::slots::dataset::Frames;
+use serde::{Deserialize, Serialize};
+
+/// Options of the crop.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct RandomCrop {
+    /// Smallest side of the crop as a share of the frame's side; the share is uniform from here to 1.
+    scale: f64,
+    /// Probability of mirroring left and right. 0 where classes have a direction.
+    flip: f64,
+}
+
+impl Default for RandomCrop {
+    fn default() -> Self {
+        Self { scale: 0.8, flip: 0.0 }
+    }
+}
+
+register!(dyn Augment, RandomCrop, name: "random_crop", summary: "a random part of the frame, the same for all frames of a clip",
+    paper: Some("TSN, ECCV 2016"), stability: Stable, example: "{scale: 0.8, flip: 0.5}");
+
+impl Component for RandomCrop {
+    type Slot = dyn Augment;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(!(self.scale > 0.0 && self.scale <= 1.0), "scale", "must be above 0 and at most 1");
+        problems.when(!(0.0..=1.0).contains(&self.flip), "flip", "must be within 0 and 1");
+    }
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Augment>> {
+        Ok(Box::new(self))
+    }
+}
+
+impl Augment for RandomCrop {
+    fn apply(&self, frames: Frames, rng: &mut Rng) -> Frames {
+        let share = rng.range(self.scale, 1.0);
+        let side = |full: usize| ((full as f64 * share).round() as usize).clamp(1, full);
+        let (height, width) = (side(frames.height), side(frames.width));
+        let (top, left) = (rng.below(frames.height - height + 1), rng.below(frames.width - width + 1));
+        let flip = rng.chance(self.flip);
+        let crop = |image: &Vec<u8>| {
+            let mut pixels = Vec::with_capacity(height * width * 3);
+            for y in top..top + height {
+                let row = &image[(y * frames.width + left) * 3..][..width * 3];
+                if flip {
+                    pixels.extend(row.rchunks_exact(3).flatten());
+                } else {
+                    pixels.extend(row);
+                }
+            }
+            pixels
+        };
+        Frames { height, width, images: frames.images.iter().map(crop).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maclip_framework::random::Stream;
+
+    /// Two frames in which each pixel holds its place.
+    fn frames() -> Frames {
+        let image: Vec<u8> = (0..6 * 8).flat_map(|at| [at, at, 200]).collect();
+        Frames { height: 6, width: 8, images: vec![image.clone(), image] }
+    }
+
+    #[test]
+    fn all_frames_of_a_clip_are_cut_alike() {
+        let crop = RandomCrop { scale: 0.5, flip: 0.5 };
+        for index in 0..50 {
+            let cut = crop.apply(frames(), &mut Stream::new(1, "crop").at(index));
+            assert_eq!(cut.images[0], cut.images[1]);
+            assert_eq!(cut.images[0].len(), cut.height * cut.width * 3);
+            assert!((3..=6).contains(&cut.height) && (4..=8).contains(&cut.width));
+            // Neighbours stay neighbours, in one direction or the other.
+            let step = cut.images[0][3] as i32 - cut.images[0][0] as i32;
+            assert!(step == 1 || step == -1, "{step}");
+        }
+    }
+
+    #[test]
+    fn the_whole_frame_stays_as_it_is() {
+        let crop = RandomCrop { scale: 1.0, flip: 0.0 };
+        assert_eq!(crop.apply(frames(), &mut Stream::new(1, "crop").at(0)), frames());
+    }
+}

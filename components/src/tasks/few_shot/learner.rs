@@ -1,0 +1,325 @@
+//! One training step: episodes prepared, their losses and gradients, and validation.
+
+use super::{FewShot, SplitData};
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use maclip_framework::compute::Compute;
+use maclip_framework::episode::{self, Episode, EpisodeList, mean_ci95};
+use maclip_framework::error::{Error, Result};
+use maclip_framework::evaluation::{self, EpisodeClips, Outcome, select_rows};
+use maclip_framework::features::ClipSource;
+use maclip_framework::model::{FewShotModel, text_cosines, time_average};
+use maclip_framework::parameters;
+use maclip_framework::profile::{self, Phase};
+use maclip_framework::progress::Silent;
+use maclip_framework::random::Stream;
+use maclip_framework::slots::Scope;
+use maclip_framework::slots::adapter::{Branch, Depth};
+use maclip_framework::slots::dataset::Split;
+use maclip_framework::slots::objective::{AllClasses, Labels, Loss, Scores};
+use maclip_framework::training::{Learner, StepOutput, Validation};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+pub struct EpisodeLearner<'a> {
+    pub task: &'a FewShot,
+    pub compute: &'a Compute,
+    pub source: &'a ClipSource<'a>,
+    pub train: &'a SplitData,
+    pub val: &'a SplitData,
+    pub validation: EpisodeList,
+    /// Draws episodes.
+    pub episodes: Stream,
+    /// Draws frames and augmentation of each clip of each episode.
+    pub clips: Stream,
+    pub device: &'a Device,
+}
+
+/// A training episode, ready for the trainable part of the model.
+pub struct Prepared {
+    index: u64,
+    episode: Episode,
+    /// Frozen prefixes, `[S, T, F]`.
+    support: Tensor<3>,
+    /// `[Q, T, F]`
+    query: Tensor<3>,
+}
+
+/// Frame features of both branches, `[S, T, E]` and `[Q, T, E]`.
+struct Frames {
+    support: Tensor<3>,
+    query: Tensor<3>,
+}
+
+/// Loss of one episode and what led to it.
+struct Judged {
+    loss: Loss,
+    scores: Scores,
+    accuracy: f64,
+}
+
+/// Gradient and figures of one episode.
+struct EpisodeStep {
+    gradients: GradientsParams,
+    loss: f64,
+    parts: Vec<(&'static str, f64)>,
+    accuracy: f64,
+}
+
+fn scalar(tensor: &Tensor<1>) -> f64 {
+    tensor.clone().into_scalar::<f32>() as f64
+}
+
+impl EpisodeLearner<'_> {
+    fn prepare_episode(&self, index: u64) -> Result<Prepared> {
+        let shape = self.task.shape(Split::Train);
+        let episode = episode::draw(shape, &self.train.classes, &self.episodes, index);
+        let ids = EpisodeClips::new(&episode, &self.train.classes);
+        let first = index * (shape.way * (shape.shot + shape.queries)) as u64;
+        let supports = ids.support.len();
+        let draw = |i: usize| Some(self.clips.at(first + i as u64));
+        let support = self.source.prefixes(&ids.support, draw)?;
+        let query = self.source.prefixes(&ids.queries, |i| draw(supports + i))?;
+        Ok(Prepared { index, episode, support, query })
+    }
+
+    /// Texts of the support clips' classes, `[S, E]`.
+    fn support_texts(&self, episode: &Episode) -> Tensor<2> {
+        select_rows(&self.train.texts, &EpisodeClips::new(episode, &self.train.classes).support_classes, self.device)
+    }
+
+    /// Everything after the tower.
+    fn judge(&self, model: &FewShotModel, episode: &Episode, frames: Frames) -> Judged {
+        let shape = self.task.shape(Split::Train);
+        let ids = EpisodeClips::new(episode, &self.train.classes);
+        let supports = ids.support.len();
+        let averages = model.objective.all_classes().then(|| {
+            let averages =
+                Tensor::cat(vec![time_average(frames.query.clone()), time_average(frames.support.clone())], 0);
+            text_cosines(averages.unsqueeze(), self.train.texts.clone().unsqueeze())
+        });
+        let support = model.support_prototypes(frames.support, self.support_texts(episode));
+        let query = model.query_prototypes(frames.query);
+        let class_text = select_rows(&self.train.texts, &episode.classes, self.device);
+        let mut scores = model.scores(support, query, class_text, shape.shot);
+        let tensor = |labels: Vec<i32>| {
+            let count = labels.len();
+            Tensor::<2, Int>::from_data(TensorData::new(labels, [1, count]), self.device)
+        };
+        let labels = Labels {
+            query: tensor(episode.queries.iter().map(|&(label, _)| label as i32).collect()),
+            support: tensor((0..supports).map(|i| (i / shape.shot) as i32).collect()),
+        };
+        scores.all_classes = averages.map(|cosines| {
+            let queries = episode.queries.iter().map(|&(label, _)| episode.classes[label]);
+            let classes = queries.chain(ids.support_classes.iter().copied()).map(|class| class as i32);
+            AllClasses { cosines, labels: tensor(classes.collect()) }
+        });
+        let _span = profile::span(Phase::Objective);
+        let loss = model.objective.loss(&scores, &labels);
+        let predicted: Vec<i64> = model.objective.probabilities(&scores).argmax(2).into_data().iter::<i64>().collect();
+        let hits = predicted.iter().zip(&episode.queries).filter(|(p, (label, _))| **p == *label as i64).count();
+        Judged { loss, scores, accuracy: hits as f64 / predicted.len() as f64 }
+    }
+
+    /// Loss and gradients of one episode, with the activations of all its clips at once.
+    fn whole(&self, model: &FewShotModel, input: &Prepared) -> (Judged, GradientsParams) {
+        let texts = self.support_texts(&input.episode);
+        let (support, query) = model.episode(input.support.clone(), texts, input.query.clone());
+        let judged = self.judge(model, &input.episode, Frames { support, query });
+        let _span = profile::span(Phase::Backward);
+        let gradients = GradientsParams::from_grads(judged.loss.total.clone().backward(), model);
+        (judged, gradients)
+    }
+
+    /// The same with the activations of at most `size` clips at once (as GradCache, Gao et al. 2021): the features without a
+    /// graph, the loss and its gradient for the features, then each part of the clips again with a graph, through which that
+    /// gradient goes back.
+    fn in_parts(&self, model: &FewShotModel, input: &Prepared, size: usize) -> Result<(Judged, GradientsParams)> {
+        let texts = self.support_texts(&input.episode);
+        let support = Half { prefix: &input.support, texts: Some(&texts) };
+        let query = Half { prefix: &input.query, texts: None };
+        let plain = model.valid();
+        let leaf = |half: &Half| {
+            let parts = half.parts(size).map(|part| half.encode(&plain, part)).collect();
+            Tensor::<3>::from_inner(Tensor::cat(parts, 0)).require_grad()
+        };
+        let frames = Frames { support: leaf(&support), query: leaf(&query) };
+        let leaves = [frames.support.clone(), frames.query.clone()];
+        let judged = self.judge(model, &input.episode, frames);
+        let gradients = {
+            let _span = profile::span(Phase::Backward);
+            judged.loss.total.clone().backward()
+        };
+        let mut sums = Vec::new();
+        for (half, leaf) in [support, query].iter().zip(leaves) {
+            let Some(gradient) = leaf.grad(&gradients) else { continue };
+            for part in half.parts(size) {
+                let frames = half.encode(model, part.clone());
+                let _span = profile::span(Phase::Backward);
+                let gradient = gradient.clone().narrow(0, part.start, part.len());
+                // d(Σ e · g) = g: the chain rule through a constant.
+                let chained = (frames * Tensor::from_inner(gradient)).sum();
+                sums.push(GradientsParams::from_grads(chained.backward(), model));
+                sums = vec![parameters::sum_gradients(model, sums, 1.0)];
+            }
+        }
+        sums.push(GradientsParams::from_grads(gradients, model));
+        Ok((judged, parameters::sum_gradients(model, sums, 1.0)))
+    }
+
+    fn episode(&self, model: &FewShotModel, input: &Prepared) -> Result<(Judged, GradientsParams)> {
+        let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);
+        let clips = input.support.dims()[0] + input.query.dims()[0];
+        match self.compute.micro_batch {
+            Some(_) if model.adapter.scope() == Scope::Episode => Err(Error::failed(
+                "the adapter looks across the clips of an episode, so they cannot be encoded in parts",
+            )
+            .help("set `compute.micro_batch: null`")),
+            Some(size) if size < clips && depth != Depth::Features => self.in_parts(model, input, size),
+            _ => Ok(self.whole(model, input)),
+        }
+    }
+
+    /// [`Self::episode`] as numbers; an error where they are not finite.
+    fn episode_step(&self, model: &FewShotModel, input: &Prepared) -> Result<EpisodeStep> {
+        let (judged, gradients) = self.episode(model, input)?;
+        let loss = scalar(&judged.loss.total);
+        let norm = parameters::gradient_norm(model, &gradients);
+        if !loss.is_finite() || !norm.is_finite() {
+            let classes: Vec<&str> =
+                input.episode.classes.iter().map(|&class| self.train.classes[class].name.as_str()).collect();
+            return Err(Error::failed(format!(
+                "training episode {} has the loss {loss} and a gradient of norm {norm}; its classes are {}",
+                input.index,
+                classes.join(", ")
+            )));
+        }
+        let parts = judged.loss.parts.iter().map(|(name, part)| (*name, scalar(part))).collect();
+        Ok(EpisodeStep { gradients, loss, parts, accuracy: judged.accuracy })
+    }
+
+    /// A copy of the model with leaves of its own, so that episodes can run side by side.
+    fn replica(&self, model: &FewShotModel) -> FewShotModel {
+        model.clone().fork(&self.device.clone())
+    }
+}
+
+/// One branch of an episode.
+struct Half<'a> {
+    prefix: &'a Tensor<3>,
+    /// Given in the support branch.
+    texts: Option<&'a Tensor<2>>,
+}
+
+impl Half<'_> {
+    fn parts(&self, size: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let clips = self.prefix.dims()[0];
+        (0..clips).step_by(size).map(move |from| from..(from + size).min(clips))
+    }
+
+    fn encode(&self, model: &FewShotModel, part: Range<usize>) -> Tensor<3> {
+        let prefix = self.prefix.clone().narrow(0, part.start, part.len());
+        match self.texts {
+            Some(texts) => {
+                let text = texts.clone().narrow(0, part.start, part.len());
+                model.encode(prefix, &Branch::Support { text: &text })
+            }
+            None => model.encode(prefix, &Branch::Query),
+        }
+    }
+}
+
+impl Learner for EpisodeLearner<'_> {
+    type Model = FewShotModel;
+    type Input = Vec<Prepared>;
+
+    fn prepare(&self, step: u64) -> Result<Vec<Prepared>> {
+        let count = self.task.episodes_per_step as u64;
+        (step * count..(step + 1) * count).map(|index| self.prepare_episode(index)).collect()
+    }
+
+    fn step(&self, model: &FewShotModel, input: Vec<Prepared>) -> Result<StepOutput> {
+        let count = input.len();
+        let at_once = self.compute.episodes_at_once.unwrap_or(count);
+        let mut steps: Vec<EpisodeStep> = Vec::with_capacity(count);
+        for inputs in input.chunks(at_once) {
+            // Each episode has its own graph over its own copy of the leaves; the gradients are added in order, so that neither
+            // the number of threads nor of episodes at once changes them.
+            steps.extend(
+                inputs
+                    .par_iter()
+                    .map(|input| self.episode_step(&self.replica(model), input))
+                    .collect::<Result<Vec<_>>>()?,
+            );
+        }
+        let mean = |value: &dyn Fn(&EpisodeStep) -> f64| steps.iter().map(value).sum::<f64>() / count as f64;
+        let names: Vec<&'static str> = steps.first().map_or(Vec::new(), |s| s.parts.iter().map(|(n, _)| *n).collect());
+        let parts =
+            names.iter().enumerate().map(|(i, name)| ((*name).to_owned(), mean(&|step| step.parts[i].1))).collect();
+        let (loss, accuracy) = (mean(&|step| step.loss), mean(&|step| step.accuracy));
+        let gradients =
+            parameters::mean_gradients(model, steps.into_iter().map(|step| step.gradients).collect::<Vec<_>>());
+        Ok(StepOutput { gradients, loss, parts, accuracy })
+    }
+
+    fn validate(&self, model: &FewShotModel) -> Result<Validation> {
+        let split = evaluation::Split { classes: &self.val.classes, texts: &self.val.texts, list: &self.validation };
+        let outcomes = evaluation::evaluate(&model.valid(), self.source, &split, &Silent)?;
+        let (value, ci95) = mean_ci95(&outcomes.iter().map(Outcome::accuracy).collect::<Vec<_>>());
+        Ok(Validation { value, ci95, episodes: outcomes.len() as u64 })
+    }
+
+    fn inspect(&self, model: &FewShotModel, input: Vec<Prepared>) -> Result<Value> {
+        let episodes = input.iter().map(|input| {
+            let model = self.replica(model);
+            let ids = EpisodeClips::new(&input.episode, &self.train.classes);
+            let names = |rows: &[usize]| -> Vec<&str> {
+                rows.iter().map(|&class| self.train.classes[class].name.as_str()).collect()
+            };
+            let plain = model.valid();
+            let texts = self.support_texts(&input.episode);
+            let (support, query) = plain.episode(input.support.clone(), texts.clone(), input.query.clone());
+            let prototypes = plain.support_prototypes(support.clone(), texts).prototypes;
+            let (judged, gradients) = self.episode(&model, input)?;
+            Ok(json!({
+                "episode": input.index,
+                "classes": names(&input.episode.classes),
+                "support": ids.support,
+                "queries": ids.queries,
+                "query_labels": input.episode.queries.iter().map(|&(label, _)| label).collect::<Vec<_>>(),
+                "loss": number(scalar(&judged.loss.total)),
+                "parts": judged.loss.parts.iter()
+                    .map(|(name, part)| ((*name).to_owned(), number(scalar(part)))).collect::<BTreeMap<_, _>>(),
+                "accuracy": judged.accuracy,
+                "values": {
+                    "frozen_prefix": range(input.support.clone()),
+                    "support_features": range(support),
+                    "query_features": range(query),
+                    "prototypes": range(prototypes),
+                    "distances": range(judged.scores.distances.inner()),
+                },
+                "gradient_norms": parameters::gradient_norms(&model, &gradients).into_iter()
+                    .map(|(path, norm)| (path, number(norm))).collect::<BTreeMap<_, _>>(),
+            }))
+        });
+        Ok(Value::Array(episodes.collect::<Result<_>>()?))
+    }
+}
+
+/// JSON has no NaN and no infinity; here they are what is looked for.
+fn number(value: f64) -> Value {
+    if value.is_finite() { json!(value) } else { json!(value.to_string()) }
+}
+
+/// Smallest and largest finite value, and how many are not finite.
+fn range(tensor: Tensor<3>) -> Value {
+    let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();
+    let finite = values.iter().copied().filter(|value| value.is_finite());
+    let (low, high) = finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let wrong = values.iter().filter(|value| !value.is_finite()).count();
+    json!({"min": number(low.into()), "max": number(high.into()), "not_finite": wrong, "of": values.len()})
+}

@@ -1,0 +1,410 @@
+//! `few_shot`: episodic training, selection on validation classes, one test of the selected checkpoint.
+//!
+//! Source: the protocol of the field (TRX, few-shot-action-recognition): C-way K-shot episodes, classes drawn uniformly, clips
+//! without replacement; 10,000 test episodes. Selection is on val and cannot be on test.
+
+mod learner;
+mod lists;
+mod plan;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use learner::EpisodeLearner;
+use maclip_framework::clips::ClipLoader;
+use maclip_framework::episode::{Episode, EpisodeList, Shape, mean_ci95};
+use maclip_framework::error::{Error, Result};
+use maclip_framework::evaluation::{self, Outcome};
+use maclip_framework::features::{ClipSource, FeatureCache};
+use maclip_framework::model::{FewShotModel, class_texts};
+use maclip_framework::parameters;
+use maclip_framework::plan::Plan;
+use maclip_framework::profile::{self, Phase};
+use maclip_framework::random::Stream;
+use maclip_framework::records::{EpisodeRecord, Seconds, TestResult};
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Problems};
+use maclip_framework::run::{BuildContext, Recipe, RunContext};
+use maclip_framework::slots::augment::Augment;
+use maclip_framework::slots::backbone::Geometry;
+use maclip_framework::slots::dataset::{Class, Dataset, Split};
+use maclip_framework::slots::frames::FrameSampler;
+use maclip_framework::slots::optimizer::Optimizer;
+use maclip_framework::slots::prompt::Prompt;
+use maclip_framework::slots::schedule::Schedule;
+use maclip_framework::slots::task::Task;
+use maclip_framework::training::{Loop, LoopOptions};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Options of few-shot training and testing.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct FewShot {
+    /// Classes of an episode.
+    way: usize,
+    /// Support clips of each class.
+    shot: usize,
+    /// Support clips of each class in training and validation, where it is not `shot`. CLIP-FSAR and D2ST train with 1.
+    train_shot: Option<usize>,
+    /// Training episodes whose mean gradient makes one step.
+    episodes_per_step: usize,
+    /// Query clips of each class in a training episode. 5 in most public code, 1 in D2ST.
+    queries: usize,
+    /// The training loop.
+    train: LoopOptions,
+    /// Episodes of val classes that choose the checkpoint.
+    validation: Evaluation,
+    /// Episodes of test classes, run once with the chosen checkpoint.
+    test: Evaluation,
+}
+
+/// A fixed list of episodes.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Evaluation {
+    /// Classes that episodes are drawn from; `null` is val for validation and test for the test. The checkpoint may be chosen on
+    /// `val` or `train`, never on `test`.
+    split: Option<Split>,
+    /// Number of episodes.
+    episodes: usize,
+    /// Query clips of each class. 1 in the field.
+    queries: usize,
+    /// Seed of the list: the evaluation's own, so that all runs of a study share it.
+    seed: u64,
+    /// Use only the first clips of each class; `null` uses all.
+    clips_per_class: Option<usize>,
+    /// A file of episodes in place of drawn ones, as a run writes it; `maclip run --episodes FILE` sets it for the test.
+    list: Option<ListFile>,
+}
+
+/// A file of episodes.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListFile {
+    path: String,
+    /// Hash that the list must have; `null` takes any.
+    #[serde(default)]
+    hash: Option<String>,
+}
+
+impl Default for FewShot {
+    fn default() -> Self {
+        Self {
+            way: 5,
+            shot: 1,
+            train_shot: None,
+            episodes_per_step: 1,
+            queries: 5,
+            train: LoopOptions::default(),
+            validation: Evaluation { episodes: 500, ..Evaluation::default() },
+            test: Evaluation::default(),
+        }
+    }
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Self { split: None, episodes: 10_000, queries: 1, seed: 0, clips_per_class: None, list: None }
+    }
+}
+
+register!(dyn Task, FewShot, name: "few_shot", summary: "episodic training, selection on val, one test of the selected weights",
+    paper: Some("protocol of TRX and few-shot-action-recognition"), stability: Stable, example: "{way: 5, shot: 1}");
+
+impl Component for FewShot {
+    type Slot = dyn Task;
+
+    fn check(&self, problems: &mut Problems) {
+        problems.when(!(2..=10_000).contains(&self.way), "way", "must be within 2 and 10000");
+        problems.when(!(1..=10_000).contains(&self.shot), "shot", "must be within 1 and 10000");
+        problems.when(self.train_shot == Some(0), "train_shot", "must be at least 1");
+        problems.when(self.episodes_per_step == 0, "episodes_per_step", "must be at least 1");
+        problems.when(self.queries == 0, "queries", "must be at least 1");
+        self.train.check("train.", problems);
+        for (name, list) in [("validation", &self.validation), ("test", &self.test)] {
+            problems.when(list.episodes < 2, &format!("{name}.episodes"), "must be at least 2");
+            let wrong = !(1..=10_000).contains(&list.queries);
+            problems.when(wrong, &format!("{name}.queries"), "must be within 1 and 10000");
+        }
+        problems.when(
+            self.validation.split == Some(Split::Test),
+            "validation.split",
+            "must not be test: a checkpoint that was chosen on the test classes has no honest test left; use val, or train \
+             where a benchmark has no val classes",
+        );
+        let wrong = self.test.split.is_some_and(|split| split != Split::Test);
+        problems.when(wrong, "test.split", "must be test, whose classes the training has not seen");
+    }
+
+    fn inputs(&self, problems: &mut Problems) {
+        for (name, list) in [("validation", &self.validation), ("test", &self.test)] {
+            if let Some(file) = list.list.as_ref().filter(|file| !std::path::Path::new(&file.path).is_file()) {
+                problems.push(&format!("{name}.list.path"), format!("names {}, which is no file", file.path));
+            }
+        }
+    }
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Task>> {
+        Ok(Box::new(self))
+    }
+}
+
+/// Classes of one split with their text features.
+struct SplitData {
+    classes: Vec<Class>,
+    /// `[C, E]`
+    texts: Tensor<2>,
+}
+
+impl Task for FewShot {
+    fn slots(&self) -> &'static [&'static str] {
+        &[
+            "dataset",
+            "frames",
+            "augment",
+            "backbone",
+            "prompt",
+            "adapter",
+            "prototype",
+            "alignment",
+            "objective",
+            "optimizer",
+            "schedule",
+        ]
+    }
+
+    fn plan(&self, recipe: &Recipe) -> Result<Plan> {
+        self.graph(recipe)
+    }
+
+    fn run(&self, context: &mut RunContext) -> Result<()> {
+        let parts = self.parts(context)?;
+        context.write_manifest()?;
+        context.store.write_json("params.json", &parts.params)?;
+        let mut seconds = Seconds::default();
+        let (mut best_step, mut first_step) = (None, 0);
+        let source = parts.source(context)?;
+        let mut model = parts.model.clone();
+        if parts.params.trainable == 0 {
+            context.progress.note("nothing to train: the recipe has no trainable parameters");
+        } else {
+            let started = Instant::now();
+            let trained = parts.train(context).run(&self.learner(&parts, &source, context)?, model);
+            let sitting = context.sitting()?;
+            sitting.seconds.train = started.elapsed().as_secs_f64();
+            seconds.train = sitting.seconds.train;
+            let trained = trained.inspect_err(|_| drop(context.note_costs()))?;
+            (model, best_step, first_step) = (trained.model, trained.best_step, trained.first_step);
+        }
+        let started = Instant::now();
+        let result = self.test(context, &model.valid(), &source, &parts.data[Split::Test as usize])?;
+        seconds.test = started.elapsed().as_secs_f64();
+        if let Some((found, made)) = source.cached().filter(|(found, _)| *found > 0) {
+            context.progress.note(&format!("features of {found} clips were kept from before, {made} are new"));
+        }
+        context.finish(result, best_step, seconds, first_step)
+    }
+
+    fn replay(&self, context: &mut RunContext, step: u64) -> Result<serde_json::Value> {
+        let parts = self.parts(context)?;
+        if parts.params.trainable == 0 {
+            return Err(Error::failed("the run has nothing to train, so there is no step to replay"));
+        }
+        let source = parts.source(context)?;
+        parts.train(context).replay(&self.learner(&parts, &source, context)?, parts.model.clone(), step)
+    }
+}
+
+/// What a run is made of.
+struct Parts {
+    dataset: Box<dyn Dataset>,
+    frames: Box<dyn FrameSampler>,
+    augment: Box<dyn Augment>,
+    optimizer: Box<dyn Optimizer>,
+    schedule: Box<dyn Schedule>,
+    model: FewShotModel,
+    geometry: Geometry,
+    params: maclip_framework::records::Params,
+    /// Train, val (the classes that the checkpoint is chosen on) and test, in the order of [`Split::ALL`].
+    data: [SplitData; 3],
+    options: LoopOptions,
+    weights: BTreeMap<String, String>,
+}
+
+impl Parts {
+    fn source<'a>(&'a self, context: &RunContext<'a>) -> Result<ClipSource<'a>> {
+        let loader = ClipLoader {
+            dataset: &*self.dataset,
+            frames: &*self.frames,
+            augment: &*self.augment,
+            geometry: &self.geometry,
+            device: context.device,
+        };
+        let cache = FeatureCache::new(context.recipe, &self.model, &self.weights, context.runs, context.progress)?;
+        Ok(ClipSource::new(loader, &self.model, cache))
+    }
+
+    fn train<'a>(&'a self, context: &RunContext<'a>) -> Loop<'a> {
+        Loop {
+            options: &self.options,
+            optimizer: &*self.optimizer,
+            schedule: &*self.schedule,
+            store: context.store,
+            progress: context.progress,
+            workers: context.recipe.compute.workers,
+            prefetch: context.recipe.compute.prefetch,
+        }
+    }
+}
+
+impl FewShot {
+    /// Shape of the episodes of `split`.
+    fn shape(&self, split: Split) -> Shape {
+        let training = self.train_shot.unwrap_or(self.shot);
+        let (shot, queries) = match split {
+            Split::Train => (training, self.queries),
+            Split::Val => (training, self.validation.queries),
+            Split::Test => (self.shot, self.test.queries),
+        };
+        Shape { way: self.way, shot, queries }
+    }
+
+    fn parts(&self, context: &mut RunContext) -> Result<Parts> {
+        let recipe = context.recipe;
+        let build = BuildContext::for_run(recipe, context.device)?;
+        let dataset = recipe.build::<dyn Dataset>(&build)?;
+        let frames = recipe.build::<dyn FrameSampler>(&build)?;
+        let prompt = recipe.build::<dyn Prompt>(&build)?;
+        let lists = self.lists(&*dataset, context)?;
+        let model = FewShotModel::build(recipe, &build, frames.count())?;
+        context.manifest.weights = build.weights();
+        let data = lists
+            .map(|classes| {
+                let _span = profile::span(Phase::Texts);
+                let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+                let texts = class_texts(&model, &*prompt, &names, context.device)?;
+                Ok(SplitData { classes, texts })
+            })
+            .into_iter()
+            .collect::<Result<Vec<_>>>()?
+            .try_into()
+            .map_err(|_| Error::failed("a dataset has three splits"))?;
+        Ok(Parts {
+            dataset,
+            frames,
+            augment: recipe.build(&build)?,
+            optimizer: recipe.build(&build)?,
+            schedule: recipe.build(&build)?,
+            geometry: model.backbone.geometry().clone(),
+            params: parameters::count(&model),
+            model,
+            data,
+            options: self.train.clone(),
+            weights: build.weights(),
+        })
+    }
+
+    fn learner<'a>(
+        &'a self,
+        parts: &'a Parts,
+        source: &'a ClipSource<'a>,
+        context: &RunContext<'a>,
+    ) -> Result<EpisodeLearner<'a>> {
+        let [train, val, _] = &parts.data;
+        let seed = context.recipe.seed;
+        Ok(EpisodeLearner {
+            task: self,
+            compute: &context.recipe.compute,
+            source,
+            train,
+            val,
+            validation: self.validation.episodes(self.shape(Split::Val), Split::Val, &val.classes)?,
+            episodes: Stream::new(seed, "train/episodes"),
+            clips: Stream::new(seed, "train/clips"),
+            device: context.device,
+        })
+    }
+
+    /// The test of the chosen weights, with its records.
+    fn test(
+        &self,
+        context: &RunContext,
+        model: &FewShotModel,
+        source: &ClipSource,
+        test: &SplitData,
+    ) -> Result<TestResult> {
+        let list = self.test.episodes(self.shape(Split::Test), Split::Test, &test.classes)?;
+        // All runs on one list share its file.
+        let shared = context.shared.join(format!("episodes-{}.json", &list.hash[..12]));
+        if !shared.is_file() {
+            list.write(&shared, &test.classes)?;
+        }
+        let split = evaluation::Split { classes: &test.classes, texts: &test.texts, list: &list };
+        let outcomes = evaluation::evaluate(model, source, &split, context.progress)?;
+        let mut records = context.store.records("episodes.jsonl", |_: &EpisodeRecord| false)?;
+        let lines: Vec<EpisodeRecord> = list
+            .episodes
+            .iter()
+            .zip(&outcomes)
+            .enumerate()
+            .map(|(id, (episode, outcome))| record(id, episode, outcome, &test.classes))
+            .collect();
+        records.append_all(&lines)?;
+        let (value, ci95) = mean_ci95(&outcomes.iter().map(Outcome::accuracy).collect::<Vec<_>>());
+        Ok(TestResult {
+            metric: "accuracy".to_owned(),
+            value,
+            ci95,
+            episodes: outcomes.len() as u64,
+            episodes_hash: list.hash,
+            way: self.way,
+            shot: self.shot,
+        })
+    }
+}
+
+impl Evaluation {
+    /// The list of the file, or drawn.
+    fn episodes(&self, shape: Shape, split: Split, classes: &[Class]) -> Result<EpisodeList> {
+        let Some(file) = &self.list else {
+            return EpisodeList::new(shape, split, classes, self.seed, self.episodes);
+        };
+        let list = EpisodeList::read(std::path::Path::new(&file.path), split, classes)?;
+        if list.shape != shape {
+            let Shape { way, shot, queries } = list.shape;
+            return Err(Error::failed(format!(
+                "{} has {way}-way {shot}-shot episodes with {queries} queries per class, the recipe {}-way {}-shot with {}",
+                file.path, shape.way, shape.shot, shape.queries
+            ))
+            .help("change task.way, task.shot and the queries to those of the file"));
+        }
+        match &file.hash {
+            Some(hash) if *hash != list.hash => {
+                Err(Error::failed(format!("{} has the hash {}, the recipe wants {hash}", file.path, list.hash))
+                    .help("the file or the dataset's clips have changed; take `hash` out to run it all the same"))
+            }
+            _ => Ok(list),
+        }
+    }
+}
+
+fn record(id: usize, episode: &Episode, outcome: &Outcome, classes: &[Class]) -> EpisodeRecord {
+    let clip = |class: usize, clip: usize| classes[class].clips[clip].clone();
+    EpisodeRecord {
+        id: id as u64,
+        classes: episode.classes.iter().map(|&class| classes[class].name.clone()).collect(),
+        support: episode
+            .classes
+            .iter()
+            .zip(&episode.support)
+            .map(|(&class, clips)| clips.iter().map(|&i| clip(class, i)).collect())
+            .collect(),
+        queries: episode.queries.iter().map(|&(label, i)| clip(episode.classes[label], i)).collect(),
+        labels: episode.queries.iter().map(|&(label, _)| label).collect(),
+        predictions: outcome.predictions.clone(),
+        correct: outcome.correct,
+        distances: outcome.distances.clone(),
+        probabilities: outcome.probabilities.clone(),
+    }
+}

@@ -1,0 +1,308 @@
+//! What the frozen part of the backbone makes of clips: computed once, and kept on disk under a hash of all that decides it.
+//!
+//! The key of a clip hashes the very pixels that enter the network, the frozen weights, the component's options and code version,
+//! the device and the precision. So whatever changes a value changes the key: there is no stale entry to forget about.
+
+use crate::clips::ClipLoader;
+use crate::error::{Error, Result};
+use crate::model::FewShotModel;
+use crate::parameters;
+use crate::profile::{self, Phase};
+use crate::progress::Progress;
+use crate::random::Rng;
+use crate::run::Recipe;
+use crate::slots::adapter::Depth;
+use crate::weights::write_atomically;
+use burn::module::Module;
+use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+type Key = [u8; 32];
+
+/// Gives the frozen prefix of clips.
+pub struct ClipSource<'a> {
+    loader: ClipLoader<'a>,
+    /// Free of autodiff; only its frozen part is used, which training does not change.
+    model: FewShotModel,
+    cache: Option<FeatureCache<'a>>,
+}
+
+impl<'a> ClipSource<'a> {
+    pub fn new(loader: ClipLoader<'a>, model: &FewShotModel, cache: Option<FeatureCache<'a>>) -> Self {
+        Self { loader, model: model.valid(), cache }
+    }
+
+    pub fn loader(&self) -> &ClipLoader<'a> {
+        &self.loader
+    }
+
+    /// Clips found in and missing from the cache so far.
+    pub fn cached(&self) -> Option<(u64, u64)> {
+        let cache = self.cache.as_ref()?;
+        Some((cache.hits.load(Ordering::Relaxed), cache.misses.load(Ordering::Relaxed)))
+    }
+
+    /// [`FewShotModel::prefix`] of `clips`, `[B, T, F]`. `rng` is given in training: it draws frames and augmentation.
+    pub fn prefixes(&self, clips: &[&str], rng: impl Fn(usize) -> Option<Rng> + Sync) -> Result<Tensor<3>> {
+        match &self.cache {
+            Some(cache) if self.loader.fixed() || (0..clips.len()).all(|i| rng(i).is_none()) => {
+                self.through(cache, clips)
+            }
+            _ => Ok(self.model.prefix(self.loader.load(clips, rng)?)),
+        }
+    }
+
+    fn through(&self, cache: &FeatureCache, clips: &[&str]) -> Result<Tensor<3>> {
+        let found: Vec<Found> = {
+            let _span = profile::span(Phase::Data);
+            let find = |clip: &&str| cache.find(clip, || self.loader.open(clip, None));
+            clips.par_iter().map(find).collect::<Result<_>>()?
+        };
+        let missing: Vec<(Key, &[u8])> = found
+            .iter()
+            .filter_map(|found| match found {
+                Found::Missing(key, pixels) => Some((*key, pixels.as_slice())),
+                Found::Kept(_) => None,
+            })
+            .collect();
+        cache.hits.fetch_add((clips.len() - missing.len()) as u64, Ordering::Relaxed);
+        cache.misses.fetch_add(missing.len() as u64, Ordering::Relaxed);
+        let mut made = Vec::new();
+        if !missing.is_empty() {
+            let pixels: Vec<&[u8]> = missing.iter().map(|(_, pixels)| *pixels).collect();
+            let prefix = self.model.prefix(self.loader.tensor(&pixels));
+            let [b, t, f] = prefix.dims();
+            let values: Vec<f32> = prefix.into_data().iter::<f32>().collect();
+            made = values.chunks(t * f).map(|values| Kept { frames: t, values: values.to_vec() }).collect();
+            debug_assert_eq!(made.len(), b);
+            for ((key, _), kept) in missing.iter().zip(&made) {
+                cache.keep(key, kept);
+            }
+        }
+        let mut made = made.into_iter();
+        let mut all = Vec::new();
+        let (mut frames, mut each) = (0, 0);
+        for found in found {
+            let kept = match found {
+                Found::Kept(kept) => kept,
+                Found::Missing(..) => made.next().ok_or_else(|| Error::failed("a clip was not encoded"))?,
+            };
+            (frames, each) = (kept.frames, kept.values.len());
+            all.extend(kept.values);
+        }
+        let shape = [clips.len(), frames, each / frames.max(1)];
+        Ok(Tensor::from_data(TensorData::new(all, shape), self.loader.device))
+    }
+}
+
+/// The prefix of one clip, `[T, F]`.
+struct Kept {
+    frames: usize,
+    values: Vec<f32>,
+}
+
+enum Found {
+    Kept(Kept),
+    /// The key, and the pixels to make it of.
+    Missing(Key, Vec<u8>),
+}
+
+/// A folder of prefixes, one file for each clip.
+pub struct FeatureCache<'a> {
+    folder: PathBuf,
+    /// Hash of everything but the pixels.
+    network: Key,
+    /// Keys of clips that this process has seen.
+    keys: Mutex<HashMap<String, Key>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    progress: &'a dyn Progress,
+    /// Set after the first file that could not be written.
+    read_only: AtomicBool,
+}
+
+const MAGIC: &[u8; 4] = b"MCF1";
+
+impl<'a> FeatureCache<'a> {
+    /// The cache for the frozen part of `model`, or `None` where keeping it would save nothing or the recipe turns it off.
+    /// `weights` are the checksums of the files that were read; `runs` the folder of all runs.
+    pub fn new(
+        recipe: &Recipe,
+        model: &FewShotModel,
+        weights: &BTreeMap<String, String>,
+        runs: &Path,
+        progress: &'a dyn Progress,
+    ) -> Result<Option<Self>> {
+        let compute = &recipe.compute;
+        let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);
+        if !compute.feature_cache || !depth.pays() {
+            return Ok(None);
+        }
+        let base = compute.cache_folder.as_ref().map_or_else(|| runs.join(".cache"), PathBuf::from);
+        let folder = base.join("features");
+        trim(&folder, (compute.cache_limit_gb * 1e9) as u64)?;
+        let mut hash = Sha256::new();
+        let about = serde_json::json!({
+            "backbone": recipe.resolved.at("backbone").map(|node| node.to_json()),
+            "code": model.backbone.code_version(),
+            "depth": format!("{depth:?}"),
+            "weights": weights,
+            "device": recipe.device,
+            "precision": recipe.precision,
+        });
+        hash.update(about.to_string());
+        let trainable = parameters::trainable_ids(&model.backbone);
+        for (path, tensor) in parameters::export(&model.backbone, false) {
+            if !trainable.contains_key(&path) {
+                hash.update(path);
+                tensor.values.iter().for_each(|value| hash.update(value.to_le_bytes()));
+            }
+        }
+        Ok(Some(Self {
+            folder,
+            network: hash.finalize().into(),
+            keys: Mutex::default(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            progress,
+            read_only: AtomicBool::new(false),
+        }))
+    }
+
+    fn file(&self, key: &Key) -> PathBuf {
+        let name: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.folder.join(&name[..2]).join(&name[2..])
+    }
+
+    fn find(&self, clip: &str, open: impl Fn() -> Result<Vec<u8>>) -> Result<Found> {
+        let known = self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(clip).copied();
+        let (key, pixels) = match known {
+            Some(key) => (key, None),
+            None => {
+                let pixels = open()?;
+                let key: Key = Sha256::new().chain_update(self.network).chain_update(&pixels).finalize().into();
+                self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(clip.to_owned(), key);
+                (key, Some(pixels))
+            }
+        };
+        match self.read(&key) {
+            Some(kept) => Ok(Found::Kept(kept)),
+            None => Ok(Found::Missing(key, pixels.map_or_else(open, Ok)?)),
+        }
+    }
+
+    /// `None` where there is no such file or it is damaged; then it is made again.
+    fn read(&self, key: &Key) -> Option<Kept> {
+        let path = self.file(key);
+        let bytes = std::fs::read(&path).ok()?;
+        let kept = parse(&bytes);
+        if kept.is_none() {
+            self.progress.note(&format!("{} is damaged and made again", path.display()));
+        }
+        kept
+    }
+
+    fn keep(&self, key: &Key, kept: &Kept) {
+        if self.read_only.load(Ordering::Relaxed) {
+            return;
+        }
+        let payload: Vec<u8> = kept.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend((kept.frames as u32).to_le_bytes());
+        bytes.extend(crc32fast::hash(&payload).to_le_bytes());
+        bytes.extend(payload);
+        let path = self.file(key);
+        let folder = path.parent().unwrap_or(&self.folder);
+        let written = std::fs::create_dir_all(folder)
+            .map_err(|error| Error::io("make", folder, error))
+            .and_then(|()| write_atomically(&path, &bytes));
+        // The run needs no cache; whoever waits for it learns that it will be as slow the next time.
+        if let Err(error) = written
+            && !self.read_only.swap(true, Ordering::Relaxed)
+        {
+            self.progress.note(&format!("features are not kept: {error}"));
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Kept> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (frames, rest) = rest.split_first_chunk::<4>()?;
+    let (sum, payload) = rest.split_first_chunk::<4>()?;
+    let frames = u32::from_le_bytes(*frames) as usize;
+    let whole = u32::from_le_bytes(*sum) == crc32fast::hash(payload);
+    (whole && frames > 0 && payload.len() % (4 * frames) == 0).then(|| Kept {
+        frames,
+        values: payload.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+    })
+}
+
+/// Removes the oldest files of `folder` until it holds at most `limit` bytes.
+fn trim(folder: &Path, limit: u64) -> Result<()> {
+    let mut files = Vec::new();
+    let Ok(folders) = std::fs::read_dir(folder) else { return Ok(()) };
+    for entries in folders.filter_map(|entry| std::fs::read_dir(entry.ok()?.path()).ok()) {
+        files.extend(entries.filter_map(|entry| {
+            let entry = entry.ok()?;
+            let data = entry.metadata().ok()?;
+            Some((data.modified().ok()?, data.len(), entry.path()))
+        }));
+    }
+    files.sort();
+    let mut total: u64 = files.iter().map(|(_, size, _)| size).sum();
+    for (_, size, path) in files {
+        if total <= limit {
+            break;
+        }
+        match std::fs::remove_file(&path) {
+            // Another process may have been faster.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &path, error));
+            }
+            _ => total -= size,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_no_hit() {
+        let payload: Vec<u8> = [1.0f32, 2.0, 3.0, 4.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+        let mut bytes = [MAGIC.as_slice(), &2u32.to_le_bytes(), &crc32fast::hash(&payload).to_le_bytes()].concat();
+        bytes.extend(payload);
+        let kept = parse(&bytes).unwrap();
+        assert_eq!((kept.frames, kept.values), (2, vec![1.0, 2.0, 3.0, 4.0]));
+        for length in 0..bytes.len() {
+            assert!(parse(&bytes[..length]).is_none(), "{length}");
+        }
+        for at in 8..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            assert!(parse(&flipped).is_none(), "{at}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_files_go_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("ab");
+        std::fs::create_dir(&inner).unwrap();
+        for (age, name) in [(300, "old"), (200, "middle"), (100, "new")] {
+            std::fs::write(inner.join(name), [0; 100]).unwrap();
+            let time = std::time::SystemTime::now() - std::time::Duration::from_secs(age);
+            std::fs::File::options().write(true).open(inner.join(name)).unwrap().set_modified(time).unwrap();
+        }
+        trim(folder.path(), 250).unwrap();
+        assert!(!inner.join("old").exists() && inner.join("middle").exists() && inner.join("new").exists());
+        trim(&folder.path().join("absent"), 0).unwrap();
+    }
+}

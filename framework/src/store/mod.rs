@@ -1,0 +1,141 @@
+//! Writing a run directory: lock, append-only records, checkpoints, status last.
+
+mod checkpoint;
+mod lines;
+
+pub use checkpoint::{Checkpoint, Position, checkpoint_steps};
+pub use lines::Records;
+
+use crate::error::{Error, Result};
+use crate::records::{self, Manifest, State, Status};
+use crate::weights::write_atomically;
+use serde::Serialize;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The directory of one run, locked for this process until dropped.
+#[derive(Debug)]
+pub struct RunStore {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Seconds since 1970; 0 where the clock stands before that.
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// The lock file of the run directory `path`, and whether another process holds it.
+fn lock(path: &Path, options: &OpenOptions) -> Result<(File, bool)> {
+    let path = path.join("lock");
+    let file = options
+        .open(&path)
+        .map_err(|error| Error::io("write", &path, error).help("choose another folder with `--runs DIR`"))?;
+    match file.try_lock() {
+        Ok(()) => Ok((file, false)),
+        Err(std::fs::TryLockError::WouldBlock) => Ok((file, true)),
+        Err(std::fs::TryLockError::Error(error)) => Err(Error::io("lock", &path, error)),
+    }
+}
+
+/// Whether a process works on the run directory `path` right now.
+pub fn in_use(path: &Path) -> bool {
+    lock(path, OpenOptions::new().read(true)).is_ok_and(|(_, held)| held)
+}
+
+impl RunStore {
+    /// Opens or makes the directory and takes its lock.
+    pub fn open(path: &Path) -> Result<Self> {
+        std::fs::create_dir_all(path).map_err(|error| {
+            Error::io("make the run directory", path, error)
+                .help("choose a folder that you may write to with `--runs DIR`")
+        })?;
+        // Who only looks whether a run is in use holds its lock for an instant.
+        for _ in 0..10 {
+            if let (lock, false) = lock(path, OpenOptions::new().create(true).truncate(false).write(true))? {
+                let store = Self { path: path.to_owned(), _lock: lock };
+                store.remove_leftovers()?;
+                return Ok(store);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Err(Error::failed(format!("another process works on {}", path.display()))
+            .help("wait for it, or stop it; the run can be resumed"))
+    }
+
+    /// Removes what a killed process was writing: it was never renamed to its name.
+    fn remove_leftovers(&self) -> Result<()> {
+        for folder in [self.path.clone(), self.path.join("checkpoints")] {
+            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+                if path.extension().is_some_and(|extension| extension == "tmp") {
+                    let removed =
+                        if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+                    removed.map_err(|error| Error::io("remove", &path, error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+        write_json(&self.path.join(name), value)
+    }
+
+    pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
+        write_atomically(&self.path.join(name), text.as_bytes())
+    }
+
+    /// The manifest of an earlier sitting.
+    pub fn manifest(&self) -> Result<Option<Manifest>> {
+        Manifest::read(&self.path)
+    }
+
+    pub fn status(&self) -> Result<Option<Status>> {
+        records::read_json(&self.path.join("status.json"))
+    }
+
+    /// Writes the status with the time of writing.
+    pub fn write_status(&self, status: Status) -> Result<()> {
+        self.write_json("status.json", &Status { updated_unix: unix_seconds(), ..status })
+    }
+
+    /// Writes a status without a result.
+    pub fn write_state(&self, state: State, reason: Option<String>) -> Result<()> {
+        self.write_status(Status { reason, ..Status::new(state) })
+    }
+}
+
+/// Writes `value` as a JSON file, whole or not at all.
+pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let mut bytes = serde_json::to_vec_pretty(value)
+        .map_err(|error| Error::failed(format!("{} cannot be written: {error}", path.display())))?;
+    bytes.push(b'\n');
+    write_atomically(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_process_is_refused_and_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!in_use(folder.path()));
+        let store = RunStore::open(folder.path()).unwrap();
+        assert!(in_use(folder.path()));
+        assert!(RunStore::open(folder.path()).unwrap_err().to_string().contains("another process"));
+        drop(store);
+        assert!(!in_use(folder.path()));
+        std::fs::create_dir_all(folder.path().join("checkpoints/step-00000001.tmp")).unwrap();
+        std::fs::write(folder.path().join("status.json.77.tmp"), "{").unwrap();
+        RunStore::open(folder.path()).unwrap();
+        assert!(!folder.path().join("status.json.77.tmp").exists());
+        assert!(!folder.path().join("checkpoints/step-00000001.tmp").exists());
+    }
+}

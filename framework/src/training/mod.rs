@@ -1,0 +1,287 @@
+//! Training: the loop of steps, clipping, schedule, validation, early stopping, checkpoints and resume. What a step is, is the
+//! task's.
+
+mod ahead;
+mod stepper;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use ahead::ahead;
+pub use stepper::Stepper;
+
+use crate::error::{Error, Result};
+use crate::parameters;
+use crate::profile::{self, Phase};
+use crate::progress::{Progress, stop_requested};
+use crate::records::{TrainRecord, ValidationRecord};
+use crate::registry::Problems;
+use crate::slots::optimizer::Optimizer;
+use crate::slots::schedule::Schedule;
+use crate::store::{Position, RunStore};
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Options of the loop that every task shares.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoopOptions {
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Largest global L2 norm of a step's gradient; larger ones are scaled down. `null` turns clipping off.
+    pub clip_norm: Option<f64>,
+    /// Steps between validations; the best checkpoint is chosen among them.
+    pub validate_every_steps: u64,
+    /// Steps between checkpoints.
+    pub checkpoint_every_steps: u64,
+    /// Newest checkpoints that are kept, beside the best. The second is there for the day the first is damaged.
+    pub keep_checkpoints: usize,
+    /// Training ends after so many validations in a row that were not better than the best before; `null` trains to the end.
+    pub patience: Option<u64>,
+}
+
+impl Default for LoopOptions {
+    fn default() -> Self {
+        Self {
+            steps: 1000,
+            clip_norm: Some(1.0),
+            validate_every_steps: 100,
+            checkpoint_every_steps: 50,
+            keep_checkpoints: 2,
+            patience: None,
+        }
+    }
+}
+
+impl LoopOptions {
+    /// Range checks; `prefix` is the dotted path of the options inside their component, with its dot.
+    pub fn check(&self, prefix: &str, problems: &mut Problems) {
+        for (name, value) in [
+            ("steps", self.steps),
+            ("validate_every_steps", self.validate_every_steps),
+            ("checkpoint_every_steps", self.checkpoint_every_steps),
+            ("keep_checkpoints", self.keep_checkpoints as u64),
+            ("patience", self.patience.unwrap_or(1)),
+        ] {
+            problems.when(value == 0, &format!("{prefix}{name}"), "must be at least 1");
+        }
+        let wrong = self.clip_norm.is_some_and(|norm| !(norm > 0.0 && norm.is_finite()));
+        problems.when(wrong, &format!("{prefix}clip_norm"), "must be above 0, or null for no clipping");
+    }
+
+    /// Whether nothing is left to do after `position`.
+    fn finished(&self, position: Position) -> bool {
+        let waited = position.best.map_or(0, |(best, _)| (position.step - best) / self.validate_every_steps);
+        position.step >= self.steps || self.patience.is_some_and(|patience| waited >= patience)
+    }
+}
+
+/// What one optimizer step's forward and backward passes gave.
+pub struct StepOutput {
+    pub gradients: GradientsParams,
+    pub loss: f64,
+    pub parts: BTreeMap<String, f64>,
+    pub accuracy: f64,
+}
+
+/// Mean and interval of one validation.
+pub struct Validation {
+    pub value: f64,
+    pub ci95: f64,
+    pub episodes: u64,
+}
+
+/// A task's side of the loop.
+pub trait Learner: Sync {
+    type Model: Module;
+    /// What a step needs and no weight changes, such as its clips.
+    type Input: Send;
+
+    /// The input of step `step` (from 0): a pure function of the step number. Worker threads prepare it ahead.
+    fn prepare(&self, step: u64) -> Result<Self::Input>;
+
+    /// Loss and gradients of a step. An error where they are not finite, which names the input that did it.
+    fn step(&self, model: &Self::Model, input: Self::Input) -> Result<StepOutput>;
+
+    fn validate(&self, model: &Self::Model) -> Result<Validation>;
+
+    /// What a person wants to see of a step whose numbers are wrong.
+    fn inspect(&self, model: &Self::Model, input: Self::Input) -> Result<serde_json::Value>;
+}
+
+pub struct Loop<'a> {
+    pub options: &'a LoopOptions,
+    pub optimizer: &'a dyn Optimizer,
+    pub schedule: &'a dyn Schedule,
+    pub store: &'a RunStore,
+    pub progress: &'a dyn Progress,
+    /// Threads that prepare inputs, and inputs that are ready ahead.
+    pub workers: usize,
+    pub prefetch: usize,
+}
+
+/// The trained model.
+pub struct Trained<M> {
+    pub model: M,
+    pub best_step: Option<u64>,
+    /// Steps that earlier sittings had done.
+    pub first_step: u64,
+}
+
+/// A training under way.
+struct Training<M> {
+    model: M,
+    stepper: Stepper,
+    position: Position,
+}
+
+impl Loop<'_> {
+    /// The model with the newest whole checkpoint in it, or as it is.
+    fn resume<M: Module>(&self, model: M) -> Result<Training<M>> {
+        let stepper = Stepper::new(self.optimizer, &model)?;
+        let Some(checkpoint) = self.store.newest_checkpoint(|note| self.progress.note(note))? else {
+            return Ok(Training { model, stepper, position: Position::default() });
+        };
+        let mut position = checkpoint.position;
+        if let Some((best, _)) = position.best
+            && let Err(error) = self.store.checkpoint(best)
+        {
+            self.progress.note(&format!("{error}; the search for the best begins anew"));
+            position.best = None;
+        }
+        Ok(Training { model: checkpoint.load(model)?, stepper: checkpoint.load_optimizer(stepper)?, position })
+    }
+
+    /// Trains from the newest checkpoint to the end and gives back the weights that validated best. On a stop request the
+    /// step is finished, a checkpoint written and `Error::Interrupted` returned.
+    pub fn run<L: Learner>(&self, learner: &L, model: L::Model) -> Result<Trained<L::Model>> {
+        let options = self.options;
+        let mut now = self.resume(model)?;
+        let first_step = now.position.step;
+        if first_step > 0 && !options.finished(now.position) {
+            self.progress.note(&format!("resuming at step {first_step}"));
+        }
+        let (mut train_records, mut validation_records) = self.store.training_records(first_step)?;
+        self.progress.begin("train", first_step, options.steps);
+        let mut accuracy = String::new();
+        ahead(
+            first_step..options.steps,
+            self.workers,
+            self.prefetch,
+            |step| learner.prepare(step),
+            |inputs| {
+                while !options.finished(now.position) {
+                    let (record, next) = self.step(learner, &mut now, inputs)?;
+                    (now.model, now.position.step) = (next, record.step);
+                    train_records.append(&record)?;
+                    let step = now.position.step;
+                    let validating = step == options.steps || step.is_multiple_of(options.validate_every_steps);
+                    if validating {
+                        let validation = learner.validate(&now.model)?;
+                        let best = now.position.best.is_none_or(|(_, value)| validation.value > value);
+                        accuracy = format!(", val {:.1} %", validation.value * 100.0);
+                        if best {
+                            now.position.best = Some((step, validation.value));
+                        }
+                        validation_records.append(&ValidationRecord {
+                            step,
+                            accuracy: validation.value,
+                            ci95: validation.ci95,
+                            episodes: validation.episodes,
+                            best,
+                        })?;
+                    }
+                    let stop = stop_requested();
+                    if validating || stop || step.is_multiple_of(options.checkpoint_every_steps) {
+                        self.save(&now)?;
+                    }
+                    self.progress.at(step, &format!("loss {:.3}{accuracy}", record.loss));
+                    if stop {
+                        return Err(Error::Interrupted);
+                    }
+                }
+                Ok(())
+            },
+        )
+        .inspect_err(|_| self.progress.end())?;
+        self.progress.end();
+        if now.position.step < options.steps && first_step < now.position.step {
+            let (best, _) = now.position.best.unwrap_or_default();
+            self.progress.note(&format!("stopped at step {}: no better validation since {best}", now.position.step));
+        }
+        let model = match now.position.best {
+            Some((best, _)) => self.store.checkpoint(best)?.load(now.model)?,
+            None => now.model,
+        };
+        Ok(Trained { model, best_step: now.position.best.map(|(step, _)| step), first_step })
+    }
+
+    fn save<M: Module>(&self, now: &Training<M>) -> Result<()> {
+        self.store.save_checkpoint(&now.model, &now.stepper, now.position, self.options.keep_checkpoints)
+    }
+
+    /// One optimizer step: its record and the model after it.
+    fn step<L: Learner>(
+        &self,
+        learner: &L,
+        now: &mut Training<L::Model>,
+        inputs: &mut dyn Iterator<Item = Result<L::Input>>,
+    ) -> Result<(TrainRecord, L::Model)> {
+        let step = now.position.step;
+        let input = inputs.next().ok_or_else(|| Error::failed(format!("step {step} has no input")))??;
+        let output = learner.step(&now.model, input).map_err(|error| self.stopped(now, error))?;
+        let (norm, gradients) = parameters::clip_gradients(&now.model, output.gradients, self.options.clip_norm);
+        if !norm.is_finite() || !output.loss.is_finite() {
+            let message = format!("the loss is {} and the gradient's norm {norm}", output.loss);
+            return Err(self.stopped(now, Error::failed(message)));
+        }
+        let factor = self.schedule.factor(step, self.options.steps);
+        let model = {
+            let _span = profile::span(Phase::Optimizer);
+            now.stepper.step(factor, now.model.clone(), gradients)
+        };
+        let record = TrainRecord {
+            step: step + 1,
+            loss: output.loss,
+            parts: output.parts,
+            accuracy: output.accuracy,
+            learning_rate: self.optimizer.learning_rate() * factor,
+            gradient_norm: norm,
+        };
+        Ok((record, model))
+    }
+
+    /// A step that cannot be made: where, and how to look at it. The weights before it are kept for that.
+    fn stopped<M: Module>(&self, now: &Training<M>, error: Error) -> Error {
+        let Error::Failed { message, place, help } = error else { return error };
+        if help.is_some() {
+            return Error::Failed { message, place, help };
+        }
+        let kept = self.save(now).map_or_else(|error| format!(" ({error})"), |()| String::new());
+        let step = now.position.step + 1;
+        Error::Failed { message: format!("step {step}: {message}{kept}"), place, help: None }.help(format!(
+            "look at the step with `maclip replay {} --step {step}`; then lower optimizer.learning_rate or task.train.clip_norm",
+            self.store.path().display()
+        ))
+    }
+
+    /// What `learner` says about step `step` (from 1), made again from the newest checkpoint before it. Writes nothing.
+    pub fn replay<L: Learner>(&self, learner: &L, model: L::Model, step: u64) -> Result<serde_json::Value> {
+        let mut now = self.resume(model)?;
+        let from = now.position.step;
+        if step <= from {
+            return Err(Error::failed(format!("the newest checkpoint is from after step {step}"))
+                .help(format!("choose a step above {from}")));
+        }
+        self.progress.begin("train", from, step);
+        while now.position.step + 1 < step {
+            let mut inputs = std::iter::once(learner.prepare(now.position.step));
+            let (record, next) = self.step(learner, &mut now, &mut inputs)?;
+            (now.model, now.position.step) = (next, record.step);
+            self.progress.at(record.step, &format!("loss {:.3}", record.loss));
+        }
+        self.progress.end();
+        learner.inspect(&now.model, learner.prepare(step - 1)?)
+    }
+}

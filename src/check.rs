@@ -1,0 +1,66 @@
+//! `maclip check RUNS`: measured numbers against those that the recipes expect; exit 1 where one falls short.
+
+use crate::columns::columns;
+use clap::Args;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::expectation::{Expectation, Verdict};
+use maclip_framework::recipe::{self, from_node};
+use maclip_framework::records::RunDirectory;
+use serde_json::json;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Run directories, or folders that hold some
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+    /// One JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the frozen recipe of `run` expects.
+pub fn expectations(run: &RunDirectory) -> Result<Vec<Expectation>> {
+    let document = recipe::load(&run.path.join("recipe.resolved.yaml"), &[])?;
+    Ok(document.root.at("expect").map(|node| from_node(node, "expect")).transpose()?.unwrap_or_default())
+}
+
+pub fn check(arguments: Arguments) -> Result<()> {
+    let (mut count, mut wrong) = (0, 0);
+    let mut listed = Vec::new();
+    let mut rows = vec![["run", "expected", "measured", "", "source"].map(str::to_owned)];
+    for root in &arguments.runs {
+        for run in RunDirectory::find(root)? {
+            for expect in expectations(&run)? {
+                let verdict = expect.verdict(run.test());
+                count += 1;
+                wrong += usize::from(!matches!(verdict, Verdict::Met { .. }));
+                let (measured, word) = match &verdict {
+                    Verdict::Met { measured } => (format!("{measured:.1}"), "met".to_owned()),
+                    Verdict::Short { measured, by } => (format!("{measured:.1}"), format!("short by {by:.1}")),
+                    Verdict::Missing { reason } => ("–".to_owned(), format!("missing: {reason}")),
+                };
+                listed.push(json!({"dir": run.path, "expect": expect, "outcome": verdict}));
+                rows.push([
+                    format!("{} {} s{}", run.manifest.name, run.manifest.variant, run.manifest.seed),
+                    format!("{} {:.1} − {:.1}", expect.metric, expect.value, expect.tolerance),
+                    measured,
+                    word,
+                    expect.source,
+                ]);
+            }
+        }
+    }
+    if arguments.json {
+        println!("{}", json!({"checked": count, "short": wrong, "expectations": listed}));
+    } else if count > 0 {
+        println!("{}", columns(&rows, 5).join("\n"));
+    }
+    match (count, wrong) {
+        (0, _) => Err(Error::failed("no run expects anything").help(
+            "add `expect: [{metric: accuracy, value: 83.4, tolerance: 0.5, source: 'paper, table 1'}]` to the recipe",
+        )),
+        (_, 0) => Ok(()),
+        _ => Err(Error::failed(format!("{wrong} of {count} expectations are not met"))),
+    }
+}

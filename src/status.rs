@@ -1,0 +1,104 @@
+//! `maclip status [RUNS]`: how far runs are, one line each.
+
+use crate::columns::columns;
+use clap::Args;
+use maclip_framework::error::Result;
+use maclip_framework::recipe;
+use maclip_framework::records::{RunDirectory, State};
+use maclip_framework::store::unix_seconds;
+use serde_json::json;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Run directories, or folders that hold some
+    #[arg(default_value = "runs")]
+    runs: Vec<PathBuf>,
+    /// One JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// `done`, `running`, …; `unknown` before the first status.
+pub fn name(state: Option<State>) -> &'static str {
+    match state {
+        None => "unknown",
+        Some(State::Running) => "running",
+        Some(State::Done) => "done",
+        Some(State::Failed) => "failed",
+        Some(State::Interrupted) => "interrupted",
+    }
+}
+
+/// Steps done and wanted of a run that is not done.
+fn steps(run: &RunDirectory) -> Result<(u64, Option<u64>)> {
+    let document = recipe::load(&run.path.join("recipe.resolved.yaml"), &[]);
+    let wanted = document.ok().and_then(|document| document.root.at("task.train.steps")?.to_json().as_u64());
+    Ok((run.last_step()?, wanted))
+}
+
+/// `3 min ago`; a clock that was set back is no reason to fail.
+fn ago(then: u64) -> String {
+    match unix_seconds().checked_sub(then) {
+        None => "in the future: the clock was set back".to_owned(),
+        Some(seconds @ 0..=119) => format!("{seconds} s ago"),
+        Some(seconds @ 120..=7_199) => format!("{} min ago", seconds / 60),
+        Some(seconds @ 7_200..=172_799) => format!("{} h ago", seconds / 3600),
+        Some(seconds) => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+pub fn status(arguments: Arguments) -> Result<()> {
+    let mut listed = Vec::new();
+    let mut rows = vec![["run", "state", "steps", "accuracy", "updated", ""].map(str::to_owned)];
+    for root in &arguments.runs {
+        for path in RunDirectory::paths(root)? {
+            // One that cannot be read hides no other.
+            let run = match RunDirectory::open(&path) {
+                Ok(run) => run,
+                Err(error) => {
+                    eprintln!("{error}");
+                    continue;
+                }
+            };
+            let state = run.state();
+            let (done, wanted) = if state == Some(State::Done) { (0, None) } else { steps(&run)? };
+            let reason = run.status.as_ref().and_then(|status| status.reason.as_deref()).unwrap_or_default();
+            if arguments.json {
+                listed.push(json!({
+                    "dir": path, "name": run.manifest.name, "variant": run.manifest.variant,
+                    "seed": run.manifest.seed, "state": name(state), "reason": reason,
+                    "steps": {"done": done, "wanted": wanted}, "test": run.test(),
+                }));
+                continue;
+            }
+            rows.push([
+                format!("{} {} s{}", run.manifest.name, run.manifest.variant, run.manifest.seed),
+                name(state).to_owned(),
+                wanted.map_or_else(String::new, |wanted| format!("{done}/{wanted}")),
+                run.test().map_or_else(String::new, |test| maclip_reports::format::percent(test.value)),
+                run.status.as_ref().map_or_else(String::new, |status| ago(status.updated_unix)),
+                reason.lines().next().unwrap_or_default().to_owned(),
+            ]);
+        }
+    }
+    if arguments.json {
+        println!("{}", json!({ "runs": listed }));
+    } else if rows.len() == 1 {
+        println!("no runs");
+    } else {
+        println!("{}", columns(&rows, 6).join("\n"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_is_told_and_not_a_panic() {
+        assert!(ago(unix_seconds() + 1000).contains("set back"));
+        assert_eq!(ago(unix_seconds() - 600), "10 min ago");
+    }
+}
