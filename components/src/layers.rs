@@ -1,9 +1,9 @@
 //! Layers that several components share, with initial weights drawn from the run's own counter-based streams.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::{gelu, sigmoid, softmax};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use maclip_framework::random::{Rng, Stream};
 
 /// Draws the initial values of one tensor after the other.
@@ -98,6 +98,41 @@ pub fn plain_device<const D: usize>(tensor: &Tensor<D>) -> Device {
     tensor.clone().without_autodiff().device()
 }
 
+/// The layer's product in the format of its weights, bias and result in that of `x`.
+pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    let (weight, outer) = (layer.weight.val(), x.dtype());
+    if weight.dtype() == outer {
+        return layer.forward(x);
+    }
+    let y = burn::tensor::module::linear(x.cast(weight.dtype()), weight, None).cast(outer);
+    match &layer.bias {
+        Some(bias) => y + bias.val().unsqueeze(),
+        None => y,
+    }
+}
+
+/// `module` with the frozen weights of its linear layers in bf16; [`linear`] computes with them.
+pub fn in_bf16<M: Module>(module: M) -> M {
+    struct Lower {
+        inside: Vec<bool>,
+    }
+    impl ModuleMapper for Lower {
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.inside.push(container.ends_with("Linear") && name == "weight");
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.inside.pop();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if self.inside.last() != Some(&true) || param.val().is_require_grad() {
+                return param;
+            }
+            param.map(|weight| weight.cast(DType::BF16))
+        }
+    }
+    module.map(&mut Lower { inside: Vec::new() })
+}
+
 /// x · sigmoid(1.702 x), the activation of the OpenAI CLIP weights.
 pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     x.clone() * sigmoid(x * 1.702)
@@ -131,7 +166,7 @@ impl Attention {
     /// Self-attention of x `[b, n, D]`; `mask` `[n, n]` is added to the scores, `shift` `[b, n, 3 D]` to the packed projection.
     pub fn forward(&self, x: Tensor<3>, mask: Option<Tensor<2>>, shift: Option<Tensor<3>>) -> Tensor<3> {
         let [_, _, d] = x.dims();
-        let qkv = self.in_proj.forward(x);
+        let qkv = linear(&self.in_proj, x);
         let qkv = match shift {
             Some(shift) => qkv + shift,
             None => qkv,
@@ -166,7 +201,7 @@ impl Attention {
             None => scores,
         };
         let mixed = softmax(scores, 3).matmul(split(v));
-        self.out_proj.forward(mixed.swap_dims(1, 2).reshape([b, n, d]))
+        linear(&self.out_proj, mixed.swap_dims(1, 2).reshape([b, n, d]))
     }
 }
 

@@ -41,6 +41,7 @@ impl FewShotModel {
         let context = context.with_sizes(backbone.geometry().clone(), frames);
         let adapter: Box<dyn Adapter> = recipe.build(&context)?;
         backbone.tune(&|part| adapter.tunes(part));
+        backbone.lower(context.precision).map_err(|error| error.at(recipe.place("precision")))?;
         let model = Self {
             adapter: Slot::new(adapter),
             prototype: Slot::new(recipe.build(&context)?),

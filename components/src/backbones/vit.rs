@@ -13,6 +13,7 @@ use super::clip::vision_tower::{VisionSizes, VisionTower};
 use crate::layers::Init;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use maclip_framework::compute::Precision;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::{CLIP_MEAN, CLIP_STD};
 use maclip_framework::parameters::{self, Fit, HostTensor};
@@ -200,6 +201,10 @@ impl Backbone for Vit {
 
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {
         self.visual.tune(tunes);
+    }
+
+    fn lower(&mut self, precision: Precision) -> Result<()> {
+        self.visual.lower(precision)
     }
 
     fn encode_texts(&self, _: &[String]) -> Result<Tensor<2>> {

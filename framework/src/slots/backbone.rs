@@ -4,7 +4,8 @@
 use super::adapter::Depth;
 use super::adapter::{Adapter, Branch, TowerPart};
 use crate::clone_boxed;
-use crate::error::Result;
+use crate::compute::Precision;
+use crate::error::{Error, Result};
 use crate::module::DynModule;
 use burn::tensor::Tensor;
 
@@ -65,6 +66,14 @@ pub trait Backbone: DynModule + CloneBackbone {
     /// Raised whenever the values of [`Backbone::prefix`] change for the same weights, so that kept ones are made again.
     fn code_version(&self) -> u32 {
         1
+    }
+
+    /// Brings the frozen matrix products of the towers to `precision`. Called once, after [`Backbone::tune`].
+    fn lower(&mut self, precision: Precision) -> Result<()> {
+        match precision {
+            Precision::F32 => Ok(()),
+            Precision::Bf16 => Err(Error::failed("this backbone computes in f32 only").help("set `precision: f32`")),
+        }
     }
 
     /// Makes the parts of the image tower that `tunes` names trainable.

@@ -1,6 +1,6 @@
 //! The pre-norm transformer block of every tower, and its activation.
 
-use crate::layers::{Attention, Init, quick_gelu};
+use crate::layers::{Attention, Init, linear, quick_gelu};
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
@@ -99,10 +99,11 @@ impl FrozenBlock for Block {
     }
 
     fn mlp(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = self.c_fc.forward(x);
-        self.c_proj.forward(match self.activation {
+        let x = linear(&self.c_fc, x);
+        let x = match self.activation {
             Activation::QuickGelu => quick_gelu(x),
             Activation::Gelu => gelu(x),
-        })
+        };
+        linear(&self.c_proj, x)
     }
 }

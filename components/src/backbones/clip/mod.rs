@@ -13,10 +13,11 @@ pub mod tokenizer;
 pub mod vision_tower;
 pub mod words;
 
-use crate::layers::Init;
+use crate::layers::{Init, in_bf16};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use maclip_framework::clone_boxed;
+use maclip_framework::compute::Precision as ComputePrecision;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::{CLIP_MEAN, CLIP_STD};
 use maclip_framework::module::{DynModule, Slot};
@@ -40,6 +41,14 @@ pub trait ImageTower: DynModule + CloneImageTower {
 
     /// See [`Backbone::tune`].
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool);
+
+    /// See [`Backbone::lower`].
+    fn lower(&mut self, precision: ComputePrecision) -> Result<()> {
+        match precision {
+            ComputePrecision::F32 => Ok(()),
+            ComputePrecision::Bf16 => Err(Error::failed("this image tower computes in f32 only").help("set `precision: f32`")),
+        }
+    }
 
     /// Tensors of the state dict that are no parameters, by module path below the tower: running statistics.
     fn buffers(&self) -> BTreeMap<String, HostTensor> {
@@ -125,6 +134,14 @@ impl Backbone for Clip {
 
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {
         self.visual.tune(tunes);
+    }
+
+    fn lower(&mut self, precision: ComputePrecision) -> Result<()> {
+        self.visual.lower(precision)?;
+        if precision == ComputePrecision::Bf16 {
+            self.text = in_bf16(self.text.clone());
+        }
+        Ok(())
     }
 
     fn encode_texts(&self, texts: &[String]) -> Result<Tensor<2>> {

@@ -2,10 +2,12 @@
 
 use super::ImageTower;
 use super::block::{Block, BlockSizes};
-use crate::layers::Init;
+use crate::layers::{Init, in_bf16};
 use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
+use maclip_framework::compute::Precision;
+use maclip_framework::error::Result;
 use maclip_framework::parameters::trainable;
 use maclip_framework::slots::adapter::{Adapter, Branch, Depth, TowerPart};
 use std::ops::Range;
@@ -161,6 +163,13 @@ impl ImageTower for VisionTower {
             }
         };
         self.features(Self::class_tokens(self.through(first..blocks, tokens, adapter, branch)))
+    }
+
+    fn lower(&mut self, precision: Precision) -> Result<()> {
+        if precision == Precision::Bf16 {
+            self.resblocks = in_bf16(std::mem::take(&mut self.resblocks));
+        }
+        Ok(())
     }
 
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {

@@ -6,6 +6,8 @@
 mod learner;
 mod lists;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use burn::module::Module;
 use burn::tensor::Tensor;

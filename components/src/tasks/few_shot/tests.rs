@@ -1,0 +1,328 @@
+//! The engine's promises, for every registered component: planning, caching and splitting the work change no number.
+
+use super::learner::EpisodeLearner;
+use super::*;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
+use maclip_framework::compute::Compute;
+use maclip_framework::module::Slot;
+use maclip_framework::parameters::HostTensor;
+use maclip_framework::progress::Silent;
+use maclip_framework::recipe::read_str;
+use maclip_framework::registry::SlotTrait;
+use maclip_framework::slots::Scope;
+use maclip_framework::slots::adapter::Adapter;
+use maclip_framework::slots::alignment::Alignment;
+use maclip_framework::slots::objective::Objective;
+use maclip_framework::slots::prototype::Prototype;
+use maclip_framework::training::Learner;
+
+/// A small recipe on the embedded benchmark with some slots filled otherwise.
+struct Bench {
+    recipe: Recipe,
+    parts: Parts,
+    device: Device,
+}
+
+fn bench(changes: &[(&str, &str)]) -> Bench {
+    let mut slots = BTreeMap::from([
+        ("dataset", "{type: shapes_in_motion, clips_per_class: 4}"),
+        ("frames", "{type: uniform_segments, count: 8}"),
+        ("backbone", "{type: clip_vit, weights: 'builtin:shapes_clip'}"),
+        ("adapter", "{type: none}"),
+        ("prototype", "{type: none}"),
+        ("alignment", "{type: otam}"),
+        ("objective", "{type: ma_clip, alpha: 0.3, text_scale: 10}"),
+        ("task", "{type: few_shot, way: 3, shot: 2, queries: 1, episodes_per_step: 2}"),
+    ]);
+    slots.extend(changes.iter().copied());
+    let lines: Vec<String> = slots.iter().map(|(slot, choice)| format!("{slot}: {choice}")).collect();
+    let text = format!("name: test\nseed: 1\n{}\n", lines.join("\n"));
+    let recipe = Recipe::check(&read_str("test.yaml", &text).unwrap()).unwrap_or_else(|error| panic!("{error}"));
+    let device = Device::flex();
+    let build = BuildContext::for_run(&recipe, &device).unwrap();
+    let frames = recipe.build::<dyn FrameSampler>(&build).unwrap();
+    let model = with_noise(FewShotModel::build(&recipe, &build, frames.count()).unwrap());
+    let dataset = recipe.build::<dyn Dataset>(&build).unwrap();
+    let prompt = recipe.build::<dyn Prompt>(&build).unwrap();
+    let data = Split::ALL.map(|split| {
+        let classes = dataset.list(split).unwrap().classes;
+        let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+        let texts = class_texts(&model, &*prompt, &names, &device).unwrap();
+        SplitData { classes, texts }
+    });
+    let parts = Parts {
+        dataset,
+        frames,
+        augment: recipe.build(&build).unwrap(),
+        optimizer: recipe.build(&build).unwrap(),
+        schedule: recipe.build(&build).unwrap(),
+        geometry: model.backbone.geometry().clone(),
+        params: parameters::count(&model),
+        model,
+        data,
+        options: LoopOptions::default(),
+        weights: build.weights(),
+    };
+    Bench { recipe, parts, device }
+}
+
+/// Trainable parts start as the identity; noise makes every one count.
+fn with_noise(model: FewShotModel) -> FewShotModel {
+    let mut rng = Stream::new(3, "noise").at(0);
+    let mut tensors = parameters::export(&model, true);
+    tensors.values_mut().flat_map(|t| &mut t.values).for_each(|value| *value += 0.05 * rng.normal() as f32);
+    parameters::import(model, tensors, true).unwrap()
+}
+
+impl Bench {
+    fn loader(&self) -> ClipLoader<'_> {
+        let Parts { dataset, frames, augment, geometry, .. } = &self.parts;
+        ClipLoader { dataset: &**dataset, frames: &**frames, augment: &**augment, geometry, device: &self.device }
+    }
+
+    fn source(&self, runs: Option<&std::path::Path>) -> ClipSource<'_> {
+        let model = &self.parts.model;
+        let cache = runs.and_then(|runs| {
+            FeatureCache::new(&self.recipe, model, &self.parts.weights, runs, &Silent).unwrap()
+        });
+        ClipSource::new(self.loader(), model, cache)
+    }
+
+    /// The test by scopes and episode by episode, with `change` made to the model.
+    fn both_ways(&self, change: impl Fn(FewShotModel) -> FewShotModel) -> [Vec<Outcome>; 2] {
+        let test = &self.parts.data[2];
+        let shape = Shape { way: 4, shot: 2, queries: 1 };
+        let list = EpisodeList::new(shape, Split::Test, &test.classes, 5, 12).unwrap();
+        let split = evaluation::Split { classes: &test.classes, texts: &test.texts, list: &list };
+        let model = change(self.parts.model.valid());
+        let source = self.source(None);
+        [
+            evaluation::evaluate(&model, &source, &split, &Silent).unwrap(),
+            evaluation::one_by_one(&model, &source, &split, &Silent).unwrap(),
+        ]
+    }
+
+    /// Loss and gradients by path of training step 3.
+    fn try_step(&self, compute: Compute, source: &ClipSource) -> Result<(f64, BTreeMap<String, HostTensor>)> {
+        let [train, val, _] = &self.parts.data;
+        let task = FewShot { way: 3, shot: 2, queries: 1, episodes_per_step: 2, ..FewShot::default() };
+        let learner = EpisodeLearner {
+            task: &task,
+            compute: &compute,
+            source,
+            train,
+            val,
+            validation: EpisodeList::new(task.shape(Split::Val), Split::Val, &val.classes, 0, 2)?,
+            episodes: Stream::new(1, "train/episodes"),
+            clips: Stream::new(1, "train/clips"),
+            device: &self.device,
+        };
+        let model = &self.parts.model;
+        let output = learner.step(model, learner.prepare(3)?)?;
+        Ok((output.loss, tensors(model, output.gradients)))
+    }
+
+    fn step(&self, compute: Compute, source: &ClipSource) -> (f64, BTreeMap<String, HostTensor>) {
+        self.try_step(compute, source).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// Gradients by path, read out by a plain step down: before − after.
+fn tensors(model: &FewShotModel, gradients: GradientsParams) -> BTreeMap<String, HostTensor> {
+    let before = parameters::export(model, true);
+    let after = burn::optim::SgdConfig::new().init().step(1.0, model.clone(), gradients);
+    let mut found = parameters::export(&after, true);
+    for (path, tensor) in &mut found {
+        for (after, before) in tensor.values.iter_mut().zip(&before[path].values) {
+            *after = before - *after;
+        }
+    }
+    found
+}
+
+/// Largest difference, in parts of the largest value of all.
+fn difference(a: &BTreeMap<String, HostTensor>, b: &BTreeMap<String, HostTensor>) -> f32 {
+    let values = |map: &BTreeMap<String, HostTensor>| map.values().flat_map(|t| t.values.clone()).collect::<Vec<f32>>();
+    let (a, b) = (values(a), values(b));
+    let largest = a.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+    a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest
+}
+
+fn choices<T: SlotTrait + ?Sized>() -> Vec<String> {
+    let choice = |name: &str, example: &str| format!("{{type: {name}, {}", example.trim_start_matches('{'));
+    T::entries().iter().map(|entry| choice(entry.info.name, entry.info.example)).collect()
+}
+
+fn planned_equals_brute_force(changes: &[(&str, &str)]) {
+    let [planned, brute] = bench(changes).both_ways(|model| model);
+    assert_eq!(planned, brute, "{changes:?}");
+    assert!(planned.iter().any(|outcome| outcome.correct < 4), "a test that nothing fails says nothing");
+}
+
+#[test]
+fn evaluation_by_scopes_equals_evaluation_episode_by_episode() {
+    for adapter in choices::<dyn Adapter>() {
+        planned_equals_brute_force(&[("adapter", &adapter)]);
+    }
+    for prototype in choices::<dyn Prototype>() {
+        planned_equals_brute_force(&[("prototype", &prototype)]);
+    }
+    for alignment in choices::<dyn Alignment>() {
+        planned_equals_brute_force(&[("alignment", &alignment)]);
+    }
+    for objective in choices::<dyn Objective>() {
+        planned_equals_brute_force(&[("objective", &objective)]);
+    }
+    for (adapter, prototype) in [
+        ("{type: none}", "{type: text_guided, average_shots: before}"),
+        ("{type: none}", "{type: clip_fsar, average_shots: before}"),
+        ("{type: multimodal, query_text: mean}", "{type: text_guided}"),
+        ("{type: multimodal}", "{type: text_guided}"),
+        ("{type: multimodal}", "{type: hyrsm}"),
+    ] {
+        planned_equals_brute_force(&[("adapter", adapter), ("prototype", prototype)]);
+    }
+}
+
+/// Adds the mean over all clips it is given, and says that it looks at one clip alone.
+#[derive(Module, Debug)]
+struct Liar {}
+
+impl Prototype for Liar {
+    fn scope(&self) -> Scope {
+        Scope::Clip
+    }
+    fn needs_text(&self) -> bool {
+        false
+    }
+    fn support(&self, frames: Tensor<3>, _: Tensor<2>) -> Tensor<3> {
+        self.query(frames)
+    }
+    fn query(&self, frames: Tensor<3>) -> Tensor<3> {
+        frames.clone() + frames.mean_dim(0)
+    }
+}
+
+#[test]
+fn a_component_that_lies_about_its_scope_is_caught() {
+    let [planned, brute] =
+        bench(&[]).both_ways(|model| FewShotModel { prototype: Slot::new(Box::new(Liar {})), ..model });
+    assert_ne!(planned, brute);
+}
+
+/// What trains below the features: nothing, some blocks, all blocks, the pixels' embedding.
+const ADAPTERS: [&str; 5] =
+    ["{type: none}", "{type: last_blocks, count: 1}", "{type: multimodal, at: {last: 2}}", "{type: multimodal}", "{type: aim}"];
+
+#[test]
+fn kept_features_change_nothing() {
+    for adapter in ADAPTERS {
+        let fixed = "{type: uniform_segments, count: 8, random_in_training: false}";
+        let bench = bench(&[("adapter", adapter), ("prototype", "{type: text_guided}"), ("frames", fixed)]);
+        let folder = tempfile::tempdir().unwrap();
+        let plain = bench.step(Compute::default(), &bench.source(None));
+        for round in 0..2 {
+            let source = bench.source(Some(folder.path()));
+            assert!(bench.step(Compute::default(), &source) == plain, "{adapter}, round {round}");
+            let expected = match adapter {
+                "{type: multimodal}" | "{type: aim}" => None,
+                _ => Some(if round == 0 { (0, 18) } else { (18, 0) }),
+            };
+            let found = source.cached();
+            // A clip that both episodes hold is found the second time.
+            assert_eq!(found.map(|(hits, misses)| hits + misses), expected.map(|_| 18), "{adapter}");
+            assert_eq!(found.map(|(_, misses)| misses == 0), expected.map(|(_, misses)| misses == 0), "{adapter}");
+        }
+    }
+}
+
+#[test]
+fn random_frames_are_not_taken_from_the_cache() {
+    let bench = bench(&[("prototype", "{type: text_guided}")]);
+    let folder = tempfile::tempdir().unwrap();
+    let source = bench.source(Some(folder.path()));
+    let plain = bench.step(Compute::default(), &bench.source(None));
+    assert!(bench.step(Compute::default(), &source) == plain);
+    assert_eq!(source.cached(), Some((0, 0)));
+}
+
+#[test]
+fn a_change_of_weights_frames_or_pixels_is_another_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = |bench: &Bench| -> Vec<String> { bench.parts.data[2].classes[0].clips.clone() };
+    let prefixes = |changes: &[(&str, &str)]| {
+        let bench = bench(changes);
+        let clips = list(&bench);
+        let clips: Vec<&str> = clips.iter().map(String::as_str).collect();
+        let source = bench.source(Some(folder.path()));
+        source.prefixes(&clips, |_| None).unwrap();
+        source.cached().unwrap()
+    };
+    assert_eq!(prefixes(&[]), (0, 4));
+    assert_eq!(prefixes(&[]), (4, 0));
+    assert_eq!(prefixes(&[("prototype", "{type: text_guided}")]), (4, 0));
+    assert_eq!(prefixes(&[("frames", "{type: uniform_segments, count: 4}")]), (0, 4));
+    assert_eq!(prefixes(&[("dataset", "{type: shapes_in_motion, clips_per_class: 4, seed: 7}")]), (0, 4));
+    assert_eq!(prefixes(&[("adapter", "{type: last_blocks, count: 1}")]), (0, 4));
+    assert_eq!(prefixes(&[("precision", "bf16")]), (0, 4));
+}
+
+#[test]
+fn splitting_the_work_changes_gradients_by_rounding_only() {
+    for adapter in ADAPTERS {
+        for objective in ["{type: ma_clip, alpha: 0.3, text_scale: 10}", "{type: clip_fsar}"] {
+            let bench =
+                bench(&[("adapter", adapter), ("prototype", "{type: text_guided}"), ("objective", objective)]);
+            let source = bench.source(None);
+            let whole = bench.step(Compute::default(), &source);
+            let one = bench.step(Compute { episodes_at_once: Some(1), ..Compute::default() }, &source);
+            assert!(one == whole, "{adapter}: episodes one after the other");
+            for size in [1, 4, 100] {
+                let parts = bench.step(Compute { micro_batch: Some(size), ..Compute::default() }, &source);
+                assert!((parts.0 - whole.0).abs() < 1e-5, "{adapter}: {} {}", parts.0, whole.0);
+                assert_eq!(parts.1.keys().collect::<Vec<_>>(), whole.1.keys().collect::<Vec<_>>());
+                let difference = difference(&whole.1, &parts.1);
+                assert!(difference < 1e-4, "{adapter}, {size} clips at once: {difference}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_adapter_that_looks_across_clips_refuses_parts() {
+    let bench = bench(&[("adapter", "{type: task_adapter}")]);
+    let compute = Compute { micro_batch: Some(2), ..Compute::default() };
+    let message = bench.try_step(compute, &bench.source(None)).err().unwrap().to_string();
+    assert!(message.contains("micro_batch: null"), "{message}");
+}
+
+#[test]
+fn activation_checkpointing_changes_nothing() {
+    let on = ("compute", "{activation_checkpointing: true}");
+    let step = |changes: &[(&str, &str)]| {
+        let bench = bench(changes);
+        bench.step(Compute::default(), &bench.source(None))
+    };
+    let model = [("adapter", "{type: multimodal}"), ("prototype", "{type: text_guided}")];
+    let plain = step(&model);
+    let kept = step(&[model[0], model[1], on]);
+    assert!((plain.0 - kept.0).abs() < 1e-6);
+    assert!(difference(&plain.1, &kept.1) < 1e-6);
+}
+
+#[test]
+fn bf16_is_near_and_not_the_same() {
+    let step = |precision: &str| {
+        let bench = bench(&[
+            ("adapter", "{type: multimodal}"),
+            ("prototype", "{type: text_guided}"),
+            ("precision", precision),
+        ]);
+        bench.step(Compute::default(), &bench.source(None))
+    };
+    let (full, half) = (step("f32"), step("bf16"));
+    assert!(full.0 != half.0 && (full.0 - half.0).abs() < 0.03 * full.0, "{} {}", full.0, half.0);
+    let difference = difference(&full.1, &half.1);
+    assert!(difference > 0.0 && difference < 0.1, "{difference}");
+}
