@@ -12,6 +12,7 @@
 //! `peak_rss_mib`. Printed are medians over the repetitions, and as the ratio the median of the ratios of a repetition.
 
 use maclip_components as _;
+use maclip_framework::device;
 use maclip_framework::error::Result;
 use maclip_framework::profile::Totals;
 use maclip_framework::progress::Silent;
@@ -25,7 +26,6 @@ use maclip_framework::slots::backbone::Backbone;
 use maclip_framework::slots::dataset::{Class, Dataset, Frames, Listing, Split};
 use maclip_framework::slots::task::Task;
 use maclip_framework::store::RunStore;
-use maclip_framework::device;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -215,9 +215,10 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn main() {
     let find = |name: &str| {
-        CASES.iter().find(|case| case.name == name).unwrap_or_else(|| {
-            panic!("there is no case {name}; there are {}", CASES.map(|case| case.name).join(", "))
-        })
+        CASES
+            .iter()
+            .find(|case| case.name == name)
+            .unwrap_or_else(|| panic!("there is no case {name}; there are {}", CASES.map(|case| case.name).join(", ")))
     };
     if let Ok(name) = std::env::var("MACLIP_BENCH_CHILD") {
         let weights = std::env::var_os("MACLIP_BENCH_WEIGHTS").expect("the parent says which weights");
@@ -252,7 +253,8 @@ fn main() {
             let found: Vec<f64> = pairs.iter().filter_map(|(m, t)| t.as_ref().map(|t| of(m, t))).collect();
             (!found.is_empty()).then(|| median(found))
         };
-        let text = |value: Option<f64>, digits: usize| value.map_or("–".to_owned(), |value| format!("{value:.digits$}"));
+        let text =
+            |value: Option<f64>, digits: usize| value.map_or("–".to_owned(), |value| format!("{value:.digits$}"));
         let ratio = theirs(&|m, t| number(t, "seconds") / number(m, "seconds"));
         println!(
             "| {} | {:.3} | {} | {} | {:.0} | {} |",

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{command, fails, finish, maclip, ok, records, run_directory, small_quickstart};
+use common::{command, fails, maclip, ok, records, run_directory, small_quickstart};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -54,15 +54,6 @@ fn a_run_trains_tests_reports_and_is_then_done() {
     assert!(out.join("index.html").is_file());
 }
 
-/// Records and the weights of `step` are the same bytes.
-fn same_run(a: &Path, b: &Path, step: u64) {
-    let weights = format!("checkpoints/step-{step:08}/weights.safetensors");
-    for file in ["train.jsonl", "validation.jsonl", "episodes.jsonl", &weights] {
-        let read = |run: &Path| std::fs::read(run.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-        assert!(read(a) == read(b), "{file} differs");
-    }
-}
-
 /// Waits until `path` holds `lines` lines.
 fn wait_for_lines(path: &Path, lines: usize) {
     let started = Instant::now();
@@ -70,39 +61,6 @@ fn wait_for_lines(path: &Path, lines: usize) {
         assert!(started.elapsed() < Duration::from_secs(120), "{} does not grow", path.display());
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-#[test]
-fn a_killed_run_goes_on_and_ends_like_an_undisturbed_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let straight = folder.path().join("straight");
-    let killed = folder.path().join("killed");
-    let only = ["--set", "study.variants={ma_clip: {}}", "--set", "task.train.steps=12"];
-    ok(&small_quickstart(straight.to_str().unwrap(), &only));
-
-    let arguments = small_quickstart(killed.to_str().unwrap(), &only);
-    let start = || command(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    // SIGKILL between two checkpoints: steps after the last one are done again.
-    let mut child = start();
-    let name = run_directory(&straight, "quickstart", "ma_clip").file_name().unwrap().to_owned();
-    let directory = killed.join("quickstart").join(name);
-    wait_for_lines(&directory.join("train.jsonl"), 5);
-    child.kill().unwrap();
-    child.wait().unwrap();
-
-    // Ctrl-C: the step is finished, a checkpoint written, exit 130.
-    let child = start();
-    wait_for_lines(&directory.join("train.jsonl"), 8);
-    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    let stopped = finish(child.wait_with_output().unwrap());
-    assert_eq!(stopped.code, Some(130), "{}", stopped.stderr);
-    assert!(stopped.stderr.contains("resuming at step"), "{}", stopped.stderr);
-    let status = std::fs::read_to_string(directory.join("status.json")).unwrap();
-    assert!(status.contains("\"interrupted\""), "{status}");
-
-    ok(&arguments);
-    let straight = run_directory(&straight, "quickstart", "ma_clip");
-    same_run(&directory, &straight, 12);
 }
 
 #[test]

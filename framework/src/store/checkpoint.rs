@@ -27,6 +27,9 @@ pub struct Position {
     pub step: u64,
     /// Step and value of the best validation so far.
     pub best: Option<(u64, f64)>,
+    /// Whether the validation of this step is still to be done: it was interrupted.
+    #[serde(default)]
+    pub validation_due: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -193,7 +196,7 @@ mod tests {
     }
 
     fn save(store: &RunStore, model: &Line, stepper: &Stepper, step: u64, best: u64) {
-        let position = Position { step, best: Some((best, 0.5)) };
+        let position = Position { step, best: Some((best, 0.5)), validation_due: false };
         store.save_checkpoint(model, stepper, position, 2).unwrap();
     }
 
@@ -206,7 +209,7 @@ mod tests {
         let straight = step(first, &mut stepper);
 
         let checkpoint = store.newest_checkpoint(|note| panic!("{note}")).unwrap().unwrap();
-        assert_eq!(checkpoint.position, Position { step: 1, best: Some((1, 0.5)) });
+        assert_eq!(checkpoint.position, Position { step: 1, best: Some((1, 0.5)), validation_due: false });
         let resumed = checkpoint.load(line()).unwrap();
         let mut stepper = checkpoint.load_optimizer(sgd(&line())).unwrap();
         let resumed = step(resumed, &mut stepper);

@@ -171,33 +171,33 @@ impl Loop<'_> {
             self.prefetch,
             |step| learner.prepare(step),
             |inputs| {
-                while !options.finished(now.position) {
-                    let (record, next) = self.step(learner, &mut now, inputs)?;
-                    (now.model, now.position.step) = (next, record.step);
-                    train_records.append(&record)?;
-                    let step = now.position.step;
-                    let validating = step == options.steps || step.is_multiple_of(options.validate_every_steps);
-                    if validating {
-                        let validation = learner.validate(&now.model)?;
-                        let best = now.position.best.is_none_or(|(_, value)| validation.value > value);
-                        accuracy = format!(", val {:.1} %", validation.value * 100.0);
-                        if best {
-                            now.position.best = Some((step, validation.value));
-                        }
-                        validation_records.append(&ValidationRecord {
-                            step,
-                            accuracy: validation.value,
-                            ci95: validation.ci95,
-                            episodes: validation.episodes,
-                            best,
-                        })?;
-                    }
-                    let stop = stop_requested();
-                    if validating || stop || step.is_multiple_of(options.checkpoint_every_steps) {
+                let mut loss = String::new();
+                while now.position.validation_due || !options.finished(now.position) {
+                    if now.position.validation_due {
+                        let record = match learner.validate(&now.model) {
+                            // To be done first when the run goes on.
+                            Err(Error::Interrupted) => return self.save(&now).and(Err(Error::Interrupted)),
+                            validation => self.judge(validation?, &mut now.position),
+                        };
+                        accuracy = format!(", val {:.1} %", record.accuracy * 100.0);
+                        validation_records.append(&record)?;
                         self.save(&now)?;
+                    } else {
+                        let (record, next) = self.step(learner, &mut now, inputs)?;
+                        (now.model, now.position.step) = (next, record.step);
+                        train_records.append(&record)?;
+                        let step = record.step;
+                        now.position.validation_due =
+                            step == options.steps || step.is_multiple_of(options.validate_every_steps);
+                        if stop_requested()
+                            || !now.position.validation_due && step.is_multiple_of(options.checkpoint_every_steps)
+                        {
+                            self.save(&now)?;
+                        }
+                        loss = format!("loss {:.3}", record.loss);
                     }
-                    self.progress.at(step, &format!("loss {:.3}{accuracy}", record.loss));
-                    if stop {
+                    self.progress.at(now.position.step, &format!("{loss}{accuracy}"));
+                    if stop_requested() {
                         return Err(Error::Interrupted);
                     }
                 }
@@ -215,6 +215,22 @@ impl Loop<'_> {
             None => now.model,
         };
         Ok(Trained { model, best_step: now.position.best.map(|(step, _)| step), first_step })
+    }
+
+    /// The record of a validation, and whether it is the best so far.
+    fn judge(&self, validation: Validation, position: &mut Position) -> ValidationRecord {
+        let best = position.best.is_none_or(|(_, value)| validation.value > value);
+        if best {
+            position.best = Some((position.step, validation.value));
+        }
+        position.validation_due = false;
+        ValidationRecord {
+            step: position.step,
+            accuracy: validation.value,
+            ci95: validation.ci95,
+            episodes: validation.episodes,
+            best,
+        }
     }
 
     fn save<M: Module>(&self, now: &Training<M>) -> Result<()> {

@@ -46,7 +46,9 @@ pub trait ImageTower: DynModule + CloneImageTower {
     fn lower(&mut self, precision: ComputePrecision) -> Result<()> {
         match precision {
             ComputePrecision::F32 => Ok(()),
-            ComputePrecision::Bf16 => Err(Error::failed("this image tower computes in f32 only").help("set `precision: f32`")),
+            ComputePrecision::Bf16 => {
+                Err(Error::failed("this image tower computes in f32 only").help("set `precision: f32`"))
+            }
         }
     }
 

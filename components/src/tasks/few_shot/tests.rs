@@ -83,9 +83,8 @@ impl Bench {
 
     fn source(&self, runs: Option<&std::path::Path>) -> ClipSource<'_> {
         let model = &self.parts.model;
-        let cache = runs.and_then(|runs| {
-            FeatureCache::new(&self.recipe, model, &self.parts.weights, runs, &Silent).unwrap()
-        });
+        let cache =
+            runs.and_then(|runs| FeatureCache::new(&self.recipe, model, &self.parts.weights, runs, &Silent).unwrap());
         ClipSource::new(self.loader(), model, cache)
     }
 
@@ -212,8 +211,13 @@ fn a_component_that_lies_about_its_scope_is_caught() {
 }
 
 /// What trains below the features: nothing, some blocks, all blocks, the pixels' embedding.
-const ADAPTERS: [&str; 5] =
-    ["{type: none}", "{type: last_blocks, count: 1}", "{type: multimodal, at: {last: 2}}", "{type: multimodal}", "{type: aim}"];
+const ADAPTERS: [&str; 5] = [
+    "{type: none}",
+    "{type: last_blocks, count: 1}",
+    "{type: multimodal, at: {last: 2}}",
+    "{type: multimodal}",
+    "{type: aim}",
+];
 
 #[test]
 fn kept_features_change_nothing() {
@@ -272,8 +276,7 @@ fn a_change_of_weights_frames_or_pixels_is_another_key() {
 fn splitting_the_work_changes_gradients_by_rounding_only() {
     for adapter in ADAPTERS {
         for objective in ["{type: ma_clip, alpha: 0.3, text_scale: 10}", "{type: clip_fsar}"] {
-            let bench =
-                bench(&[("adapter", adapter), ("prototype", "{type: text_guided}"), ("objective", objective)]);
+            let bench = bench(&[("adapter", adapter), ("prototype", "{type: text_guided}"), ("objective", objective)]);
             let source = bench.source(None);
             let whole = bench.step(Compute::default(), &source);
             let one = bench.step(Compute { episodes_at_once: Some(1), ..Compute::default() }, &source);
@@ -314,11 +317,8 @@ fn activation_checkpointing_changes_nothing() {
 #[test]
 fn bf16_is_near_and_not_the_same() {
     let step = |precision: &str| {
-        let bench = bench(&[
-            ("adapter", "{type: multimodal}"),
-            ("prototype", "{type: text_guided}"),
-            ("precision", precision),
-        ]);
+        let bench =
+            bench(&[("adapter", "{type: multimodal}"), ("prototype", "{type: text_guided}"), ("precision", precision)]);
         bench.step(Compute::default(), &bench.source(None))
     };
     let (full, half) = (step("f32"), step("bf16"));
