@@ -90,3 +90,59 @@ fn real_frames_run_where_they_are() {
     let table = ok(&arguments(folder.path().to_str().unwrap(), &set));
     assert!(table.contains("frames_5w1s"), "{table}");
 }
+
+#[test]
+fn a_dataset_that_vanishes_is_named_and_the_run_goes_on_when_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (frames, away) = (folder.path().join("frames"), folder.path().join("away"));
+    tree(&frames);
+    let (straight, runs) = (folder.path().join("straight"), folder.path().join("runs"));
+    let root = format!("dataset.root={}", frames.display());
+    let run = |runs: &Path| {
+        let mut all = arguments(runs.to_str().unwrap(), &root).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        for set in ["task.train.steps=8", "task.train.checkpoint_every_steps=1"] {
+            all.extend(["--set".to_owned(), set.to_owned()]);
+        }
+        all
+    };
+    let words = run(&straight);
+    ok(&words.iter().map(String::as_str).collect::<Vec<_>>());
+
+    let words = run(&runs);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut child = common::command(&words).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    let steps = || {
+        std::fs::read_dir(&runs).ok().and_then(|_| find(&runs, "train.jsonl")).map_or(0, |text| text.lines().count())
+    };
+    while steps() < 3 {
+        assert!(begun.elapsed().as_secs() < 60);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    std::fs::rename(&frames, &away).unwrap();
+    let ended = child.wait().unwrap();
+    // Whatever it was doing: either it needed no more clips, or it failed.
+    if !ended.success() {
+        fails(1, &words, &["frames"]);
+        let kept = find(&runs, "train.jsonl").unwrap().lines().count();
+        assert!(kept >= 3, "{kept} steps are left");
+    }
+    std::fs::rename(&away, &frames).unwrap();
+    ok(&words);
+    for file in ["train.jsonl", "validation.jsonl", "episodes.jsonl"] {
+        assert_eq!(find(&runs, file), find(&straight, file), "{file}");
+    }
+}
+
+/// The text of the first file called `name` below `folder`.
+fn find(folder: &Path, name: &str) -> Option<String> {
+    let mut entries: Vec<_> = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    entries.sort();
+    entries.iter().find_map(|path| {
+        if path.is_dir() {
+            find(path, name)
+        } else {
+            path.ends_with(name).then(|| std::fs::read_to_string(path).ok())?
+        }
+    })
+}

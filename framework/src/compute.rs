@@ -14,6 +14,9 @@ pub struct Compute {
     pub prefetch: usize,
     /// Episodes of a step that are computed side by side; `null` computes all of them so. Fewer need less memory.
     pub episodes_at_once: Option<usize>,
+    /// Parts of a training episode whose clips are encoded side by side, each on a thread of its own; `null` is 4 on a processor
+    /// and 1, the whole episode, on an accelerator.
+    pub shards: Option<usize>,
     /// Clips of a training episode whose activations are held at once; `null` holds all. Fewer need less memory and encode each
     /// clip twice: once for the loss, once for its gradient.
     pub micro_batch: Option<usize>,
@@ -33,6 +36,7 @@ impl Default for Compute {
             workers: 1,
             prefetch: 2,
             episodes_at_once: None,
+            shards: None,
             micro_batch: None,
             activation_checkpointing: false,
             feature_cache: true,
@@ -58,9 +62,21 @@ impl Compute {
         wrong(self.workers > 256, "workers", "must be at most 256");
         wrong(self.prefetch > 1024, "prefetch", "must be at most 1024");
         wrong(self.episodes_at_once == Some(0), "episodes_at_once", "must be at least 1, or null for all");
+        wrong(!(1..=256).contains(&self.shards.unwrap_or(1)), "shards", "must be within 1 and 256");
         wrong(self.micro_batch == Some(0), "micro_batch", "must be at least 1, or null for all");
         let limit = self.cache_limit_gb;
         wrong(!(limit >= 0.0 && limit.is_finite()), "cache_limit_gb", "must be 0 or above");
+    }
+}
+
+/// Parts of an episode on a processor: more than a step's usual share of cores, and few enough that each is worth a thread.
+const SHARDS: usize = 4;
+
+impl Compute {
+    /// [`Compute::shards`] on the device that the recipe names.
+    pub fn shards_on(&self, device: &str) -> usize {
+        let processor = ["flex", "tch:cpu"].contains(&device);
+        self.shards.unwrap_or(if processor { SHARDS } else { 1 })
     }
 }
 

@@ -149,6 +149,13 @@ pub struct TrainRecord {
     pub gradient_norm: f64,
 }
 
+/// What a learning curve needs of a [`TrainRecord`]; the rest of the line is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct TrainLoss {
+    pub step: u64,
+    pub loss: f64,
+}
+
 /// One line of `validation.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ValidationRecord {
@@ -181,6 +188,14 @@ pub struct EpisodeRecord {
     /// Probability of each class that the prediction was made by, `[query][class]`. Empty in format 1.
     #[serde(default)]
     pub probabilities: Vec<Vec<f32>>,
+}
+
+/// What a mean needs of an [`EpisodeRecord`]; the rest of the line is passed over.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct EpisodeScore {
+    pub id: u64,
+    pub labels: Vec<usize>,
+    pub correct: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -335,6 +350,16 @@ impl RunDirectory {
     }
 
     pub fn episodes(&self) -> Result<Vec<EpisodeRecord>> {
+        read_lines(&self.path.join("episodes.jsonl"))
+    }
+
+    /// [`RunDirectory::train`], the losses alone.
+    pub fn losses(&self) -> Result<Vec<TrainLoss>> {
+        read_lines(&self.path.join("train.jsonl"))
+    }
+
+    /// [`RunDirectory::episodes`], what was right alone.
+    pub fn scores(&self) -> Result<Vec<EpisodeScore>> {
         read_lines(&self.path.join("episodes.jsonl"))
     }
 

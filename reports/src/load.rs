@@ -1,7 +1,8 @@
 //! Finding and reading runs. Unlike `RunDirectory::find`, one damaged run does not hide the others.
 
 use maclip_framework::error::{Error, Result};
-use maclip_framework::records::{RunDirectory, State, TestResult, TrainRecord, ValidationRecord};
+use maclip_framework::records::{RunDirectory, State, TestResult, TrainLoss, ValidationRecord};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug)]
 pub struct Run {
     pub directory: RunDirectory,
-    pub train: Vec<TrainRecord>,
+    pub train: Vec<TrainLoss>,
     pub validation: Vec<ValidationRecord>,
     /// Accuracy of each test episode by its id, 0 to 1.
     pub episodes: BTreeMap<u64, f64>,
@@ -26,7 +27,7 @@ impl Run {
 
     /// `None` where nothing was written yet.
     pub fn state(&self) -> Option<State> {
-        self.directory.status.as_ref().map(|status| status.state)
+        self.directory.state()
     }
 
     /// Path as it was given, with `/` on every platform.
@@ -56,11 +57,16 @@ pub struct Loaded {
 /// When a root does not exist or no run at all could be read.
 pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
     let mut loaded = Loaded { runs: Vec::new(), problems: Vec::new() };
+    let mut folders = Vec::new();
     let mut seen = BTreeSet::new();
     for root in roots {
         // Only the roots must be readable; what is unreadable below them is a problem of its own.
         std::fs::read_dir(root).map_err(|error| Error::io("read", root, error))?;
-        walk(root, &mut seen, &mut loaded);
+        walk(root, &mut seen, &mut folders, &mut loaded.problems);
+    }
+    for (run, problems) in folders.par_iter().map(|folder| read(folder)).collect::<Vec<_>>() {
+        loaded.runs.extend(run);
+        loaded.problems.extend(problems);
     }
     loaded.problems.sort();
     loaded.runs.sort_by_cached_key(|run| {
@@ -79,44 +85,45 @@ pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
     })
 }
 
-/// Adds the runs at or below `folder`. `seen` holds real paths: overlapping roots and links give each run once.
-fn walk(folder: &Path, seen: &mut BTreeSet<PathBuf>, loaded: &mut Loaded) {
+/// Adds the folders of runs at or below `folder`, hidden ones left out. `seen` holds real paths: overlapping roots and links give
+/// each run once.
+fn walk(folder: &Path, seen: &mut BTreeSet<PathBuf>, found: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) {
     let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     if !seen.insert(real) {
         return;
     }
     if folder.join("manifest.json").is_file() {
-        match RunDirectory::open(folder) {
-            Ok(directory) => {
-                let run = read(directory, &mut loaded.problems);
-                loaded.runs.push(run);
-            }
-            Err(error) => loaded.problems.push(problem(folder, &error)),
-        }
-        return;
+        return found.push(folder.to_owned());
     }
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) => return loaded.problems.push(problem(folder, &Error::io("read", folder, error))),
+        Err(error) => return problems.push(problem(folder, &Error::io("read", folder, error))),
     };
-    let mut children: Vec<PathBuf> = entries.filter_map(|entry| entry.ok()).map(|entry| entry.path()).collect();
+    let shown = |entry: &std::fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+    let mut children: Vec<PathBuf> =
+        entries.filter_map(|entry| entry.ok()).filter(shown).map(|entry| entry.path()).collect();
     children.sort();
-    children.iter().filter(|child| child.is_dir()).for_each(|child| walk(child, seen, loaded));
+    children.iter().filter(|child| child.is_dir()).for_each(|child| walk(child, seen, found, problems));
 }
 
-/// Reads the records; a damaged file costs what it holds and no more.
-fn read(directory: RunDirectory, problems: &mut Vec<Problem>) -> Run {
+/// Reads a run with its records; a damaged file costs what it holds and no more.
+fn read(folder: &Path) -> (Option<Run>, Vec<Problem>) {
+    let directory = match RunDirectory::open(folder) {
+        Ok(directory) => directory,
+        Err(error) => return (None, vec![problem(folder, &error)]),
+    };
+    let mut problems = Vec::new();
     let mut keep = |error: Error| problems.push(problem(&directory.path, &error));
-    let train = directory.train().map_err(&mut keep).unwrap_or_default();
+    let train = directory.losses().map_err(&mut keep).unwrap_or_default();
     let validation = directory.validation().map_err(&mut keep).unwrap_or_default();
-    let episodes = directory.episodes().map_err(&mut keep).unwrap_or_default();
+    let episodes = directory.scores().map_err(&mut keep).unwrap_or_default();
     let recipe = directory.recipe().map_err(&mut keep).ok();
     let episodes = episodes
         .into_iter()
         .filter(|episode| !episode.labels.is_empty())
         .map(|episode| (episode.id, episode.correct as f64 / episode.labels.len() as f64))
         .collect();
-    Run { train, validation, episodes, recipe, directory }
+    (Some(Run { train, validation, episodes, recipe, directory }), problems)
 }
 
 fn problem(path: &Path, error: &Error) -> Problem {

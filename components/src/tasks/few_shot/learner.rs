@@ -27,6 +27,8 @@ use std::ops::Range;
 pub struct EpisodeLearner<'a> {
     pub task: &'a FewShot,
     pub compute: &'a Compute,
+    /// Parts that an episode is encoded in side by side.
+    pub shards: usize,
     pub source: &'a ClipSource<'a>,
     pub train: &'a SplitData,
     pub val: &'a SplitData,
@@ -171,6 +173,50 @@ impl EpisodeLearner<'_> {
         Ok((judged, parameters::sum_gradients(model, sums, 1.0)))
     }
 
+    /// The same with the clips in `count` parts that are encoded side by side, each with a graph of its own: the loss is taken on
+    /// features without their history, and its gradient goes back through all parts side by side.
+    fn in_shards(&self, model: &FewShotModel, input: &Prepared, count: usize) -> Result<(Judged, GradientsParams)> {
+        let texts = self.support_texts(&input.episode);
+        let halves = [Half { prefix: &input.support, texts: Some(&texts) }, Half { prefix: &input.query, texts: None }];
+        let clips: usize = halves.iter().map(|half| half.prefix.dims()[0]).sum();
+        let size = clips.div_ceil(count);
+        let parts: Vec<(usize, Range<usize>)> = halves
+            .iter()
+            .enumerate()
+            .flat_map(|(branch, half)| half.parts(size).map(move |part| (branch, part)))
+            .collect();
+        let encoded: Vec<(FewShotModel, Tensor<3>)> = parts
+            .par_iter()
+            .map(|(branch, part)| {
+                let replica = self.replica(model);
+                let frames = halves[*branch].encode(&replica, part.clone());
+                (replica, frames)
+            })
+            .collect();
+        let leaf = |wanted: usize| {
+            let of = parts.iter().zip(&encoded).filter(|((branch, _), _)| *branch == wanted);
+            let joined = Tensor::cat(of.map(|(_, (_, frames))| frames.clone().inner()).collect(), 0);
+            Tensor::<3>::from_inner(joined).require_grad()
+        };
+        let frames = Frames { support: leaf(0), query: leaf(1) };
+        let leaves = [frames.support.clone(), frames.query.clone()];
+        let judged = self.judge(model, &input.episode, frames);
+        let _span = profile::span(Phase::Backward);
+        let gradients = judged.loss.total.clone().backward();
+        let leaves = leaves.map(|leaf| leaf.grad(&gradients));
+        let mut sums: Vec<GradientsParams> = encoded
+            .into_par_iter()
+            .zip(parts)
+            .filter_map(|((replica, frames), (branch, part))| {
+                let gradient = leaves[branch].clone()?.narrow(0, part.start, part.len());
+                let chained = (frames * Tensor::from_inner(gradient)).sum();
+                Some(GradientsParams::from_grads(chained.backward(), &replica))
+            })
+            .collect();
+        sums.push(GradientsParams::from_grads(gradients, model));
+        Ok((judged, parameters::sum_gradients(model, sums, 1.0)))
+    }
+
     fn episode(&self, model: &FewShotModel, input: &Prepared) -> Result<(Judged, GradientsParams)> {
         let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);
         let clips = input.support.dims()[0] + input.query.dims()[0];
@@ -180,6 +226,9 @@ impl EpisodeLearner<'_> {
             )
             .help("set `compute.micro_batch: null`")),
             Some(size) if size < clips && depth != Depth::Features => self.in_parts(model, input, size),
+            _ if self.shards > 1 && model.adapter.scope() < Scope::Episode && depth != Depth::Features => {
+                self.in_shards(model, input, self.shards)
+            }
             _ => Ok(self.whole(model, input)),
         }
     }

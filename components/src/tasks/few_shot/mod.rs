@@ -318,6 +318,7 @@ impl FewShot {
         Ok(EpisodeLearner {
             task: self,
             compute: &context.recipe.compute,
+            shards: context.recipe.compute.shards_on(&context.recipe.device),
             source,
             train,
             val,

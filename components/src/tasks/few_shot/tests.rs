@@ -108,6 +108,7 @@ impl Bench {
         let task = FewShot { way: 3, shot: 2, queries: 1, episodes_per_step: 2, ..FewShot::default() };
         let learner = EpisodeLearner {
             task: &task,
+            shards: compute.shards.unwrap_or(1),
             compute: &compute,
             source,
             train,
@@ -281,12 +282,15 @@ fn splitting_the_work_changes_gradients_by_rounding_only() {
             let whole = bench.step(Compute::default(), &source);
             let one = bench.step(Compute { episodes_at_once: Some(1), ..Compute::default() }, &source);
             assert!(one == whole, "{adapter}: episodes one after the other");
-            for size in [1, 4, 100] {
-                let parts = bench.step(Compute { micro_batch: Some(size), ..Compute::default() }, &source);
-                assert!((parts.0 - whole.0).abs() < 1e-5, "{adapter}: {} {}", parts.0, whole.0);
+            let parts = [1, 4, 100].map(|size| Compute { micro_batch: Some(size), ..Compute::default() });
+            let shards = [2, 7].map(|shards| Compute { shards: Some(shards), ..Compute::default() });
+            for split in parts.into_iter().chain(shards) {
+                let name = format!("{adapter}, {split:?}");
+                let parts = bench.step(split, &source);
+                assert!((parts.0 - whole.0).abs() < 1e-5, "{name}: {} {}", parts.0, whole.0);
                 assert_eq!(parts.1.keys().collect::<Vec<_>>(), whole.1.keys().collect::<Vec<_>>());
                 let difference = difference(&whole.1, &parts.1);
-                assert!(difference < 1e-4, "{adapter}, {size} clips at once: {difference}");
+                assert!(difference < 1e-4, "{name}: {difference}");
             }
         }
     }
