@@ -313,8 +313,12 @@ fn episodes_of_another_run_are_replayed() {
 fn runs_are_compared_checked_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().to_str().unwrap();
-    let expect = "expect=[{metric: accuracy, value: 20, tolerance: 20, source: chance}]";
-    let both = ["--set", "task.train.steps=2", "--set", expect];
+    let expecting = |value: f64| -> Vec<String> {
+        let expect = format!("[{{metric: accuracy, value: {value}, tolerance: 0.1, source: chance}}]");
+        ["frozen_clip", "ma_clip"].map(|variant| format!("study.variants.{variant}.expect={expect}")).into()
+    };
+    let low = expecting(0.1);
+    let both = ["--set", "task.train.steps=2", "--set", &low[0], "--set", &low[1]];
     ok(&small_quickstart(runs, &both));
     let (a, b) = (
         run_directory(folder.path(), "quickstart", "frozen_clip"),
@@ -335,17 +339,14 @@ fn runs_are_compared_checked_and_removed() {
 
     let met = ok(&["check", runs]);
     assert!(met.matches(" met ").count() == 2, "{met}");
-    let expect = "expect=[{metric: accuracy, value: 99.9, tolerance: 0, source: a dream}]";
+    let dream = expecting(99.9);
     let high = folder.path().join("high");
-    let both = ["--set", "task.train.steps=2", "--set", expect];
+    let both = ["--set", "task.train.steps=2", "--set", &dream[0], "--set", &dream[1]];
     ok(&small_quickstart(high.to_str().unwrap(), &both));
     fails(1, &["check", high.to_str().unwrap()], &["2 of 2 expectations are not met"]);
     fails(1, &["check", "tests/records_v1"], &["no run expects anything"]);
-    fails(
-        2,
-        &small_quickstart(runs, &["--set", "expect=[{metric: accuracy, value: 0.9, tolerance: -1, source: x}]"]),
-        &["tolerance"],
-    );
+    let wrong = "study.variants.ma_clip.expect=[{metric: accuracy, value: 0.9, tolerance: -1, source: x}]";
+    fails(2, &small_quickstart(runs, &["--set", wrong]), &["tolerance"]);
 
     fails(1, &["runs", "rm", a], &["nothing was removed", "--yes"]);
     assert!(Path::new(a).is_dir());

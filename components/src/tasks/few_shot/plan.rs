@@ -8,6 +8,7 @@ use maclip_framework::parameters;
 use maclip_framework::plan::{Node, Plan};
 use maclip_framework::run::{BuildContext, Recipe};
 use maclip_framework::slots::Scope;
+use maclip_framework::slots::adapter::Depth;
 use maclip_framework::slots::frames::FrameSampler;
 
 impl FewShot {
@@ -47,18 +48,33 @@ impl FewShot {
             nodes.push(texts);
         }
         let with_text = |from: &'static str, reads: bool| if reads { vec![from, "texts"] } else { vec![from] };
+        // What every clip begins with, where at least one block is frozen below the first adapter.
+        let depth = Depth::of(&*model.adapter, geometry.blocks);
+        let values = match depth {
+            Depth::Block(_) => geometry.tokens * geometry.width,
+            Depth::Head => geometry.width,
+            _ => e,
+        };
+        let frozen = depth.pays().then(|| {
+            let mut node = node("frozen", by(&["backbone"]), &["pixels"], &[s + q, t, values], Scope::Frozen);
+            node.runs = if recipe.compute.feature_cache { "once, kept on disk" } else { node.runs };
+            node
+        });
+        let begin = if frozen.is_some() { "frozen" } else { "pixels" };
         let encoder = by(&["backbone", "adapter"]);
-        let support = with_text("pixels", model.adapter.needs_text());
+        let support = with_text(begin, model.adapter.needs_text());
         let prototypes = with_text("support", model.prototype.needs_text());
         let mut compared = vec!["prototypes", "queries"];
         let mut scored = vec!["distances"];
         if model.objective.needs_text() {
             scored.extend(["query", "texts"]);
         }
+        let pixels = by(&["dataset", "frames", "augment"]);
+        nodes.push(node("pixels", pixels, &[], &[s + q, t, 3, side, side], Scope::Frozen));
+        nodes.extend(frozen);
         nodes.extend([
-            node("pixels", by(&["dataset", "frames", "augment"]), &[], &[s + q, t, 3, side, side], Scope::Frozen),
             node("support", encoder.clone(), &support, &[s, t, e], adapter),
-            node("query", encoder, &["pixels"], &[q, t, e], query(adapter)),
+            node("query", encoder, &[begin], &[q, t, e], query(adapter)),
             node("prototypes", by(&["prototype"]), &prototypes, &[s, t, e], adapter.max(alone)),
             node("queries", by(&["prototype"]), &["query"], &[q, t, e], query(adapter.max(alone))),
         ]);
