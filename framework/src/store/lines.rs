@@ -1,6 +1,6 @@
 //! Append-only record files: one JSON object a line.
 
-use super::RunStore;
+use super::{Position, RunStore};
 use crate::error::{Error, Result};
 use crate::records::{self, TrainRecord, ValidationRecord};
 use crate::weights::write_atomically;
@@ -27,11 +27,14 @@ impl RunStore {
         Ok(Records { file: file.map_err(|error| Error::io("write", &path, error))?, path })
     }
 
-    /// The record files of a training, cut back to `step`.
-    pub fn training_records(&self, step: u64) -> Result<(Records, Records)> {
+    /// The record files of a training, cut back to `position`. A validation that is still due may have been recorded before its
+    /// checkpoint was written; it will be again.
+    pub fn training_records(&self, position: &Position) -> Result<(Records, Records)> {
+        let Position { step, validation_due, .. } = *position;
+        let validated = |record: &ValidationRecord| record.step < step || record.step == step && !validation_due;
         Ok((
             self.records("train.jsonl", |record: &TrainRecord| record.step <= step)?,
-            self.records("validation.jsonl", |record: &ValidationRecord| record.step <= step)?,
+            self.records("validation.jsonl", validated)?,
         ))
     }
 }
@@ -82,8 +85,14 @@ mod tests {
             .open(folder.path().join("validation.jsonl"))
             .and_then(|mut file| file.write_all(b"{\"step\":4,"))
             .unwrap();
-        let (_, _) = store.training_records(2).unwrap();
-        let kept: Vec<ValidationRecord> = records::read_lines(&folder.path().join("validation.jsonl")).unwrap();
-        assert_eq!(kept, [record(1), record(2)]);
+        let mut at = Position { step: 2, ..Position::default() };
+        let kept = |at: &Position| -> Vec<ValidationRecord> {
+            store.training_records(at).unwrap();
+            records::read_lines(&folder.path().join("validation.jsonl")).unwrap()
+        };
+        assert_eq!(kept(&at), [record(1), record(2)]);
+        // Killed between a late validation's record and its checkpoint.
+        at.validation_due = true;
+        assert_eq!(kept(&at), [record(1)]);
     }
 }

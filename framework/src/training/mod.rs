@@ -162,7 +162,7 @@ impl Loop<'_> {
         if first_step > 0 && !options.finished(now.position) {
             self.progress.note(&format!("resuming at step {first_step}"));
         }
-        let (mut train_records, mut validation_records) = self.store.training_records(first_step)?;
+        let (mut train_records, mut validation_records) = self.store.training_records(&now.position)?;
         self.progress.begin("train", first_step, options.steps);
         let mut accuracy = String::new();
         ahead(
