@@ -14,6 +14,10 @@ fn main() {
     for file in ["HEAD", "index"] {
         println!("cargo:rerun-if-changed={folder}/{file}");
     }
+    // A changed source is a changed binary, whether git has been told or not.
+    for folder in ["src", "framework/src", "components/src", "reports/src", "Cargo.toml", "Cargo.lock"] {
+        println!("cargo:rerun-if-changed={folder}");
+    }
     let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return };
     let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|list| !list.is_empty());
     println!("cargo:rustc-env=MACLIP_COMMIT={commit}{}", if changed { "+" } else { "" });

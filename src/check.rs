@@ -1,6 +1,7 @@
 //! `maclip check RUNS`: measured numbers against those that the recipes expect; exit 1 where one falls short.
 
 use crate::columns::columns;
+use crate::runs::{all_read, readable};
 use clap::Args;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::expectation::{Expectation, Verdict};
@@ -26,11 +27,11 @@ pub fn expectations(run: &RunDirectory) -> Result<Vec<Expectation>> {
 }
 
 pub fn check(arguments: Arguments) -> Result<()> {
-    let (mut count, mut wrong) = (0, 0);
+    let (mut count, mut wrong, mut unreadable) = (0, 0, 0);
     let mut listed = Vec::new();
     let mut rows = vec![["run", "expected", "measured", "", "source"].map(str::to_owned)];
     for root in &arguments.runs {
-        for run in RunDirectory::find(root)? {
+        for run in readable(root, &mut unreadable)? {
             for expect in expectations(&run)? {
                 let verdict = expect.verdict(run.test());
                 count += 1;
@@ -56,6 +57,7 @@ pub fn check(arguments: Arguments) -> Result<()> {
     } else if count > 0 {
         println!("{}", columns(&rows, 5).join("\n"));
     }
+    all_read(unreadable)?;
     match (count, wrong) {
         (0, _) => Err(Error::failed("no run expects anything").help(
             "add `expect: [{metric: accuracy, value: 83.4, tolerance: 0.5, source: 'paper, table 1'}]` to the recipe",

@@ -11,7 +11,7 @@ use maclip_framework::store::{RunStore, checkpoint_steps};
 use maclip_reports::format;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -62,11 +62,35 @@ pub fn runs(verb: Verb) -> Result<()> {
     }
 }
 
+/// The runs at or below `root` that can be read. The others are named on stderr and counted, and hide none.
+pub fn readable(root: &Path, unreadable: &mut usize) -> Result<Vec<RunDirectory>> {
+    let mut runs = Vec::new();
+    for run in RunDirectory::find(root)? {
+        match run {
+            Ok(run) => runs.push(run),
+            Err(error) => {
+                *unreadable += 1;
+                eprintln!("{error}");
+            }
+        }
+    }
+    Ok(runs)
+}
+
+/// An error where some runs could not be read.
+pub fn all_read(unreadable: usize) -> Result<()> {
+    match unreadable {
+        0 => Ok(()),
+        _ => Err(Error::failed(format!("{} could not be read", format::plural(unreadable, "run")))),
+    }
+}
+
 fn list(roots: &[PathBuf], as_json: bool) -> Result<()> {
+    let mut unreadable = 0;
     let mut listed = Vec::new();
     let mut rows = vec![["run", "variant", "seed", "state", "accuracy", "trainable"].map(str::to_owned)];
     for root in roots {
-        for run in RunDirectory::find(root)? {
+        for run in readable(root, &mut unreadable)? {
             if as_json {
                 listed.push(json!({
                     "dir": run.path, "name": run.manifest.name, "variant": run.manifest.variant,
@@ -90,7 +114,7 @@ fn list(roots: &[PathBuf], as_json: bool) -> Result<()> {
     } else {
         println!("{}", columns(&rows, 5).join("\n"));
     }
-    Ok(())
+    all_read(unreadable)
 }
 
 fn show(run: &RunDirectory, as_json: bool) -> Result<()> {

@@ -4,6 +4,7 @@ use maclip_framework::device;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::profile::{self, Totals};
 use maclip_framework::progress::Progress;
+use maclip_framework::recipe::Origin;
 use maclip_framework::records::{FORMAT, Manifest, Sitting, State, Status};
 use maclip_framework::run::{BuildContext, Recipe, RunContext};
 use maclip_framework::slots::task::Task;
@@ -22,9 +23,9 @@ pub struct Wishes {
 /// Runs `recipe` in `path` unless it is done there.
 pub fn run(recipe: &Recipe, variant: &str, path: &Path, wishes: Wishes, progress: &dyn Progress) -> Result<()> {
     let store = RunStore::open(path)?;
-    if let Some(Status { state: State::Done, .. }) = store.status()? {
+    if let Some(Status { state: State::Done, .. }) = store.status() {
         eprintln!("  done already, nothing to do");
-        return Ok(());
+        return renew_expectations(recipe, path, &store);
     }
     let device = device::parse(&recipe.device).map_err(|(message, help)| Error::failed(message).help(help))?;
     if wishes.profile {
@@ -47,6 +48,18 @@ pub fn run(recipe: &Recipe, variant: &str, path: &Path, wishes: Wishes, progress
         // The error itself is what the user must see; that the status could not be written either adds nothing.
         let _ = store.write_state(state, reason);
     })
+}
+
+/// What a recipe expects changes no result, so that a run that is done takes it over.
+fn renew_expectations(recipe: &Recipe, path: &Path, store: &RunStore) -> Result<()> {
+    let mut frozen = Recipe::frozen(path)?;
+    if frozen.expect == recipe.expect {
+        return Ok(());
+    }
+    if let (Some(map), Some(expect)) = (frozen.resolved.as_map_mut(), recipe.resolved.at("expect")) {
+        map.insert("expect", Origin::Default, expect.clone());
+    }
+    store.write_text("recipe.resolved.yaml", &frozen.resolved.to_yaml())
 }
 
 /// Makes training step `step` of the run in `path` again; the run stays as it is.
@@ -95,6 +108,8 @@ fn manifest(recipe: &Recipe, variant: &str, store: &RunStore) -> Result<Manifest
         }
         manifest.sittings = earlier.sittings;
         manifest.notes = earlier.notes;
+        manifest.weights = earlier.weights;
+        manifest.lists = earlier.lists;
         // Each sitting looks at the lists again.
         manifest.notes.retain(|note| note.starts_with(RESUMED));
     }

@@ -1,6 +1,7 @@
 //! `maclip status [RUNS]`: how far runs are, one line each.
 
 use crate::columns::columns;
+use crate::runs::{all_read, readable};
 use clap::Args;
 use maclip_framework::error::Result;
 use maclip_framework::recipe;
@@ -31,10 +32,11 @@ pub fn name(state: Option<State>) -> &'static str {
 }
 
 /// Steps done and wanted of a run that is not done.
-fn steps(run: &RunDirectory) -> Result<(u64, Option<u64>)> {
+fn steps(run: &RunDirectory) -> (u64, Option<u64>) {
     let document = recipe::load(&run.path.join("recipe.resolved.yaml"), &[]);
     let wanted = document.ok().and_then(|document| document.root.at("task.train.steps")?.to_json().as_u64());
-    Ok((run.last_step()?, wanted))
+    // Records that cannot be read are `maclip run`'s to complain about.
+    (run.last_step().unwrap_or(0), wanted)
 }
 
 /// `3 min ago`; a clock that was set back is no reason to fail.
@@ -49,24 +51,17 @@ fn ago(then: u64) -> String {
 }
 
 pub fn status(arguments: Arguments) -> Result<()> {
+    let mut unreadable = 0;
     let mut listed = Vec::new();
     let mut rows = vec![["run", "state", "steps", "accuracy", "updated", ""].map(str::to_owned)];
     for root in &arguments.runs {
-        for path in RunDirectory::paths(root)? {
-            // One that cannot be read hides no other.
-            let run = match RunDirectory::open(&path) {
-                Ok(run) => run,
-                Err(error) => {
-                    eprintln!("{error}");
-                    continue;
-                }
-            };
+        for run in readable(root, &mut unreadable)? {
             let state = run.state();
-            let (done, wanted) = if state == Some(State::Done) { (0, None) } else { steps(&run)? };
+            let (done, wanted) = if state == Some(State::Done) { (0, None) } else { steps(&run) };
             let reason = run.status.as_ref().and_then(|status| status.reason.as_deref()).unwrap_or_default();
             if arguments.json {
                 listed.push(json!({
-                    "dir": path, "name": run.manifest.name, "variant": run.manifest.variant,
+                    "dir": run.path, "name": run.manifest.name, "variant": run.manifest.variant,
                     "seed": run.manifest.seed, "state": name(state), "reason": reason,
                     "steps": {"done": done, "wanted": wanted}, "test": run.test(),
                 }));
@@ -89,7 +84,7 @@ pub fn status(arguments: Arguments) -> Result<()> {
     } else {
         println!("{}", columns(&rows, 6).join("\n"));
     }
-    Ok(())
+    all_read(unreadable)
 }
 
 #[cfg(test)]

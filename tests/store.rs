@@ -173,6 +173,37 @@ fn damage_is_told_and_recovered_from() {
 }
 
 #[test]
+fn a_lost_best_or_lost_records_are_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (straight, damaged) = (folder.path().join("straight"), folder.path().join("damaged"));
+    ok(&arguments(&straight, &[]));
+    let arguments = arguments(&damaged, &[]);
+    ok(&arguments);
+    let run = trained(&damaged);
+    let status: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(run.join("status.json")).unwrap()).unwrap();
+    let best = status["best_step"].as_u64().unwrap();
+    let unfinished = || std::fs::write(run.join("status.json"), "{ cut").unwrap();
+
+    // The best checkpoint is gone: what led to it is trained again.
+    std::fs::remove_dir_all(run.join(format!("checkpoints/step-{best:08}"))).unwrap();
+    unfinished();
+    let ran = maclip(&arguments);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_same(&run, &trained(&straight));
+
+    // So it is where the records have a hole.
+    let train = std::fs::read_to_string(run.join("train.jsonl")).unwrap();
+    std::fs::write(run.join("train.jsonl"), train.lines().take(4).map(|line| format!("{line}\n")).collect::<String>())
+        .unwrap();
+    unfinished();
+    let ran = maclip(&arguments);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the records do not reach step 12"), "{}", ran.stderr);
+    assert_same(&run, &trained(&straight));
+}
+
+#[test]
 fn a_line_that_is_no_record_is_named_and_nothing_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = arguments(folder.path(), &[]);
@@ -268,7 +299,13 @@ fn a_step_is_replayed_and_a_step_without_numbers_says_so() {
     ok(&arguments(&good, &[]));
     let run = trained(&good);
     let before = std::fs::read(run.join("train.jsonl")).unwrap();
-    fails(1, &["replay", run.to_str().unwrap(), "--step", "3"], &["newest checkpoint is from after step 3"]);
+    let found: serde_json::Value =
+        serde_json::from_str(&ok(&["replay", run.to_str().unwrap(), "--step", "3"])).unwrap();
+    let recorded = records(&run.join("train.jsonl"))[2]["loss"].as_f64().unwrap();
+    let losses: Vec<f64> =
+        found["found"].as_array().unwrap().iter().map(|episode| episode["loss"].as_f64().unwrap()).collect();
+    assert!((losses.iter().sum::<f64>() / 2.0 - recorded).abs() < 1e-6, "{losses:?} {recorded}");
+    fails(1, &["replay", run.to_str().unwrap(), "--step", "13"], &["12 steps, and no step 13"]);
 
     // A factor that leaves the numbers: the step and its episode are named, and can be looked at.
     let bad = folder.path().join("bad");
@@ -347,6 +384,17 @@ fn runs_are_compared_checked_and_removed() {
     fails(1, &["check", "tests/records_v1"], &["no run expects anything"]);
     let wrong = "study.variants.ma_clip.expect=[{metric: accuracy, value: 0.9, tolerance: -1, source: x}]";
     fails(2, &small_quickstart(runs, &["--set", wrong]), &["tolerance"]);
+
+    // One that cannot be read is named and hides no other.
+    let status = Path::new(a).join("status.json");
+    let kept = std::fs::read(&status).unwrap();
+    std::fs::write(&status, &kept[..kept.len() / 2]).unwrap();
+    for verb in [["runs", "list", runs].as_slice(), &["status", runs], &["check", runs]] {
+        let ran = maclip(verb);
+        assert_eq!(ran.code, Some(1), "{verb:?}");
+        assert!(ran.stderr.contains("status.json cannot be read") && ran.stdout.contains("ma_clip"), "{}", ran.stderr);
+    }
+    std::fs::write(&status, kept).unwrap();
 
     fails(1, &["runs", "rm", a], &["nothing was removed", "--yes"]);
     assert!(Path::new(a).is_dir());

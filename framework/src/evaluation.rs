@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Clips encoded in one forward pass.
 const CLIPS_PER_BATCH: usize = 8;
-/// Episodes of one shot and one query per class that are aligned in one go; fewer where they are larger.
-const EPISODES_PER_BATCH: usize = 125;
+/// Pairs of a query and a support clip that are aligned in one go: 125 episodes of 5 ways, one shot and one query.
+const PAIRS_PER_BATCH: usize = 125 * 25;
 
 /// A split with what its episodes need.
 pub struct Split<'a> {
@@ -69,7 +69,7 @@ pub fn evaluate(
     }
     let table = ClipTable::encode(model, source, split, progress)?;
     let shape = split.list.shape;
-    let batch = (EPISODES_PER_BATCH / (shape.shot * shape.queries)).max(1);
+    let batch = (PAIRS_PER_BATCH / (shape.way * shape.way * shape.shot * shape.queries)).max(1);
     let batches: Vec<&[Episode]> = split.list.episodes.chunks(batch).collect();
     progress.begin("test", 0, split.list.episodes.len() as u64);
     let done = AtomicU64::new(0);
@@ -162,9 +162,13 @@ fn outcomes(model: &FewShotModel, scores: &Scores, episodes: &[Episode]) -> Resu
     let [_, q, w] = probabilities.dims();
     let values = |tensor: Tensor<3>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
     let (distances, probabilities) = (values(scores.distances.clone()), values(probabilities));
-    if probabilities.iter().chain(&distances).any(|value| !value.is_finite()) {
-        return Err(Error::failed("a distance or probability is not a finite number, so no prediction can be trusted")
-            .help("look at the weights with `maclip weights inspect`, and at the training's loss"));
+    if let Some(at) = probabilities.iter().zip(&distances).position(|(p, d)| !p.is_finite() || !d.is_finite()) {
+        let Episode { classes, support, queries } = &episodes[at / (q * w)];
+        return Err(Error::failed(format!(
+            "a distance or probability is not a finite number, so no prediction can be trusted; first in the episode of the \
+             classes {classes:?} with the support clips {support:?} and the queries (label, clip) {queries:?}"
+        ))
+        .help("numbers are positions in the split's list; look at the weights with `maclip weights inspect`, and at the loss"));
     }
     let each = distances.chunks(q * w).zip(probabilities.chunks(q * w));
     Ok(episodes.iter().zip(each).map(|(episode, (d, p))| Outcome::new(episode, d, p)).collect())

@@ -21,8 +21,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 type Key = [u8; 32];
+
+/// Clips that go through the frozen part in one pass: enough to fill the cores, few enough for memory.
+const CLIPS_AT_ONCE: usize = 8;
 
 /// Gives the frozen prefix of clips.
 pub struct ClipSource<'a> {
@@ -53,7 +57,13 @@ impl<'a> ClipSource<'a> {
             Some(cache) if self.loader.fixed() || (0..clips.len()).all(|i| rng(i).is_none()) => {
                 self.through(cache, clips)
             }
-            _ => Ok(self.model.prefix(self.loader.load(clips, rng)?)),
+            _ => {
+                let parts = (0..clips.len()).step_by(CLIPS_AT_ONCE).map(|from| {
+                    let part = &clips[from..(from + CLIPS_AT_ONCE).min(clips.len())];
+                    Ok(self.model.prefix(self.loader.load(part, |i| rng(from + i))?))
+                });
+                Ok(Tensor::cat(parts.collect::<Result<_>>()?, 0))
+            }
         }
     }
 
@@ -74,12 +84,13 @@ impl<'a> ClipSource<'a> {
         cache.misses.fetch_add(missing.len() as u64, Ordering::Relaxed);
         let mut made = Vec::new();
         if !missing.is_empty() {
-            let pixels: Vec<&[u8]> = missing.iter().map(|(_, pixels)| *pixels).collect();
-            let prefix = self.model.prefix(self.loader.tensor(&pixels));
-            let [b, t, f] = prefix.dims();
-            let values: Vec<f32> = prefix.into_data().iter::<f32>().collect();
-            made = values.chunks(t * f).map(|values| Kept { frames: t, values: values.to_vec() }).collect();
-            debug_assert_eq!(made.len(), b);
+            for part in missing.chunks(CLIPS_AT_ONCE) {
+                let pixels: Vec<&[u8]> = part.iter().map(|(_, pixels)| *pixels).collect();
+                let prefix = self.model.prefix(self.loader.tensor(&pixels));
+                let [_, t, f] = prefix.dims();
+                let values: Vec<f32> = prefix.into_data().iter::<f32>().collect();
+                made.extend(values.chunks(t * f).map(|values| Kept { frames: t, values: values.to_vec() }));
+            }
             for ((key, _), kept) in missing.iter().zip(&made) {
                 cache.keep(key, kept);
             }
@@ -160,7 +171,7 @@ impl<'a> FeatureCache<'a> {
         for (path, tensor) in parameters::export(&model.backbone, false) {
             if !trainable.contains_key(&path) {
                 hash.update(path);
-                tensor.values.iter().for_each(|value| hash.update(value.to_le_bytes()));
+                hash.update(tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
             }
         }
         Ok(Some(Self {
@@ -211,11 +222,10 @@ impl<'a> FeatureCache<'a> {
         if self.read_only.load(Ordering::Relaxed) {
             return;
         }
-        let payload: Vec<u8> = kept.values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let mut bytes = MAGIC.to_vec();
         bytes.extend((kept.frames as u32).to_le_bytes());
-        bytes.extend(crc32fast::hash(&payload).to_le_bytes());
-        bytes.extend(payload);
+        bytes.extend(kept.values.iter().flat_map(|value| value.to_le_bytes()));
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
         let path = self.file(key);
         let folder = path.parent().unwrap_or(&self.folder);
         let written = std::fs::create_dir_all(folder)
@@ -231,15 +241,27 @@ impl<'a> FeatureCache<'a> {
 }
 
 fn parse(bytes: &[u8]) -> Option<Kept> {
-    let rest = bytes.strip_prefix(MAGIC)?;
-    let (frames, rest) = rest.split_first_chunk::<4>()?;
-    let (sum, payload) = rest.split_first_chunk::<4>()?;
+    let (whole, sum) = bytes.split_last_chunk::<4>()?;
+    if u32::from_le_bytes(*sum) != crc32fast::hash(whole) {
+        return None;
+    }
+    let (frames, payload) = whole.strip_prefix(MAGIC)?.split_first_chunk::<4>()?;
     let frames = u32::from_le_bytes(*frames) as usize;
-    let whole = u32::from_le_bytes(*sum) == crc32fast::hash(payload);
-    (whole && frames > 0 && payload.len() % (4 * frames) == 0).then(|| Kept {
+    (frames > 0 && payload.len() % (4 * frames) == 0).then(|| Kept {
         frames,
         values: payload.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
     })
+}
+
+/// Whether `path` is a file that this cache wrote: `<2 hex>/<62 hex>`, or one that a killed process left unfinished an hour ago.
+fn is_own(path: &Path, modified: SystemTime) -> bool {
+    let name = |path: Option<&std::ffi::OsStr>| path.and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let hex = |text: &str, length: usize| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (folder, file) = (name(path.parent().and_then(Path::file_name)), name(path.file_name()));
+    let left = file.split_once('.').is_some_and(|(stem, rest)| {
+        hex(stem, 62) && rest.ends_with(".tmp") && modified.elapsed().is_ok_and(|age| age.as_secs() > 3600)
+    });
+    hex(&folder, 2) && (hex(&file, 62) || left)
 }
 
 /// Removes the oldest files of `folder` until it holds at most `limit` bytes.
@@ -250,7 +272,8 @@ fn trim(folder: &Path, limit: u64) -> Result<()> {
         files.extend(entries.filter_map(|entry| {
             let entry = entry.ok()?;
             let data = entry.metadata().ok()?;
-            Some((data.modified().ok()?, data.len(), entry.path()))
+            let modified = data.modified().ok()?;
+            is_own(&entry.path(), modified).then(|| (modified, data.len(), entry.path()))
         }));
     }
     files.sort();
@@ -276,15 +299,15 @@ mod tests {
 
     #[test]
     fn a_damaged_file_is_no_hit() {
-        let payload: Vec<u8> = [1.0f32, 2.0, 3.0, 4.0].iter().flat_map(|value| value.to_le_bytes()).collect();
-        let mut bytes = [MAGIC.as_slice(), &2u32.to_le_bytes(), &crc32fast::hash(&payload).to_le_bytes()].concat();
-        bytes.extend(payload);
+        let mut bytes = [MAGIC.as_slice(), &2u32.to_le_bytes()].concat();
+        bytes.extend([1.0f32, 2.0, 3.0, 4.0].iter().flat_map(|value| value.to_le_bytes()));
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
         let kept = parse(&bytes).unwrap();
         assert_eq!((kept.frames, kept.values), (2, vec![1.0, 2.0, 3.0, 4.0]));
         for length in 0..bytes.len() {
             assert!(parse(&bytes[..length]).is_none(), "{length}");
         }
-        for at in 8..bytes.len() {
+        for at in 0..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1;
             assert!(parse(&flipped).is_none(), "{at}");
@@ -292,17 +315,23 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_files_go_first() {
+    fn the_oldest_files_go_first_and_others_files_never() {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("ab");
         std::fs::create_dir(&inner).unwrap();
-        for (age, name) in [(300, "old"), (200, "middle"), (100, "new")] {
-            std::fs::write(inner.join(name), [0; 100]).unwrap();
-            let time = std::time::SystemTime::now() - std::time::Duration::from_secs(age);
-            std::fs::File::options().write(true).open(inner.join(name)).unwrap().set_modified(time).unwrap();
+        let place = |name: &str| inner.join(name.repeat(62));
+        for (age, name) in [(300, "a"), (200, "b"), (100, "c")] {
+            std::fs::write(place(name), [0; 100]).unwrap();
+            let time = SystemTime::now() - std::time::Duration::from_secs(age);
+            std::fs::File::options().write(true).open(place(name)).unwrap().set_modified(time).unwrap();
         }
+        let (precious, writing) = (inner.join("thesis.npy"), inner.join(format!("{}.7.0.tmp", "d".repeat(62))));
+        std::fs::write(&precious, [0; 1000]).unwrap();
+        std::fs::write(&writing, [0; 1000]).unwrap();
         trim(folder.path(), 250).unwrap();
-        assert!(!inner.join("old").exists() && inner.join("middle").exists() && inner.join("new").exists());
+        assert!(!place("a").exists() && place("b").exists() && place("c").exists());
+        trim(folder.path(), 0).unwrap();
+        assert!(!place("b").exists() && precious.exists() && writing.exists());
         trim(&folder.path().join("absent"), 0).unwrap();
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::module::Slot;
-use crate::parameters::with_stable_ids;
+use crate::parameters::{self, with_keeping, with_stable_ids};
 use crate::profile::{self, Phase};
 use crate::run::{BuildContext, Recipe};
 use crate::slots::Scope;
@@ -37,9 +37,16 @@ pub struct Encoded {
 impl FewShotModel {
     /// Builds the components that `recipe` chooses, for clips of `frames` frames.
     pub fn build(recipe: &Recipe, context: &BuildContext, frames: usize) -> Result<Self> {
-        let mut backbone: Box<dyn Backbone> = recipe.build(context)?;
+        let mut backbone = Slot::new(recipe.build::<dyn Backbone>(context)?);
         let context = context.with_sizes(backbone.geometry().clone(), frames);
         let adapter: Box<dyn Adapter> = recipe.build(&context)?;
+        if parameters::count(&backbone).trainable > 0 {
+            return Err(Error::failed(
+                "the backbone's weights are to be trained from scratch, and this task starts from trained ones",
+            )
+            .at(recipe.place("backbone.weights"))
+            .help("give `backbone.weights` a checkpoint; `task: {type: contrastive}` makes one from random weights"));
+        }
         backbone.tune(&|part| adapter.tunes(part));
         backbone.lower(context.precision).map_err(|error| error.at(recipe.place("precision")))?;
         let model = Self {
@@ -47,14 +54,14 @@ impl FewShotModel {
             prototype: Slot::new(recipe.build(&context)?),
             alignment: Slot::new(recipe.build(&context)?),
             objective: Slot::new(recipe.build(&context)?),
-            backbone: Slot::new(backbone),
+            backbone,
         };
         if model.needs_text() && !model.backbone.geometry().has_text_tower {
             return Err(Error::failed("the recipe reads class texts, but its backbone has no text tower")
                 .at(recipe.place("backbone"))
                 .help("choose a CLIP backbone, or an adapter, prototype and objective (such as `metric`) that read no text"));
         }
-        Ok(with_stable_ids(model))
+        Ok(with_stable_ids(with_keeping(model, context.keeping())))
     }
 
     /// Whether any part reads class texts.

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::records::{Params, ParamsPart};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, GradientCheckpointingStrategy, Tensor, TensorData};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
 
@@ -145,8 +145,20 @@ fn replace<const D: usize>(param: Param<Tensor<D>>, tensor: HostTensor) -> Param
         // Built beside the old tensor, so that device and autodiff association stay.
         let autodiff = old.is_autodiff();
         let new = Tensor::<D>::from_data(data, (&old.clone().without_autodiff().device(), DType::F32));
-        if autodiff { Tensor::from_inner(new).set_require_grad(active) } else { new }
+        if autodiff { on_graph(new, old.gradient_checkpointing_strategy()).set_require_grad(active) } else { new }
     })
+}
+
+/// How activations are kept between forward and backward; burn refuses to mix two ways in one graph.
+pub type Keeping = Option<GradientCheckpointingStrategy>;
+
+/// A plain tensor on the autodiff twin of its device.
+pub fn on_graph<const D: usize>(plain: Tensor<D>, keeping: Keeping) -> Tensor<D> {
+    let tensor = Tensor::from_inner(plain);
+    match keeping {
+        Some(strategy) => tensor.with_gradient_checkpointing_strategy(strategy),
+        None => tensor,
+    }
 }
 
 /// The module with every parameter trainable, on the autodiff twin of its device.
@@ -160,6 +172,36 @@ pub fn trainable<M: Module>(module: M) -> M {
         }
     }
     module.map(&mut Train)
+}
+
+/// What the first trainable parameter of `module` says of [`Keeping`].
+pub fn trainable_keeping<M: Module>(module: &M) -> Keeping {
+    struct First(Option<Keeping>);
+    impl ModuleVisitor for First {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let tensor = param.val();
+            if tensor.is_require_grad() {
+                self.0.get_or_insert(tensor.gradient_checkpointing_strategy());
+            }
+        }
+    }
+    let mut first = First(None);
+    module.visit(&mut first);
+    first.0.flatten()
+}
+
+/// The module with all trainable parameters in graphs that keep activations as `keeping` says.
+pub fn with_keeping<M: Module>(module: M, keeping: Keeping) -> M {
+    struct Keep(Keeping);
+    impl ModuleMapper for Keep {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if !param.val().is_require_grad() {
+                return param;
+            }
+            param.map(|tensor| on_graph(tensor.inner(), self.0).set_require_grad(true))
+        }
+    }
+    module.map(&mut Keep(keeping))
 }
 
 /// Gives every parameter the id that its path hashes to, so that optimizer state finds its parameter again in another
@@ -261,12 +303,6 @@ pub fn count<M: Module>(module: &M) -> Params {
     let mut count = Count { path: Path::default(), params: Params::default() };
     module.visit(&mut count);
     count.params
-}
-
-/// Mean of the gradients of several backward passes, added in the order given.
-pub fn mean_gradients<M: Module>(module: &M, all: Vec<GradientsParams>) -> GradientsParams {
-    let factor = 1.0 / all.len() as f64;
-    sum_gradients(module, all, factor)
 }
 
 /// Sum of gradients, added in the order given, times `factor`.

@@ -303,9 +303,9 @@ impl RunDirectory {
         Ok(found)
     }
 
-    /// All run directories at or below `root`, sorted by path.
-    pub fn find(root: &Path) -> Result<Vec<Self>> {
-        Self::paths(root)?.iter().map(|path| Self::open(path)).collect()
+    /// All run directories at or below `root`, sorted by path: each, or why it cannot be read.
+    pub fn find(root: &Path) -> Result<Vec<Result<Self>>> {
+        Ok(Self::paths(root)?.iter().map(|path| Self::open(path)).collect())
     }
 
     /// How far the run is. One whose process is gone without a word was interrupted.
@@ -373,9 +373,11 @@ impl RunDirectory {
 /// A JSON file, or `None` where it does not exist.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match std::fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| Error::failed(format!("{} cannot be read: {error}", path.display()))),
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            Error::failed(format!("{} cannot be read: {error}", path.display())).help(
+                "mend the file or move it away; `maclip run` writes it anew and goes on from the newest checkpoint",
+            )
+        }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("read", path, error)),
     }
@@ -394,8 +396,11 @@ pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
         .lines()
         .enumerate()
         .map(|(number, line)| {
-            serde_json::from_str(line)
-                .map_err(|error| Error::failed(format!("{}:{}: {error}", path.display(), number + 1)))
+            serde_json::from_str(line).map_err(|error| {
+                Error::failed(format!("{}:{}: {error}", path.display(), number + 1)).help(
+                    "mend the line, or remove it and all after it: the run then goes on from the checkpoint before",
+                )
+            })
         })
         .collect()
 }

@@ -4,6 +4,7 @@ use crate::compute::{Compute, Precision};
 use crate::device;
 use crate::error::{Error, Result};
 use crate::expectation::Expectation;
+use crate::parameters::Keeping;
 use crate::profile;
 use crate::progress::Progress;
 use crate::random::Stream;
@@ -12,7 +13,8 @@ use crate::records::{Manifest, Seconds, Sitting, State, Status, TestResult};
 use crate::registry::{SLOTS, SlotTrait, build_choice, check_inputs, resolve_choice, slot};
 use crate::slots::backbone::Geometry;
 use crate::slots::task::Task;
-use crate::store::RunStore;
+use crate::store::{RunStore, checkpoint_steps};
+use crate::weights::sha256;
 use burn::tensor::{DType, Device};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,18 @@ use std::sync::{Arc, Mutex};
 /// Keys of a recipe beside the slots.
 const KEYS: [&str; 8] = ["name", "description", "seed", "device", "precision", "compute", "expect", "study"];
 /// Keys that cannot change a result, left out of a run's identity.
-const NO_RESULT: [&str; 6] = ["name", "description", "device", "compute", "expect", "study"];
+const NO_RESULT: [&str; 10] = [
+    "name",
+    "description",
+    "device",
+    "compute",
+    "expect",
+    "study",
+    "task.train.checkpoint_every_steps",
+    "task.train.keep_checkpoints",
+    "task.validation.list.path",
+    "task.test.list.path",
+];
 
 /// What a recipe is checked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -313,6 +326,11 @@ impl BuildContext {
         if self.activation_checkpointing { device.gradient_checkpointing() } else { device }
     }
 
+    /// How graphs over trainable weights keep activations.
+    pub fn keeping(&self) -> Keeping {
+        self.trainable_device().gradient_checkpointing_strategy()
+    }
+
     /// Random numbers for initial weights of `part`; draw `index` for the index-th tensor.
     pub fn init(&self, part: &str) -> Stream {
         Stream::new(self.seed, &format!("init/{part}"))
@@ -336,6 +354,13 @@ impl BuildContext {
     /// Number of frames T of a clip.
     pub fn frames(&self) -> Result<usize> {
         self.frames.ok_or_else(|| Error::failed("the number of frames is not known yet at this point"))
+    }
+
+    /// Notes the configuration that was read beside the weights called `name`: it decides heads, activation and norms.
+    pub fn note_config(&self, name: &str, config: Option<&serde_json::Value>) {
+        if let Some(config) = config {
+            self.note_weights(&format!("{name}: config"), sha256(config.to_string().as_bytes()));
+        }
     }
 
     /// Notes that weights called `name` with this checksum were read; goes into the manifest.
@@ -371,22 +396,27 @@ impl RunContext<'_> {
         self.manifest.sittings.last_mut().ok_or_else(|| Error::failed("the manifest has no sitting"))
     }
 
+    /// Notes checksums of `what` (`weights`, `list`) in the manifest; an error where a training that goes on would go on with others.
+    pub fn note_inputs(&mut self, what: &str, sums: BTreeMap<String, String>) -> Result<()> {
+        let earlier = if what == "weights" { &mut self.manifest.weights } else { &mut self.manifest.lists };
+        let changed = sums.iter().find(|(name, sum)| earlier.get(*name).is_some_and(|before| before != *sum));
+        if let Some((name, _)) = changed.filter(|_| checkpoint_steps(self.store.path()).is_ok_and(|s| !s.is_empty())) {
+            return Err(Error::failed(format!("{what} `{name}` is not what this run was trained with so far")).help(
+                format!("bring it back, or begin anew with `maclip runs rm {} --yes`", self.store.path().display()),
+            ));
+        }
+        *earlier = sums;
+        Ok(())
+    }
+
     /// Writes the manifest as it is now.
     pub fn write_manifest(&self) -> Result<()> {
         self.store.write_json("manifest.json", &self.manifest)
     }
 
     /// Closes the run: times and memory into the manifest, then the status with `test`.
-    pub fn finish(
-        &mut self,
-        test: TestResult,
-        best_step: Option<u64>,
-        seconds: Seconds,
-        first_step: u64,
-    ) -> Result<()> {
-        let sitting = self.sitting()?;
-        sitting.seconds = seconds;
-        sitting.first_step = first_step;
+    pub fn finish(&mut self, test: TestResult, best_step: Option<u64>, seconds: Seconds) -> Result<()> {
+        self.sitting()?.seconds = seconds;
         self.note_costs()?;
         let seconds = self.manifest.seconds();
         self.store.write_status(Status { test: Some(test), best_step, seconds, ..Status::new(State::Done) })

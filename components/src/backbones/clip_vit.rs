@@ -121,6 +121,7 @@ impl ClipVitConfig {
         }
         let mut source = checkpoint::open(&self.weights)?;
         context.note_weights(&self.weights, source.sha256.clone());
+        context.note_config(&self.weights, source.config.as_ref());
         let mut sizes = self.sizes(&source)?;
         if let Some(mut asked) = asked {
             // What a published name does not say is the file's and the options'.

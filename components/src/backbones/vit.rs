@@ -81,6 +81,7 @@ impl Component for VitConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {
         let file = weights::read(Path::new(&self.weights))?;
         context.note_weights(&self.weights, file.sha256.clone());
+        context.note_config(&self.weights, file.config.as_ref());
         let named = Naming::of(&file.tensors);
         let tensors = module_paths(file.tensors)?;
         let empty = self.empty(&tensors, named, file.config.as_ref(), &context.device)?;

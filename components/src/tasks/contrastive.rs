@@ -8,14 +8,16 @@ use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_framework::clips::normalized;
+use maclip_framework::compute::{Compute, Precision};
 use maclip_framework::episode::mean_ci95;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::resize_crop_rgb;
 use maclip_framework::model::normalize;
 use maclip_framework::module::Slot;
-use maclip_framework::parameters;
+use maclip_framework::parameters::{self, on_graph};
 use maclip_framework::plan::{Node, Plan};
 use maclip_framework::profile::{self, Phase};
+use maclip_framework::progress::stop_requested;
 use maclip_framework::random::{Rng, Stream};
 use maclip_framework::records::{Params, Seconds, TestResult};
 use maclip_framework::register;
@@ -28,6 +30,7 @@ use maclip_framework::slots::dataset::{CaptionedImages, Dataset, Split};
 use maclip_framework::slots::optimizer::Optimizer;
 use maclip_framework::slots::schedule::Schedule;
 use maclip_framework::slots::task::Task;
+use maclip_framework::store::checkpoint_steps;
 use maclip_framework::training::{Learner, Loop, LoopOptions, StepOutput, Validation};
 use maclip_framework::weights::sha256;
 use rayon::prelude::*;
@@ -133,6 +136,7 @@ impl Task for Contrastive {
         context.write_manifest()?;
         context.store.write_json("params.json", &parts.params)?;
         let learner = self.learner(&parts, context)?;
+        context.sitting()?.first_step = checkpoint_steps(context.store.path())?.first().copied().unwrap_or(0);
         let started = Instant::now();
         let trained = self.training(&parts, context).run(&learner, parts.model.clone());
         let train = started.elapsed().as_secs_f64();
@@ -140,7 +144,7 @@ impl Task for Contrastive {
         let trained = trained.inspect_err(|_| drop(context.note_costs()))?;
         let started = Instant::now();
         let model = trained.model.valid();
-        let hits = learner.retrieve(&model, Split::Test)?;
+        let hits = learner.retrieve(&model, Split::Test).inspect_err(|_| drop(context.note_costs()))?;
         let (value, ci95) = mean_ci95(&hits);
         let recipe = context.recipe;
         let mut about = BTreeMap::new();
@@ -161,7 +165,7 @@ impl Task for Contrastive {
             shot: 0,
         };
         let seconds = Seconds { train, test: started.elapsed().as_secs_f64() };
-        context.finish(result, trained.best_step, seconds, trained.first_step)
+        context.finish(result, trained.best_step, seconds)
     }
 
     fn replay(&self, context: &mut RunContext, step: u64) -> Result<serde_json::Value> {
@@ -187,6 +191,19 @@ fn no_captions() -> Error {
 impl Contrastive {
     fn parts(&self, context: &mut RunContext) -> Result<Parts> {
         let recipe = context.recipe;
+        let unused = |key: &str| {
+            Error::failed(format!("task contrastive has no use for `{key}`"))
+                .at(recipe.place(key))
+                .help("leave it out; batch_size decides what a step holds")
+        };
+        let Compute { episodes_at_once, micro_batch, shards, .. } = recipe.compute;
+        let compute = [("episodes_at_once", episodes_at_once), ("micro_batch", micro_batch), ("shards", shards)];
+        if let Some((key, _)) = compute.into_iter().find(|(_, value)| value.is_some()) {
+            return Err(unused(&format!("compute.{key}")));
+        }
+        if recipe.precision != Precision::F32 {
+            return Err(unused("precision"));
+        }
         let mut build = BuildContext::for_run(recipe, context.device)?;
         let dataset = recipe.build::<dyn Dataset>(&build)?;
         build.vocabulary = dataset.captions().ok_or_else(no_captions)?.words();
@@ -195,9 +212,9 @@ impl Contrastive {
         if !geometry.has_text_tower {
             return Err(Error::failed("contrastive pre-training needs a backbone with a text tower"));
         }
-        let model = ContrastiveModel::new(backbone);
+        let model = parameters::with_keeping(ContrastiveModel::new(backbone), build.keeping());
         let params = parameters::count(&model);
-        context.manifest.weights = build.weights();
+        context.note_inputs("weights", build.weights())?;
         if params.trainable == 0 {
             return Err(Error::failed("the backbone's weights are frozen, so there is nothing to pre-train")
                 .help("set `backbone.weights: random` and `backbone.architecture`"));
@@ -282,8 +299,15 @@ impl PairLearner<'_> {
             .into_par_iter()
             .map(|gallery| {
                 let (pixels, texts) = self.pairs(split, (gallery * size) as u64, size)?;
+                if stop_requested() {
+                    return Err(Error::Interrupted);
+                }
                 let (images, texts) = self.encode(model, pixels, &texts)?;
                 let cosines = images.matmul(texts.transpose());
+                if !cosines.clone().sum().into_scalar::<f32>().is_finite() {
+                    return Err(Error::failed("a cosine is not a finite number, so the weights are not")
+                        .help("lower optimizer.learning_rate"));
+                }
                 let mut hits = Vec::with_capacity(2 * size);
                 for found in [cosines.clone().argmax(1), cosines.argmax(0)] {
                     let found: Vec<i64> = found.into_data().iter::<i64>().collect();
@@ -341,13 +365,14 @@ impl Learner for PairLearner<'_> {
                 Ok((replica, images, texts))
             })
             .collect::<Result<_>>()?;
+        let scale = model.backbone.logit_scale().ok_or_else(|| Error::failed("the backbone learns no temperature"))?;
+        let keeping = scale.gradient_checkpointing_strategy();
+        let scale = on_graph(scale.inner(), keeping).require_grad();
         let leaf = |part: &dyn Fn(&(ContrastiveModel, Tensor<2>, Tensor<2>)) -> Tensor<2>| {
             let joined = Tensor::cat(encoded.iter().map(|shard| part(shard).inner()).collect(), 0);
-            Tensor::from_inner(joined).require_grad()
+            on_graph(joined, keeping).require_grad()
         };
         let (images, words) = (leaf(&|shard| shard.1.clone()), leaf(&|shard| shard.2.clone()));
-        let scale = model.backbone.logit_scale().ok_or_else(|| Error::failed("the backbone learns no temperature"))?;
-        let scale = Tensor::from_inner(scale.inner()).require_grad();
         let logits = images.clone().matmul(words.clone().transpose()) * scale.clone().exp().unsqueeze();
         let labels =
             Tensor::<1, Int>::from_data(TensorData::new((0..batch as i32).collect::<Vec<_>>(), [batch]), self.device);
@@ -360,8 +385,10 @@ impl Learner for PairLearner<'_> {
         let scalar = |tensor: Tensor<1>| tensor.into_scalar::<f32>() as f64;
         let value = scalar(loss.clone());
         let parts = BTreeMap::from([("i2t".to_owned(), scalar(to_text)), ("t2i".to_owned(), scalar(to_image))]);
-        let _span = profile::span(Phase::Backward);
-        let grads = loss.backward();
+        let grads = {
+            let _span = profile::span(Phase::Backward);
+            loss.backward()
+        };
         let missing = || Error::failed("the contrastive loss gave no gradient");
         let image_grad = images.grad(&grads).ok_or_else(missing)?;
         let word_grad = words.grad(&grads).ok_or_else(missing)?;
@@ -370,8 +397,9 @@ impl Learner for PairLearner<'_> {
             .into_par_iter()
             .zip(ranges)
             .map(|((replica, images, texts), (from, count))| {
-                let part = |grad: &Tensor<2>| Tensor::from_inner(grad.clone().narrow(0, from, count));
+                let part = |grad: &Tensor<2>| on_graph(grad.clone().narrow(0, from, count), keeping);
                 // d(Σ e · g) = g: the chain rule through a constant.
+                let _span = profile::span(Phase::Backward);
                 let chained = (images * part(&image_grad)).sum() + (texts * part(&word_grad)).sum();
                 GradientsParams::from_grads(chained.backward(), &replica)
             })

@@ -9,7 +9,7 @@ use crate::parameters::{self, HostTensor};
 use crate::profile::{self, Phase};
 use crate::records;
 use crate::training::Stepper;
-use crate::weights::{self, Precision, sha256};
+use crate::weights::{self, Precision, sha256, write_atomically};
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -94,18 +94,26 @@ impl RunStore {
         let tensors = parameters::export(model, true);
         let mut parts = stepper.bytes()?;
         parts.insert(WEIGHTS.to_owned(), weights::serialize(&tensors, &BTreeMap::new(), Precision::F32)?);
-        let files = parts.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))).collect();
-        let state = serde_json::to_vec_pretty(&CheckpointState { position, files })
+        let files: BTreeMap<String, String> = parts.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))).collect();
+        let state = serde_json::to_vec_pretty(&CheckpointState { position, files: files.clone() })
             .map_err(|error| Error::failed(format!("a checkpoint cannot be written: {error}")))?;
-        parts.insert(STATE.to_owned(), state);
+        parts.insert(STATE.to_owned(), state.clone());
         let target = self.checkpoints().join(folder_name(position.step));
         let temporary = self.checkpoints().join(format!("{}.tmp", folder_name(position.step)));
-        write_folder(&temporary, &target, &parts).map_err(|error| {
-            // What is there of it is of no use; the earlier checkpoint stays.
-            let _ = std::fs::remove_dir_all(&temporary);
-            Error::io("write the checkpoint", &target, error)
-                .help("make room or give access there; the same command then goes on from the checkpoint before")
-        })?;
+        // The same step has the same weights: only what is known of it has changed, such as its validation.
+        let same = records::read_json::<CheckpointState>(&target.join(STATE))
+            .is_ok_and(|there| there.is_some_and(|there| there.files == files));
+        if same {
+            write_atomically(&target.join(STATE), &state)?;
+        } else {
+            self.put_aside(position.step)?;
+            write_folder(&temporary, &target, &parts).map_err(|error| {
+                // What is there of it is of no use; the earlier checkpoint stays.
+                let _ = std::fs::remove_dir_all(&temporary);
+                Error::io("write the checkpoint", &target, error)
+                    .help("make room or give access there; the same command then goes on from the checkpoint before")
+            })?;
+        }
         let kept = |step: u64, place: usize| place < keep || position.best.is_some_and(|(best, _)| best == step);
         for (place, step) in checkpoint_steps(self.path())?.into_iter().enumerate() {
             // Newer ones are left from a damaged run; the training will write them again.
@@ -117,27 +125,56 @@ impl RunStore {
         Ok(())
     }
 
-    /// The newest checkpoint that is whole. Damaged ones are put aside under another name, and `note` is told.
-    pub fn newest_checkpoint(&self, note: impl Fn(&str)) -> Result<Option<Checkpoint>> {
+    /// The newest checkpoint that is whole, together with the best it names, and that `fits`. `damaged` is told of each that is not
+    /// whole, by its step.
+    pub fn newest_checkpoint(
+        &self,
+        fits: impl Fn(&Position) -> bool,
+        mut damaged: impl FnMut(u64, &Error) -> Result<()>,
+    ) -> Result<Option<Checkpoint>> {
         for step in checkpoint_steps(self.path())? {
-            match self.checkpoint(step) {
-                Ok(checkpoint) => return Ok(Some(checkpoint)),
+            let checkpoint = match self.read(step)? {
+                Ok(checkpoint) => checkpoint,
                 Err(error) => {
-                    let path = self.checkpoints().join(folder_name(step));
-                    let aside = self.checkpoints().join(format!("damaged-{}", folder_name(step)));
-                    remove_if_there(&aside).and_then(|()| std::fs::rename(&path, &aside)).map_err(|e| {
-                        Error::failed(format!("{error}, and it cannot be put aside: {e}"))
-                            .help("remove that folder; the training then goes on from the checkpoint before")
-                    })?;
-                    note(&format!("{error}; put aside as {}, going on from the one before", aside.display()));
+                    damaged(step, &error)?;
+                    continue;
                 }
+            };
+            if let Some((best, _)) = checkpoint.position.best.filter(|(best, _)| *best != step)
+                && let Err(error) = self.read(best)?
+            {
+                // Without the best there is nothing to test; the way to it is trained again.
+                damaged(best, &error)?;
+                continue;
+            }
+            if fits(&checkpoint.position) {
+                return Ok(Some(checkpoint));
             }
         }
         Ok(None)
     }
 
+    /// Renames the damaged checkpoint of `step`, where it is there at all.
+    pub fn put_aside(&self, step: u64) -> Result<()> {
+        let path = self.checkpoints().join(folder_name(step));
+        let aside = self.checkpoints().join(format!("damaged-{}", folder_name(step)));
+        if !path.exists() {
+            return Ok(());
+        }
+        remove_if_there(&aside).and_then(|()| std::fs::rename(&path, &aside)).map_err(|error| {
+            Error::io("put aside", &path, error)
+                .help("remove that folder; the training then goes on from the checkpoint before")
+        })
+    }
+
     /// The checkpoint of `step`, checked against its checksums.
     pub fn checkpoint(&self, step: u64) -> Result<Checkpoint> {
+        self.read(step)?
+            .map_err(|error| error.help("run the same command again: it goes on from the checkpoint before"))
+    }
+
+    /// The checkpoint of `step`, or how it is damaged; the outer error is one of the system.
+    fn read(&self, step: u64) -> Result<Result<Checkpoint>> {
         read_checkpoint(&self.checkpoints().join(folder_name(step)))
     }
 }
@@ -152,8 +189,6 @@ fn write_folder(temporary: &Path, target: &Path, parts: &BTreeMap<String, Vec<u8
         file.sync_all()?;
     }
     File::open(temporary)?.sync_all()?;
-    // There only where a damaged run is trained again, or a step is saved twice.
-    remove_if_there(target)?;
     std::fs::rename(temporary, target)?;
     target.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
@@ -165,34 +200,56 @@ fn remove_if_there(path: &Path) -> std::io::Result<()> {
     }
 }
 
-fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
+fn read_checkpoint(path: &Path) -> Result<Result<Checkpoint>> {
     let damaged = |what: &str| Error::failed(format!("the checkpoint {} is damaged: {what}", path.display()));
-    let state: CheckpointState = records::read_json(&path.join(STATE))
-        .map_err(|_| damaged("state.json cannot be read"))?
-        .ok_or_else(|| damaged("state.json is missing"))?;
+    // `None` for a file that is not there.
+    let read = |name: &str| match std::fs::read(path.join(name)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", &path.join(name), error)),
+    };
+    let Some(state) = read(STATE)? else { return Ok(Err(damaged("state.json is missing"))) };
+    let Ok(state) = serde_json::from_slice::<CheckpointState>(&state) else {
+        return Ok(Err(damaged("state.json cannot be read")));
+    };
     let mut files = BTreeMap::new();
     for (name, sum) in &state.files {
-        let bytes = std::fs::read(path.join(name)).map_err(|error| damaged(&format!("{name}: {error}")))?;
+        let Some(bytes) = read(name)? else { return Ok(Err(damaged(&format!("{name} is missing")))) };
         if *sum != sha256(&bytes) {
-            return Err(damaged(&format!("{name} does not have the checksum in state.json")));
+            return Ok(Err(damaged(&format!("{name} does not have the checksum in state.json"))));
         }
         files.insert(name.clone(), bytes);
     }
-    let bytes = files.remove(WEIGHTS).ok_or_else(|| damaged("it has no weights"))?;
-    let (weights, _) = weights::parse(WEIGHTS, &bytes)?;
-    Ok(Checkpoint { position: state.position, weights, optimizer: files })
+    let Some(bytes) = files.remove(WEIGHTS) else { return Ok(Err(damaged("it has no weights"))) };
+    Ok(weights::parse(WEIGHTS, &bytes).map(|(weights, _)| Checkpoint {
+        position: state.position,
+        weights,
+        optimizer: files,
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::training::testing::{Line, line, sgd, step};
-    use std::cell::RefCell;
 
     fn store() -> (tempfile::TempDir, RunStore) {
         let folder = tempfile::tempdir().unwrap();
         let store = RunStore::open(folder.path()).unwrap();
         (folder, store)
+    }
+
+    /// The newest whole checkpoint, and what was said of damaged ones, which are put aside.
+    fn newest(store: &RunStore) -> (Option<Checkpoint>, Vec<String>) {
+        let mut said = Vec::new();
+        let found = store.newest_checkpoint(
+            |_| true,
+            |step, error| {
+                said.push(error.to_string());
+                store.put_aside(step)
+            },
+        );
+        (found.unwrap(), said)
     }
 
     fn save(store: &RunStore, model: &Line, stepper: &Stepper, step: u64, best: u64) {
@@ -208,7 +265,7 @@ mod tests {
         save(&store, &first, &stepper, 1, 1);
         let straight = step(first, &mut stepper);
 
-        let checkpoint = store.newest_checkpoint(|note| panic!("{note}")).unwrap().unwrap();
+        let checkpoint = newest(&store).0.unwrap();
         assert_eq!(checkpoint.position, Position { step: 1, best: Some((1, 0.5)), validation_due: false });
         let resumed = checkpoint.load(line()).unwrap();
         let mut stepper = checkpoint.load_optimizer(sgd(&line())).unwrap();
@@ -230,7 +287,7 @@ mod tests {
         }
         // What a kill leaves behind counts for nothing, and goes with the next save of that step.
         std::fs::create_dir(folder.path().join("checkpoints/step-00000070.tmp")).unwrap();
-        assert_eq!(store.newest_checkpoint(|note| panic!("{note}")).unwrap().unwrap().position.step, 60);
+        assert_eq!(newest(&store).0.unwrap().position.step, 60);
         save(&store, &model, &stepper, 70, 50);
         assert_eq!(checkpoint_steps(store.path()).unwrap(), [70, 60, 50]);
     }
@@ -246,11 +303,39 @@ mod tests {
             let mut bytes = std::fs::read(&file).unwrap();
             *bytes.last_mut().unwrap() ^= 1;
             std::fs::write(&file, bytes).unwrap();
-            let notes = RefCell::new(Vec::new());
-            let found = store.newest_checkpoint(|note| notes.borrow_mut().push(note.to_owned())).unwrap();
+            let (found, said) = newest(&store);
             assert_eq!(found.map(|checkpoint| checkpoint.position.step), (step == 20).then_some(10));
-            let notes = notes.into_inner();
-            assert!(notes.len() == 1 && notes[0].contains("checksum") && notes[0].contains("put aside"), "{notes:?}");
+            assert!(said.len() == 1 && said[0].contains("checksum"), "{said:?}");
+            assert!(folder.path().join(format!("checkpoints/damaged-step-{step:08}")).is_dir());
         }
+    }
+
+    #[test]
+    fn a_damaged_best_sends_the_training_back_before_it() {
+        let (folder, store) = store();
+        let (model, stepper) = (line(), sgd(&line()));
+        for (step, best) in [(10, 10), (20, 20), (30, 20), (40, 20)] {
+            let position = Position { step, best: Some((best, 0.5)), validation_due: false };
+            store.save_checkpoint(&model, &stepper, position, 9).unwrap();
+        }
+        std::fs::remove_file(folder.path().join("checkpoints/step-00000020").join(WEIGHTS)).unwrap();
+        let (found, said) = newest(&store);
+        assert_eq!(found.unwrap().position.step, 10);
+        assert!(said.iter().all(|text| text.contains("step-00000020")), "{said:?}");
+    }
+
+    #[test]
+    fn a_step_that_is_saved_twice_is_never_gone() {
+        let (folder, store) = store();
+        let (model, stepper) = (line(), sgd(&line()));
+        let mut position = Position { step: 10, best: None, validation_due: true };
+        store.save_checkpoint(&model, &stepper, position, 1).unwrap();
+        let weights = folder.path().join("checkpoints/step-00000010").join(WEIGHTS);
+        let before = std::fs::metadata(&weights).unwrap().modified().unwrap();
+        (position.best, position.validation_due) = (Some((10, 0.5)), false);
+        store.save_checkpoint(&model, &stepper, position, 1).unwrap();
+        // The folder stayed in its place; only the state is new.
+        assert_eq!(std::fs::metadata(&weights).unwrap().modified().unwrap(), before);
+        assert_eq!(newest(&store).0.unwrap().position, position);
     }
 }

@@ -10,6 +10,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+const ROOM: &str = "make room or give access there; the same command then goes on from the newest checkpoint";
+
 impl RunStore {
     /// A record file opened for appending. Records for which `keep` is false, such as those past the checkpoint that a
     /// resumed run starts from, and a line cut by a crash are taken out first.
@@ -25,6 +27,13 @@ impl RunStore {
         }
         let file = OpenOptions::new().create(true).append(true).open(&path);
         Ok(Records { file: file.map_err(|error| Error::io("write", &path, error))?, path })
+    }
+
+    /// A record file begun anew.
+    pub fn fresh_records(&self, name: &str) -> Result<Records> {
+        let path = self.path().join(name);
+        let file = File::create(&path).map_err(|error| Error::io("write", &path, error).help(ROOM))?;
+        Ok(Records { file, path })
     }
 
     /// The record files of a training, cut back to `position`. A validation that is still due may have been recorded before its
@@ -65,7 +74,12 @@ impl Records {
         for record in records {
             bytes.extend(line(record, &self.path)?);
         }
-        self.file.write_all(&bytes).map_err(|error| Error::io("write", &self.path, error))
+        self.file.write_all(&bytes).map_err(|error| Error::io("write", &self.path, error).help(ROOM))
+    }
+
+    /// Waits until the disk has all records: a checkpoint must not be there without the steps that led to it.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|error| Error::io("write", &self.path, error).help(ROOM))
     }
 }
 

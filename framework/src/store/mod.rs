@@ -96,8 +96,9 @@ impl RunStore {
         Manifest::read(&self.path)
     }
 
-    pub fn status(&self) -> Result<Option<Status>> {
-        records::read_json(&self.path.join("status.json"))
+    /// The status; `None` where there is none or it is damaged, as it says nothing that the records do not.
+    pub fn status(&self) -> Option<Status> {
+        records::read_json(&self.path.join("status.json")).ok().flatten()
     }
 
     /// Writes the status with the time of writing.

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::parameters;
 use crate::profile::{self, Phase};
 use crate::progress::{Progress, stop_requested};
-use crate::records::{TrainRecord, ValidationRecord};
+use crate::records::{TrainLoss, TrainRecord, ValidationRecord, read_lines};
 use crate::registry::Problems;
 use crate::slots::optimizer::Optimizer;
 use crate::slots::schedule::Schedule;
@@ -21,7 +21,7 @@ use crate::store::{Position, RunStore};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Options of the loop that every task shares.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -137,27 +137,52 @@ struct Training<M> {
 }
 
 impl Loop<'_> {
-    /// The model with the newest whole checkpoint in it, or as it is.
-    fn resume<M: Module>(&self, model: M) -> Result<Training<M>> {
+    /// The model with the newest checkpoint in it that is whole and `fits`, or as it is.
+    fn resume<M: Module>(
+        &self,
+        model: M,
+        fits: impl Fn(&Position) -> bool,
+        damaged: impl FnMut(u64, &Error) -> Result<()>,
+    ) -> Result<Training<M>> {
         let stepper = Stepper::new(self.optimizer, &model)?;
-        let Some(checkpoint) = self.store.newest_checkpoint(|note| self.progress.note(note))? else {
+        let Some(checkpoint) = self.store.newest_checkpoint(fits, damaged)? else {
             return Ok(Training { model, stepper, position: Position::default() });
         };
-        let mut position = checkpoint.position;
-        if let Some((best, _)) = position.best
-            && let Err(error) = self.store.checkpoint(best)
-        {
-            self.progress.note(&format!("{error}; the search for the best begins anew"));
-            position.best = None;
-        }
+        let position = checkpoint.position;
         Ok(Training { model: checkpoint.load(model)?, stepper: checkpoint.load_optimizer(stepper)?, position })
+    }
+
+    /// Steps from the first on that the records tell of without a gap, and the steps that were validated.
+    fn recorded(&self) -> Result<(u64, BTreeSet<u64>)> {
+        let train: Vec<TrainLoss> = read_lines(&self.store.path().join("train.jsonl"))?;
+        let whole = train.iter().zip(1..).take_while(|(record, step)| record.step == *step).count() as u64;
+        let validations: Vec<ValidationRecord> = read_lines(&self.store.path().join("validation.jsonl"))?;
+        Ok((whole, validations.into_iter().map(|record| record.step).collect()))
+    }
+
+    fn validates(&self, step: u64) -> bool {
+        step == self.options.steps || step.is_multiple_of(self.options.validate_every_steps)
     }
 
     /// Trains from the newest checkpoint to the end and gives back the weights that validated best. On a stop request the
     /// step is finished, a checkpoint written and `Error::Interrupted` returned.
     pub fn run<L: Learner>(&self, learner: &L, model: L::Model) -> Result<Trained<L::Model>> {
         let options = self.options;
-        let mut now = self.resume(model)?;
+        let (steps, validated) = self.recorded()?;
+        let fits = |position: &Position| {
+            let last = position.step - u64::from(position.validation_due);
+            let whole =
+                position.step <= steps && (1..=last).all(|step| !self.validates(step) || validated.contains(&step));
+            if !whole {
+                let step = position.step;
+                self.progress.note(&format!("the records do not reach step {step}; going on from a checkpoint before"));
+            }
+            whole
+        };
+        let mut now = self.resume(model, fits, |step, error| {
+            self.progress.note(&format!("{error}; put aside, going on from a checkpoint before"));
+            self.store.put_aside(step)
+        })?;
         let first_step = now.position.step;
         if first_step > 0 && !options.finished(now.position) {
             self.progress.note(&format!("resuming at step {first_step}"));
@@ -176,19 +201,22 @@ impl Loop<'_> {
                     if now.position.validation_due {
                         let record = match learner.validate(&now.model) {
                             // To be done first when the run goes on.
-                            Err(Error::Interrupted) => return self.save(&now).and(Err(Error::Interrupted)),
+                            Err(Error::Interrupted) => {
+                                train_records.sync()?;
+                                return self.save(&now).and(Err(Error::Interrupted));
+                            }
                             validation => self.judge(validation?, &mut now.position),
                         };
                         accuracy = format!(", val {:.1} %", record.accuracy * 100.0);
                         validation_records.append(&record)?;
                         self.save(&now)?;
                     } else {
-                        let (record, next) = self.step(learner, &mut now, inputs)?;
+                        let stepped = self.step(learner, &mut now, inputs);
+                        let (record, next) = stepped.map_err(|error| self.stopped(&now, error))?;
                         (now.model, now.position.step) = (next, record.step);
                         train_records.append(&record)?;
                         let step = record.step;
-                        now.position.validation_due =
-                            step == options.steps || step.is_multiple_of(options.validate_every_steps);
+                        now.position.validation_due = self.validates(step);
                         if stop_requested()
                             || !now.position.validation_due && step.is_multiple_of(options.checkpoint_every_steps)
                         {
@@ -246,11 +274,11 @@ impl Loop<'_> {
     ) -> Result<(TrainRecord, L::Model)> {
         let step = now.position.step;
         let input = inputs.next().ok_or_else(|| Error::failed(format!("step {step} has no input")))??;
-        let output = learner.step(&now.model, input).map_err(|error| self.stopped(now, error))?;
+        let output = learner.step(&now.model, input)?;
         let (norm, gradients) = parameters::clip_gradients(&now.model, output.gradients, self.options.clip_norm);
         if !norm.is_finite() || !output.loss.is_finite() {
             let message = format!("the loss is {} and the gradient's norm {norm}", output.loss);
-            return Err(self.stopped(now, Error::failed(message)));
+            return Err(Error::failed(message));
         }
         let factor = self.schedule.factor(step, self.options.steps);
         let model = {
@@ -284,12 +312,11 @@ impl Loop<'_> {
 
     /// What `learner` says about step `step` (from 1), made again from the newest checkpoint before it. Writes nothing.
     pub fn replay<L: Learner>(&self, learner: &L, model: L::Model, step: u64) -> Result<serde_json::Value> {
-        let mut now = self.resume(model)?;
-        let from = now.position.step;
-        if step <= from {
-            return Err(Error::failed(format!("the newest checkpoint is from after step {step}"))
-                .help(format!("choose a step above {from}")));
+        if step > self.options.steps {
+            return Err(Error::failed(format!("the training has {} steps, and no step {step}", self.options.steps)));
         }
+        let mut now = self.resume(model, |position| position.step < step, |_, _| Ok(()))?;
+        let from = now.position.step;
         self.progress.begin("train", from, step);
         while now.position.step + 1 < step {
             let mut inputs = std::iter::once(learner.prepare(now.position.step));

@@ -21,6 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Largest file that is read: a ViT-L/14 in f32 is 1.7 GB.
 const MAX_BYTES: u64 = 8 << 30;
@@ -259,8 +261,11 @@ fn read_json(path: &Path) -> Result<serde_json::Value> {
 
 /// Writes `bytes` to a temporary name beside `path`, syncs and renames: `path` is always the old or the new file.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    // Threads and processes, also of other machines, may write the same file at once: each has a name of its own.
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let moment = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
+    name.push(format!(".{}.{}.{moment}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
     let temporary = path.with_file_name(name);
     let write = || -> std::io::Result<()> {
         let mut file = std::fs::File::create(&temporary)?;

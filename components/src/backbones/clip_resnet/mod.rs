@@ -200,6 +200,7 @@ impl ClipResNetConfig {
         }
         let source = checkpoint::open(&self.weights)?;
         context.note_weights(&self.weights, source.sha256.clone());
+        context.note_config(&self.weights, source.config.as_ref());
         let sizes = self.sizes(&source)?;
         if let Some(asked) = asked
             && asked != sizes

@@ -10,7 +10,7 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::evaluation::{self, EpisodeClips, Outcome, select_rows};
 use maclip_framework::features::ClipSource;
 use maclip_framework::model::{FewShotModel, text_cosines, time_average};
-use maclip_framework::parameters;
+use maclip_framework::parameters::{self, Keeping, on_graph};
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::progress::Silent;
 use maclip_framework::random::Stream;
@@ -38,6 +38,8 @@ pub struct EpisodeLearner<'a> {
     /// Draws frames and augmentation of each clip of each episode.
     pub clips: Stream,
     pub device: &'a Device,
+    /// How graphs keep activations.
+    pub keeping: Keeping,
 }
 
 /// A training episode, ready for the trainable part of the model.
@@ -63,9 +65,8 @@ struct Judged {
     accuracy: f64,
 }
 
-/// Gradient and figures of one episode.
+/// Figures of one episode.
 struct EpisodeStep {
-    gradients: GradientsParams,
     loss: f64,
     parts: Vec<(&'static str, f64)>,
     accuracy: f64,
@@ -147,7 +148,7 @@ impl EpisodeLearner<'_> {
         let plain = model.valid();
         let leaf = |half: &Half| {
             let parts = half.parts(size).map(|part| half.encode(&plain, part)).collect();
-            Tensor::<3>::from_inner(Tensor::cat(parts, 0)).require_grad()
+            on_graph(Tensor::cat(parts, 0), self.keeping).require_grad()
         };
         let frames = Frames { support: leaf(&support), query: leaf(&query) };
         let leaves = [frames.support.clone(), frames.query.clone()];
@@ -164,7 +165,7 @@ impl EpisodeLearner<'_> {
                 let _span = profile::span(Phase::Backward);
                 let gradient = gradient.clone().narrow(0, part.start, part.len());
                 // d(Σ e · g) = g: the chain rule through a constant.
-                let chained = (frames * Tensor::from_inner(gradient)).sum();
+                let chained = (frames * on_graph(gradient, self.keeping)).sum();
                 sums.push(GradientsParams::from_grads(chained.backward(), model));
                 sums = vec![parameters::sum_gradients(model, sums, 1.0)];
             }
@@ -196,20 +197,23 @@ impl EpisodeLearner<'_> {
         let leaf = |wanted: usize| {
             let of = parts.iter().zip(&encoded).filter(|((branch, _), _)| *branch == wanted);
             let joined = Tensor::cat(of.map(|(_, (_, frames))| frames.clone().inner()).collect(), 0);
-            Tensor::<3>::from_inner(joined).require_grad()
+            on_graph(joined, self.keeping).require_grad()
         };
         let frames = Frames { support: leaf(0), query: leaf(1) };
         let leaves = [frames.support.clone(), frames.query.clone()];
         let judged = self.judge(model, &input.episode, frames);
-        let _span = profile::span(Phase::Backward);
-        let gradients = judged.loss.total.clone().backward();
+        let gradients = {
+            let _span = profile::span(Phase::Backward);
+            judged.loss.total.clone().backward()
+        };
         let leaves = leaves.map(|leaf| leaf.grad(&gradients));
         let mut sums: Vec<GradientsParams> = encoded
             .into_par_iter()
             .zip(parts)
             .filter_map(|((replica, frames), (branch, part))| {
+                let _span = profile::span(Phase::Backward);
                 let gradient = leaves[branch].clone()?.narrow(0, part.start, part.len());
-                let chained = (frames * Tensor::from_inner(gradient)).sum();
+                let chained = (frames * on_graph(gradient, self.keeping)).sum();
                 Some(GradientsParams::from_grads(chained.backward(), &replica))
             })
             .collect();
@@ -234,7 +238,7 @@ impl EpisodeLearner<'_> {
     }
 
     /// [`Self::episode`] as numbers; an error where they are not finite.
-    fn episode_step(&self, model: &FewShotModel, input: &Prepared) -> Result<EpisodeStep> {
+    fn episode_step(&self, model: &FewShotModel, input: &Prepared) -> Result<(EpisodeStep, GradientsParams)> {
         let (judged, gradients) = self.episode(model, input)?;
         let loss = scalar(&judged.loss.total);
         let norm = parameters::gradient_norm(model, &gradients);
@@ -248,7 +252,7 @@ impl EpisodeLearner<'_> {
             )));
         }
         let parts = judged.loss.parts.iter().map(|(name, part)| (*name, scalar(part))).collect();
-        Ok(EpisodeStep { gradients, loss, parts, accuracy: judged.accuracy })
+        Ok((EpisodeStep { loss, parts, accuracy: judged.accuracy }, gradients))
     }
 
     /// A copy of the model with leaves of its own, so that episodes can run side by side.
@@ -295,23 +299,24 @@ impl Learner for EpisodeLearner<'_> {
         let count = input.len();
         let at_once = self.compute.episodes_at_once.unwrap_or(count);
         let mut steps: Vec<EpisodeStep> = Vec::with_capacity(count);
+        let mut sum: Vec<GradientsParams> = Vec::new();
         for inputs in input.chunks(at_once) {
             // Each episode has its own graph over its own copy of the leaves; the gradients are added in order, so that neither
             // the number of threads nor of episodes at once changes them.
-            steps.extend(
-                inputs
-                    .par_iter()
-                    .map(|input| self.episode_step(&self.replica(model), input))
-                    .collect::<Result<Vec<_>>>()?,
-            );
+            let done: Vec<(EpisodeStep, GradientsParams)> =
+                inputs.par_iter().map(|input| self.episode_step(&self.replica(model), input)).collect::<Result<_>>()?;
+            for (step, gradients) in done {
+                steps.push(step);
+                sum.push(gradients);
+            }
+            sum = vec![parameters::sum_gradients(model, sum, 1.0)];
         }
         let mean = |value: &dyn Fn(&EpisodeStep) -> f64| steps.iter().map(value).sum::<f64>() / count as f64;
         let names: Vec<&'static str> = steps.first().map_or(Vec::new(), |s| s.parts.iter().map(|(n, _)| *n).collect());
         let parts =
             names.iter().enumerate().map(|(i, name)| ((*name).to_owned(), mean(&|step| step.parts[i].1))).collect();
         let (loss, accuracy) = (mean(&|step| step.loss), mean(&|step| step.accuracy));
-        let gradients =
-            parameters::mean_gradients(model, steps.into_iter().map(|step| step.gradients).collect::<Vec<_>>());
+        let gradients = parameters::sum_gradients(model, sum, 1.0 / count as f64);
         Ok(StepOutput { gradients, loss, parts, accuracy })
     }
 

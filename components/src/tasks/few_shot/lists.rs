@@ -16,6 +16,7 @@ impl FewShot {
         let chosen_on = self.validation.split.unwrap_or(Split::Val);
         let mut seen: BTreeMap<String, &'static str> = BTreeMap::new();
         let mut lists = Vec::new();
+        let mut sums = BTreeMap::new();
         for (role, limit) in Split::ALL.into_iter().zip(limits) {
             let split = if role == Split::Val { chosen_on } else { role };
             let mut listing = dataset.list(split).map_err(|error| error.at(recipe.place("dataset")))?;
@@ -41,18 +42,22 @@ impl FewShot {
                 std::iter::once(format!("class `{}`", class.name))
                     .chain(class.clips.iter().map(|clip| format!("clip `{clip}`")))
             });
-            for key in keys {
-                match seen.insert(key.clone(), split.name()) {
-                    Some(other) if other != split.name() => {
-                        return Err(Error::failed(format!("{key} is in split {other} and in split {}", split.name()))
-                            .help("few-shot splits are disjoint, or the result says nothing about new classes"));
-                    }
-                    _ => {}
+            // Choosing on the training classes reads their split a second time.
+            for key in keys.filter(|_| split == role) {
+                if let Some(other) = seen.insert(key.clone(), split.name()) {
+                    let place = if other == split.name() {
+                        format!("twice in split {other}")
+                    } else {
+                        format!("in split {other} and in split {}", split.name())
+                    };
+                    return Err(Error::failed(format!("{key} is {place}"))
+                        .help("classes and splits are disjoint, or the result says nothing about new classes"));
                 }
             }
-            context.manifest.lists.insert(split.name().to_owned(), list_checksum(&listing.classes)?);
+            sums.insert(role.name().to_owned(), list_checksum(&listing.classes)?);
             lists.push(listing.classes);
         }
+        context.note_inputs("list", sums)?;
         lists.try_into().map_err(|_| Error::failed("a dataset has three splits"))
     }
 }

@@ -18,7 +18,7 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::evaluation::{self, Outcome};
 use maclip_framework::features::{ClipSource, FeatureCache};
 use maclip_framework::model::{FewShotModel, class_texts};
-use maclip_framework::parameters;
+use maclip_framework::parameters::{self, Keeping};
 use maclip_framework::plan::Plan;
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::random::Stream;
@@ -34,6 +34,7 @@ use maclip_framework::slots::optimizer::Optimizer;
 use maclip_framework::slots::prompt::Prompt;
 use maclip_framework::slots::schedule::Schedule;
 use maclip_framework::slots::task::Task;
+use maclip_framework::store::checkpoint_steps;
 use maclip_framework::training::{Loop, LoopOptions};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -85,9 +86,8 @@ struct Evaluation {
 #[serde(deny_unknown_fields)]
 struct ListFile {
     path: String,
-    /// Hash that the list must have; `null` takes any.
-    #[serde(default)]
-    hash: Option<String>,
+    /// Hash that the list must have, as it stands in the file: the list is part of a run's identity, its place is not.
+    hash: String,
 }
 
 impl Default for FewShot {
@@ -185,27 +185,29 @@ impl Task for FewShot {
         context.write_manifest()?;
         context.store.write_json("params.json", &parts.params)?;
         let mut seconds = Seconds::default();
-        let (mut best_step, mut first_step) = (None, 0);
+        let mut best_step = None;
         let source = parts.source(context)?;
         let mut model = parts.model.clone();
         if parts.params.trainable == 0 {
             context.progress.note("nothing to train: the recipe has no trainable parameters");
         } else {
+            context.sitting()?.first_step = checkpoint_steps(context.store.path())?.first().copied().unwrap_or(0);
             let started = Instant::now();
             let trained = parts.train(context).run(&self.learner(&parts, &source, context)?, model);
             let sitting = context.sitting()?;
             sitting.seconds.train = started.elapsed().as_secs_f64();
             seconds.train = sitting.seconds.train;
             let trained = trained.inspect_err(|_| drop(context.note_costs()))?;
-            (model, best_step, first_step) = (trained.model, trained.best_step, trained.first_step);
+            (model, best_step) = (trained.model, trained.best_step);
         }
         let started = Instant::now();
-        let result = self.test(context, &model.valid(), &source, &parts.data[Split::Test as usize])?;
+        let result = self.test(context, &model.valid(), &source, &parts.data[Split::Test as usize]);
+        let result = result.inspect_err(|_| drop(context.note_costs()))?;
         seconds.test = started.elapsed().as_secs_f64();
         if let Some((found, made)) = source.cached().filter(|(found, _)| *found > 0) {
             context.progress.note(&format!("features of {found} clips were kept from before, {made} are new"));
         }
-        context.finish(result, best_step, seconds, first_step)
+        context.finish(result, best_step, seconds)
     }
 
     fn replay(&self, context: &mut RunContext, step: u64) -> Result<serde_json::Value> {
@@ -232,6 +234,7 @@ struct Parts {
     data: [SplitData; 3],
     options: LoopOptions,
     weights: BTreeMap<String, String>,
+    keeping: Keeping,
 }
 
 impl Parts {
@@ -280,7 +283,7 @@ impl FewShot {
         let prompt = recipe.build::<dyn Prompt>(&build)?;
         let lists = self.lists(&*dataset, context)?;
         let model = FewShotModel::build(recipe, &build, frames.count())?;
-        context.manifest.weights = build.weights();
+        context.note_inputs("weights", build.weights())?;
         let data = lists
             .map(|classes| {
                 let _span = profile::span(Phase::Texts);
@@ -304,6 +307,7 @@ impl FewShot {
             data,
             options: self.train.clone(),
             weights: build.weights(),
+            keeping: build.keeping(),
         })
     }
 
@@ -326,6 +330,7 @@ impl FewShot {
             episodes: Stream::new(seed, "train/episodes"),
             clips: Stream::new(seed, "train/clips"),
             device: context.device,
+            keeping: parts.keeping,
         })
     }
 
@@ -341,11 +346,14 @@ impl FewShot {
         // All runs on one list share its file.
         let shared = context.shared.join(format!("episodes-{}.json", &list.hash[..12]));
         if !shared.is_file() {
-            list.write(&shared, &test.classes)?;
+            match &self.test.list {
+                Some(file) => drop(std::fs::copy(&file.path, &shared).map_err(|e| Error::io("write", &shared, e))?),
+                None => list.write(&shared, &test.classes)?,
+            }
         }
         let split = evaluation::Split { classes: &test.classes, texts: &test.texts, list: &list };
         let outcomes = evaluation::evaluate(model, source, &split, context.progress)?;
-        let mut records = context.store.records("episodes.jsonl", |_: &EpisodeRecord| false)?;
+        let mut records = context.store.fresh_records("episodes.jsonl")?;
         let lines: Vec<EpisodeRecord> = list
             .episodes
             .iter()
@@ -382,13 +390,14 @@ impl Evaluation {
             ))
             .help("change task.way, task.shot and the queries to those of the file"));
         }
-        match &file.hash {
-            Some(hash) if *hash != list.hash => {
-                Err(Error::failed(format!("{} has the hash {}, the recipe wants {hash}", file.path, list.hash))
-                    .help("the file or the dataset's clips have changed; take `hash` out to run it all the same"))
-            }
-            _ => Ok(list),
+        if file.hash != list.hash {
+            return Err(Error::failed(format!(
+                "{} has the hash {}, the recipe wants {}",
+                file.path, list.hash, file.hash
+            ))
+            .help("the file has changed; `maclip run --episodes FILE` takes it as it is"));
         }
+        Ok(list)
     }
 }
 

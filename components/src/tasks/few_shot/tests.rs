@@ -63,6 +63,7 @@ fn bench(changes: &[(&str, &str)]) -> Bench {
         data,
         options: LoopOptions::default(),
         weights: build.weights(),
+        keeping: build.keeping(),
     };
     Bench { recipe, parts, device }
 }
@@ -117,6 +118,7 @@ impl Bench {
             episodes: Stream::new(1, "train/episodes"),
             clips: Stream::new(1, "train/clips"),
             device: &self.device,
+            keeping: self.parts.keeping,
         };
         let model = &self.parts.model;
         let output = learner.step(model, learner.prepare(3)?)?;
@@ -307,15 +309,26 @@ fn an_adapter_that_looks_across_clips_refuses_parts() {
 #[test]
 fn activation_checkpointing_changes_nothing() {
     let on = ("compute", "{activation_checkpointing: true}");
-    let step = |changes: &[(&str, &str)]| {
-        let bench = bench(changes);
-        bench.step(Compute::default(), &bench.source(None))
-    };
-    let model = [("adapter", "{type: multimodal}"), ("prototype", "{type: text_guided}")];
-    let plain = step(&model);
-    let kept = step(&[model[0], model[1], on]);
-    assert!((plain.0 - kept.0).abs() < 1e-6);
-    assert!(difference(&plain.1, &kept.1) < 1e-6);
+    for adapter in ["{type: multimodal}", "{type: last_blocks, count: 2}", "{type: full}"] {
+        let model = [("adapter", adapter), ("prototype", "{type: text_guided}")];
+        for compute in [
+            Compute::default(),
+            Compute { shards: Some(3), ..Compute::default() },
+            Compute { micro_batch: Some(4), ..Compute::default() },
+        ] {
+            let step = |changes: &[(&str, &str)]| {
+                let bench = bench(changes);
+                bench.step(compute.clone(), &bench.source(None))
+            };
+            let (plain, kept) = (step(&model), step(&[model[0], model[1], on]));
+            assert!((plain.0 - kept.0).abs() < 1e-6, "{adapter}");
+            assert!(difference(&plain.1, &kept.1) < 1e-5, "{adapter}");
+        }
+    }
+    // It is really on, also after a checkpoint was loaded into the model.
+    let kept = bench(&[("adapter", "{type: multimodal}"), on]).parts;
+    assert_eq!(parameters::trainable_keeping(&with_noise(kept.model)), kept.keeping);
+    assert_ne!(kept.keeping, bench(&[]).parts.keeping);
 }
 
 #[test]
