@@ -36,15 +36,11 @@ pub fn check(arguments: Arguments) -> Result<()> {
                 let verdict = expect.verdict(run.test());
                 count += 1;
                 wrong += usize::from(!matches!(verdict, Verdict::Met { .. }));
-                let (measured, word) = match &verdict {
-                    Verdict::Met { measured } => (format!("{measured:.1}"), "met".to_owned()),
-                    Verdict::Short { measured, by } => (format!("{measured:.1}"), format!("short by {by:.1}")),
-                    Verdict::Missing { reason } => ("–".to_owned(), format!("missing: {reason}")),
-                };
+                let (measured, word) = expect.words(run.test());
                 listed.push(json!({"dir": run.path, "expect": expect, "outcome": verdict}));
                 rows.push([
                     format!("{} {} s{}", run.manifest.name, run.manifest.variant, run.manifest.seed),
-                    format!("{} {:.1} − {:.1}", expect.metric, expect.value, expect.tolerance),
+                    format!("{} ≥ {:.1}", expect.metric, expect.value - expect.tolerance),
                     measured,
                     word,
                     expect.source,

@@ -54,6 +54,12 @@ pub fn run(arguments: Arguments) -> Result<()> {
         request_stop();
     })
     .map_err(|error| Error::failed(format!("cannot listen for Ctrl-C: {error}")))?;
+    let Some(first) = cells.first() else { return Err(Error::failed("the recipe has no runs")) };
+    let out = arguments.report.clone().unwrap_or_else(|| arguments.runs.join(&first.recipe.name).join("report"));
+    // Before the work: a place that cannot be written must not be found after it.
+    std::fs::create_dir_all(&out).map_err(|error| {
+        Error::io("make the report's folder", &out, error).help("choose another with `--runs DIR` or `--report DIR`")
+    })?;
     let progress = Console::new();
     let mut paths = Vec::new();
     for (number, cell) in cells.iter().enumerate() {
@@ -62,8 +68,6 @@ pub fn run(arguments: Arguments) -> Result<()> {
         sitting::run(&cell.recipe, &cell.variant, &path, wishes, &progress)?;
         paths.push(path);
     }
-    let Some(first) = cells.first() else { return Err(Error::failed("the recipe has no runs")) };
-    let out = arguments.report.unwrap_or_else(|| arguments.runs.join(&first.recipe.name).join("report"));
     let report = maclip_reports::report(&paths, &out)?;
     if arguments.json {
         println!("{}", summary(&paths)?);

@@ -158,8 +158,9 @@ fn show(run: &RunDirectory, as_json: bool) -> Result<()> {
     manifest.lists.iter().for_each(|(split, sum)| row(&format!("list {split}"), sum.clone()));
     manifest.weights.iter().for_each(|(file, sum)| row(&format!("weights {file}"), sum.clone()));
     for (number, sitting) in manifest.sittings.iter().enumerate() {
-        row(&format!("sitting {}", number + 1), sitting.argv.join(" "));
-        for (key, value) in environment(sitting) {
+        let command: Vec<String> = sitting.argv.iter().map(|word| format::shell(word)).collect();
+        row(&format!("sitting {}", number + 1), command.join(" "));
+        for (key, value) in environment(sitting).into_iter().filter(|(_, value)| !value.is_empty()) {
             row(&format!("  {key}"), value);
         }
         let seconds = sitting.seconds;
@@ -176,10 +177,9 @@ fn show(run: &RunDirectory, as_json: bool) -> Result<()> {
     }
     manifest.notes.iter().for_each(|note| row("note", note.clone()));
     for expect in &expected {
-        row(
-            "expects",
-            format!("{} {} ({}): {:?}", expect.metric, expect.value, expect.source, expect.verdict(run.test())),
-        );
+        let (measured, word) = expect.words(run.test());
+        let wanted = expect.value - expect.tolerance;
+        row("expects", format!("{} ≥ {wanted:.1} ({}): {measured}, {word}", expect.metric, expect.source));
     }
     println!("{}", columns(&rows, 2).join("\n"));
     Ok(())
@@ -286,20 +286,26 @@ fn diff(a: &RunDirectory, b: &RunDirectory, as_json: bool) -> Result<()> {
 }
 
 fn remove(paths: &[PathBuf], yes: bool) -> Result<()> {
-    // Opening each first: a path that is no run, or a run in use, stops before anything is gone.
-    let mut stores = Vec::new();
+    // Opening each first: a path that is no run, or a run in use, stops before anything is gone. A damaged run can be removed.
+    let mut stores = BTreeMap::new();
     for path in paths {
-        RunDirectory::open(path)?;
-        stores.push(RunStore::open(path)?);
+        if !path.join("manifest.json").is_file() {
+            return Err(Error::failed(format!("{} is not a run directory: no manifest.json", path.display()))
+                .help("`maclip runs list` shows the run directories"));
+        }
+        let real = path.canonicalize().map_err(|error| Error::io("find", path, error))?;
+        if !stores.contains_key(&real) {
+            stores.insert(real.clone(), RunStore::open(&real)?);
+        }
     }
     if !yes {
-        for path in paths {
+        for path in stores.keys() {
             println!("would remove {}", path.display());
         }
         return Err(Error::failed("nothing was removed").help("say `--yes` to remove these runs for good"));
     }
-    for (path, store) in paths.iter().zip(stores) {
-        std::fs::remove_dir_all(path).map_err(|error| Error::io("remove", path, error))?;
+    for (path, store) in stores {
+        std::fs::remove_dir_all(&path).map_err(|error| Error::io("remove", &path, error))?;
         drop(store);
         println!("removed {}", path.display());
     }

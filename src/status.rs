@@ -7,6 +7,7 @@ use maclip_framework::error::Result;
 use maclip_framework::recipe;
 use maclip_framework::records::{RunDirectory, State};
 use maclip_framework::store::unix_seconds;
+use maclip_reports::format::percent_interval;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -31,12 +32,23 @@ pub fn name(state: Option<State>) -> &'static str {
     }
 }
 
-/// Steps done and wanted of a run that is not done.
-fn steps(run: &RunDirectory) -> (u64, Option<u64>) {
-    let document = recipe::load(&run.path.join("recipe.resolved.yaml"), &[]);
-    let wanted = document.ok().and_then(|document| document.root.at("task.train.steps")?.to_json().as_u64());
+/// Steps done, and those wanted of a run that is not done.
+fn steps(run: &RunDirectory, state: Option<State>) -> (u64, Option<u64>) {
     // Records that cannot be read are `maclip run`'s to complain about.
-    (run.last_step().unwrap_or(0), wanted)
+    let done = run.last_step().unwrap_or(0);
+    if state == Some(State::Done) {
+        return (done, None);
+    }
+    let document = recipe::load(&run.path.join("recipe.resolved.yaml"), &[]);
+    (done, document.ok().and_then(|document| document.root.at("task.train.steps")?.to_json().as_u64()))
+}
+
+/// When the run last wrote its status or a step.
+fn updated(run: &RunDirectory) -> Option<u64> {
+    let status = run.status.as_ref()?.updated_unix;
+    let step = std::fs::metadata(run.path.join("train.jsonl")).and_then(|data| data.modified()).ok();
+    let step = step.and_then(|time| Some(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs()));
+    Some(status.max(step.unwrap_or(0)))
 }
 
 /// `3 min ago`; a clock that was set back is no reason to fail.
@@ -53,11 +65,11 @@ fn ago(then: u64) -> String {
 pub fn status(arguments: Arguments) -> Result<()> {
     let mut unreadable = 0;
     let mut listed = Vec::new();
-    let mut rows = vec![["run", "state", "steps", "accuracy", "updated", ""].map(str::to_owned)];
+    let mut rows = vec![["run", "state", "steps", "accuracy", "updated", "reason"].map(str::to_owned)];
     for root in &arguments.runs {
         for run in readable(root, &mut unreadable)? {
             let state = run.state();
-            let (done, wanted) = if state == Some(State::Done) { (0, None) } else { steps(&run) };
+            let (done, wanted) = steps(&run, state);
             let reason = run.status.as_ref().and_then(|status| status.reason.as_deref()).unwrap_or_default();
             if arguments.json {
                 listed.push(json!({
@@ -68,11 +80,11 @@ pub fn status(arguments: Arguments) -> Result<()> {
                 continue;
             }
             rows.push([
-                format!("{} {} s{}", run.manifest.name, run.manifest.variant, run.manifest.seed),
+                run.path.display().to_string(),
                 name(state).to_owned(),
-                wanted.map_or_else(String::new, |wanted| format!("{done}/{wanted}")),
-                run.test().map_or_else(String::new, |test| maclip_reports::format::percent(test.value)),
-                run.status.as_ref().map_or_else(String::new, |status| ago(status.updated_unix)),
+                wanted.map_or_else(|| done.to_string(), |wanted| format!("{done}/{wanted}")),
+                run.test().map_or_else(String::new, |test| percent_interval(test.value, test.ci95)),
+                updated(&run).map_or_else(String::new, ago),
                 reason.lines().next().unwrap_or_default().to_owned(),
             ]);
         }

@@ -375,7 +375,7 @@ fn runs_are_compared_checked_and_removed() {
     assert_eq!(status.matches(" done ").count(), 2, "{status}");
 
     let met = ok(&["check", runs]);
-    assert!(met.matches(" met ").count() == 2, "{met}");
+    assert!(met.matches(" met,").count() == 2 && met.contains("≥ 0.0"), "{met}");
     let dream = expecting(99.9);
     let high = folder.path().join("high");
     let both = ["--set", "task.train.steps=2", "--set", &dream[0], "--set", &dream[1]];

@@ -64,6 +64,12 @@ impl Compute {
         wrong(self.episodes_at_once == Some(0), "episodes_at_once", "must be at least 1, or null for all");
         wrong(!(1..=256).contains(&self.shards.unwrap_or(1)), "shards", "must be within 1 and 256");
         wrong(self.micro_batch == Some(0), "micro_batch", "must be at least 1, or null for all");
+        let named = self.cache_folder.as_deref();
+        wrong(
+            named.is_some_and(|name| name.is_empty() || name.starts_with('~')),
+            "cache_folder",
+            "must be a path, written out; `${env:HOME}/…` stands for a home folder",
+        );
         let limit = self.cache_limit_gb;
         wrong(!(limit >= 0.0 && limit.is_finite()), "cache_limit_gb", "must be 0 or above");
     }

@@ -24,6 +24,8 @@ pub enum Verdict {
     /// Within the tolerance, or above.
     Met {
         measured: f64,
+        /// Points above value + tolerance; 0 inside. More than expected may mean another test.
+        above: f64,
     },
     Short {
         measured: f64,
@@ -48,6 +50,18 @@ impl Expectation {
             .then_some(("metric", "is `accuracy` or `recall_at_1`"))
     }
 
+    /// The verdict in words.
+    pub fn words(&self, test: Option<&TestResult>) -> (String, String) {
+        match self.verdict(test) {
+            Verdict::Met { measured, above } if above > 0.0 => {
+                (format!("{measured:.1}"), format!("met, {above:.1} above the tolerance"))
+            }
+            Verdict::Met { measured, .. } => (format!("{measured:.1}"), "met".to_owned()),
+            Verdict::Short { measured, by } => (format!("{measured:.1}"), format!("short by {by:.1}")),
+            Verdict::Missing { reason } => ("–".to_owned(), format!("missing: {reason}")),
+        }
+    }
+
     pub fn verdict(&self, test: Option<&TestResult>) -> Verdict {
         match test {
             None => Verdict::Missing { reason: "the run is not done".to_owned() },
@@ -58,7 +72,10 @@ impl Expectation {
                 let measured = test.value * 100.0;
                 let by = self.value - self.tolerance - measured;
                 // A rounding error of the subtraction is no shortfall.
-                if by > 1e-9 { Verdict::Short { measured, by } } else { Verdict::Met { measured } }
+                if by > 1e-9 {
+                    return Verdict::Short { measured, by };
+                }
+                Verdict::Met { measured, above: (measured - self.value - self.tolerance).max(0.0) }
             }
         }
     }
@@ -82,7 +99,8 @@ mod tests {
             shot: 1,
         };
         assert!(matches!(expect.verdict(Some(&test("accuracy", 0.83))), Verdict::Met { .. }));
-        assert!(matches!(expect.verdict(Some(&test("accuracy", 0.99))), Verdict::Met { .. }));
+        let high = expect.verdict(Some(&test("accuracy", 0.99)));
+        assert!(matches!(high, Verdict::Met { above, .. } if (above - 15.2).abs() < 1e-9));
         let short = expect.verdict(Some(&test("accuracy", 0.82)));
         assert!(matches!(short, Verdict::Short { by, .. } if (by - 1.0).abs() < 1e-9));
         assert!(matches!(expect.verdict(Some(&test("recall_at_1", 0.99))), Verdict::Missing { .. }));

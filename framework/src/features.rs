@@ -17,7 +17,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -45,7 +45,12 @@ impl<'a> ClipSource<'a> {
         &self.loader
     }
 
-    /// Clips found in and missing from the cache so far.
+    /// Removes the oldest features above the recipe's limit.
+    pub fn trim(&self) -> Result<()> {
+        self.cache.as_ref().map_or(Ok(()), |cache| trim(&cache.folder, cache.limit))
+    }
+
+    /// Clips found in the cache from before, and clips that were missing, so far. What this process made itself counts once.
     pub fn cached(&self) -> Option<(u64, u64)> {
         let cache = self.cache.as_ref()?;
         Some((cache.hits.load(Ordering::Relaxed), cache.misses.load(Ordering::Relaxed)))
@@ -80,7 +85,6 @@ impl<'a> ClipSource<'a> {
                 Found::Kept(_) => None,
             })
             .collect();
-        cache.hits.fetch_add((clips.len() - missing.len()) as u64, Ordering::Relaxed);
         cache.misses.fetch_add(missing.len() as u64, Ordering::Relaxed);
         let mut made = Vec::new();
         if !missing.is_empty() {
@@ -130,6 +134,10 @@ pub struct FeatureCache<'a> {
     network: Key,
     /// Keys of clips that this process has seen.
     keys: Mutex<HashMap<String, Key>>,
+    /// Keys that this process has made.
+    made: Mutex<HashSet<Key>>,
+    /// Bytes.
+    limit: u64,
     hits: AtomicU64,
     misses: AtomicU64,
     progress: &'a dyn Progress,
@@ -156,7 +164,8 @@ impl<'a> FeatureCache<'a> {
         }
         let base = compute.cache_folder.as_ref().map_or_else(|| runs.join(".cache"), PathBuf::from);
         let folder = base.join("features");
-        trim(&folder, (compute.cache_limit_gb * 1e9) as u64)?;
+        let limit = (compute.cache_limit_gb * 1e9) as u64;
+        trim(&folder, limit)?;
         let mut hash = Sha256::new();
         let about = serde_json::json!({
             "backbone": recipe.resolved.at("backbone").map(|node| node.to_json()),
@@ -178,6 +187,8 @@ impl<'a> FeatureCache<'a> {
             folder,
             network: hash.finalize().into(),
             keys: Mutex::default(),
+            made: Mutex::default(),
+            limit,
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             progress,
@@ -202,7 +213,11 @@ impl<'a> FeatureCache<'a> {
             }
         };
         match self.read(&key) {
-            Some(kept) => Ok(Found::Kept(kept)),
+            Some(kept) => {
+                let own = self.made.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
+                self.hits.fetch_add(u64::from(!own), Ordering::Relaxed);
+                Ok(Found::Kept(kept))
+            }
             None => Ok(Found::Missing(key, pixels.map_or_else(open, Ok)?)),
         }
     }
@@ -219,6 +234,7 @@ impl<'a> FeatureCache<'a> {
     }
 
     fn keep(&self, key: &Key, kept: &Kept) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(*key);
         if self.read_only.load(Ordering::Relaxed) {
             return;
         }
@@ -285,7 +301,8 @@ fn trim(folder: &Path, limit: u64) -> Result<()> {
         match std::fs::remove_file(&path) {
             // Another process may have been faster.
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("remove", &path, error));
+                return Err(Error::io("remove", &path, error)
+                    .help("raise `compute.cache_limit_gb`, or choose a `compute.cache_folder` that you may write to"));
             }
             _ => total -= size,
         }

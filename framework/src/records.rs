@@ -287,7 +287,10 @@ impl RunDirectory {
         if root.join("manifest.json").is_file() {
             return Ok(vec![root.to_owned()]);
         }
-        let entries = std::fs::read_dir(root).map_err(|error| Error::io("read", root, error))?;
+        let entries = std::fs::read_dir(root).map_err(|error| {
+            Error::io("read", root, error)
+                .help("`maclip run RECIPE` makes runs in `runs`; or name the folder that holds them")
+        })?;
         let hidden = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with('.');
         let mut children: Vec<PathBuf> = entries
             .filter_map(|entry| entry.ok())

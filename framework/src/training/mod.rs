@@ -184,6 +184,9 @@ impl Loop<'_> {
             self.store.put_aside(step)
         })?;
         let first_step = now.position.step;
+        if first_step == 0 && steps > 0 {
+            self.progress.note("no checkpoint can be used; the training begins anew");
+        }
         if first_step > 0 && !options.finished(now.position) {
             self.progress.note(&format!("resuming at step {first_step}"));
         }

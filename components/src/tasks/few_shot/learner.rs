@@ -32,7 +32,7 @@ pub struct EpisodeLearner<'a> {
     pub source: &'a ClipSource<'a>,
     pub train: &'a SplitData,
     pub val: &'a SplitData,
-    pub validation: EpisodeList,
+    pub validation: &'a EpisodeList,
     /// Draws episodes.
     pub episodes: Stream,
     /// Draws frames and augmentation of each clip of each episode.
@@ -321,7 +321,7 @@ impl Learner for EpisodeLearner<'_> {
     }
 
     fn validate(&self, model: &FewShotModel) -> Result<Validation> {
-        let split = evaluation::Split { classes: &self.val.classes, texts: &self.val.texts, list: &self.validation };
+        let split = evaluation::Split { classes: &self.val.classes, texts: &self.val.texts, list: self.validation };
         let outcomes = evaluation::evaluate(&model.valid(), self.source, &split, &Silent)?;
         let (value, ci95) = mean_ci95(&outcomes.iter().map(Outcome::accuracy).collect::<Vec<_>>());
         Ok(Validation { value, ci95, episodes: outcomes.len() as u64 })

@@ -193,7 +193,7 @@ impl Task for FewShot {
         } else {
             context.sitting()?.first_step = checkpoint_steps(context.store.path())?.first().copied().unwrap_or(0);
             let started = Instant::now();
-            let trained = parts.train(context).run(&self.learner(&parts, &source, context)?, model);
+            let trained = parts.train(context).run(&self.learner(&parts, &source, context), model);
             let sitting = context.sitting()?;
             sitting.seconds.train = started.elapsed().as_secs_f64();
             seconds.train = sitting.seconds.train;
@@ -201,9 +201,10 @@ impl Task for FewShot {
             (model, best_step) = (trained.model, trained.best_step);
         }
         let started = Instant::now();
-        let result = self.test(context, &model.valid(), &source, &parts.data[Split::Test as usize]);
+        let result = self.test(context, &model.valid(), &source, &parts);
         let result = result.inspect_err(|_| drop(context.note_costs()))?;
         seconds.test = started.elapsed().as_secs_f64();
+        source.trim()?;
         if let Some((found, made)) = source.cached().filter(|(found, _)| *found > 0) {
             context.progress.note(&format!("features of {found} clips were kept from before, {made} are new"));
         }
@@ -216,7 +217,7 @@ impl Task for FewShot {
             return Err(Error::failed("the run has nothing to train, so there is no step to replay"));
         }
         let source = parts.source(context)?;
-        parts.train(context).replay(&self.learner(&parts, &source, context)?, parts.model.clone(), step)
+        parts.train(context).replay(&self.learner(&parts, &source, context), parts.model.clone(), step)
     }
 }
 
@@ -232,6 +233,9 @@ struct Parts {
     params: maclip_framework::records::Params,
     /// Train, val (the classes that the checkpoint is chosen on) and test, in the order of [`Split::ALL`].
     data: [SplitData; 3],
+    /// Episodes of the validation and of the test.
+    validation: EpisodeList,
+    test: EpisodeList,
     options: LoopOptions,
     weights: BTreeMap<String, String>,
     keeping: Keeping,
@@ -282,6 +286,12 @@ impl FewShot {
         let frames = recipe.build::<dyn FrameSampler>(&build)?;
         let prompt = recipe.build::<dyn Prompt>(&build)?;
         let lists = self.lists(&*dataset, context)?;
+        // Before the training: a list that does not fit must not be found after it.
+        let [_, val, test] = &lists;
+        let validation = self.validation.episodes(self.shape(Split::Val), Split::Val, val);
+        let validation = validation.map_err(|error| error.at(recipe.place("task.validation")))?;
+        let test = self.test.episodes(self.shape(Split::Test), Split::Test, test);
+        let test = test.map_err(|error| error.at(recipe.place("task.test")))?;
         let model = FewShotModel::build(recipe, &build, frames.count())?;
         context.note_inputs("weights", build.weights())?;
         let data = lists
@@ -305,6 +315,8 @@ impl FewShot {
             params: parameters::count(&model),
             model,
             data,
+            validation,
+            test,
             options: self.train.clone(),
             weights: build.weights(),
             keeping: build.keeping(),
@@ -316,22 +328,22 @@ impl FewShot {
         parts: &'a Parts,
         source: &'a ClipSource<'a>,
         context: &RunContext<'a>,
-    ) -> Result<EpisodeLearner<'a>> {
+    ) -> EpisodeLearner<'a> {
         let [train, val, _] = &parts.data;
         let seed = context.recipe.seed;
-        Ok(EpisodeLearner {
+        EpisodeLearner {
             task: self,
             compute: &context.recipe.compute,
             shards: context.recipe.compute.shards_on(&context.recipe.device),
             source,
             train,
             val,
-            validation: self.validation.episodes(self.shape(Split::Val), Split::Val, &val.classes)?,
+            validation: &parts.validation,
             episodes: Stream::new(seed, "train/episodes"),
             clips: Stream::new(seed, "train/clips"),
             device: context.device,
             keeping: parts.keeping,
-        })
+        }
     }
 
     /// The test of the chosen weights, with its records.
@@ -340,9 +352,9 @@ impl FewShot {
         context: &RunContext,
         model: &FewShotModel,
         source: &ClipSource,
-        test: &SplitData,
+        parts: &Parts,
     ) -> Result<TestResult> {
-        let list = self.test.episodes(self.shape(Split::Test), Split::Test, &test.classes)?;
+        let (list, test) = (&parts.test, &parts.data[Split::Test as usize]);
         // All runs on one list share its file.
         let shared = context.shared.join(format!("episodes-{}.json", &list.hash[..12]));
         if !shared.is_file() {
@@ -351,7 +363,7 @@ impl FewShot {
                 None => list.write(&shared, &test.classes)?,
             }
         }
-        let split = evaluation::Split { classes: &test.classes, texts: &test.texts, list: &list };
+        let split = evaluation::Split { classes: &test.classes, texts: &test.texts, list };
         let outcomes = evaluation::evaluate(model, source, &split, context.progress)?;
         let mut records = context.store.fresh_records("episodes.jsonl")?;
         let lines: Vec<EpisodeRecord> = list
@@ -368,7 +380,7 @@ impl FewShot {
             value,
             ci95,
             episodes: outcomes.len() as u64,
-            episodes_hash: list.hash,
+            episodes_hash: list.hash.clone(),
             way: self.way,
             shot: self.shot,
         })
