@@ -9,7 +9,7 @@ use crate::profile;
 use crate::progress::Progress;
 use crate::random::Stream;
 use crate::recipe::{Diagnostic, Diagnostics, Node, Origin, codes, from_node, identity, name_help};
-use crate::records::{Manifest, Seconds, Sitting, State, Status, TestResult};
+use crate::records::{Manifest, Sitting, State, Status, TestResult};
 use crate::registry::{SLOTS, SlotTrait, build_choice, check_inputs, resolve_choice, slot};
 use crate::slots::backbone::Geometry;
 use crate::slots::task::Task;
@@ -414,9 +414,8 @@ impl RunContext<'_> {
         self.store.write_json("manifest.json", &self.manifest)
     }
 
-    /// Closes the run: times and memory into the manifest, then the status with `test`.
-    pub fn finish(&mut self, test: TestResult, best_step: Option<u64>, seconds: Seconds) -> Result<()> {
-        self.sitting()?.seconds = seconds;
+    /// Closes the run: phases and memory into the manifest, then the status with `test`.
+    pub fn finish(&mut self, test: TestResult, best_step: Option<u64>) -> Result<()> {
         self.note_costs()?;
         let seconds = self.manifest.seconds();
         self.store.write_status(Status { test: Some(test), best_step, seconds, ..Status::new(State::Done) })

@@ -19,7 +19,7 @@ use maclip_framework::plan::{Node, Plan};
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::progress::stop_requested;
 use maclip_framework::random::{Rng, Stream};
-use maclip_framework::records::{Params, Seconds, TestResult};
+use maclip_framework::records::{Params, TestResult};
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
 use maclip_framework::run::{BuildContext, Recipe, RunContext};
@@ -139,8 +139,7 @@ impl Task for Contrastive {
         context.sitting()?.first_step = checkpoint_steps(context.store.path())?.first().copied().unwrap_or(0);
         let started = Instant::now();
         let trained = self.training(&parts, context).run(&learner, parts.model.clone());
-        let train = started.elapsed().as_secs_f64();
-        context.sitting()?.seconds.train = train;
+        context.sitting()?.seconds.train = started.elapsed().as_secs_f64();
         let trained = trained.inspect_err(|_| drop(context.note_costs()))?;
         let started = Instant::now();
         let model = trained.model.valid();
@@ -164,8 +163,8 @@ impl Task for Contrastive {
             way: 0,
             shot: 0,
         };
-        let seconds = Seconds { train, test: started.elapsed().as_secs_f64() };
-        context.finish(result, trained.best_step, seconds)
+        context.sitting()?.seconds.test = started.elapsed().as_secs_f64();
+        context.finish(result, trained.best_step)
     }
 
     fn replay(&self, context: &mut RunContext, step: u64) -> Result<serde_json::Value> {

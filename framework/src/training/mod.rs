@@ -17,7 +17,7 @@ use crate::records::{TrainLoss, TrainRecord, ValidationRecord, read_lines};
 use crate::registry::Problems;
 use crate::slots::optimizer::Optimizer;
 use crate::slots::schedule::Schedule;
-use crate::store::{Position, RunStore};
+use crate::store::{Position, Records, RunStore};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
@@ -125,8 +125,6 @@ pub struct Loop<'a> {
 pub struct Trained<M> {
     pub model: M,
     pub best_step: Option<u64>,
-    /// Steps that earlier sittings had done.
-    pub first_step: u64,
 }
 
 /// A training under way.
@@ -205,17 +203,18 @@ impl Loop<'_> {
                         let record = match learner.validate(&now.model) {
                             // To be done first when the run goes on.
                             Err(Error::Interrupted) => {
-                                train_records.sync()?;
-                                return self.save(&now).and(Err(Error::Interrupted));
+                                let records = [&train_records, &validation_records];
+                                return self.save(&now, records).and(Err(Error::Interrupted));
                             }
                             validation => self.judge(validation?, &mut now.position),
                         };
                         accuracy = format!(", val {:.1} %", record.accuracy * 100.0);
                         validation_records.append(&record)?;
-                        self.save(&now)?;
+                        self.save(&now, [&train_records, &validation_records])?;
                     } else {
                         let stepped = self.step(learner, &mut now, inputs);
-                        let (record, next) = stepped.map_err(|error| self.stopped(&now, error))?;
+                        let records = [&train_records, &validation_records];
+                        let (record, next) = stepped.map_err(|error| self.stopped(&now, records, error))?;
                         (now.model, now.position.step) = (next, record.step);
                         train_records.append(&record)?;
                         let step = record.step;
@@ -223,7 +222,7 @@ impl Loop<'_> {
                         if stop_requested()
                             || !now.position.validation_due && step.is_multiple_of(options.checkpoint_every_steps)
                         {
-                            self.save(&now)?;
+                            self.save(&now, [&train_records, &validation_records])?;
                         }
                         loss = format!("loss {:.3}", record.loss);
                     }
@@ -245,7 +244,7 @@ impl Loop<'_> {
             Some((best, _)) => self.store.checkpoint(best)?.load(now.model)?,
             None => now.model,
         };
-        Ok(Trained { model, best_step: now.position.best.map(|(step, _)| step), first_step })
+        Ok(Trained { model, best_step: now.position.best.map(|(step, _)| step) })
     }
 
     /// The record of a validation, and whether it is the best so far.
@@ -264,7 +263,9 @@ impl Loop<'_> {
         }
     }
 
-    fn save<M: Module>(&self, now: &Training<M>) -> Result<()> {
+    /// A checkpoint, after the records that led to it are on the disk.
+    fn save<M: Module>(&self, now: &Training<M>, records: [&Records; 2]) -> Result<()> {
+        records.into_iter().try_for_each(Records::sync)?;
         self.store.save_checkpoint(&now.model, &now.stepper, now.position, self.options.keep_checkpoints)
     }
 
@@ -300,12 +301,12 @@ impl Loop<'_> {
     }
 
     /// A step that cannot be made: where, and how to look at it. The weights before it are kept for that.
-    fn stopped<M: Module>(&self, now: &Training<M>, error: Error) -> Error {
+    fn stopped<M: Module>(&self, now: &Training<M>, records: [&Records; 2], error: Error) -> Error {
         let Error::Failed { message, place, help } = error else { return error };
         if help.is_some() {
             return Error::Failed { message, place, help };
         }
-        let kept = self.save(now).map_or_else(|error| format!(" ({error})"), |()| String::new());
+        let kept = self.save(now, records).map_or_else(|error| format!(" ({error})"), |()| String::new());
         let step = now.position.step + 1;
         Error::Failed { message: format!("step {step}: {message}{kept}"), place, help: None }.help(format!(
             "look at the step with `maclip replay {} --step {step}`; then lower optimizer.learning_rate or task.train.clip_norm",
@@ -313,7 +314,8 @@ impl Loop<'_> {
         ))
     }
 
-    /// What `learner` says about step `step` (from 1), made again from the newest checkpoint before it. Writes nothing.
+    /// What `learner` says about step `step` (from 1), made again from the newest checkpoint before it. Writes
+    /// neither records nor checkpoints.
     pub fn replay<L: Learner>(&self, learner: &L, model: L::Model, step: u64) -> Result<serde_json::Value> {
         if step > self.options.steps {
             return Err(Error::failed(format!("the training has {} steps, and no step {step}", self.options.steps)));

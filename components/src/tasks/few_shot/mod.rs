@@ -22,7 +22,7 @@ use maclip_framework::parameters::{self, Keeping};
 use maclip_framework::plan::Plan;
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::random::Stream;
-use maclip_framework::records::{EpisodeRecord, Seconds, TestResult};
+use maclip_framework::records::{EpisodeRecord, Params, TestResult};
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
 use maclip_framework::run::{BuildContext, Recipe, RunContext};
@@ -184,7 +184,6 @@ impl Task for FewShot {
         let parts = self.parts(context)?;
         context.write_manifest()?;
         context.store.write_json("params.json", &parts.params)?;
-        let mut seconds = Seconds::default();
         let mut best_step = None;
         let source = parts.source(context)?;
         let mut model = parts.model.clone();
@@ -194,21 +193,19 @@ impl Task for FewShot {
             context.sitting()?.first_step = checkpoint_steps(context.store.path())?.first().copied().unwrap_or(0);
             let started = Instant::now();
             let trained = parts.train(context).run(&self.learner(&parts, &source, context), model);
-            let sitting = context.sitting()?;
-            sitting.seconds.train = started.elapsed().as_secs_f64();
-            seconds.train = sitting.seconds.train;
+            context.sitting()?.seconds.train = started.elapsed().as_secs_f64();
             let trained = trained.inspect_err(|_| drop(context.note_costs()))?;
             (model, best_step) = (trained.model, trained.best_step);
         }
         let started = Instant::now();
         let result = self.test(context, &model.valid(), &source, &parts);
+        context.sitting()?.seconds.test = started.elapsed().as_secs_f64();
         let result = result.inspect_err(|_| drop(context.note_costs()))?;
-        seconds.test = started.elapsed().as_secs_f64();
         source.trim()?;
         if let Some((found, made)) = source.cached().filter(|(found, _)| *found > 0) {
             context.progress.note(&format!("features of {found} clips were kept from before, {made} are new"));
         }
-        context.finish(result, best_step, seconds)
+        context.finish(result, best_step)
     }
 
     fn replay(&self, context: &mut RunContext, step: u64) -> Result<serde_json::Value> {
@@ -230,7 +227,7 @@ struct Parts {
     schedule: Box<dyn Schedule>,
     model: FewShotModel,
     geometry: Geometry,
-    params: maclip_framework::records::Params,
+    params: Params,
     /// Train, val (the classes that the checkpoint is chosen on) and test, in the order of [`Split::ALL`].
     data: [SplitData; 3],
     /// Episodes of the validation and of the test.
