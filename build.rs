@@ -1,5 +1,6 @@
-//! Notes the commit that the binary is built from, for the manifests of its runs.
+//! Puts the shipped recipes into the program, and notes the commit that it is built from, for the manifests of its runs.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn git(arguments: &[&str]) -> Option<String> {
@@ -7,8 +8,37 @@ fn git(arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// YAML files below `folder`.
+fn recipes(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("recipes/ can be read");
+    let mut found = Vec::new();
+    for path in entries.map(|entry| entry.expect("recipes/ can be read").path()) {
+        if path.is_dir() {
+            found.extend(recipes(&path));
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=recipes");
+    let root =
+        PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is")).join("recipes");
+    let listed = recipes(&root).into_iter().map(|path| {
+        let name = path.strip_prefix(&root).expect("it is below recipes/").with_extension("");
+        format!(
+            "    Shipped {{ name: {:?}, text: include_str!({:?}) }},\n",
+            name.display().to_string(),
+            path.display().to_string()
+        )
+    });
+    let code = format!("pub const RECIPES: &[Shipped] = &[\n{}];\n", listed.collect::<String>());
+    let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo gives a folder"));
+    std::fs::write(out.join("recipes.rs"), code).expect("the folder can be written");
     // Outside a repository there is no commit to note.
     let Some(folder) = git(&["rev-parse", "--absolute-git-dir"]) else { return };
     for file in ["HEAD", "index"] {

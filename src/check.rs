@@ -2,6 +2,7 @@
 
 use crate::columns::columns;
 use crate::runs::{all_read, readable};
+use crate::terminal::say;
 use clap::Args;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::expectation::{Expectation, Verdict};
@@ -17,12 +18,12 @@ pub struct Arguments {
     runs: Vec<PathBuf>,
     /// One JSON object on stdout
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 /// What the frozen recipe of `run` expects.
 pub fn expectations(run: &RunDirectory) -> Result<Vec<Expectation>> {
-    let document = recipe::load(&run.path.join("recipe.resolved.yaml"), &[])?;
+    let document = recipe::load(&run.path.join("recipe.resolved.yaml"), &recipe::Arguments::default())?;
     Ok(document.root.at("expect").map(|node| from_node(node, "expect")).transpose()?.unwrap_or_default())
 }
 
@@ -49,9 +50,9 @@ pub fn check(arguments: Arguments) -> Result<()> {
         }
     }
     if arguments.json {
-        println!("{}", json!({"checked": count, "short": wrong, "expectations": listed}));
+        say(json!({"checked": count, "short": wrong, "expectations": listed}))?;
     } else if count > 0 {
-        println!("{}", columns(&rows, 5).join("\n"));
+        say(columns(&rows, 5).join("\n"))?;
     }
     all_read(unreadable)?;
     match (count, wrong) {

@@ -1,50 +1,91 @@
 //! `maclip list [SLOT]`: slots and their components.
 
-use clap::Args;
+use crate::cells::matches;
+use crate::complete;
+use crate::terminal::say;
+use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::error::Result;
 use maclip_framework::recipe::{Diagnostic, codes, name_help};
-use maclip_framework::registry::{SLOTS, SlotInfo, slot};
+use maclip_framework::registry::{Info, SLOTS, SlotInfo, Stability, slot};
 use serde_json::json;
 
 #[derive(Args)]
 pub struct Arguments {
     /// Only this slot
+    #[arg(add = ArgValueCompleter::new(complete::slots))]
     slot: Option<String>,
+    /// Only components whose name, summary or paper holds this; with `*`, whose name is such (`*hausdorff`)
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Only components that are this settled
+    #[arg(long, value_enum)]
+    stability: Option<Settled>,
     /// One JSON object on stdout
     #[arg(long)]
-    json: bool,
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Settled {
+    Stable,
+    Experimental,
+}
+
+impl Arguments {
+    fn wants(&self, info: &Info) -> bool {
+        let settled =
+            self.stability.is_none_or(|wanted| (wanted == Settled::Stable) == (info.stability == Stability::Stable));
+        let texts = [info.name, info.summary, info.paper.unwrap_or_default()];
+        // A pattern is of the name; a word may stand anywhere.
+        let fits = |filter: &str| match filter.contains('*') {
+            true => matches(info.name, filter),
+            false => texts.iter().any(|text| text.to_lowercase().contains(&filter.to_lowercase())),
+        };
+        settled && self.filter.as_deref().is_none_or(fits)
+    }
 }
 
 pub fn list(arguments: Arguments) -> Result<()> {
     let slots: Vec<&SlotInfo> = match &arguments.slot {
         None => SLOTS.iter().collect(),
         Some(name) => vec![slot(name).ok_or_else(|| {
-            Diagnostic::new(codes::UNKNOWN_COMPONENT, format!("there is no slot `{name}`"))
+            Diagnostic::new(codes::UNKNOWN_NAME, format!("there is no slot `{name}`"))
                 .helps(name_help(name, SLOTS.iter().map(|slot| slot.name)))
         })?],
     };
+    let narrowed = arguments.filter.is_some() || arguments.stability.is_some();
+    let listed: Vec<(&SlotInfo, Vec<&'static Info>)> = slots
+        .into_iter()
+        .map(|slot| {
+            let all = (slot.components)().into_iter().map(|candidate| candidate.info);
+            (slot, all.filter(|info| arguments.wants(info)).collect::<Vec<_>>())
+        })
+        .filter(|(_, components)| !narrowed || !components.is_empty())
+        .collect();
     if arguments.json {
-        let listed: serde_json::Map<String, serde_json::Value> = slots
-            .iter()
-            .map(|slot| {
-                let components: Vec<_> = (slot.components)().into_iter().map(|candidate| candidate.info).collect();
-                let about = json!({"summary": slot.summary, "default": slot.default, "components": components});
+        let listed: serde_json::Map<String, serde_json::Value> = listed
+            .into_iter()
+            .map(|(slot, components)| {
+                let about = json!({"summary": slot.summary, "default": slot.default, "identity": slot.identity,
+                                   "components": components});
                 (slot.name.to_owned(), about)
             })
             .collect();
-        println!("{}", json!({ "slots": listed }));
-        return Ok(());
+        return say(json!({ "slots": listed }));
     }
-    for (position, slot) in slots.iter().enumerate() {
-        if position > 0 {
-            println!();
-        }
-        println!("{}: {}", slot.name, slot.summary);
-        for info in (slot.components)().into_iter().map(|candidate| candidate.info) {
-            let mark = if slot.default == Some(info.name) { " (default)" } else { "" };
-            println!("  {:<18} {}{mark}", info.name, info.summary);
+    if listed.is_empty() {
+        return say("no component fits");
+    }
+    for (position, (slot, components)) in listed.into_iter().enumerate() {
+        let space = if position > 0 { "\n" } else { "" };
+        say(format!("{space}{}: {}", slot.name, slot.summary))?;
+        for info in components {
+            let default = if slot.default == Some(info.name) { " (default)" } else { "" };
+            let young = if info.stability == Stability::Experimental { " (experimental)" } else { "" };
+            say(format!("  {:<22} {}{default}{young}", info.name, info.summary))?;
             if let Some(paper) = info.paper {
-                println!("  {:<18} {paper}", "");
+                say(format!("  {:<22} {paper}", ""))?;
             }
         }
     }

@@ -1,22 +1,21 @@
-//! `maclip plan RECIPE`: the graph with shapes and scopes, and the parameters of each component. Needs no data and no weights.
+//! `maclip plan RECIPE`: the graph with shapes and scopes, the parameters of each component, FLOPs and an estimate of the memory.
+//! Needs no data and no weights.
 
 use crate::columns::{columns, grouped};
+use crate::source::Source;
+use crate::terminal::say;
 use clap::{Args, ValueEnum};
+use maclip_framework::device;
 use maclip_framework::error::Result;
-use maclip_framework::plan::Plan;
+use maclip_framework::plan::{Flops, Memory, Plan, short};
 use maclip_framework::run::{BuildContext, Purpose, Recipe};
 use maclip_framework::slots::task::Task;
-use maclip_framework::{device, recipe, study};
 use serde_json::json;
-use std::path::PathBuf;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Recipe file
-    recipe: PathBuf,
-    /// Change a value: `--set alignment.lambda=0.5` (the value is YAML)
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    sets: Vec<String>,
+    #[command(flatten)]
+    source: Source,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -32,23 +31,29 @@ enum Format {
     Mermaid,
 }
 
+impl Arguments {
+    /// Whether the plan goes to a program.
+    pub fn json(&self) -> bool {
+        self.json || self.format == Format::Json
+    }
+}
+
 pub fn plan(arguments: Arguments) -> Result<()> {
     // Data and weights may be missing.
-    let document = recipe::load(&arguments.recipe, &arguments.sets)?;
-    let mut cells = study::expand_for(&document.root, Purpose::Plan)?;
+    let mut cells = arguments.source.expand(Purpose::Plan)?.cells;
     // Seeds of one variant have one plan.
     cells.dedup_by(|b, a| a.variant == b.variant);
     let mut listed = Vec::new();
     for cell in &cells {
         let plan = plan_of(&cell.recipe)?;
-        match (arguments.json, arguments.format) {
-            (true, _) | (_, Format::Json) => listed.push(json!({"variant": cell.variant, "plan": plan})),
-            (_, Format::Mermaid) => println!("%% {} {}\n{}\n", cell.recipe.name, cell.variant, plan.mermaid()),
-            (_, Format::Text) => println!("{}", text(&cell.recipe, &cell.variant, &plan)),
+        match arguments.format {
+            _ if arguments.json() => listed.push(json!({"variant": cell.variant, "plan": plan})),
+            Format::Mermaid => say(format!("%% {} {}\n{}\n", cell.recipe.name, cell.variant, plan.mermaid()))?,
+            Format::Text | Format::Json => say(text(&cell.recipe, &cell.variant, &plan))?,
         }
     }
     if !listed.is_empty() {
-        println!("{}", json!({ "plans": listed }));
+        say(json!({ "plans": listed }))?;
     }
     Ok(())
 }
@@ -62,10 +67,16 @@ fn plan_of(recipe: &Recipe) -> Result<Plan> {
 fn text(recipe: &Recipe, variant: &str, plan: &Plan) -> String {
     let mut lines = vec![format!("{}, variant {variant}", recipe.name), String::new()];
     let rows = plan.nodes.iter().map(|node| {
-        [node.id.to_owned(), node.by.clone(), format!("{:?}", node.shape), node.runs.to_owned(), node.from.join(", ")]
+        let flops = match node.flops {
+            Some(0.0) => "–".to_owned(),
+            Some(flops) => short(flops).trim_end().to_owned(),
+            None => "not counted".to_owned(),
+        };
+        let (shape, reads) = (format!("{:?}", node.shape), node.from.join(", "));
+        [node.id.to_owned(), node.by.clone(), shape, node.runs.to_owned(), reads, flops]
     });
     let graph: Vec<_> =
-        std::iter::once(["step", "by", "shape", "runs", "reads"].map(str::to_owned)).chain(rows).collect();
+        std::iter::once(["step", "by", "shape", "runs", "reads", "FLOPs"].map(str::to_owned)).chain(rows).collect();
     lines.extend(columns(&graph, 5));
     lines.push(String::new());
     let count = |slot: &str, part: &str, trainable: usize, total: usize| {
@@ -78,5 +89,37 @@ fn text(recipe: &Recipe, variant: &str, plan: &Plan) -> String {
     }));
     parameters.push(count("model", "", plan.params.trainable, plan.params.total));
     lines.extend(columns(&parameters, 2));
+    lines.push(String::new());
+    lines.extend(flops(&plan.flops));
+    lines.push(String::new());
+    lines.extend(memory(&plan.memory));
     lines.join("\n") + "\n"
+}
+
+/// `, without a, b`, or nothing.
+fn without(steps: &[&str]) -> String {
+    if steps.is_empty() { String::new() } else { format!("; without {}", steps.join(", ")) }
+}
+
+fn flops(flops: &Flops) -> Vec<String> {
+    let row = |of: &str, number: &str, about: String| [of.to_owned(), number.to_owned(), about];
+    let mut rows = vec![row("FLOPs", "", String::new())];
+    rows.extend(flops.totals.iter().map(|total| {
+        row(&total.of.replace('_', " "), &short(total.flops), format!("{}{}", total.about, without(&total.without)))
+    }));
+    let mut lines = columns(&rows, 3);
+    lines.push(format!("  Of the shape shown, or of one of each. {}.", flops.counted));
+    lines
+}
+
+fn memory(memory: &Memory) -> Vec<String> {
+    let row =
+        |of: &str, bytes: f64, about: &str| [of.replace('_', " "), format!("{}B", short(bytes)), about.to_owned()];
+    let mut rows = vec![["memory, estimated".to_owned(), String::new(), String::new()]];
+    rows.extend(memory.parts.iter().map(|part| row(part.of, part.bytes, &part.about)));
+    rows.extend(memory.training_bytes.map(|bytes| row("training", bytes, "in all")));
+    rows.push(row("evaluation", memory.evaluation_bytes, "in all"));
+    let mut lines = columns(&rows, 3);
+    lines.push(format!("  {}{}.", memory.about, without(&memory.without)));
+    lines
 }

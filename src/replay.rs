@@ -2,6 +2,7 @@
 
 use crate::progress::Console;
 use crate::sitting;
+use crate::terminal::say;
 use clap::Args;
 use maclip_framework::error::Result;
 use maclip_framework::run::Recipe;
@@ -22,6 +23,6 @@ pub fn replay(arguments: Arguments) -> Result<()> {
     let recipe = Recipe::frozen(&arguments.run)?;
     let found = sitting::replay(&recipe, &arguments.run, arguments.step, &Console::new())?;
     let about = json!({"run": arguments.run, "step": arguments.step, "found": found});
-    println!("{about:#}");
+    say(format!("{about:#}"))?;
     Ok(())
 }

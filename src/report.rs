@@ -1,5 +1,6 @@
 //! `maclip report RUNS… --out DIR`: the report of run directories.
 
+use crate::terminal::say;
 use clap::Args;
 use maclip_framework::error::Result;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ pub struct Arguments {
 
 pub fn report(arguments: Arguments) -> Result<()> {
     let report = maclip_reports::report(&arguments.runs, &arguments.out)?;
-    println!("{}", report.table);
-    println!("report: {}", report.index.display());
+    say(report.table)?;
+    say(format!("report: {}", report.index.display()))?;
     Ok(())
 }

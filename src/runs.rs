@@ -3,6 +3,7 @@
 use crate::check::expectations;
 use crate::columns::{columns, grouped};
 use crate::status::name;
+use crate::terminal::say;
 use clap::Subcommand;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::{self, Node, Value};
@@ -110,9 +111,9 @@ fn list(roots: &[PathBuf], as_json: bool) -> Result<()> {
         }
     }
     if as_json {
-        println!("{}", json!({ "runs": listed }));
+        say(json!({ "runs": listed }))?;
     } else {
-        println!("{}", columns(&rows, 5).join("\n"));
+        say(columns(&rows, 5).join("\n"))?;
     }
     all_read(unreadable)
 }
@@ -123,12 +124,9 @@ fn show(run: &RunDirectory, as_json: bool) -> Result<()> {
     if as_json {
         let verdicts: Vec<_> =
             expected.iter().map(|expect| json!({"expect": expect, "outcome": expect.verdict(run.test())})).collect();
-        println!(
-            "{}",
-            json!({"dir": run.path, "state": name(run.state()), "manifest": run.manifest, "params": run.params,
+        say(json!({"dir": run.path, "state": name(run.state()), "manifest": run.manifest, "params": run.params,
                    "status": run.status, "steps": run.last_step()?, "checkpoints": store_steps, "expect": verdicts,
-                   "recipe": run.recipe()?})
-        );
+                   "recipe": run.recipe()?}))?;
         return Ok(());
     }
     let manifest = &run.manifest;
@@ -181,7 +179,7 @@ fn show(run: &RunDirectory, as_json: bool) -> Result<()> {
         let wanted = expect.value - expect.tolerance;
         row("expects", format!("{} ≥ {wanted:.1} ({}): {measured}, {word}", expect.metric, expect.source));
     }
-    println!("{}", columns(&rows, 2).join("\n"));
+    say(columns(&rows, 2).join("\n"))?;
     Ok(())
 }
 
@@ -223,7 +221,7 @@ fn differences<K: Ord + ToString, V: ToString>(
 
 fn diff(a: &RunDirectory, b: &RunDirectory, as_json: bool) -> Result<()> {
     let recipe = |run: &RunDirectory| -> Result<BTreeMap<String, String>> {
-        let document = recipe::load(&run.path.join("recipe.resolved.yaml"), &[])?;
+        let document = recipe::load(&run.path.join("recipe.resolved.yaml"), &recipe::Arguments::default())?;
         let mut found = BTreeMap::new();
         leaves(&document.root, "", &mut found);
         Ok(found)
@@ -269,7 +267,7 @@ fn diff(a: &RunDirectory, b: &RunDirectory, as_json: bool) -> Result<()> {
         };
         let found: serde_json::Map<_, _> =
             parts.iter().map(|(part, list)| ((*part).to_owned(), object(list).into())).collect();
-        println!("{}", json!({"a": a.path, "b": b.path, "differences": found}));
+        say(json!({"a": a.path, "b": b.path, "differences": found}))?;
         return Ok(());
     }
     let mut rows = vec![["".to_owned(), a.path.display().to_string(), b.path.display().to_string()]];
@@ -281,7 +279,7 @@ fn diff(a: &RunDirectory, b: &RunDirectory, as_json: bool) -> Result<()> {
         ]);
         rows.extend(list.into_iter().map(|(key, a, b)| [format!("  {key}"), a, b]));
     }
-    println!("{}", columns(&rows, 3).join("\n"));
+    say(columns(&rows, 3).join("\n"))?;
     Ok(())
 }
 
@@ -300,14 +298,14 @@ fn remove(paths: &[PathBuf], yes: bool) -> Result<()> {
     }
     if !yes {
         for path in stores.keys() {
-            println!("would remove {}", path.display());
+            say(format!("would remove {}", path.display()))?;
         }
         return Err(Error::failed("nothing was removed").help("say `--yes` to remove these runs for good"));
     }
     for (path, store) in stores {
         std::fs::remove_dir_all(&path).map_err(|error| Error::io("remove", &path, error))?;
         drop(store);
-        println!("removed {}", path.display());
+        say(format!("removed {}", path.display()))?;
     }
     Ok(())
 }

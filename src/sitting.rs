@@ -20,9 +20,9 @@ pub struct Wishes {
     pub profile: bool,
 }
 
-/// Runs `recipe` in `path` unless it is done there.
-pub fn run(recipe: &Recipe, variant: &str, path: &Path, wishes: Wishes, progress: &dyn Progress) -> Result<()> {
-    let store = RunStore::open(path)?;
+/// Runs `recipe` in `store` unless it is done there.
+pub fn run(store: RunStore, recipe: &Recipe, variant: &str, wishes: Wishes, progress: &dyn Progress) -> Result<()> {
+    let path = store.path();
     if let Some(Status { state: State::Done, .. }) = store.status() {
         eprintln!("  done already, nothing to do");
         return renew_expectations(recipe, path, &store);
@@ -161,7 +161,7 @@ fn sitting(recipe: &Recipe) -> Sitting {
     }
 }
 
-fn cpu_name() -> String {
+pub fn cpu_name() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name =
         info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));

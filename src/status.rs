@@ -1,24 +1,36 @@
 //! `maclip status [RUNS]`: how far runs are, one line each.
 
+use crate::cells::{self, Standing};
 use crate::columns::columns;
+use crate::complete;
 use crate::runs::{all_read, readable};
+use crate::source::Changes;
+use crate::terminal::say;
 use clap::Args;
-use maclip_framework::error::Result;
+use clap_complete::engine::ArgValueCompleter;
+use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe;
 use maclip_framework::records::{RunDirectory, State};
+use maclip_framework::run::Purpose;
 use maclip_framework::store::unix_seconds;
+use maclip_framework::study;
 use maclip_reports::format::percent_interval;
 use serde_json::json;
 use std::path::PathBuf;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Run directories, or folders that hold some
-    #[arg(default_value = "runs")]
+    /// Run directories, folders that hold some, or recipes: then all their runs, those too that are missing
+    #[arg(default_value = "runs", value_name = "RUNS|RECIPE", add = ArgValueCompleter::new(complete::recipes))]
     runs: Vec<PathBuf>,
+    #[command(flatten)]
+    changes: Changes,
+    /// Folder that the recipes' run directories go to
+    #[arg(long = "runs", value_name = "DIR", default_value = "runs")]
+    folder: PathBuf,
     /// One JSON object on stdout
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 /// `done`, `running`, …; `unknown` before the first status.
@@ -39,7 +51,7 @@ fn steps(run: &RunDirectory, state: Option<State>) -> (u64, Option<u64>) {
     if state == Some(State::Done) {
         return (done, None);
     }
-    let document = recipe::load(&run.path.join("recipe.resolved.yaml"), &[]);
+    let document = recipe::load(&run.path.join("recipe.resolved.yaml"), &recipe::Arguments::default());
     (done, document.ok().and_then(|document| document.root.at("task.train.steps")?.to_json().as_u64()))
 }
 
@@ -62,7 +74,30 @@ fn ago(then: u64) -> String {
     }
 }
 
+/// The runs of the recipes `paths`, one line each.
+fn of_recipes(arguments: &Arguments) -> Result<()> {
+    for path in &arguments.runs {
+        let document = recipe::load(path, &arguments.changes.arguments(Vec::new()))?;
+        // A folder that a run would need is no matter here.
+        let expansion = study::expand(&document, Purpose::Plan)?;
+        let cells: Vec<Standing> =
+            expansion.cells.into_iter().map(|cell| Standing::of(cell, &arguments.folder)).collect();
+        say(if arguments.json { cells::json(&cells).to_string() } else { cells::table(&cells) })?;
+    }
+    Ok(())
+}
+
 pub fn status(arguments: Arguments) -> Result<()> {
+    let recipes = arguments.runs.iter().filter(|path| path.is_file()).count();
+    if recipes == arguments.runs.len() {
+        return of_recipes(&arguments);
+    }
+    if !arguments.changes.is_empty() {
+        return Err(Error::failed("--set and --unset are for recipes").help("give the recipe in place of a folder"));
+    }
+    if recipes > 0 {
+        return Err(Error::failed("recipes and run folders do not go together").help("ask for one kind at a time"));
+    }
     let mut unreadable = 0;
     let mut listed = Vec::new();
     let mut rows = vec![["run", "state", "steps", "accuracy", "updated", "reason"].map(str::to_owned)];
@@ -90,11 +125,11 @@ pub fn status(arguments: Arguments) -> Result<()> {
         }
     }
     if arguments.json {
-        println!("{}", json!({ "runs": listed }));
+        say(json!({ "runs": listed }))?;
     } else if rows.len() == 1 {
-        println!("no runs");
+        say("no runs")?;
     } else {
-        println!("{}", columns(&rows, 6).join("\n"));
+        say(columns(&rows, 6).join("\n"))?;
     }
     all_read(unreadable)
 }

@@ -1,50 +1,55 @@
-//! `maclip validate RECIPE`: all problems of a recipe at once, without heavy I/O.
+//! `maclip validate RECIPE`: all problems of a recipe at once, without heavy I/O; with `--deep` also data, weights, device and disk.
 
+use crate::deep;
+use crate::source::Source;
+use crate::terminal::{say, warn};
 use clap::Args;
 use maclip_framework::error::Result;
-use maclip_framework::{recipe, study};
+use maclip_framework::recipe::{Diagnostic, Diagnostics};
+use maclip_framework::run::Purpose;
 use serde_json::json;
 use std::path::PathBuf;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Recipe file
-    recipe: PathBuf,
-    /// Change a value: `--set alignment.lambda=0.5` (the value is YAML)
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    sets: Vec<String>,
+    #[command(flatten)]
+    source: Source,
+    /// Also read the data, the weights and the lists, build the model, and try device and disk
+    #[arg(long)]
+    deep: bool,
+    /// Folder that run directories would go to, for --deep
+    #[arg(long, value_name = "DIR", default_value = "runs", requires = "deep")]
+    runs: PathBuf,
     /// One JSON object on stdout
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 pub fn validate(arguments: Arguments) -> Result<()> {
-    let checked = recipe::load(&arguments.recipe, &arguments.sets).and_then(|document| study::expand(&document.root));
-    match checked {
-        Ok(cells) if arguments.json => {
-            let runs: Vec<_> = cells
-                .iter()
-                .map(|cell| {
-                    json!({"variant": cell.variant, "seed": cell.recipe.seed, "hash": cell.recipe.hash,
-                           "components": cell.recipe.components()})
-                })
-                .collect();
-            println!("{}", json!({"valid": true, "runs": runs}));
-            Ok(())
-        }
-        Ok(cells) => {
-            let runs = if cells.len() == 1 { "1 run".to_owned() } else { format!("{} runs", cells.len()) };
-            println!("{} is valid: {runs}", arguments.recipe.display());
-            for cell in cells {
-                println!("  {} seed {} {}", cell.variant, cell.recipe.seed, &cell.recipe.hash[..8]);
-            }
-            Ok(())
-        }
-        Err(problems) => {
-            if arguments.json {
-                println!("{}", json!({"valid": false, "diagnostics": problems.to_json()}));
-            }
-            Err(problems.into())
-        }
+    let Arguments { source, deep, runs, json } = arguments;
+    let checked = source.expand(Purpose::Run).and_then(|expansion| {
+        let found = if deep { deep::examine(&expansion.cells, &runs) } else { Vec::new() };
+        let (errors, notes): (Vec<_>, Vec<_>) = found.into_iter().partition(Diagnostic::is_error);
+        Diagnostics::check(errors)?;
+        Ok((expansion.cells, expansion.notes.into_iter().chain(notes).collect::<Vec<_>>()))
+    });
+    let (cells, notes) = checked?;
+    if json {
+        let runs: Vec<_> = cells
+            .iter()
+            .map(|cell| {
+                json!({"variant": cell.variant, "seed": cell.recipe.seed, "hash": cell.recipe.hash,
+                       "components": cell.recipe.components()})
+            })
+            .collect();
+        let notes: Vec<_> = notes.iter().map(Diagnostic::to_json).collect();
+        return say(json!({"valid": true, "deep": deep, "runs": runs, "notes": notes}));
     }
+    warn(&notes);
+    let runs = if cells.len() == 1 { "1 run".to_owned() } else { format!("{} runs", cells.len()) };
+    let looked = if deep { ", with data, weights, device and disk" } else { "" };
+    say(format!("{} is valid{looked}: {runs}", source.recipe.display()))?;
+    cells
+        .iter()
+        .try_for_each(|cell| say(format!("  {} seed {} {}", cell.variant, cell.recipe.seed, &cell.recipe.hash[..8])))
 }

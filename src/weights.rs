@@ -1,5 +1,6 @@
 //! `maclip weights inspect|convert`: what a checkpoint holds, and its form in maclip.
 
+use crate::terminal::say;
 use clap::{Args, Subcommand, ValueEnum};
 use maclip_components::backbones::clip::block::Activation;
 use maclip_components::backbones::inspect::{self, Hints, Inspection};
@@ -86,9 +87,9 @@ pub fn weights(arguments: Arguments) -> Result<()> {
         Verb::Inspect { source, tensors, json } => {
             let found = inspect::inspect(&source.file, source.hints())?;
             if json {
-                println!("{}", json!(found));
+                say(json!(found))?;
             } else {
-                print(&found, tensors);
+                print(&found, tensors)?;
             }
             match found.problem() {
                 None => Ok(()),
@@ -108,39 +109,43 @@ pub fn weights(arguments: Arguments) -> Result<()> {
             };
             let found = inspect::convert(&source.file, &out, precision, source.hints())?;
             let values = found.backbone.map_or(0, |backbone| backbone.values);
-            println!("{}: {values} values", out.display());
+            say(format!("{}: {values} values", out.display()))?;
             Ok(())
         }
     }
 }
 
-fn print(found: &Inspection, tensors: bool) {
-    println!("{}", found.source);
-    println!("  format        {}", found.format);
-    println!("  sha256        {}", found.sha256);
+fn print(found: &Inspection, tensors: bool) -> Result<()> {
+    say(&found.source)?;
+    say(format!("  format        {}", found.format))?;
+    say(format!("  sha256        {}", found.sha256))?;
     let mut dtypes: BTreeMap<&str, usize> = BTreeMap::new();
     found.stored.iter().for_each(|tensor| *dtypes.entry(tensor.dtype).or_default() += 1);
     let stored: Vec<String> = dtypes.iter().map(|(dtype, count)| format!("{count} {dtype}")).collect();
-    println!("  tensors       {}", stored.join(", "));
+    say(format!("  tensors       {}", stored.join(", ")))?;
     if found.not_finite > 0 {
-        println!("  not finite    {} values", found.not_finite);
+        say(format!("  not finite    {} values", found.not_finite))?;
     }
     match &found.backbone {
         Ok(backbone) => {
             let sizes = backbone.published.map_or_else(|| backbone.architecture.to_string(), str::to_owned);
-            println!("  backbone      {} {sizes}, {} values", backbone.name, backbone.values);
+            say(format!("  backbone      {} {sizes}, {} values", backbone.name, backbone.values))?;
             let fit = &backbone.fit;
             for (what, list) in [("missing", &fit.missing), ("unused", &fit.unused), ("wrong shape", &fit.misshapen)] {
-                println!("  {what:<13} {}", if list.is_empty() { "none".to_owned() } else { list.len().to_string() });
-                list.iter().for_each(|entry| println!("                {entry}"));
+                say(format!(
+                    "  {what:<13} {}",
+                    if list.is_empty() { "none".to_owned() } else { list.len().to_string() }
+                ))?;
+                list.iter().try_for_each(|entry| say(format!("                {entry}")))?;
             }
         }
-        Err(problem) => println!("  backbone      none: {}", problem.trim_start_matches("error: ")),
+        Err(problem) => say(format!("  backbone      none: {}", problem.trim_start_matches("error: ")))?,
     }
     // What fits nothing must at least be seen.
     if tensors || found.backbone.is_err() {
         for tensor in &found.stored {
-            println!("  {:<60} {:<16} {}", tensor.name, format!("{:?}", tensor.shape), tensor.dtype);
+            say(format!("  {:<60} {:<16} {}", tensor.name, format!("{:?}", tensor.shape), tensor.dtype))?;
         }
     }
+    Ok(())
 }

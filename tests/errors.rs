@@ -68,10 +68,10 @@ fn a_recipe_that_cannot_be_read_is_named() {
 fn a_way_that_the_split_cannot_fill_names_the_place() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().to_str().unwrap();
-    let words = ["13-way", "split val has 12", "--set task.way=13", "help:"];
-    fails(1, &small_quickstart(runs, &["--set", "task.way=13"]), &words);
-    let words = ["has 6 clips", "--set task.shot=6"];
-    fails(1, &small_quickstart(runs, &["--set", "task.shot=6"]), &words);
+    let words = ["MC011", "`way` is 13, and split val has 12 classes", "--set task.way=13"];
+    fails(2, &small_quickstart(runs, &["--set", "task.way=13"]), &words);
+    let words = ["6 shots and 1 queries are 7 clips of a class, and split train has 6", "--set task.shot=6"];
+    fails(2, &small_quickstart(runs, &["--set", "task.shot=6"]), &words);
 }
 
 #[test]

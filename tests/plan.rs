@@ -35,13 +35,62 @@ fn the_plan_of_the_paper_s_model_has_its_counts_without_data_and_weights() {
 }
 
 #[test]
+fn the_plan_says_what_a_run_costs() {
+    let plan = |recipe: &str, sets: &[&str]| -> serde_json::Value {
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        let arguments: Vec<&str> = ["plan", recipe, "--json"].into_iter().chain(sets).collect();
+        serde_json::from_str::<serde_json::Value>(&ok(&arguments)).unwrap()["plans"][0]["plan"].clone()
+    };
+    let node = |plan: &serde_json::Value, id: &str| -> f64 {
+        let node = plan["nodes"].as_array().unwrap().iter().find(|node| node["id"] == id).unwrap();
+        node["flops"].as_f64().unwrap()
+    };
+    let total = |plan: &serde_json::Value, of: &str| -> f64 {
+        let total = plan["flops"]["totals"].as_array().unwrap().iter().find(|total| total["of"] == of).unwrap();
+        assert_eq!(total["without"], serde_json::json!([]));
+        total["flops"].as_f64().unwrap()
+    };
+    // ViT-B/16 for one frame, counted by torch.utils.flop_counter; 30 clips of 8 frames.
+    let frame = 35_126_906_880.0;
+    let kinetics = "recipes/kinetics_5w5s.yaml";
+    let frozen = plan(kinetics, &["adapter.type=none"]);
+    assert_eq!(node(&frozen, "frozen"), 30.0 * 8.0 * frame);
+    assert_eq!(node(&frozen, "query"), 0.0);
+    // TPCM beside it: attention over 8 frames and a feed-forward layer, E = 512.
+    let tpcm = 2.0 * 8.0 * (12.0 * 512.0 * 512.0 + 2.0 * 8.0 * 512.0);
+    assert_eq!(total(&frozen, "query_clip"), 8.0 * frame + tpcm);
+    let full = plan(kinetics, &["adapter.type=full", "prototype.type=none", "objective={type: metric}"]);
+    assert_eq!(node(&full, "query"), 5.0 * 8.0 * frame);
+    // Four episodes of 30 clips, forward and backward, and the cosines of 40 query and 40 support frames.
+    let step = total(&full, "training_step") - 4.0 * 30.0 * 3.0 * 8.0 * frame;
+    assert_eq!(step, 4.0 * 3.0 * 2.0 * 40.0 * 40.0 * 513.0);
+    // Less at once is less memory; half the bits of the tower too.
+    let memory = |sets: &[&str]| plan(kinetics, sets)["memory"].clone();
+    let training = |sets: &[&str]| memory(sets)["training_bytes"].as_f64().unwrap();
+    assert!(training(&["compute.micro_batch=2"]) < 0.5 * training(&[]));
+    assert!(training(&["task.shot=1"]) < 0.7 * training(&[]));
+    let weights = |sets: &[&str]| memory(sets)["parts"][1]["bytes"].as_f64().unwrap();
+    assert_eq!(weights(&[]), 4.0 * (168_150_273.0 - 18_529_536.0));
+    assert!(weights(&["precision=bf16"]) < 0.65 * weights(&[]));
+    let text = ok(&["plan", "recipes/quickstart.yaml"]);
+    for word in ["FLOPs", "per multiply-add", "training step", "memory, estimated", "activations"] {
+        assert!(text.contains(word), "`{word}` is not in:\n{text}");
+    }
+    let nothing = plan("recipes/methods/frozen_clip.yaml", &[]);
+    assert!(nothing["memory"]["training_bytes"].is_null());
+    let pretrain = plan("recipes/pretrain/shapes_clip.yaml", &[]);
+    assert!(total(&pretrain, "training_step") > 3.0 * node(&pretrain, "image_features"));
+    assert!(ok(&["plan", kinetics, "--format", "mermaid"]).contains("TFLOPs"));
+}
+
+#[test]
 fn a_component_is_described_with_its_defaults() {
     let text = ok(&["describe", "multimodal"]);
-    assert!(text.contains("ratio: 0.25") && text.contains("table 4"), "{text}");
+    assert!(text.contains("ratio: 0.25   (number > 0, ≤ 4)") && text.contains("table 4"), "{text}");
     // A name that several slots have is described in each.
     let text = ok(&["describe", "clip_fsar"]);
-    assert!(text.contains("prototype clip_fsar") && text.contains("objective clip_fsar"), "{text}");
-    assert!(!ok(&["describe", "objective.clip_fsar"]).contains("prototype clip_fsar"));
+    assert!(text.contains("prototype/clip_fsar:") && text.contains("objective/clip_fsar:"), "{text}");
+    assert!(!ok(&["describe", "objective.clip_fsar"]).contains("prototype/clip_fsar:"));
     fails(2, &["describe", "otamm"], &["`otamm`", "otam"]);
 }
 

@@ -1,12 +1,15 @@
 //! Layers that several components share, with initial weights drawn from the run's own counter-based streams.
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::{gelu, sigmoid, softmax};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use maclip_framework::cost::Cost;
+use maclip_framework::parameters::is_trainable;
 use maclip_framework::random::{Rng, Stream};
 
-/// Draws the initial values of one tensor after the other.
+/// Draws the initial values of one tensor after the other. Each is drawn when it is first read, from its own place in the
+/// stream, so that a model of which only the sizes matter costs nothing.
 pub struct Init {
     stream: Option<Stream>,
     next: u64,
@@ -18,31 +21,41 @@ impl Init {
         Self { stream: Some(stream), next: 0, device }
     }
 
-    /// Zeros everywhere, at no cost: for weights that are read next, and for models of which only the sizes matter.
+    /// Zeros everywhere: for weights that are read next, and for models of which only the sizes matter.
     pub fn blank(device: Device) -> Self {
         Self { stream: None, next: 0, device }
     }
 
-    fn draw<const D: usize>(&mut self, shape: [usize; D], mut value: impl FnMut(&mut Rng) -> f64) -> Param<Tensor<D>> {
-        let Some(stream) = &self.stream else {
-            return Param::from_tensor(Tensor::zeros(shape, &self.device));
-        };
-        let mut rng = stream.at(self.next);
+    fn draw<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        value: impl Fn(&mut Rng) -> f64 + Send + Sync + 'static,
+    ) -> Param<Tensor<D>> {
+        let rng = self.stream.as_ref().map(|stream| stream.at(self.next));
         self.next += 1;
-        let values: Vec<f32> = (0..shape.iter().product()).map(|_| value(&mut rng) as f32).collect();
-        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
+        let tensor = move |device: &Device, active: bool| {
+            let tensor = match rng {
+                None => Tensor::zeros(shape, device),
+                Some(mut rng) => {
+                    let values: Vec<f32> = (0..shape.iter().product()).map(|_| value(&mut rng) as f32).collect();
+                    Tensor::from_data(TensorData::new(values, shape), device)
+                }
+            };
+            tensor.set_require_grad(active)
+        };
+        Param::uninitialized(ParamId::new(), tensor, self.device.clone(), true, shape.into())
     }
 
     pub fn normal<const D: usize>(&mut self, shape: [usize; D], std: f64) -> Param<Tensor<D>> {
-        self.draw(shape, |rng| rng.normal() * std)
+        self.draw(shape, move |rng| rng.normal() * std)
     }
 
     pub fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
-        self.draw(shape, |rng| rng.range(-bound, bound))
+        self.draw(shape, move |rng| rng.range(-bound, bound))
     }
 
     pub fn constant<const D: usize>(&mut self, shape: [usize; D], value: f64) -> Param<Tensor<D>> {
-        self.draw(shape, |_| value)
+        self.draw(shape, move |_| value)
     }
 
     /// PyTorch's default: weight and bias uniform within 1/√inputs.
@@ -68,7 +81,7 @@ impl Init {
     }
 
     fn build(&self, weight: Param<Tensor<2>>, bias: Param<Tensor<1>>) -> Linear {
-        let [inputs, outputs] = weight.val().dims();
+        let [inputs, outputs] = weight.lazy_shape().dims();
         let mut linear = LinearConfig::new(inputs, outputs).init(&self.device);
         linear.weight = weight;
         linear.bias = Some(bias);
@@ -124,13 +137,32 @@ pub fn in_bf16<M: Module>(module: M) -> M {
             self.inside.pop();
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            if self.inside.last() != Some(&true) || param.val().is_require_grad() {
+            if self.inside.last() != Some(&true) || is_trainable(&param) {
                 return param;
             }
-            param.map(|weight| weight.cast(DType::BF16))
+            param.init_mapper(|weight| weight.cast(DType::BF16))
         }
     }
     module.map(&mut Lower { inside: Vec::new() })
+}
+
+/// `[inputs, outputs]` of a layer.
+fn sizes(layer: &Linear) -> [usize; 2] {
+    layer.weight.lazy_shape().dims()
+}
+
+/// What the layer costs for so many rows. Its input is kept for the gradient of a trained weight only.
+pub fn linear_cost(layer: &Linear, rows: usize) -> Cost {
+    let [inputs, outputs] = sizes(layer);
+    let input = if is_trainable(&layer.weight) { (rows * inputs) as f64 } else { 0.0 };
+    let product = Cost::product(rows, inputs, outputs);
+    Cost { values: product.values + input, ..product }
+}
+
+/// What two layers with an activation between them cost for so many rows.
+pub fn feed_forward_cost(first: &Linear, second: &Linear, rows: usize) -> Cost {
+    let [_, hidden] = sizes(first);
+    linear_cost(first, rows) + Cost::elementwise(rows * hidden, 2.0) + linear_cost(second, rows)
 }
 
 /// x · sigmoid(1.702 x), the activation of the OpenAI CLIP weights.
@@ -188,6 +220,20 @@ impl Attention {
         self.mix(project(query, 0, 1), kv.clone().narrow(2, 0, d), kv.narrow(2, d, d), None)
     }
 
+    /// What [`Attention::forward`] costs for x `[b, n, D]`.
+    pub fn cost(&self, [b, n, d]: [usize; 3]) -> Cost {
+        linear_cost(&self.in_proj, b * n) + self.mix_cost(b, [n, n], d)
+    }
+
+    /// What [`Attention::cross`] costs for a query `[b, n, D]` and a context of m tokens.
+    pub fn cross_cost(&self, [b, n, d]: [usize; 3], m: usize) -> Cost {
+        Cost::product(b * n, d, d) + Cost::product(b * m, d, 2 * d) + self.mix_cost(b, [n, m], d)
+    }
+
+    fn mix_cost(&self, b: usize, lengths: [usize; 2], d: usize) -> Cost {
+        Cost::attention(b, lengths, d, self.heads) + linear_cost(&self.out_proj, b * lengths[0])
+    }
+
     fn mix(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, mask: Option<Tensor<2>>) -> Tensor<3> {
         let [b, n, d] = q.dims();
         let head = d / self.heads;
@@ -221,5 +267,41 @@ impl Bottleneck {
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let y = self.up.forward(gelu(self.down.forward(x.clone())));
         if self.skip { x + y } else { y }
+    }
+
+    /// What it costs for so many rows.
+    pub fn cost(&self, rows: usize) -> Cost {
+        feed_forward_cost(&self.down, &self.up, rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn initial_values_do_not_depend_on_the_order_in_which_they_are_read() {
+        let parts = || {
+            let mut init = Init::new(Stream::new(1, "init/test"), Device::flex());
+            [init.normal([2, 3], 1.0), init.uniform([2, 3], 1.0)]
+        };
+        let values = |param: &Param<Tensor<2>>| param.val().into_data().try_to_vec::<f32>().unwrap();
+        let ([a, b], [c, d]) = (parts(), parts());
+        assert!(!a.is_initialized() && a.lazy_shape().dims() == [2, 3]);
+        let (first, second) = (values(&a), values(&b));
+        let (later, sooner) = (values(&d), values(&c));
+        assert_eq!((first.clone(), second.clone()), (sooner, later));
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn costs_are_the_hand_computed_ones() {
+        let mut init = Init::blank(Device::flex());
+        let attention = Attention::new(4, 2, 1.0, &mut init);
+        // Three tokens of width 4 attend to five: projections 3 · 4 · 4, 5 · 4 · 8 and 3 · 4 · 4, scores and mixture 3 · 5 · 4 each.
+        assert_eq!(attention.cross_cost([1, 3, 4], 5).flops, 2.0 * (48.0 + 160.0 + 48.0 + 60.0 + 60.0));
+        // Packed: 3 · 4 · 12, then 3 · 3 · 4 twice and 3 · 4 · 4; two clips.
+        assert_eq!(attention.cost([2, 3, 4]).flops, 2.0 * 2.0 * (144.0 + 36.0 + 36.0 + 48.0));
+        assert_eq!(Bottleneck::new(8, 2, true, &mut init).cost(3).flops, 2.0 * 2.0 * 3.0 * 16.0);
     }
 }

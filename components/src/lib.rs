@@ -18,3 +18,5 @@ mod prompts;
 pub mod prototypes;
 mod schedules;
 mod tasks;
+#[cfg(test)]
+mod tests;

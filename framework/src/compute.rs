@@ -1,7 +1,6 @@
 //! The recipe's `compute:`, how the work is done. Nothing here changes a result beyond rounding, so it is no part of a run's
 //! identity. And `precision:`, which is.
 
-use crate::recipe::{Diagnostic, Node, codes};
 use serde::{Deserialize, Serialize};
 
 /// Knobs of the engine.
@@ -9,24 +8,31 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Compute {
     /// Threads that open clips ahead of the training; 0 opens them when they are needed.
+    #[schemars(range(max = 256))]
     pub workers: usize,
     /// Training steps whose clips wait ready in memory.
+    #[schemars(range(max = 1024))]
     pub prefetch: usize,
     /// Episodes of a step that are computed side by side; `null` computes all of them so. Fewer need less memory.
+    #[schemars(range(min = 1))]
     pub episodes_at_once: Option<usize>,
     /// Parts of a training episode whose clips are encoded side by side, each on a thread of its own; `null` is 4 on a processor
     /// and 1, the whole episode, on an accelerator.
+    #[schemars(range(min = 1, max = 256))]
     pub shards: Option<usize>,
     /// Clips of a training episode whose activations are held at once; `null` holds all. Fewer need less memory and encode each
     /// clip twice: once for the loss, once for its gradient.
+    #[schemars(range(min = 1))]
     pub micro_batch: Option<usize>,
     /// Keep only what is expensive to compute of the activations, and compute the rest again (burn's balanced checkpointing).
     pub activation_checkpointing: bool,
     /// Keep what the frozen part of the backbone makes of a clip on disk.
     pub feature_cache: bool,
     /// Folder of the kept features; `null` is `.cache` in the folder of the runs.
+    #[schemars(length(min = 1))]
     pub cache_folder: Option<String>,
     /// Size of that folder above which the oldest features are removed.
+    #[schemars(range(min = 0.0))]
     pub cache_limit_gb: f64,
 }
 
@@ -46,35 +52,6 @@ impl Default for Compute {
     }
 }
 
-impl Compute {
-    /// Range checks; `node` is `compute` as it was written.
-    pub fn check(&self, node: Option<&Node>, problems: &mut Vec<Diagnostic>) {
-        let mut wrong = |wrong: bool, field: &str, message: &str| {
-            if let Some(node) = node.filter(|_| wrong) {
-                let origin = node.at(field).map_or(&node.origin, |value| &value.origin);
-                problems.push(
-                    Diagnostic::new(codes::OUT_OF_RANGE, format!("`{field}` {message}"))
-                        .at(origin)
-                        .path(format!("compute.{field}")),
-                );
-            }
-        };
-        wrong(self.workers > 256, "workers", "must be at most 256");
-        wrong(self.prefetch > 1024, "prefetch", "must be at most 1024");
-        wrong(self.episodes_at_once == Some(0), "episodes_at_once", "must be at least 1, or null for all");
-        wrong(!(1..=256).contains(&self.shards.unwrap_or(1)), "shards", "must be within 1 and 256");
-        wrong(self.micro_batch == Some(0), "micro_batch", "must be at least 1, or null for all");
-        let named = self.cache_folder.as_deref();
-        wrong(
-            named.is_some_and(|name| name.is_empty() || name.starts_with('~')),
-            "cache_folder",
-            "must be a path, written out; `${env:HOME}/…` stands for a home folder",
-        );
-        let limit = self.cache_limit_gb;
-        wrong(!(limit >= 0.0 && limit.is_finite()), "cache_limit_gb", "must be 0 or above");
-    }
-}
-
 /// Parts of an episode on a processor: more than a step's usual share of cores, and few enough that each is worth a thread.
 const SHARDS: usize = 4;
 
@@ -90,6 +67,7 @@ impl Compute {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
+    /// Single precision everywhere.
     #[default]
     F32,
     /// Half the memory of the frozen weights, and faster where the device has units for it.

@@ -1,7 +1,9 @@
 //! Device strings: `flex`, `tch:cpu`, `tch:cuda:N`, `vulkan:N`. Never `Device::default()`, which would open whatever GPU
 //! backend happens to be compiled in.
 
-use burn::tensor::Device;
+use crate::compute::Precision;
+use crate::error::{Error, Result};
+use burn::tensor::{DType, Device, Tensor};
 
 /// Cargo features of this build that matter for devices.
 pub fn features() -> Vec<String> {
@@ -24,8 +26,18 @@ pub fn available() -> Vec<&'static str> {
     devices
 }
 
+/// Whether `text` names a device that some build of this program knows.
+pub fn known(text: &str) -> bool {
+    let number = |text: &str| text.parse::<usize>().is_ok();
+    match text.split(':').collect::<Vec<_>>().as_slice() {
+        ["flex"] | ["tch", "cpu"] => true,
+        ["tch", "cuda", index] | ["vulkan", index] => number(index),
+        _ => false,
+    }
+}
+
 /// The device that `text` names, or what is wrong with it and the way out.
-pub fn parse(text: &str) -> Result<Device, (String, String)> {
+pub fn parse(text: &str) -> std::result::Result<Device, (String, String)> {
     let built = || format!("this maclip was built with: {}", available().join(", "));
     let not_built = |feature: &str| {
         let message =
@@ -49,6 +61,25 @@ pub fn parse(text: &str) -> Result<Device, (String, String)> {
             vulkan(index).ok_or_else(|| not_built("vulkan"))
         }
         _ => Err(unknown()),
+    }
+}
+
+/// The device that `text` names, after it has computed a small product right in `precision`.
+pub fn probe(text: &str, precision: Precision) -> Result<Device> {
+    let device = parse(text).map_err(|(message, help)| Error::failed(message).help(help))?;
+    if precision == Precision::Bf16 && !device.supports_dtype(DType::BF16) {
+        return Err(Error::failed(format!("device `{text}` has no bf16")).help("use `precision: f32`"));
+    }
+    let product = || {
+        let ones = Tensor::<2>::ones([8, 8], &device);
+        ones.clone().matmul(ones).sum().into_scalar::<f32>()
+    };
+    // A missing driver or library is a panic of the backend, and what it prints names no cause that a user knows.
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(product)) {
+        Ok(sum) if (sum - 512.0).abs() < 1e-3 => Ok(device),
+        Ok(sum) => Err(Error::failed(format!("device `{text}` computes wrongly: {sum} in place of 512"))),
+        Err(_) => Err(Error::failed(format!("device `{text}` is not there, or its driver or library is missing"))
+            .help("`maclip doctor` tries every device that this binary was built with")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Evaluation: each distinct clip is encoded once per branch, then episodes only gather and align, many at a time.
 
-use crate::episode::{Episode, EpisodeList};
+use crate::episode::{Episode, EpisodeList, Shape};
 use crate::error::{Error, Result};
 use crate::features::ClipSource;
 use crate::model::{FewShotModel, text_cosines, time_average};
@@ -16,9 +16,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Clips encoded in one forward pass.
-const CLIPS_PER_BATCH: usize = 8;
+pub const CLIPS_PER_BATCH: usize = 8;
 /// Pairs of a query and a support clip that are aligned in one go: 125 episodes of 5 ways, one shot and one query.
 const PAIRS_PER_BATCH: usize = 125 * 25;
+
+/// Episodes of `shape` that are aligned in one go.
+pub fn episodes_per_batch(shape: Shape) -> usize {
+    (PAIRS_PER_BATCH / (shape.way * shape.way * shape.shot * shape.queries)).max(1)
+}
 
 /// A split with what its episodes need.
 pub struct Split<'a> {
@@ -69,7 +74,7 @@ pub fn evaluate(
     }
     let table = ClipTable::encode(model, source, split, progress)?;
     let shape = split.list.shape;
-    let batch = (PAIRS_PER_BATCH / (shape.way * shape.way * shape.shot * shape.queries)).max(1);
+    let batch = episodes_per_batch(shape);
     let batches: Vec<&[Episode]> = split.list.episodes.chunks(batch).collect();
     progress.begin("test", 0, split.list.episodes.len() as u64);
     let done = AtomicU64::new(0);

@@ -8,10 +8,13 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Expectation {
     /// What is compared: `accuracy`, or `recall_at_1` of the contrastive task.
+    #[schemars(extend("enum" = ["accuracy", "recall_at_1"]))]
     pub metric: String,
     /// In percent, as papers print it.
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub value: f64,
     /// Points by which the measured value may fall short.
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub tolerance: f64,
     /// Where the number comes from: paper and table, or command.
     pub source: String,
@@ -38,14 +41,8 @@ pub enum Verdict {
 }
 
 impl Expectation {
-    /// What is wrong with the values alone.
+    /// What is wrong beyond the ranges.
     pub fn problem(&self) -> Option<(&'static str, &'static str)> {
-        if !(0.0..=100.0).contains(&self.value) {
-            return Some(("value", "is in percent, 0 to 100"));
-        }
-        if !(0.0..=100.0).contains(&self.tolerance) {
-            return Some(("tolerance", "is in points, 0 to 100"));
-        }
         (!["accuracy", "recall_at_1"].contains(&self.metric.as_str()))
             .then_some(("metric", "is `accuracy` or `recall_at_1`"))
     }
@@ -105,6 +102,7 @@ mod tests {
         assert!(matches!(short, Verdict::Short { by, .. } if (by - 1.0).abs() < 1e-9));
         assert!(matches!(expect.verdict(Some(&test("recall_at_1", 0.99))), Verdict::Missing { .. }));
         assert!(matches!(expect.verdict(None), Verdict::Missing { .. }));
-        assert!(Expectation { value: 101.0, ..expect }.problem().is_some());
+        assert!(expect.problem().is_none());
+        assert!(Expectation { metric: "f1".to_owned(), ..expect }.problem().is_some());
     }
 }

@@ -1,5 +1,6 @@
 //! The few-shot model: slots as fields, and one episode through them.
 
+use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::module::Slot;
 use crate::parameters::{self, with_keeping, with_stable_ids};
@@ -61,6 +62,10 @@ impl FewShotModel {
                 .at(recipe.place("backbone"))
                 .help("choose a CLIP backbone, or an adapter, prototype and objective (such as `metric`) that read no text"));
         }
+        if context.sizes_only {
+            // Weights that nobody reads are not made.
+            return Ok(model);
+        }
         Ok(with_stable_ids(with_keeping(model, context.keeping())))
     }
 
@@ -119,6 +124,21 @@ impl FewShotModel {
         // One view for each query: each is an episode with one query.
         let query = related.query.reshape([n * q, 1, t, e]);
         self.alignment.distances(query, related.support.reshape([n * q, w, k, ts, e])).reshape([n, q, w])
+    }
+
+    /// What [`Prototype::relate`] and [`Alignment::distances`] cost in [`FewShotModel::align`]; `None` where nobody counted.
+    pub fn align_cost(&self, query: [usize; 4], support: [usize; 5]) -> (Option<Cost>, Option<Cost>) {
+        if self.prototype.scope() < Scope::Episode {
+            return (Some(Cost::NONE), self.alignment.cost(query, support));
+        }
+        let Some((related, shape)) = self.prototype.relate_cost(query, support) else { return (None, None) };
+        let ([n, q, t, e], [_, views, w, k, ts, _]) = (query, shape);
+        let aligned = if views == 1 {
+            self.alignment.cost(query, [n, w, k, ts, e])
+        } else {
+            self.alignment.cost([n * q, 1, t, e], [n * q, w, k, ts, e])
+        };
+        (Some(related), aligned)
     }
 
     /// Scores of one episode from both branches; support clips are ordered by class, `shot` of each. class_text `[W, E]`.

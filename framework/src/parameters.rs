@@ -1,10 +1,11 @@
 //! Parameters of a module by path: counted, exported, imported, given stable ids; and arithmetic on gradients.
 
+use crate::compute::Precision;
 use crate::error::{Error, Result};
 use crate::records::{Params, ParamsPart};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::{DType, GradientCheckpointingStrategy, Tensor, TensorData};
+use burn::tensor::{DType, Device, GradientCheckpointingStrategy, Tensor, TensorData};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
 
@@ -87,11 +88,11 @@ pub fn try_import<M: Module>(
             self.path.exit();
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            if self.trainable_only && !param.val().is_require_grad() {
+            if self.trainable_only && !is_trainable(&param) {
                 return param;
             }
             let path = self.path.dotted();
-            let expected = param.val().dims().to_vec();
+            let expected = param.lazy_shape().to_vec();
             match self.tensors.remove(&path) {
                 None => {
                     self.missing.push(format!("{path} {expected:?}"));
@@ -139,6 +140,12 @@ impl Fit {
 
 /// The same parameter (id, device, training state) with other values of the same shape.
 fn replace<const D: usize>(param: Param<Tensor<D>>, tensor: HostTensor) -> Param<Tensor<D>> {
+    if !param.is_initialized() {
+        // Its initial values are of no use to anybody.
+        let data = TensorData::new(tensor.values, tensor.shape);
+        let (id, device) = (param.id, param.lazy_device());
+        return param.transform_for_load(Tensor::from_data(data, (&device, DType::F32)), id);
+    }
     let active = param.val().is_require_grad();
     param.map(|old| {
         let data = TensorData::new(tensor.values, tensor.shape);
@@ -161,11 +168,33 @@ pub fn on_graph<const D: usize>(plain: Tensor<D>, keeping: Keeping) -> Tensor<D>
     }
 }
 
+/// Whether a parameter is trained, without making its values where they do not exist yet.
+pub fn is_trainable<const D: usize>(param: &Param<Tensor<D>>) -> bool {
+    if param.is_initialized() {
+        return param.val().is_require_grad();
+    }
+    let device = param.lazy_device();
+    if !device.is_autodiff() {
+        return false;
+    }
+    // burn keeps what was asked for to itself, but gives it to whatever is loaded in the parameter's place.
+    let one = Tensor::<D>::zeros([1; D], &device);
+    param.clone().transform_for_load(one, param.id).val().is_require_grad()
+}
+
 /// The module with every parameter trainable, on the autodiff twin of its device.
 pub fn trainable<M: Module>(module: M) -> M {
     struct Train;
     impl ModuleMapper for Train {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if !param.is_initialized() {
+                let (id, shape, device) = (param.id, param.lazy_shape(), param.lazy_device().autodiff());
+                let values = move |device: &Device, active: bool| {
+                    let plain = param.val().without_autodiff();
+                    Tensor::from_inner(plain).to_device(device).detach().set_require_grad(active)
+                };
+                return Param::uninitialized(id, values, device, true, shape);
+            }
             param.map(|tensor| {
                 if tensor.is_autodiff() { tensor } else { Tensor::from_inner(tensor) }.set_require_grad(true)
             })
@@ -283,8 +312,8 @@ pub fn count<M: Module>(module: &M) -> Params {
             self.path.exit();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let size = param.val().dims().iter().product();
-            let trainable = if param.val().is_require_grad() { size } else { 0 };
+            let size = param.lazy_shape().num_elements();
+            let trainable = if is_trainable(param) { size } else { 0 };
             let names: Vec<&String> =
                 self.path.0.iter().filter(|name| *name != "blocks" && name.parse::<usize>().is_err()).collect();
             let slot = names.first().map_or("model", |name| name.as_str()).to_owned();
@@ -303,6 +332,43 @@ pub fn count<M: Module>(module: &M) -> Params {
     let mut count = Count { path: Path::default(), params: Params::default() };
     module.visit(&mut count);
     count.params
+}
+
+/// Bytes of a module's parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bytes {
+    pub frozen: f64,
+    pub trainable: f64,
+}
+
+/// Bytes of a model's parameters, frozen weights of linear layers in `precision` and all others in f32, without making them.
+pub fn bytes<M: Module>(module: &M, precision: Precision) -> Bytes {
+    struct Count {
+        /// Names of the containers around.
+        containers: Vec<String>,
+        precision: Precision,
+        bytes: Bytes,
+    }
+    impl ModuleVisitor for Count {
+        fn enter_module(&mut self, _: &str, container: &str) {
+            self.containers.push(container.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.containers.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let size = param.lazy_shape().num_elements() as f64;
+            let linear = D == 2 && self.containers.last().is_some_and(|name| name.ends_with("Linear"));
+            match (is_trainable(param), self.precision) {
+                (true, _) => self.bytes.trainable += 4.0 * size,
+                (false, Precision::Bf16) if linear => self.bytes.frozen += 2.0 * size,
+                (false, _) => self.bytes.frozen += 4.0 * size,
+            }
+        }
+    }
+    let mut count = Count { containers: Vec::new(), precision, bytes: Bytes::default() };
+    module.visit(&mut count);
+    count.bytes
 }
 
 /// Sum of gradients, added in the order given, times `factor`.

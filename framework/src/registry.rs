@@ -3,12 +3,22 @@
 //! `inventory` registers nothing unless the crate is linked: a binary says `use maclip_components as _;`.
 
 use crate::error::{Error, Result};
-use crate::recipe::{Diagnostic, Diagnostics, Node, Origin, codes, from_node, name_help};
+use crate::ranges;
+use crate::recipe::{Diagnostic, Diagnostics, Node, Origin, Repaired, codes, from_node_repaired, join, name_help};
 use crate::run::BuildContext;
 use crate::slots::{
-    adapter::Adapter, alignment::Alignment, augment::Augment, backbone::Backbone, dataset::Dataset,
-    frames::FrameSampler, objective::Objective, optimizer::Optimizer, prompt::Prompt, prototype::Prototype,
-    schedule::Schedule, task::Task,
+    adapter::Adapter,
+    alignment::Alignment,
+    augment::Augment,
+    backbone::{Backbone, Geometry},
+    dataset::Dataset,
+    frames::FrameSampler,
+    objective::Objective,
+    optimizer::Optimizer,
+    prompt::Prompt,
+    prototype::Prototype,
+    schedule::Schedule,
+    task::Task,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -42,14 +52,56 @@ pub trait Component: DeserializeOwned + Serialize + schemars::JsonSchema + 'stat
     /// The slot's trait object, such as `dyn Alignment`.
     type Slot: ?Sized;
 
-    /// Looks at the values alone, without I/O: push a message for each field that is out of range.
+    /// Looks at the values alone, without I/O: push a message for each field whose value does not go with the others or has a
+    /// meaning that is refused. Plain ranges are schemars attributes on the fields, and [`ranges::check`] holds values to them.
     fn check(&self, _problems: &mut Problems) {}
 
     /// What only a run needs, such as a folder or a file: push a message for each that is not given.
     fn inputs(&self, _problems: &mut Problems) {}
 
+    /// What the options alone say about the whole run, before anything is read or built.
+    fn tells(&self, _facts: &mut Facts) {}
+
+    /// Looks at the options beside those of the other components, without I/O: push a message for each that does not fit. What is
+    /// not known yet is `None` in `facts`; the same is asked again when the component is built and the backbone's sizes are known.
+    fn fits(&self, _facts: &Facts, _problems: &mut Problems) {}
+
     /// May read files and make tensors.
     fn build(self, context: &BuildContext) -> Result<Box<Self::Slot>>;
+}
+
+/// What is known about a run before it is built.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// T, frames of a clip.
+    pub frames: Option<usize>,
+    /// Sizes of the backbone.
+    pub geometry: Option<Geometry>,
+    /// Whether the backbone has a text tower.
+    pub text_tower: Option<bool>,
+    /// Whether the backbone has transformer blocks.
+    pub transformer: Option<bool>,
+    /// Train, val and test of the dataset.
+    pub splits: Option<[SplitSize; 3]>,
+    /// Slots whose components read class texts.
+    pub readers: Vec<&'static str>,
+}
+
+/// How large a split is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SplitSize {
+    pub classes: usize,
+    /// Clips of the class that has the fewest.
+    pub clips: usize,
+}
+
+impl Facts {
+    /// Notes the sizes of the backbone.
+    pub fn backbone(&mut self, geometry: Geometry) {
+        self.text_tower = Some(geometry.has_text_tower);
+        self.transformer = Some(geometry.transformer);
+        self.geometry = Some(geometry);
+    }
 }
 
 /// Problems with single options, by field name.
@@ -62,6 +114,11 @@ impl Problems {
         self.0.push((field.to_owned(), message.into()));
     }
 
+    /// Fields and messages.
+    pub fn into_vec(self) -> Vec<(String, String)> {
+        self.0
+    }
+
     /// Pushes the message where `wrong` holds.
     pub fn when(&mut self, wrong: bool, field: &str, message: impl Into<String>) {
         if wrong {
@@ -72,6 +129,8 @@ impl Problems {
 
 type Resolve = fn(&Node, &str) -> std::result::Result<Node, Diagnostics>;
 type Inputs = fn(&Node, &str) -> std::result::Result<(), Diagnostics>;
+type Tells = fn(&Node, &str, &mut Facts);
+type Fits = fn(&Node, &str, &Facts) -> std::result::Result<(), Diagnostics>;
 
 /// One registered component of slot `T`.
 pub struct Entry<T: ?Sized + 'static> {
@@ -80,36 +139,73 @@ pub struct Entry<T: ?Sized + 'static> {
     pub resolve: Resolve,
     /// Checks that what only a run needs is given.
     pub inputs: Inputs,
+    /// [`Component::tells`].
+    pub tells: Tells,
+    /// [`Component::fits`].
+    pub fits: Fits,
     pub build: fn(&Node, &str, &BuildContext) -> Result<Box<T>>,
 }
 
-/// Deserialises and checks options; `node` is the component's map with its `type`.
+/// Deserialises and checks options, ranges included; `node` is the component's map with its `type`.
 pub fn options<C: Component>(node: &Node, path: &str) -> std::result::Result<C, Diagnostics> {
     let mut bare = node.clone();
     if let Some(map) = bare.as_map_mut() {
         map.remove("type");
     }
-    let config: C = from_node(&bare, path)?;
-    let mut problems = Problems::default();
-    config.check(&mut problems);
-    placed(problems, node, path)?;
-    Ok(config)
+    let Repaired { value, mut problems, tree } = from_node_repaired::<C>(&bare, path);
+    let faulty = !problems.is_empty();
+    problems.extend(ranges::check_beside(&schemars::schema_for!(C).to_value(), &bare, path, &problems));
+    if let Some(config) = &value {
+        let mut found = Problems::default();
+        config.check(&mut found);
+        // Beside a faulty option, a default is no choice to complain about.
+        found.0.retain(|(field, _)| !faulty || tree.at(field).is_some());
+        problems.extend(placed(found, node, path, codes::OUT_OF_RANGE));
+    }
+    Diagnostics::check(problems)?;
+    value.ok_or_else(|| {
+        Diagnostic::new(codes::WRONG_TYPE, "the options cannot be read").at(&node.origin).path(path).into()
+    })
 }
 
 /// [`Entry::inputs`] of a component.
 pub fn inputs<C: Component>(node: &Node, path: &str) -> std::result::Result<(), Diagnostics> {
     let mut problems = Problems::default();
     options::<C>(node, path)?.inputs(&mut problems);
-    placed(problems, node, path)
+    let mut found = Vec::new();
+    for (field, message) in problems.0 {
+        // What nobody wrote is missing; what somebody wrote is wrong.
+        let (code, origin) = match node.at(&field) {
+            Some(value) => (codes::OUT_OF_RANGE, &value.origin),
+            None => (codes::MISSING_KEY, &node.origin),
+        };
+        found.push(Diagnostic::new(code, format!("`{field}` {message}")).at(origin).path(join(path, &field)));
+    }
+    Diagnostics::check(found)
 }
 
-/// Problems with the places of their fields.
-fn placed(problems: Problems, node: &Node, path: &str) -> std::result::Result<(), Diagnostics> {
-    let found = problems.0.into_iter().map(|(field, message)| {
-        let origin = node.at(&field).map_or(&node.origin, |value| &value.origin);
-        Diagnostic::new(codes::OUT_OF_RANGE, format!("`{field}` {message}")).at(origin).path(format!("{path}.{field}"))
-    });
-    Diagnostics::check(found.collect())
+/// [`Entry::tells`] of a component.
+pub fn tells<C: Component>(node: &Node, path: &str, facts: &mut Facts) {
+    // What is wrong with the options has been reported.
+    if let Ok(config) = options::<C>(node, path) {
+        config.tells(facts);
+    }
+}
+
+/// [`Entry::fits`] of a component.
+pub fn fits<C: Component>(node: &Node, path: &str, facts: &Facts) -> std::result::Result<(), Diagnostics> {
+    let mut problems = Problems::default();
+    options::<C>(node, path)?.fits(facts, &mut problems);
+    Diagnostics::check(placed(problems, node, path, codes::STRUCTURE))
+}
+
+/// Problems with the places of their fields; what is not written is at the component.
+fn placed(problems: Problems, node: &Node, path: &str, code: &'static str) -> Vec<Diagnostic> {
+    let place = |(field, message): (String, String)| {
+        let origin = node.at(&field).or(node.at("type")).map_or(&node.origin, |value| &value.origin);
+        Diagnostic::new(code, format!("`{field}` {message}")).at(origin).path(join(path, &field))
+    };
+    problems.0.into_iter().map(place).collect()
 }
 
 /// [`Entry::resolve`] of a component.
@@ -132,7 +228,11 @@ pub fn resolve<C: Component>(node: &Node, path: &str) -> std::result::Result<Nod
 
 /// [`Entry::build`] of a component.
 pub fn build<C: Component>(node: &Node, path: &str, context: &BuildContext) -> Result<Box<C::Slot>> {
-    options::<C>(node, path).map_err(Error::from)?.build(context)
+    let config = options::<C>(node, path)?;
+    let mut problems = Problems::default();
+    config.fits(&context.facts(), &mut problems);
+    Diagnostics::check(placed(problems, node, path, codes::STRUCTURE))?;
+    config.build(context)
 }
 
 /// Registers a component. The configuration type implements [`Component`].
@@ -151,6 +251,8 @@ macro_rules! register {
                 },
                 resolve: $crate::registry::resolve::<$config>,
                 inputs: $crate::registry::inputs::<$config>,
+                tells: $crate::registry::tells::<$config>,
+                fits: $crate::registry::fits::<$config>,
                 build: $crate::registry::build::<$config>,
             }
         }
@@ -162,8 +264,10 @@ pub struct SlotInfo {
     pub name: &'static str,
     /// One line.
     pub summary: &'static str,
-    /// The component that a recipe without this slot gets; the identity where the slot has one.
+    /// The component that a recipe without this slot gets.
     pub default: Option<&'static str>,
+    /// The component that stands for the slot's absence.
+    pub identity: Option<&'static str>,
     pub components: fn() -> Vec<Candidate>,
 }
 
@@ -172,6 +276,8 @@ pub struct Candidate {
     pub info: &'static Info,
     resolve: Resolve,
     inputs: Inputs,
+    tells: Tells,
+    fits: Fits,
 }
 
 /// A trait that can fill a slot.
@@ -181,7 +287,7 @@ pub trait SlotTrait: 'static {
 }
 
 macro_rules! slots {
-    ($($name:literal: $trait:ident, $default:expr, $summary:literal;)*) => {
+    ($($name:literal: $trait:ident, $default:expr, $identity:expr, $summary:literal;)*) => {
         $(
             inventory::collect!(Entry<dyn $trait>);
             impl SlotTrait for dyn $trait {
@@ -199,9 +305,15 @@ macro_rules! slots {
             name: $name,
             summary: $summary,
             default: $default,
+            identity: $identity,
             components: || {
-                let candidate =
-                    |entry: &'static Entry<dyn $trait>| Candidate { info: &entry.info, resolve: entry.resolve, inputs: entry.inputs };
+                let candidate = |entry: &'static Entry<dyn $trait>| Candidate {
+                    info: &entry.info,
+                    resolve: entry.resolve,
+                    inputs: entry.inputs,
+                    tells: entry.tells,
+                    fits: entry.fits,
+                };
                 <dyn $trait>::entries().into_iter().map(candidate).collect()
             },
         }),*];
@@ -209,18 +321,18 @@ macro_rules! slots {
 }
 
 slots! {
-    "task": Task, Some("few_shot"), "what is trained and tested";
-    "dataset": Dataset, None, "lists clips (class, split) and opens one as frames";
-    "frames": FrameSampler, Some("uniform_segments"), "which T frames of a clip";
-    "augment": Augment, Some("none"), "pixel transforms in training, the same for all frames of a clip";
-    "backbone": Backbone, None, "frames to features, and class texts to features where it has a text tower";
-    "prompt": Prompt, Some("plain"), "class name to one or more sentences";
-    "adapter": Adapter, Some("none"), "what happens inside each block around the frozen attention and MLP";
-    "prototype": Prototype, Some("none"), "rewrites support and query features before alignment";
-    "alignment": Alignment, Some("mean_cosine"), "distance of a query to each class, frames against frames";
-    "objective": Objective, Some("ma_clip"), "distances, text similarities and labels to the loss and the prediction";
-    "optimizer": Optimizer, Some("adamw"), "how gradients change the trainable weights";
-    "schedule": Schedule, Some("constant"), "factor on the learning rate";
+    "task": Task, Some("few_shot"), None, "what is trained and tested";
+    "dataset": Dataset, None, None, "lists clips (class, split) and opens one as frames";
+    "frames": FrameSampler, Some("uniform_segments"), None, "which T frames of a clip";
+    "augment": Augment, Some("none"), Some("none"), "pixel transforms in training, the same for all frames of a clip";
+    "backbone": Backbone, None, None, "frames to features, and class texts to features where it has a text tower";
+    "prompt": Prompt, Some("plain"), Some("plain"), "class name to one or more sentences";
+    "adapter": Adapter, Some("none"), Some("none"), "what happens inside each block around the frozen attention and MLP";
+    "prototype": Prototype, Some("none"), Some("none"), "rewrites support and query features before alignment";
+    "alignment": Alignment, Some("mean_cosine"), Some("mean_cosine"), "distance of a query to each class, frames against frames";
+    "objective": Objective, Some("ma_clip"), None, "distances, text similarities and labels to the loss and the prediction";
+    "optimizer": Optimizer, Some("adamw"), None, "how gradients change the trainable weights";
+    "schedule": Schedule, Some("constant"), Some("constant"), "factor on the learning rate";
 }
 
 /// The slot called `name`.
@@ -230,7 +342,33 @@ pub fn slot(name: &str) -> Option<&'static SlotInfo> {
 
 /// Checks the component map `node` of `slot`: its `type` and its options. Gives it back with defaults filled in.
 pub fn resolve_choice(slot: &SlotInfo, node: &Node) -> std::result::Result<Node, Diagnostics> {
-    (chosen(slot, node)?.resolve)(node, slot.name)
+    let resolved = (chosen(slot, node)?.resolve)(node, slot.name);
+    resolved.map_err(|problems| {
+        let told = problems.into_iter().map(|problem| of_others(slot, problem)).collect();
+        Diagnostics::from_list(told).expect("there were problems to begin with")
+    })
+}
+
+/// An unknown key may be an option of another component of the slot; the help says of which.
+fn of_others(slot: &SlotInfo, problem: Diagnostic) -> Diagnostic {
+    let key = problem.path.strip_prefix(slot.name).and_then(|path| path.strip_prefix('.')).map(str::to_owned);
+    let Some(key) = key.filter(|_| problem.code == codes::UNKNOWN_KEY) else { return problem };
+    let has = |info: &Info| (info.schema)().to_value()["properties"].get(&key).is_some();
+    let components = (slot.components)();
+    let owners: Vec<&str> = components.iter().map(|c| c.info).filter(|info| has(info)).map(|info| info.name).collect();
+    if owners.is_empty() { problem } else { problem.help(format!("`{key}` is an option of {}", owners.join(", "))) }
+}
+
+/// Adds what the component `node` says about the run to `facts`.
+pub fn tell(slot: &SlotInfo, node: &Node, facts: &mut Facts) {
+    if let Ok(candidate) = chosen(slot, node) {
+        (candidate.tells)(node, slot.name, facts);
+    }
+}
+
+/// Checks that the component `node` fits what is known about the run.
+pub fn check_fit(slot: &SlotInfo, node: &Node, facts: &Facts) -> std::result::Result<(), Diagnostics> {
+    (chosen(slot, node)?.fits)(node, slot.name, facts)
 }
 
 /// Checks that what only a run needs of the component `node` is given.
@@ -243,9 +381,19 @@ fn chosen(slot: &SlotInfo, node: &Node) -> std::result::Result<Candidate, Diagno
     let components = (slot.components)();
     let names: Vec<&str> = components.iter().map(|candidate| candidate.info.name).collect();
     let list = || format!("components for {}: {}", slot.name, names.join(", "));
+    if node.as_map().is_none() {
+        let message = format!("expected a map with the `type` of a component, found {}", node.describe());
+        let problem = Diagnostic::new(codes::WRONG_TYPE, message).at(&node.origin).path(slot.name);
+        let meant = node.as_str().filter(|name| names.contains(name)).or(slot.default).or(names.first().copied());
+        return Err(problem.help(format!("write `{}: {{type: {}}}`", slot.name, meant.unwrap_or("NAME"))).into());
+    }
     let Some(kind) = node.at("type") else {
         let message = format!("`{}` does not say which component: its `type` is missing", slot.name);
-        return Err(Diagnostic::new(codes::MISSING_KEY, message).at(&node.origin).path(slot.name).help(list()).into());
+        return Err(Diagnostic::new(codes::MISSING_KEY, message)
+            .at(&node.origin)
+            .path(format!("{}.type", slot.name))
+            .help(list())
+            .into());
     };
     let path = format!("{}.type", slot.name);
     let Some(name) = kind.as_str() else {
@@ -254,7 +402,7 @@ fn chosen(slot: &SlotInfo, node: &Node) -> std::result::Result<Candidate, Diagno
     };
     let unknown = || {
         let message = format!("there is no {} called `{name}`", slot.name);
-        let diagnostic = Diagnostic::new(codes::UNKNOWN_COMPONENT, message).at(&kind.origin).path(path);
+        let diagnostic = Diagnostic::new(codes::UNKNOWN_NAME, message).at(&kind.origin).path(path);
         diagnostic.helps(name_help(name, names.iter().copied()))
     };
     let problem = unknown();

@@ -4,13 +4,19 @@ use crate::compute::{Compute, Precision};
 use crate::device;
 use crate::error::{Error, Result};
 use crate::expectation::Expectation;
-use crate::parameters::Keeping;
+use crate::keys;
+use crate::parameters::{self, Keeping};
 use crate::profile;
 use crate::progress::Progress;
 use crate::random::Stream;
-use crate::recipe::{Diagnostic, Diagnostics, Node, Origin, codes, from_node, identity, name_help};
+use crate::ranges;
+use crate::recipe::{
+    Arguments, Diagnostic, Diagnostics, Node, Origin, codes, from_node, from_node_repaired, identity, name_help,
+};
 use crate::records::{Manifest, Sitting, State, Status, TestResult};
-use crate::registry::{SLOTS, SlotTrait, build_choice, check_inputs, resolve_choice, slot};
+use crate::registry::{
+    Facts, Info, SLOTS, SlotTrait, build_choice, check_fit, check_inputs, resolve_choice, slot, tell,
+};
 use crate::slots::backbone::Geometry;
 use crate::slots::task::Task;
 use crate::store::{RunStore, checkpoint_steps};
@@ -20,8 +26,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// Keys of a recipe beside the slots.
-const KEYS: [&str; 8] = ["name", "description", "seed", "device", "precision", "compute", "expect", "study"];
 /// Keys that cannot change a result, left out of a run's identity.
 const NO_RESULT: [&str; 10] = [
     "name",
@@ -68,14 +72,36 @@ impl Recipe {
     pub fn place(&self, path: &str) -> Option<String> {
         let mut path = path;
         loop {
-            match self.source.at(path).map(|node| &node.origin) {
-                Some(Origin::File(place)) => {
-                    return Some(format!("{}:{}:{} ({path})", place.source.name, place.line, place.column));
-                }
-                Some(Origin::Set { argument, .. }) => return Some(format!("--set {argument}")),
-                Some(Origin::Default) | None => path = path.rsplit_once('.')?.0,
+            match self.source.at(path).map(|node| node.origin.written()) {
+                Some(origin @ Origin::File(_)) => return Some(format!("{origin} ({path})")),
+                Some(origin @ Origin::Argument { .. }) => return Some(origin.to_string()),
+                Some(Origin::Default | Origin::Via { .. }) | None => path = path.rsplit_once('.')?.0,
             }
         }
+    }
+
+    /// `error` as a problem with what was written at `path`.
+    pub fn diagnostic(&self, code: &'static str, path: &str, error: &Error) -> Diagnostic {
+        let mut nearest = path;
+        let written = loop {
+            match self.source.at(nearest) {
+                Some(node) => break Some(node),
+                None => match nearest.rsplit_once('.') {
+                    Some((above, _)) => nearest = above,
+                    None => break None,
+                },
+            }
+        };
+        let (message, help) = match error {
+            Error::Failed { message, help, .. } => (message.clone(), help.clone()),
+            Error::Recipe(found) => {
+                let first = found.iter().next();
+                (first.map(|d| d.message.clone()).unwrap_or_default(), first.and_then(|d| d.help.first().cloned()))
+            }
+            Error::Interrupted => (error.to_string(), None),
+        };
+        let problem = Diagnostic::new(code, message).path(path).helps(help);
+        written.iter().fold(problem, |problem, node| problem.at(&node.origin))
     }
 
     /// Checks the interpolated tree `root` (without `study`) and collects all problems. Does no heavy I/O.
@@ -91,13 +117,15 @@ impl Recipe {
             let message = format!("a recipe is a map of keys, not {}", root.describe());
             return Err(Diagnostic::new(codes::WRONG_TYPE, message).at(&root.origin).into());
         };
-        let known: Vec<&str> = KEYS.into_iter().chain(SLOTS.iter().map(|slot| slot.name)).collect();
+        let slots = || SLOTS.iter().map(|slot| slot.name);
+        let known: Vec<&str> = keys::resolved().chain(slots()).collect();
+        let names: Vec<&str> = keys::KEYS.iter().map(|key| key.name).chain(slots()).collect();
         for entry in map.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             problems.push(
                 Diagnostic::new(codes::UNKNOWN_KEY, format!("a recipe has no key `{}`", entry.key))
                     .at(&entry.key_origin)
                     .path(&entry.key)
-                    .helps(name_help(&entry.key, known.iter().copied())),
+                    .helps(name_help(&entry.key, names.iter().copied())),
             );
         }
         let mut keep = |key: &str, value: Node| {
@@ -106,7 +134,7 @@ impl Recipe {
             }
         };
         let name = field(root, "name", String::new(), &mut problems, &mut keep);
-        if name.is_empty() {
+        if name.is_empty() && root.at("name").is_none_or(|node| node.as_str().is_some()) {
             let origin = root.at("name").map_or(&root.origin, |node| &node.origin);
             problems.push(
                 Diagnostic::new(codes::MISSING_KEY, "a recipe needs a `name`")
@@ -114,6 +142,8 @@ impl Recipe {
                     .path("name")
                     .help("add `name: my_experiment`; its runs go to <runs>/my_experiment/"),
             );
+        } else if name.is_empty() {
+            // Of another type, which has been told.
         } else if !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) || name.starts_with('.') {
             let origin = root.at("name").map_or(&root.origin, |node| &node.origin);
             let message = format!("`{name}` cannot name a folder: use letters, digits, `-`, `_` and `.`");
@@ -124,19 +154,21 @@ impl Recipe {
         let device = field(root, "device", "flex".to_owned(), &mut problems, &mut keep);
         if let Err((message, help)) = device::parse(&device) {
             let origin = root.at("device").map_or(&root.origin, |node| &node.origin);
-            problems.push(Diagnostic::new(codes::OUT_OF_RANGE, message).at(origin).path("device").help(help));
+            let code = if device::known(&device) { codes::DEVICE } else { codes::OUT_OF_RANGE };
+            problems.push(Diagnostic::new(code, message).at(origin).path("device").help(help));
         }
         let precision = field(root, "precision", Precision::default(), &mut problems, &mut keep);
         let compute = field(root, "compute", Compute::default(), &mut problems, &mut keep);
-        compute.check(root.at("compute"), &mut problems);
         let expect: Vec<Expectation> = field(root, "expect", Vec::new(), &mut problems, &mut keep);
-        for (at, (field, message)) in expect.iter().enumerate().filter_map(|(at, e)| Some((at, e.problem()?))) {
-            let origin = root.at("expect").map_or(&root.origin, |node| &node.origin);
-            problems.push(
-                Diagnostic::new(codes::OUT_OF_RANGE, format!("`{field}` {message}"))
-                    .at(origin)
-                    .path(format!("expect[{at}].{field}")),
-            );
+        let listed = root.at("expect").and_then(Node::as_list).unwrap_or_default();
+        for (at, node) in listed.iter().enumerate() {
+            // What cannot be read has been told.
+            let Some((field, message)) = from_node::<Expectation>(node, "").ok().and_then(|item| item.problem()) else {
+                continue;
+            };
+            let path = format!("expect[{at}].{field}");
+            let origin = root.at(&path).map_or(&root.origin, |node| &node.origin);
+            problems.push(Diagnostic::new(codes::OUT_OF_RANGE, format!("`{field}` {message}")).at(origin).path(path));
         }
         let used = used_slots(root, &mut problems);
         for slot in SLOTS {
@@ -180,6 +212,7 @@ impl Recipe {
             }
         }
         Diagnostics::check(problems)?;
+        Diagnostics::check(misfits(root, &resolved))?;
         let hash = identity(&resolved, &NO_RESULT);
         let source = root.clone();
         Ok(Self { name, description, seed, device, precision, compute, expect, resolved, hash, source })
@@ -187,7 +220,7 @@ impl Recipe {
 
     /// The recipe that the run in `directory` was frozen with.
     pub fn frozen(directory: &Path) -> Result<Self> {
-        let document = crate::recipe::load(&directory.join("recipe.resolved.yaml"), &[])?;
+        let document = crate::recipe::load(&directory.join("recipe.resolved.yaml"), &Arguments::default())?;
         Ok(Self::check(&document.root)?)
     }
 
@@ -212,6 +245,26 @@ impl Recipe {
     }
 }
 
+/// Trainable parameters of a component of a model's slot, with its example's options, on CLIP ViT-B/16 with 8 frames; `None` for the
+/// others, and where it cannot be built on that.
+pub fn trainable(slot: &str, info: &Info) -> Option<usize> {
+    use crate::module::Slot;
+    use crate::slots::{adapter::Adapter, alignment::Alignment, objective::Objective, prototype::Prototype};
+    let mut node = crate::recipe::read_str("example", info.example).ok()?;
+    node.as_map_mut()?.insert("type", Origin::Default, Node::from_json(&info.name.into()));
+    let mut context = BuildContext::new(0, Device::flex());
+    context.sizes_only = true;
+    let context = context.with_sizes(Geometry::clip_vit_b16(), 8);
+    let count = match slot {
+        "adapter" => parameters::count(&Slot::new(build_choice::<dyn Adapter>(&node, &context).ok()?)),
+        "prototype" => parameters::count(&Slot::new(build_choice::<dyn Prototype>(&node, &context).ok()?)),
+        "alignment" => parameters::count(&Slot::new(build_choice::<dyn Alignment>(&node, &context).ok()?)),
+        "objective" => parameters::count(&Slot::new(build_choice::<dyn Objective>(&node, &context).ok()?)),
+        _ => return None,
+    };
+    Some(count.trainable)
+}
+
 fn default_choice(name: &str) -> Node {
     let mut node = Node::map(Origin::Default);
     if let Some(map) = node.as_map_mut() {
@@ -220,25 +273,60 @@ fn default_choice(name: &str) -> Node {
     node
 }
 
-fn field<T: serde::de::DeserializeOwned + serde::Serialize>(
+/// The value under `key`, with all that is wrong with it in `problems`.
+fn field<T: serde::de::DeserializeOwned + serde::Serialize + schemars::JsonSchema>(
     root: &Node,
     key: &str,
     default: T,
     problems: &mut Vec<Diagnostic>,
     keep: &mut impl FnMut(&str, Node),
 ) -> T {
-    let value = match root.at(key).map(|node| from_node::<T>(node, key)) {
+    let read = root.at(key).map(|node| from_node_repaired::<T>(node, key));
+    let value = match read {
         None => default,
-        Some(Ok(value)) => value,
-        Some(Err(problem)) => {
-            problems.push(problem);
-            default
+        Some(read) => {
+            let schema = schemars::schema_for!(T).to_value();
+            let written = root.at(key).unwrap_or(root);
+            problems.extend(ranges::check_beside(&schema, written, key, &read.problems));
+            problems.extend(read.problems);
+            read.value.unwrap_or(default)
         }
     };
     if let Ok(json) = serde_json::to_value(&value) {
         keep(key, Node::from_json(&json));
     }
     value
+}
+
+/// Components that do not fit together. `root` is the recipe as written, `resolved` with every default.
+fn misfits(root: &Node, resolved: &Node) -> Vec<Diagnostic> {
+    // A component that nobody wrote has no place, and what it says is in the defaults.
+    let written = |name: &str| root.at(name).or(resolved.at(name));
+    let chosen: Vec<_> = SLOTS
+        .iter()
+        .filter(|slot| resolved.at(slot.name).is_some())
+        .filter_map(|slot| Some((slot, written(slot.name)?)))
+        .collect();
+    let mut facts = Facts::default();
+    chosen.iter().for_each(|(slot, node)| tell(slot, node, &mut facts));
+    let mut problems: Vec<Diagnostic> =
+        chosen.iter().filter_map(|(slot, node)| check_fit(slot, node, &facts).err()).flatten().collect();
+    if facts.text_tower == Some(false) && !facts.readers.is_empty() {
+        let reads = facts.readers.iter().map(|slot| {
+            let kind = resolved.at(slot).and_then(|node| node.at("type")).and_then(Node::as_str).unwrap_or_default();
+            format!("`{slot}: {kind}`")
+        });
+        let message = format!(
+            "{} reads class texts, and the backbone has no text tower",
+            reads.collect::<Vec<_>>().join(" and ")
+        );
+        let backbone = root.at("backbone").and_then(|node| node.at("type"));
+        let origin = backbone.map_or(&root.origin, |node| &node.origin);
+        problems.push(Diagnostic::new(codes::STRUCTURE, message).at(origin).path("backbone.type").help(
+            "choose a CLIP backbone, or an adapter, prototype and objective (such as `metric`) that read no text",
+        ));
+    }
+    problems
 }
 
 /// The slots that the recipe's task reads; empty where the task itself has a problem, which is reported in its place.
@@ -265,7 +353,7 @@ pub struct BuildContext {
     pub device: Device,
     /// Words that a text tower trained from scratch knows.
     pub vocabulary: Vec<String>,
-    /// Build the model for its sizes alone: weights that are not there are zeros. For `maclip plan`.
+    /// Build the model for its sizes alone: weights need not be there, and are not made. For `maclip plan`.
     pub sizes_only: bool,
     /// Of the frozen tower's matrix products.
     pub precision: Precision,
@@ -341,14 +429,11 @@ impl BuildContext {
         self.geometry.as_ref().ok_or_else(|| Error::failed("the backbone's sizes are not known yet at this point"))
     }
 
-    /// The sizes of a backbone whose blocks adapters can go around.
-    pub fn transformer(&self) -> Result<&Geometry> {
-        let geometry = self.geometry()?;
-        if geometry.transformer {
-            return Ok(geometry);
-        }
-        Err(Error::failed("this adapter goes around transformer blocks, and the backbone has none")
-            .help("with a ResNet choose `adapter: {type: none}`, `{type: full}` or `{type: last_blocks}`"))
+    /// What is known while components are built.
+    pub fn facts(&self) -> Facts {
+        let mut facts = Facts { frames: self.frames, ..Facts::default() };
+        self.geometry.iter().for_each(|geometry| facts.backbone(geometry.clone()));
+        facts
     }
 
     /// Number of frames T of a clip.

@@ -14,9 +14,10 @@ use super::blocks::{Blocks, frames, over_time};
 use crate::layers::{Bottleneck, Init};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct AimConfig {
     /// Bottleneck width as a part of D. 0.25 in public code.
+    #[schemars(range(max = 4.0), extend("exclusiveMinimum" = 0.0))]
     ratio: f64,
     /// Which blocks are adapted: `all`, `{last: 4}` or `{list: [0, 5]}`. The trained position codes enter before block 0, so a
     /// shorter list does not make the backward pass shorter.
@@ -35,6 +37,7 @@ struct AimConfig {
     /// s, the factor on the joint adapter. 0.5 in public code.
     scale: f64,
     /// 1, or 2 to put another adapter (with skip) between LN1 and the temporal attention, as public code does for SSv2.
+    #[schemars(range(min = 1, max = 2))]
     temporal_adapters: usize,
 }
 
@@ -50,19 +53,16 @@ register!(dyn Adapter, AimConfig, name: "aim", summary: "temporal, spatial and j
 impl Component for AimConfig {
     type Slot = dyn Adapter;
 
-    fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.ratio > 0.0 && self.ratio <= 4.0), "ratio", "must be above 0 and at most 4");
-        problems.when(!self.scale.is_finite(), "scale", "must be a finite number");
-        problems.when(!(1..=2).contains(&self.temporal_adapters), "temporal_adapters", "is 1 or 2");
-        self.at.check(problems);
+    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+        self.at.fit(facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
-        let geometry = context.transformer()?;
+        let geometry = context.geometry()?;
         let mut init = Init::new(context.init("adapter"), context.trainable_device());
         let d = geometry.width;
         let hidden = ((d as f64 * self.ratio) as usize).max(1);
-        let blocks = self.at.of(geometry.blocks)?.into_iter().map(|adapted| {
+        let blocks = self.at.of(geometry.blocks).into_iter().map(|adapted| {
             adapted.then(|| BlockAdapters {
                 temporal_in: (self.temporal_adapters == 2).then(|| Bottleneck::new(d, hidden, true, &mut init)),
                 temporal: Bottleneck::new(d, hidden, false, &mut init),
@@ -134,5 +134,15 @@ impl Adapter for Aim {
         let x = x.clone() + adapters.spatial.forward(block.attention(block.ln_1(x)));
         let v = block.ln_2(x.clone());
         (x + block.mlp(v.clone()) + adapters.joint.forward(v) * self.scale).reshape(shape)
+    }
+
+    fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], _: &Branch) -> Option<Cost> {
+        let adapters = self.blocks[index].as_ref()?;
+        let (tokens, x) = (b * t * n, [b * t, n, d]);
+        let own =
+            [Some(&adapters.temporal), adapters.temporal_in.as_ref(), Some(&adapters.spatial), Some(&adapters.joint)];
+        let own: Cost = own.into_iter().flatten().map(|adapter| adapter.cost(tokens)).sum();
+        let over_time = block.attention_cost([b * n, t, d])? + Cost::norm(tokens * d);
+        Some(over_time + block.cost(x)? + own)
     }
 }

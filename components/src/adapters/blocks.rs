@@ -1,50 +1,55 @@
 //! Which blocks an adapter adapts, and the moves between frames, tokens and clips that adapters share.
 
 use burn::tensor::Tensor;
-use maclip_framework::error::{Error, Result};
-use maclip_framework::registry::Problems;
+use maclip_framework::registry::{Facts, Problems};
 use serde::{Deserialize, Serialize};
 
-/// Transformer blocks, counted from 0 at the input: `all`, `{last: 4}` or `{list: [0, 5]}`.
+/// Transformer blocks, counted from 0 at the input: `all`, `{last: 4}` or `{list: [0, 5]}`. To adapt none, use `type: none`.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Blocks {
     /// Every block.
     All,
     /// So many at the output side.
-    Last(usize),
+    Last(#[schemars(range(min = 1))] usize),
     /// These.
-    List(Vec<usize>),
+    List(#[schemars(length(min = 1))] Vec<usize>),
 }
 
 impl Blocks {
-    pub fn check(&self, problems: &mut Problems) {
-        let none = match self {
-            Blocks::All => false,
-            Blocks::Last(count) => *count == 0,
-            Blocks::List(list) => list.is_empty(),
-        };
-        problems.when(none, "at", "adapts no block; use `type: none` for that");
+    /// What does not fit the backbone: no transformer blocks to go around, or not these.
+    pub fn fit(&self, facts: &Facts, problems: &mut Problems) {
+        if facts.transformer == Some(false) {
+            problems.push(
+                "type",
+                "is an adapter around transformer blocks, and the backbone has none: with a ResNet choose none, full or \
+                 last_blocks",
+            );
+        } else if let Some(blocks) = facts.geometry.as_ref().map(|geometry| geometry.blocks) {
+            let wrong = match self {
+                Blocks::All => None,
+                Blocks::Last(count) => (*count > blocks).then(|| ("at.last".to_owned(), format!("the last {count}"))),
+                Blocks::List(list) => {
+                    let beyond = list.iter().position(|&index| index >= blocks);
+                    beyond.map(|at| (format!("at.list[{at}]"), format!("block {}", list[at])))
+                }
+            };
+            if let Some((field, wrong)) = wrong {
+                problems
+                    .push(&field, format!("names {wrong}; the backbone has blocks 0 to {}", blocks.saturating_sub(1)));
+            }
+        }
     }
 
     /// For each of `blocks` blocks, whether it is adapted.
-    pub fn of(&self, blocks: usize) -> Result<Vec<bool>> {
-        let wrong = match self {
-            Blocks::All => None,
-            Blocks::Last(count) => (*count > blocks).then(|| format!("the last {count}")),
-            Blocks::List(list) => list.iter().find(|&&index| index >= blocks).map(|index| format!("block {index}")),
-        };
-        if let Some(wrong) = wrong {
-            let last = blocks.saturating_sub(1);
-            return Err(Error::failed(format!("adapter.at names {wrong}; the backbone has blocks 0 to {last}")));
-        }
-        Ok((0..blocks)
+    pub fn of(&self, blocks: usize) -> Vec<bool> {
+        (0..blocks)
             .map(|index| match self {
                 Blocks::All => true,
                 Blocks::Last(count) => index + count >= blocks,
                 Blocks::List(list) => list.contains(&index),
             })
-            .collect())
+            .collect()
     }
 }
 
@@ -70,13 +75,22 @@ pub fn over_clips(x: Tensor<4>, f: impl Fn(Tensor<3>) -> Tensor<3>) -> Tensor<4>
 mod tests {
     use super::*;
     use burn::tensor::{Device, TensorData};
+    use maclip_framework::slots::backbone::Geometry;
 
     #[test]
     fn blocks_are_chosen_and_a_wrong_one_is_named() {
-        assert_eq!(Blocks::Last(2).of(3).unwrap(), [false, true, true]);
-        assert_eq!(Blocks::List(vec![0, 2]).of(3).unwrap(), [true, false, true]);
-        assert!(Blocks::List(vec![3]).of(3).unwrap_err().to_string().contains("block 3"));
-        assert!(Blocks::Last(4).of(3).is_err());
+        assert_eq!(Blocks::Last(2).of(3), [false, true, true]);
+        assert_eq!(Blocks::List(vec![0, 2]).of(3), [true, false, true]);
+        let mut facts = Facts::default();
+        facts.backbone(Geometry { blocks: 3, ..Geometry::clip_vit_b16() });
+        let wrong = |blocks: Blocks| {
+            let mut problems = Problems::default();
+            blocks.fit(&facts, &mut problems);
+            problems.into_vec()
+        };
+        assert_eq!(wrong(Blocks::List(vec![0, 3]))[0].0, "at.list[1]");
+        assert!(wrong(Blocks::List(vec![0, 3]))[0].1.contains("block 3"));
+        assert_eq!((wrong(Blocks::Last(4)).len(), wrong(Blocks::Last(3)).len(), wrong(Blocks::All).len()), (1, 0, 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct LastBlocksConfig {
-    /// How many blocks at the output side; for a ResNet, stages.
+    /// How many blocks at the output side; for a ResNet, stages. For a frozen tower use `type: none`.
+    #[schemars(range(min = 1))]
     count: usize,
 }
 
@@ -33,8 +34,14 @@ register!(dyn Adapter, LastBlocksConfig, name: "last_blocks",
 impl Component for LastBlocksConfig {
     type Slot = dyn Adapter;
 
-    fn check(&self, problems: &mut Problems) {
-        problems.when(self.count == 0, "count", "must be at least 1; use `type: none` for a frozen tower");
+    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+        if let Some(blocks) = facts.geometry.as_ref().map(|geometry| geometry.blocks) {
+            problems.when(
+                self.count > blocks,
+                "count",
+                format!("is {}, and the backbone has {blocks} blocks", self.count),
+            );
+        }
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {

@@ -7,9 +7,10 @@ use super::blocks::{Blocks, frames};
 use crate::layers::Init;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
@@ -21,10 +22,12 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct LoraConfig {
     /// r, the inner width. The paper finds ranks of 1 to 8 enough.
+    #[schemars(range(min = 1, max = 4096))]
     rank: usize,
     /// α; the change is scaled by α / r. Equal to r by default, a factor of 1.
     alpha: f64,
     /// Which projections are changed. Query and value in the paper.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
     on: Vec<Projection>,
     /// Which blocks are adapted.
     at: Blocks,
@@ -38,8 +41,6 @@ enum Projection {
     Value,
 }
 
-const ORDER: [Projection; 3] = [Projection::Query, Projection::Key, Projection::Value];
-
 impl Default for LoraConfig {
     fn default() -> Self {
         Self { rank: 8, alpha: 8.0, on: vec![Projection::Query, Projection::Value], at: Blocks::All }
@@ -52,20 +53,12 @@ register!(dyn Adapter, LoraConfig, name: "lora", summary: "low-rank changes of t
 impl Component for LoraConfig {
     type Slot = dyn Adapter;
 
-    fn check(&self, problems: &mut Problems) {
-        problems.when(!(1..=4096).contains(&self.rank), "rank", "must be within 1 and 4096");
-        problems.when(!self.alpha.is_finite(), "alpha", "must be a finite number");
-        let twice = ORDER.iter().any(|part| self.on.iter().filter(|named| *named == part).count() > 1);
-        problems.when(
-            self.on.is_empty() || twice,
-            "on",
-            "names each of query, key and value at most once, and one at least",
-        );
-        self.at.check(problems);
+    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+        self.at.fit(facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
-        let geometry = context.transformer()?;
+        let geometry = context.geometry()?;
         let mut init = Init::new(context.init("adapter"), context.trainable_device());
         let d = geometry.width;
         let mut change = |part: Projection| {
@@ -74,7 +67,7 @@ impl Component for LoraConfig {
                 b: init.constant([self.rank, d], 0.0),
             })
         };
-        let blocks = self.at.of(geometry.blocks)?.into_iter().map(|adapted| {
+        let blocks = self.at.of(geometry.blocks).into_iter().map(|adapted| {
             adapted.then(|| BlockChanges {
                 query: change(Projection::Query),
                 key: change(Projection::Key),
@@ -132,5 +125,14 @@ impl Adapter for Lora {
         });
         let y = x + block.attention_shifted(u, Tensor::cat(shift.to_vec(), 2));
         (y.clone() + block.mlp(block.ln_2(y))).reshape(shape)
+    }
+
+    fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], _: &Branch) -> Option<Cost> {
+        let BlockChanges { query, key, value } = self.blocks[index].as_ref()?;
+        let own = [query, key, value].into_iter().flatten().map(|change| {
+            let [d, rank] = change.a.lazy_shape().dims();
+            Cost::product(b * t * n, d, rank) + Cost::product(b * t * n, rank, d)
+        });
+        Some(block.cost([b * t, n, d])? + own.sum() + Cost::elementwise(3 * b * t * n * d, 1.0))
     }
 }

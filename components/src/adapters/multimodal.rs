@@ -12,14 +12,15 @@
 //! ```
 
 use super::blocks::Blocks;
-use crate::layers::{Bottleneck, Init};
+use crate::layers::{Bottleneck, Init, linear_cost};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::model::normalize;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct MultimodalConfig {
     /// Bottleneck width as a part of D, truncated: 0.25 is what the paper's parameter counts (table 4) say.
+    #[schemars(range(max = 4.0), extend("exclusiveMinimum" = 0.0))]
     ratio: f64,
     /// Which blocks are adapted: `all`, `{last: 4}` or `{list: [0, 5]}`.
     at: Blocks,
@@ -54,13 +56,16 @@ struct MultimodalConfig {
     /// z' = z + A_T(…) as in figure 3; off gives z' = A_T(…), as a public fork of AIM has it.
     temporal_residual: bool,
     /// 1, or 2 to put AIM's second temporal adapter (with skip) between LN1 and the temporal attention.
+    #[schemars(range(min = 1, max = 2))]
     temporal_adapters: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum QueryText {
+    /// No text token.
     None,
+    /// The average text of the episode's classes.
     Mean,
 }
 
@@ -91,22 +96,26 @@ impl Component for MultimodalConfig {
     type Slot = dyn Adapter;
 
     fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.ratio > 0.0 && self.ratio <= 4.0), "ratio", "must be above 0 and at most 4");
-        problems.when(!(1..=2).contains(&self.temporal_adapters), "temporal_adapters", "is 1 or 2");
-        problems.when(!self.joint_scale.is_finite(), "joint_scale", "must be a finite number");
         problems.when(self.query_text == QueryText::Mean && !self.use_text, "query_text", "needs `use_text: true`");
-        self.at.check(problems);
+    }
+
+    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+        self.at.fit(facts, problems);
+    }
+
+    fn tells(&self, facts: &mut Facts) {
+        facts.readers.extend(self.use_text.then_some("adapter"));
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
-        let geometry = context.transformer()?;
+        let geometry = context.geometry()?;
         let mut init = Init::new(context.init("adapter"), context.trainable_device());
         let (d, e) = (geometry.width, geometry.embed_dim);
         let hidden = ((d as f64 * self.ratio) as usize).max(1);
         let own_text = self.use_text && !self.shared_text_fc;
         let blocks = self
             .at
-            .of(geometry.blocks)?
+            .of(geometry.blocks)
             .into_iter()
             .map(|adapted| {
                 adapted.then(|| BlockAdapters {
@@ -209,5 +218,20 @@ impl Adapter for Multimodal {
         let v = block.ln_2(y.clone());
         let out = y + block.mlp(v.clone()) + adapters.joint.forward(v) * self.joint_scale;
         out.reshape([b, t, n, d])
+    }
+
+    fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], branch: &Branch) -> Option<Cost> {
+        let adapters = self.blocks[index].as_ref()?;
+        let frames = b * t;
+        let temporal = [Some(&adapters.temporal), adapters.temporal_in.as_ref()];
+        let temporal: Cost = temporal.into_iter().flatten().map(|adapter| adapter.cost(frames)).sum();
+        let text_fc = adapters.text_fc.as_ref().or(self.text_fc.as_ref());
+        let text = text_fc.filter(|_| !matches!(branch, Branch::Query)).map(|text_fc| linear_cost(text_fc, b));
+        let length = n + 1 + usize::from(text.is_some());
+        let mixed = block.attention_cost([frames, length, d])? + adapters.multimodal.cost(frames * n);
+        let last = block.mlp_cost([frames, n, d])? + adapters.joint.cost(frames * n);
+        let norms = Cost::norm(frames * (1 + length + n) * d) + Cost::elementwise(frames * length * d, 1.0);
+        let over_time = block.attention_cost([b, t, d])?;
+        Some(over_time + temporal + text.unwrap_or_default() + mixed + last + norms)
     }
 }

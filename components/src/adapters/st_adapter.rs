@@ -6,13 +6,14 @@
 //! kernel of 3 × 1 × 1 it is 7.1 M.
 
 use super::blocks::{Blocks, frames};
-use crate::layers::Init;
+use crate::layers::{Init, linear_cost};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
@@ -24,10 +25,12 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct StAdapterConfig {
     /// Channels as a part of D: 0.5 are the paper's 384 on ViT-B.
+    #[schemars(range(max = 4.0), extend("exclusiveMinimum" = 0.0))]
     ratio: f64,
     /// Which blocks are adapted.
     at: Blocks,
     /// Kernel over time, height and width; odd numbers.
+    #[schemars(inner(range(min = 1, max = 9)))]
     kernel: [usize; 3],
 }
 
@@ -44,19 +47,20 @@ impl Component for StAdapterConfig {
     type Slot = dyn Adapter;
 
     fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.ratio > 0.0 && self.ratio <= 4.0), "ratio", "must be above 0 and at most 4");
-        let wrong = self.kernel.iter().any(|side| side % 2 == 0 || *side > 9);
-        problems.when(wrong, "kernel", "has odd sides of at most 9");
-        self.at.check(problems);
+        problems.when(self.kernel.iter().any(|side| side % 2 == 0), "kernel", "has odd sides");
+    }
+
+    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+        self.at.fit(facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
-        let geometry = context.transformer()?;
+        let geometry = context.geometry()?;
         let mut init = Init::new(context.init("adapter"), context.trainable_device());
         let d = geometry.width;
         let channels = ((d as f64 * self.ratio) as usize).max(1);
         let taps = self.kernel.iter().product();
-        let blocks = self.at.of(geometry.blocks)?.into_iter().map(|adapted| {
+        let blocks = self.at.of(geometry.blocks).into_iter().map(|adapted| {
             adapted.then(|| BlockAdapter {
                 down: init.linear_normal(d, channels, (d as f64).powf(-0.5)),
                 kernel: init.constant([taps, channels], 0.0),
@@ -150,6 +154,17 @@ impl Adapter for StAdapter {
         let patches = patches + adapter.up.forward(mixed.reshape([b, t, n - 1, c]));
         let x = Tensor::cat(vec![x.narrow(2, 0, 1), patches], 2);
         block.forward(frames(x)).reshape([b, t, n, d])
+    }
+
+    fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], _: &Branch) -> Option<Cost> {
+        let adapter = self.blocks[index].as_ref()?;
+        let patches = b * t * (n - 1);
+        let [taps, channels] = adapter.kernel.lazy_shape().dims();
+        // Depth-wise: one multiply-add for each tap and channel, positions beyond the border included.
+        let convolution = Cost { flops: 2.0 * (patches * taps * channels) as f64, ..Cost::NONE }
+            + Cost::elementwise(patches * channels, 2.0 * taps as f64);
+        let own = linear_cost(&adapter.down, patches) + convolution + linear_cost(&adapter.up, patches);
+        Some(block.cost([b * t, n, d])? + own)
     }
 }
 

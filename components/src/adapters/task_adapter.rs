@@ -16,9 +16,10 @@ use super::blocks::{Blocks, frames, over_clips, over_time};
 use crate::layers::{Bottleneck, Init};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct TaskAdapterConfig {
     /// Bottleneck width as a part of D. 0.25 in public code.
+    #[schemars(range(max = 4.0), extend("exclusiveMinimum" = 0.0))]
     ratio: f64,
     /// Which blocks are adapted. Public code: the last 2 of 12 on scene data sets, the last 6 on SSv2.
     at: Blocks,
@@ -42,7 +44,9 @@ struct TaskAdapterConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Across {
+    /// Support clips among themselves, and queries among themselves.
     Branch,
+    /// All clips of the episode.
     Episode,
 }
 
@@ -59,18 +63,16 @@ register!(dyn Adapter, TaskAdapterConfig, name: "task_adapter",
 impl Component for TaskAdapterConfig {
     type Slot = dyn Adapter;
 
-    fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.ratio > 0.0 && self.ratio <= 4.0), "ratio", "must be above 0 and at most 4");
-        problems.when(!self.scale.is_finite(), "scale", "must be a finite number");
-        self.at.check(problems);
+    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+        self.at.fit(facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
-        let geometry = context.transformer()?;
+        let geometry = context.geometry()?;
         let mut init = Init::new(context.init("adapter"), context.trainable_device());
         let d = geometry.width;
         let hidden = ((d as f64 * self.ratio) as usize).max(1);
-        let blocks = self.at.of(geometry.blocks)?.into_iter().map(|adapted| {
+        let blocks = self.at.of(geometry.blocks).into_iter().map(|adapted| {
             adapted.then(|| BlockAdapters {
                 temporal: Bottleneck::new(d, hidden, false, &mut init),
                 spatial: Bottleneck::new(d, hidden, true, &mut init),
@@ -149,5 +151,21 @@ impl Adapter for TaskAdapter {
         let x = frames(x + task);
         let v = block.ln_2(x.clone());
         (x + block.mlp(v.clone()) + adapters.joint.forward(v) * self.scale).reshape(shape)
+    }
+
+    fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], branch: &Branch) -> Option<Cost> {
+        let BlockAdapters { temporal, spatial, task, joint } = self.blocks[index].as_ref()?;
+        let tokens = b * t * n;
+        let own: Cost = [temporal, spatial, task, joint].into_iter().map(|adapter| adapter.cost(tokens)).sum();
+        let groups = match branch {
+            Branch::Episode { text } if self.across == Across::Branch => {
+                let supports = text.dims()[0];
+                vec![supports, b - supports]
+            }
+            _ => vec![b],
+        };
+        let over_clips: Option<Cost> = groups.into_iter().map(|clips| block.attention_cost([t * n, clips, d])).sum();
+        let over_time = block.attention_cost([b * n, t, d])?;
+        Some(over_time + over_clips? + block.cost([b * t, n, d])? + Cost::norm(tokens * d) * 2.0 + own)
     }
 }

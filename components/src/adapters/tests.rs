@@ -1,8 +1,9 @@
 //! What adapters must hold: the start of training, and the parameter counts that papers give.
 
 use super::no_adapter;
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use maclip_framework::compute::Precision;
 use maclip_framework::model::FewShotModel;
 use maclip_framework::parameters;
 use maclip_framework::random::Stream;
@@ -10,7 +11,9 @@ use maclip_framework::recipe::read_str;
 use maclip_framework::records::Params;
 use maclip_framework::registry::SlotTrait;
 use maclip_framework::run::{BuildContext, Purpose, Recipe};
+use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
+use maclip_framework::slots::backbone::FrozenBlock;
 
 fn model(adapter: &str, prototype: &str, architecture: Option<&str>) -> FewShotModel {
     let backbone = match architecture {
@@ -29,6 +32,105 @@ fn model(adapter: &str, prototype: &str, architecture: Option<&str>) -> FewShotM
 
 fn count(adapter: &str, prototype: &str, architecture: &str) -> Params {
     parameters::count(&model(adapter, prototype, Some(architecture)))
+}
+
+/// FLOPs of CLIP's image tower for one frame, counted by torch.utils.flop_counter (PyTorch 2.9) on a module written by hand from
+/// the paper; 17.6, 4.4 and 81 GMACs in the literature.
+const FRAME: [(&str, f64); 3] =
+    [("ViT-B/16", 35_126_906_880.0), ("ViT-B/32", 8_817_623_040.0), ("ViT-L/14", 162_025_537_536.0)];
+
+#[test]
+fn flops_of_a_frame_are_those_of_an_independent_count() {
+    for (architecture, flops) in FRAME {
+        let model = model("none", "none", Some(architecture));
+        let cost = model.backbone.prefix_cost([1, 1], &*model.adapter).unwrap();
+        assert_eq!(cost.flops, flops, "{architecture}");
+        assert_eq!(model.backbone.prefix_cost([3, 8], &*model.adapter).unwrap().flops, 24.0 * flops);
+        let full = self::model("full", "none", Some(architecture));
+        assert_eq!(full.backbone.prefix_cost([1, 1], &*full.adapter).unwrap().flops, 0.0);
+        assert_eq!(full.backbone.encode_cost([1, 1], &*full.adapter, &Branch::Query).unwrap().flops, flops);
+    }
+}
+
+#[test]
+fn flops_of_the_adapters_are_the_hand_computed_ones() {
+    // ViT-B/32 with 8 frames: 50 tokens of width 768, 12 blocks, bottlenecks of 192.
+    let (t, n, d, h, blocks) = (8.0, 50.0, 768.0, 192.0, 12.0);
+    let tower = t * FRAME[1].1;
+    let attention = |sequences: f64, length: f64| 2.0 * sequences * length * (4.0 * d * d + 2.0 * length * d);
+    let bottleneck = |rows: f64| 2.0 * 2.0 * rows * d * h;
+    let flops = |adapter: &str, branch: &Branch| {
+        let model = model(adapter, "none", Some("ViT-B/32"));
+        let clips = [if matches!(branch, Branch::Episode { .. }) { 5 } else { 1 }, 8];
+        let prefix = model.backbone.prefix_cost(clips, &*model.adapter).unwrap();
+        (prefix + model.backbone.encode_cost(clips, &*model.adapter, branch).unwrap()).flops
+    };
+    let query = |adapter: &str| flops(adapter, &Branch::Query);
+    assert_eq!(query("none"), tower);
+    assert_eq!(query("last_blocks"), tower);
+    assert_eq!(query("lora, rank: 4"), tower + blocks * 2.0 * (2.0 * 2.0 * t * n * d * 4.0));
+    assert_eq!(query("aim"), tower + blocks * (attention(n, t) + 3.0 * bottleneck(t * n)));
+    let patches = t * (n - 1.0);
+    assert_eq!(query("st_adapter"), tower + blocks * 2.0 * patches * (2.0 * d * 384.0 + 3.0 * 384.0));
+    // The class tokens over time; then one token more in each frame, and with a text two and TextFC.
+    let more = |tokens: f64| attention(t, n + tokens) - attention(t, n);
+    let shared = attention(1.0, t) + bottleneck(t) + 2.0 * bottleneck(t * n);
+    assert_eq!(query("multimodal"), tower + blocks * (shared + more(1.0)));
+    let text = |clips: usize| Tensor::<2>::zeros([clips, 512], &Device::flex());
+    let support = flops("multimodal", &Branch::Support { text: &text(1) });
+    assert_eq!(support, tower + blocks * (shared + more(2.0) + 2.0 * 512.0 * d));
+    // Two of five clips are supports; two blocks.
+    let episode = flops("task_adapter", &Branch::Episode { text: &text(2) });
+    let over_clips = attention(t * n, 2.0) + attention(t * n, 3.0);
+    let added = 5.0 * attention(n, t) + over_clips + 4.0 * bottleneck(5.0 * t * n);
+    assert_eq!(episode, 5.0 * tower + 2.0 * added);
+}
+
+/// An adapter as a user writes it first: without a word about its cost.
+#[derive(Module, Debug)]
+struct Uncounted {}
+
+impl Adapter for Uncounted {
+    fn adapts(&self, index: usize) -> bool {
+        index > 3
+    }
+    fn scope(&self) -> Scope {
+        Scope::Clip
+    }
+    fn needs_text(&self) -> bool {
+        false
+    }
+    fn forward(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
+        super::none::as_trained(block, x)
+    }
+}
+
+#[test]
+fn an_adapter_that_does_not_say_its_cost_makes_no_number_wrong() {
+    let model = model("none", "none", Some("ViT-B/32"));
+    assert!(model.backbone.encode_cost([1, 8], &Uncounted {}, &Branch::Query).is_none());
+    // What lies below it is known: patches and four of twelve blocks.
+    let prefix = model.backbone.prefix_cost([1, 8], &Uncounted {}).unwrap().flops;
+    assert!((0.32..0.36).contains(&(prefix / (8.0 * FRAME[1].1))), "{prefix}");
+}
+
+#[test]
+fn a_model_of_which_only_the_sizes_matter_has_no_values() {
+    struct Made(usize, usize);
+    impl ModuleVisitor for Made {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0 += 1;
+            self.1 += usize::from(param.is_initialized());
+        }
+    }
+    for adapter in ["full", "multimodal", "aim", "lora", "st_adapter", "task_adapter"] {
+        let model = model(adapter, "text_guided", Some("ViT-B/16"));
+        assert!(parameters::count(&model).trainable > 0);
+        assert!(parameters::bytes(&model, Precision::F32).trainable > 0.0);
+        let mut made = Made(0, 0);
+        model.visit(&mut made);
+        assert!(made.0 > 100 && made.1 == 0, "{adapter}: {} of {}", made.1, made.0);
+    }
 }
 
 #[test]

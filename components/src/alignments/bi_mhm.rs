@@ -6,7 +6,7 @@ use super::frame_costs::{Cosine, ShotRule, mean, nearest, on_costs, total};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::Component;
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,7 @@ struct BiMhm {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
+    /// The sum of both.
     Both,
     /// Each query frame to its nearest support frame.
     Query,
@@ -38,7 +39,9 @@ pub enum Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reduce {
+    /// Over the frames.
     Sum,
+    /// Over the frames.
     Mean,
 }
 
@@ -58,10 +61,6 @@ register!(dyn Alignment, BiMhm, name: "bi_mhm", summary: "each frame to its near
 
 impl Component for BiMhm {
     type Slot = dyn Alignment;
-
-    fn check(&self, problems: &mut Problems) {
-        self.cosine.check(problems);
-    }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { direction, reduce, shots, cosine } = self;

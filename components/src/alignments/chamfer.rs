@@ -7,7 +7,7 @@ use super::frame_costs::{Cosine, ShotRule, mean, nearest, on_costs};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::Component;
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,7 @@ pub enum Side {
     Query,
     /// mean_j max_i of the cosine.
     Support,
+    /// The sum of both.
     Both,
 }
 
@@ -45,10 +46,6 @@ register!(dyn Alignment, Chamfer, name: "chamfer", summary: "mean frame to its n
 
 impl Component for Chamfer {
     type Slot = dyn Alignment;
-
-    fn check(&self, problems: &mut Problems) {
-        self.cosine.check(problems);
-    }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { side, shots, cosine } = self;

@@ -6,7 +6,7 @@ use super::frame_costs::{Cosine, ShotRule, on_costs};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::Component;
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,9 @@ struct Diagonal {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
+    /// Σ_i (1 − cosine of frames i).
     Cost,
+    /// Minus the mean cosine of frames i.
     Similarity,
 }
 
@@ -41,10 +43,6 @@ register!(dyn Alignment, Diagonal, name: "diagonal", summary: "frame i against f
 
 impl Component for Diagonal {
     type Slot = dyn Alignment;
-
-    fn check(&self, problems: &mut Problems) {
-        self.cosine.check(problems);
-    }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { form, shots, cosine } = self;

@@ -7,7 +7,7 @@ use crate::layers::plain_device;
 use burn::tensor::{Int, Tensor, TensorData};
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::Component;
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
@@ -33,10 +33,6 @@ register!(dyn Alignment, Dtw, name: "dtw", summary: "cheapest monotone path from
 
 impl Component for Dtw {
     type Slot = dyn Alignment;
-
-    fn check(&self, problems: &mut Problems) {
-        self.cosine.check(problems);
-    }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { shots, cosine } = self;

@@ -4,8 +4,8 @@
 use crate::layers::plain_device;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
-use maclip_framework::registry::Problems;
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -32,6 +32,15 @@ impl ShotRule {
             _ => support,
         }
     }
+
+    /// The shape of [`ShotRule::sequences`].
+    pub fn sequences_shape(self, [n, w, k, t, e]: [usize; 5]) -> [usize; 5] {
+        match self {
+            ShotRule::MeanFeatures => [n, w, 1, t, e],
+            ShotRule::Joint => [n, w, 1, k * t, e],
+            ShotRule::MeanDistances => [n, w, k, t, e],
+        }
+    }
 }
 
 /// The cosine of two frames. The public heads differ in what keeps the division from zero.
@@ -43,9 +52,9 @@ pub enum Cosine {
     /// x/‖x‖ · y/‖y‖, each norm at least 1e-12: HyRSM, D2ST, matching_based_fsar.
     Normalized,
     /// x·y / (‖x‖ ‖y‖ + ε) with an own ε.
-    Plus(f64),
+    Plus(#[schemars(range(min = 0.0))] f64),
     /// x/max(‖x‖, ε) · y/max(‖y‖, ε) with an own ε.
-    Clamp(f64),
+    Clamp(#[schemars(range(min = 0.0))] f64),
 }
 
 impl Cosine {
@@ -68,10 +77,15 @@ impl Cosine {
         }
     }
 
-    /// Refuses an ε below zero.
-    pub fn check(self, problems: &mut Problems) {
-        let wrong = matches!(self, Cosine::Plus(e) | Cosine::Clamp(e) if !(e >= 0.0 && e.is_finite()));
-        problems.when(wrong, "cosine", "needs an ε of 0 or above");
+    /// What [`Cosine::of`] costs for x `[N, A, E]` and y `[N, B, E]`.
+    pub fn cost(self, n: usize, [a, b]: [usize; 2], e: usize) -> Cost {
+        let units = Cost::elementwise(n * (a + b) * e, 2.0);
+        let norms = match self {
+            // The product of the norms is one too.
+            Cosine::PlusEpsilon | Cosine::Plus(_) => Cost::product(n * a, 1, b),
+            Cosine::Normalized | Cosine::Clamp(_) => Cost::NONE,
+        };
+        units + norms + Cost::product(n * a, e, b)
     }
 }
 
@@ -91,6 +105,17 @@ pub fn distances(
     let costs = (similarity.neg() + 1.0).reshape([n, q, tq, w * k, ts]).swap_dims(2, 3);
     let pairs = metric(costs.reshape([n * q * w * k, tq, ts]));
     pairs.reshape([n, q, w, k]).mean_dim(3).squeeze_dim(3)
+}
+
+/// Values that a metric keeps for each cell of a cost matrix, about: a soft recurrence has shifts, exponentials and their sums.
+const KEPT_OF_A_CELL: f64 = 10.0;
+
+/// What [`distances`] costs: the cosines, and about what a metric keeps.
+pub fn distances_cost(query: [usize; 4], support: [usize; 5], shots: ShotRule, cosine: Cosine) -> Cost {
+    let [n, q, tq, e] = query;
+    let [_, w, k, ts, _] = shots.sequences_shape(support);
+    let cells = n * q * tq * w * k * ts;
+    cosine.cost(n, [q * tq, w * k * ts], e) + Cost::elementwise(cells, KEPT_OF_A_CELL)
 }
 
 /// A function of cost matrices, `[P, Tq, Ts]` → `[P]`.
@@ -116,6 +141,10 @@ struct OnCosts {
 impl Alignment for OnCosts {
     fn distances(&self, query: Tensor<4>, support: Tensor<5>) -> Tensor<3> {
         distances(query, support, self.shots, self.cosine, |costs| (self.metric.0)(costs))
+    }
+
+    fn cost(&self, query: [usize; 4], support: [usize; 5]) -> Option<Cost> {
+        Some(distances_cost(query, support, self.shots, self.cosine))
     }
 }
 

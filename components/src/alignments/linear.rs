@@ -2,9 +2,10 @@
 //!
 //! Source: "linear" of matching_based_fsar; the distance is −Σ w[i, j] cos[i, j]. The weights start as the mean of the diagonal.
 
-use super::frame_costs::{Cosine, ShotRule, distances, total};
+use super::frame_costs::{Cosine, ShotRule, distances, distances_cost, total};
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
@@ -36,7 +37,6 @@ impl Component for LinearConfig {
 
     fn check(&self, problems: &mut Problems) {
         problems.when(self.shots == ShotRule::Joint, "shots", "is mean_features or mean_distances here");
-        self.cosine.check(problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Alignment>> {
@@ -60,6 +60,10 @@ struct Linear {
 impl Alignment for Linear {
     fn distances(&self, query: Tensor<4>, support: Tensor<5>) -> Tensor<3> {
         distances(query, support, self.shots, self.cosine, |costs| linear(costs, self.weight.val()))
+    }
+
+    fn cost(&self, query: [usize; 4], support: [usize; 5]) -> Option<Cost> {
+        Some(distances_cost(query, support, self.shots, self.cosine))
     }
 }
 

@@ -6,9 +6,10 @@
 use super::frame_costs::{Cosine, ShotRule};
 use burn::module::Module;
 use burn::tensor::Tensor;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::Component;
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
@@ -35,10 +36,6 @@ register!(dyn Alignment, MeanCosineConfig, name: "mean_cosine", summary: "cosine
 impl Component for MeanCosineConfig {
     type Slot = dyn Alignment;
 
-    fn check(&self, problems: &mut Problems) {
-        self.cosine.check(problems);
-    }
-
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         Ok(Box::new(MeanCosine { shots: self.shots, cosine: self.cosine }))
     }
@@ -61,6 +58,11 @@ impl Alignment for MeanCosine {
         let support = support.mean_dim(3).reshape([n, w * k, e]);
         let similarity = self.cosine.of(query, support).reshape([n, q, w, k]);
         similarity.mean_dim(3).squeeze_dim(3).neg()
+    }
+
+    fn cost(&self, [n, q, _, e]: [usize; 4], support: [usize; 5]) -> Option<Cost> {
+        let [_, w, k, _, _] = self.shots.sequences_shape(support);
+        Some(self.cosine.cost(n, [q, w * k], e))
     }
 }
 

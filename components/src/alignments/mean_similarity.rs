@@ -6,7 +6,7 @@ use super::frame_costs::{Cosine, ShotRule, on_costs, total};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::Component;
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
@@ -32,10 +32,6 @@ register!(dyn Alignment, MeanSimilarity, name: "mean_similarity", summary: "all 
 
 impl Component for MeanSimilarity {
     type Slot = dyn Alignment;
-
-    fn check(&self, problems: &mut Problems) {
-        self.cosine.check(problems);
-    }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { shots, cosine } = self;

@@ -5,6 +5,7 @@
 use super::frame_costs::ShotRule;
 use burn::module::Module;
 use burn::tensor::Tensor;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::Component;
@@ -52,6 +53,11 @@ impl Alignment for MeanSquaredL2 {
         let support = support.mean_dim(3).reshape([n, 1, w * k, e]);
         let squares = (query - support).powf_scalar(2.0).sum_dim(3).reshape([n, q, w, k]);
         squares.mean_dim(3).squeeze_dim(3)
+    }
+
+    fn cost(&self, [n, q, _, e]: [usize; 4], support: [usize; 5]) -> Option<Cost> {
+        let [_, w, k, _, _] = self.shots.sequences_shape(support);
+        Some(Cost::elementwise(n * q * w * k * e, 2.0))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::layers::plain_device;
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::Component;
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
@@ -23,10 +23,13 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct OptimalTransport {
     /// ε, the weight of the entropy. Small values need more iterations.
+    #[schemars(range(min = 1e-6))]
     epsilon: f64,
     /// ρ, the price of leaving mass behind; `null` for balanced transport.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     rho: Option<f64>,
     /// Sinkhorn iterations; the gradient goes through all of them. A smaller ε needs more.
+    #[schemars(range(min = 1, max = 1000))]
     iterations: usize,
     /// What becomes of several shots.
     shots: ShotRule,
@@ -45,13 +48,6 @@ register!(dyn Alignment, OptimalTransport, name: "optimal_transport", summary: "
 
 impl Component for OptimalTransport {
     type Slot = dyn Alignment;
-
-    fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.epsilon >= 1e-6 && self.epsilon.is_finite()), "epsilon", "must be at least 1e-6");
-        problems.when(self.rho.is_some_and(|rho| !(rho > 0.0 && rho.is_finite())), "rho", "must be above 0, or null");
-        problems.when(!(1..=1000).contains(&self.iterations), "iterations", "must be within 1 and 1000");
-        self.cosine.check(problems);
-    }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { epsilon, rho, iterations, shots, cosine } = self;

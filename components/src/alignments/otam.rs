@@ -9,7 +9,7 @@ use super::frame_costs::{Cosine, ShotRule, on_costs, soft_min, weighted_soft_min
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::Component;
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct OtamConfig {
     /// λ of the soft minimum. 0.1 in few-shot-action-recognition, 0.5 in CLIP-FSAR's CLIP head and D2ST.
+    #[schemars(range(min = 1e-6))]
     lambda: f64,
     /// `both` sums OTAM(D) and OTAM(Dᵀ), as few-shot-action-recognition and CLIP-FSAR do (matching_based_fsar halves the
     /// sum: use `both` with half the objective's factor on distances); or only one direction.
@@ -51,11 +52,6 @@ register!(dyn Alignment, OtamConfig, name: "otam", summary: "ordered temporal al
 
 impl Component for OtamConfig {
     type Slot = dyn Alignment;
-
-    fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.lambda >= 1e-6 && self.lambda.is_finite()), "lambda", "must be at least 1e-6");
-        self.cosine.check(problems);
-    }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { lambda, direction, shots, cosine } = self;

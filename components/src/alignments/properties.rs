@@ -195,3 +195,43 @@ fn long_sequences_and_a_small_softness_stay_finite() {
         assert!(values(distances.inner()).into_iter().chain(gradient).all(|value| value.is_finite()), "{name}");
     }
 }
+
+#[test]
+fn costs_are_the_hand_computed_ones() {
+    // Two episodes: three queries, three classes of two shots, T = 4, E = 6.
+    let (query, support) = ([2, 3, FRAMES, WIDTH], [2, 3, 2, FRAMES, WIDTH]);
+    let flops =
+        |name: &str, options: &str| metric(name, options, &Device::flex()).cost(query, support).map(|cost| cost.flops);
+    let cosines = |a: f64, b: f64| Some(2.0 * 2.0 * a * b * WIDTH as f64);
+    let mut counted = 0;
+    for name in names() {
+        let want = match name {
+            // No products.
+            "mean_squared_l2" => Some(0.0),
+            "mean_cosine" => cosines(3.0, 3.0),
+            // All shots together: two cardinalities of 6 and 4 tuples, 8 wide; keys and values of 6 queries and 12 supports, then
+            // scores and mixtures of 2 · 3 groups.
+            "trx" => Some(
+                [(2.0, 6.0), (3.0, 4.0)]
+                    .map(|(c, tuples)| {
+                        let projected = 2.0 * 2.0 * (18.0 * tuples) * (c * WIDTH as f64) * 8.0;
+                        projected + 2.0 * 2.0 * 6.0 * (3.0 * tuples) * (2.0 * tuples) * 8.0
+                    })
+                    .iter()
+                    .sum(),
+            ),
+            // The product of norms besides.
+            "otam" => Some(cosines(12.0, 12.0).unwrap() * 7.0 / 6.0),
+            "bi_mhm" | "chamfer" | "diagonal" | "dtw" | "hausdorff" | "linear" | "max_similarity"
+            | "mean_similarity" | "modified_hausdorff" | "optimal_transport" | "soft_dtw" => cosines(12.0, 12.0),
+            // A component need not tell its cost; `maclip plan` then says that it is not counted.
+            _ => continue,
+        };
+        counted += 1;
+        assert_eq!(flops(name, ""), want, "{name}");
+    }
+    assert_eq!(counted, 15, "shipped alignments are counted");
+    for rule in ["mean_distances", "joint"] {
+        assert_eq!(flops("dtw", &format!("shots: {rule}")), cosines(12.0, 24.0), "{rule}");
+    }
+}

@@ -7,7 +7,7 @@ use super::frame_costs::{Cosine, ShotRule, on_costs, soft_min};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::Component;
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct SoftDtw {
     /// γ of the soft minimum; towards 0 it becomes DTW.
+    #[schemars(range(min = 1e-6))]
     gamma: f64,
     /// What becomes of several shots.
     shots: ShotRule,
@@ -35,11 +36,6 @@ register!(dyn Alignment, SoftDtw, name: "soft_dtw", summary: "DTW with a soft mi
 
 impl Component for SoftDtw {
     type Slot = dyn Alignment;
-
-    fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.gamma >= 1e-6 && self.gamma.is_finite()), "gamma", "must be at least 1e-6");
-        self.cosine.check(problems);
-    }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { gamma, shots, cosine } = self;

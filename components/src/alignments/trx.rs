@@ -11,15 +11,16 @@
 //! forward pass would not be a function of seed and index.
 
 use super::frame_costs::ShotRule;
-use crate::layers::{Init, plain_device};
+use crate::layers::{Init, linear_cost, plain_device};
 use crate::prototypes::transformer::position_codes;
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor, TensorData};
-use maclip_framework::error::{Error, Result};
+use maclip_framework::cost::Cost;
+use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
@@ -29,8 +30,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct TrxConfig {
     /// Sizes of the tuples. 2 and 3 in the paper.
+    #[schemars(length(min = 1), inner(range(min = 1)), extend("uniqueItems" = true))]
     cardinalities: Vec<usize>,
     /// Width d of keys and values. 1152 in public code.
+    #[schemars(range(min = 1, max = 65536))]
     width: usize,
     /// Factor on the position codes. 0.1 in public code.
     position_scale: f64,
@@ -50,24 +53,20 @@ register!(dyn Alignment, TrxConfig, name: "trx", summary: "cross-attention betwe
 impl Component for TrxConfig {
     type Slot = dyn Alignment;
 
-    fn check(&self, problems: &mut Problems) {
-        let mut sorted = self.cardinalities.clone();
-        sorted.sort_unstable();
-        sorted.dedup();
-        let wrong = sorted.len() != self.cardinalities.len() || sorted.is_empty() || sorted[0] == 0;
-        problems.when(wrong, "cardinalities", "must name different sizes of at least 1");
-        problems.when(!(1..=65536).contains(&self.width), "width", "must be within 1 and 65536");
-        problems.when(!self.position_scale.is_finite(), "position_scale", "must be a finite number");
+    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+        let Some(t) = facts.frames else { return };
+        for (at, &c) in self.cardinalities.iter().enumerate() {
+            let field = format!("cardinalities[{at}]");
+            if c > t {
+                problems.push(&field, format!("is {c}, and a clip has {t} frames"));
+            } else if count(t, c) > MAX_TUPLES {
+                problems.push(&field, format!("is {c}: tuples out of {t} frames are more than {MAX_TUPLES}"));
+            }
+        }
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Alignment>> {
-        let (e, t) = (context.geometry()?.embed_dim, context.frames()?);
-        if let Some(c) = self.cardinalities.iter().find(|&&c| c > t) {
-            return Err(Error::failed(format!("alignment.cardinalities has {c}, but a clip has {t} frames")));
-        }
-        if let Some(c) = self.cardinalities.iter().find(|&&c| count(t, c) > MAX_TUPLES) {
-            return Err(Error::failed(format!("tuples of {c} out of {t} frames are more than {MAX_TUPLES}")));
-        }
+        let e = context.geometry()?.embed_dim;
         let mut init = Init::new(context.init("alignment"), context.trainable_device());
         let heads = self.cardinalities.iter().map(|&c| TrxHead::new(c, e, &self, &mut init)).collect();
         Ok(Box::new(Trx { heads, shots: self.shots }))
@@ -100,6 +99,15 @@ impl Alignment for Trx {
         let count = self.heads.len() as f64;
         let sum = self.heads.iter().map(|head| head.distances(query.clone(), averaged.clone(), joined));
         sum.reduce(|a, b| a + b).expect("at least one cardinality is checked") / count
+    }
+
+    fn cost(&self, query: [usize; 4], [n, w, k, ts, e]: [usize; 5]) -> Option<Cost> {
+        let (support, joined) = match self.shots {
+            ShotRule::MeanFeatures => ([n, w, 1, ts, e], true),
+            ShotRule::MeanDistances => ([n, w, k, ts, e], false),
+            ShotRule::Joint => ([n, w, k, ts, e], true),
+        };
+        Some(self.heads.iter().map(|head| head.cost(query, support, joined)).sum())
     }
 }
 
@@ -148,6 +156,17 @@ impl TrxHead {
         let shots = groups / w;
         let distances: Tensor<3> = distances.reshape([n, w, shots, q]).mean_dim(2).squeeze_dim(2);
         distances.swap_dims(1, 2)
+    }
+
+    /// What [`TrxHead::distances`] costs.
+    fn cost(&self, [n, q, tq, _]: [usize; 4], [_, w, k, ts, _]: [usize; 5], joined: bool) -> Cost {
+        let [pq, ps] = [tq, ts].map(|t| count(t, self.cardinality).round() as usize);
+        let (groups, length) = if joined { (w, k * ps) } else { (w * k, ps) };
+        let [_, d] = self.k_linear.weight.lazy_shape().dims();
+        let rows = n * (q * pq + w * k * ps);
+        let projected = linear_cost(&self.k_linear, rows) + linear_cost(&self.v_linear, rows) + Cost::norm(rows * d);
+        let compared = Cost::attention(n * groups, [q * pq, length], d, 1);
+        projected + compared + Cost::elementwise(n * groups * q * pq * d, 2.0)
     }
 }
 

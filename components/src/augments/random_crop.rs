@@ -6,7 +6,7 @@
 use maclip_framework::error::Result;
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::Component;
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::dataset::Frames;
@@ -17,8 +17,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct RandomCrop {
     /// Smallest side of the crop as a share of the frame's side; the share is uniform from here to 1.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     scale: f64,
     /// Probability of mirroring left and right. 0 where classes have a direction.
+    #[schemars(range(min = 0.0, max = 1.0))]
     flip: f64,
 }
 
@@ -33,11 +35,6 @@ register!(dyn Augment, RandomCrop, name: "random_crop", summary: "a random part 
 
 impl Component for RandomCrop {
     type Slot = dyn Augment;
-
-    fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.scale > 0.0 && self.scale <= 1.0), "scale", "must be above 0 and at most 1");
-        problems.when(!(0.0..=1.0).contains(&self.flip), "flip", "must be within 0 and 1");
-    }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Augment>> {
         Ok(Box::new(self))

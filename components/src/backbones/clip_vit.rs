@@ -15,7 +15,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::backbone::Backbone;
 use serde::{Deserialize, Serialize};
@@ -31,8 +31,10 @@ pub struct ClipVitConfig {
     /// otherwise the checkpoint tells, and a given one is checked against it.
     pub architecture: Option<Choice<Architecture>>,
     /// Heads of the image tower, where the checkpoint neither says nor follows width / 64.
+    #[schemars(range(min = 1))]
     pub vision_heads: Option<usize>,
     /// Heads of the text tower, likewise.
+    #[schemars(range(min = 1))]
     pub text_heads: Option<usize>,
     /// Activation, where the checkpoint does not say and it is not OpenAI's QuickGELU (open_clip's own models: `gelu`).
     pub activation: Option<Activation>,
@@ -57,15 +59,27 @@ impl Component for ClipVitConfig {
                     format!("is no published size; there are {}, or give own sizes", published_names()),
                 ),
                 Some(sizes) => {
-                    if let Some(problem) = sizes.problem() {
+                    if let Some(problem) = sizes.misfit() {
                         problems.push("architecture", format!("cannot be built: {problem}"));
                     }
                 }
             },
             None => problems.when(self.weights == "random", "architecture", "is needed with `weights: random`"),
         }
-        for (name, heads) in [("vision_heads", self.vision_heads), ("text_heads", self.text_heads)] {
-            problems.when(heads == Some(0), name, "must be at least 1");
+        if let Some(sizes) = self.known().filter(|sizes| sizes.misfit().is_none()) {
+            for (name, heads, width) in [
+                ("vision_heads", self.vision_heads, sizes.vision_width),
+                ("text_heads", self.text_heads, sizes.text_width),
+            ] {
+                let wrong = heads.is_some_and(|heads| !width.is_multiple_of(heads.max(1)));
+                problems.when(wrong, name, format!("must divide {width}, the tower's width"));
+            }
+            let wrong = self.image_size.is_some_and(|side| side == 0 || !side.is_multiple_of(sizes.patch_size));
+            problems.when(
+                wrong,
+                "image_size",
+                format!("must be a multiple of {}, the side of a patch", sizes.patch_size),
+            );
         }
         problems.when(
             self.image_size.is_some() && self.weights == "random",
@@ -76,6 +90,14 @@ impl Component for ClipVitConfig {
 
     fn inputs(&self, problems: &mut Problems) {
         check_given(&self.weights, "ViT-B-16.safetensors", problems);
+    }
+
+    fn tells(&self, facts: &mut Facts) {
+        (facts.text_tower, facts.transformer) = (Some(true), Some(true));
+        let Some(sizes) = self.known().filter(|sizes| sizes.problem().is_none()) else { return };
+        let side = self.image_size.unwrap_or(sizes.image_size);
+        let tokens = (side / sizes.patch_size).pow(2) + 1;
+        facts.backbone(geometry(side, sizes.vision_width, sizes.embed_dim, sizes.vision_layers, tokens));
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {
@@ -101,6 +123,12 @@ pub fn check_given(weights: &str, example: &str, problems: &mut Problems) {
 }
 
 impl ClipVitConfig {
+    /// The sizes, where they are known before the weights are opened.
+    fn known(&self) -> Option<Architecture> {
+        let asked = self.architecture.as_ref().and_then(Choice::<Architecture>::sizes);
+        asked.or_else(|| checkpoint::builtin_architecture(&self.weights))
+    }
+
     /// The model, with its weights.
     pub fn clip(&self, context: &BuildContext) -> Result<Clip> {
         let asked = self.architecture.as_ref().and_then(Choice::<Architecture>::sizes);

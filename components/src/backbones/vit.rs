@@ -14,11 +14,12 @@ use crate::layers::Init;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use maclip_framework::compute::Precision;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::{CLIP_MEAN, CLIP_STD};
 use maclip_framework::parameters::{self, Fit, HostTensor};
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
 use maclip_framework::slots::backbone::{Backbone, Geometry};
@@ -34,10 +35,12 @@ pub struct VitConfig {
     /// A safetensors file, torch state dict or Hugging Face folder with timm's or Hugging Face's names.
     pub weights: String,
     /// Heads, where neither a config says nor width / 64 holds.
+    #[schemars(range(min = 1))]
     pub heads: Option<usize>,
     /// How pixels in 0..1 are normalised: `half` (mean and std 0.5: ImageNet-21k and augreg weights), `imagenet`, or `clip`.
     pub pixels: Pixels,
     /// ε of the layer norms; `null` takes the config's, else 1e-6 with timm's names and 1e-12 with Hugging Face's.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub epsilon: Option<f64>,
 }
 
@@ -64,18 +67,16 @@ register!(dyn Backbone, VitConfig, name: "vit", summary: "image transformer with
 impl Component for VitConfig {
     type Slot = dyn Backbone;
 
-    fn check(&self, problems: &mut Problems) {
-        problems.when(self.heads == Some(0), "heads", "must be at least 1");
-        let wrong = self.epsilon.is_some_and(|epsilon| !(epsilon > 0.0 && epsilon < 1.0));
-        problems.when(wrong, "epsilon", "must be within 0 and 1");
-    }
-
     fn inputs(&self, problems: &mut Problems) {
         problems.when(
             self.weights.is_empty(),
             "weights",
             "is missing: give the path of a ViT checkpoint with timm's or Hugging Face's names",
         );
+    }
+
+    fn tells(&self, facts: &mut Facts) {
+        (facts.text_tower, facts.transformer) = (Some(false), Some(true));
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {
@@ -198,6 +199,14 @@ impl Backbone for Vit {
 
     fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
         self.visual.encode(prefix, adapter, branch)
+    }
+
+    fn prefix_cost(&self, clips: [usize; 2], adapter: &dyn Adapter) -> Option<Cost> {
+        self.visual.prefix_cost(clips, adapter)
+    }
+
+    fn encode_cost(&self, clips: [usize; 2], adapter: &dyn Adapter, branch: &Branch) -> Option<Cost> {
+        self.visual.encode_cost(clips, adapter, branch)
     }
 
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {

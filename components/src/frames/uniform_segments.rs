@@ -5,7 +5,7 @@
 use maclip_framework::error::Result;
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::frames::FrameSampler;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct UniformSegments {
     /// Frames T of a clip. 8 in the paper and all peers.
+    #[schemars(range(min = 1, max = 256))]
     count: usize,
     /// A random frame of each segment in training; off takes the centres there too.
     random_in_training: bool,
@@ -33,8 +34,8 @@ register!(dyn FrameSampler, UniformSegments, name: "uniform_segments",
 impl Component for UniformSegments {
     type Slot = dyn FrameSampler;
 
-    fn check(&self, problems: &mut Problems) {
-        problems.when(!(1..=256).contains(&self.count), "count", "must be within 1 and 256");
+    fn tells(&self, facts: &mut Facts) {
+        facts.frames = Some(self.count);
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn FrameSampler>> {

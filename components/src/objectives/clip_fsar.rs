@@ -13,7 +13,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::{log_softmax, softmax};
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::objective::{Labels, Loss, Objective, Scores};
 use serde::{Deserialize, Serialize};
@@ -23,10 +23,13 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct ClipFsarConfig {
     /// w. Public code: 1.5 on Kinetics and UCF101, 1.2 on HMDB51, 3.0 on SSv2.
+    #[schemars(range(min = 0.0))]
     text_weight: f64,
     /// c in 0..1, the weight of the text in the prediction; 0 predicts by the metric alone. 0.9 in public code.
+    #[schemars(range(min = 0.0, max = 1.0))]
     text_exponent: f64,
     /// The start of the learned factor s on cosines. 1 in public code.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     text_scale: f64,
 }
 
@@ -43,10 +46,8 @@ register!(dyn Objective, ClipFsarConfig, name: "clip_fsar",
 impl Component for ClipFsarConfig {
     type Slot = dyn Objective;
 
-    fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.text_weight >= 0.0 && self.text_weight.is_finite()), "text_weight", "must be 0 or above");
-        problems.when(!(0.0..=1.0).contains(&self.text_exponent), "text_exponent", "must be within 0 and 1");
-        problems.when(!(self.text_scale > 0.0 && self.text_scale.is_finite()), "text_scale", "must be above 0");
+    fn tells(&self, facts: &mut Facts) {
+        facts.readers.push("objective");
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Objective>> {

@@ -13,7 +13,7 @@ use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Int, Tensor};
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::objective::{Labels, Loss, Objective, Scores};
 use serde::{Deserialize, Serialize};
@@ -23,16 +23,20 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct MaClipConfig {
     /// α in 0..1, the weight of the video-text part in loss and prediction. 0.5: no side is preferred.
+    #[schemars(range(min = 0.0, max = 1.0))]
     alpha: f64,
     /// s_t, the factor on video-text cosines: 100 is where CLIP's own temperature ends.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     text_scale: f64,
     /// s_m, the factor on −distance. 1 in public code.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     metric_scale: f64,
     /// Form of the video-text loss: `kl`, KL(target ‖ p) with target = softmax(`kl_target_scale` · one-hot), mean over
     /// clips; `kl_elements`, the same sum divided by the way, which is ActionCLIP's mean over all elements times the clips;
     /// or `cross_entropy`, the limit of a sharp target.
     text_loss: TextLoss,
     /// 10 in ActionCLIP.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     kl_target_scale: f64,
 }
 
@@ -60,15 +64,8 @@ register!(dyn Objective, MaClipConfig, name: "ma_clip",
 impl Component for MaClipConfig {
     type Slot = dyn Objective;
 
-    fn check(&self, problems: &mut Problems) {
-        problems.when(!(0.0..=1.0).contains(&self.alpha), "alpha", "must be within 0 and 1");
-        for (name, value) in [
-            ("text_scale", self.text_scale),
-            ("metric_scale", self.metric_scale),
-            ("kl_target_scale", self.kl_target_scale),
-        ] {
-            problems.when(!(value > 0.0 && value.is_finite()), name, "must be above 0");
-        }
+    fn tells(&self, facts: &mut Facts) {
+        facts.readers.extend((self.alpha > 0.0).then_some("objective"));
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Objective>> {

@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::Component;
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::objective::{Labels, Loss, Objective, Scores};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct MetricConfig {
     /// Factor on −distance before the softmax. 1 in public code; does not change a prediction.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     scale: f64,
 }
 
@@ -32,10 +33,6 @@ register!(dyn Objective, MetricConfig, name: "metric", summary: "cross-entropy o
 
 impl Component for MetricConfig {
     type Slot = dyn Objective;
-
-    fn check(&self, problems: &mut Problems) {
-        problems.when(!(self.scale > 0.0 && self.scale.is_finite()), "scale", "must be above 0");
-    }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Objective>> {
         Ok(Box::new(Metric { scale: self.scale }))

@@ -3,9 +3,9 @@
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::Component;
 use maclip_framework::run::BuildContext;
-use maclip_framework::slots::optimizer::{GroupOptions, Optimizer, check_groups};
+use maclip_framework::slots::optimizer::{GroupOptions, Optimizer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -14,12 +14,19 @@ use std::collections::BTreeMap;
 #[serde(deny_unknown_fields, default)]
 struct AdamW {
     /// Learning rate before the schedule.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 100.0))]
     learning_rate: f64,
+    /// Decay of the first moment, the mean of gradients.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     beta_1: f64,
+    /// Decay of the second moment, the mean of their squares.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     beta_2: f64,
     /// Added to the root of the second moment.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     epsilon: f64,
     /// Decoupled decay of every trainable tensor.
+    #[schemars(range(min = 0.0))]
     weight_decay: f64,
     /// Parameter groups with rates and decays of their own, by the beginning of their paths: `{adapter: {learning_rate: 1e-4}}`.
     groups: BTreeMap<String, GroupOptions>,
@@ -44,14 +51,6 @@ register!(dyn Optimizer, AdamW, name: "adamw", summary: "Adam with decoupled wei
 impl Component for AdamW {
     type Slot = dyn Optimizer;
 
-    fn check(&self, problems: &mut Problems) {
-        check_groups(self.learning_rate, &self.groups, problems);
-        problems.when(!(0.0..1.0).contains(&self.beta_1), "beta_1", "must be within 0 and 1");
-        problems.when(!(0.0..1.0).contains(&self.beta_2), "beta_2", "must be within 0 and 1");
-        problems.when(self.epsilon.is_nan() || self.epsilon <= 0.0, "epsilon", "must be above 0");
-        problems.when(self.weight_decay.is_nan() || self.weight_decay < 0.0, "weight_decay", "must be 0 or above");
-    }
-
     fn build(self, _: &BuildContext) -> Result<Box<dyn Optimizer>> {
         Ok(Box::new(self))
     }
@@ -74,5 +73,9 @@ impl Optimizer for AdamW {
             .with_epsilon(self.epsilon as f32)
             .with_weight_decay(weight_decay as f32)
             .init())
+    }
+
+    fn state_values(&self) -> Option<usize> {
+        Some(2)
     }
 }

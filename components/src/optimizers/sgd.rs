@@ -5,9 +5,9 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{ModuleOptimizer, SgdConfig};
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::Component;
 use maclip_framework::run::BuildContext;
-use maclip_framework::slots::optimizer::{GroupOptions, Optimizer, check_groups};
+use maclip_framework::slots::optimizer::{GroupOptions, Optimizer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,10 +16,13 @@ use std::collections::BTreeMap;
 #[serde(deny_unknown_fields, default)]
 struct Sgd {
     /// Learning rate before the schedule. 1e-3 in TRX's and OTAM's public code.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 100.0))]
     learning_rate: f64,
     /// 0 turns momentum off.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     momentum: f64,
     /// Added to the gradient (L2), not decoupled.
+    #[schemars(range(min = 0.0))]
     weight_decay: f64,
     /// Parameter groups with rates and decays of their own, by the beginning of their paths: `{adapter: {learning_rate: 1e-4}}`.
     groups: BTreeMap<String, GroupOptions>,
@@ -36,12 +39,6 @@ register!(dyn Optimizer, Sgd, name: "sgd", summary: "stochastic gradient descent
 
 impl Component for Sgd {
     type Slot = dyn Optimizer;
-
-    fn check(&self, problems: &mut Problems) {
-        check_groups(self.learning_rate, &self.groups, problems);
-        problems.when(!(0.0..1.0).contains(&self.momentum), "momentum", "must be within 0 and 1");
-        problems.when(self.weight_decay.is_nan() || self.weight_decay < 0.0, "weight_decay", "must be 0 or above");
-    }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Optimizer>> {
         Ok(Box::new(self))
@@ -68,5 +65,9 @@ impl Optimizer for Sgd {
             config = config.with_weight_decay(Some(WeightDecayConfig::new(weight_decay as f32)));
         }
         Ok(config.init())
+    }
+
+    fn state_values(&self) -> Option<usize> {
+        Some(usize::from(self.momentum > 0.0))
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 struct Templates {
     /// The sentences, each with `{}` where the class name goes.
+    #[schemars(length(min = 1))]
     templates: Vec<String>,
 }
 
@@ -23,7 +24,6 @@ impl Component for Templates {
     type Slot = dyn Prompt;
 
     fn check(&self, problems: &mut Problems) {
-        problems.when(self.templates.is_empty(), "templates", "must name at least one sentence");
         if let Some(wrong) = self.templates.iter().find(|template| template.matches("{}").count() != 1) {
             problems.push("templates", format!("must have `{{}}` once in each sentence; `{wrong}` does not"));
         }

@@ -6,13 +6,14 @@
 //! of seed and index.
 
 use super::text_guided::{AverageShots, average_then};
-use super::transformer::{Layer, LayerSizes, Norm};
+use super::transformer::{Layer, LayerSizes, Norm, fit_heads};
 use crate::layers::Init;
 use burn::module::Module;
 use burn::tensor::Tensor;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype, Related};
@@ -23,8 +24,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct ClipFsarConfig {
     /// Attention heads; must divide E.
+    #[schemars(range(min = 1))]
     heads: usize,
     /// Width of the feed-forward layer. 2048 in public code; `null` is 4 E, the same at E = 512.
+    #[schemars(range(min = 1, max = 65536))]
     hidden: Option<usize>,
     /// `before` is public code's MERGE_BEFORE of its 5-shot configurations.
     average_shots: AverageShots,
@@ -43,10 +46,12 @@ register!(dyn Prototype, ClipFsarConfig, name: "clip_fsar",
 impl Component for ClipFsarConfig {
     type Slot = dyn Prototype;
 
-    fn check(&self, problems: &mut Problems) {
-        problems.when(self.heads == 0, "heads", "must be at least 1");
-        let wrong = self.hidden.is_some_and(|hidden| !(1..=65536).contains(&hidden));
-        problems.when(wrong, "hidden", "must be within 1 and 65536");
+    fn tells(&self, facts: &mut Facts) {
+        facts.readers.push("prototype");
+    }
+
+    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+        fit_heads(self.heads, facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {
@@ -54,7 +59,7 @@ impl Component for ClipFsarConfig {
         let mut init = Init::new(context.init("prototype"), context.trainable_device());
         let hidden = self.hidden.unwrap_or(4 * e);
         let sizes = LayerSizes { width: e, heads: self.heads, hidden, norm: Norm::Pre, projection_bias: false };
-        Ok(Box::new(ClipFsar { layer: Layer::new(sizes, &mut init)?, average_shots: self.average_shots }))
+        Ok(Box::new(ClipFsar { layer: Layer::new(sizes, &mut init), average_shots: self.average_shots }))
     }
 }
 
@@ -98,5 +103,20 @@ impl Prototype for ClipFsar {
     fn relate(&self, features: EpisodeFeatures) -> Related {
         let EpisodeFeatures { query, support, text } = features;
         average_then(support, text, query, |frames, text| self.modulate(frames, text))
+    }
+
+    fn support_cost(&self, frames: [usize; 3]) -> Option<Cost> {
+        Some(match self.average_shots {
+            AverageShots::After => self.layer.cost(frames, frames[1] + 1),
+            AverageShots::Before => Cost::NONE,
+        })
+    }
+
+    fn query_cost(&self, frames: [usize; 3]) -> Option<Cost> {
+        Some(self.layer.cost(frames, frames[1]))
+    }
+
+    fn relate_cost(&self, _: [usize; 4], [n, w, _, t, e]: [usize; 5]) -> Option<(Cost, [usize; 6])> {
+        Some((self.layer.cost([n * w, t, e], t + 1), [n, 1, w, 1, t, e]))
     }
 }

@@ -18,15 +18,16 @@
 //! over all training classes.
 
 use super::text_guided::AverageShots;
-use super::transformer::position_codes;
-use crate::layers::{Attention, Init};
+use super::transformer::{fit_heads, position_codes};
+use crate::layers::{Attention, Init, linear_cost};
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use maclip_framework::error::{Error, Result};
+use maclip_framework::cost::Cost;
+use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype, Related};
@@ -37,8 +38,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct HyrsmConfig {
     /// Heads of both attentions; must divide E. 8 in public code.
+    #[schemars(range(min = 1))]
     heads: usize,
     /// a: features are multiplied by √(E / a) before the position codes are added. 10 in public code, 2048 on Kinetics.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     feature_divisor: f64,
     /// b, the factor on the position codes. 1 in public code, 0.01 on Kinetics.
     position_scale: f64,
@@ -60,19 +63,12 @@ register!(dyn Prototype, HyrsmConfig, name: "hyrsm",
 impl Component for HyrsmConfig {
     type Slot = dyn Prototype;
 
-    fn check(&self, problems: &mut Problems) {
-        problems.when(self.heads == 0, "heads", "must be at least 1");
-        let positive = self.feature_divisor > 0.0 && self.feature_divisor.is_finite();
-        problems.when(!positive, "feature_divisor", "must be above 0");
-        problems.when(!self.position_scale.is_finite(), "position_scale", "must be a finite number");
+    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+        fit_heads(self.heads, facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {
         let e = context.geometry()?.embed_dim;
-        if !e.is_multiple_of(self.heads) {
-            let message = format!("prototype.heads is {}, which does not divide E = {e}", self.heads);
-            return Err(Error::failed(message));
-        }
         let mut init = Init::new(context.init("prototype"), context.trainable_device());
         let std = (2.0 / (4 * e) as f64).sqrt();
         let mut attention = || Attention::new(e, self.heads, std, &mut init).without_projection_bias();
@@ -147,5 +143,24 @@ impl Prototype for Hyrsm {
             query: self.join_frames.forward(query) + of_query.expand([n, q, t, e]),
             support: views.expand([n, q, w, k, ts, e]) + of_supports,
         }
+    }
+
+    fn support_cost(&self, frames: [usize; 3]) -> Option<Cost> {
+        self.query_cost(frames)
+    }
+
+    fn query_cost(&self, frames: [usize; 3]) -> Option<Cost> {
+        let size = frames.iter().product();
+        Some(Cost::norm(size) + self.intra.cost(frames) + Cost::elementwise(size, 2.0))
+    }
+
+    fn relate_cost(&self, [n, q, t, e]: [usize; 4], [_, w, k, ts, _]: [usize; 5]) -> Option<(Cost, [usize; 6])> {
+        let k = if self.average_shots == AverageShots::Before { 1 } else { k };
+        let clips = w * k + 1;
+        let inter = self.inter.cost([n * q, clips, e]) + Cost::norm(n * q * clips * e);
+        let related = linear_cost(&self.join_relation, n * q * clips);
+        let frames = linear_cost(&self.join_frames, n * w * k * ts) + linear_cost(&self.join_frames, n * q * t);
+        let views = Cost::elementwise(n * q * w * k * ts * e, 1.0);
+        Some((inter + related + frames + views, [n, q, w, k, ts, e]))
     }
 }

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::Component;
@@ -44,5 +45,13 @@ impl Prototype for NoPrototype {
 
     fn query(&self, frames: Tensor<3>) -> Tensor<3> {
         frames
+    }
+
+    fn support_cost(&self, _: [usize; 3]) -> Option<Cost> {
+        Some(Cost::NONE)
+    }
+
+    fn query_cost(&self, _: [usize; 3]) -> Option<Cost> {
+        Some(Cost::NONE)
     }
 }

@@ -106,3 +106,47 @@ fn a_query_of_hyrsm_has_its_own_view_of_the_supports() {
     let related = averaged.relate(EpisodeFeatures { query: random(2, [1, 3, 4, 16]), support: support.clone(), text });
     assert_eq!(related.support.dims(), [1, 3, 2, 1, 4, 16]);
 }
+
+#[test]
+fn costs_are_the_hand_computed_ones() {
+    let (s, t, e) = (3.0, 4.0, 16.0);
+    // Projections of n queries and m tokens of context, scores and mixture, output, and a feed-forward layer of 4 E.
+    let layer = |n: f64, m: f64| 2.0 * (2.0 * n * e * e + 2.0 * m * e * e + 2.0 * n * m * e + 8.0 * n * e * e);
+    for name in ["text_guided", "clip_fsar", "multimodal_transformer"] {
+        let prototype = build(name, 16);
+        assert_eq!(prototype.support_cost([3, 4, 16]).unwrap().flops, s * layer(t, t + 1.0), "{name}");
+        assert_eq!(prototype.query_cost([3, 4, 16]).unwrap().flops, s * layer(t, t), "{name}");
+    }
+    assert_eq!(build("unimodal_transformer", 16).support_cost([3, 4, 16]).unwrap().flops, s * layer(t, t));
+    assert_eq!(build("none", 16).support_cost([3, 4, 16]).unwrap().flops, 0.0);
+    let attention = |n: f64| 2.0 * (4.0 * n * e * e + 2.0 * n * n * e);
+    let hyrsm = build("hyrsm, average_shots: after", 16);
+    assert_eq!(hyrsm.query_cost([3, 4, 16]).unwrap().flops, s * attention(t));
+    // Three queries with views of four supports: attention among five clips each, W₂ of each clip, W₁ of all frames.
+    let (cost, _) = hyrsm.relate_cost([1, 3, 4, 16], [1, 2, 2, 4, 16]).unwrap();
+    assert_eq!(cost.flops, 3.0 * attention(5.0) + 2.0 * e * e * (15.0 + 4.0 * t + 3.0 * t));
+}
+
+#[test]
+fn the_shape_that_a_cost_tells_is_the_one_that_comes_out() {
+    let episode = || EpisodeFeatures {
+        query: random(1, [1, 3, 4, 16]),
+        support: random(2, [1, 2, 2, 4, 16]),
+        text: random(3, [1, 2, 16]),
+    };
+    for name in [
+        "hyrsm",
+        "hyrsm, average_shots: after",
+        "text_guided, average_shots: before",
+        "clip_fsar, average_shots: before",
+    ] {
+        let prototype = build(name, 16);
+        let (_, shape) = prototype.relate_cost([1, 3, 4, 16], [1, 2, 2, 4, 16]).unwrap();
+        assert_eq!(prototype.relate(episode()).support.dims(), shape, "{name}");
+    }
+    // A component need not tell its cost; `maclip plan` then says that it is not counted. The shipped ones do.
+    for name in ["clip_fsar", "hyrsm", "multimodal_transformer", "none", "text_guided", "unimodal_transformer"] {
+        let prototype = build(name, 16);
+        assert!(prototype.support_cost([1, 4, 16]).is_some() && prototype.query_cost([1, 4, 16]).is_some(), "{name}");
+    }
+}

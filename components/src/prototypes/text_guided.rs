@@ -8,14 +8,15 @@
 //! ```
 //! One module for both branches: MHA and FFN of 4 E give the paper's 3,150,336 parameters at E = 512.
 
-use super::transformer::{Layer, LayerSizes, Norm};
+use super::transformer::{Layer, LayerSizes, Norm, fit_heads};
 use crate::layers::Init;
 use burn::module::Module;
 use burn::tensor::Tensor;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::model::normalize;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype, Related};
@@ -26,8 +27,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 struct TextGuidedConfig {
     /// Attention heads; must divide E. The paper does not say; 8 is the peers' choice.
+    #[schemars(range(min = 1))]
     heads: usize,
     /// Width of the feed-forward layer in units of E. 4 is what the paper's parameter count says.
+    #[schemars(range(min = 1, max = 64))]
     ffn_ratio: usize,
     /// `none`, as the figure draws it, or `post`: LayerNorm after each residual sum.
     norm: Norm,
@@ -42,7 +45,9 @@ struct TextGuidedConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AverageShots {
+    /// First the average, then the module.
     Before,
+    /// First the module, then the alignment's own rule.
     After,
 }
 
@@ -60,9 +65,15 @@ impl Component for TextGuidedConfig {
     type Slot = dyn Prototype;
 
     fn check(&self, problems: &mut Problems) {
-        problems.when(self.heads == 0, "heads", "must be at least 1");
-        problems.when(!(1..=64).contains(&self.ffn_ratio), "ffn_ratio", "must be within 1 and 64");
         problems.when(self.norm == Norm::Pre, "norm", "is none or post");
+    }
+
+    fn tells(&self, facts: &mut Facts) {
+        facts.readers.push("prototype");
+    }
+
+    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+        fit_heads(self.heads, facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {
@@ -76,7 +87,7 @@ impl Component for TextGuidedConfig {
             projection_bias: true,
         };
         Ok(Box::new(TextGuided {
-            layer: Layer::new(sizes, &mut init)?,
+            layer: Layer::new(sizes, &mut init),
             normalize_text: self.normalize_text,
             average_shots: self.average_shots,
         }))
@@ -126,6 +137,21 @@ impl Prototype for TextGuided {
     fn relate(&self, features: EpisodeFeatures) -> Related {
         let EpisodeFeatures { query, support, text } = features;
         average_then(support, text, query, |frames, text| self.guide(frames, text))
+    }
+
+    fn support_cost(&self, frames: [usize; 3]) -> Option<Cost> {
+        Some(match self.average_shots {
+            AverageShots::After => self.layer.cost(frames, frames[1] + 1),
+            AverageShots::Before => Cost::NONE,
+        })
+    }
+
+    fn query_cost(&self, frames: [usize; 3]) -> Option<Cost> {
+        Some(self.layer.cost(frames, frames[1]))
+    }
+
+    fn relate_cost(&self, _: [usize; 4], [n, w, _, t, e]: [usize; 5]) -> Option<(Cost, [usize; 6])> {
+        Some((self.layer.cost([n * w, t, e], t + 1), [n, 1, w, 1, t, e]))
     }
 }
 

@@ -1,12 +1,13 @@
 //! The transformer layer that prototype modules are made of, and position codes.
 
-use crate::layers::{Attention, Init, plain_device};
+use crate::layers::{Attention, Init, feed_forward_cost, plain_device};
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Tensor, TensorData};
-use maclip_framework::error::{Error, Result};
-use maclip_framework::registry::Problems;
+use maclip_framework::cost::Cost;
+use maclip_framework::error::Result;
+use maclip_framework::registry::{Facts, Problems};
 use maclip_framework::run::BuildContext;
 use serde::{Deserialize, Serialize};
 
@@ -51,8 +52,10 @@ pub struct LayerSizes {
 #[serde(deny_unknown_fields, default)]
 pub struct LayerOptions {
     /// Attention heads; must divide E.
+    #[schemars(range(min = 1))]
     heads: usize,
     /// Width of the feed-forward layer in units of E.
+    #[schemars(range(min = 1, max = 64))]
     ffn_ratio: usize,
     /// `none`, as in TPCM, `post` or `pre`.
     norm: Norm,
@@ -64,29 +67,33 @@ impl Default for LayerOptions {
     }
 }
 
+/// Refuses heads that do not divide E.
+pub fn fit_heads(heads: usize, facts: &Facts, problems: &mut Problems) {
+    if let Some(width) = facts.geometry.as_ref().map(|geometry| geometry.embed_dim) {
+        problems.when(!width.is_multiple_of(heads), "heads", format!("is {heads}, which does not divide E = {width}"));
+    }
+}
+
 impl LayerOptions {
-    pub fn check(&self, problems: &mut Problems) {
-        problems.when(self.heads == 0, "heads", "must be at least 1");
-        problems.when(!(1..=64).contains(&self.ffn_ratio), "ffn_ratio", "must be within 1 and 64");
+    pub fn fit(&self, facts: &Facts, problems: &mut Problems) {
+        fit_heads(self.heads, facts, problems);
     }
 
     pub fn build(&self, context: &BuildContext) -> Result<Layer> {
         let width = context.geometry()?.embed_dim;
         let mut init = Init::new(context.init("prototype"), context.trainable_device());
         let (heads, hidden) = (self.heads, width * self.ffn_ratio);
-        Layer::new(LayerSizes { width, heads, hidden, norm: self.norm, projection_bias: true }, &mut init)
+        Ok(Layer::new(LayerSizes { width, heads, hidden, norm: self.norm, projection_bias: true }, &mut init))
     }
 }
 
 impl Layer {
-    pub fn new(sizes: LayerSizes, init: &mut Init) -> Result<Self> {
+    /// `heads` must divide `width`, see [`fit_heads`].
+    pub fn new(sizes: LayerSizes, init: &mut Init) -> Self {
         let LayerSizes { width, heads, hidden, norm, projection_bias } = sizes;
-        if heads == 0 || !width.is_multiple_of(heads) {
-            return Err(Error::failed(format!("prototype.heads is {heads}, which does not divide E = {width}")));
-        }
         // Xavier for the packed projection, as PyTorch's MultiheadAttention.
         let attention = Attention::new(width, heads, (2.0 / (4 * width) as f64).sqrt(), init);
-        Ok(Self {
+        Self {
             attention: if projection_bias { attention } else { attention.without_projection_bias() },
             fc1: init.linear(width, hidden),
             fc2: init.linear(hidden, width),
@@ -96,7 +103,7 @@ impl Layer {
                 Norm::Post => vec![init.layer_norm(width), init.layer_norm(width)],
             },
             norm,
-        })
+        }
     }
 
     /// query `[B, n, E]`, context `[B, m, E]` → `[B, n, E]`; the residual is taken from the query.
@@ -109,6 +116,17 @@ impl Layer {
         let u = norm(Norm::Post, 0, query + attended);
         let out = u.clone() + self.fc2.forward(gelu(self.fc1.forward(u)));
         norm(Norm::Post, 1, out)
+    }
+
+    /// What it costs for a query `[B, n, E]` and a context of m tokens.
+    pub fn cost(&self, query: [usize; 3], m: usize) -> Cost {
+        let [b, n, e] = query;
+        let norms = match self.norm {
+            Norm::None => Cost::NONE,
+            Norm::Post => Cost::norm(b * n * e) * 2.0,
+            Norm::Pre => Cost::norm(b * (n + m) * e),
+        };
+        self.attention.cross_cost(query, m) + feed_forward_cost(&self.fc1, &self.fc2, b * n) + norms
     }
 }
 

@@ -5,9 +5,10 @@
 use super::transformer::{Layer, LayerOptions};
 use burn::module::Module;
 use burn::tensor::Tensor;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::prototype::Prototype;
@@ -25,8 +26,8 @@ register!(dyn Prototype, UnimodalTransformerConfig, name: "unimodal_transformer"
 impl Component for UnimodalTransformerConfig {
     type Slot = dyn Prototype;
 
-    fn check(&self, problems: &mut Problems) {
-        self.0.check(problems);
+    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+        self.0.fit(facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {
@@ -54,5 +55,13 @@ impl Prototype for UnimodalTransformer {
 
     fn query(&self, frames: Tensor<3>) -> Tensor<3> {
         self.layer.forward(frames.clone(), frames)
+    }
+
+    fn support_cost(&self, frames: [usize; 3]) -> Option<Cost> {
+        self.query_cost(frames)
+    }
+
+    fn query_cost(&self, frames: [usize; 3]) -> Option<Cost> {
+        Some(self.layer.cost(frames, frames[1]))
     }
 }

@@ -2,7 +2,7 @@
 
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::Component;
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::schedule::Schedule;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ struct Cosine {
     /// Steps of linear warm-up.
     warmup_steps: u64,
     /// Factor at the end, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     floor: f64,
 }
 
@@ -28,10 +29,6 @@ register!(dyn Schedule, Cosine, name: "cosine", summary: "linear warm-up, then h
 
 impl Component for Cosine {
     type Slot = dyn Schedule;
-
-    fn check(&self, problems: &mut Problems) {
-        problems.when(!(0.0..=1.0).contains(&self.floor), "floor", "must be within 0 and 1");
-    }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Schedule>> {
         Ok(Box::new(self))

@@ -9,16 +9,18 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_framework::clips::normalized;
 use maclip_framework::compute::{Compute, Precision};
+use maclip_framework::cost::Cost;
 use maclip_framework::episode::mean_ci95;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::resize_crop_rgb;
 use maclip_framework::model::normalize;
 use maclip_framework::module::Slot;
 use maclip_framework::parameters::{self, on_graph};
-use maclip_framework::plan::{Node, Plan};
+use maclip_framework::plan::{Flops, Memory, MemoryPart, Node, Plan, Total};
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::progress::stop_requested;
 use maclip_framework::random::{Rng, Stream};
+use maclip_framework::recipe::{Diagnostic, codes};
 use maclip_framework::records::{Params, TestResult};
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
@@ -31,7 +33,7 @@ use maclip_framework::slots::optimizer::Optimizer;
 use maclip_framework::slots::schedule::Schedule;
 use maclip_framework::slots::task::Task;
 use maclip_framework::store::checkpoint_steps;
-use maclip_framework::training::{Learner, Loop, LoopOptions, StepOutput, Validation};
+use maclip_framework::training::{Learner, Loop, LoopOptions, StepOutput, Stepper, Validation};
 use maclip_framework::weights::sha256;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -47,14 +49,17 @@ const SHARDS: usize = 2;
 #[serde(deny_unknown_fields, default)]
 struct Contrastive {
     /// Image-caption pairs of a step.
+    #[schemars(range(min = 2))]
     batch_size: usize,
     /// Part of the steps in which a few words of each caption are spelled in letters, so that spelled words mean something too.
     /// Whole steps, because one long text makes its batch long.
+    #[schemars(range(min = 0.0, max = 1.0))]
     spell: f64,
     train: LoopOptions,
     /// Held-out pairs for validation and test; a gallery is `gallery` of them.
     held_out: usize,
     /// Captions among which the right one must be found.
+    #[schemars(range(min = 2))]
     gallery: usize,
 }
 
@@ -71,11 +76,7 @@ impl Component for Contrastive {
     type Slot = dyn Task;
 
     fn check(&self, problems: &mut Problems) {
-        problems.when(self.batch_size < 2, "batch_size", "must be at least 2");
-        problems.when(!(0.0..=1.0).contains(&self.spell), "spell", "must be within 0 and 1");
-        problems.when(self.gallery < 2, "gallery", "must be at least 2");
         problems.when(self.held_out < 2 * self.gallery, "held_out", "must be at least two galleries");
-        self.train.check("train.", problems);
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Task>> {
@@ -111,28 +112,61 @@ impl Task for Contrastive {
         let model = ContrastiveModel::new(recipe.build(&build)?);
         let geometry = model.backbone.geometry();
         let (b, e, side) = (self.batch_size, geometry.embed_dim, geometry.image_size);
-        let node = |id, by: &str, from: &[&'static str], shape: &[usize]| Node {
+        let (adapter, clips) = (&*model.adapter, [b, 1]);
+        let images = model.backbone.prefix_cost(clips, adapter);
+        let images =
+            images.and_then(|prefix| Some(prefix + model.backbone.encode_cost(clips, adapter, &Branch::Query)?));
+        let texts = model.backbone.texts_cost(b);
+        let logits = Some(Cost::product(b, e, b));
+        let node = |id, by: &str, from: &[&'static str], shape: &[usize], cost: Option<Cost>| Node {
             id,
             by: by.to_owned(),
             from: from.to_vec(),
             shape: shape.to_vec(),
             scope: Scope::Clip,
             runs: "every step",
+            flops: cost.map(|cost| cost.flops),
         };
         let names = recipe.components();
         let by = |slot: &str| names.get(slot).map_or("", String::as_str);
         let nodes = vec![
-            node("images", by("dataset"), &[], &[b, 1, 3, side, side]),
-            node("captions", by("dataset"), &[], &[b]),
-            node("image_features", by("backbone"), &["images"], &[b, e]),
-            node("text_features", by("backbone"), &["captions"], &[b, e]),
-            node("logits", "cosines × learned factor", &["image_features", "text_features"], &[b, b]),
+            node("images", by("dataset"), &[], &[b, 1, 3, side, side], Some(Cost::NONE)),
+            node("captions", by("dataset"), &[], &[b], Some(Cost::NONE)),
+            node("image_features", by("backbone"), &["images"], &[b, e], images),
+            node("text_features", by("backbone"), &["captions"], &[b, e], texts),
+            node("logits", "cosines × learned factor", &["image_features", "text_features"], &[b, b], logits),
         ];
-        Ok(Plan { nodes, params: parameters::count(&model) })
+        let three = |cost: Option<Cost>| cost.map(|cost| cost * 3.0);
+        let step = [("image_features", three(images)), ("text_features", three(texts)), ("logits", three(logits))];
+        let about = "forward and backward as 3 × forward, texts as long as the tower reads: an upper bound";
+        let flops = Flops::new(vec![Total::new("training_step", &step, about)]);
+        let trainable = parameters::bytes(&model, Precision::F32).trainable;
+        let optimizer = recipe.build::<dyn Optimizer>(&build)?.state_values();
+        let part = |of, bytes: f64, about: &str| MemoryPart { of, bytes, about: about.to_owned() };
+        let parts = vec![
+            part("trainable_weights", trainable, "f32"),
+            part("gradients", trainable * (SHARDS + 1) as f64, "of each shard, and their sum"),
+            part("optimizer", trainable * optimizer.unwrap_or_default() as f64, "state of the optimizer"),
+        ];
+        let about = "estimate of weights and what is as large as they; activations are in no estimate".to_owned();
+        let mut memory = Memory { about, parts, evaluation_bytes: trainable, ..Memory::default() };
+        memory.without = vec!["image_features", "text_features"];
+        memory.without.extend(optimizer.is_none().then_some("optimizer"));
+        memory.training_bytes = Some(memory.parts.iter().map(|part| part.bytes).sum());
+        Ok(Plan { nodes, params: parameters::count(&model), flops, memory })
+    }
+
+    fn examine(&self, recipe: &Recipe, device: &Device) -> Vec<Diagnostic> {
+        let built = self.parts(recipe, device).and_then(|(parts, _)| {
+            self.captions(&parts)?.captioned(Split::Train, 0)?;
+            Stepper::new(&*parts.optimizer, &parts.model).map(drop)
+        });
+        built.err().map(|error| recipe.diagnostic(codes::MODEL, "backbone", &error)).into_iter().collect()
     }
 
     fn run(&self, context: &mut RunContext) -> Result<()> {
-        let parts = self.parts(context)?;
+        let (parts, weights) = self.parts(context.recipe, context.device)?;
+        context.note_inputs("weights", weights)?;
         context.write_manifest()?;
         context.store.write_json("params.json", &parts.params)?;
         let learner = self.learner(&parts, context)?;
@@ -168,7 +202,8 @@ impl Task for Contrastive {
     }
 
     fn replay(&self, context: &mut RunContext, step: u64) -> Result<serde_json::Value> {
-        let parts = self.parts(context)?;
+        let (parts, weights) = self.parts(context.recipe, context.device)?;
+        context.note_inputs("weights", weights)?;
         self.training(&parts, context).replay(&self.learner(&parts, context)?, parts.model.clone(), step)
     }
 }
@@ -188,8 +223,8 @@ fn no_captions() -> Error {
 }
 
 impl Contrastive {
-    fn parts(&self, context: &mut RunContext) -> Result<Parts> {
-        let recipe = context.recipe;
+    /// What a run is made of, and the checksums of the weights that were read.
+    fn parts(&self, recipe: &Recipe, device: &Device) -> Result<(Parts, BTreeMap<String, String>)> {
         let unused = |key: &str| {
             Error::failed(format!("task contrastive has no use for `{key}`"))
                 .at(recipe.place(key))
@@ -203,7 +238,7 @@ impl Contrastive {
         if recipe.precision != Precision::F32 {
             return Err(unused("precision"));
         }
-        let mut build = BuildContext::for_run(recipe, context.device)?;
+        let mut build = BuildContext::for_run(recipe, device)?;
         let dataset = recipe.build::<dyn Dataset>(&build)?;
         build.vocabulary = dataset.captions().ok_or_else(no_captions)?.words();
         let backbone: Box<dyn Backbone> = recipe.build(&build)?;
@@ -213,19 +248,23 @@ impl Contrastive {
         }
         let model = parameters::with_keeping(ContrastiveModel::new(backbone), build.keeping());
         let params = parameters::count(&model);
-        context.note_inputs("weights", build.weights())?;
         if params.trainable == 0 {
             return Err(Error::failed("the backbone's weights are frozen, so there is nothing to pre-train")
                 .help("set `backbone.weights: random` and `backbone.architecture`"));
         }
-        Ok(Parts {
+        let parts = Parts {
             dataset,
             optimizer: recipe.build(&build)?,
             schedule: recipe.build(&build)?,
             model,
             geometry,
             params,
-        })
+        };
+        Ok((parts, build.weights()))
+    }
+
+    fn captions<'a>(&self, parts: &'a Parts) -> Result<&'a dyn CaptionedImages> {
+        parts.dataset.captions().ok_or_else(no_captions)
     }
 
     fn training<'a>(&'a self, parts: &'a Parts, context: &RunContext<'a>) -> Loop<'a> {
@@ -244,7 +283,7 @@ impl Contrastive {
         let seed = context.recipe.seed;
         Ok(PairLearner {
             task: self,
-            captions: parts.dataset.captions().ok_or_else(no_captions)?,
+            captions: self.captions(parts)?,
             geometry: &parts.geometry,
             spelling: Stream::new(seed, "train/spelling"),
             first: Stream::new(seed, "train/first").at(0).bits() >> 24,

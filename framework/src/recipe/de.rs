@@ -1,21 +1,173 @@
 //! From a tree to typed configurations, with errors that point at the place in the recipe.
 
+use super::codes;
 use super::de_access::{EntryEnum, ListAccess, TreeMapAccess};
 use super::de_error::DeError;
 use super::diagnostic::Diagnostic;
-use super::node::{Node, Value};
+use super::node::{Node, Value, segments};
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use std::collections::BTreeMap;
 
 /// Deserialises a subtree; `path` is where it is in the recipe, for messages.
 pub fn from_node<T: DeserializeOwned>(node: &Node, path: &str) -> Result<T, Diagnostic> {
     T::deserialize(TreeDeserializer { node, path }).map_err(|error| *error.placed(&node.origin, path).diagnostic)
 }
 
+/// What [`from_node_repaired`] found.
+#[derive(Debug)]
+pub struct Repaired<T> {
+    /// The configuration without the faulty keys; `None` where it cannot be made without them.
+    pub value: Option<T>,
+    /// Everything that is wrong.
+    pub problems: Vec<Diagnostic>,
+    /// The tree without the faulty keys.
+    pub tree: Node,
+}
+
+/// More mistakes than this in one place are not worth a list.
+const MOST_REPAIRS: usize = 64;
+
+/// As [`from_node`], but goes on after a problem: the faulty key or item is taken out and the rest read again, so that one look
+/// finds all.
+pub fn from_node_repaired<T: DeserializeOwned>(node: &Node, path: &str) -> Repaired<T> {
+    let mut tree = node.clone();
+    let mut problems: Vec<Diagnostic> = Vec::new();
+    let mut out = Removed::default();
+    while out.paths.len() < MOST_REPAIRS {
+        let problem = match from_node::<T>(&tree, path) {
+            Ok(value) => return Repaired { value: Some(value), problems, tree },
+            Err(problem) => problem,
+        };
+        let now = problem.path.clone();
+        let faulty = out.original(&now);
+        // That a key is missing or a map is empty is no second mistake where this function emptied it.
+        let follows = out.paths.iter().any(|key| *key == faulty || inside(key, &faulty));
+        // A map that lacks a key cannot be mended, only left out.
+        let missing = problem.code == codes::MISSING_KEY;
+        problems.extend((!follows).then(|| problem.path(&faulty)));
+        let wanted = if missing { above(&now) } else { now.as_str() };
+        if wanted.len() <= path.len() || !take_out(&mut tree, wanted.strip_prefix(path).unwrap_or(wanted)) {
+            break;
+        }
+        out.remember(wanted);
+    }
+    Repaired { value: None, problems, tree }
+}
+
+/// What was taken out, by the paths in the tree as it was written.
+#[derive(Default)]
+struct Removed {
+    paths: Vec<String>,
+    /// Indices of the items that were taken out of a list, in ascending order.
+    items: BTreeMap<String, Vec<usize>>,
+}
+
+impl Removed {
+    /// The path in the tree as it was written of what is at `path` now.
+    fn original(&self, path: &str) -> String {
+        let mut original = String::new();
+        let mut rest = path;
+        while let Some(open) = rest.find('[') {
+            original.push_str(&rest[..open]);
+            let close = rest[open..].find(']').map_or(rest.len(), |close| open + close);
+            let mut index: usize = rest[open + 1..close].parse().unwrap_or_default();
+            for gone in self.items.get(&original).into_iter().flatten() {
+                index += usize::from(*gone <= index);
+            }
+            original.push_str(&format!("[{index}]"));
+            rest = rest.get(close + 1..).unwrap_or_default();
+        }
+        original + rest
+    }
+
+    fn remember(&mut self, path: &str) {
+        let original = self.original(path);
+        let last = original.strip_suffix(']').and_then(|path| path.rsplit_once('['));
+        if let Some((list, index)) = last
+            && let Ok(index) = index.parse()
+        {
+            let gone = self.items.entry(list.to_owned()).or_default();
+            gone.push(index);
+            gone.sort_unstable();
+        }
+        self.paths.push(original);
+    }
+}
+
+/// The path of the map or list that holds the value at `path`.
+fn above(path: &str) -> &str {
+    path.rfind(['.', '[']).map_or("", |end| &path[..end])
+}
+
+/// Whether `path` lies below `above`.
+fn inside(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.starts_with(['.', '[']))
+}
+
+/// Takes the value at `path` out of `tree`; a list goes with its last item, as it was not written empty.
+fn take_out(tree: &mut Node, path: &str) -> bool {
+    let Some(keys) = keys_to(tree, path.trim_start_matches(['.', '['])) else { return false };
+    let Some((last, above)) = keys.split_last() else { return false };
+    let emptied = match above.iter().try_fold(&mut *tree, |node, key| node.child_mut(key)).map(|node| &mut node.value) {
+        Some(Value::Map(map)) => return map.remove(last).is_some(),
+        Some(Value::List(list)) => match last.parse::<usize>() {
+            Ok(index) if index < list.len() => {
+                list.remove(index);
+                list.is_empty()
+            }
+            _ => return false,
+        },
+        _ => return false,
+    };
+    if emptied && !above.is_empty() {
+        take_out(tree, &above.join("."));
+    }
+    true
+}
+
+/// The keys that lead to `path`, some of which may hold dots themselves.
+fn keys_to(tree: &Node, path: &str) -> Option<Vec<String>> {
+    let parts: Vec<&str> = segments(path).collect();
+    let mut keys = Vec::new();
+    let (mut node, mut start) = (tree, 0);
+    while start < parts.len() {
+        let found = (start + 1..=parts.len()).rev().find_map(|end| {
+            let key = parts[start..end].join(".");
+            node.child(&key).map(|child| (key, end, child))
+        });
+        let (key, end, child) = found?;
+        keys.push(key);
+        (node, start) = (child, end);
+    }
+    Some(keys)
+}
+
 /// The integer that a float is, if it is one and is exact.
 pub(super) fn whole(value: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (value.fract() == 0.0 && value.abs() <= EXACT).then_some(value as i64)
+}
+
+/// What somebody who wrote `text` for a number probably meant.
+fn number_help(text: &str) -> Option<String> {
+    let text = text.trim();
+    if text.parse::<f64>().is_ok() {
+        let digits = text.trim_start_matches(['+', '-']);
+        return match () {
+            () if digits.starts_with(|c: char| c.is_ascii_alphabetic()) => None,
+            () if digits.len() > 1 && digits.starts_with('0') && digits.chars().all(|c| c.is_ascii_digit()) => {
+                Some(format!("write the number without the zeros before it: {}", digits.trim_start_matches('0')))
+            }
+            () => Some(format!("write the number without quotes: {text}")),
+        };
+    }
+    // The longest number at the start; what follows is a unit.
+    let number = (1..text.len())
+        .rev()
+        .filter_map(|end| text.get(..end))
+        .find(|part| part.ends_with(|c: char| c.is_ascii_digit()) && part.parse::<f64>().is_ok())?;
+    Some(format!("write the number alone, {number}: an option's unit is fixed, and its description says which"))
 }
 
 #[derive(Clone, Copy)]
@@ -51,9 +203,8 @@ impl<'a> TreeDeserializer<'a, '_> {
                 Some(value) => value.into(),
                 None => return self.wrong(&expected),
             },
-            Value::String(text) if text.trim().parse::<i64>().is_ok() => {
-                let error = DeError::wrong_type(self.node, self.path, &expected);
-                return Err(error.help(format!("write the number without quotes: {}", text.trim())));
+            Value::String(text) => {
+                return Err(DeError::wrong_type(self.node, self.path, &expected).helps(number_help(text)));
             }
             _ => return self.wrong(&expected),
         };
@@ -68,10 +219,7 @@ impl<'a> TreeDeserializer<'a, '_> {
         match &self.node.value {
             Value::Int(value) => Ok(*value as f64),
             Value::Float(value) => Ok(*value),
-            Value::String(text) if text.trim().parse::<f64>().is_ok() => {
-                let error = DeError::wrong_type(self.node, self.path, "a number");
-                Err(error.help(format!("write the number without quotes: {}", text.trim())))
-            }
+            Value::String(text) => Err(DeError::wrong_type(self.node, self.path, "a number").helps(number_help(text))),
             _ => self.wrong("a number"),
         }
     }
@@ -161,6 +309,18 @@ impl<'a> Deserializer<'a> for TreeDeserializer<'a, '_> {
     fn deserialize_bool<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, DeError> {
         match &self.node.value {
             Value::Bool(value) => self.here(visitor.visit_bool(*value)),
+            Value::String(text) => {
+                let help = match text.to_lowercase().as_str() {
+                    "yes" | "on" | "true" | "y" => {
+                        Some("write `true`, without quotes: YAML 1.2 knows no other word for it")
+                    }
+                    "no" | "off" | "false" | "n" => {
+                        Some("write `false`, without quotes: YAML 1.2 knows no other word for it")
+                    }
+                    _ => None,
+                };
+                Err(DeError::wrong_type(self.node, self.path, "true or false").helps(help.map(str::to_owned)))
+            }
             _ => Err(DeError::wrong_type(self.node, self.path, "true or false")),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::de::TreeDeserializer;
 use super::de_error::DeError;
-use super::node::{Entry, Map, Node, Value, join};
+use super::node::{Entry, Map, Node, Value, item, join};
 use serde::de::value::StrDeserializer;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
@@ -20,7 +20,7 @@ impl<'a> SeqAccess<'a> for &mut ListAccess<'a, '_> {
 
     fn next_element_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, DeError> {
         let Some(node) = self.list.next() else { return Ok(None) };
-        let path = join(self.path, &self.index.to_string());
+        let path = item(self.path, self.index);
         self.index += 1;
         nested(seed, node, &path).map(Some)
     }

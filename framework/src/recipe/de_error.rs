@@ -2,7 +2,7 @@
 
 use super::codes;
 use super::diagnostic::Diagnostic;
-use super::node::Node;
+use super::node::{Node, join};
 use super::origin::Origin;
 use super::suggest::name_help;
 use serde::de::{Expected, Unexpected};
@@ -20,12 +20,15 @@ impl DeError {
         DeError { diagnostic: Box::new(diagnostic), placed: false }
     }
 
-    /// Gives it a place, unless something further in did.
+    /// Gives it a place, unless something further in did. What is missing has the place of the map that lacks it.
     pub fn placed(mut self, origin: &Origin, path: &str) -> Self {
         if !self.placed {
             self.placed = true;
             self.diagnostic.origin = Some(Box::new(origin.clone()));
-            self.diagnostic.path = path.to_owned();
+            self.diagnostic.path = match self.diagnostic.code {
+                codes::MISSING_KEY => join(path, &self.diagnostic.path),
+                _ => path.to_owned(),
+            };
         }
         self
     }
@@ -46,6 +49,11 @@ impl DeError {
 
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.diagnostic.help.push(help.into());
+        self
+    }
+
+    pub fn helps(mut self, help: impl IntoIterator<Item = String>) -> Self {
+        self.diagnostic.help.extend(help);
         self
     }
 }
@@ -84,13 +92,13 @@ impl serde::de::Error for DeError {
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        let diagnostic = Diagnostic::new(codes::UNKNOWN_COMPONENT, format!("unknown name `{variant}`"));
+        let diagnostic = Diagnostic::new(codes::UNKNOWN_NAME, format!("unknown name `{variant}`"));
         DeError::unplaced(diagnostic.label("unknown name").helps(name_help(variant, expected.iter().copied())))
     }
 
     fn missing_field(field: &'static str) -> Self {
         let diagnostic = Diagnostic::new(codes::MISSING_KEY, format!("missing key `{field}`"));
-        DeError::unplaced(diagnostic.label(format!("`{field}` must be given here")))
+        DeError::unplaced(diagnostic.label(format!("`{field}` must be given here")).path(field))
     }
 
     fn duplicate_field(field: &'static str) -> Self {

@@ -3,9 +3,23 @@
 use super::origin::Origin;
 use std::fmt;
 
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing can be run.
+    Error,
+    /// It runs, and probably not as it was meant.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
 /// One problem.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
     /// One of [`super::codes`].
     pub code: &'static str,
     /// What is wrong, in one line.
@@ -15,7 +29,7 @@ pub struct Diagnostic {
     /// The dotted path in the recipe; empty for the whole.
     pub path: String,
     /// What stands beside the caret, such as what was expected.
-    pub label: String,
+    pub label: Box<str>,
     /// Ways out, the likeliest first.
     pub help: Vec<String>,
 }
@@ -28,13 +42,29 @@ impl Diagnostic {
     /// A problem of a kind, with nothing said yet about where.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Diagnostic {
+            severity: Severity::Error,
             code,
             message: message.into(),
             origin: None,
             path: String::new(),
-            label: String::new(),
+            label: Box::default(),
             help: Vec::new(),
         }
+    }
+
+    /// As [`Diagnostic::new`], for what stops nothing.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Diagnostic { severity: Severity::Warning, ..Self::new(code, message) }
+    }
+
+    /// As [`Diagnostic::new`], for what is only worth knowing.
+    pub fn note(code: &'static str, message: impl Into<String>) -> Self {
+        Diagnostic { severity: Severity::Note, ..Self::new(code, message) }
+    }
+
+    /// Whether it stops a run.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
     }
 
     /// Says where it was written.
@@ -51,7 +81,7 @@ impl Diagnostic {
 
     /// Sets the text beside the caret.
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.label = label.into().into_boxed_str();
         self
     }
 
@@ -75,21 +105,28 @@ impl Diagnostic {
     /// For `--json`; the place is absent where nothing was written.
     pub fn to_json(&self) -> serde_json::Value {
         let mut json = serde_json::json!({
+            "severity": self.severity,
             "code": self.code,
             "message": self.message,
             "path": self.path,
             "label": self.label,
             "help": self.help,
         });
-        match self.origin.as_deref() {
+        let origin = self.origin.as_deref();
+        if let Some(by) = origin.map(Origin::brought_by).filter(|by| !by.is_empty()) {
+            json["brought_by"] = by.into();
+        }
+        match origin.map(Origin::written) {
             Some(Origin::File(place)) => {
                 json["file"] = place.source.name.clone().into();
                 json["line"] = place.line.into();
                 json["column"] = place.column.into();
                 json["length"] = place.length.into();
             }
-            Some(Origin::Set { argument, .. }) => json["set"] = argument.as_ref().into(),
-            Some(Origin::Default) | None => {}
+            Some(Origin::Argument { option, argument, .. }) => {
+                json["argument"] = format!("{option} {argument}").into();
+            }
+            Some(Origin::Default | Origin::Via { .. }) | None => {}
         }
         json
     }
@@ -98,10 +135,10 @@ impl Diagnostic {
 impl Diagnostics {
     /// The problems in reading order, each once; `None` if there are none.
     pub fn from_list(mut list: Vec<Diagnostic>) -> Option<Self> {
-        let key = |diagnostic: &Diagnostic| match diagnostic.origin.as_deref() {
+        let key = |diagnostic: &Diagnostic| match diagnostic.origin.as_deref().map(Origin::written) {
             Some(Origin::File(place)) => (0, place.source.name.clone(), place.line, place.column),
-            Some(Origin::Set { argument, span }) => (1, argument.to_string(), 0, span.start),
-            Some(Origin::Default) | None => (2, String::new(), 0, 0),
+            Some(Origin::Argument { argument, span, .. }) => (1, argument.to_string(), 0, span.start),
+            Some(Origin::Default | Origin::Via { .. }) | None => (2, String::new(), 0, 0),
         };
         list.sort_by_cached_key(key);
         list.dedup();

@@ -1,6 +1,6 @@
 //! The identity of a recipe.
 
-use super::node::{Node, Value, join};
+use super::node::{Node, Value, item, join};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
@@ -28,8 +28,8 @@ fn canonical(node: &Node, path: &str, ignore: &[&str], out: &mut String) {
         Value::String(text) => out.push_str(&serde_json::Value::from(text.as_str()).to_string()),
         Value::List(list) => {
             out.push('[');
-            for (index, item) in list.iter().enumerate() {
-                canonical(item, &join(path, &index.to_string()), ignore, out);
+            for (index, value) in list.iter().enumerate() {
+                canonical(value, &item(path, index), ignore, out);
                 out.push(',');
             }
             out.push(']');

@@ -1,28 +1,37 @@
-//! `${path.in.recipe}`, `${env:NAME}` and `${env:NAME:-default}` in string values; `$${` is a plain `${`.
+//! `${path.in.recipe}`, `${env:NAME}` and `${env:NAME:-default}` in string values; `$${` is a plain `${`. And `recipe:` and `~/`
+//! at the start of one, for the folder of the recipe that says it and the home folder.
 //!
 //! A value that is nothing but one `${path}` becomes a copy of what is there, whatever its type. One that is nothing
 //! but `${env:…}` is read as YAML reads a scalar, so `workers: ${env:WORKERS:-4}` is a number.
 
 use super::codes;
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::node::{Entry, Node, Value, join, segments};
+use super::node::{Entry, Node, Value, child_path, item, join, segments};
+use super::origin::Origin;
 use super::read::read_str;
 use super::suggest::name_help;
 use std::borrow::Cow;
+use std::path::Path;
 
 /// Bounds on what references may multiply a tree into.
 const MAX_NODES: usize = 200_000;
 const MAX_BYTES: usize = 10_000_000;
 const MAX_CHAIN: usize = 32;
+/// More problems than this are one problem.
+const MAX_PROBLEMS: usize = 100;
 
-/// Replaces every `${…}`, reporting all that cannot be.
-pub fn interpolate(root: &Node) -> Result<Node, Diagnostics> {
-    interpolate_with(root, &|name| std::env::var(name).ok())
+/// Replaces every `${…}`, `recipe:` and `~/`, reporting all that cannot be. `folder` is the recipe's, for what no file says.
+pub fn interpolate(root: &Node, folder: Option<&Path>) -> Result<Node, Diagnostics> {
+    interpolate_with(root, folder, &|name| std::env::var(name).ok())
 }
 
 /// As [`interpolate`], with another source of environment variables.
-pub fn interpolate_with(root: &Node, env: &dyn Fn(&str) -> Option<String>) -> Result<Node, Diagnostics> {
-    let mut resolver = Resolver { root, env, chain: Vec::new(), problems: Vec::new(), nodes: 0, bytes: 0 };
+pub fn interpolate_with(
+    root: &Node,
+    folder: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Node, Diagnostics> {
+    let mut resolver = Resolver { root, folder, env, chain: Vec::new(), problems: Vec::new(), nodes: 0, bytes: 0 };
     let node = resolver.node(root, "", 0);
     Diagnostics::check(resolver.problems)?;
     Ok(node)
@@ -30,6 +39,7 @@ pub fn interpolate_with(root: &Node, env: &dyn Fn(&str) -> Option<String>) -> Re
 
 struct Resolver<'a> {
     root: &'a Node,
+    folder: Option<&'a Path>,
     env: &'a dyn Fn(&str) -> Option<String>,
     /// The paths of the string values being resolved, each because the one before refers to it.
     chain: Vec<String>,
@@ -48,6 +58,9 @@ impl Resolver<'_> {
     fn node(&mut self, node: &Node, path: &str, depth: usize) -> Node {
         self.nodes += 1;
         let null = || Node::new(Value::Null, node.origin.clone());
+        if self.problems.len() >= MAX_PROBLEMS {
+            return null();
+        }
         if self.nodes > MAX_NODES || self.bytes > MAX_BYTES || depth > super::MAX_DEPTH {
             // Once is enough: everything after it would say the same.
             if self.problems.iter().all(|problem| problem.path != path) && self.nodes < usize::MAX / 2 {
@@ -58,8 +71,8 @@ impl Resolver<'_> {
         }
         let value = match &node.value {
             Value::List(list) => {
-                let item = |(index, item)| self.node(item, &join(path, &usize::to_string(&index)), depth + 1);
-                Value::List(list.iter().enumerate().map(item).collect())
+                let each = |(index, node)| self.node(node, &item(path, index), depth + 1);
+                Value::List(list.iter().enumerate().map(each).collect())
             }
             Value::Map(map) => {
                 let entry = |entry: &Entry| Entry {
@@ -70,8 +83,9 @@ impl Resolver<'_> {
                 Value::Map(map.iter().map(entry).collect())
             }
             Value::String(text) if text.contains("${") => {
-                return match self.string(node, text, path, depth) {
-                    Ok(resolved) => Node::new(resolved.value, node.origin.clone()),
+                let resolved = self.string(node, text, path, depth).and_then(|node| self.folders(node, path));
+                return match resolved {
+                    Ok(resolved) => resolved,
                     Err(problem) => {
                         self.problems.extend(problem.map(|problem| *problem));
                         null()
@@ -81,6 +95,10 @@ impl Resolver<'_> {
             scalar => {
                 if let Value::String(text) = scalar {
                     self.bytes += text.len();
+                    return self.folders(node.clone(), path).unwrap_or_else(|problem| {
+                        self.problems.extend(problem.map(|problem| *problem));
+                        null()
+                    });
                 }
                 scalar.clone()
             }
@@ -115,18 +133,31 @@ impl Resolver<'_> {
     ) -> Result<Node, Option<Box<Diagnostic>>> {
         if let [Piece::Reference(reference)] = pieces {
             return match reference.strip_prefix("env:") {
-                Some(variable) => Ok(scalar(&self.variable(node, variable, path)?, node)),
-                None => self.reference(node, reference, path, depth),
+                Some(variable) => {
+                    let text = self.variable(node, variable, path)?;
+                    Ok(scalar(&text, node, &from_environment(variable, &text)))
+                }
+                None => {
+                    let target = self.reference(node, reference, path, depth)?;
+                    let origin = via(node, &from_path(reference, &target));
+                    Ok(Node::new(target.value, origin))
+                }
             };
         }
         let mut out = String::new();
+        let mut brought = Vec::new();
         for piece in pieces {
             match piece {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Reference(reference) => match reference.strip_prefix("env:") {
-                    Some(variable) => out.push_str(&self.variable(node, variable, path)?),
+                    Some(variable) => {
+                        let text = self.variable(node, variable, path)?;
+                        brought.push(from_environment(variable, &text));
+                        out.push_str(&text);
+                    }
                     None => {
                         let target = self.reference(node, reference, path, depth)?;
+                        brought.push(from_path(reference, &target));
                         out.push_str(&text_of(&target).ok_or_else(|| {
                             let message = format!(
                                 "`${{{reference}}}` is {}, which cannot be part of a string",
@@ -142,7 +173,34 @@ impl Resolver<'_> {
         if self.bytes > MAX_BYTES {
             return Err(Some(Box::new(located(node, path, "references make the recipe too large".into()))));
         }
-        Ok(Node::new(Value::String(out), node.origin.clone()))
+        Ok(Node::new(Value::String(out), via(node, &brought.join("; "))))
+    }
+
+    /// `recipe:clips` and `~/clips` as paths that start where they say. Not in prose.
+    fn folders(&self, node: Node, path: &str) -> Result<Node, Option<Box<Diagnostic>>> {
+        let Value::String(text) = &node.value else { return Ok(node) };
+        let prose = path == "name" || path == "description";
+        let joined = if let Some(rest) =
+            text.strip_prefix("recipe:").filter(|rest| !prose && !rest.starts_with([' ', ':']))
+        {
+            let file = node.origin.place().and_then(|place| place.source.path.as_deref());
+            let Some(folder) = file.map_or(self.folder, Path::parent) else {
+                let problem = located(&node, path, "`recipe:` needs a recipe that is a file".into());
+                return Err(Some(Box::new(problem.help("write the path itself"))));
+            };
+            // Absolute, so that a run's identity does not depend on where the program is called.
+            let path = folder.join(rest);
+            std::path::absolute(&path).unwrap_or(path)
+        } else if let Some(rest) = text.strip_prefix("~/").filter(|_| !prose) {
+            let Some(home) = (self.env)("HOME").filter(|home| !home.is_empty()) else {
+                let problem = located(&node, path, "`~/` needs the environment variable HOME, which is not set".into());
+                return Err(Some(Box::new(problem.help("write the path in full"))));
+            };
+            Path::new(&home).join(rest)
+        } else {
+            return Ok(node);
+        };
+        Ok(Node::new(Value::String(joined.display().to_string()), node.origin))
     }
 
     fn variable(&self, node: &Node, text: &str, path: &str) -> Result<String, Option<Box<Diagnostic>>> {
@@ -186,7 +244,7 @@ impl Resolver<'_> {
                 let keys = target.as_map().map(|map| name_help(segment, map.keys())).unwrap_or_default();
                 return Err(Some(Box::new(problem.helps(keys))));
             };
-            at = join(&at, segment);
+            at = child_path(&target, &at, segment);
             target = next;
         }
         let resolved = if written { self.node(&target, &at, depth) } else { target.into_owned() };
@@ -204,7 +262,33 @@ fn located(node: &Node, path: &str, message: String) -> Diagnostic {
 
 /// Whether `path` is somewhere below `ancestor`.
 fn inside(path: &str, ancestor: &str) -> bool {
-    path.strip_prefix(ancestor).is_some_and(|rest| rest.starts_with('.'))
+    path.strip_prefix(ancestor).is_some_and(|rest| rest.starts_with(['.', '[']))
+}
+
+/// The place of `node` with what a `${…}` in it brought.
+fn via(node: &Node, what: &str) -> Origin {
+    Origin::Via { what: what.into(), at: Box::new(node.origin.clone()) }
+}
+
+fn from_environment(variable: &str, text: &str) -> String {
+    let (name, default) = variable.split_once(":-").unwrap_or((variable, ""));
+    let text = shortened(text);
+    match variable.contains(":-") && shortened(default) == text {
+        true => format!("the default of `{}` is `{text}`", name.trim()),
+        false => format!("`{}` is `{text}` in the environment", name.trim()),
+    }
+}
+
+fn from_path(path: &str, target: &Node) -> String {
+    let place = target.origin.to_string();
+    let written = if place.is_empty() { String::new() } else { format!(", written at {place}") };
+    format!("`{path}` is {}{written}", target.brief())
+}
+
+/// A secret or a file's whole text is not for a message.
+fn shortened(text: &str) -> String {
+    let short: String = text.chars().take(60).collect();
+    if short.len() < text.len() { format!("{short}…") } else { short }
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece<'_>>, String> {
@@ -230,12 +314,12 @@ fn pieces(text: &str) -> Result<Vec<Piece<'_>>, String> {
 }
 
 /// What an environment variable holds, typed as YAML would type it without quotes.
-fn scalar(text: &str, node: &Node) -> Node {
+fn scalar(text: &str, node: &Node, what: &str) -> Node {
     let value = match read_str("environment", text).map(|node| node.value) {
         Ok(value @ (Value::Bool(_) | Value::Int(_) | Value::Float(_))) => value,
         _ => Value::String(text.to_owned()),
     };
-    Node::new(value, node.origin.clone())
+    Node::new(value, via(node, what))
 }
 
 fn text_of(node: &Node) -> Option<String> {

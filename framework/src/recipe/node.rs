@@ -86,18 +86,23 @@ impl Node {
         Node::new(Value::Map(Map::default()), origin)
     }
 
-    /// The node at a dotted path; a number selects from a list; the empty path is the node itself.
+    /// The node at a dotted path; `[2]` or `.2` selects from a list; the empty path is the node itself.
     pub fn at(&self, path: &str) -> Option<&Node> {
         segments(path).try_fold(self, |node, segment| node.child(segment))
     }
 
     /// As [`Node::at`], to change it.
     pub fn at_mut(&mut self, path: &str) -> Option<&mut Node> {
-        segments(path).try_fold(self, |node, segment| match &mut node.value {
+        segments(path).try_fold(self, Node::child_mut)
+    }
+
+    /// As [`Node::child`], to change it.
+    pub fn child_mut(&mut self, segment: &str) -> Option<&mut Node> {
+        match &mut self.value {
             Value::Map(map) => map.get_mut(segment),
             Value::List(list) => list.get_mut(segment.parse::<usize>().ok()?),
             _ => None,
-        })
+        }
     }
 
     /// The value under a key, or an element of a list by its index.
@@ -160,6 +165,14 @@ impl Node {
         }
     }
 
+    /// A scalar as it would be written, in backticks; anything else in words.
+    pub fn brief(&self) -> String {
+        match &self.value {
+            Value::List(_) | Value::Map(_) | Value::Null => self.describe(),
+            _ => format!("`{}`", self.to_yaml().trim_end().trim_matches('"')),
+        }
+    }
+
     /// How many levels of lists and maps it has.
     pub fn depth(&self) -> usize {
         match &self.value {
@@ -169,23 +182,33 @@ impl Node {
         }
     }
 
-    /// Gives every key and value in the tree the same origin.
-    pub fn with_origin(mut self, origin: &Origin) -> Self {
-        self.origin = origin.clone();
+    /// Gives every key and value in the tree the origin that `to` makes of its own.
+    pub fn map_origins(mut self, to: &dyn Fn(&Origin) -> Origin) -> Self {
+        self.origin = to(&self.origin);
         self.value = match self.value {
-            Value::List(list) => Value::List(list.into_iter().map(|node| node.with_origin(origin)).collect()),
+            Value::List(list) => Value::List(list.into_iter().map(|node| node.map_origins(to)).collect()),
             Value::Map(map) => Value::Map(
                 map.into_iter()
                     .map(|entry| Entry {
                         key: entry.key,
-                        key_origin: origin.clone(),
-                        value: entry.value.with_origin(origin),
+                        key_origin: to(&entry.key_origin),
+                        value: entry.value.map_origins(to),
                     })
                     .collect(),
             ),
             scalar => scalar,
         };
         self
+    }
+
+    /// Whether `holds` is true of the origin of any key or value in the tree.
+    pub fn any_origin(&self, holds: &dyn Fn(&Origin) -> bool) -> bool {
+        holds(&self.origin)
+            || match &self.value {
+                Value::List(list) => list.iter().any(|node| node.any_origin(holds)),
+                Value::Map(map) => map.iter().any(|entry| holds(&entry.key_origin) || entry.value.any_origin(holds)),
+                _ => false,
+            }
     }
 }
 
@@ -218,6 +241,19 @@ impl Map {
                 None
             }
         }
+    }
+
+    /// The value under a key, null where there was none; `origin` is where the key was written, if it is new or `again`.
+    pub(super) fn key_mut(&mut self, key: &str, origin: &Origin, again: bool) -> &mut Node {
+        let index = self.entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
+            let value = Node::new(Value::Null, origin.clone());
+            self.entries.push(Entry { key: key.to_owned(), key_origin: origin.clone(), value });
+            self.entries.len() - 1
+        });
+        if again {
+            self.entries[index].key_origin = origin.clone();
+        }
+        &mut self.entries[index].value
     }
 
     /// Takes a key out and returns its value.
@@ -280,12 +316,30 @@ impl<'a> IntoIterator for &'a Map {
     }
 }
 
-/// The parts of a dotted path; none for the empty one.
-pub(super) fn segments(path: &str) -> impl Iterator<Item = &str> {
-    path.split('.').filter(move |_| !path.is_empty())
+/// The parts of a dotted path, in which `a[2]` is as good as `a.2`; none for the empty one.
+pub fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split(['.', '[']).filter(move |_| !path.is_empty()).map(|part| part.strip_suffix(']').unwrap_or(part))
 }
 
-/// The path of a child.
-pub(super) fn join(path: &str, segment: &str) -> String {
-    if path.is_empty() { segment.to_owned() } else { format!("{path}.{segment}") }
+/// For each of the [`segments`], whether it stands in brackets, so that only a list has it.
+pub(super) fn bracketed(path: &str) -> Vec<bool> {
+    path.split(['.', '[']).map(|part| part.ends_with(']')).collect()
+}
+
+/// The path of the value under a key.
+pub fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// The path of an item of a list.
+pub fn item(path: &str, index: usize) -> String {
+    format!("{path}[{index}]")
+}
+
+/// The path of the child `segment` of `node`, which is at `path`.
+pub(super) fn child_path(node: &Node, path: &str, segment: &str) -> String {
+    match &node.value {
+        Value::List(_) => format!("{path}[{segment}]"),
+        _ => join(path, segment),
+    }
 }

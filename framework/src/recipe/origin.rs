@@ -37,11 +37,20 @@ pub enum Origin {
     /// Written in a file.
     File(Place),
     /// Given on the command line.
-    Set {
-        /// The argument of `--set`.
+    Argument {
+        /// Such as `--set`.
+        option: &'static str,
+        /// What follows it.
         argument: Arc<str>,
         /// Which of its characters.
         span: Range<usize>,
+    },
+    /// Brought here by a `${…}`.
+    Via {
+        /// What it brought: "`WAY` is `5` in the environment".
+        what: Arc<str>,
+        /// Where the `${…}` stands.
+        at: Box<Origin>,
     },
     /// Filled in by the program.
     #[default]
@@ -72,16 +81,53 @@ impl Place {
 }
 
 impl Origin {
-    /// The origin of a whole `--set` argument.
-    pub fn set(argument: &str) -> Self {
-        Origin::Set { argument: argument.into(), span: 0..argument.chars().count() }
+    /// The origin of a whole argument of `option`.
+    pub fn argument(option: &'static str, argument: &str) -> Self {
+        Origin::Argument { option, argument: argument.into(), span: 0..argument.chars().count() }
     }
 
     /// The place in a file, for what was written in one.
     pub fn place(&self) -> Option<&Place> {
-        match self {
+        match self.written() {
             Origin::File(place) => Some(place),
             _ => None,
+        }
+    }
+
+    /// Where somebody wrote it, without what a `${…}` brought.
+    pub fn written(&self) -> &Origin {
+        match self {
+            Origin::Via { at, .. } => at.written(),
+            other => other,
+        }
+    }
+
+    /// The beginning of the same file.
+    pub fn beginning(&self) -> Origin {
+        match self {
+            Origin::File(place) => {
+                Origin::File(Place { line: 1, column: 1, length: None, used_at: None, ..place.clone() })
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// What `${…}` brought it, the nearest first.
+    pub fn brought_by(&self) -> Vec<&str> {
+        match self {
+            Origin::Via { what, at } => std::iter::once(&**what).chain(at.brought_by()).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    /// `file:line:column` or the argument; nothing where nobody wrote it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.written() {
+            Origin::File(place) => write!(f, "{}:{}:{}", place.source.name, place.line, place.column),
+            Origin::Argument { option, argument, .. } => write!(f, "{option} {argument}"),
+            Origin::Default | Origin::Via { .. } => Ok(()),
         }
     }
 }

@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// A recipe is written by hand; anything larger is a mistake.
 const MAX_BYTES: u64 = 5_000_000;
+/// Keys and values of one file; a recipe has some hundred.
+const MAX_NODES: usize = 20_000;
 
 /// Reads a YAML file.
 pub fn read_file(path: &Path) -> Result<Node, Diagnostics> {
@@ -76,7 +78,7 @@ fn options() -> serde_saphyr::Options {
         duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::Error,
         merge_keys: serde_saphyr::options::MergeKeyPolicy::Merge,
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000, max_replay_stack_depth: 16 },
-        budget: serde_saphyr::budget! { max_depth: super::MAX_DEPTH, max_nodes: 100_000 },
+        budget: serde_saphyr::budget! { max_depth: super::MAX_DEPTH, max_nodes: MAX_NODES },
     }
 }
 
@@ -85,6 +87,12 @@ fn syntax(error: &serde_saphyr::Error, source: &Arc<Source>) -> Diagnostic {
     // The place is shown with the source line, and advice on the library's API is no help to a recipe's author.
     let cut = [" at line ", ", set DuplicateKeyPolicy", "; use "].iter().filter_map(|rest| message.find(rest)).min();
     let message = message[..cut.unwrap_or(message.len())].trim().trim_end_matches(',');
+    let message = match message {
+        message if message.starts_with("budget breached: Nodes") => {
+            format!("it has more than {MAX_NODES} keys and values, aliases written out")
+        }
+        message => message.to_owned(),
+    };
     let diagnostic = Diagnostic::new(codes::SYNTAX, format!("cannot read {}: {message}", source.name));
     match error.location() {
         Some(location) if location.line() > 0 => diagnostic.at(&origin(location, location, source)),

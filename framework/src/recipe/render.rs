@@ -1,6 +1,6 @@
 //! Diagnostics as text, with the source line and a caret.
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Severity};
 use super::origin::{Origin, byte_range};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use std::ops::Range;
@@ -10,9 +10,15 @@ const LONGEST_LINE: usize = 10_000;
 
 pub(super) fn render(diagnostic: &Diagnostic, color: bool) -> String {
     let message = clean(&diagnostic.message);
-    let mut group = Group::with_title(Level::ERROR.primary_title(message).id(diagnostic.code));
-    let mut notes = Vec::new();
-    match diagnostic.origin.as_deref() {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    };
+    let mut group = Group::with_title(level.primary_title(message).id(diagnostic.code));
+    let origin = diagnostic.origin.as_deref();
+    let mut notes: Vec<String> = origin.map(Origin::brought_by).into_iter().flatten().map(str::to_owned).collect();
+    match origin.map(Origin::written) {
         Some(Origin::File(place)) => {
             let line = place.source.line(place.line).unwrap_or_default();
             if line.len() > LONGEST_LINE {
@@ -26,13 +32,15 @@ pub(super) fn render(diagnostic: &Diagnostic, color: bool) -> String {
                 notes.push(format!("brought here by an alias or merge key at {}:{line}:{column}", place.source.name));
             }
         }
-        Some(Origin::Set { argument, span }) => {
-            let prefix = "--set ";
+        Some(Origin::Argument { option, argument, span }) => {
+            let prefix = format!("{option} ");
             let line = format!("{prefix}{argument}");
             let span = span.start + prefix.len()..span.end + prefix.len();
             group = group.element(snippet(&line, 1, "command line", span, &diagnostic.label));
         }
-        Some(Origin::Default) | None => notes.extend((!diagnostic.label.is_empty()).then(|| diagnostic.label.clone())),
+        Some(Origin::Default | Origin::Via { .. }) | None => {
+            notes.extend((!diagnostic.label.is_empty()).then(|| diagnostic.label.to_string()))
+        }
     }
     if !diagnostic.path.is_empty() {
         group = group.element(Level::NOTE.message(format!("in the recipe: {}", clean(&diagnostic.path))));

@@ -1,11 +1,12 @@
-//! From a file on disk to one tree: what it extends, the file, then the command line.
+//! From a file on disk to one tree: what it extends, the file, then the changes of the command line.
 
 use super::codes;
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::merge::{apply_all, apply_variant, merge};
-use super::node::{Node, Value};
+use super::merge::{Change, apply_all, apply_variant, merge};
+use super::node::{Node, Value, item, segments};
 use super::origin::Origin;
 use super::read::{read_file, read_str};
+use super::suggest::name_help;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -13,97 +14,157 @@ use std::path::{Path, PathBuf};
 const MAX_CHAIN: usize = 32;
 
 /// A recipe with everything merged, but `${…}` still in it, so that a study can apply its variants first.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Document {
     /// The tree.
     pub root: Node,
     /// The file it was loaded from, if it was.
     pub path: Option<PathBuf>,
+    /// Notes on the way here, such as options that were dropped.
+    pub notes: Vec<Diagnostic>,
+    /// What the command line changed.
+    pub changes: Vec<Change>,
 }
 
-/// Reads a recipe with what it extends, and applies `--set` arguments.
-pub fn load(path: &Path, sets: &[String]) -> Result<Document, Diagnostics> {
+/// What a command line changes in a recipe.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments {
+    /// Arguments of `--set`: `path.to.key=value` with the value in YAML.
+    pub sets: Vec<String>,
+    /// Arguments of `--unset`: paths.
+    pub unsets: Vec<String>,
+    /// Changes that other options stand for.
+    pub others: Vec<Change>,
+}
+
+/// Reads a recipe with what it extends, and changes it.
+pub fn load(path: &Path, arguments: &Arguments) -> Result<Document, Diagnostics> {
     let mut loader = Loader::default();
-    let mut root = loader.file(path)?;
-    apply_sets(&mut root, sets)?;
-    Ok(Document { root, path: Some(path.to_owned()) })
+    let root = loader.file(path)?;
+    let document = Document { root, path: Some(path.to_owned()), notes: loader.notes, changes: Vec::new() };
+    document.changed(arguments)
+}
+
+/// As [`load`], for a text in memory, which can extend nothing; messages call it `name`.
+pub fn load_text(name: &str, text: &str, arguments: &Arguments) -> Result<Document, Diagnostics> {
+    let root = as_recipe(read_str(name, text)?)?;
+    if let Some(entry) = root.as_map().and_then(|map| map.entry("extends")) {
+        let message = "`extends` needs a file to be relative to, and this text has none";
+        return Err(Diagnostic::new(codes::EXTENDS, message).at(&entry.key_origin).path("extends").into());
+    }
+    Document { root, path: None, notes: Vec::new(), changes: Vec::new() }.changed(arguments)
 }
 
 impl Document {
-    /// As [`load`], for a text in memory, which can extend nothing; messages call it `name`.
-    pub fn from_text(name: &str, text: &str, sets: &[String]) -> Result<Self, Diagnostics> {
-        let mut root = as_recipe(read_str(name, text)?)?;
-        if let Some(entry) = root.as_map().and_then(|map| map.entry("extends")) {
-            let message = "`extends` needs a file to be relative to, and this text has none";
-            return Err(Diagnostic::new(codes::EXTENDS, message).at(&entry.key_origin).path("extends").into());
+    /// The folder that `recipe:` stands for where a value does not come from a file of its own.
+    pub fn folder(&self) -> Option<&Path> {
+        let parent = self.path.as_deref()?.parent()?;
+        Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+    }
+
+    /// The order of arguments matters only for the same path.
+    fn changed(mut self, arguments: &Arguments) -> Result<Self, Diagnostics> {
+        let mut problems = Vec::new();
+        let unsets = arguments.unsets.iter().map(|argument| parse_unset(argument));
+        let sets = arguments.sets.iter().map(|argument| parse_set(argument));
+        for change in unsets.chain(sets) {
+            match change.and_then(|change| self.existing_variant(&change).map(|()| change)) {
+                Ok(change) => self.changes.push(change),
+                Err(diagnostic) => problems.push(diagnostic),
+            }
         }
-        apply_sets(&mut root, sets)?;
-        Ok(Document { root, path: None })
+        Diagnostics::check(problems)?;
+        self.changes.extend(arguments.others.iter().cloned());
+        apply_all(&mut self.root, self.changes.clone(), &mut self.notes)?;
+        Ok(self)
     }
 
-    /// The tree with every `${…}` replaced.
-    pub fn interpolated(&self) -> Result<Node, Diagnostics> {
-        super::interpolate(&self.root)
-    }
-
-    /// The directory that relative paths in the recipe start from.
-    pub fn base_dir(&self) -> &Path {
-        let parent = self.path.as_deref().and_then(Path::parent);
-        parent.filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    /// Changing something inside a variant that is not there would make a variant of a misspelt name.
+    fn existing_variant(&self, change: &Change) -> Result<(), Diagnostic> {
+        let Some(rest) = change.path.strip_prefix("study.variants.").filter(|rest| rest.contains('.')) else {
+            return Ok(());
+        };
+        let variants = self.root.at("study.variants").and_then(Node::as_map);
+        let names: Vec<&str> = variants.into_iter().flat_map(super::node::Map::keys).collect();
+        let inside =
+            |name: &&str| rest.strip_prefix(*name).is_some_and(|path| path.is_empty() || path.starts_with(['.', '[']));
+        let made = |known: &Change| known.path.strip_prefix("study.variants.").is_some_and(|name| inside(&name));
+        if names.iter().any(inside) || self.changes.iter().any(made) {
+            return Ok(());
+        }
+        let name = rest.split('.').next().unwrap_or_default();
+        let message = format!("the study has no variant `{name}` to change");
+        let problem = Diagnostic::new(codes::NO_EFFECT, message).at(&change.origin).path(&change.path);
+        Err(problem
+            .helps(name_help(name, names))
+            .help(format!("a new variant is given as a whole: `--set 'study.variants.{name}={{…}}'`")))
     }
 }
 
-/// Applies `--set` arguments, `path.to.key=value` with the value in YAML; their order matters only for the same path.
-pub fn apply_sets(root: &mut Node, sets: &[String]) -> Result<(), Diagnostics> {
-    let mut changes = Vec::new();
-    let mut problems = Vec::new();
-    for argument in sets {
-        match parse_set(argument) {
-            Ok((path, origin, value)) => changes.push((path, origin, value)),
-            Err(diagnostic) => problems.push(diagnostic),
-        }
-    }
-    Diagnostics::check(problems)?;
-    apply_all(root, changes)
-}
-
-fn parse_set(argument: &str) -> Result<(String, Origin, Node), Diagnostic> {
-    let whole = Origin::set(argument);
+fn parse_unset(argument: &str) -> Result<Change, Diagnostic> {
+    let origin = Origin::argument("--unset", argument);
     let problem = |message: &str| {
-        Diagnostic::new(codes::SET_ARGUMENT, message)
+        Diagnostic::new(codes::ARGUMENT, message).at(&origin).path(argument).help("write `--unset path.to.key`")
+    };
+    if argument.contains('=') {
+        return Err(problem("`--unset` takes a path and no value"));
+    }
+    if segments(argument).next().is_none() || segments(argument).any(|key| key.trim().is_empty()) {
+        return Err(problem("this `--unset` argument has an empty key"));
+    }
+    Ok(Change { path: argument.trim().to_owned(), origin: origin.clone(), value: None })
+}
+
+fn parse_set(argument: &str) -> Result<Change, Diagnostic> {
+    let part = |start: usize, length: usize| Origin::Argument {
+        option: "--set",
+        argument: argument.into(),
+        span: start..start + length,
+    };
+    let whole = part(0, argument.chars().count());
+    let problem = |message: &str| {
+        Diagnostic::new(codes::ARGUMENT, message)
             .at(&whole)
-            .help("write `--set path.to.key=value`, for example `--set train.seed=3`")
+            .path(argument.split('=').next().unwrap_or_default().trim())
+            .help("write `--set path.to.key=value`, for example `--set seed=3`")
     };
     let (path, text) = argument.split_once('=').ok_or_else(|| problem("this `--set` argument has no `=`"))?;
+    let start = path.chars().count() + 1;
     let path = path.trim();
-    if path.split('.').any(|key| key.trim().is_empty()) {
+    if path.is_empty() || segments(path).any(|key| key.trim().is_empty()) {
         return Err(problem("this `--set` argument has an empty key"));
     }
-    if path == "extends" || path.starts_with("extends.") {
+    if segments(path).next() == Some("extends") {
         return Err(problem("`extends` cannot be set from the command line"));
     }
-    let part = |start: usize, length: usize| match &whole {
-        Origin::Set { argument, .. } => Origin::Set { argument: argument.clone(), span: start..start + length },
-        other => other.clone(),
+    let length = text.chars().count();
+    // Places inside the value are places inside the argument.
+    let inside = |origin: &Origin| match origin.place() {
+        Some(place) => {
+            let above: usize = text.lines().take(place.line - 1).map(|line| line.chars().count() + 1).sum();
+            let at = (above + place.column - 1).min(length);
+            part(start + at, place.length.unwrap_or(length - at).min(length - at))
+        }
+        None => part(start, length),
     };
-    let key_length = argument.chars().take_while(|c| *c != '=').count();
-    let value_origin = part(key_length + 1, text.chars().count());
     let value = read_str("the value", text).map_err(|diagnostics| {
-        let message = diagnostics.into_vec().pop().map(|diagnostic| diagnostic.message).unwrap_or_default();
-        Diagnostic::new(codes::SET_ARGUMENT, message)
-            .at(&value_origin)
+        let first = diagnostics.into_iter().next();
+        let (message, place) = first.map_or_else(Default::default, |found| (found.message, found.origin));
+        Diagnostic::new(codes::ARGUMENT, message)
+            .at(&place.map_or_else(|| part(start, length), |place| inside(&place)))
             .path(path)
             .help("quote a value with special characters: `--set 'key=\"a: b\"'`")
     })?;
-    Ok((path.to_owned(), part(0, key_length), value.with_origin(&value_origin)))
+    let key = part(0, start - 1);
+    Ok(Change { path: path.to_owned(), origin: key, value: Some(value.map_origins(&inside)) })
 }
 
 /// An empty file is an empty recipe; any other must be a map.
 fn as_recipe(node: Node) -> Result<Node, Diagnostic> {
     match &node.value {
         Value::Map(_) => Ok(node),
-        Value::Null => Ok(Node::map(node.origin)),
-        _ => Err(Diagnostic::new(codes::STRUCTURE, format!("a recipe is a map, and this is {}", node.describe()))
+        Value::Null => Ok(Node::map(node.origin.beginning())),
+        _ => Err(Diagnostic::new(codes::WRONG_TYPE, format!("a recipe is a map, and this is {}", node.describe()))
             .at(&node.origin)
             .help("write `key: value` lines")),
     }
@@ -114,6 +175,7 @@ fn as_recipe(node: Node) -> Result<Node, Diagnostic> {
 struct Loader {
     chain: Vec<(PathBuf, PathBuf)>,
     done: HashMap<PathBuf, Node>,
+    notes: Vec<Diagnostic>,
 }
 
 impl Loader {
@@ -137,7 +199,7 @@ impl Loader {
         let mut own = as_recipe(read_file(path)?)?;
         let has_study = own.as_map().is_some_and(|map| map.contains_key("study"));
         let extends = own.as_map_mut().and_then(|map| map.remove("extends"));
-        let parent = self.extended(extends, path)?;
+        let parent = self.extended(extends, path, "extends")?;
         let shared = parent.clone();
         let mut node = match parent {
             Some(mut node) => {
@@ -145,7 +207,7 @@ impl Loader {
                 if let Some(map) = node.as_map_mut().filter(|_| has_study) {
                     map.remove("study");
                 }
-                merge(&mut node, own);
+                merge(&mut node, own, "", &mut self.notes);
                 node
             }
             None => own,
@@ -161,14 +223,14 @@ impl Loader {
     }
 
     /// The files that an `extends` of the file at `path` names, laid over one another.
-    fn extended(&mut self, extends: Option<Node>, path: &Path) -> Result<Option<Node>, Diagnostics> {
+    fn extended(&mut self, extends: Option<Node>, path: &Path, place: &str) -> Result<Option<Node>, Diagnostics> {
         let mut node: Option<Node> = None;
-        for (parent, origin) in parents(extends)? {
-            let parent = path.parent().unwrap_or(Path::new("")).join(parent);
-            let parent = self.file(&parent).map_err(|problems| located(problems, &origin))?;
+        for Parent { file, origin, place } in parents(extends, place)? {
+            let parent = path.parent().unwrap_or(Path::new("")).join(file);
+            let parent = self.file(&parent).map_err(|problems| located(problems, &origin, &place))?;
             match &mut node {
                 None => node = Some(parent),
-                Some(node) => merge(node, parent),
+                Some(node) => merge(node, parent, "", &mut self.notes),
             }
         }
         Ok(node)
@@ -181,16 +243,17 @@ impl Loader {
         let Some(variants) = study.and_then(|study| study.get_mut("variants")).and_then(Node::as_map_mut) else {
             return Ok(());
         };
-        for variant in variants.iter_mut().map(|entry| &mut entry.value) {
+        for (name, variant) in variants.iter_mut().map(|entry| (&entry.key, &mut entry.value)) {
+            let place = format!("study.variants.{name}.extends");
             let extends = variant.as_map_mut().and_then(|map| map.remove("extends"));
-            if let Some(mut tree) = self.extended(extends, path)? {
+            if let Some(mut tree) = self.extended(extends, path, &place)? {
                 if let Some(map) = tree.as_map_mut() {
                     for key in ["name", "description", "seed", "study"] {
                         map.remove(key);
                     }
                 }
                 drop_equal(&mut tree, shared);
-                apply_variant(&mut tree, variant)?;
+                apply_variant(&mut tree, variant, &mut self.notes)?;
                 *variant = tree;
             }
         }
@@ -217,27 +280,44 @@ fn drop_equal(node: &mut Node, base: &Node) {
 }
 
 /// A problem that has no place yet, such as a missing file, is at the `extends` entry that led to it.
-fn located(problems: Diagnostics, origin: &Origin) -> Diagnostics {
+fn located(problems: Diagnostics, origin: &Origin, place: &str) -> Diagnostics {
     let locate = |problem: Diagnostic| match problem.origin {
-        None => problem.at(origin).path("extends"),
+        None => problem.at(origin).path(place),
         Some(_) => problem,
     };
     let list = problems.into_iter().map(locate).collect();
     Diagnostics::from_list(list).expect("there were problems to begin with")
 }
 
-fn parents(extends: Option<Node>) -> Result<Vec<(String, Origin)>, Diagnostic> {
-    let Some(extends) = extends else { return Ok(Vec::new()) };
-    let list = match extends.value {
-        Value::List(list) => list,
-        _ => vec![extends],
+/// A recipe that another extends.
+struct Parent {
+    file: String,
+    origin: Origin,
+    /// The dotted path of the entry that names it.
+    place: String,
+}
+
+fn parents(extends: Option<Node>, place: &str) -> Result<Vec<Parent>, Diagnostics> {
+    let list = match extends {
+        None => Vec::new(),
+        Some(Node { value: Value::List(list), .. }) => {
+            list.into_iter().enumerate().map(|(at, node)| (item(place, at), node)).collect()
+        }
+        Some(node) => vec![(place.to_owned(), node)],
     };
-    let parent = |node: Node| match node.value {
-        Value::String(path) if !path.is_empty() => Ok((path, node.origin)),
-        _ => Err(Diagnostic::new(codes::EXTENDS, format!("expected the path of a recipe, found {}", node.describe()))
-            .at(&node.origin)
-            .path("extends")
-            .help("`extends` takes a path relative to this file, or a list of them")),
-    };
-    list.into_iter().map(parent).collect()
+    let mut problems = Vec::new();
+    let mut found = Vec::new();
+    for (place, node) in list {
+        match node.value {
+            Value::String(file) if !file.is_empty() => found.push(Parent { file, origin: node.origin, place }),
+            _ => problems.push(
+                Diagnostic::new(codes::EXTENDS, format!("expected the path of a recipe, found {}", node.describe()))
+                    .at(&node.origin)
+                    .path(place)
+                    .help("`extends` takes a path relative to this file, or a list of them"),
+            ),
+        }
+    }
+    Diagnostics::check(problems)?;
+    Ok(found)
 }

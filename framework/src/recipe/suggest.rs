@@ -18,13 +18,21 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates.into_iter().filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
 }
 
+/// Names that are compared with a misspelt one, and names that a message lists.
+const MOST_COMPARED: usize = 500;
+const MOST_LISTED: usize = 60;
+
 /// Help lines for an unknown name: the nearest one, and all that are valid.
 pub fn name_help<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let candidates: Vec<&str> = candidates.into_iter().collect();
+    // A longer list is no help, and comparing with all of it costs time.
+    let candidates = if candidates.len() > MOST_COMPARED { &candidates[..MOST_COMPARED] } else { &candidates[..] };
     let near = suggest(name, candidates.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+    let listed = &candidates[..candidates.len().min(MOST_LISTED)];
+    let more = if candidates.len() > MOST_LISTED { ", …" } else { "" };
     let list = match candidates.is_empty() {
         true => "nothing is allowed here".to_owned(),
-        false => format!("allowed here: {}", candidates.join(", ")),
+        false => format!("allowed here: {}{more}", listed.join(", ")),
     };
     near.into_iter().chain([list]).collect()
 }

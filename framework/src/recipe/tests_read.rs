@@ -142,6 +142,17 @@ fn yaml_reads_back_to_the_same_tree() {
 }
 
 #[test]
+fn long_keys_read_back() {
+    for length in [998, 999, 1020, 1030, 5000] {
+        let key = "\u{1f600}é".repeat(length / 2);
+        for value in ["1", "{a: 1}", "[1, {b: 2}]", "[{b: 2}]", "[]", "''"] {
+            let node = read(&format!("? '{key}'\n: {value}\nlist: [{{? '{key}\t' : {value}, c: 3}}]"));
+            assert_eq!(read(&node.to_yaml()), node, "{value}");
+        }
+    }
+}
+
+#[test]
 fn identity_is_about_meaning() {
     let one = read("a: 1e4\nb: {c: x, d: 2}\ndevice: flex\n");
     let two = read("device: tch\nb: {d: 2.0, c: \"x\"}\na: 10000\n");

@@ -5,6 +5,9 @@ use super::origin::Origin;
 use serde_json::Value as Json;
 use std::fmt::Write;
 
+/// A longer key, quotes and escapes included, must be marked as one: YAML looks no further than 1,024 characters for its `:`.
+const LONGEST_KEY: usize = 1000;
+
 impl Node {
     /// As JSON, which has no NaN and infinities: those become the strings `.nan`, `.inf` and `-.inf`.
     pub fn to_json(&self) -> Json {
@@ -62,7 +65,12 @@ impl Node {
 fn write_map(map: &Map, indent: usize, out: &mut String) {
     for entry in map {
         let _ = write!(out, "{:indent$}", "");
+        let start = out.len();
         write_string(&entry.key, out);
+        if out[start..].chars().count() > LONGEST_KEY {
+            out.insert_str(start, "? ");
+            let _ = write!(out, "\n{:indent$}", "");
+        }
         out.push(':');
         match &entry.value.value {
             Value::Map(map) if !map.is_empty() => {

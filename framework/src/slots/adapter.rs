@@ -3,6 +3,7 @@
 use super::Scope;
 use super::backbone::FrozenBlock;
 use crate::clone_boxed;
+use crate::cost::Cost;
 use crate::module::DynModule;
 use burn::tensor::Tensor;
 
@@ -95,6 +96,11 @@ pub trait Adapter: DynModule + CloneAdapter {
 
     /// Block `index` with its adapters: x `[B, T, N + 1, D]` → the same shape. Only called where [`Adapter::adapts`].
     fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4>;
+
+    /// What [`Adapter::forward`] costs for x of this shape, the block's own work included; `None` where nobody counted.
+    fn cost(&self, _index: usize, _block: &dyn FrozenBlock, _x: [usize; 4], _branch: &Branch) -> Option<Cost> {
+        None
+    }
 }
 
 clone_boxed!(Adapter, CloneAdapter);

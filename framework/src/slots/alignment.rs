@@ -1,6 +1,7 @@
 //! Slot `alignment`: how far a query is from each class, frame sequence against frame sequence.
 
 use crate::clone_boxed;
+use crate::cost::Cost;
 use crate::module::DynModule;
 use burn::tensor::Tensor;
 
@@ -12,6 +13,11 @@ pub trait Alignment: DynModule + CloneAlignment {
     ///
     /// Must not mix episodes, and a distance to one class must not depend on the order of the others.
     fn distances(&self, query: Tensor<4>, support: Tensor<5>) -> Tensor<3>;
+
+    /// What [`Alignment::distances`] costs for these shapes; `None` where nobody counted.
+    fn cost(&self, _query: [usize; 4], _support: [usize; 5]) -> Option<Cost> {
+        None
+    }
 }
 
 clone_boxed!(Alignment, CloneAlignment);

@@ -5,7 +5,9 @@ use super::adapter::Depth;
 use super::adapter::{Adapter, Branch, TowerPart};
 use crate::clone_boxed;
 use crate::compute::Precision;
+use crate::cost::Cost;
 use crate::error::{Error, Result};
+use crate::images::{CLIP_MEAN, CLIP_STD};
 use crate::module::DynModule;
 use burn::tensor::Tensor;
 
@@ -30,6 +32,23 @@ pub struct Geometry {
     pub std: [f32; 3],
 }
 
+impl Geometry {
+    /// CLIP's ViT-B/16, on which the field and MA-CLIP's paper (table 4) count parameters.
+    pub fn clip_vit_b16() -> Self {
+        Self {
+            image_size: 224,
+            width: 768,
+            embed_dim: 512,
+            blocks: 12,
+            transformer: true,
+            tokens: 197,
+            has_text_tower: true,
+            mean: CLIP_MEAN,
+            std: CLIP_STD,
+        }
+    }
+}
+
 /// The frozen parts of one pre-norm transformer block, as adapters see them. All take `[b, n, D]` for any n.
 pub trait FrozenBlock {
     fn ln_1(&self, x: Tensor<3>) -> Tensor<3>;
@@ -44,6 +63,22 @@ pub trait FrozenBlock {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let y = x.clone() + self.attention(self.ln_1(x));
         y.clone() + self.mlp(self.ln_2(y))
+    }
+
+    /// What [`FrozenBlock::attention`] costs for x of this shape; `None` where nobody counted.
+    fn attention_cost(&self, _x: [usize; 3]) -> Option<Cost> {
+        None
+    }
+
+    /// What [`FrozenBlock::mlp`] costs for x of this shape.
+    fn mlp_cost(&self, _x: [usize; 3]) -> Option<Cost> {
+        None
+    }
+
+    /// What [`FrozenBlock::forward`] costs: attention, feed-forward layer and the norm before each.
+    fn cost(&self, x: [usize; 3]) -> Option<Cost> {
+        let norms = Cost::norm(x.iter().product()) * 2.0;
+        Some(self.attention_cost(x)? + self.mlp_cost(x)? + norms)
     }
 }
 
@@ -61,6 +96,21 @@ pub trait Backbone: DynModule + CloneBackbone {
     /// Normalised pixels `[B, T, 3, H, W]` → frame features `[B, T, E]`, not normalised.
     fn encode_clips(&self, pixels: Tensor<5>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
         self.encode(self.prefix(pixels, adapter), adapter, branch)
+    }
+
+    /// What [`Backbone::prefix`] costs for `[B, T]` frames; `None` where nobody counted.
+    fn prefix_cost(&self, _clips: [usize; 2], _adapter: &dyn Adapter) -> Option<Cost> {
+        None
+    }
+
+    /// What [`Backbone::encode`] costs for `[B, T]` frames.
+    fn encode_cost(&self, _clips: [usize; 2], _adapter: &dyn Adapter, _branch: &Branch) -> Option<Cost> {
+        None
+    }
+
+    /// What [`Backbone::encode_texts`] costs for so many texts of the greatest length; shorter ones cost less.
+    fn texts_cost(&self, _texts: usize) -> Option<Cost> {
+        None
     }
 
     /// Raised whenever the values of [`Backbone::prefix`] change for the same weights, so that kept ones are made again.

@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
+    /// Classes that weights are trained on.
     Train,
+    /// Classes that the checkpoint is chosen on.
     Val,
+    /// Classes of the result.
     Test,
 }
 

@@ -1,7 +1,6 @@
 //! Slot `optimizer`.
 
 use crate::error::Result;
-use crate::registry::Problems;
 use burn::optim::ModuleOptimizer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,7 +10,10 @@ use std::collections::BTreeMap;
 #[serde(deny_unknown_fields, default)]
 pub struct GroupOptions {
     /// Learning rate before the schedule.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 100.0))]
     pub learning_rate: Option<f64>,
+    /// Weight decay of the group.
+    #[schemars(range(min = 0.0))]
     pub weight_decay: Option<f64>,
 }
 
@@ -24,16 +26,9 @@ pub trait Optimizer: Send + Sync + std::fmt::Debug {
 
     /// A fresh optimizer for a group; its state is restored from a checkpoint by parameter id.
     fn init(&self, group: &GroupOptions) -> Result<ModuleOptimizer>;
-}
 
-/// Range checks of rates, decays and groups, for every optimizer.
-pub fn check_groups(learning_rate: f64, groups: &BTreeMap<String, GroupOptions>, problems: &mut Problems) {
-    let rate = |rate: f64| !(rate > 0.0 && rate < 100.0);
-    problems.when(rate(learning_rate), "learning_rate", "must be above 0 and below 100");
-    for (name, group) in groups {
-        let wrong = group.learning_rate.is_some_and(rate);
-        problems.when(wrong, &format!("groups.{name}.learning_rate"), "must be above 0 and below 100");
-        let wrong = group.weight_decay.is_some_and(|decay| !(decay >= 0.0 && decay.is_finite()));
-        problems.when(wrong, &format!("groups.{name}.weight_decay"), "must be 0 or above");
+    /// Values that it keeps for each trained value, such as moments; `None` where nobody counted.
+    fn state_values(&self) -> Option<usize> {
+        None
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Scope;
 use crate::clone_boxed;
+use crate::cost::Cost;
 use crate::module::DynModule;
 use burn::tensor::Tensor;
 
@@ -40,6 +41,21 @@ pub trait Prototype: DynModule + ClonePrototype {
     /// called where the scope is [`Scope::Episode`].
     fn relate(&self, features: EpisodeFeatures) -> Related {
         Related { query: features.query, support: features.support.unsqueeze_dim(1) }
+    }
+
+    /// What [`Prototype::support`] costs for frames `[S, T, E]`; `None` where nobody counted.
+    fn support_cost(&self, _frames: [usize; 3]) -> Option<Cost> {
+        None
+    }
+
+    /// What [`Prototype::query`] costs for frames `[Q, T, E]`.
+    fn query_cost(&self, _frames: [usize; 3]) -> Option<Cost> {
+        None
+    }
+
+    /// What [`Prototype::relate`] costs for a query and a support of these shapes, and the shape of [`Related::support`].
+    fn relate_cost(&self, _query: [usize; 4], _support: [usize; 5]) -> Option<(Cost, [usize; 6])> {
+        None
     }
 }
 

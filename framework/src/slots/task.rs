@@ -2,7 +2,9 @@
 
 use crate::error::Result;
 use crate::plan::Plan;
+use crate::recipe::Diagnostic;
 use crate::run::{Recipe, RunContext};
+use burn::tensor::Device;
 
 pub trait Task: Send + Sync + std::fmt::Debug {
     /// Slots that the task reads; a recipe that fills any other is refused.
@@ -10,6 +12,9 @@ pub trait Task: Send + Sync + std::fmt::Debug {
 
     /// The graph and the parameters of `recipe`, without its data and weights.
     fn plan(&self, recipe: &Recipe) -> Result<Plan>;
+
+    /// Everything that is wrong with what a run of `recipe` would read and build: data, lists, weights, model. Trains nothing.
+    fn examine(&self, recipe: &Recipe, device: &Device) -> Vec<Diagnostic>;
 
     /// Trains and tests, from the last checkpoint where there is one. The run directory is open and locked.
     fn run(&self, context: &mut RunContext) -> Result<()>;

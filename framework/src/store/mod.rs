@@ -33,10 +33,28 @@ fn lock(path: &Path, options: &OpenOptions) -> Result<(File, bool)> {
         .open(&path)
         .map_err(|error| Error::io("write", &path, error).help("choose another folder with `--runs DIR`"))?;
     match file.try_lock() {
-        Ok(()) => Ok((file, false)),
+        // A run that was moved aside took its lock along: what was locked then guards another folder.
+        Ok(()) => {
+            let moved = !is_at(&file, &path);
+            Ok((file, moved))
+        }
         Err(std::fs::TryLockError::WouldBlock) => Ok((file, true)),
         Err(std::fs::TryLockError::Error(error)) => Err(Error::io("lock", &path, error)),
     }
+}
+
+/// Whether the open `file` is the one at `path`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |data: std::fs::Metadata| (data.dev(), data.ino());
+    file.metadata().ok().map(identity) == std::fs::metadata(path).ok().map(identity)
+}
+
+/// Elsewhere an open folder cannot be moved.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
 }
 
 /// Whether a process works on the run directory `path` right now.
@@ -45,23 +63,30 @@ pub fn in_use(path: &Path) -> bool {
 }
 
 impl RunStore {
-    /// Opens or makes the directory and takes its lock.
+    /// Opens or makes the directory and takes its lock; an error where another process has it.
     pub fn open(path: &Path) -> Result<Self> {
-        std::fs::create_dir_all(path).map_err(|error| {
-            Error::io("make the run directory", path, error)
-                .help("choose a folder that you may write to with `--runs DIR`")
-        })?;
+        Self::open_free(path)?.ok_or_else(|| {
+            Error::failed(format!("another process works on {}", path.display()))
+                .help("wait for it, or stop it; the run can be resumed")
+        })
+    }
+
+    /// [`RunStore::open`], and `None` where another process has the lock.
+    pub fn open_free(path: &Path) -> Result<Option<Self>> {
         // Who only looks whether a run is in use holds its lock for an instant.
         for _ in 0..10 {
+            std::fs::create_dir_all(path).map_err(|error| {
+                Error::io("make the run directory", path, error)
+                    .help("choose a folder that you may write to with `--runs DIR`")
+            })?;
             if let (lock, false) = lock(path, OpenOptions::new().create(true).truncate(false).write(true))? {
                 let store = Self { path: path.to_owned(), _lock: lock };
                 store.remove_leftovers()?;
-                return Ok(store);
+                return Ok(Some(store));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Err(Error::failed(format!("another process works on {}", path.display()))
-            .help("wait for it, or stop it; the run can be resumed"))
+        Ok(None)
     }
 
     /// Removes what a killed process was writing: it was never renamed to its name.
@@ -133,6 +158,11 @@ mod tests {
         assert!(RunStore::open(folder.path()).unwrap_err().to_string().contains("another process"));
         drop(store);
         assert!(!in_use(folder.path()));
+        // The lock of a folder that was moved guards the folder that was moved.
+        let file = File::open(folder.path().join("lock")).unwrap();
+        assert!(is_at(&file, &folder.path().join("lock")));
+        std::fs::rename(folder.path().join("lock"), folder.path().join("moved")).unwrap();
+        assert!(!is_at(&file, &folder.path().join("lock")) && is_at(&file, &folder.path().join("moved")));
         std::fs::create_dir_all(folder.path().join("checkpoints/step-00000001.tmp")).unwrap();
         std::fs::write(folder.path().join("status.json.77.tmp"), "{").unwrap();
         RunStore::open(folder.path()).unwrap();

@@ -14,7 +14,6 @@ use crate::parameters;
 use crate::profile::{self, Phase};
 use crate::progress::{Progress, stop_requested};
 use crate::records::{TrainLoss, TrainRecord, ValidationRecord, read_lines};
-use crate::registry::Problems;
 use crate::slots::optimizer::Optimizer;
 use crate::slots::schedule::Schedule;
 use crate::store::{Position, Records, RunStore};
@@ -28,16 +27,22 @@ use std::collections::{BTreeMap, BTreeSet};
 #[serde(deny_unknown_fields, default)]
 pub struct LoopOptions {
     /// Optimizer steps.
+    #[schemars(range(min = 1))]
     pub steps: u64,
     /// Largest global L2 norm of a step's gradient; larger ones are scaled down. `null` turns clipping off.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub clip_norm: Option<f64>,
     /// Steps between validations; the best checkpoint is chosen among them.
+    #[schemars(range(min = 1))]
     pub validate_every_steps: u64,
     /// Steps between checkpoints.
+    #[schemars(range(min = 1))]
     pub checkpoint_every_steps: u64,
     /// Newest checkpoints that are kept, beside the best. The second is there for the day the first is damaged.
+    #[schemars(range(min = 1))]
     pub keep_checkpoints: usize,
     /// Training ends after so many validations in a row that were not better than the best before; `null` trains to the end.
+    #[schemars(range(min = 1))]
     pub patience: Option<u64>,
 }
 
@@ -55,21 +60,6 @@ impl Default for LoopOptions {
 }
 
 impl LoopOptions {
-    /// Range checks; `prefix` is the dotted path of the options inside their component, with its dot.
-    pub fn check(&self, prefix: &str, problems: &mut Problems) {
-        for (name, value) in [
-            ("steps", self.steps),
-            ("validate_every_steps", self.validate_every_steps),
-            ("checkpoint_every_steps", self.checkpoint_every_steps),
-            ("keep_checkpoints", self.keep_checkpoints as u64),
-            ("patience", self.patience.unwrap_or(1)),
-        ] {
-            problems.when(value == 0, &format!("{prefix}{name}"), "must be at least 1");
-        }
-        let wrong = self.clip_norm.is_some_and(|norm| !(norm > 0.0 && norm.is_finite()));
-        problems.when(wrong, &format!("{prefix}clip_norm"), "must be above 0, or null for no clipping");
-    }
-
     /// Whether nothing is left to do after `position`.
     fn finished(&self, position: Position) -> bool {
         let waited = position.best.map_or(0, |(best, _)| (position.step - best) / self.validate_every_steps);

@@ -1,10 +1,11 @@
 //! The pre-norm transformer block of every tower, and its activation.
 
-use crate::layers::{Attention, Init, linear, quick_gelu};
+use crate::layers::{Attention, Init, feed_forward_cost, linear, quick_gelu};
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::slots::backbone::FrozenBlock;
 use serde::{Deserialize, Serialize};
@@ -105,5 +106,13 @@ impl FrozenBlock for Block {
             Activation::Gelu => gelu(x),
         };
         linear(&self.c_proj, x)
+    }
+
+    fn attention_cost(&self, x: [usize; 3]) -> Option<Cost> {
+        Some(self.attn.cost(x))
+    }
+
+    fn mlp_cost(&self, [b, n, _]: [usize; 3]) -> Option<Cost> {
+        Some(feed_forward_cost(&self.c_fc, &self.c_proj, b * n))
     }
 }

@@ -27,6 +27,18 @@ pub fn builtin_names() -> String {
     BUILTIN.map(|(name, _)| format!("builtin:{name}")).join(", ")
 }
 
+/// The architecture that built-in weights carry, from their header alone.
+pub fn builtin_architecture<T: DeserializeOwned>(source: &str) -> Option<T> {
+    let name = source.strip_prefix("builtin:")?;
+    let (_, bytes) = BUILTIN.iter().find(|(known, _)| *known == name)?;
+    // safetensors: eight bytes of length, then a JSON object.
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    let header = rest.get(..u64::from_le_bytes(*length) as usize)?;
+    let header: serde_json::Value = serde_json::from_slice(header).ok()?;
+    let metadata = serde_json::from_value(header.get("__metadata__")?.clone()).ok()?;
+    serde_json::from_str(own_metadata(&metadata).get("architecture")?).ok()
+}
+
 /// A tensor as a file holds it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stored {

@@ -18,6 +18,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use maclip_framework::clone_boxed;
 use maclip_framework::compute::Precision as ComputePrecision;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::{CLIP_MEAN, CLIP_STD};
 use maclip_framework::module::{DynModule, Slot};
@@ -38,6 +39,12 @@ pub trait ImageTower: DynModule + CloneImageTower {
 
     /// See [`Backbone::encode`].
     fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
+
+    /// See [`Backbone::prefix_cost`].
+    fn prefix_cost(&self, clips: [usize; 2], adapter: &dyn Adapter) -> Option<Cost>;
+
+    /// See [`Backbone::encode_cost`].
+    fn encode_cost(&self, clips: [usize; 2], adapter: &dyn Adapter, branch: &Branch) -> Option<Cost>;
 
     /// See [`Backbone::tune`].
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool);
@@ -132,6 +139,18 @@ impl Backbone for Clip {
 
     fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
         self.visual.encode(prefix, adapter, branch)
+    }
+
+    fn prefix_cost(&self, clips: [usize; 2], adapter: &dyn Adapter) -> Option<Cost> {
+        self.visual.prefix_cost(clips, adapter)
+    }
+
+    fn encode_cost(&self, clips: [usize; 2], adapter: &dyn Adapter, branch: &Branch) -> Option<Cost> {
+        self.visual.encode_cost(clips, adapter, branch)
+    }
+
+    fn texts_cost(&self, texts: usize) -> Option<Cost> {
+        self.text.cost(texts)
     }
 
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {

@@ -4,35 +4,50 @@ use super::block::{Activation, BlockSizes};
 use super::vision_tower::VisionSizes;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::parameters::HostTensor;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
 /// ε of CLIP's layer norms.
 pub const EPSILON: f64 = 1e-5;
+/// Every size of a model is at most this, whether a recipe or a checkpoint says it.
+pub const LARGEST: usize = 8192;
 
 /// Sizes of a ViT CLIP.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
     /// Side of the square input in pixels; a multiple of `patch_size`.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub image_size: usize,
     /// Side of a patch in pixels.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub patch_size: usize,
     /// Width D of the image tower's tokens.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub vision_width: usize,
     /// Blocks of the image tower.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub vision_layers: usize,
     /// Attention heads of the image tower; must divide its width.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub vision_heads: usize,
     /// Width E of the joint embedding.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub embed_dim: usize,
     /// Longest text in tokens, start and end included.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub context_length: usize,
     /// Width of the text tower's tokens.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub text_width: usize,
     /// Blocks of the text tower.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub text_layers: usize,
     /// Attention heads of the text tower; must divide its width.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub text_heads: usize,
     /// Activation of the feed-forward layers in both towers.
     #[serde(default)]
@@ -48,11 +63,34 @@ pub struct TextSizes {
 }
 
 /// A published size by name, or own sizes.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Choice<T> {
     Name(String),
     Sizes(T),
+}
+
+/// By what is there, so that an error inside the sizes keeps its place: serde's own untagged enums lose it.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Choice<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = Choice<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("a published name or a map of sizes")
+            }
+
+            fn visit_str<E>(self, name: &str) -> std::result::Result<Self::Value, E> {
+                Ok(Choice::Name(name.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Choice::Sizes)
+            }
+        }
+        deserializer.deserialize_any(Either(PhantomData))
+    }
 }
 
 /// Published sizes: name, image, patch, width, layers, heads, E and text width.
@@ -135,9 +173,8 @@ impl Architecture {
             + (vocabulary as f64 + self.context_length as f64 + self.embed_dim as f64) * self.text_width as f64
     }
 
-    /// What cannot be built, in words; also guards against files that claim absurd sizes.
-    pub fn problem(&self) -> Option<String> {
-        let sizes = [
+    fn sizes(&self) -> [(&'static str, usize); 10] {
+        [
             ("image_size", self.image_size),
             ("patch_size", self.patch_size),
             ("vision_width", self.vision_width),
@@ -148,9 +185,21 @@ impl Architecture {
             ("text_width", self.text_width),
             ("text_layers", self.text_layers),
             ("text_heads", self.text_heads),
-        ];
-        out_of_range(&sizes)
-            .or_else(|| no_multiple(sizes[0], sizes[1]))
+        ]
+    }
+
+    /// What cannot be built, in words; also guards against files that claim absurd sizes.
+    pub fn problem(&self) -> Option<String> {
+        out_of_range(&self.sizes()).or_else(|| self.misfit())
+    }
+
+    /// Sizes that do not go together, in words; `None` where one of them is out of range by itself.
+    pub fn misfit(&self) -> Option<String> {
+        let sizes = self.sizes();
+        if out_of_range(&sizes).is_some() {
+            return None;
+        }
+        no_multiple(sizes[0], sizes[1])
             .or_else(|| no_multiple(sizes[2], sizes[4]))
             .or_else(|| no_multiple(sizes[7], sizes[9]))
             .or_else(|| too_large(self.values(0)))
@@ -204,8 +253,8 @@ pub fn text_sizes([context_length, width, layers, heads, embed_dim]: [usize; 5],
 }
 
 pub fn out_of_range(sizes: &[(&str, usize)]) -> Option<String> {
-    let (name, value) = sizes.iter().find(|(_, value)| !(1..=8192).contains(value))?;
-    Some(format!("{name} is {value}; it must be within 1 and 8192"))
+    let (name, value) = sizes.iter().find(|(_, value)| !(1..=LARGEST).contains(value))?;
+    Some(format!("{name} is {value}; it must be within 1 and {LARGEST}"))
 }
 
 /// The largest open CLIP has 18 thousand million values.

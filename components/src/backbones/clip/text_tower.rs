@@ -7,7 +7,9 @@ use crate::layers::Init;
 use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::{Int, Tensor, TensorData};
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
+use maclip_framework::slots::backbone::FrozenBlock;
 
 #[derive(Module, Debug)]
 pub struct TextTower {
@@ -71,6 +73,14 @@ impl TextTower {
             x = block.forward(x, Some(mask.clone()));
         }
         self.head(x, ends)
+    }
+
+    /// What so many texts of the greatest length cost.
+    pub fn cost(&self, texts: usize) -> Option<Cost> {
+        let [l, d] = self.positional_embedding.lazy_shape().dims();
+        let [_, e] = self.text_projection.lazy_shape().dims();
+        let blocks: Option<Cost> = self.resblocks.iter().map(|block| FrozenBlock::cost(block, [texts, l, d])).sum();
+        Some(blocks? + Cost::norm(texts * d) + Cost::product(texts, d, e))
     }
 
     /// Token and position embeddings of ids `[B, L]`: `[B, L, D]`.

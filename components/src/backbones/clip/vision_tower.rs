@@ -7,9 +7,11 @@ use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
 use maclip_framework::compute::Precision;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::parameters::trainable;
 use maclip_framework::slots::adapter::{Adapter, Branch, Depth, TowerPart};
+use maclip_framework::slots::backbone::FrozenBlock;
 use std::ops::Range;
 
 /// Sizes of a vision transformer.
@@ -124,6 +126,47 @@ impl VisionTower {
         features.reshape([b, t, e])
     }
 
+    /// `[1 + N, D]`
+    fn sizes(&self) -> [usize; 2] {
+        self.positional_embedding.lazy_shape().dims()
+    }
+
+    /// What tokens of so many frames cost.
+    fn tokens_cost(&self, frames: usize) -> Cost {
+        let ([n, d], [inputs, _]) = (self.sizes(), self.patch.lazy_shape().dims());
+        Cost::product(frames * (n - 1), inputs, d) + Cost::norm(frames * n * d)
+    }
+
+    /// What the blocks of `range` cost for `[B, T]` frames, each as `adapter` has it.
+    fn through_cost(
+        &self,
+        range: Range<usize>,
+        [b, t]: [usize; 2],
+        adapter: &dyn Adapter,
+        branch: &Branch,
+    ) -> Option<Cost> {
+        let [n, d] = self.sizes();
+        let blocks = range.map(|index| {
+            let block = &self.resblocks[index];
+            if adapter.adapts(index) {
+                adapter.cost(index, block, [b, t, n, d], branch)
+            } else {
+                FrozenBlock::cost(block, [b * t, n, d])
+            }
+        });
+        blocks.sum()
+    }
+
+    /// What norm and projection of so many class tokens cost.
+    fn head_cost(&self, frames: usize) -> Cost {
+        let [_, d] = self.sizes();
+        let projection = self.proj.as_ref().map_or(Cost::NONE, |proj| {
+            let [d, e] = proj.lazy_shape().dims();
+            Cost::product(frames, d, e)
+        });
+        Cost::norm(frames * d) + projection
+    }
+
     /// Normalised pixels `[B, T, 3, H, W]` → tokens with position codes `[B, T, 1 + N, D]`.
     fn tokens(&self, pixels: Tensor<5>) -> Tensor<4> {
         let [b, t, c, h, w] = pixels.dims();
@@ -163,6 +206,30 @@ impl ImageTower for VisionTower {
             }
         };
         self.features(Self::class_tokens(self.through(first..blocks, tokens, adapter, branch)))
+    }
+
+    fn prefix_cost(&self, clips: [usize; 2], adapter: &dyn Adapter) -> Option<Cost> {
+        let (blocks, frames) = (self.resblocks.len(), clips[0] * clips[1]);
+        let until =
+            |end: usize| Some(self.tokens_cost(frames) + self.through_cost(0..end, clips, adapter, &Branch::Query)?);
+        match Depth::of(adapter, blocks) {
+            Depth::Pixels => Some(Cost::NONE),
+            Depth::Block(index) => until(index),
+            Depth::Head => until(blocks),
+            Depth::Features => Some(until(blocks)? + self.head_cost(frames)),
+        }
+    }
+
+    fn encode_cost(&self, clips: [usize; 2], adapter: &dyn Adapter, branch: &Branch) -> Option<Cost> {
+        let (blocks, frames) = (self.resblocks.len(), clips[0] * clips[1]);
+        let from =
+            |first: usize| Some(self.through_cost(first..blocks, clips, adapter, branch)? + self.head_cost(frames));
+        match Depth::of(adapter, blocks) {
+            Depth::Features => Some(Cost::NONE),
+            Depth::Head => Some(self.head_cost(frames)),
+            Depth::Block(index) => from(index),
+            Depth::Pixels => Some(self.tokens_cost(frames) + from(0)?),
+        }
     }
 
     fn lower(&mut self, precision: Precision) -> Result<()> {

@@ -9,7 +9,7 @@ mod tower;
 use crate::backbones::clip::block::Activation;
 use crate::backbones::clip::checkpoint::{self, Source};
 use crate::backbones::clip::sizes::{
-    Choice, Shapes, TextSizes, no_multiple, out_of_range, refuse_bloat, stack_values, text_sizes, too_large,
+    Choice, LARGEST, Shapes, TextSizes, no_multiple, out_of_range, refuse_bloat, stack_values, text_sizes, too_large,
 };
 use crate::backbones::clip::tokenizer::Tokenizer;
 use crate::backbones::clip::{Clip, geometry, names};
@@ -20,7 +20,7 @@ use burn::tensor::Device;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::parameters::HostTensor;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::backbone::Backbone;
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,10 @@ pub struct ClipResNetConfig {
     /// against the checkpoint.
     pub architecture: Option<Choice<Architecture>>,
     /// Heads of the pooling, where they are not the last stage's channels / 64.
+    #[schemars(range(min = 1))]
     pub vision_heads: Option<usize>,
     /// Heads of the text tower, where they are not width / 64.
+    #[schemars(range(min = 1))]
     pub text_heads: Option<usize>,
 }
 
@@ -47,22 +49,31 @@ pub struct ClipResNetConfig {
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
     /// Side of the square input in pixels; a multiple of 32.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub image_size: usize,
     /// Width of the first stage's bottlenecks; the last stage has 32 times as many channels.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub vision_width: usize,
     /// Bottlenecks of the four stages.
+    #[schemars(inner(range(min = 1, max = LARGEST)))]
     pub vision_layers: [usize; 4],
     /// Heads of the attention pooling.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub vision_heads: usize,
     /// Width E of the joint embedding.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub embed_dim: usize,
     /// Longest text in tokens, start and end included.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub context_length: usize,
     /// Width of the text tower's tokens.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub text_width: usize,
     /// Blocks of the text tower.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub text_layers: usize,
     /// Attention heads of the text tower; must divide its width.
+    #[schemars(range(min = 1, max = LARGEST))]
     pub text_heads: usize,
 }
 
@@ -117,9 +128,9 @@ impl Architecture {
             + (vocabulary as f64 + self.context_length as f64 + self.embed_dim as f64) * self.text_width as f64
     }
 
-    fn problem(&self) -> Option<String> {
+    fn sizes(&self) -> [(&'static str, usize); 12] {
         let [a, b, c, d] = self.vision_layers;
-        let sizes = [
+        [
             ("image_size", self.image_size),
             ("vision_width", self.vision_width),
             ("vision_heads", self.vision_heads),
@@ -132,9 +143,20 @@ impl Architecture {
             ("vision_layers", b),
             ("vision_layers", c),
             ("vision_layers", d),
-        ];
-        out_of_range(&sizes)
-            .or_else(|| no_multiple(sizes[0], ("32", 32)))
+        ]
+    }
+
+    fn problem(&self) -> Option<String> {
+        out_of_range(&self.sizes()).or_else(|| self.misfit())
+    }
+
+    /// Sizes that do not go together, in words; `None` where one of them is out of range by itself.
+    fn misfit(&self) -> Option<String> {
+        let sizes = self.sizes();
+        if out_of_range(&sizes).is_some() {
+            return None;
+        }
+        no_multiple(sizes[0], ("32", 32))
             .or_else(|| no_multiple(("vision_width", self.vision_width), ("2", 2)))
             .or_else(|| no_multiple(("the last stage's channels", self.channels()), sizes[2]))
             .or_else(|| no_multiple(sizes[5], sizes[7]))
@@ -172,7 +194,7 @@ impl Component for ClipResNetConfig {
         check_builtin(&self.weights, problems);
         problems.when(self.weights == "random", "weights", "cannot be random: batch norms need running statistics");
         if let Some(choice) = &self.architecture {
-            match choice.resnet().map(|sizes| sizes.problem()) {
+            match choice.resnet().map(|sizes| sizes.misfit()) {
                 None => problems.push("architecture", "is no published size; there are RN50, RN101, or give own sizes"),
                 Some(Some(problem)) => problems.push("architecture", format!("cannot be built: {problem}")),
                 Some(None) => {}
@@ -182,6 +204,10 @@ impl Component for ClipResNetConfig {
 
     fn inputs(&self, problems: &mut Problems) {
         check_given(&self.weights, "RN50.safetensors", problems);
+    }
+
+    fn tells(&self, facts: &mut Facts) {
+        (facts.text_tower, facts.transformer) = (Some(true), Some(false));
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {
@@ -273,6 +299,17 @@ mod tests {
         (sizes.image_size, sizes.vision_width, sizes.vision_heads) = (64, 2, 4);
         (sizes.vision_layers, sizes.embed_dim) = ([1, 2, 1, 1], 16);
         sizes
+    }
+
+    #[test]
+    fn flops_of_a_frame_are_those_of_an_independent_count() {
+        let rn50 = Choice::<Architecture>::Name("RN50".to_owned()).resnet().unwrap();
+        let clip = ClipResNetConfig::default().blank(&rn50, Tokenizer::OpenAi, &Device::flex()).unwrap();
+        // Counted by torch.utils.flop_counter (PyTorch 2.9) on a module written by hand; 5.8 GMACs, attention pooling included.
+        let frozen = crate::adapters::no_adapter();
+        let flops = |cost: Option<maclip_framework::cost::Cost>| cost.unwrap().flops;
+        assert_eq!(flops(clip.prefix_cost([2, 3], &*frozen)), 6.0 * 11_586_306_048.0);
+        assert_eq!(flops(clip.encode_cost([2, 3], &*frozen, &Branch::Query)), 0.0);
     }
 
     #[test]

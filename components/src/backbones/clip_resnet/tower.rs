@@ -2,15 +2,16 @@
 
 use super::Architecture;
 use crate::backbones::clip::ImageTower;
-use crate::layers::{Init, plain_device};
+use crate::layers::{Init, linear_cost};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
+use maclip_framework::cost::Cost;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::parameters::{HostTensor, trainable};
+use maclip_framework::parameters::{HostTensor, is_trainable, trainable};
 use maclip_framework::slots::adapter::{Adapter, Branch, Depth, TowerPart};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -94,6 +95,16 @@ impl Conv {
         self.weight.val().dims()[0]
     }
 
+    /// What so many output positions cost, with the norm and the activation that follow.
+    fn cost(&self, positions: usize) -> Cost {
+        let [output, input, height, width] = self.weight.lazy_shape().dims();
+        // The product reads its cut-out patches; x is what a step holds, and keeps where the weight is trained.
+        let product = Cost::product(positions, input * height * width, output);
+        let kept = if is_trainable(&self.weight) { (positions * input) as f64 } else { 0.0 };
+        let product = Cost { values: product.values + kept, largest: (positions * (input + output)) as f64, ..product };
+        product + Cost::elementwise(positions * output, 2.0)
+    }
+
     /// `[B, in, H, W]` → `[B, out, H / stride, W / stride]`.
     fn forward(&self, x: Tensor<4>, stride: usize) -> Tensor<4> {
         let weight = self.weight.val();
@@ -112,7 +123,7 @@ impl FixedBatchNorm {
         init: &mut Init,
     ) -> Result<Self> {
         let (weight, bias) = (init.constant([channels], 1.0), init.constant([channels], 0.0));
-        let device = plain_device(&weight.val());
+        let device = weight.lazy_device().without_autodiff();
         let mut statistic = |name: &str, default: f32| {
             let path = format!("visual.{path}.{name}");
             let values = match tensors.remove(&path) {
@@ -169,6 +180,14 @@ impl Bottleneck {
         };
         relu(y + shortcut)
     }
+
+    /// What so many frames of `side` × `side` cost.
+    fn cost(&self, frames: usize, side: usize) -> Cost {
+        let positions = |side: usize| frames * side * side;
+        let (inner, outer) = (positions(side), positions(side / self.stride));
+        let shortcut = self.downsample.as_ref().map_or(Cost::NONE, |down| down.conv.cost(outer));
+        self.conv1.cost(inner) + self.conv2.cost(inner) + self.conv3.cost(outer) + shortcut
+    }
 }
 
 impl AttentionPool {
@@ -186,6 +205,19 @@ impl AttentionPool {
         let scores = q.matmul(split(self.k_proj.forward(x.clone())).swap_dims(2, 3));
         let mixed = softmax(scores, 3).matmul(split(self.v_proj.forward(x)));
         self.c_proj.forward(mixed.swap_dims(1, 2).reshape([b, c]))
+    }
+
+    /// `[positions + 1, C]`
+    fn sizes(&self) -> [usize; 2] {
+        self.positional_embedding.lazy_shape().dims()
+    }
+
+    /// What so many frames cost.
+    fn cost(&self, frames: usize) -> Cost {
+        let [n, c] = self.sizes();
+        let all = linear_cost(&self.k_proj, frames * n) + linear_cost(&self.v_proj, frames * n);
+        let one = linear_cost(&self.q_proj, frames) + linear_cost(&self.c_proj, frames);
+        all + one + Cost::attention(frames, [1, n], c, self.heads)
     }
 }
 
@@ -258,6 +290,28 @@ impl ResNet {
         average_pool(relu(self.bn3.forward(self.conv3.forward(x, 1))), 2)
     }
 
+    /// Side of the input: 32 times that of the last stage's output.
+    fn side(&self) -> usize {
+        32 * (self.attnpool.sizes()[0] - 1).isqrt()
+    }
+
+    /// What the stem costs for so many frames.
+    fn stem_cost(&self, frames: usize) -> Cost {
+        let positions = frames * (self.side() / 2).pow(2);
+        self.conv1.cost(positions) + self.conv2.cost(positions) + self.conv3.cost(positions)
+    }
+
+    /// What the stages of `range` cost for so many frames.
+    fn through_cost(&self, range: Range<usize>, frames: usize) -> Cost {
+        let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
+        let of = |stage: usize| {
+            // Stage s ends with a side of 1 / (4 · 2^s) of the input's; its first bottleneck still has the one before.
+            let side = self.side() / (4 << stage);
+            stages[stage].iter().map(move |block| block.cost(frames, side * block.stride)).sum::<Cost>()
+        };
+        range.map(of).sum()
+    }
+
     /// The stages of `range`, in NCHW.
     fn through(&self, range: Range<usize>, x: Tensor<4>) -> Tensor<4> {
         let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
@@ -303,6 +357,26 @@ impl ImageTower for ResNet {
         let side = (values / channels).isqrt();
         let x = self.through(first..STAGES, prefix.reshape([b * t, channels, side, side]));
         by_clip(self.attnpool.forward(x), b)
+    }
+
+    fn prefix_cost(&self, [b, t]: [usize; 2], adapter: &dyn Adapter) -> Option<Cost> {
+        let until = |stage: usize| self.stem_cost(b * t) + self.through_cost(0..stage, b * t);
+        Some(match Depth::of(adapter, STAGES) {
+            Depth::Pixels => Cost::NONE,
+            Depth::Block(index) => until(index),
+            Depth::Head => until(STAGES),
+            Depth::Features => until(STAGES) + self.attnpool.cost(b * t),
+        })
+    }
+
+    fn encode_cost(&self, [b, t]: [usize; 2], adapter: &dyn Adapter, _: &Branch) -> Option<Cost> {
+        let from = |stage: usize| self.through_cost(stage..STAGES, b * t) + self.attnpool.cost(b * t);
+        Some(match Depth::of(adapter, STAGES) {
+            Depth::Features => Cost::NONE,
+            Depth::Head => from(STAGES),
+            Depth::Block(index) => from(index),
+            Depth::Pixels => self.stem_cost(b * t) + from(0),
+        })
     }
 
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {

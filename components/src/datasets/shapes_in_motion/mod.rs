@@ -19,7 +19,7 @@ use classes::Combination;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::random::Stream;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, SplitSize};
 use maclip_framework::run::BuildContext;
 use maclip_framework::slots::dataset::{CaptionedImage, CaptionedImages, Class, Dataset, Frames, Listing, Split};
 use scene::Scene;
@@ -78,14 +78,17 @@ register!(dyn Dataset, ShapesInMotionConfig, name: "shapes_in_motion",
 impl Component for ShapesInMotionConfig {
     type Slot = dyn Dataset;
 
-    fn check(&self, problems: &mut Problems) {
-        problems.when(self.clips_per_class < 2, "clips_per_class", "must be at least 2");
-        problems.when(self.frames < 2, "frames", "must be at least 2");
-        problems.when(!(16..=512).contains(&self.size), "size", "must be within 16 and 512");
+    fn tells(&self, facts: &mut Facts) {
+        let classes = classes::combinations(self.variant);
+        let size = |split| SplitSize {
+            classes: classes.iter().filter(|class| class.split == split).count(),
+            clips: self.clips_per_class,
+        };
+        facts.splits = Some(Split::ALL.map(size));
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Dataset>> {
-        Ok(Box::new(ShapesInMotion::new(self)?))
+        Ok(Box::new(ShapesInMotion::new(self)))
     }
 }
 
@@ -99,16 +102,10 @@ pub struct ShapesInMotion {
 }
 
 impl ShapesInMotion {
-    pub fn new(config: ShapesInMotionConfig) -> Result<Self> {
-        let check = |good: bool, what: &str| {
-            if good { Ok(()) } else { Err(Error::failed(format!("dataset shapes in motion: {what}"))) }
-        };
-        check(config.clips_per_class >= 2, "`clips_per_class` must be at least 2")?;
-        check(config.frames >= 2, "`frames` must be at least 2")?;
-        check((16..=512).contains(&config.size), "`size` must be 16 to 512")?;
+    pub fn new(config: ShapesInMotionConfig) -> Self {
         let classes = classes::combinations(config.variant);
         let by_slug = classes.iter().enumerate().map(|(i, class)| (class.slug.clone(), i)).collect();
-        Ok(Self { config, classes, by_slug })
+        Self { config, classes, by_slug }
     }
 
     /// The class and index that a clip id names; only the spelling of `clip_id` is taken.

@@ -14,6 +14,7 @@ use maclip_framework::parameters::{self, Keeping, on_graph};
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::progress::Silent;
 use maclip_framework::random::Stream;
+use maclip_framework::run::Recipe;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Branch, Depth};
 use maclip_framework::slots::dataset::Split;
@@ -76,7 +77,31 @@ fn scalar(tensor: &Tensor<1>) -> f64 {
     tensor.clone().into_scalar::<f32>() as f64
 }
 
+/// How much of an episode has its graph at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    /// Parts with gradients of their own that are there together.
+    pub parts: usize,
+    /// Share of the clips that are encoded at once.
+    pub share: f64,
+}
+
 impl EpisodeLearner<'_> {
+    /// What [`EpisodeLearner::episode`] does with an episode of `clips` clips.
+    pub fn held(recipe: &Recipe, model: &FewShotModel, clips: usize) -> Held {
+        let shards = recipe.compute.shards_on(&recipe.device);
+        let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);
+        match recipe.compute.micro_batch {
+            Some(size) if size < clips && depth != Depth::Features => {
+                Held { parts: 2, share: size as f64 / clips as f64 }
+            }
+            _ if shards > 1 && model.adapter.scope() < Scope::Episode && depth != Depth::Features => {
+                Held { parts: shards.min(clips) + 1, share: 1.0 }
+            }
+            _ => Held { parts: 1, share: 1.0 },
+        }
+    }
+
     fn prepare_episode(&self, index: u64) -> Result<Prepared> {
         let shape = self.task.shape(Split::Train);
         let episode = episode::draw(shape, &self.train.classes, &self.episodes, index);

@@ -3,6 +3,8 @@
 //! Source: the protocol of the field (TRX, few-shot-action-recognition): C-way K-shot episodes, classes drawn uniformly, clips
 //! without replacement; 10,000 test episodes. Selection is on val and cannot be on test.
 
+mod costs;
+mod examine;
 mod learner;
 mod lists;
 mod plan;
@@ -10,7 +12,7 @@ mod plan;
 mod tests;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use learner::EpisodeLearner;
 use maclip_framework::clips::ClipLoader;
 use maclip_framework::episode::{Episode, EpisodeList, Shape, mean_ci95};
@@ -22,9 +24,10 @@ use maclip_framework::parameters::{self, Keeping};
 use maclip_framework::plan::Plan;
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::random::Stream;
+use maclip_framework::recipe::Diagnostic;
 use maclip_framework::records::{EpisodeRecord, Params, TestResult};
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
+use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::{BuildContext, Recipe, RunContext};
 use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::backbone::Geometry;
@@ -45,14 +48,19 @@ use std::time::Instant;
 #[serde(deny_unknown_fields, default)]
 struct FewShot {
     /// Classes of an episode.
+    #[schemars(range(min = 2, max = 10_000))]
     way: usize,
     /// Support clips of each class.
+    #[schemars(range(min = 1, max = 10_000))]
     shot: usize,
     /// Support clips of each class in training and validation, where it is not `shot`. CLIP-FSAR and D2ST train with 1.
+    #[schemars(range(min = 1))]
     train_shot: Option<usize>,
     /// Training episodes whose mean gradient makes one step.
+    #[schemars(range(min = 1))]
     episodes_per_step: usize,
     /// Query clips of each class in a training episode. 5 in most public code, 1 in D2ST.
+    #[schemars(range(min = 1))]
     queries: usize,
     /// The training loop.
     train: LoopOptions,
@@ -70,8 +78,10 @@ struct Evaluation {
     /// `val` or `train`, never on `test`.
     split: Option<Split>,
     /// Number of episodes.
+    #[schemars(range(min = 2))]
     episodes: usize,
     /// Query clips of each class. 1 in the field.
+    #[schemars(range(min = 1, max = 10_000))]
     queries: usize,
     /// Seed of the list: the evaluation's own, so that all runs of a study share it.
     seed: u64,
@@ -85,6 +95,7 @@ struct Evaluation {
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListFile {
+    /// The file, such as runs/NAME/episodes-HASH.json.
     path: String,
     /// Hash that the list must have, as it stands in the file: the list is part of a run's identity, its place is not.
     hash: String,
@@ -118,17 +129,6 @@ impl Component for FewShot {
     type Slot = dyn Task;
 
     fn check(&self, problems: &mut Problems) {
-        problems.when(!(2..=10_000).contains(&self.way), "way", "must be within 2 and 10000");
-        problems.when(!(1..=10_000).contains(&self.shot), "shot", "must be within 1 and 10000");
-        problems.when(self.train_shot == Some(0), "train_shot", "must be at least 1");
-        problems.when(self.episodes_per_step == 0, "episodes_per_step", "must be at least 1");
-        problems.when(self.queries == 0, "queries", "must be at least 1");
-        self.train.check("train.", problems);
-        for (name, list) in [("validation", &self.validation), ("test", &self.test)] {
-            problems.when(list.episodes < 2, &format!("{name}.episodes"), "must be at least 2");
-            let wrong = !(1..=10_000).contains(&list.queries);
-            problems.when(wrong, &format!("{name}.queries"), "must be within 1 and 10000");
-        }
         problems.when(
             self.validation.split == Some(Split::Test),
             "validation.split",
@@ -145,6 +145,10 @@ impl Component for FewShot {
                 problems.push(&format!("{name}.list.path"), format!("names {}, which is no file", file.path));
             }
         }
+    }
+
+    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+        self.fit_splits(facts, problems);
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Task>> {
@@ -178,6 +182,10 @@ impl Task for FewShot {
 
     fn plan(&self, recipe: &Recipe) -> Result<Plan> {
         self.graph(recipe)
+    }
+
+    fn examine(&self, recipe: &Recipe, device: &Device) -> Vec<Diagnostic> {
+        self.look(recipe, device)
     }
 
     fn run(&self, context: &mut RunContext) -> Result<()> {
@@ -282,7 +290,7 @@ impl FewShot {
         let dataset = recipe.build::<dyn Dataset>(&build)?;
         let frames = recipe.build::<dyn FrameSampler>(&build)?;
         let prompt = recipe.build::<dyn Prompt>(&build)?;
-        let lists = self.lists(&*dataset, context)?;
+        let lists = self.lists(&*dataset, recipe)?.note(context)?;
         // Before the training: a list that does not fit must not be found after it.
         let [_, val, test] = &lists;
         let validation = self.validation.episodes(self.shape(Split::Val), Split::Val, val);
@@ -410,7 +418,7 @@ impl Evaluation {
     }
 }
 
-fn record(id: usize, episode: &Episode, outcome: &Outcome, classes: &[Class]) -> EpisodeRecord {
+pub(super) fn record(id: usize, episode: &Episode, outcome: &Outcome, classes: &[Class]) -> EpisodeRecord {
     let clip = |class: usize, clip: usize| classes[class].clips[clip].clone();
     EpisodeRecord {
         id: id as u64,

@@ -1,7 +1,9 @@
 //! The graph of a few-shot recipe.
 
 use super::FewShot;
+use super::costs::{EpisodeCosts, prefix_values};
 use burn::tensor::Device;
+use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::model::FewShotModel;
 use maclip_framework::parameters;
@@ -9,18 +11,22 @@ use maclip_framework::plan::{Node, Plan};
 use maclip_framework::run::{BuildContext, Recipe};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::Depth;
+use maclip_framework::slots::dataset::Split;
 use maclip_framework::slots::frames::FrameSampler;
+use maclip_framework::slots::prompt::Prompt;
 
 impl FewShot {
     /// The graph and the parameters of `recipe`, from the built model.
     pub(super) fn graph(&self, recipe: &Recipe) -> Result<Plan> {
         let mut build = BuildContext::new(recipe.seed, Device::flex());
         build.sizes_only = true;
+        build.precision = recipe.precision;
         let frames = recipe.build::<dyn FrameSampler>(&build)?.count();
         let model = FewShotModel::build(recipe, &build, frames)?;
         let geometry = model.backbone.geometry();
         let (w, s, q) = (self.way, self.way * self.shot, self.way * self.test.queries);
         let (t, e, side) = (frames, geometry.embed_dim, geometry.image_size);
+        let costs = EpisodeCosts::new(&model, frames, self.shape(Split::Test));
         let names = recipe.components();
         let by = |slots: &[&str]| {
             let names = slots.iter().filter_map(|slot| names.get(*slot)).map(String::as_str);
@@ -32,34 +38,41 @@ impl FewShot {
         // A module that relates clips first rewrites each on its own.
         let relates = prototype == Scope::Episode;
         let alone = if relates { Scope::LabelledClip } else { prototype };
-        let node = |id, by: String, from: &[&'static str], shape: &[usize], scope: Scope| Node {
+        let node = |id, by: String, from: &[&'static str], shape: &[usize], scope: Scope, cost: Option<Cost>| Node {
             id,
             by: if by.is_empty() { "–".to_owned() } else { by },
             from: from.to_vec(),
             shape: shape.to_vec(),
             scope,
             runs: Plan::runs(scope),
+            flops: cost.map(|cost| cost.flops),
         };
         let mut nodes = Vec::new();
         let text = model.needs_text();
         if text {
-            let mut texts = node("texts", by(&["prompt", "backbone"]), &[], &[w, e], Scope::Frozen);
+            // Their length is in the data; this is the most that it can be.
+            let sentences = recipe.build::<dyn Prompt>(&build)?.sentences("class").len();
+            let cost = model.backbone.texts_cost(w * sentences);
+            let mut texts = node("texts", by(&["prompt", "backbone"]), &[], &[w, e], Scope::Frozen, cost);
             texts.runs = "once per class";
             nodes.push(texts);
         }
         let with_text = |from: &'static str, reads: bool| if reads { vec![from, "texts"] } else { vec![from] };
         // What every clip begins with, where at least one block is frozen below the first adapter.
         let depth = Depth::of(&*model.adapter, geometry.blocks);
-        let values = match depth {
-            Depth::Block(_) => geometry.tokens * geometry.width,
-            Depth::Head => geometry.width,
-            _ => e,
-        };
+        let values = prefix_values(&model);
         let frozen = depth.pays().then(|| {
-            let mut node = node("frozen", by(&["backbone"]), &["pixels"], &[s + q, t, values], Scope::Frozen);
+            let cost = costs.prefixes(s + q);
+            let mut node = node("frozen", by(&["backbone"]), &["pixels"], &[s + q, t, values], Scope::Frozen, cost);
             node.runs = if recipe.compute.feature_cache { "once, kept on disk" } else { node.runs };
             node
         });
+        // A prefix that is no step of its own belongs to the encoding.
+        let encoded = |cost: Option<Cost>, clips: usize| match frozen {
+            Some(_) => cost,
+            None => Some(cost? + costs.prefixes(clips)?),
+        };
+        let (support_cost, query_cost) = (encoded(costs.support, s), encoded(costs.query, q));
         let begin = if frozen.is_some() { "frozen" } else { "pixels" };
         let encoder = by(&["backbone", "adapter"]);
         let support = with_text(begin, model.adapter.needs_text());
@@ -70,24 +83,33 @@ impl FewShot {
             scored.extend(["query", "texts"]);
         }
         let pixels = by(&["dataset", "frames", "augment"]);
-        nodes.push(node("pixels", pixels, &[], &[s + q, t, 3, side, side], Scope::Frozen));
+        nodes.push(node("pixels", pixels, &[], &[s + q, t, 3, side, side], Scope::Frozen, Some(Cost::NONE)));
         nodes.extend(frozen);
         nodes.extend([
-            node("support", encoder.clone(), &support, &[s, t, e], adapter),
-            node("query", encoder, &[begin], &[q, t, e], query(adapter)),
-            node("prototypes", by(&["prototype"]), &prototypes, &[s, t, e], adapter.max(alone)),
-            node("queries", by(&["prototype"]), &["query"], &[q, t, e], query(adapter.max(alone))),
+            node("support", encoder.clone(), &support, &[s, t, e], adapter, support_cost),
+            node("query", encoder, &[begin], &[q, t, e], query(adapter), query_cost),
+            node("prototypes", by(&["prototype"]), &prototypes, &[s, t, e], adapter.max(alone), costs.prototypes),
+            node(
+                "queries",
+                by(&["prototype"]),
+                &["query"],
+                &[q, t, e],
+                query(adapter.max(alone)),
+                costs.query_prototypes,
+            ),
         ]);
         if relates {
             let mut reads = with_text("prototypes", model.prototype.needs_text());
             reads.push("queries");
-            nodes.push(node("related", by(&["prototype"]), &reads, &[s + q, t, e], Scope::Episode));
+            nodes.push(node("related", by(&["prototype"]), &reads, &[s + q, t, e], Scope::Episode, costs.related));
             compared = vec!["related"];
         }
         nodes.extend([
-            node("distances", by(&["alignment"]), &compared, &[q, w], Scope::Episode),
-            node("probabilities", by(&["objective"]), &scored, &[q, w], Scope::Episode),
+            node("distances", by(&["alignment"]), &compared, &[q, w], Scope::Episode, costs.distances),
+            node("probabilities", by(&["objective"]), &scored, &[q, w], Scope::Episode, Some(costs.query_text)),
         ]);
-        Ok(Plan { nodes, params: parameters::count(&model) })
+        let params = parameters::count(&model);
+        let flops = self.flops(recipe, &model, frames, params.trainable > 0)?;
+        Ok(Plan { nodes, flops, memory: self.memory(recipe, &model, frames)?, params })
     }
 }

@@ -1,0 +1,86 @@
+//! What a run would read and build, looked at without training: `validate --deep`.
+
+use super::FewShot;
+use burn::tensor::Device;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::model::{FewShotModel, class_texts};
+use maclip_framework::recipe::{Diagnostic, codes};
+use maclip_framework::run::{BuildContext, Recipe};
+use maclip_framework::slots::dataset::{Class, Dataset, Split};
+use maclip_framework::slots::frames::FrameSampler;
+use maclip_framework::slots::optimizer::Optimizer;
+use maclip_framework::slots::prompt::Prompt;
+use maclip_framework::training::Stepper;
+
+/// Clips that cannot be opened, of which so many are named.
+const NAMED: usize = 3;
+
+impl FewShot {
+    pub(super) fn look(&self, recipe: &Recipe, device: &Device) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        let classes = self.look_at_data(recipe, device, &mut found);
+        let names: Vec<&str> = classes.iter().flatten().flatten().map(|class| class.name.as_str()).collect();
+        if let Err(error) = self.look_at_model(recipe, device, &names) {
+            let path =
+                if error.to_string().contains("optimizer.groups") { "optimizer.groups" } else { "backbone.weights" };
+            found.push(recipe.diagnostic(codes::MODEL, path, &error));
+        }
+        found
+    }
+
+    /// The lists, their episodes, and the first clip of every class.
+    fn look_at_data(&self, recipe: &Recipe, device: &Device, found: &mut Vec<Diagnostic>) -> Option<[Vec<Class>; 3]> {
+        let problem = |path: &str, error: &Error| recipe.diagnostic(codes::DATA, path, error);
+        let build = BuildContext::new(recipe.seed, device.clone());
+        let listed = recipe.build::<dyn Dataset>(&build).and_then(|dataset| {
+            let lists = self.lists(&*dataset, recipe)?;
+            Ok((dataset, lists))
+        });
+        let (dataset, lists) = match listed {
+            Ok(listed) => listed,
+            Err(error) => {
+                found.push(problem("dataset.root", &error));
+                return None;
+            }
+        };
+        for note in lists.skipped.iter().map(|skipped| &skipped.note) {
+            let place = recipe.diagnostic(codes::DATA, "dataset", &Error::failed(note.clone()));
+            found.push(Diagnostic { severity: maclip_framework::recipe::Severity::Warning, ..place });
+        }
+        for (role, path, list) in
+            [(Split::Val, "task.validation", &self.validation), (Split::Test, "task.test", &self.test)]
+        {
+            if let Err(error) = list.episodes(self.shape(role), role, &lists.classes[role as usize]) {
+                found.push(problem(path, &error));
+            }
+        }
+        match recipe.build::<dyn FrameSampler>(&build) {
+            Ok(frames) => {
+                let first = lists.classes.iter().flatten().filter_map(|class| class.clips.first());
+                let open = |clip: &String| {
+                    let count = dataset.frame_count(clip)?;
+                    dataset.open(clip, &frames.sample(count, None)).map(drop)
+                };
+                let failed = first.filter_map(|clip| open(clip).err());
+                found.extend(failed.take(NAMED).map(|error| problem("dataset", &error)));
+            }
+            Err(error) => found.push(problem("frames", &error)),
+        }
+        Some(lists.classes)
+    }
+
+    /// The model with its weights, the texts of all classes, and the optimizer's groups.
+    fn look_at_model(&self, recipe: &Recipe, device: &Device, names: &[&str]) -> Result<()> {
+        let build = BuildContext::for_run(recipe, device)?;
+        let frames = recipe.build::<dyn FrameSampler>(&build)?.count();
+        let model = FewShotModel::build(recipe, &build, frames)?;
+        let prompt = recipe.build::<dyn Prompt>(&build)?;
+        if !names.is_empty() {
+            class_texts(&model, &*prompt, names, device)?;
+        }
+        if maclip_framework::parameters::count(&model).trainable > 0 {
+            Stepper::new(&*recipe.build::<dyn Optimizer>(&build)?, &model)?;
+        }
+        Ok(())
+    }
+}

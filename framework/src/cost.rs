@@ -1,0 +1,97 @@
+//! What a forward pass costs, computed from shapes: a component's `cost` mirrors its `forward`, shapes in place of tensors.
+//!
+//! ```text
+//! [b, n, k] · [k, m]      2 b n k m FLOPs, b n m values
+//! softmax(Q Kᵀ) V         2 · 2 b n m D FLOPs for Q, K, V of n, m and m tokens, 2 · b · heads · n m values
+//! ```
+//! A component that says nothing has the cost `None`: the plan names it as not counted, and no total pretends to hold it.
+
+use serde::Serialize;
+use std::iter::Sum;
+use std::ops::{Add, Mul};
+
+/// What [`Cost::flops`] holds, for people.
+pub const COUNTED: &str = "2 per multiply-add of matrix products and convolutions, attention's two products included; norms, \
+    activations, softmax, recurrences of alignments and other element-wise work are not counted";
+
+/// Cost of a forward pass. Counts are `f64`: exact below 2⁵³ and not in danger of an overflow above.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Cost {
+    /// See [`COUNTED`].
+    pub flops: f64,
+    /// Values that a graph keeps for the backward pass, about.
+    pub values: f64,
+    /// Values of the largest step, its input and output, about: what a pass without a graph holds at a time.
+    pub largest: f64,
+}
+
+impl Cost {
+    pub const NONE: Self = Self { flops: 0.0, values: 0.0, largest: 0.0 };
+
+    /// The product of `[rows, inner]` and `[inner, columns]`.
+    pub fn product(rows: usize, inner: usize, columns: usize) -> Self {
+        let [rows, inner, columns] = [rows, inner, columns].map(|size| size as f64);
+        Self { flops: 2.0 * rows * inner * columns, values: rows * columns, largest: rows * (inner + columns) }
+    }
+
+    /// Element-wise work on `size` values, of which `kept` tensors of that size stay for the backward pass.
+    pub fn elementwise(size: usize, kept: f64) -> Self {
+        Self { flops: 0.0, values: kept * size as f64, largest: 2.0 * size as f64 }
+    }
+
+    /// A layer norm of `size` values, which burn takes apart under autodiff: x − mean, x̂ and x̂ γ.
+    pub fn norm(size: usize) -> Self {
+        Self::elementwise(size, 3.0)
+    }
+
+    /// Both products of attention and their softmax: queries `[b, n, D]`, keys and values `[b, m, D]`.
+    pub fn attention(b: usize, [n, m]: [usize; 2], d: usize, heads: usize) -> Self {
+        // Scores and mixture for all heads at once, then exponentials and quotients of the softmax.
+        let scores = Self::product(b * n, d, m);
+        let scores = Self { values: 0.0, ..scores };
+        let mixed = Self::product(b * n, m, d);
+        scores + Self::elementwise(b * heads * n * m, 2.0) + mixed
+    }
+}
+
+impl Add for Cost {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            flops: self.flops + other.flops,
+            values: self.values + other.values,
+            largest: self.largest.max(other.largest),
+        }
+    }
+}
+
+/// One after the other, so many times; or a part of it.
+impl Mul<f64> for Cost {
+    type Output = Self;
+    fn mul(self, times: f64) -> Self {
+        Self { flops: self.flops * times, values: self.values * times, largest: self.largest * times.min(1.0) }
+    }
+}
+
+impl Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        costs.fold(Self::NONE, Self::add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_the_hand_computed_ones() {
+        // [2, 3] · [3, 5]: 30 multiply-adds, 10 results, 6 + 10 values at a time.
+        assert_eq!(Cost::product(2, 3, 5), Cost { flops: 60.0, values: 10.0, largest: 16.0 });
+        // One query of width 8 and two heads over three keys: 24 multiply-adds for the scores, 24 for the mixture.
+        let attention = Cost::attention(1, [1, 3], 8, 2);
+        assert_eq!((attention.flops, attention.values), (96.0, 2.0 * 6.0 + 8.0));
+        let twice = Cost::product(2, 3, 5) * 2.0 + Cost::elementwise(100, 1.0);
+        assert_eq!(twice, Cost { flops: 120.0, values: 120.0, largest: 200.0 });
+        assert_eq!([twice, twice].into_iter().sum::<Cost>().flops, 240.0);
+    }
+}

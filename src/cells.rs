@@ -1,0 +1,182 @@
+//! The runs of a study as they stand on the disk: what is done, what is missing, how long the rest may take.
+
+use crate::columns::columns;
+use crate::status::name;
+use maclip_framework::error::Result;
+use maclip_framework::recipe::{Diagnostic, Origin, codes, name_help};
+use maclip_framework::records::{RunDirectory, State};
+use maclip_framework::run::directory;
+use maclip_framework::store::in_use;
+use maclip_framework::study::Cell;
+use maclip_reports::format::percent_interval;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// One run of a study and what there is of it.
+pub struct Standing {
+    pub cell: Cell,
+    pub path: PathBuf,
+    /// `None` where nothing is there, or it cannot be read.
+    pub run: Option<RunDirectory>,
+    /// `None` where the run has not begun.
+    pub state: Option<State>,
+    /// Optimizer steps done.
+    pub steps: u64,
+}
+
+impl Standing {
+    pub fn of(cell: Cell, runs: &Path) -> Self {
+        let path = directory(runs, &cell.recipe, &cell.variant);
+        let run = RunDirectory::open(&path).ok();
+        let state = run.as_ref().and_then(RunDirectory::state);
+        // Records that cannot be read are the run's to complain about.
+        let steps = run.as_ref().and_then(|run| run.last_step().ok()).unwrap_or(0);
+        Self { cell, path, run, state, steps }
+    }
+
+    pub fn done(&self) -> bool {
+        self.state == Some(State::Done)
+    }
+
+    /// Optimizer steps that the recipe wants, where its task has any.
+    pub fn wanted(&self) -> Option<u64> {
+        self.cell.recipe.resolved.at("task.train.steps")?.to_json().as_u64()
+    }
+
+    pub fn label(&self) -> String {
+        self.cell.name()
+    }
+
+    /// Why it failed.
+    fn reason(&self) -> Option<&str> {
+        self.run.as_ref()?.status.as_ref()?.reason.as_deref()
+    }
+
+    fn word(&self) -> &'static str {
+        match self.state {
+            None if in_use(&self.path) => "starting",
+            None => "missing",
+            state => name(state),
+        }
+    }
+}
+
+/// The cells that `only` names by variant, or by variant and seed (`ma_clip-s1`); `*` stands for anything.
+pub fn only(cells: Vec<Cell>, only: &[String]) -> Result<Vec<Cell>> {
+    let names = |cell: &Cell| [cell.variant.clone(), cell.name()];
+    for pattern in only {
+        if !cells.iter().any(|cell| names(cell).iter().any(|name| matches(name, pattern))) {
+            let mut variants: Vec<&str> = cells.iter().map(|cell| cell.variant.as_str()).collect();
+            variants.dedup();
+            let problem = Diagnostic::new(codes::ARGUMENT, format!("`{pattern}` names no run of the study"));
+            return Err(problem.at(&Origin::argument("--only", pattern)).helps(name_help(pattern, variants)).into());
+        }
+    }
+    let wanted = |cell: &Cell| names(cell).iter().any(|name| only.iter().any(|pattern| matches(name, pattern)));
+    Ok(cells.into_iter().filter(|cell| only.is_empty() || wanted(cell)).collect())
+}
+
+/// Whether `name` is as `pattern` says, in which `*` stands for anything.
+pub fn matches(name: &str, pattern: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return name == pattern };
+    let Some(mut name) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some(at) = name.find(part) else { return false };
+        name = &name[at + part.len()..];
+    }
+    name.ends_with(last)
+}
+
+/// Seconds that what is missing may take, after the runs of the study that are done; `None` where none is.
+pub fn estimate(cells: &[Standing]) -> Option<f64> {
+    let done: Vec<_> = cells
+        .iter()
+        .filter(|cell| cell.done())
+        .filter_map(|cell| Some((cell, cell.run.as_ref()?.manifest.seconds())))
+        .collect();
+    let of = |cell: &Standing| {
+        // Runs of the same variant say most; any run that trained says something.
+        let same: Vec<_> = done.iter().filter(|(other, _)| other.cell.variant == cell.cell.variant).collect();
+        let trained: Vec<_> = done.iter().filter(|(other, _)| other.steps > 0).collect();
+        let like = if same.is_empty() { trained } else { same };
+        let count = like.len() as f64;
+        let steps: f64 = like.iter().map(|(cell, _)| cell.steps as f64).sum();
+        let train: f64 = like.iter().map(|(_, seconds)| seconds.train).sum();
+        let test: f64 = like.iter().map(|(_, seconds)| seconds.test).sum();
+        let left = cell.wanted().unwrap_or(0).saturating_sub(cell.steps) as f64;
+        // A variant that trains nothing has no steps, and none left.
+        let training = if steps > 0.0 { train / steps * left } else { 0.0 };
+        (count > 0.0).then(|| training + test / count)
+    };
+    cells.iter().filter(|cell| !cell.done()).map(of).sum()
+}
+
+/// `2 h 05 min`
+pub fn duration(seconds: f64) -> String {
+    match seconds.round() as u64 {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 120..=7_199 => format!("{} min", seconds / 60),
+        seconds => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// One line for each cell, and a last one with the sum.
+pub fn table(cells: &[Standing]) -> String {
+    let mut rows = vec![["run", "state", "steps", "accuracy", "directory", "reason"].map(str::to_owned)];
+    rows.extend(cells.iter().map(|cell| {
+        let test = cell.run.as_ref().and_then(RunDirectory::test);
+        let steps = match cell.wanted() {
+            Some(wanted) if !cell.done() => format!("{}/{wanted}", cell.steps),
+            _ => cell.steps.to_string(),
+        };
+        [
+            cell.label(),
+            cell.word().to_owned(),
+            steps,
+            test.map_or_else(String::new, |test| percent_interval(test.value, test.ci95)),
+            cell.path.display().to_string(),
+            cell.reason().and_then(|reason| reason.lines().next()).unwrap_or_default().to_owned(),
+        ]
+    }));
+    let done = cells.iter().filter(|cell| cell.done()).count();
+    let time = match estimate(cells) {
+        _ if done == cells.len() => String::new(),
+        Some(seconds) => format!("; the rest about {} after the runs that are done", duration(seconds)),
+        None => "; how long the rest takes is not known yet".to_owned(),
+    };
+    format!("{}\n\n  {done} of {} done{time}", columns(&rows, 6).join("\n"), cells.len())
+}
+
+/// The same as data.
+pub fn json(cells: &[Standing]) -> Value {
+    let listed: Vec<Value> = cells
+        .iter()
+        .map(|cell| {
+            json!({
+                "name": cell.cell.recipe.name, "variant": cell.cell.variant, "seed": cell.cell.recipe.seed,
+                "hash": cell.cell.recipe.hash, "dir": cell.path, "state": cell.word(),
+                "reason": cell.reason(),
+                "steps": {"done": cell.steps, "wanted": cell.wanted()},
+                "test": cell.run.as_ref().and_then(RunDirectory::test),
+            })
+        })
+        .collect();
+    let done = cells.iter().filter(|cell| cell.done()).count();
+    json!({"runs": listed, "done": done, "missing": cells.len() - done, "seconds_left": estimate(cells)})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_names() {
+        let yes = [("ma_clip", "ma_clip"), ("ma_clip-s1", "ma*"), ("ma_clip-s1", "*-s1"), ("a", "*"), ("abc", "a*b*c")];
+        assert!(yes.iter().all(|(name, pattern)| matches(name, pattern)));
+        let no = [("ma_clip", "ma"), ("ma_clip-s1", "*-s2"), ("ab", "a*b*c")];
+        assert!(no.iter().all(|(name, pattern)| !matches(name, pattern)));
+        assert_eq!([59.6, 130.0, 7500.0].map(duration), ["60 s", "2 min", "2 h 05 min"]);
+    }
+}

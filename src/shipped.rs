@@ -1,0 +1,66 @@
+//! The shipped recipes, which are in the program: `maclip init` writes them, `maclip describe` knows who uses what.
+
+use maclip_framework::recipe::{Node, read_str};
+
+include!(concat!(env!("OUT_DIR"), "/recipes.rs"));
+
+/// A shipped recipe.
+pub struct Shipped {
+    /// Its path below `recipes/`, without `.yaml`.
+    pub name: &'static str,
+    pub text: &'static str,
+}
+
+impl Shipped {
+    /// Its comment before the first key, in one line, without the editor's.
+    pub fn summary(&self) -> String {
+        let comments = self.text.lines().take_while(|line| line.starts_with('#'));
+        let lines = comments.map(|line| line.trim_start_matches('#').trim()).filter(|line| !line.contains("$schema="));
+        let text = lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        text.split_once(". ").map_or(text.clone(), |(first, _)| format!("{first}."))
+    }
+
+    /// Its tree as it stands in the file.
+    pub fn tree(&self) -> Option<Node> {
+        read_str(self.name, self.text).ok()
+    }
+}
+
+/// The recipe called `name`, with or without `.yaml` and `recipes/`.
+pub fn find(name: &str) -> Option<&'static Shipped> {
+    let name = name.strip_prefix("recipes/").unwrap_or(name);
+    let name = name.strip_suffix(".yaml").unwrap_or(name);
+    RECIPES.iter().find(|recipe| recipe.name == name)
+}
+
+/// Names of the recipes that say `type: component` for `slot`, in a variant too.
+pub fn using(slot: &str, component: &str) -> Vec<&'static str> {
+    let uses = |tree: &Node| {
+        let chosen = tree.at(slot).and_then(|node| node.at("type"));
+        let dotted = tree.as_map().and_then(|map| map.get(&format!("{slot}.type")));
+        chosen.or(dotted).and_then(Node::as_str) == Some(component)
+    };
+    let names = |recipe: &&Shipped| {
+        recipe.tree().is_some_and(|tree| {
+            let variants = tree.at("study.variants").and_then(Node::as_map);
+            uses(&tree) || variants.is_some_and(|variants| variants.iter().any(|variant| uses(&variant.value)))
+        })
+    };
+    RECIPES.iter().filter(names).map(|recipe| recipe.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipes_are_found_by_any_form_of_their_name() {
+        for name in ["quickstart", "recipes/quickstart.yaml", "quickstart.yaml"] {
+            assert_eq!(find(name).unwrap().name, "quickstart");
+        }
+        assert!(find("gone").is_none() && RECIPES.len() >= 13);
+        assert!(RECIPES.iter().all(|recipe| recipe.tree().is_some() && recipe.summary().len() > 10));
+        assert!(using("alignment", "otam").contains(&"quickstart"));
+        assert!(using("alignment", "mean_cosine").contains(&"quickstart"));
+    }
+}

@@ -1,0 +1,164 @@
+//! Studies from the outside: what they expand to, what is done of them, and several processes on one.
+
+mod common;
+
+use common::{SMALL, command, fails, finish, maclip, ok, run_directory};
+use serde_json::Value;
+use std::path::Path;
+
+const BASE: &str = "name: grid\nseed: 1\ndataset: {type: shapes_in_motion, clips_per_class: 6}\n\
+    backbone: {type: clip_vit, weights: \"builtin:shapes_clip\"}\nobjective: {type: metric}\n\
+    task: {type: few_shot, queries: 1, train: {steps: 2, validate_every_steps: 2, checkpoint_every_steps: 1},\n  \
+    validation: {episodes: 4, clips_per_class: 6}, test: {episodes: 6, clips_per_class: 6}}\n";
+
+fn recipe(folder: &Path, study: &str) -> String {
+    let path = folder.join("grid.yaml");
+    std::fs::write(&path, format!("{BASE}{study}")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn cells(path: &str, runs: &str, more: &[&str]) -> Value {
+    let mut words = vec!["run", path, "--runs", runs, "--dry-run", "--json"];
+    words.extend(more);
+    serde_json::from_str(&ok(&words)).unwrap()
+}
+
+fn names(cells: &Value) -> Vec<String> {
+    let list = cells["runs"].as_array().unwrap();
+    list.iter().map(|run| format!("{}-s{}", run["variant"].as_str().unwrap(), run["seed"])).collect()
+}
+
+#[test]
+fn a_study_spans_variants_axes_seeds_and_what_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let runs = runs.to_str().unwrap();
+    let grid = recipe(
+        folder.path(),
+        "study:\n  seeds: [1, 2]\n  axes:\n    alignment: [{type: otam}, {type: trx, width: 8}]\n    task.shot: [1, 2]\n  \
+         exclude: [{alignment: {type: otam}, task.shot: 2}, {seed: 2, task.shot: 2}]\n",
+    );
+    assert_eq!(
+        names(&cells(&grid, runs, &[])),
+        ["otam+shot=1-s1", "otam+shot=1-s2", "trx,width=8+shot=1-s1", "trx,width=8+shot=1-s2", "trx,width=8+shot=2-s1"]
+    );
+    let without = recipe(folder.path(), "prototype: {type: hyrsm}\nstudy: {without: [prototype, alignment]}\n");
+    assert_eq!(names(&cells(&without, runs, &[])), ["full-s1", "without_prototype-s1", "without_alignment-s1"]);
+    let named = recipe(
+        folder.path(),
+        "alignment: {type: otam}\nstudy:\n  variants: {small: {task.shot: 1}, large: {task.shot: 3}}\n  axes: {alignment.lambda: {low: 0.1, high: 0.5}}\n",
+    );
+    assert_eq!(names(&cells(&named, runs, &[])), ["small+low-s1", "small+high-s1", "large+low-s1", "large+high-s1"]);
+    assert_eq!(names(&cells(&named, runs, &["--only", "*high-s1"])), ["small+high-s1", "large+high-s1"]);
+    fails(2, &["run", &named, "--runs", runs, "--only", "smal+low"], &["MC004", "names no run", "`small+low`"]);
+    assert!(!Path::new(runs).exists(), "a dry run writes nothing");
+}
+
+#[test]
+fn a_study_does_what_is_missing_and_goes_on_after_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let runs = runs.to_str().unwrap();
+    // The frames are not there, which shows only when the run begins.
+    let path = recipe(
+        folder.path(),
+        "study: {variants: {a: {}, gone: {dataset: {type: frame_folder, root: nowhere}}, b: {task.shot: 2}}}\n",
+    );
+    let text = fails(1, &["run", &path, "--runs", runs], &["1 of 3 runs failed: gone-s1", "nowhere"]);
+    assert!(text.contains("[3/3]"), "{text}");
+    let standing = cells(&path, runs, &[]);
+    let states: Vec<&str> = standing["runs"].as_array().unwrap().iter().map(|r| r["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["done", "failed", "done"]);
+    assert!(standing["seconds_left"].is_null(), "nothing of it trained");
+    assert!(Path::new(runs).join("grid/report/index.html").exists(), "what is done is reported");
+    let table = ok(&["status", &path, "--runs", runs]);
+    assert!(table.contains("2 of 3 done") && table.contains("gone-s1"), "{table}");
+    // Failing fast leaves the third alone.
+    let elsewhere = folder.path().join("fast");
+    let fast = ["run", &path, "--runs", elsewhere.to_str().unwrap(), "--fail-fast"];
+    assert!(!fails(1, &fast, &["nowhere"]).contains("[3/3]"));
+    // Only one, again, by force; the old one is kept.
+    let ran = maclip(&["run", &path, "--runs", runs, "--only", "a", "--force"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let kept: Vec<_> = std::fs::read_dir(Path::new(runs).join("grid/.replaced")).unwrap().collect();
+    assert_eq!(kept.len(), 1);
+    run_directory(Path::new(runs), "grid", "a");
+}
+
+#[test]
+fn two_processes_share_a_study() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let runs = runs.to_str().unwrap();
+    let path =
+        recipe(folder.path(), "study: {axes: {alignment.type: [otam, bi_mhm, dtw, chamfer, hausdorff, diagonal]}}\n");
+    // The same settings in both, and enough runs that neither gets all.
+    let start = || command(&["run", &path, "--runs", runs]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let (first, second) = (start(), start());
+    let [first, second] = [first, second].map(|child| finish(child.wait_with_output().unwrap()));
+    assert_eq!((first.code, second.code), (Some(0), Some(0)), "{}\n{}", first.stderr, second.stderr);
+    let standing = cells(&path, runs, &[]);
+    assert_eq!(standing["done"], 6, "{standing}");
+    for run in standing["runs"].as_array().unwrap() {
+        let manifest = Path::new(run["dir"].as_str().unwrap()).join("manifest.json");
+        let manifest: Value = serde_json::from_str(&std::fs::read_to_string(manifest).unwrap()).unwrap();
+        assert_eq!(manifest["sittings"].as_array().unwrap().len(), 1, "done once: {}", run["dir"]);
+    }
+}
+
+#[test]
+fn changes_of_variants_and_axes_reach_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = "alignment: {type: otam}\nstudy: {variants: {a: {alignment.lambda: 0.2}, b: {alignment.lambda: 0.3}}, axes: {task.shot: [1, 2]}}\n";
+    let path = recipe(folder.path(), study);
+    let valid = |more: &[&str]| maclip(&[&["validate", &path, "--json"], more].concat());
+    let hashes = |more: &[&str]| {
+        let data: Value = serde_json::from_str(&valid(more).stdout).unwrap();
+        let runs = data["runs"].as_array().unwrap().clone();
+        runs.iter().map(|run| run["hash"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let before = hashes(&[]);
+    let after = hashes(&["--set", "study.variants.a.alignment.lambda=0.5"]);
+    assert!(before[0] != after[0] && before[2] == after[2], "{before:?} {after:?}");
+    assert_eq!(hashes(&["--set", "study.axes.task.shot=[1]"]).len(), 2);
+    assert_eq!(hashes(&["--unset", "study.axes.task.shot"]).len(), 2);
+    for lost in [
+        &["--unset", "alignment.lambda"][..],
+        &["--set", "alignment.lambda=0.6", "--set", "alignment={type: otam}"],
+        &["--set", "alignment={type: otam, lambda: 0.5}"],
+        &["--set", "task.shot=3"],
+    ] {
+        let ran = valid(lost);
+        assert!(ran.code == Some(2) && ran.stderr.contains("MC012"), "{lost:?}\n{}{}", ran.stdout, ran.stderr);
+    }
+    let many: Vec<String> = (0..101).map(|value| value.to_string()).collect();
+    let many = format!("[{}]", many.join(", "));
+    let huge = format!("study: {{axes: {{seed_a: {many}, seed_b: {many}, seed_c: {many}}}}}\n");
+    fails(2, &["validate", &recipe(folder.path(), &huge)], &["MC013", "more than 10000 designs"]);
+}
+
+#[test]
+fn the_study_of_the_documentation_is_valid() {
+    let text = std::fs::read_to_string(common::root().join("docs/recipes.md")).unwrap();
+    let block = text.split("```yaml\n").find(|block| block.starts_with("study:")).unwrap();
+    let block = block.split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let recipes = common::root().join("recipes");
+    let block = block.replace("methods/ma_clip.yaml", recipes.join("methods/ma_clip.yaml").to_str().unwrap());
+    let path = folder.path().join("doc.yaml");
+    std::fs::write(&path, format!("extends: {}\n{block}", recipes.join("quickstart.yaml").display())).unwrap();
+    let data: Value = serde_json::from_str(&ok(&["validate", path.to_str().unwrap(), "--json"])).unwrap();
+    // Two variants with a grid of 2 × 2, and two that leave a slot out; three seeds; less what is excluded.
+    assert!(data["runs"].as_array().unwrap().len() > 20, "{data}");
+}
+
+#[test]
+fn a_change_reaches_every_cell_of_a_study_or_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let mut words = vec!["run", "recipes/quickstart.yaml", "--runs", runs.to_str().unwrap(), "--dry-run"];
+    words.extend(SMALL);
+    let ran = maclip(&words);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("0 of 2 done; how long"), "{}", ran.stdout);
+}
