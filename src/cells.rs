@@ -55,6 +55,8 @@ impl Standing {
     fn word(&self) -> &'static str {
         match self.state {
             None if in_use(&self.path) => "starting",
+            // What cannot be read is not missing: `maclip run` says what is wrong with it.
+            None if self.run.is_none() && self.path.join("manifest.json").exists() => "unreadable",
             None => "missing",
             state => name(state),
         }

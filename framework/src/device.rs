@@ -64,12 +64,18 @@ pub fn parse(text: &str) -> std::result::Result<Device, (String, String)> {
     }
 }
 
+/// Refuses a precision that `device`, which the recipe calls `text`, lacks.
+pub fn check_precision(text: &str, device: &Device, precision: Precision) -> Result<()> {
+    if precision == Precision::F32 || device.supports_dtype(DType::BF16) {
+        return Ok(());
+    }
+    Err(Error::failed(format!("device `{text}` has no bf16")).help("use `precision: f32`"))
+}
+
 /// The device that `text` names, after it has computed a small product right in `precision`.
 pub fn probe(text: &str, precision: Precision) -> Result<Device> {
     let device = parse(text).map_err(|(message, help)| Error::failed(message).help(help))?;
-    if precision == Precision::Bf16 && !device.supports_dtype(DType::BF16) {
-        return Err(Error::failed(format!("device `{text}` has no bf16")).help("use `precision: f32`"));
-    }
+    check_precision(text, &device, precision)?;
     let product = || {
         let ones = Tensor::<2>::ones([8, 8], &device);
         ones.clone().matmul(ones).sum().into_scalar::<f32>()

@@ -100,7 +100,6 @@ fn kind(root: &Value, schema: &Value) -> String {
     };
     let kind = match name {
         "array" => format!("list of {}", kind(root, &target["items"])),
-        "object" if target["properties"].is_object() && !target["oneOf"].is_array() => "map".to_owned(),
         "object" => "map".to_owned(),
         "" if target["enum"].is_array() || target["oneOf"].is_array() => "one of".to_owned(),
         "" => {

@@ -1,7 +1,7 @@
 //! Ranges of options. They stand once, as schemars attributes on the fields, so that the JSON schema, `describe` and an editor
 //! know them; here a written tree is held to them.
 
-use crate::recipe::{Diagnostic, Node, Value as Written, codes};
+use crate::recipe::{Diagnostic, Node, Value as Written, codes, within};
 use serde_json::Value;
 
 /// What of `node`, as it was written at `path`, is outside the ranges of `schema`, the root of a component's schema. Values of a
@@ -14,9 +14,6 @@ pub fn check(schema: &Value, node: &Node, path: &str) -> Vec<Diagnostic> {
 
 /// [`check`], without what `problems` already say about the same values.
 pub fn check_beside(schema: &Value, node: &Node, path: &str, problems: &[Diagnostic]) -> Vec<Diagnostic> {
-    let within = |path: &str, above: &str| {
-        path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-    };
     let told = |path: &str| problems.iter().any(|known| within(path, &known.path) || within(&known.path, path));
     check(schema, node, path).into_iter().filter(|problem| !told(&problem.path)).collect()
 }

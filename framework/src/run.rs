@@ -11,7 +11,7 @@ use crate::progress::Progress;
 use crate::random::Stream;
 use crate::ranges;
 use crate::recipe::{
-    Arguments, Diagnostic, Diagnostics, Node, Origin, codes, from_node, from_node_repaired, identity, name_help,
+    Arguments, Diagnostic, Diagnostics, Node, Origin, codes, from_node, from_node_repaired, identity, name_help, parent,
 };
 use crate::records::{Manifest, Sitting, State, Status, TestResult};
 use crate::registry::{
@@ -21,19 +21,18 @@ use crate::slots::backbone::Geometry;
 use crate::slots::task::Task;
 use crate::store::{RunStore, checkpoint_steps};
 use crate::weights::sha256;
-use burn::tensor::{DType, Device};
+use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Keys that cannot change a result, left out of a run's identity.
-const NO_RESULT: [&str; 10] = [
+const NO_RESULT: [&str; 9] = [
     "name",
     "description",
     "device",
     "compute",
     "expect",
-    "study",
     "task.train.checkpoint_every_steps",
     "task.train.keep_checkpoints",
     "task.validation.list.path",
@@ -70,28 +69,25 @@ impl Recipe {
     /// Where the value at the dotted `path` was written, or the nearest map around it: `file:line:column`, or the `--set`
     /// argument. `None` for defaults.
     pub fn place(&self, path: &str) -> Option<String> {
-        let mut path = path;
+        let (path, node) = self.written(path, |origin| matches!(origin, Origin::File(_) | Origin::Argument { .. }))?;
+        Some(match node.origin.written() {
+            origin @ Origin::File(_) => format!("{origin} ({path})"),
+            origin => origin.to_string(),
+        })
+    }
+
+    /// What was written at `path`, or the nearest around it whose origin `fits`, with its path.
+    fn written<'a>(&self, mut path: &'a str, fits: impl Fn(&Origin) -> bool) -> Option<(&'a str, &Node)> {
         loop {
-            match self.source.at(path).map(|node| node.origin.written()) {
-                Some(origin @ Origin::File(_)) => return Some(format!("{origin} ({path})")),
-                Some(origin @ Origin::Argument { .. }) => return Some(origin.to_string()),
-                Some(Origin::Default | Origin::Via { .. }) | None => path = path.rsplit_once('.')?.0,
+            match self.source.at(path).filter(|node| fits(node.origin.written())) {
+                Some(node) => return Some((path, node)),
+                None => path = parent(path)?,
             }
         }
     }
 
     /// `error` as a problem with what was written at `path`.
     pub fn diagnostic(&self, code: &'static str, path: &str, error: &Error) -> Diagnostic {
-        let mut nearest = path;
-        let written = loop {
-            match self.source.at(nearest) {
-                Some(node) => break Some(node),
-                None => match nearest.rsplit_once('.') {
-                    Some((above, _)) => nearest = above,
-                    None => break None,
-                },
-            }
-        };
         let (message, help) = match error {
             Error::Failed { message, help, .. } => (message.clone(), help.clone()),
             Error::Recipe(found) => {
@@ -101,7 +97,7 @@ impl Recipe {
             Error::Interrupted => (error.to_string(), None),
         };
         let problem = Diagnostic::new(code, message).path(path).helps(help);
-        written.iter().fold(problem, |problem, node| problem.at(&node.origin))
+        self.written(path, |_| true).iter().fold(problem, |problem, (_, node)| problem.at(&node.origin))
     }
 
     /// Checks the interpolated tree `root` (without `study`) and collects all problems. Does no heavy I/O.
@@ -381,11 +377,8 @@ impl BuildContext {
 
     /// For a run of `recipe` on `device`; an error where the device lacks the precision.
     pub fn for_run(recipe: &Recipe, device: &Device) -> Result<Self> {
-        if recipe.precision == Precision::Bf16 && !device.supports_dtype(DType::BF16) {
-            return Err(Error::failed(format!("device `{}` has no bf16", recipe.device))
-                .at(recipe.place("precision"))
-                .help("use `precision: f32`"));
-        }
+        device::check_precision(&recipe.device, device, recipe.precision)
+            .map_err(|error| error.at(recipe.place("precision")))?;
         Ok(Self {
             precision: recipe.precision,
             activation_checkpointing: recipe.compute.activation_checkpointing,

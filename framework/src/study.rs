@@ -5,7 +5,7 @@
 
 use crate::recipe::{
     Change, Diagnostic, Diagnostics, Document, Entry, Map, Node, Origin, Repaired, Value, apply_all, apply_variant,
-    codes, from_node_repaired, identity as identity_of, interpolate, item, join, name_help, segments,
+    codes, from_node_repaired, identity as identity_of, interpolate, item, join, name_help, segments, within,
 };
 use crate::registry::{SLOTS, slot};
 use crate::run::{Purpose, Recipe};
@@ -194,11 +194,6 @@ fn reaches(change: &Change, tree: &Node, all: &[Change]) -> bool {
     leaves.iter().all(|path| again(path) || tree.at(path).is_some_and(written))
 }
 
-/// Whether `path` is `above` or lies below it.
-fn within(path: &str, above: &str) -> bool {
-    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-}
-
 /// Paths of the scalars, lists and empty maps in `node`, which is at `path`.
 fn collect_leaves(node: &Node, path: &str, found: &mut Vec<String>) {
     match node.as_map().filter(|map| !map.is_empty()) {
@@ -245,10 +240,10 @@ fn unreached(document: &Document, reached: &[usize], trees: usize) -> (Vec<Diagn
 
 /// Warnings about runs that are the same under two names.
 fn duplicates(cells: &[Cell], origin: &Origin) -> Vec<Diagnostic> {
-    let mut seen: BTreeMap<(&str, u64), &str> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
     let mut found = Vec::new();
     for cell in cells {
-        let first = *seen.entry((&cell.recipe.hash, cell.recipe.seed)).or_insert(&cell.variant);
+        let first = *seen.entry(&cell.recipe.hash).or_insert(&cell.variant);
         if first != cell.variant {
             let message = format!("`{first}` and `{}` are the same run, and it runs twice", cell.variant);
             found.push(Diagnostic::warning(codes::STUDY, message).at(origin).path("study"));

@@ -115,8 +115,8 @@ codes! {
         resolution "`maclip doctor` shows what this binary was built with and what it finds."
         example "maclip validate recipes/quickstart.yaml --set device=tch:cuda:0";
     DISK "MC018" "there is too little room on the disk"
-        cause "The runs' folder cannot be written, or has less room than checkpoints, records and kept features may need."
-        resolution "Choose another with `--runs DIR` or `compute.cache_folder`; `compute.cache_limit_gb` bounds the kept features."
+        cause "The runs' folder cannot be written, or has less room than checkpoints and records may need."
+        resolution "Choose another with `--runs DIR`. Kept features come on top: `compute.cache_folder` places and `compute.cache_limit_gb` bounds them."
         example "maclip validate recipes/quickstart.yaml --deep --runs /proc";
 }
 

@@ -4,7 +4,7 @@ use super::codes;
 use super::de_access::{EntryEnum, ListAccess, TreeMapAccess};
 use super::de_error::DeError;
 use super::diagnostic::Diagnostic;
-use super::node::{Node, Value, segments};
+use super::node::{Node, Value, parent, segments, within};
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use std::collections::BTreeMap;
@@ -42,11 +42,11 @@ pub fn from_node_repaired<T: DeserializeOwned>(node: &Node, path: &str) -> Repai
         let now = problem.path.clone();
         let faulty = out.original(&now);
         // That a key is missing or a map is empty is no second mistake where this function emptied it.
-        let follows = out.paths.iter().any(|key| *key == faulty || inside(key, &faulty));
+        let follows = out.paths.iter().any(|key| within(key, &faulty));
         // A map that lacks a key cannot be mended, only left out.
         let missing = problem.code == codes::MISSING_KEY;
         problems.extend((!follows).then(|| problem.path(&faulty)));
-        let wanted = if missing { above(&now) } else { now.as_str() };
+        let wanted = if missing { parent(&now).unwrap_or_default() } else { now.as_str() };
         if wanted.len() <= path.len() || !take_out(&mut tree, wanted.strip_prefix(path).unwrap_or(wanted)) {
             break;
         }
@@ -93,16 +93,6 @@ impl Removed {
         }
         self.paths.push(original);
     }
-}
-
-/// The path of the map or list that holds the value at `path`.
-fn above(path: &str) -> &str {
-    path.rfind(['.', '[']).map_or("", |end| &path[..end])
-}
-
-/// Whether `path` lies below `above`.
-fn inside(path: &str, above: &str) -> bool {
-    path.strip_prefix(above).is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
 /// Takes the value at `path` out of `tree`; a list goes with its last item, as it was not written empty.

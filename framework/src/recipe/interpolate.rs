@@ -6,7 +6,7 @@
 
 use super::codes;
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::node::{Entry, Node, Value, child_path, item, join, segments};
+use super::node::{Entry, Node, Value, child_path, item, join, segments, within};
 use super::origin::Origin;
 use super::read::read_str;
 use super::suggest::name_help;
@@ -109,7 +109,7 @@ impl Resolver<'_> {
     /// `Err(None)` when the problem has been reported where it is.
     fn string(&mut self, node: &Node, text: &str, path: &str, depth: usize) -> Result<Node, Option<Box<Diagnostic>>> {
         let fail = |message: String| Some(Box::new(located(node, path, message)));
-        let circle = self.chain.iter().position(|other| other == path || inside(other, path));
+        let circle = self.chain.iter().position(|other| within(other, path));
         if let Some(start) = circle {
             let chain: Vec<&str> = self.chain[start..].iter().map(String::as_str).chain([path]).collect();
             return Err(fail(format!("`${{…}}` goes in a circle: {}", chain.join(" → "))));
@@ -258,11 +258,6 @@ impl Resolver<'_> {
 
 fn located(node: &Node, path: &str, message: String) -> Diagnostic {
     Diagnostic::new(codes::INTERPOLATION, message).at(&node.origin).path(path)
-}
-
-/// Whether `path` is somewhere below `ancestor`.
-fn inside(path: &str, ancestor: &str) -> bool {
-    path.strip_prefix(ancestor).is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
 /// The place of `node` with what a `${…}` in it brought.

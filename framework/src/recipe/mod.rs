@@ -26,7 +26,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use hash::identity;
 pub use interpolate::{interpolate, interpolate_with};
 pub use merge::{Change, apply, apply_all, apply_variant, merge};
-pub use node::{Entry, Map, Node, Value, item, join, segments};
+pub use node::{Entry, Map, Node, Value, item, join, parent, segments, within};
 pub use origin::{Origin, Place, Source};
 pub use read::{read_file, read_str};
 pub use resolve::{Arguments, Document, load, load_text};

@@ -331,6 +331,16 @@ pub fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
+/// Whether the dotted `path` is `above` or lies below it.
+pub fn within(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// The path of the map or list that holds the value at `path`; `None` for a key of the root.
+pub fn parent(path: &str) -> Option<&str> {
+    path.rfind(['.', '[']).map(|end| &path[..end])
+}
+
 /// The path of an item of a list.
 pub fn item(path: &str, index: usize) -> String {
     format!("{path}[{index}]")

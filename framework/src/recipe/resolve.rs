@@ -3,7 +3,7 @@
 use super::codes;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::merge::{Change, apply_all, apply_variant, merge};
-use super::node::{Node, Value, item, segments};
+use super::node::{Node, Value, item, segments, within};
 use super::origin::Origin;
 use super::read::{read_file, read_str};
 use super::suggest::name_help;
@@ -86,8 +86,7 @@ impl Document {
         };
         let variants = self.root.at("study.variants").and_then(Node::as_map);
         let names: Vec<&str> = variants.into_iter().flat_map(super::node::Map::keys).collect();
-        let inside =
-            |name: &&str| rest.strip_prefix(*name).is_some_and(|path| path.is_empty() || path.starts_with(['.', '[']));
+        let inside = |name: &&str| within(rest, name);
         let made = |known: &Change| known.path.strip_prefix("study.variants.").is_some_and(|name| inside(&name));
         if names.iter().any(inside) || self.changes.iter().any(made) {
             return Ok(());
