@@ -93,7 +93,7 @@ impl Dataset for Pool {
             name: format!("{} {class}", split.name()),
             clips: (0..10).map(|clip| format!("{}/{class}/{clip}", split.name())).collect(),
         });
-        Ok(Listing { classes: classes.collect(), skipped: Vec::new() })
+        Ok(Listing { classes: classes.collect(), ..Listing::default() })
     }
 
     fn frame_count(&self, _: &str) -> Result<usize> {

@@ -4,11 +4,13 @@ use crate::deep::{free, writable};
 use crate::shipped::RECIPES;
 use crate::terminal::say;
 use clap::Args;
+use maclip_components::datasets::readers::video::Programs;
 use maclip_framework::compute::Precision;
 use maclip_framework::device;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::registry::SLOTS;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
@@ -41,7 +43,7 @@ pub fn doctor(arguments: Arguments) -> Result<()> {
     let mut findings = vec![binary(), registry(), processor(), memory()];
     findings.extend(devices());
     findings.extend([weights(), folder(&arguments.runs)]);
-    findings.extend(["ffmpeg", "ffprobe"].map(program));
+    findings.extend(programs());
     findings.extend(variables());
     let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
     if arguments.json {
@@ -145,24 +147,33 @@ fn folder(runs: &Path) -> Finding {
     }
 }
 
-fn program(name: &'static str) -> Finding {
-    let output = std::process::Command::new(name).arg("-version").output();
-    match output.ok().filter(|output| output.status.success()) {
-        Some(output) => {
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let line: String = text.lines().next().unwrap_or_default().chars().take(60).collect();
-            finding(name, Verdict::Good, line)
+/// The programs that video files are read with.
+fn programs() -> [Finding; 2] {
+    let Programs { ffmpeg, ffprobe, .. } = Programs::default();
+    [("ffmpeg", ffmpeg), ("ffprobe", ffprobe)].map(|(name, program)| {
+        let output = std::process::Command::new(&program).arg("-version").output();
+        match output.ok().filter(|output| output.status.success()) {
+            Some(output) => {
+                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                let line: String = text.lines().next().unwrap_or_default().chars().take(60).collect();
+                finding(name, Verdict::Good, line)
+            }
+            None => {
+                let about = "not found; only video files need it, frame folders do not";
+                finding(name, Verdict::Absent, format!("{}: {about}", program.to_string_lossy()))
+            }
         }
-        None => finding(name, Verdict::Absent, "not found; only video files need it, frame folders do not"),
-    }
+    })
 }
 
-/// Variables that recipes and the program read.
+/// Variables that shipped recipes and the program read.
 fn variables() -> Vec<Finding> {
-    let set = ["KINETICS_ROOT", "CLIP_WEIGHTS", "FRAMES_ROOT", "RAYON_NUM_THREADS", "NO_COLOR"];
-    let told = set.into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
+    let recipes = RECIPES.iter().flat_map(|recipe| recipe.text.split("${env:").skip(1));
+    let names: BTreeSet<&str> = recipes.filter_map(|rest| rest.split([':', '}']).next()).collect();
+    let names = names.into_iter().chain(["MACLIP_FFMPEG", "MACLIP_FFPROBE", "RAYON_NUM_THREADS", "NO_COLOR"]);
+    let told = names.filter_map(|name| Some((name, std::env::var(name).ok()?)));
     told.map(|(name, value)| {
-        let path = name.ends_with("_ROOT") || name.ends_with("WEIGHTS");
+        let path = ["_ROOT", "_LISTS", "_LABELS", "_WEIGHTS"].iter().any(|end| name.ends_with(end));
         let gone = path && !value.is_empty() && !Path::new(&value).exists();
         let about = if gone { format!("{value}, which is not there") } else { value };
         finding(name, if gone { Verdict::Bad } else { Verdict::Good }, about)

@@ -14,6 +14,7 @@ mod list;
 mod man;
 mod new;
 mod plan;
+mod prepare;
 mod progress;
 mod replay;
 mod report;
@@ -61,6 +62,8 @@ enum Verb {
     Validate(validate::Arguments),
     /// Show the graph, shapes, parameters, FLOPs and memory of a recipe, without its data and weights
     Plan(plan::Arguments),
+    /// Decode every clip of a recipe once and keep the frames; verify and prune what is kept
+    Prepare(prepare::Arguments),
     /// Write a shipped recipe to edit, with what it extends
     Init(init::Arguments),
     /// List slots and components
@@ -101,6 +104,7 @@ impl Verb {
             Verb::Run(arguments) => arguments.json,
             Verb::Validate(arguments) => arguments.json,
             Verb::Plan(arguments) => arguments.json(),
+            Verb::Prepare(arguments) => arguments.json,
             Verb::Init(arguments) => arguments.json,
             Verb::List(arguments) => arguments.json,
             Verb::Describe(arguments) => arguments.json,
@@ -117,6 +121,7 @@ impl Verb {
             Verb::Run(arguments) => run::run(arguments),
             Verb::Validate(arguments) => validate::validate(arguments),
             Verb::Plan(arguments) => plan::plan(arguments),
+            Verb::Prepare(arguments) => prepare::prepare(arguments),
             Verb::Init(arguments) => init::init(arguments),
             Verb::List(arguments) => list::list(arguments),
             Verb::Describe(arguments) => describe::describe(arguments),

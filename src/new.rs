@@ -52,6 +52,7 @@ const TEMPLATES: &[Template] = templates! {
     "task", "tasks", "tests the model as it is built, without training";
     "dataset", "datasets", "noisy clips that fade from one colour to another, 56 classes";
     "frames", "frames", "frames at a fixed distance";
+    "resize", "resizes", "the square in the middle of a frame, not resized";
     "augment", "augments", "one random brightness for all frames of a clip";
     "backbone", "backbones", "two random layers on the pixels, frozen, no text";
     "prompt", "prompts", "a prefix before the class name";

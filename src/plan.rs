@@ -5,11 +5,9 @@ use crate::columns::{columns, grouped};
 use crate::source::Source;
 use crate::terminal::say;
 use clap::{Args, ValueEnum};
-use maclip_framework::device;
 use maclip_framework::error::Result;
 use maclip_framework::plan::{Flops, Memory, Plan, short};
-use maclip_framework::run::{BuildContext, Purpose, Recipe};
-use maclip_framework::slots::task::Task;
+use maclip_framework::run::{Purpose, Recipe};
 use serde_json::json;
 
 #[derive(Args)]
@@ -59,9 +57,7 @@ pub fn plan(arguments: Arguments) -> Result<()> {
 }
 
 fn plan_of(recipe: &Recipe) -> Result<Plan> {
-    let device =
-        device::parse("flex").map_err(|(message, help)| maclip_framework::error::Error::failed(message).help(help))?;
-    recipe.build::<dyn Task>(&BuildContext::new(recipe.seed, device))?.plan(recipe)
+    recipe.task()?.plan(recipe)
 }
 
 fn text(recipe: &Recipe, variant: &str, plan: &Plan) -> String {

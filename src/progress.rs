@@ -1,13 +1,26 @@
 //! Progress on stderr: bars with the time left on a terminal, plain lines elsewhere.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use maclip_framework::progress::Progress;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::progress::{Progress, request_stop, stop_requested};
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Seconds between plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Makes Ctrl-C end the work after the step that is being done, and a second one at once.
+pub fn stop_on_ctrl_c() -> Result<()> {
+    ctrlc::set_handler(|| {
+        if stop_requested() {
+            std::process::exit(130);
+        }
+        eprintln!("stopping after this step; once more stops at once");
+        request_stop();
+    })
+    .map_err(|error| Error::failed(format!("cannot listen for Ctrl-C: {error}")))
+}
 
 pub struct Console {
     terminal: bool,

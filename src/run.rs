@@ -1,14 +1,13 @@
 //! `maclip run RECIPE`: trains and tests every run of a recipe that is not done yet, then writes the report.
 
 use crate::cells::{self, Standing};
-use crate::progress::Console;
+use crate::progress::{Console, stop_on_ctrl_c};
 use crate::sitting::{self, Wishes};
 use crate::source::Source;
 use crate::terminal::{say, warn};
 use clap::Args;
 use maclip_framework::episode::EpisodeList;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::progress::{request_stop, stop_requested};
 use maclip_framework::recipe::{Change, Node, Origin, Severity};
 use maclip_framework::records::{Params, RunDirectory, State, Status};
 use maclip_framework::run::Purpose;
@@ -70,14 +69,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     if arguments.dry_run {
         return say(if arguments.json { cells::json(&standing).to_string() } else { cells::table(&standing) });
     }
-    ctrlc::set_handler(|| {
-        if stop_requested() {
-            std::process::exit(130);
-        }
-        eprintln!("stopping after this step; once more stops at once");
-        request_stop();
-    })
-    .map_err(|error| Error::failed(format!("cannot listen for Ctrl-C: {error}")))?;
+    stop_on_ctrl_c()?;
     let out = arguments.report.clone().unwrap_or_else(|| arguments.runs.join(&name).join("report"));
     // Before the work: a place that cannot be written must not be found after it.
     std::fs::create_dir_all(&out).map_err(|error| {

@@ -2,36 +2,8 @@
 
 mod common;
 
-use common::{fails, maclip, ok, root, run_directory};
-use jpeg_encoder::{ColorType, Encoder};
+use common::{clip, fails, find, maclip, ok, root, run_directory, tree};
 use std::path::Path;
-
-/// A clip of `frames` JPEGs: a bright bar that moves, at a height that depends on the class.
-fn clip(folder: &Path, class: usize, frames: usize) {
-    std::fs::create_dir_all(folder).unwrap();
-    for t in 0..frames {
-        let mut pixels = vec![40u8; 48 * 40 * 3];
-        for x in 0..6 {
-            for y in 0..6 {
-                let at = ((4 + 5 * class + y) * 48 + (4 + 4 * t + x)) * 3;
-                pixels[at..at + 3].copy_from_slice(&[230, 200, (40 * class) as u8]);
-            }
-        }
-        let mut bytes = Vec::new();
-        Encoder::new(&mut bytes, 90).encode(&pixels, 48, 40, ColorType::Rgb).unwrap();
-        std::fs::write(folder.join(format!("{:08}.jpg", t + 1)), bytes).unwrap();
-    }
-}
-
-fn tree(root: &Path) {
-    for split in ["train", "val", "test"] {
-        for class in 0..5 {
-            for number in 0..4 {
-                clip(&root.join(format!("{split}/{split}_class_{class}/clip {number}")), class, 8);
-            }
-        }
-    }
-}
 
 fn arguments<'a>(runs: &'a str, root: &'a str) -> Vec<&'a str> {
     let mut arguments = vec!["run", "recipes/frames_5w1s.yaml", "--runs", runs, "--set", root];
@@ -56,7 +28,7 @@ fn broken_clips_are_named_skipped_and_counted() {
     let bytes = std::fs::read(&broken).unwrap();
     std::fs::write(&broken, &bytes[..bytes.len() / 2]).unwrap();
     std::fs::create_dir_all(frames.join("test/test_class_1/nothing")).unwrap();
-    clip(&frames.join("train/train_class_2/short"), 2, 3);
+    clip(&frames.join("train/train_class_2/short"), 2, 0, 3);
 
     let runs = folder.path().join("runs");
     let root = format!("dataset.root={}", frames.display());
@@ -132,17 +104,4 @@ fn a_dataset_that_vanishes_is_named_and_the_run_goes_on_when_it_is_back() {
     for file in ["train.jsonl", "validation.jsonl", "episodes.jsonl"] {
         assert_eq!(find(&runs, file), find(&straight, file), "{file}");
     }
-}
-
-/// The text of the first file called `name` below `folder`.
-fn find(folder: &Path, name: &str) -> Option<String> {
-    let mut entries: Vec<_> = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    entries.sort();
-    entries.iter().find_map(|path| {
-        if path.is_dir() {
-            find(path, name)
-        } else {
-            path.ends_with(name).then(|| std::fs::read_to_string(path).ok())?
-        }
-    })
 }

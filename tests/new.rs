@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::SystemTime;
 
-const SLOTS: [&str; 12] = [
+const SLOTS: [&str; 13] = [
     "task",
     "dataset",
     "frames",
+    "resize",
     "augment",
     "backbone",
     "prompt",

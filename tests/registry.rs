@@ -16,11 +16,24 @@ fn the_components_of_every_slot_are_these() {
             (slot.clone(), names.collect())
         })
         .collect();
-    let expected: [(&str, &[&str]); 12] = [
+    let expected: [(&str, &[&str]); 13] = [
         ("task", &["contrastive", "few_shot"]),
-        ("dataset", &["frame_folder", "shapes_in_motion"]),
-        ("frames", &["uniform_segments"]),
-        ("augment", &["none", "random_crop"]),
+        (
+            "dataset",
+            &[
+                "frame_folder",
+                "hmdb51",
+                "kinetics100",
+                "shapes_in_motion",
+                "ssv2_full",
+                "ssv2_small",
+                "ucf101",
+                "video_folder",
+            ],
+        ),
+        ("frames", &["clip_fsar_interval", "clip_fsar_segments", "dense", "linspace", "trx", "uniform_segments"]),
+        ("resize", &["none", "short_side", "square"]),
+        ("augment", &["color_jitter", "crop", "flip", "none", "random_crop", "random_erasing", "sequence"]),
         ("backbone", &["clip_resnet", "clip_vit", "vit"]),
         ("prompt", &["action_clip", "plain", "template", "templates"]),
         ("adapter", &["aim", "full", "last_blocks", "lora", "multimodal", "none", "st_adapter", "task_adapter"]),
@@ -69,15 +82,15 @@ fn every_shipped_recipe_validates() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "yaml") {
                 let mut command = command(&["validate", path.to_str().unwrap()]);
-                command
-                    .env("FRAMES_ROOT", "frames")
-                    .env("KINETICS_ROOT", "k400")
-                    .env("CLIP_WEIGHTS", "clip.safetensors");
+                for name in ["FRAMES", "KINETICS", "SSV2", "HMDB51", "UCF101", "JHMDB14"] {
+                    command.env(format!("{name}_ROOT"), "clips");
+                }
+                command.env("CLIP_WEIGHTS", "b16.safetensors").env("CLIP_B32_WEIGHTS", "b32.safetensors");
                 let ran = finish(command.output().unwrap());
                 assert_eq!(ran.code, Some(0), "{}\n{}", path.display(), ran.stderr);
                 count += 1;
             }
         }
     }
-    assert!(count >= 5, "{count} recipes");
+    assert!(count >= 37, "{count} recipes");
 }

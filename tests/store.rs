@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{command, fails, finish, maclip, ok, records, root, run_directory, small_quickstart};
+use common::{
+    command, fails, finish, in_own_mounts, maclip, ok, quoted, records, root, run_directory, small_quickstart,
+};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -213,21 +215,6 @@ fn a_line_that_is_no_record_is_named_and_nothing_is_lost() {
     std::fs::write(&path, &text).unwrap();
     fails(1, &arguments, &["train.jsonl:2"]);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-}
-
-/// Runs a shell script as root of its own mount table, where small and read-only file systems can be mounted. `None` where the
-/// system does not let us.
-fn in_own_mounts(script: &str) -> Option<std::process::Output> {
-    let can = Command::new("unshare").args(["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).output();
-    if !can.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: this system lets no user mount a file system of its own");
-        return None;
-    }
-    Some(Command::new("unshare").current_dir(root()).args(["-rm", "sh", "-c", script]).output().unwrap())
-}
-
-fn quoted(arguments: &[&str]) -> String {
-    arguments.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
 }
 
 #[test]

@@ -7,7 +7,7 @@ pub mod adapters;
 pub mod alignments;
 mod augments;
 pub mod backbones;
-mod datasets;
+pub mod datasets;
 #[cfg(test)]
 mod fixtures;
 mod frames;
@@ -16,6 +16,7 @@ mod objectives;
 mod optimizers;
 mod prompts;
 pub mod prototypes;
+mod resizes;
 mod schedules;
 mod tasks;
 #[cfg(test)]

@@ -16,6 +16,7 @@ use maclip_framework::slots::objective::Objective;
 use maclip_framework::slots::optimizer::Optimizer;
 use maclip_framework::slots::prompt::Prompt;
 use maclip_framework::slots::prototype::Prototype;
+use maclip_framework::slots::resize::Resize;
 use maclip_framework::slots::schedule::Schedule;
 use maclip_framework::slots::task::Task;
 
@@ -49,7 +50,7 @@ fn built(slot: &str, node: &Node, context: &BuildContext) -> Result<Option<bool>
             }
         };
     }
-    of! { "task" Task "dataset" Dataset "frames" FrameSampler "augment" Augment "backbone" Backbone "prompt" Prompt
+    of! { "task" Task "dataset" Dataset "frames" FrameSampler "resize" Resize "augment" Augment "backbone" Backbone "prompt" Prompt
     "alignment" Alignment "optimizer" Optimizer "schedule" Schedule }
 }
 

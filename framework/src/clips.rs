@@ -1,36 +1,135 @@
-//! From clip ids to pixel tensors: open, sample frames, augment, bring to the backbone's size.
+//! From clip ids to pixel tensors: open, sample frames, resize, augment, bring to the backbone's size.
 
+use crate::clip_store::{Part, StoredClips};
 use crate::error::Result;
-use crate::images::{resize_crop_rgb, to_tensor_values};
+use crate::images::{Image, clip_resize_crop, resize_crop_rgb, to_tensor_values};
 use crate::profile::{self, Phase};
-use crate::random::Rng;
+use crate::random::{Rng, Stream};
+use crate::run::{BuildContext, Recipe};
 use crate::slots::augment::Augment;
 use crate::slots::backbone::Geometry;
-use crate::slots::dataset::Dataset;
+use crate::slots::dataset::{Dataset, Opened, Request, Timeline};
 use crate::slots::frames::FrameSampler;
+use crate::slots::resize::Resize;
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
+/// The components that clips come from.
+pub struct Clips {
+    pub dataset: Box<dyn Dataset>,
+    pub frames: Box<dyn FrameSampler>,
+    pub resize: Box<dyn Resize>,
+    pub augment: Box<dyn Augment>,
+}
+
+impl Clips {
+    pub fn build(recipe: &Recipe, build: &BuildContext) -> Result<Self> {
+        Ok(Self {
+            dataset: recipe.build(build)?,
+            frames: recipe.build(build)?,
+            resize: recipe.build(build)?,
+            augment: recipe.build(build)?,
+        })
+    }
+
+    /// What all views have in common of a frame: the most that can be done to it once for all. `image_size` is the backbone's.
+    pub fn keep(&self, image: Image, image_size: usize) -> Result<Image> {
+        let image = self.resize.apply(image)?;
+        match self.augment.identity() {
+            true => clip_resize_crop(&image, image_size),
+            false => Ok(image),
+        }
+    }
+
+    /// What is kept of a clip, by whether its frames are drawn.
+    pub fn part(&self, drawn: bool) -> Part {
+        if drawn && !self.frames.fixed() { Part::All } else { Part::Picked }
+    }
+
+    /// Opens frames of `clip` to see that it can be done.
+    pub fn look(&self, clip: &str) -> Result<()> {
+        let draw = Stream::new(0, "look");
+        let choose = |timeline: &Timeline| self.frames.sample(timeline, Some(&mut draw.at(0)));
+        let each = |image| self.resize.apply(image);
+        self.dataset.read(&[Request { clip, choose: &choose, each: &each }]).remove(0).map(drop)
+    }
+}
+
+/// How a clip is looked at, with the draws that it takes.
+#[derive(Clone, Debug)]
+pub enum View {
+    /// Frames and augmentation are drawn.
+    Training(Rng),
+    /// The same every time.
+    Evaluation,
+    /// Frames are drawn and nothing else: what samplers want that are random in evaluation.
+    RandomFrames(Rng),
+}
+
+impl View {
+    /// The draws of frames.
+    fn frames(&self) -> Option<Rng> {
+        match self {
+            View::Training(rng) | View::RandomFrames(rng) => Some(rng.clone()),
+            View::Evaluation => None,
+        }
+    }
+}
+
 /// Opens clips the way a backbone wants them.
 pub struct ClipLoader<'a> {
-    pub dataset: &'a dyn Dataset,
-    pub frames: &'a dyn FrameSampler,
-    pub augment: &'a dyn Augment,
+    pub clips: &'a Clips,
     pub geometry: &'a Geometry,
     pub device: &'a Device,
+    /// Where decoded frames are kept, if anywhere.
+    pub store: Option<&'a StoredClips>,
 }
 
 impl ClipLoader<'_> {
-    /// T images of `image_size`² × 3 bytes, one after the other. `rng` is given in training only: it draws frames and
-    /// augmentation.
-    pub fn open(&self, clip: &str, rng: Option<Rng>) -> Result<Vec<u8>> {
-        let mut rng = rng;
-        let available = self.dataset.frame_count(clip)?;
-        let indices = self.frames.sample(available, rng.as_mut());
-        let mut frames = self.dataset.open(clip, &indices)?;
-        if let Some(rng) = &mut rng {
-            frames = self.augment.apply(frames, rng);
+    /// For each clip T images of `image_size`² × 3 bytes, one after the other.
+    pub fn open(&self, clips: &[(&str, View)]) -> Result<Vec<Vec<u8>>> {
+        let chooses: Vec<_> = clips
+            .iter()
+            .map(|(_, view)| move |timeline: &Timeline| self.clips.frames.sample(timeline, view.frames().as_mut()))
+            .collect();
+        let dataset = &*self.clips.dataset;
+        let part = |view: &View| self.clips.part(view.frames().is_some());
+        let mut found: Vec<Option<Opened>> = (clips.par_iter().zip(&chooses))
+            .map(|((clip, view), choose)| self.store?.get(dataset, clip, part(view), choose))
+            .collect();
+        let missing: Vec<usize> = (0..clips.len()).filter(|at| found[*at].is_none()).collect();
+        let each = |image| self.clips.keep(image, self.geometry.image_size);
+        let requests: Vec<Request> =
+            missing.iter().map(|&at| Request { clip: clips[at].0, choose: &chooses[at], each: &each }).collect();
+        for (at, read) in missing.iter().copied().zip(dataset.read(&requests)) {
+            let (opened, (clip, view)) = (read?, &clips[at]);
+            found[at] = Some(match self.store {
+                Some(store) => {
+                    // Of a clip whose frames are drawn, these are not all that is needed.
+                    if part(view) == Part::Picked {
+                        store.keep(dataset, clip, Part::Picked, &opened)?;
+                    }
+                    store.as_kept(opened)?
+                }
+                None => opened,
+            });
         }
+        let opened: Vec<Opened> = found.into_iter().flatten().collect();
+        opened.into_par_iter().zip(clips).map(|(opened, (_, view))| self.finish(opened, view)).collect()
+    }
+
+    /// Augments, and brings to the backbone's size.
+    fn finish(&self, opened: Opened, view: &View) -> Result<Vec<u8>> {
+        let Opened { timeline, mut frames, .. } = opened;
+        let augment = &self.clips.augment;
+        frames = match view.clone() {
+            View::Training(mut rng) => {
+                // The draws of frames come first.
+                self.clips.frames.sample(&timeline, Some(&mut rng))?;
+                augment.apply(frames, Some(&mut rng))
+            }
+            View::Evaluation | View::RandomFrames(_) => augment.apply(frames, None),
+        };
         let size = self.geometry.image_size;
         let mut pixels = Vec::with_capacity(frames.images.len() * size * size * 3);
         for image in &frames.images {
@@ -41,23 +140,21 @@ impl ClipLoader<'_> {
 
     /// Normalised pixels `[B, T, 3, H, W]`; clips are opened in parallel, and the order and the draws do not depend on
     /// the number of threads.
-    pub fn load(&self, clips: &[&str], rng: impl Fn(usize) -> Option<Rng> + Sync) -> Result<Tensor<5>> {
+    pub fn load(&self, clips: &[(&str, View)]) -> Result<Tensor<5>> {
         let _span = profile::span(Phase::Data);
-        let opened: Vec<Vec<u8>> =
-            clips.par_iter().enumerate().map(|(i, clip)| self.open(clip, rng(i))).collect::<Result<_>>()?;
-        Ok(self.tensor(&opened))
+        Ok(self.tensor(&self.open(clips)?))
     }
 
     /// Opened clips → normalised pixels `[B, T, 3, H, W]`.
     pub fn tensor(&self, opened: &[impl AsRef<[u8]>]) -> Tensor<5> {
-        let (b, t, size) = (opened.len(), self.frames.count(), self.geometry.image_size);
+        let (b, t, size) = (opened.len(), self.clips.frames.count(), self.geometry.image_size);
         let pixels: Vec<u8> = opened.iter().flat_map(|clip| clip.as_ref()).copied().collect();
         normalized(&pixels, [b, t, size, size], self.geometry, self.device)
     }
 
     /// Whether training sees the same pixels of a clip every time.
     pub fn fixed(&self) -> bool {
-        self.frames.fixed() && self.augment.identity()
+        self.clips.frames.fixed() && self.clips.augment.identity()
     }
 }
 

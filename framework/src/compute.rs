@@ -2,6 +2,7 @@
 //! identity. And `precision:`, which is.
 
 use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// Knobs of the engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -28,7 +29,8 @@ pub struct Compute {
     pub activation_checkpointing: bool,
     /// Keep what the frozen part of the backbone makes of a clip on disk.
     pub feature_cache: bool,
-    /// Folder of the kept features; `null` is `.cache` in the folder of the runs.
+    /// Folder of the kept features, and of the kept clips where `clip_store` names no other; `null` is `.cache` in the folder of the
+    /// runs.
     #[schemars(length(min = 1))]
     pub cache_folder: Option<String>,
     /// Size of that folder above which the oldest features are removed.
@@ -56,6 +58,11 @@ impl Default for Compute {
 const SHARDS: usize = 4;
 
 impl Compute {
+    /// Folder of all that is kept between runs; `runs` is the folder of all runs.
+    pub fn caches(&self, runs: &Path) -> PathBuf {
+        self.cache_folder.as_ref().map_or_else(|| runs.join(".cache"), PathBuf::from)
+    }
+
     /// [`Compute::shards`] on the device that the recipe names.
     pub fn shards_on(&self, device: &str) -> usize {
         let processor = ["flex", "tch:cpu"].contains(&device);

@@ -48,6 +48,14 @@ impl Error {
         Error::failed(format!("cannot {what} {}: {error}", path.display()))
     }
 
+    /// What is wrong, alone, for a list of such.
+    pub fn reason(&self) -> String {
+        match self {
+            Error::Failed { message, .. } => message.clone(),
+            other => other.to_string(),
+        }
+    }
+
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Recipe(_) => 2,

@@ -1,14 +1,17 @@
 //! Evaluation: each distinct clip is encoded once per branch, then episodes only gather and align, many at a time.
 
+use crate::clips::View;
 use crate::episode::{Episode, EpisodeList, Shape};
 use crate::error::{Error, Result};
 use crate::features::ClipSource;
 use crate::model::{FewShotModel, text_cosines, time_average};
 use crate::profile::{self, Phase};
 use crate::progress::{Progress, stop_requested};
+use crate::random::Stream;
 use crate::slots::Scope;
 use crate::slots::adapter::Branch;
 use crate::slots::dataset::Class;
+use crate::slots::frames::FrameSampler;
 use crate::slots::objective::Scores;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
@@ -61,6 +64,12 @@ impl Outcome {
     }
 }
 
+/// Whether a clip has other features in another episode. A prototype module of scope `Episode` relates encoded clips, so it needs no
+/// encoding of its own; an adapter of that scope does, and so do frames that are drawn.
+pub fn encodes_every_episode(model: &FewShotModel, frames: &dyn FrameSampler) -> bool {
+    model.adapter.scope() == Scope::Episode || frames.random_in_evaluation()
+}
+
 /// All episodes of `split`, in order. `model` must be free of autodiff (`valid()`).
 pub fn evaluate(
     model: &FewShotModel,
@@ -68,8 +77,7 @@ pub fn evaluate(
     split: &Split,
     progress: &dyn Progress,
 ) -> Result<Vec<Outcome>> {
-    // A prototype module of scope `Episode` relates encoded clips, so it needs no encoding of its own; an adapter does.
-    if model.adapter.scope() == Scope::Episode {
+    if encodes_every_episode(model, &*source.loader().clips.frames) {
         return one_by_one(model, source, split, progress);
     }
     let table = ClipTable::encode(model, source, split, progress)?;
@@ -91,8 +99,8 @@ pub fn evaluate(
     Ok(outcomes.into_iter().flatten().collect())
 }
 
-/// The same by brute force: every episode encodes its own clips. The only way for components of scope `Episode`, and the
-/// check on the planned way.
+/// The same by brute force: every episode encodes its own clips. The only way where [`encodes_every_episode`], and
+/// the check on the planned way.
 pub fn one_by_one(
     model: &FewShotModel,
     source: &ClipSource,
@@ -101,16 +109,26 @@ pub fn one_by_one(
 ) -> Result<Vec<Outcome>> {
     progress.begin("test", 0, split.list.episodes.len() as u64);
     let done = AtomicU64::new(0);
+    // The list alone decides the draws, so that all runs on one list see the same frames.
+    let draws = Stream::new(0, &format!("frames of {}", split.list.hash));
+    let drawn = source.loader().clips.frames.random_in_evaluation();
     let outcomes = split
         .list
         .episodes
         .par_iter()
-        .map(|episode| {
+        .enumerate()
+        .map(|(at, episode)| {
             let clips = EpisodeClips::new(episode, split.classes);
             let device = source.loader().device;
             let texts = select_rows(split.texts, &clips.support_classes, device);
-            let support = source.prefixes(&clips.support, |_| None)?;
-            let query = source.prefixes(&clips.queries, |_| None)?;
+            let supports = clips.support.len();
+            let first = at * (supports + clips.queries.len());
+            let view = |i: usize| match drawn {
+                true => View::RandomFrames(draws.at((first + i) as u64)),
+                false => View::Evaluation,
+            };
+            let support = source.prefixes(&clips.support, view)?;
+            let query = source.prefixes(&clips.queries, |i| view(supports + i))?;
             let (support, query) = model.episode(support, texts.clone(), query);
             let (support, query) = (model.support_prototypes(support, texts), model.query_prototypes(query));
             let class_text = select_rows(split.texts, &episode.classes, device);
@@ -209,7 +227,7 @@ impl ClipTable {
             .map(|keys| {
                 let clips: Vec<&str> = keys.iter().map(|&(c, i)| split.classes[c].clips[i].as_str()).collect();
                 let classes: Vec<usize> = keys.iter().map(|&(class, _)| class).collect();
-                let prefix = source.prefixes(&clips, |_| None)?;
+                let prefix = source.prefixes(&clips, |_| View::Evaluation)?;
                 let texts = select_rows(split.texts, &classes, source.loader().device);
                 let frames = model.encode(prefix.clone(), &Branch::Query);
                 let support = if branches_differ {

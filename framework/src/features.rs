@@ -3,13 +3,12 @@
 //! The key of a clip hashes the very pixels that enter the network, the frozen weights, the component's options and code version,
 //! the device and the precision. So whatever changes a value changes the key: there is no stale entry to forget about.
 
-use crate::clips::ClipLoader;
+use crate::clips::{ClipLoader, View};
 use crate::error::{Error, Result};
 use crate::model::FewShotModel;
 use crate::parameters;
 use crate::profile::{self, Phase};
 use crate::progress::Progress;
-use crate::random::Rng;
 use crate::run::Recipe;
 use crate::slots::adapter::Depth;
 use crate::weights::write_atomically;
@@ -56,27 +55,23 @@ impl<'a> ClipSource<'a> {
         Some((cache.hits.load(Ordering::Relaxed), cache.misses.load(Ordering::Relaxed)))
     }
 
-    /// [`FewShotModel::prefix`] of `clips`, `[B, T, F]`. `rng` is given in training: it draws frames and augmentation.
-    pub fn prefixes(&self, clips: &[&str], rng: impl Fn(usize) -> Option<Rng> + Sync) -> Result<Tensor<3>> {
+    /// [`FewShotModel::prefix`] of `clips`, `[B, T, F]`, each seen in its own way.
+    pub fn prefixes(&self, clips: &[&str], view: impl Fn(usize) -> View) -> Result<Tensor<3>> {
+        let clips: Vec<(&str, View)> = clips.iter().enumerate().map(|(i, clip)| (*clip, view(i))).collect();
+        let same = |(_, view): &(&str, View)| matches!(view, View::Evaluation);
         match &self.cache {
-            Some(cache) if self.loader.fixed() || (0..clips.len()).all(|i| rng(i).is_none()) => {
-                self.through(cache, clips)
-            }
+            Some(cache) if self.loader.fixed() || clips.iter().all(same) => self.through(cache, &clips),
             _ => {
-                let parts = (0..clips.len()).step_by(CLIPS_AT_ONCE).map(|from| {
-                    let part = &clips[from..(from + CLIPS_AT_ONCE).min(clips.len())];
-                    Ok(self.model.prefix(self.loader.load(part, |i| rng(from + i))?))
-                });
+                let parts = clips.chunks(CLIPS_AT_ONCE).map(|part| Ok(self.model.prefix(self.loader.load(part)?)));
                 Ok(Tensor::cat(parts.collect::<Result<_>>()?, 0))
             }
         }
     }
 
-    fn through(&self, cache: &FeatureCache, clips: &[&str]) -> Result<Tensor<3>> {
+    fn through(&self, cache: &FeatureCache, clips: &[(&str, View)]) -> Result<Tensor<3>> {
         let found: Vec<Found> = {
             let _span = profile::span(Phase::Data);
-            let find = |clip: &&str| cache.find(clip, || self.loader.open(clip, None));
-            clips.par_iter().map(find).collect::<Result<_>>()?
+            cache.find(clips, |unknown| self.loader.open(unknown))?
         };
         let missing: Vec<(Key, &[u8])> = found
             .iter()
@@ -162,8 +157,7 @@ impl<'a> FeatureCache<'a> {
         if !compute.feature_cache || !depth.pays() {
             return Ok(None);
         }
-        let base = compute.cache_folder.as_ref().map_or_else(|| runs.join(".cache"), PathBuf::from);
-        let folder = base.join("features");
+        let folder = compute.caches(runs).join("features");
         let limit = (compute.cache_limit_gb * 1e9) as u64;
         trim(&folder, limit)?;
         let mut hash = Sha256::new();
@@ -201,25 +195,42 @@ impl<'a> FeatureCache<'a> {
         self.folder.join(&name[..2]).join(&name[2..])
     }
 
-    fn find(&self, clip: &str, open: impl Fn() -> Result<Vec<u8>>) -> Result<Found> {
-        let known = self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(clip).copied();
-        let (key, pixels) = match known {
-            Some(key) => (key, None),
-            None => {
-                let pixels = open()?;
-                let key: Key = Sha256::new().chain_update(self.network).chain_update(&pixels).finalize().into();
-                self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(clip.to_owned(), key);
-                (key, Some(pixels))
-            }
+    /// Each of `clips` by its key; `open` gives the pixels of those that it is called with.
+    fn find(
+        &self,
+        clips: &[(&str, View)],
+        open: impl Fn(&[(&str, View)]) -> Result<Vec<Vec<u8>>>,
+    ) -> Result<Vec<Found>> {
+        let mut pixels: Vec<Option<Vec<u8>>> = vec![None; clips.len()];
+        let fill = |wanted: &[usize], pixels: &mut [Option<Vec<u8>>]| -> Result<()> {
+            let unknown: Vec<(&str, View)> = wanted.iter().map(|&at| clips[at].clone()).collect();
+            wanted.iter().zip(open(&unknown)?).for_each(|(&at, opened)| pixels[at] = Some(opened));
+            Ok(())
         };
-        match self.read(&key) {
-            Some(kept) => {
+        // Only a clip that was not met before needs its pixels for its key.
+        let known = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let new: Vec<usize> = (0..clips.len()).filter(|&at| !known.contains_key(clips[at].0)).collect();
+        fill(&new, &mut pixels)?;
+        let key = |(at, (clip, _)): (usize, &(&str, View))| match &pixels[at] {
+            Some(pixels) => Sha256::new().chain_update(self.network).chain_update(pixels).finalize().into(),
+            None => known.get(*clip).copied().unwrap_or_default(),
+        };
+        let keys: Vec<Key> = clips.par_iter().enumerate().map(key).collect();
+        let names = new.iter().map(|&at| (clips[at].0.to_owned(), keys[at]));
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
+        let kept: Vec<Option<Kept>> = keys.par_iter().map(|key| self.read(key)).collect();
+        let gone: Vec<usize> = (0..clips.len()).filter(|&at| kept[at].is_none() && pixels[at].is_none()).collect();
+        fill(&gone, &mut pixels)?;
+        let found = keys.into_iter().zip(kept).zip(pixels).map(|((key, kept), pixels)| match (kept, pixels) {
+            (Some(kept), _) => {
                 let own = self.made.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
                 self.hits.fetch_add(u64::from(!own), Ordering::Relaxed);
                 Ok(Found::Kept(kept))
             }
-            None => Ok(Found::Missing(key, pixels.map_or_else(open, Ok)?)),
-        }
+            (None, Some(pixels)) => Ok(Found::Missing(key, pixels)),
+            (None, None) => Err(Error::failed("a clip was not opened")),
+        });
+        found.collect()
     }
 
     /// `None` where there is no such file or it is damaged; then it is made again.

@@ -1,14 +1,16 @@
-//! JPEG decoding and the image preparation that CLIP was trained with.
+//! JPEG and PNG decoding and the image preparation that CLIP was trained with.
 //!
 //! The preparation has to match the one behind the published weights (Pillow's antialiased bicubic filter, then a
 //! centre crop), because a different filter shifts the image features by more than rounding.
 
 use crate::error::{Error, Result};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images as fir};
+use serde::{Deserialize, Serialize};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
+use zune_png::PngDecoder;
 
 /// Mean of each channel (red, green, blue) that CLIP subtracts from pixels scaled to 0..1.
 pub const CLIP_MEAN: [f32; 3] = [0.48145466, 0.4578275, 0.40821073];
@@ -25,9 +27,9 @@ pub struct Image {
     pub pixels: Vec<u8>,
 }
 
-/// What the header of a JPEG says about the image.
+/// What the header of a JPEG or PNG says about the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JpegHeader {
+pub struct ImageHeader {
     pub width: usize,
     pub height: usize,
 }
@@ -35,7 +37,7 @@ pub struct JpegHeader {
 /// Reads the header of a JPEG from its first bytes; `bytes` need not hold more than that.
 ///
 /// Refuses what [`decode_jpeg`] refuses by its header alone, so that a clip can be judged without decoding it.
-pub fn jpeg_header(bytes: &[u8]) -> Result<JpegHeader> {
+pub fn jpeg_header(bytes: &[u8]) -> Result<ImageHeader> {
     let mut decoder = decoder(bytes);
     read_header(&mut decoder)
 }
@@ -71,7 +73,7 @@ fn decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
     JpegDecoder::new_with_options(ZCursor::new(bytes), options)
 }
 
-fn read_header(decoder: &mut JpegDecoder<ZCursor<&[u8]>>) -> Result<JpegHeader> {
+fn read_header(decoder: &mut JpegDecoder<ZCursor<&[u8]>>) -> Result<ImageHeader> {
     decoder.decode_headers().map_err(|error| Error::failed(format!("not a readable JPEG: {error}")))?;
     let (Some(info), Some(colours)) = (decoder.info(), decoder.input_colorspace()) else {
         return Err(Error::failed("not a readable JPEG: no image header"));
@@ -91,7 +93,83 @@ fn read_header(decoder: &mut JpegDecoder<ZCursor<&[u8]>>) -> Result<JpegHeader> 
     if width == 0 || height == 0 {
         return Err(Error::failed(format!("a JPEG of size {width}x{height}")));
     }
-    Ok(JpegHeader { width, height })
+    Ok(ImageHeader { width, height })
+}
+
+/// The first bytes of every PNG.
+const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+/// The chunk that ends every PNG: length 0, name, checksum.
+const PNG_END: &[u8] = b"\0\0\0\0IEND\xaeB`\x82";
+
+/// Reads the header of a PNG from its first bytes, of which the first 33 are enough.
+pub fn png_header(bytes: &[u8]) -> Result<ImageHeader> {
+    let bad = |what: &str| Error::failed(format!("not a readable PNG: {what}"));
+    let body = bytes.strip_prefix(PNG_SIGNATURE).ok_or_else(|| bad("its signature is missing"))?;
+    // 4 bytes length, 4 name, 13 content, 4 checksum of name and content.
+    let chunk: &[u8; 25] = body.first_chunk().ok_or_else(|| bad("its header is cut"))?;
+    let number = |at: usize| u32::from_be_bytes([chunk[at], chunk[at + 1], chunk[at + 2], chunk[at + 3]]);
+    if number(0) != 13 || &chunk[4..8] != b"IHDR" {
+        return Err(bad("it does not begin with a header"));
+    }
+    if crc32fast::hash(&chunk[4..21]) != number(21) {
+        return Err(bad("the checksum of its header is wrong"));
+    }
+    let (width, height) = (number(8) as usize, number(12) as usize);
+    if width == 0 || height == 0 {
+        return Err(Error::failed(format!("a PNG of size {width}x{height}")));
+    }
+    Ok(ImageHeader { width, height })
+}
+
+/// Whether `tail`, the last bytes of a PNG, holds the chunk that ends it.
+pub fn has_end_of_png(tail: &[u8]) -> bool {
+    tail.windows(PNG_END.len()).any(|window| window == PNG_END)
+}
+
+/// Decodes a PNG to RGB: grey, colour or palette, any bit depth. Transparency is dropped and 16 bits become the upper
+/// 8. Refuses a file without an end and one whose checksums do not hold.
+pub fn decode_png(bytes: &[u8]) -> Result<Image> {
+    let ImageHeader { width, height } = png_header(bytes)?;
+    let damaged = |error: &dyn std::fmt::Display| Error::failed(format!("damaged PNG data: {error}"));
+    if !has_end_of_png(bytes) {
+        return Err(Error::failed("the PNG is truncated: its end is missing"));
+    }
+    let options = DecoderOptions::default().set_strict_mode(true).png_set_confirm_crc(true).png_set_strip_to_8bit(true);
+    let mut decoder = PngDecoder::new_with_options(ZCursor::new(bytes), options);
+    let data = decoder.decode_raw().map_err(|error| damaged(&format!("{error:?}")))?;
+    let colours = decoder.colorspace().map_or(0, |colours| colours.num_components());
+    let pixels: Vec<u8> = match colours {
+        1 | 2 => data.chunks_exact(colours).flat_map(|pixel| [pixel[0]; 3]).collect(),
+        3 => data,
+        4 => data.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect(),
+        _ => return Err(damaged(&format!("{colours} channels"))),
+    };
+    check_buffer(&pixels, width, height)?;
+    Ok(Image { width, height, pixels })
+}
+
+/// How a resize weighs the pixels around each new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Filter {
+    /// Pillow's bicubic filter, antialiased; what CLIP was trained with.
+    Bicubic,
+    /// Pillow's bilinear filter, antialiased: a triangle as wide as the pixels that become one.
+    Bilinear,
+    /// Between the two nearest pixels in each direction, however many are passed over: PyTorch's `interpolate` with
+    /// `mode="bilinear"` and corners not aligned, which the code of CLIP-FSAR and its family uses.
+    BilinearNoAntialias,
+}
+
+impl Filter {
+    fn algorithm(self) -> ResizeAlg {
+        match self {
+            // CatmullRom is the cubic with a = -0.5, the one that Pillow calls bicubic.
+            Filter::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
+            Filter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
+            Filter::BilinearNoAntialias => ResizeAlg::Interpolation(FilterType::Bilinear),
+        }
+    }
 }
 
 /// CLIP's preparation of an image: see [`resize_crop_rgb`].
@@ -103,36 +181,51 @@ pub fn clip_resize_crop(image: &Image, size: usize) -> Result<Image> {
 /// Resizes the shorter side to `size` with Pillow's antialiased bicubic filter, keeping the aspect ratio, and cuts
 /// out the centre: `size * size * 3` bytes. `pixels` are those of an [`Image`].
 pub fn resize_crop_rgb(pixels: &[u8], width: usize, height: usize, size: usize) -> Result<Vec<u8>> {
-    check_buffer(pixels, width, height)?;
-    if size == 0 {
-        return Err(Error::failed("cannot resize an image to size 0"));
-    }
-    let (new_width, new_height) = resized_size(width, height, size);
-    // Two calls, width first, each rounding to 8 bit: what Pillow does. One call would filter in the other order and
-    // without rounding in between.
-    let wide = resize(pixels, (width, height), (new_width, height))?;
-    let full = resize(&wide, (new_width, height), (new_width, new_height))?;
-    let (left, top) = (crop_offset(new_width, size), crop_offset(new_height, size));
-    Ok(full
-        .chunks_exact(new_width * 3)
-        .skip(top)
-        .take(size)
-        .flat_map(|row| &row[left * 3..(left + size) * 3])
-        .copied()
-        .collect())
+    let (new_width, new_height) = short_side_size(width, height, size);
+    let full = resize_rgb(pixels, (width, height), (new_width, new_height), Filter::Bicubic)?;
+    let corner = (crop_offset(new_width, size), crop_offset(new_height, size));
+    Ok(crop_rgb(&full, new_width, corner, (size, size)))
+}
+
+/// The image with sides `width` and `height`, whatever its aspect ratio was.
+pub fn resize_to(image: &Image, width: usize, height: usize, filter: Filter) -> Result<Image> {
+    let pixels = resize_rgb(&image.pixels, (image.width, image.height), (width, height), filter)?;
+    Ok(Image { width, height, pixels })
 }
 
 /// Width and height after the shorter side became `size`; the longer one is rounded down, as torchvision does.
-fn resized_size(width: usize, height: usize, size: usize) -> (usize, usize) {
-    if width <= height { (size, size * height / width) } else { (size * width / height, size) }
+pub fn short_side_size(width: usize, height: usize, size: usize) -> (usize, usize) {
+    if width <= height { (size, size * height / width.max(1)) } else { (size * width / height.max(1), size) }
 }
 
-/// First row or column of the centre crop. Halves go to the even number: torchvision uses Python's `round`.
-fn crop_offset(side: usize, size: usize) -> usize {
+/// First row or column of the centre crop of `size` in a `side` that is no shorter. Halves go to the even number:
+/// torchvision uses Python's `round`.
+pub fn crop_offset(side: usize, size: usize) -> usize {
     ((side - size) as f64 / 2.0).round_ties_even() as usize
 }
 
-fn resize(pixels: &[u8], from: (usize, usize), to: (usize, usize)) -> Result<Vec<u8>> {
+/// The part of `width` × `height` pixels whose first is at `(left, top)`, out of rows of `row` pixels.
+pub fn crop_rgb(pixels: &[u8], row: usize, (left, top): (usize, usize), (width, height): (usize, usize)) -> Vec<u8> {
+    // Whole rows are copied: byte by byte this took longer than the resizing.
+    let mut part = Vec::with_capacity(width * height * 3);
+    for row in pixels.chunks_exact(row * 3).skip(top).take(height) {
+        part.extend_from_slice(&row[left * 3..(left + width) * 3]);
+    }
+    part
+}
+
+/// Two calls, width first, each rounding to 8 bit: what Pillow does. One call would filter in the other order and
+/// without rounding in between.
+fn resize_rgb(pixels: &[u8], from: (usize, usize), to: (usize, usize), filter: Filter) -> Result<Vec<u8>> {
+    check_buffer(pixels, from.0, from.1)?;
+    if to.0 == 0 || to.1 == 0 {
+        return Err(Error::failed(format!("cannot resize an image to size {}x{}", to.0, to.1)));
+    }
+    let wide = resize(pixels, from, (to.0, from.1), filter)?;
+    resize(&wide, (to.0, from.1), to, filter)
+}
+
+fn resize(pixels: &[u8], from: (usize, usize), to: (usize, usize), filter: Filter) -> Result<Vec<u8>> {
     if from == to {
         return Ok(pixels.to_vec());
     }
@@ -142,8 +235,7 @@ fn resize(pixels: &[u8], from: (usize, usize), to: (usize, usize)) -> Result<Vec
     let side = |side: usize| u32::try_from(side).map_err(|error| failed(&error));
     let source = fir::ImageRef::new(side(from.0)?, side(from.1)?, pixels, PixelType::U8x3).map_err(|e| failed(&e))?;
     let mut target = fir::Image::new(side(to.0)?, side(to.1)?, PixelType::U8x3);
-    // CatmullRom is the cubic with a = -0.5, the one that Pillow calls bicubic.
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+    let options = ResizeOptions::new().resize_alg(filter.algorithm());
     Resizer::new().resize(&source, &mut target, &options).map_err(|error| failed(&error))?;
     Ok(target.into_vec())
 }
@@ -190,7 +282,7 @@ mod tests {
         assert!(got.pixels.iter().zip(&red.pixels).all(|(a, b)| a.abs_diff(*b) <= 3), "{:?}", &got.pixels[..3]);
 
         let bytes = jpeg(&[77; 24 * 16], 24, 16, ColorType::Luma);
-        assert_eq!(jpeg_header(&bytes).unwrap(), JpegHeader { width: 24, height: 16 });
+        assert_eq!(jpeg_header(&bytes).unwrap(), ImageHeader { width: 24, height: 16 });
         let grey = decode_jpeg(&bytes).unwrap();
         assert_eq!(grey.pixels.len(), 24 * 16 * 3);
         assert!(grey.pixels.chunks(3).all(|p| p[0] == p[1] && p[1] == p[2] && p[0].abs_diff(77) <= 1));
@@ -243,9 +335,9 @@ mod tests {
 
     #[test]
     fn images_crop_sizes_and_offsets_are_those_of_torchvision() {
-        assert_eq!(resized_size(320, 240, 32), (42, 32));
-        assert_eq!(resized_size(90, 200, 224), (224, 497));
-        assert_eq!(resized_size(257, 257, 224), (224, 224));
+        assert_eq!(short_side_size(320, 240, 32), (42, 32));
+        assert_eq!(short_side_size(90, 200, 224), (224, 497));
+        assert_eq!(short_side_size(257, 257, 224), (224, 224));
         // 10/2 = 5; 39/2 = 19.5 -> 20 and 273/2 = 136.5 -> 136: to the even number.
         assert_eq!([crop_offset(42, 32), crop_offset(71, 32), crop_offset(497, 224)], [5, 20, 136]);
         // Already of the right height, so that only the crop acts: columns 5..13 of 18 are kept.
@@ -271,9 +363,128 @@ mod tests {
     }
 
     #[test]
+    fn images_resize_as_pillow_and_pytorch_do() {
+        // Expected rows: Pillow 13.0, Image.resize(size, BILINEAR | BICUBIC); for the last filter PyTorch 2.9,
+        // torch.nn.functional.interpolate(size, mode="bilinear") of the image as floats, rounded. Red of the first
+        // four columns of the first row, and green of the last row.
+        let source = image(9, 7, |x, y| [0, 90, 180].map(|c| (x * 37 + y * 11 + c) as u8));
+        let cases = [
+            (Filter::Bilinear, [4, 3], [40, 115, 181, 70], vec![178, 106, 82, 156]),
+            (
+                Filter::Bilinear,
+                [13, 10],
+                [0, 20, 46, 71],
+                vec![156, 176, 202, 227, 95, 22, 48, 74, 99, 125, 150, 176, 196],
+            ),
+            (Filter::Bicubic, [4, 3], [33, 114, 196, 64], vec![184, 103, 75, 163]),
+            (
+                Filter::Bicubic,
+                [13, 10],
+                [0, 16, 45, 70],
+                vec![155, 174, 208, 237, 89, 4, 49, 75, 100, 126, 151, 180, 199],
+            ),
+            (Filter::BilinearNoAntialias, [4, 3], [30, 114, 197, 24], vec![172, 31, 82, 166]),
+            (
+                Filter::BilinearNoAntialias,
+                [13, 10],
+                [0, 20, 46, 71],
+                vec![156, 176, 202, 227, 95, 22, 48, 74, 99, 125, 150, 176, 196],
+            ),
+        ];
+        for (filter, [width, height], first, last) in cases {
+            let out = resize_to(&source, width, height, filter).unwrap();
+            let column = |channel: usize, row: usize| -> Vec<u8> {
+                out.pixels[row * width * 3..][..width * 3].chunks(3).map(|pixel| pixel[channel]).collect()
+            };
+            let near = |got: &[u8], want: &[u8]| got.iter().zip(want).all(|(a, b)| a.abs_diff(*b) <= 1);
+            let (got_first, got_last) = (column(0, 0), column(1, height - 1));
+            assert!(near(&got_first, &first) && near(&got_last, &last), "{filter:?}: {got_first:?} {got_last:?}");
+            assert_eq!(got_last.len(), last.len());
+        }
+        assert!(resize_to(&source, 0, 3, Filter::Bilinear).is_err());
+    }
+
+    #[test]
+    fn images_bilinear_without_antialias_looks_at_two_pixels() {
+        // Two of six columns: their centres are at 3 (j + 0.5) - 0.5 = 1 and 4, whole numbers, so that one pixel counts
+        // alone. Three of two: -1/6 and 1 + 1/6 are clamped to the ends, and 0.5 is the mean.
+        let row = |values: &[u8]| image(values.len(), 1, |x, _| [values[x]; 3]);
+        let resized = |values: &[u8], width| resize_to(&row(values), width, 1, Filter::BilinearNoAntialias).unwrap();
+        assert_eq!(resized(&[9, 50, 9, 9, 200, 9], 2), row(&[50, 200]));
+        assert_eq!(resized(&[10, 30], 3), row(&[10, 20, 30]));
+    }
+
+    #[test]
     fn images_tensor_values_are_planar_and_normalised() {
         let values = to_tensor_values(&[0, 51, 255, 255, 0, 102], [0.0, 0.5, 1.0], [1.0, 0.5, 0.25]);
         let want = [0.0, 1.0, (0.2 - 0.5) / 0.5, -1.0, 0.0, (0.4 - 1.0) / 0.25];
         assert!(values.iter().zip(want).all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6), "{values:?}");
+    }
+
+    /// A PNG written by hand: `rows` are those of the image, each led by filter 0, stored without compression.
+    fn png(kind: (u8, u8), extra: &[(&[u8; 4], &[u8])], width: u32, rows: &[&[u8]]) -> Vec<u8> {
+        let raw: Vec<u8> = rows.iter().flat_map(|row| [&[0], *row].concat()).collect();
+        let (low, high) = raw.iter().fold((1_u32, 0_u32), |(low, high), &byte| {
+            let low = (low + u32::from(byte)) % 65521;
+            (low, (high + low) % 65521)
+        });
+        let length = raw.len() as u16;
+        let data = [
+            &[0x78, 1, 1][..],
+            &length.to_le_bytes(),
+            &(!length).to_le_bytes(),
+            &raw,
+            &(high << 16 | low).to_be_bytes(),
+        ]
+        .concat();
+        let header =
+            [&width.to_be_bytes()[..], &(rows.len() as u32).to_be_bytes(), &[kind.0, kind.1, 0, 0, 0]].concat();
+        let chunks = [&[(b"IHDR", &header[..])], extra, &[(b"IDAT", &data), (b"IEND", &[])]].concat();
+        let chunk = |(name, content): (&[u8; 4], &[u8])| {
+            let body = [&name[..], content].concat();
+            [&(content.len() as u32).to_be_bytes()[..], &body, &crc32fast::hash(&body).to_be_bytes()].concat()
+        };
+        [PNG_SIGNATURE.to_vec()].into_iter().chain(chunks.into_iter().map(chunk)).collect::<Vec<_>>().concat()
+    }
+
+    #[test]
+    fn images_png_of_every_kind_becomes_rgb() {
+        // Two pixels: (1, 2, 3) and (250, 128, 0), or the greys 7 and 200.
+        let colour = image(2, 1, |x, _| [[1, 2, 3], [250, 128, 0]][x]);
+        let grey = image(2, 1, |x, _| [[7; 3], [200; 3]][x]);
+        let palette: (&[u8; 4], &[u8]) = (b"PLTE", &[250, 128, 0, 1, 2, 3]);
+        for (kind, extra, row, want) in [
+            ((8, 2), vec![], &[1, 2, 3, 250, 128, 0][..], &colour),
+            ((8, 6), vec![], &[1, 2, 3, 0, 250, 128, 0, 99], &colour),
+            ((16, 2), vec![], &[1, 9, 2, 9, 3, 9, 250, 9, 128, 9, 0, 9], &colour),
+            ((16, 6), vec![], &[1, 9, 2, 9, 3, 9, 0, 0, 250, 9, 128, 9, 0, 9, 1, 1], &colour),
+            ((8, 3), vec![palette], &[1, 0], &colour),
+            ((8, 3), vec![palette, (b"tRNS", &[0, 9])], &[1, 0], &colour),
+            ((1, 3), vec![palette], &[0x80], &colour),
+            ((8, 0), vec![], &[7, 200], &grey),
+            ((16, 0), vec![], &[7, 9, 200, 9], &grey),
+            ((8, 4), vec![], &[7, 0, 200, 50], &grey),
+            ((16, 4), vec![], &[7, 9, 1, 1, 200, 9, 2, 2], &grey),
+        ] {
+            let got = decode_png(&png(kind, &extra, 2, &[row])).unwrap_or_else(|error| panic!("{kind:?}: {error}"));
+            assert_eq!(&got, want, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn images_png_that_is_cut_or_changed_is_refused() {
+        let bytes = png((8, 0), &[], 2, &[&[7, 200], &[1, 2]]);
+        assert_eq!(png_header(&bytes[..33]).unwrap(), ImageHeader { width: 2, height: 2 });
+        assert!(has_end_of_png(&bytes[bytes.len() - 12..]) && !has_end_of_png(&bytes[..bytes.len() - 1]));
+        for length in 0..bytes.len() {
+            assert!(decode_png(&bytes[..length]).is_err(), "cut to {length} bytes");
+        }
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 4;
+            assert!(decode_png(&changed).is_err(), "byte {at} changed");
+        }
+        let error = decode_png(&png((8, 0), &[], 0, &[&[]])).unwrap_err().to_string();
+        assert!(error.contains("size 0x1"), "{error}");
     }
 }

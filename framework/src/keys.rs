@@ -1,5 +1,6 @@
 //! The keys of a recipe beside its slots, each with its schema: what the check, `describe`, the schema and the documentation know.
 
+use crate::clip_store;
 use crate::compute::{Compute, Precision};
 use crate::expectation::Expectation;
 use crate::study::Study;
@@ -104,6 +105,14 @@ pub const KEYS: &[Key] = &[
         summary: "How the work is done. Changes no number beyond rounding, and is no part of a run's identity.",
         default: || json!(Compute::default()),
         schema: || schema_for!(Compute),
+        resolved: true,
+    },
+    Key {
+        name: "clip_store",
+        summary: "Decoded frames, kept on disk so that no clip is decoded twice. `maclip prepare` fills it, and so does every run. Only \
+                  `format` can change a result.",
+        default: || json!(clip_store::Options::default()),
+        schema: || schema_for!(clip_store::Options),
         resolved: true,
     },
     Key {

@@ -2,6 +2,7 @@
 //! concrete component.
 #![forbid(unsafe_code)]
 
+pub mod clip_store;
 pub mod clips;
 pub mod compute;
 pub mod cost;
@@ -15,6 +16,7 @@ pub mod images;
 pub mod keys;
 pub mod model;
 pub mod module;
+pub mod nested;
 pub mod options;
 pub mod parameters;
 pub mod plan;

@@ -100,7 +100,7 @@ fn kind(root: &Value, schema: &Value) -> String {
     };
     let kind = match name {
         "array" => format!("list of {}", kind(root, &target["items"])),
-        "object" => "map".to_owned(),
+        "object" => target[crate::nested::SLOT].as_str().unwrap_or("map").to_owned(),
         "" if target["enum"].is_array() || target["oneOf"].is_array() => "one of".to_owned(),
         "" => {
             let branches = target["anyOf"].as_array().into_iter().flatten();

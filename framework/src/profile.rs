@@ -14,6 +14,8 @@ use std::time::Instant;
 pub enum Phase {
     /// Opening, sampling, augmenting and resizing clips; reading cached features.
     Data,
+    /// The training, waiting for clips that are opened ahead of it.
+    Wait,
     /// Class texts through the text tower.
     Texts,
     /// The image tower with its adapters.
@@ -29,8 +31,9 @@ pub enum Phase {
 }
 
 /// All phases in the order of the data flow, with their names in records.
-pub const PHASES: [(Phase, &str); 9] = [
+pub const PHASES: [(Phase, &str); 10] = [
     (Phase::Data, "data"),
+    (Phase::Wait, "wait"),
     (Phase::Texts, "texts"),
     (Phase::Encode, "encode"),
     (Phase::Prototype, "prototype"),

@@ -3,6 +3,7 @@
 //! `inventory` registers nothing unless the crate is linked: a binary says `use maclip_components as _;`.
 
 use crate::error::{Error, Result};
+use crate::nested;
 use crate::ranges;
 use crate::recipe::{Diagnostic, Diagnostics, Node, Origin, Repaired, codes, from_node_repaired, join, name_help};
 use crate::run::BuildContext;
@@ -17,6 +18,7 @@ use crate::slots::{
     optimizer::Optimizer,
     prompt::Prompt,
     prototype::Prototype,
+    resize::Resize,
     schedule::Schedule,
     task::Task,
 };
@@ -83,6 +85,8 @@ pub struct Facts {
     pub transformer: Option<bool>,
     /// Train, val and test of the dataset.
     pub splits: Option<[SplitSize; 3]>,
+    /// Whether classes of the dataset have a direction, such as left and right, that a mirror image would change.
+    pub directed: Option<bool>,
     /// Slots whose components read class texts.
     pub readers: Vec<&'static str>,
 }
@@ -172,7 +176,7 @@ pub fn options<C: Component>(node: &Node, path: &str) -> std::result::Result<C, 
 pub fn inputs<C: Component>(node: &Node, path: &str) -> std::result::Result<(), Diagnostics> {
     let mut problems = Problems::default();
     options::<C>(node, path)?.inputs(&mut problems);
-    let mut found = Vec::new();
+    let mut found = nested::problems::<C>(node, path, inputs_at);
     for (field, message) in problems.0 {
         // What nobody wrote is missing; what somebody wrote is wrong.
         let (code, origin) = match node.at(&field) {
@@ -189,6 +193,7 @@ pub fn tells<C: Component>(node: &Node, path: &str, facts: &mut Facts) {
     // What is wrong with the options has been reported.
     if let Ok(config) = options::<C>(node, path) {
         config.tells(facts);
+        nested::of::<C>(node, path).into_iter().for_each(|inner| tell_at(inner.slot, inner.node, &inner.path, facts));
     }
 }
 
@@ -196,7 +201,9 @@ pub fn tells<C: Component>(node: &Node, path: &str, facts: &mut Facts) {
 pub fn fits<C: Component>(node: &Node, path: &str, facts: &Facts) -> std::result::Result<(), Diagnostics> {
     let mut problems = Problems::default();
     options::<C>(node, path)?.fits(facts, &mut problems);
-    Diagnostics::check(placed(problems, node, path, codes::STRUCTURE))
+    let mut found = placed(problems, node, path, codes::STRUCTURE);
+    found.extend(nested::problems::<C>(node, path, |slot, node, path| fit_at(slot, node, path, facts)));
+    Diagnostics::check(found)
 }
 
 /// Problems with the places of their fields; what is not written is at the component.
@@ -210,7 +217,13 @@ fn placed(problems: Problems, node: &Node, path: &str, code: &'static str) -> Ve
 
 /// [`Entry::resolve`] of a component.
 pub fn resolve<C: Component>(node: &Node, path: &str) -> std::result::Result<Node, Diagnostics> {
-    let config: C = options(node, path)?;
+    let (config, inner) = match (options::<C>(node, path), nested::resolved::<C>(node, path)) {
+        (Ok(config), Ok(inner)) => (config, inner),
+        (config, inner) => {
+            let problems = [config.err(), inner.err()].into_iter().flatten().flatten().collect();
+            return Err(Diagnostics::from_list(problems).expect("one of the two has problems"));
+        }
+    };
     let value = serde_json::to_value(&config).map_err(|error| {
         Diagnostics::from(Diagnostic::new(codes::STRUCTURE, error.to_string()).at(&node.origin).path(path))
     })?;
@@ -223,16 +236,18 @@ pub fn resolve<C: Component>(node: &Node, path: &str) -> std::result::Result<Nod
             map.insert(entry.key.clone(), Origin::Default, entry.value.clone());
         }
     }
+    for (field, component) in inner {
+        if let Some(written) = resolved.at_mut(&field) {
+            *written = component;
+        }
+    }
     Ok(resolved)
 }
 
 /// [`Entry::build`] of a component.
 pub fn build<C: Component>(node: &Node, path: &str, context: &BuildContext) -> Result<Box<C::Slot>> {
-    let config = options::<C>(node, path)?;
-    let mut problems = Problems::default();
-    config.fits(&context.facts(), &mut problems);
-    Diagnostics::check(placed(problems, node, path, codes::STRUCTURE))?;
-    config.build(context)
+    fits::<C>(node, path, &context.facts())?;
+    options::<C>(node, path)?.build(context)
 }
 
 /// Registers a component. The configuration type implements [`Component`].
@@ -324,6 +339,7 @@ slots! {
     "task": Task, Some("few_shot"), None, "what is trained and tested";
     "dataset": Dataset, None, None, "lists clips (class, split) and opens one as frames";
     "frames": FrameSampler, Some("uniform_segments"), None, "which T frames of a clip";
+    "resize": Resize, Some("none"), Some("none"), "the size of frames before augmentation, in training and evaluation";
     "augment": Augment, Some("none"), Some("none"), "pixel transforms in training, the same for all frames of a clip";
     "backbone": Backbone, None, None, "frames to features, and class texts to features where it has a text tower";
     "prompt": Prompt, Some("plain"), Some("plain"), "class name to one or more sentences";
@@ -342,16 +358,21 @@ pub fn slot(name: &str) -> Option<&'static SlotInfo> {
 
 /// Checks the component map `node` of `slot`: its `type` and its options. Gives it back with defaults filled in.
 pub fn resolve_choice(slot: &SlotInfo, node: &Node) -> std::result::Result<Node, Diagnostics> {
-    let resolved = (chosen(slot, node)?.resolve)(node, slot.name);
+    resolve_at(slot, node, slot.name)
+}
+
+/// [`resolve_choice`] of a component at `path`, which is not the slot's own where the component is an option of another.
+pub(crate) fn resolve_at(slot: &SlotInfo, node: &Node, path: &str) -> std::result::Result<Node, Diagnostics> {
+    let resolved = (chosen(slot, node, path)?.resolve)(node, path);
     resolved.map_err(|problems| {
-        let told = problems.into_iter().map(|problem| of_others(slot, problem)).collect();
+        let told = problems.into_iter().map(|problem| of_others(slot, path, problem)).collect();
         Diagnostics::from_list(told).expect("there were problems to begin with")
     })
 }
 
 /// An unknown key may be an option of another component of the slot; the help says of which.
-fn of_others(slot: &SlotInfo, problem: Diagnostic) -> Diagnostic {
-    let key = problem.path.strip_prefix(slot.name).and_then(|path| path.strip_prefix('.')).map(str::to_owned);
+fn of_others(slot: &SlotInfo, path: &str, problem: Diagnostic) -> Diagnostic {
+    let key = problem.path.strip_prefix(path).and_then(|key| key.strip_prefix('.')).map(str::to_owned);
     let Some(key) = key.filter(|_| problem.code == codes::UNKNOWN_KEY) else { return problem };
     let has = |info: &Info| (info.schema)().to_value()["properties"].get(&key).is_some();
     let components = (slot.components)();
@@ -361,41 +382,52 @@ fn of_others(slot: &SlotInfo, problem: Diagnostic) -> Diagnostic {
 
 /// Adds what the component `node` says about the run to `facts`.
 pub fn tell(slot: &SlotInfo, node: &Node, facts: &mut Facts) {
-    if let Ok(candidate) = chosen(slot, node) {
-        (candidate.tells)(node, slot.name, facts);
+    tell_at(slot, node, slot.name, facts);
+}
+
+fn tell_at(slot: &SlotInfo, node: &Node, path: &str, facts: &mut Facts) {
+    if let Ok(candidate) = chosen(slot, node, path) {
+        (candidate.tells)(node, path, facts);
     }
 }
 
 /// Checks that the component `node` fits what is known about the run.
 pub fn check_fit(slot: &SlotInfo, node: &Node, facts: &Facts) -> std::result::Result<(), Diagnostics> {
-    (chosen(slot, node)?.fits)(node, slot.name, facts)
+    fit_at(slot, node, slot.name, facts)
+}
+
+fn fit_at(slot: &SlotInfo, node: &Node, path: &str, facts: &Facts) -> std::result::Result<(), Diagnostics> {
+    (chosen(slot, node, path)?.fits)(node, path, facts)
 }
 
 /// Checks that what only a run needs of the component `node` is given.
 pub fn check_inputs(slot: &SlotInfo, node: &Node) -> std::result::Result<(), Diagnostics> {
-    (chosen(slot, node)?.inputs)(node, slot.name)
+    inputs_at(slot, node, slot.name)
+}
+
+fn inputs_at(slot: &SlotInfo, node: &Node, path: &str) -> std::result::Result<(), Diagnostics> {
+    (chosen(slot, node, path)?.inputs)(node, path)
 }
 
 /// The component that `node` names.
-fn chosen(slot: &SlotInfo, node: &Node) -> std::result::Result<Candidate, Diagnostics> {
+fn chosen(slot: &SlotInfo, node: &Node, path: &str) -> std::result::Result<Candidate, Diagnostics> {
     let components = (slot.components)();
     let names: Vec<&str> = components.iter().map(|candidate| candidate.info.name).collect();
     let list = || format!("components for {}: {}", slot.name, names.join(", "));
     if node.as_map().is_none() {
         let message = format!("expected a map with the `type` of a component, found {}", node.describe());
-        let problem = Diagnostic::new(codes::WRONG_TYPE, message).at(&node.origin).path(slot.name);
+        let problem = Diagnostic::new(codes::WRONG_TYPE, message).at(&node.origin).path(path);
         let meant = node.as_str().filter(|name| names.contains(name)).or(slot.default).or(names.first().copied());
-        return Err(problem.help(format!("write `{}: {{type: {}}}`", slot.name, meant.unwrap_or("NAME"))).into());
+        // An item of a list has no key to write.
+        let key = if path.ends_with(']') { String::new() } else { format!("{path}: ") };
+        return Err(problem.help(format!("write `{key}{{type: {}}}`", meant.unwrap_or("NAME"))).into());
     }
     let Some(kind) = node.at("type") else {
-        let message = format!("`{}` does not say which component: its `type` is missing", slot.name);
-        return Err(Diagnostic::new(codes::MISSING_KEY, message)
-            .at(&node.origin)
-            .path(format!("{}.type", slot.name))
-            .help(list())
-            .into());
+        let message = format!("`{path}` does not say which component: its `type` is missing");
+        let problem = Diagnostic::new(codes::MISSING_KEY, message).at(&node.origin).path(join(path, "type"));
+        return Err(problem.help(list()).into());
     };
-    let path = format!("{}.type", slot.name);
+    let path = join(path, "type");
     let Some(name) = kind.as_str() else {
         let message = format!("`type` is the name of a component, not {}", kind.describe());
         return Err(Diagnostic::new(codes::WRONG_TYPE, message).at(&kind.origin).path(path).help(list()).into());

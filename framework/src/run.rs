@@ -1,5 +1,6 @@
 //! One run: a checked recipe, what components are built from, and what a task works with.
 
+use crate::clip_store;
 use crate::compute::{Compute, Precision};
 use crate::device;
 use crate::error::{Error, Result};
@@ -18,6 +19,7 @@ use crate::registry::{
     Facts, Info, SLOTS, SlotTrait, build_choice, check_fit, check_inputs, resolve_choice, slot, tell,
 };
 use crate::slots::backbone::Geometry;
+use crate::slots::dataset::Dataset;
 use crate::slots::task::Task;
 use crate::store::{RunStore, checkpoint_steps};
 use crate::weights::sha256;
@@ -27,17 +29,34 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Keys that cannot change a result, left out of a run's identity.
-const NO_RESULT: [&str; 9] = [
+const NO_RESULT: [&str; 12] = [
     "name",
     "description",
     "device",
     "compute",
+    "clip_store.use",
+    "clip_store.folder",
+    "clip_store.limit_gb",
     "expect",
     "task.train.checkpoint_every_steps",
     "task.train.keep_checkpoints",
     "task.validation.list.path",
     "task.test.list.path",
 ];
+
+/// Keys that came later, with the value that stands for what was done before: left out of the identity, so that earlier runs keep
+/// theirs.
+const LATER: [(&str, &str, &str); 2] = [("resize", "type", "none"), ("clip_store", "format", "raw")];
+
+/// Identity of a run, of its resolved recipe.
+fn hash_of(resolved: &Node) -> String {
+    let as_before = |(key, field, value): &(&'static str, &str, &str)| {
+        let found = resolved.at(key).and_then(|node| node.at(field)).and_then(Node::as_str);
+        (found == Some(*value)).then_some(*key)
+    };
+    let ignored: Vec<&str> = NO_RESULT.into_iter().chain(LATER.iter().filter_map(as_before)).collect();
+    identity(resolved, &ignored)
+}
 
 /// What a recipe is checked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +75,7 @@ pub struct Recipe {
     pub device: String,
     pub precision: Precision,
     pub compute: Compute,
+    pub clip_store: clip_store::Options,
     pub expect: Vec<Expectation>,
     /// The whole resolved tree: what is frozen into the run directory.
     pub resolved: Node,
@@ -155,6 +175,7 @@ impl Recipe {
         }
         let precision = field(root, "precision", Precision::default(), &mut problems, &mut keep);
         let compute = field(root, "compute", Compute::default(), &mut problems, &mut keep);
+        let clip_store = field(root, "clip_store", clip_store::Options::default(), &mut problems, &mut keep);
         let expect: Vec<Expectation> = field(root, "expect", Vec::new(), &mut problems, &mut keep);
         let listed = root.at("expect").and_then(Node::as_list).unwrap_or_default();
         for (at, node) in listed.iter().enumerate() {
@@ -209,9 +230,9 @@ impl Recipe {
         }
         Diagnostics::check(problems)?;
         Diagnostics::check(misfits(root, &resolved))?;
-        let hash = identity(&resolved, &NO_RESULT);
+        let hash = hash_of(&resolved);
         let source = root.clone();
-        Ok(Self { name, description, seed, device, precision, compute, expect, resolved, hash, source })
+        Ok(Self { name, description, seed, device, precision, compute, clip_store, expect, resolved, hash, source })
     }
 
     /// The recipe that the run in `directory` was frozen with.
@@ -229,6 +250,11 @@ impl Recipe {
                 Some((slot.name.to_owned(), name.to_owned()))
             })
             .collect()
+    }
+
+    /// The task, for what needs no device.
+    pub fn task(&self) -> Result<Box<dyn Task>> {
+        self.build(&BuildContext::new(self.seed, Device::flex()))
     }
 
     /// Builds the component of slot `T`.
@@ -355,6 +381,8 @@ pub struct BuildContext {
     pub precision: Precision,
     /// See [`Compute::activation_checkpointing`].
     pub activation_checkpointing: bool,
+    /// See [`Facts::directed`].
+    pub directed: Option<bool>,
     geometry: Option<Geometry>,
     frames: Option<usize>,
     weights: Arc<Mutex<BTreeMap<String, String>>>,
@@ -369,6 +397,7 @@ impl BuildContext {
             sizes_only: false,
             precision: Precision::F32,
             activation_checkpointing: false,
+            directed: None,
             geometry: None,
             frames: None,
             weights: Arc::default(),
@@ -379,9 +408,14 @@ impl BuildContext {
     pub fn for_run(recipe: &Recipe, device: &Device) -> Result<Self> {
         device::check_precision(&recipe.device, device, recipe.precision)
             .map_err(|error| error.at(recipe.place("precision")))?;
+        let mut told = Facts::default();
+        if let (Some(slot), Some(node)) = (slot(<dyn Dataset>::NAME), recipe.resolved.at(<dyn Dataset>::NAME)) {
+            tell(slot, node, &mut told);
+        }
         Ok(Self {
             precision: recipe.precision,
             activation_checkpointing: recipe.compute.activation_checkpointing,
+            directed: told.directed,
             ..Self::new(recipe.seed, device.clone())
         })
     }
@@ -394,6 +428,7 @@ impl BuildContext {
             sizes_only: self.sizes_only,
             precision: self.precision,
             activation_checkpointing: self.activation_checkpointing,
+            directed: self.directed,
             geometry: Some(geometry),
             frames: Some(frames),
             weights: Arc::clone(&self.weights),
@@ -424,7 +459,7 @@ impl BuildContext {
 
     /// What is known while components are built.
     pub fn facts(&self) -> Facts {
-        let mut facts = Facts { frames: self.frames, ..Facts::default() };
+        let mut facts = Facts { frames: self.frames, directed: self.directed, ..Facts::default() };
         self.geometry.iter().for_each(|geometry| facts.backbone(geometry.clone()));
         facts
     }
@@ -472,6 +507,13 @@ impl RunContext<'_> {
     /// The last sitting, this process's own.
     pub fn sitting(&mut self) -> Result<&mut Sitting> {
         self.manifest.sittings.last_mut().ok_or_else(|| Error::failed("the manifest has no sitting"))
+    }
+
+    /// Notes something that a reader of the result has to know. A sitting that goes on says it again.
+    pub fn note(&mut self, text: String) {
+        if !self.manifest.notes.contains(&text) {
+            self.manifest.notes.push(text);
+        }
     }
 
     /// Notes checksums of `what` (`weights`, `list`) in the manifest; an error where a training that goes on would go on with others.

@@ -183,6 +183,9 @@ fn axes(changes: &Changes) -> Value {
 
 /// The schema of an option with every `$ref` replaced by what it leads to, with room for a `${…}`, and with what an editor shows.
 fn option(root: &Value, schema: &Value) -> Value {
+    if let Some(slot) = schema[crate::nested::SLOT].as_str() {
+        return json!({"$ref": format!("#/$defs/{slot}"), "required": ["type"]});
+    }
     let description = schema["description"].as_str().map(str::to_owned);
     let default = schema.get("default").cloned();
     let target = followed(root, schema);

@@ -1,6 +1,9 @@
 //! Drives the binary as a user does.
 #![allow(dead_code)]
 
+pub mod videos;
+
+use jpeg_encoder::{ColorType, Encoder};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -9,11 +12,33 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Variables that shipped recipes and the program read.
+const VARIABLES: [&str; 16] = [
+    "FRAMES_ROOT",
+    "KINETICS_ROOT",
+    "KINETICS_LISTS",
+    "SSV2_ROOT",
+    "SSV2_SMALL_LISTS",
+    "SSV2_FULL_LISTS",
+    "SSV2_LABELS",
+    "HMDB51_ROOT",
+    "HMDB51_LISTS",
+    "UCF101_ROOT",
+    "UCF101_LISTS",
+    "JHMDB14_ROOT",
+    "CLIP_WEIGHTS",
+    "CLIP_B32_WEIGHTS",
+    "MACLIP_FFMPEG",
+    "MACLIP_FFPROBE",
+];
+
 /// `maclip` with `arguments`, from the repository's root, without colours and without a user's environment.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_maclip"));
     command.current_dir(root()).args(arguments).env("NO_COLOR", "1");
-    command.env_remove("FRAMES_ROOT").env_remove("KINETICS_ROOT").env_remove("CLIP_WEIGHTS");
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
     command
 }
 
@@ -93,4 +118,61 @@ pub fn run_directory(runs: &Path, name: &str, variant: &str) -> PathBuf {
 pub fn records(path: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Runs a shell script as root of its own mount table, where small and read-only file systems can be mounted. `None` where the
+/// system does not let us.
+pub fn in_own_mounts(script: &str) -> Option<Output> {
+    let can = Command::new("unshare").args(["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: this system lets no user mount a file system of its own");
+        return None;
+    }
+    Some(Command::new("unshare").current_dir(root()).args(["-rm", "sh", "-c", script]).output().unwrap())
+}
+
+pub fn quoted(arguments: &[&str]) -> String {
+    arguments.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
+}
+
+/// A clip of `frames` JPEGs: a bright bar that moves, at a height that depends on the class, before a grey that `number` decides.
+pub fn clip(folder: &Path, class: usize, number: usize, frames: usize) {
+    std::fs::create_dir_all(folder).unwrap();
+    for t in 0..frames {
+        let mut pixels = vec![30 + number as u8; 48 * 40 * 3];
+        for x in 0..6 {
+            for y in 0..6 {
+                let at = ((4 + 5 * class + y) * 48 + (4 + 4 * t + x)) * 3;
+                pixels[at..at + 3].copy_from_slice(&[230, 200, (40 * class) as u8]);
+            }
+        }
+        let mut bytes = Vec::new();
+        Encoder::new(&mut bytes, 90).encode(&pixels, 48, 40, ColorType::Rgb).unwrap();
+        std::fs::write(folder.join(format!("{:08}.jpg", t + 1)), bytes).unwrap();
+    }
+}
+
+/// Five classes of four such clips in each split: `<folder>/<split>/<class>/<clip>/*.jpg`.
+pub fn tree(folder: &Path) {
+    for (at, split) in ["train", "val", "test"].into_iter().enumerate() {
+        for class in 0..5 {
+            for number in 0..4 {
+                let name = format!("{split}/{split}_class_{class}/clip {number}");
+                clip(&folder.join(name), class, 4 * at + number, 8);
+            }
+        }
+    }
+}
+
+/// The text of the first file called `name` below `folder`.
+pub fn find(folder: &Path, name: &str) -> Option<String> {
+    let mut entries: Vec<_> = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    entries.sort();
+    entries.iter().find_map(|path| {
+        if path.is_dir() {
+            find(path, name)
+        } else {
+            path.ends_with(name).then(|| std::fs::read_to_string(path).ok())?
+        }
+    })
 }

@@ -30,7 +30,7 @@ impl Augment for NoAugment {
         true
     }
 
-    fn apply(&self, frames: Frames, _: &mut Rng) -> Frames {
+    fn apply(&self, frames: Frames, _: Option<&mut Rng>) -> Frames {
         frames
     }
 }

@@ -3,7 +3,9 @@
 //! Source: the training crop of TSN (Wang et al., ECCV 2016), with one draw for each clip. Mirroring is off unless asked for: classes
 //! such as "moving something from left to right" have a direction.
 
+use super::flip::mirrored;
 use maclip_framework::error::Result;
+use maclip_framework::images::crop_rgb;
 use maclip_framework::random::Rng;
 use maclip_framework::register;
 use maclip_framework::registry::Component;
@@ -42,23 +44,16 @@ impl Component for RandomCrop {
 }
 
 impl Augment for RandomCrop {
-    fn apply(&self, frames: Frames, rng: &mut Rng) -> Frames {
+    fn apply(&self, frames: Frames, rng: Option<&mut Rng>) -> Frames {
+        let Some(rng) = rng else { return frames };
         let share = rng.range(self.scale, 1.0);
         let side = |full: usize| ((full as f64 * share).round() as usize).clamp(1, full);
         let (height, width) = (side(frames.height), side(frames.width));
         let (top, left) = (rng.below(frames.height - height + 1), rng.below(frames.width - width + 1));
         let flip = rng.chance(self.flip);
         let crop = |image: &Vec<u8>| {
-            let mut pixels = Vec::with_capacity(height * width * 3);
-            for y in top..top + height {
-                let row = &image[(y * frames.width + left) * 3..][..width * 3];
-                if flip {
-                    pixels.extend(row.rchunks_exact(3).flatten());
-                } else {
-                    pixels.extend(row);
-                }
-            }
-            pixels
+            let part = crop_rgb(image, frames.width, (left, top), (width, height));
+            if flip { mirrored(&part, width) } else { part }
         };
         Frames { height, width, images: frames.images.iter().map(crop).collect() }
     }
@@ -79,7 +74,7 @@ mod tests {
     fn all_frames_of_a_clip_are_cut_alike() {
         let crop = RandomCrop { scale: 0.5, flip: 0.5 };
         for index in 0..50 {
-            let cut = crop.apply(frames(), &mut Stream::new(1, "crop").at(index));
+            let cut = crop.apply(frames(), Some(&mut Stream::new(1, "crop").at(index)));
             assert_eq!(cut.images[0], cut.images[1]);
             assert_eq!(cut.images[0].len(), cut.height * cut.width * 3);
             assert!((3..=6).contains(&cut.height) && (4..=8).contains(&cut.width));
@@ -92,6 +87,6 @@ mod tests {
     #[test]
     fn the_whole_frame_stays_as_it_is() {
         let crop = RandomCrop { scale: 1.0, flip: 0.0 };
-        assert_eq!(crop.apply(frames(), &mut Stream::new(1, "crop").at(0)), frames());
+        assert_eq!(crop.apply(frames(), Some(&mut Stream::new(1, "crop").at(0))), frames());
     }
 }

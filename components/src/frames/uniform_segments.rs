@@ -7,6 +7,7 @@ use maclip_framework::random::Rng;
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Facts};
 use maclip_framework::run::BuildContext;
+use maclip_framework::slots::dataset::Timeline;
 use maclip_framework::slots::frames::FrameSampler;
 use serde::{Deserialize, Serialize};
 
@@ -52,15 +53,14 @@ impl FrameSampler for UniformSegments {
         !self.random_in_training
     }
 
-    fn sample(&self, available: usize, rng: Option<&mut Rng>) -> Vec<usize> {
-        let segment = available as f64 / self.count as f64;
+    fn sample(&self, clip: &Timeline, rng: Option<&mut Rng>) -> Result<Vec<usize>> {
+        let segment = clip.frames as f64 / self.count as f64;
         let mut rng = rng.filter(|_| self.random_in_training);
-        (0..self.count)
-            .map(|i| {
-                let offset = rng.as_mut().map_or(0.5, |rng| rng.unit());
-                (((i as f64 + offset) * segment) as usize).min(available - 1)
-            })
-            .collect()
+        let frame = |i: usize| {
+            let offset = rng.as_mut().map_or(0.5, |rng| rng.unit());
+            (((i as f64 + offset) * segment) as usize).min(clip.frames - 1)
+        };
+        Ok((0..self.count).map(frame).collect())
     }
 }
 
@@ -72,10 +72,11 @@ mod tests {
     #[test]
     fn evaluation_takes_the_centres() {
         let sampler = UniformSegments { count: 4, ..Default::default() };
-        assert_eq!(sampler.sample(16, None), [2, 6, 10, 14]);
-        assert_eq!(sampler.sample(4, None), [0, 1, 2, 3]);
-        assert_eq!(sampler.sample(2, None), [0, 0, 1, 1]);
-        assert_eq!(sampler.sample(1, None), [0, 0, 0, 0]);
+        let evaluated = |frames| sampler.sample(&Timeline::of(frames), None).unwrap();
+        assert_eq!(evaluated(16), [2, 6, 10, 14]);
+        assert_eq!(evaluated(4), [0, 1, 2, 3]);
+        assert_eq!(evaluated(2), [0, 0, 1, 1]);
+        assert_eq!(evaluated(1), [0, 0, 0, 0]);
     }
 
     #[test]
@@ -84,7 +85,7 @@ mod tests {
         let stream = Stream::new(1, "frames");
         let mut seen = std::collections::BTreeSet::new();
         for i in 0..200 {
-            let frames = sampler.sample(16, Some(&mut stream.at(i)));
+            let frames = sampler.sample(&Timeline::of(16), Some(&mut stream.at(i))).unwrap();
             assert!(frames.iter().enumerate().all(|(s, &f)| (4 * s..4 * s + 4).contains(&f)));
             seen.extend(frames);
         }

@@ -10,6 +10,7 @@ pub mod objective;
 pub mod optimizer;
 pub mod prompt;
 pub mod prototype;
+pub mod resize;
 pub mod schedule;
 pub mod task;
 

@@ -1,6 +1,7 @@
 //! Slot `task`: what is trained and tested.
 
-use crate::error::Result;
+use crate::clip_store::Needs;
+use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::recipe::Diagnostic;
 use crate::run::{Recipe, RunContext};
@@ -15,6 +16,11 @@ pub trait Task: Send + Sync + std::fmt::Debug {
 
     /// Everything that is wrong with what a run of `recipe` would read and build: data, lists, weights, model. Trains nothing.
     fn examine(&self, recipe: &Recipe, device: &Device) -> Vec<Diagnostic>;
+
+    /// Every clip that a run of `recipe` opens, for `maclip prepare`.
+    fn needs(&self, _recipe: &Recipe) -> Result<Needs> {
+        Err(Error::failed("the task decodes no clips that could be kept"))
+    }
 
     /// Trains and tests, from the last checkpoint where there is one. The run directory is open and locked.
     fn run(&self, context: &mut RunContext) -> Result<()>;

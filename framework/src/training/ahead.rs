@@ -1,6 +1,7 @@
 //! Inputs of training steps, prepared ahead by worker threads.
 
 use crate::error::{Error, Result};
+use crate::profile::{self, Phase};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -28,6 +29,10 @@ pub fn ahead<T: Send, R>(
     if workers == 0 || prefetch == 0 {
         return consume(&mut steps.map(prepare));
     }
+    // Threads of its own for what `prepare` does side by side: in the pool of the training it would stand in line behind the very
+    // work that waits for it.
+    let pool = rayon::ThreadPoolBuilder::new().thread_name(|at| format!("loader-{at}")).build();
+    let pool = pool.map_err(|error| Error::failed(format!("cannot start the threads that open clips: {error}")))?;
     let queue = Mutex::new(Queue { next: steps.start, wanted: steps.start, ready: BTreeMap::new(), closed: false });
     let changed = Condvar::new();
     // A queue is sound whatever the thread that held it was doing.
@@ -53,7 +58,7 @@ pub fn ahead<T: Send, R>(
                     let step = guard.next;
                     guard.next += 1;
                     drop(guard);
-                    let prepared = prepare(step);
+                    let prepared = pool.install(|| prepare(step));
                     lock().ready.insert(step, prepared);
                     changed.notify_all();
                 }
@@ -62,6 +67,7 @@ pub fn ahead<T: Send, R>(
         }
         let _close = Close(close.0);
         consume(&mut std::iter::from_fn(|| {
+            let _span = profile::span(Phase::Wait);
             let mut guard = lock();
             if guard.wanted >= steps.end {
                 return None;

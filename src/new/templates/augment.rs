@@ -39,7 +39,9 @@ impl Component for __Name__ {
 }
 
 impl Augment for __Name__ {
-    fn apply(&self, frames: Frames, rng: &mut Rng) -> Frames {
+    fn apply(&self, frames: Frames, rng: Option<&mut Rng>) -> Frames {
+        // Evaluation takes frames as they are.
+        let Some(rng) = rng else { return frames };
         // Drawn once, for all frames alike; all draws come from `rng`, so that a run can be repeated.
         let factor = rng.range(1.0 - self.strength, 1.0 + self.strength);
         let image = |pixels: Vec<u8>| pixels.iter().map(|&p| (p as f64 * factor).round().min(255.0) as u8).collect();
@@ -59,7 +61,7 @@ mod tests {
         let augment = __Name__ { strength: 0.5 };
         let mut seen = std::collections::BTreeSet::new();
         for index in 0..50 {
-            let changed = augment.apply(frames(), &mut stream.at(index));
+            let changed = augment.apply(frames(), Some(&mut stream.at(index)));
             assert!(changed.images.iter().all(|image| *image == changed.images[0]));
             // 100 · 0.5 to 100 · 1.5
             assert!((50..=150).contains(&changed.images[0][0]) && changed.images[0][1] == 0);
@@ -67,6 +69,7 @@ mod tests {
         }
         assert!(seen.len() > 10, "{seen:?}");
         let nothing = __Name__ { strength: 0.0 };
-        assert_eq!(nothing.apply(frames(), &mut stream.at(0)), frames());
+        assert_eq!(nothing.apply(frames(), Some(&mut stream.at(0))), frames());
+        assert_eq!(augment.apply(frames(), None), frames());
     }
 }

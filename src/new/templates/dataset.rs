@@ -102,7 +102,7 @@ impl Dataset for __Name__ {
             name: name(pair),
             clips: (0..self.clips_per_class).map(|index| Self::clip(pair, index)).collect(),
         });
-        Ok(Listing { classes: classes.collect(), skipped: Vec::new() })
+        Ok(Listing { classes: classes.collect(), ..Listing::default() })
     }
 
     fn frame_count(&self, clip: &str) -> Result<usize> {

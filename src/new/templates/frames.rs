@@ -8,6 +8,7 @@ use maclip_framework::random::Rng;
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Facts};
 use maclip_framework::run::BuildContext;
+use maclip_framework::slots::dataset::Timeline;
 use maclip_framework::slots::frames::FrameSampler;
 use serde::{Deserialize, Serialize};
 
@@ -49,12 +50,12 @@ impl FrameSampler for __Name__ {
         self.count
     }
 
-    fn sample(&self, available: usize, rng: Option<&mut Rng>) -> Vec<usize> {
+    fn sample(&self, clip: &Timeline, rng: Option<&mut Rng>) -> Result<Vec<usize>> {
         let span = (self.count - 1) * self.stride + 1;
-        let room = available.saturating_sub(span);
+        let room = clip.frames.saturating_sub(span);
         // Only training gives random numbers: a test takes the same frames every time.
         let start = rng.map_or(room / 2, |rng| rng.below(room + 1));
-        (0..self.count).map(|i| (start + i * self.stride).min(available - 1)).collect()
+        Ok((0..self.count).map(|i| (start + i * self.stride).min(clip.frames - 1)).collect())
     }
 }
 
@@ -66,11 +67,12 @@ mod tests {
     #[test]
     fn hand_computed_frames() {
         let sampler = __Name__ { count: 3, stride: 2 };
-        assert_eq!(sampler.sample(9, None), [2, 4, 6]);
-        assert_eq!(sampler.sample(4, None), [0, 2, 3]);
-        assert_eq!(sampler.sample(1, None), [0, 0, 0]);
-        let starts: std::collections::BTreeSet<usize> =
-            (0..100).map(|index| sampler.sample(9, Some(&mut Stream::new(1, "frames").at(index)))[0]).collect();
+        let evaluated = |frames| sampler.sample(&Timeline::of(frames), None).unwrap();
+        assert_eq!(evaluated(9), [2, 4, 6]);
+        assert_eq!(evaluated(4), [0, 2, 3]);
+        assert_eq!(evaluated(1), [0, 0, 0]);
+        let drawn = |index| sampler.sample(&Timeline::of(9), Some(&mut Stream::new(1, "frames").at(index))).unwrap();
+        let starts: std::collections::BTreeSet<usize> = (0..100).map(|index| drawn(index)[0]).collect();
         assert_eq!(starts.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     }
 }

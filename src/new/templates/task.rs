@@ -7,7 +7,8 @@
 use super::few_shot::record;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use maclip_framework::clips::ClipLoader;
+use maclip_framework::clip_store::StoredClips;
+use maclip_framework::clips::{ClipLoader, Clips};
 use maclip_framework::episode::{EpisodeList, Shape, list_checksum, mean_ci95};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::evaluation::{self, Outcome};
@@ -15,15 +16,13 @@ use maclip_framework::features::{ClipSource, FeatureCache};
 use maclip_framework::model::{FewShotModel, class_texts};
 use maclip_framework::parameters;
 use maclip_framework::plan::{Flops, Memory, Node, Plan};
-use maclip_framework::random::Rng;
 use maclip_framework::recipe::{Diagnostic, codes};
 use maclip_framework::records::{EpisodeRecord, TestResult};
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::{BuildContext, Recipe, RunContext};
 use maclip_framework::slots::Scope;
-use maclip_framework::slots::augment::Augment;
-use maclip_framework::slots::dataset::{Class, Dataset, Frames, Listing, Split};
+use maclip_framework::slots::dataset::{Class, Listing, Split};
 use maclip_framework::slots::frames::FrameSampler;
 use maclip_framework::slots::prompt::Prompt;
 use maclip_framework::slots::task::Task;
@@ -82,8 +81,7 @@ impl Component for __Name__ {
 
 /// What is tested on.
 struct Data {
-    dataset: Box<dyn Dataset>,
-    frames: Box<dyn FrameSampler>,
+    clips: Clips,
     classes: Vec<Class>,
     /// Clips that the dataset left out, with the reason.
     skipped: Vec<(String, String)>,
@@ -92,23 +90,20 @@ struct Data {
 
 impl __Name__ {
     fn data(&self, recipe: &Recipe, build: &BuildContext) -> Result<Data> {
-        let dataset = recipe.build::<dyn Dataset>(build)?;
-        let listing = dataset.list(Split::Test).map_err(|error| error.at(recipe.place("dataset")))?;
-        let Listing { classes, skipped } = listing;
+        let clips = Clips::build(recipe, build)?;
+        let listing = clips.dataset.list(Split::Test).map_err(|error| error.at(recipe.place("dataset")))?;
+        let Listing { classes, skipped, .. } = listing;
         let shape = Shape { way: self.way, shot: self.shot, queries: self.queries };
         let list = EpisodeList::new(shape, Split::Test, &classes, 0, self.episodes);
         let list = list.map_err(|error| error.at(recipe.place("task")))?;
-        Ok(Data { dataset, frames: recipe.build(build)?, classes, skipped, list })
+        Ok(Data { clips, classes, skipped, list })
     }
 }
 
 impl Data {
     /// Opens the first clip of every class.
     fn open(&self) -> Result<()> {
-        self.classes.iter().filter_map(|class| class.clips.first()).try_for_each(|clip| {
-            let count = self.dataset.frame_count(clip)?;
-            self.dataset.open(clip, &self.frames.sample(count, None)).map(drop)
-        })
+        self.classes.iter().filter_map(|class| class.clips.first()).try_for_each(|clip| self.clips.look(clip))
     }
 }
 
@@ -123,24 +118,21 @@ fn texts(recipe: &Recipe, build: &BuildContext, model: &FewShotModel, classes: &
     class_texts(model, &*prompt, &names, &build.device)
 }
 
-/// Nothing is trained, so nothing is augmented: the task has no such slot.
-#[derive(Debug)]
-struct AsTheyAre;
-
-impl Augment for AsTheyAre {
-    fn identity(&self) -> bool {
-        true
-    }
-
-    fn apply(&self, frames: Frames, _: &mut Rng) -> Frames {
-        frames
-    }
-}
-
 impl Task for __Name__ {
     // A recipe that fills any other slot is refused.
     fn slots(&self) -> &'static [&'static str] {
-        &["dataset", "frames", "backbone", "prompt", "adapter", "prototype", "alignment", "objective"]
+        &[
+            "dataset",
+            "frames",
+            "resize",
+            "augment",
+            "backbone",
+            "prompt",
+            "adapter",
+            "prototype",
+            "alignment",
+            "objective",
+        ]
     }
 
     fn plan(&self, recipe: &Recipe) -> Result<Plan> {
@@ -193,7 +185,7 @@ impl Task for __Name__ {
     fn run(&self, context: &mut RunContext) -> Result<()> {
         let recipe = context.recipe;
         let build = BuildContext::for_run(recipe, context.device)?;
-        let Data { dataset, frames, classes, skipped, list } = self.data(recipe, &build)?;
+        let Data { clips, classes, skipped, list } = self.data(recipe, &build)?;
         if !skipped.is_empty() {
             context.manifest.notes.push(format!("{} clips of split test left out", skipped.len()));
             context.store.write_json("skipped_test.json", &skipped)?;
@@ -206,13 +198,8 @@ impl Task for __Name__ {
         context.store.write_json("params.json", &parameters::count(&model))?;
         let texts = texts(recipe, &build, &model, &classes)?;
         let geometry = model.backbone.geometry().clone();
-        let loader = ClipLoader {
-            dataset: &*dataset,
-            frames: &*frames,
-            augment: &AsTheyAre,
-            geometry: &geometry,
-            device: context.device,
-        };
+        let stored = StoredClips::open(recipe, &clips, &geometry, context.runs)?;
+        let loader = ClipLoader { clips: &clips, geometry: &geometry, device: context.device, store: Some(&stored) };
         let cache = FeatureCache::new(recipe, &model, &build.weights(), context.runs, context.progress)?;
         let source = ClipSource::new(loader, &model, cache);
         let started = Instant::now();

@@ -1,7 +1,13 @@
 //! `frame_folder` on folders written for each test, and on real clips where they are at hand.
 
 use super::*;
+use crate::datasets::folder::tests::{refused, write};
 use jpeg_encoder::{ColorType, Encoder};
+use maclip_framework::images;
+use maclip_framework::slots::dataset::{Class, Frames, Split};
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
@@ -13,29 +19,16 @@ fn frame(value: u8, width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
-fn write(root: &Path, path: &str, bytes: &[u8]) {
-    let path = root.join(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, bytes).unwrap();
-}
-
 fn clip(root: &Path, path: &str, frames: usize) {
     (1..=frames).for_each(|i| write(root, &format!("{path}/{i}.jpg"), &frame(10 * i as u8, 24, 16)));
 }
 
-fn config(root: &Path, rest: &str) -> FrameFolderConfig {
-    let mut config: FrameFolderConfig = serde_json::from_str(rest).unwrap();
-    config.root = Some(root.to_path_buf());
-    config
+fn dataset(root: &Path, rest: &str) -> Box<dyn Dataset> {
+    crate::datasets::folder::tests::dataset("frame_folder", root, rest)
 }
 
-fn dataset(root: &Path, rest: &str) -> FrameFolder {
-    FrameFolder::new(config(root, rest)).unwrap()
-}
-
-/// Message and help of what `list` refuses.
 fn refusal(root: &Path, rest: &str, split: Split) -> String {
-    FrameFolder::new(config(root, rest)).and_then(|data| data.list(split)).unwrap_err().to_string()
+    refused("frame_folder", root, rest, split)
 }
 
 #[test]
@@ -130,8 +123,8 @@ fn frame_folder_names_and_counts_unusable_clips() {
         ("train/a/cut_header", "5.jpg: not a readable JPEG"),
         ("train/a/zero", "8.jpg: the file is empty"),
         ("train/a/sizes", "3.jpg is 16x16, the frames before it 24x16"),
-        ("train/a/png", "no JPEG in train/a/png: found 1 PNG files; convert"),
-        ("train/a/empty", "no JPEG in train/a/empty: found nothing"),
+        ("train/a/png", "1 frames, fewer than 8"),
+        ("train/a/empty", "no JPEG or PNG frames: found nothing"),
         ("train/b", "class left out"),
     ];
     assert_eq!(reasons.len(), expected.len(), "{reasons:?}");
@@ -141,8 +134,9 @@ fn frame_folder_names_and_counts_unusable_clips() {
     let fewer = dataset(root, r#"{"min_frames": 7}"#).list(Split::Train).unwrap();
     assert_eq!(fewer.classes[0].clips, ["train/a/good", "train/a/short"]);
 
-    let failed = refusal(root, r#"{"broken": "fail"}"#, Split::Train);
-    assert!(failed.contains("8 unusable in train") && failed.contains("train/b: class left out"), "{failed}");
+    assert!(!listing.strict);
+    let strict = dataset(root, r#"{"broken": "fail"}"#).list(Split::Train).unwrap();
+    assert!(strict.strict && strict.skipped == listing.skipped, "{strict:?}");
     let opened = dataset(root, "{}").open("train/a/cut", &[0]).unwrap_err().to_string();
     assert!(opened.contains("train/a/cut") && opened.contains("5.jpg"), "{opened}");
 }
@@ -168,7 +162,7 @@ fn frame_folder_open_names_a_frame_damaged_inside() {
 
 #[test]
 fn frame_folder_refuses_bad_settings_and_roots() {
-    let missing = FrameFolder::new(FrameFolderConfig::default()).err().unwrap().to_string();
+    let missing = refusal(Path::new(""), "{}", Split::Train);
     assert!(missing.contains("--set dataset.root=…"), "{missing}");
     assert!(serde_json::from_str::<FrameFolderConfig>(r#"{"rot": "x"}"#).is_err());
     let dir = tempfile::tempdir().unwrap();
@@ -205,24 +199,6 @@ fn frame_folder_survives_links_and_odd_names() {
     assert_eq!(listing.classes[0].clips, ["train/a/x", "train/a/y"]);
     let clips: Vec<&str> = listing.skipped.iter().map(|(clip, _)| clip.as_str()).collect();
     assert_eq!(clips, ["train/a/bad\u{fffd}", "train/a/dangling", "train/a/loop"], "{:?}", listing.skipped);
-}
-
-#[test]
-fn frame_folder_natural_order_and_class_texts() {
-    let mut names = ["10", "b", "2", "a10c", "a9", "a10b", "02", "a", "99999999999999999999999", "1e3"];
-    names.sort_by(|a, b| natural(a, b));
-    assert_eq!(names, ["1e3", "02", "2", "10", "99999999999999999999999", "a", "a9", "a10b", "a10c", "b"]);
-    for (folder, text) in [
-        ("shoot_ball", "shoot ball"),
-        ("ApplyEyeMakeup", "Apply Eye Makeup"),
-        ("HTMLPage", "HTML Page"),
-        ("Bending [something] until it breaks", "Bending something until it breaks"),
-        ("shooting goal (soccer)", "shooting goal soccer"),
-        ("val0", "val0"),
-        ("__", "__"),
-    ] {
-        assert_eq!(class_text(folder), text);
-    }
 }
 
 #[test]

@@ -135,7 +135,7 @@ impl Dataset for ShapesInMotion {
             name: class.name.clone(),
             clips: (0..self.config.clips_per_class).map(|index| clip_id(class, index)).collect(),
         });
-        Ok(Listing { classes: with_clips.collect(), skipped: Vec::new() })
+        Ok(Listing { classes: with_clips.collect(), ..Listing::default() })
     }
 
     fn frame_count(&self, clip: &str) -> Result<usize> {

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use maclip_framework::cost::Cost;
 use maclip_framework::episode::Shape;
 use maclip_framework::error::Result;
-use maclip_framework::evaluation::{CLIPS_PER_BATCH, episodes_per_batch};
+use maclip_framework::evaluation::{CLIPS_PER_BATCH, encodes_every_episode, episodes_per_batch};
 use maclip_framework::model::FewShotModel;
 use maclip_framework::parameters::{self, Bytes};
 use maclip_framework::plan::{Flops, Memory, MemoryPart, Total};
@@ -94,14 +94,21 @@ impl EpisodeCosts {
 
 impl FewShot {
     /// FLOPs of a clip, of an episode beyond its clips, and of a training step.
-    pub(super) fn flops(&self, recipe: &Recipe, model: &FewShotModel, frames: usize, trained: bool) -> Result<Flops> {
+    pub(super) fn flops(
+        &self,
+        recipe: &Recipe,
+        model: &FewShotModel,
+        sampler: &dyn FrameSampler,
+        trained: bool,
+    ) -> Result<Flops> {
+        let frames = sampler.count();
         let test = EpisodeCosts::new(model, frames, self.shape(Split::Test));
         let part = |cost: Option<Cost>, clips: usize| cost.map(|cost| cost * (1.0 / clips as f64));
         let (s, q) = (test.supports, test.queries);
         let aligned =
             [("related", test.related), ("distances", test.distances), ("probabilities", Some(test.query_text))];
         let mut totals = Vec::new();
-        if model.adapter.scope() < Scope::Episode {
+        if !encodes_every_episode(model, sampler) {
             let clip =
                 [("frozen", test.prefix), ("query", part(test.query, q)), ("queries", part(test.query_prototypes, q))];
             totals.push(Total::new("query_clip", &clip, "once for every distinct clip"));
@@ -123,7 +130,7 @@ impl FewShot {
             ];
             all.extend(aligned);
             all.push(("probabilities", Some(test.support_text)));
-            totals.push(Total::new("episode", &all, "with the encoding of its clips, which see each other"));
+            totals.push(Total::new("episode", &all, "with the encoding of its clips, anew in every episode"));
         }
         if trained {
             totals.push(self.training_flops(recipe, model, frames)?);
@@ -170,7 +177,8 @@ impl FewShot {
 
     /// What training and evaluation hold at a time. A model of the engine's habits, fitted to measured peaks; see
     /// docs/performance.md.
-    pub(super) fn memory(&self, recipe: &Recipe, model: &FewShotModel, frames: usize) -> Result<Memory> {
+    pub(super) fn memory(&self, recipe: &Recipe, model: &FewShotModel, sampler: &dyn FrameSampler) -> Result<Memory> {
+        let frames = sampler.count();
         let context = BuildContext::new(recipe.seed, Device::flex());
         let Bytes { frozen, trainable } = parameters::bytes(model, recipe.precision);
         let threads = rayon::current_num_threads();
@@ -223,7 +231,7 @@ impl FewShot {
         let test = self.shape(Split::Test);
         let batch = CLIPS_PER_BATCH.min(test.way * (test.shot + test.queries));
         let (t, geometry) = (frames, model.backbone.geometry());
-        let one_by_one = model.adapter.scope() == Scope::Episode;
+        let one_by_one = encodes_every_episode(model, sampler);
         let costs = EpisodeCosts::new(model, frames, test);
         let clips = if one_by_one { costs.clips() as usize } else { batch };
         let (_, prefix_without) = added([("frozen", costs.prefix)]);

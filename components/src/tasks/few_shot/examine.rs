@@ -1,12 +1,14 @@
 //! What a run would read and build, looked at without training: `validate --deep`.
 
 use super::FewShot;
+use super::lists::Skipped;
 use burn::tensor::Device;
+use maclip_framework::clips::Clips;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::{FewShotModel, class_texts};
-use maclip_framework::recipe::{Diagnostic, codes};
+use maclip_framework::recipe::{Diagnostic, Severity, codes};
 use maclip_framework::run::{BuildContext, Recipe};
-use maclip_framework::slots::dataset::{Class, Dataset, Split};
+use maclip_framework::slots::dataset::{Class, Split};
 use maclip_framework::slots::frames::FrameSampler;
 use maclip_framework::slots::optimizer::Optimizer;
 use maclip_framework::slots::prompt::Prompt;
@@ -32,41 +34,36 @@ impl FewShot {
     fn look_at_data(&self, recipe: &Recipe, device: &Device, found: &mut Vec<Diagnostic>) -> Option<[Vec<Class>; 3]> {
         let problem = |path: &str, error: &Error| recipe.diagnostic(codes::DATA, path, error);
         let build = BuildContext::new(recipe.seed, device.clone());
-        let listed = recipe.build::<dyn Dataset>(&build).and_then(|dataset| {
-            let lists = self.lists(&*dataset, recipe)?;
-            Ok((dataset, lists))
-        });
-        let (dataset, lists) = match listed {
-            Ok(listed) => listed,
+        let clips = match Clips::build(recipe, &build) {
+            Ok(clips) => clips,
+            Err(error) => {
+                found.push(problem("dataset", &error));
+                return None;
+            }
+        };
+        let listed = self.lists(&*clips.dataset, recipe);
+        let lists = match listed.and_then(|lists| lists.check(self, recipe).map(|()| lists)) {
+            Ok(lists) => lists,
             Err(error) => {
                 found.push(problem("dataset.root", &error));
                 return None;
             }
         };
-        for note in lists.skipped.iter().map(|skipped| &skipped.note) {
-            let place = recipe.diagnostic(codes::DATA, "dataset", &Error::failed(note.clone()));
-            found.push(Diagnostic { severity: maclip_framework::recipe::Severity::Warning, ..place });
+        for Skipped { note, strict, .. } in lists.skipped() {
+            let place = recipe.diagnostic(codes::DATA, "dataset", &Error::failed(note));
+            found.push(if strict { place } else { Diagnostic { severity: Severity::Warning, ..place } });
         }
         for (role, path, list) in
             [(Split::Val, "task.validation", &self.validation), (Split::Test, "task.test", &self.test)]
         {
-            if let Err(error) = list.episodes(self.shape(role), role, &lists.classes[role as usize]) {
+            if let Err(error) = list.episodes(self.shape(role), role, lists.classes()[role as usize]) {
                 found.push(problem(path, &error));
             }
         }
-        match recipe.build::<dyn FrameSampler>(&build) {
-            Ok(frames) => {
-                let first = lists.classes.iter().flatten().filter_map(|class| class.clips.first());
-                let open = |clip: &String| {
-                    let count = dataset.frame_count(clip)?;
-                    dataset.open(clip, &frames.sample(count, None)).map(drop)
-                };
-                let failed = first.filter_map(|clip| open(clip).err());
-                found.extend(failed.take(NAMED).map(|error| problem("dataset", &error)));
-            }
-            Err(error) => found.push(problem("frames", &error)),
-        }
-        Some(lists.classes)
+        let first = lists.classes().into_iter().flatten().filter_map(|class| class.clips.first());
+        let failed = first.filter_map(|clip| clips.look(clip).err());
+        found.extend(failed.take(NAMED).map(|error| problem("dataset", &error)));
+        Some(lists.into_classes())
     }
 
     /// The model with its weights, the texts of all classes, and the optimizer's groups.

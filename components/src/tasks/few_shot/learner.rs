@@ -4,6 +4,7 @@ use super::{FewShot, SplitData};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use maclip_framework::clips::View;
 use maclip_framework::compute::Compute;
 use maclip_framework::episode::{self, Episode, EpisodeList, mean_ci95};
 use maclip_framework::error::{Error, Result};
@@ -108,7 +109,7 @@ impl EpisodeLearner<'_> {
         let ids = EpisodeClips::new(&episode, &self.train.classes);
         let first = index * (shape.way * (shape.shot + shape.queries)) as u64;
         let supports = ids.support.len();
-        let draw = |i: usize| Some(self.clips.at(first + i as u64));
+        let draw = |i: usize| View::Training(self.clips.at(first + i as u64));
         let support = self.source.prefixes(&ids.support, draw)?;
         let query = self.source.prefixes(&ids.queries, |i| draw(supports + i))?;
         Ok(Prepared { index, episode, support, query })

@@ -1,40 +1,185 @@
 //! The classes and clips of the three splits, checked.
 
 use super::FewShot;
+use maclip_framework::clip_store::Part;
+use maclip_framework::clips::Clips;
 use maclip_framework::episode::{self, list_checksum};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::registry::{Facts, Problems};
 use maclip_framework::run::{Recipe, RunContext};
-use maclip_framework::slots::dataset::{Class, Dataset, Split};
+use maclip_framework::slots::dataset::{Class, Dataset, Listing, Split};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Train, val and test. Val is whatever the checkpoint is chosen on.
 pub(super) struct Lists {
-    pub classes: [Vec<Class>; 3],
-    pub skipped: Vec<Skipped>,
-    /// Checksum of each list.
-    sums: BTreeMap<String, String>,
+    parts: [Listed; 3],
 }
 
-/// Clips of a split that were left out under the dataset's policy.
+/// What plays the part of a split.
+struct Listed {
+    role: Split,
+    split: Split,
+    listing: Listing,
+}
+
+/// Clips of a split that cannot be used.
 pub(super) struct Skipped {
     split: Split,
     /// Clip and reason.
     clips: Vec<(String, String)>,
+    /// Whether the dataset's policy is to stop, in place of leaving them out.
+    pub strict: bool,
     /// A sentence about them.
     pub note: String,
 }
 
-impl Lists {
-    /// Tells the run what was left out, and refuses other lists than it was trained with so far.
-    pub(super) fn note(self, context: &mut RunContext) -> Result<[Vec<Class>; 3]> {
-        for Skipped { split, clips, note } in self.skipped {
-            context.progress.note(&note);
-            context.manifest.notes.push(note);
-            context.store.write_json(&format!("skipped_{}.json", split.name()), &clips)?;
+impl Skipped {
+    fn of(Listed { role, split, listing }: &Listed) -> Option<Self> {
+        // Choosing on the training classes lists their split a second time.
+        let (clip, reason) = listing.skipped.first().filter(|_| role == split)?;
+        let (clips, strict) = (listing.skipped.clone(), listing.strict);
+        let many = if clips.len() == 1 { "" } else { "s" };
+        let what = if strict { "cannot be used" } else { "left out" };
+        let name = split.name();
+        let note = format!("{} clip{many} of split {name} {what}; the first: {clip}: {reason}", clips.len());
+        Some(Self { split: *split, clips, strict, note })
+    }
+
+    /// Why the run cannot be: the first of them, and how many there are of each class.
+    fn refusal(&self, file: Option<PathBuf>) -> Error {
+        const NAMED: usize = 5;
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for (clip, _) in &self.clips {
+            *counts.entry(clip.rsplit_once('/').map_or("", |(class, _)| class)).or_default() += 1;
         }
-        context.note_inputs("list", self.sums)?;
-        Ok(self.classes)
+        let few: Vec<String> =
+            self.clips.iter().take(NAMED).map(|(clip, reason)| format!("\n  {clip}: {reason}")).collect();
+        let classes: Vec<String> =
+            counts.iter().take(2 * NAMED).map(|(class, count)| format!("{class} {count}")).collect();
+        let more = |all: usize, named: usize| if all > named { ", …" } else { "" };
+        Error::failed(format!(
+            "{} of split {} cannot be used:{}{}\n  by class: {}{}{}",
+            if self.clips.len() == 1 { "1 clip".to_owned() } else { format!("{} clips", self.clips.len()) },
+            self.split.name(),
+            few.concat(),
+            if self.clips.len() > NAMED { "\n  …" } else { "" },
+            classes.join(", "),
+            more(counts.len(), 2 * NAMED),
+            file.map_or_else(String::new, |file| format!("\n  all of them: {}", file.display()))
+        ))
+        .help(
+            "bring them back or repair them; or leave them out, which the result records: `maclip describe` shows the \
+               dataset's `missing` and `broken`, such as --set dataset.broken=skip",
+        )
+    }
+}
+
+impl Lists {
+    pub(super) fn classes(&self) -> [&[Class]; 3] {
+        self.parts.each_ref().map(|part| part.listing.classes.as_slice())
+    }
+
+    pub(super) fn into_classes(self) -> [Vec<Class>; 3] {
+        self.parts.map(|part| part.listing.classes)
+    }
+
+    /// Clips that cannot be used, of each split that has some.
+    pub(super) fn skipped(&self) -> impl Iterator<Item = Skipped> {
+        self.parts.iter().filter_map(Skipped::of)
+    }
+
+    /// Takes clips out that turned out to be broken; `skip` is the dataset's policy about them.
+    pub(super) fn leave_out(&mut self, broken: &[(String, String)], skip: bool) {
+        let reasons: BTreeMap<&str, &str> =
+            broken.iter().map(|(clip, reason)| (clip.as_str(), reason.as_str())).collect();
+        for Listed { listing, .. } in &mut self.parts {
+            let Listing { classes, skipped, strict, notes, .. } = listing;
+            for class in classes.iter_mut() {
+                class.clips.retain(|clip| match reasons.get(clip.as_str()) {
+                    Some(reason) => {
+                        skipped.push((clip.clone(), (*reason).to_owned()));
+                        *strict |= !skip;
+                        false
+                    }
+                    None => true,
+                });
+                if class.clips.is_empty() {
+                    notes.push(format!("class `{}` is left out: it has no clip that can be used", class.name));
+                }
+            }
+            classes.retain(|class| !class.clips.is_empty());
+        }
+    }
+
+    /// Tells the run what was left out and what its dataset says; refuses lists that fall short.
+    pub(super) fn tell(&self, task: &FewShot, context: &mut RunContext) -> Result<()> {
+        self.check(task, context.recipe)?;
+        let file = |split: Split| format!("skipped_{}.json", split.name());
+        for skipped in self.skipped() {
+            context.store.write_json(&file(skipped.split), &skipped.clips)?;
+        }
+        self.refuse(context.recipe, |split| Some(context.store.path().join(file(split))))?;
+        for skipped in self.skipped() {
+            context.progress.note(&skipped.note);
+            context.note(skipped.note);
+        }
+        let notes = self.parts.iter().filter(|part| part.role == part.split).flat_map(|part| &part.listing.notes);
+        notes.for_each(|note| context.note(note.clone()));
+        Ok(())
+    }
+
+    /// An error where clips cannot be used and the policy is to stop. `file` is where all of a split's are named.
+    pub(super) fn refuse(&self, recipe: &Recipe, file: impl Fn(Split) -> Option<PathBuf>) -> Result<()> {
+        match self.skipped().find(|skipped| skipped.strict) {
+            Some(skipped) => Err(skipped.refusal(file(skipped.split)).at(recipe.place("dataset"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses lists that are too small for their episodes.
+    pub(super) fn check(&self, task: &FewShot, recipe: &Recipe) -> Result<()> {
+        // A list that is refused for its clips falls short because of them.
+        for Listed { role, split, listing } in
+            self.parts.iter().filter(|part| !part.listing.strict || part.listing.skipped.is_empty())
+        {
+            let cause = format!("task.{}", task.asks(*role, listing.classes.len() < task.way));
+            episode::check(task.shape(*role), *split, &listing.classes)
+                .map_err(|error| error.at(recipe.place(&cause)))?;
+        }
+        Ok(())
+    }
+
+    /// Checksum of each list, and of the files that it was read from.
+    pub(super) fn sums(&self) -> Result<BTreeMap<String, String>> {
+        let mut sums = BTreeMap::new();
+        for Listed { role, split, listing } in &self.parts {
+            if role == split {
+                let files = listing.sums.iter().map(|(file, sum)| (format!("{}: {file}", split.name()), sum.clone()));
+                sums.extend(files);
+            }
+            sums.insert(role.name().to_owned(), list_checksum(&listing.classes)?);
+        }
+        Ok(sums)
+    }
+
+    /// What the store keeps of each clip: training draws frames, and so may the test.
+    pub(super) fn wants(&self, clips: &Clips) -> Vec<(String, Part)> {
+        let mut wants: BTreeMap<&str, Part> = BTreeMap::new();
+        let mut ordered = Vec::new();
+        for role in [Split::Train, Split::Test, Split::Val] {
+            let part = clips.part(role == Split::Train || role == Split::Test && clips.frames.random_in_evaluation());
+            for clip in self.classes()[role as usize].iter().flat_map(|class| &class.clips) {
+                // Validation on the training classes reads the clips of the training.
+                wants.entry(clip).or_insert_with(|| {
+                    ordered.push(clip.as_str());
+                    part
+                });
+            }
+        }
+        // Few frames of many clips first: where there is no room for all, these are the ones that are read most often.
+        ordered.sort_by_key(|clip| wants[clip] == Part::All);
+        ordered.into_iter().map(|clip| (clip.to_owned(), wants[clip])).collect()
     }
 }
 
@@ -89,31 +234,16 @@ impl FewShot {
         }
     }
 
-    /// Lists that are large enough for their episodes, and disjoint in classes and clips.
+    /// The lists of the three splits, disjoint in classes and clips.
     pub(super) fn lists(&self, dataset: &dyn Dataset, recipe: &Recipe) -> Result<Lists> {
         let mut seen: BTreeMap<String, &'static str> = BTreeMap::new();
-        let mut lists = Vec::new();
-        let mut skipped = Vec::new();
-        let mut sums = BTreeMap::new();
+        let mut parts = Vec::new();
         for role in Split::ALL {
             let (split, limit) = self.part(role);
             let mut listing = dataset.list(split).map_err(|error| error.at(recipe.place("dataset")))?;
-            if !listing.skipped.is_empty() && split == role {
-                let (clip, reason) = &listing.skipped[0];
-                let note = format!(
-                    "{} clip{} of split {} left out; the first: {clip}: {reason}",
-                    listing.skipped.len(),
-                    if listing.skipped.len() == 1 { "" } else { "s" },
-                    split.name(),
-                );
-                skipped.push(Skipped { split, clips: listing.skipped, note });
-            }
             for class in &mut listing.classes {
                 class.clips.truncate(limit);
             }
-            let cause = format!("task.{}", self.asks(role, listing.classes.len() < self.way));
-            episode::check(self.shape(role), split, &listing.classes)
-                .map_err(|error| error.at(recipe.place(&cause)))?;
             let keys = listing.classes.iter().flat_map(|class| {
                 std::iter::once(format!("class `{}`", class.name))
                     .chain(class.clips.iter().map(|clip| format!("clip `{clip}`")))
@@ -130,10 +260,9 @@ impl FewShot {
                         .help("classes and splits are disjoint, or the result says nothing about new classes"));
                 }
             }
-            sums.insert(role.name().to_owned(), list_checksum(&listing.classes)?);
-            lists.push(listing.classes);
+            parts.push(Listed { role, split, listing });
         }
-        let classes = lists.try_into().map_err(|_| Error::failed("a dataset has three splits"))?;
-        Ok(Lists { classes, skipped, sums })
+        let parts = parts.try_into().map_err(|_| Error::failed("a dataset has three splits"))?;
+        Ok(Lists { parts })
     }
 }

@@ -14,7 +14,9 @@ mod tests;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use learner::EpisodeLearner;
-use maclip_framework::clips::ClipLoader;
+use lists::Lists;
+use maclip_framework::clip_store::{Ahead, Needs, StoredClips};
+use maclip_framework::clips::{ClipLoader, Clips};
 use maclip_framework::episode::{Episode, EpisodeList, Shape, mean_ci95};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::evaluation::{self, Outcome};
@@ -29,10 +31,8 @@ use maclip_framework::records::{EpisodeRecord, Params, TestResult};
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::{BuildContext, Recipe, RunContext};
-use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::backbone::Geometry;
-use maclip_framework::slots::dataset::{Class, Dataset, Split};
-use maclip_framework::slots::frames::FrameSampler;
+use maclip_framework::slots::dataset::{Class, Split};
 use maclip_framework::slots::optimizer::Optimizer;
 use maclip_framework::slots::prompt::Prompt;
 use maclip_framework::slots::schedule::Schedule;
@@ -168,6 +168,7 @@ impl Task for FewShot {
         &[
             "dataset",
             "frames",
+            "resize",
             "augment",
             "backbone",
             "prompt",
@@ -186,6 +187,18 @@ impl Task for FewShot {
 
     fn examine(&self, recipe: &Recipe, device: &Device) -> Vec<Diagnostic> {
         self.look(recipe, device)
+    }
+
+    fn needs(&self, recipe: &Recipe) -> Result<Needs> {
+        let mut build = BuildContext::new(recipe.seed, Device::flex());
+        build.sizes_only = true;
+        let clips = Clips::build(recipe, &build)?;
+        let lists = self.lists(&*clips.dataset, recipe)?;
+        lists.refuse(recipe, |_| None)?;
+        let geometry = FewShotModel::build(recipe, &build, clips.frames.count())?.backbone.geometry().clone();
+        let wants = lists.wants(&clips);
+        let notes = lists.skipped().map(|skipped| skipped.note).collect();
+        Ok(Needs { clips, geometry, device: build.device, wants, notes })
     }
 
     fn run(&self, context: &mut RunContext) -> Result<()> {
@@ -228,9 +241,8 @@ impl Task for FewShot {
 
 /// What a run is made of.
 struct Parts {
-    dataset: Box<dyn Dataset>,
-    frames: Box<dyn FrameSampler>,
-    augment: Box<dyn Augment>,
+    clips: Clips,
+    stored: StoredClips,
     optimizer: Box<dyn Optimizer>,
     schedule: Box<dyn Schedule>,
     model: FewShotModel,
@@ -248,13 +260,8 @@ struct Parts {
 
 impl Parts {
     fn source<'a>(&'a self, context: &RunContext<'a>) -> Result<ClipSource<'a>> {
-        let loader = ClipLoader {
-            dataset: &*self.dataset,
-            frames: &*self.frames,
-            augment: &*self.augment,
-            geometry: &self.geometry,
-            device: context.device,
-        };
+        let (clips, geometry, store) = (&self.clips, &self.geometry, Some(&self.stored));
+        let loader = ClipLoader { clips, geometry, device: context.device, store };
         let cache = FeatureCache::new(context.recipe, &self.model, &self.weights, context.runs, context.progress)?;
         Ok(ClipSource::new(loader, &self.model, cache))
     }
@@ -287,17 +294,29 @@ impl FewShot {
     fn parts(&self, context: &mut RunContext) -> Result<Parts> {
         let recipe = context.recipe;
         let build = BuildContext::for_run(recipe, context.device)?;
-        let dataset = recipe.build::<dyn Dataset>(&build)?;
-        let frames = recipe.build::<dyn FrameSampler>(&build)?;
+        let clips = Clips::build(recipe, &build)?;
         let prompt = recipe.build::<dyn Prompt>(&build)?;
-        let lists = self.lists(&*dataset, recipe)?.note(context)?;
+        let mut lists = self.lists(&*clips.dataset, recipe)?;
+        lists.tell(self, context)?;
+        let model = FewShotModel::build(recipe, &build, clips.frames.count())?;
+        if clips.frames.random_in_evaluation() {
+            let name = &recipe.components()["frames"];
+            context.note(format!(
+                "test frames are random: `frames: {name}` draws them anew for every clip of every episode, so that results with \
+                 fixed frames are no equals of this one"
+            ));
+        }
+        let geometry = model.backbone.geometry().clone();
+        let stored = StoredClips::open(recipe, &clips, &geometry, context.runs)?;
+        self.look_ahead(&mut lists, &clips, &geometry, &stored, context)?;
+        context.note_inputs("list", lists.sums()?)?;
+        let lists = lists.into_classes();
         // Before the training: a list that does not fit must not be found after it.
         let [_, val, test] = &lists;
         let validation = self.validation.episodes(self.shape(Split::Val), Split::Val, val);
         let validation = validation.map_err(|error| error.at(recipe.place("task.validation")))?;
         let test = self.test.episodes(self.shape(Split::Test), Split::Test, test);
         let test = test.map_err(|error| error.at(recipe.place("task.test")))?;
-        let model = FewShotModel::build(recipe, &build, frames.count())?;
         context.note_inputs("weights", build.weights())?;
         let data = lists
             .map(|classes| {
@@ -311,12 +330,11 @@ impl FewShot {
             .try_into()
             .map_err(|_| Error::failed("a dataset has three splits"))?;
         Ok(Parts {
-            dataset,
-            frames,
-            augment: recipe.build(&build)?,
+            clips,
             optimizer: recipe.build(&build)?,
             schedule: recipe.build(&build)?,
-            geometry: model.backbone.geometry().clone(),
+            stored,
+            geometry,
             params: parameters::count(&model),
             model,
             data,
@@ -326,6 +344,28 @@ impl FewShot {
             weights: build.weights(),
             keeping: build.keeping(),
         })
+    }
+
+    /// Finds every clip in the store or decodes it, so that a broken one is known before the training.
+    fn look_ahead(
+        &self,
+        lists: &mut Lists,
+        clips: &Clips,
+        geometry: &Geometry,
+        stored: &StoredClips,
+        context: &mut RunContext,
+    ) -> Result<()> {
+        let wants = lists.wants(clips);
+        let wants: Vec<_> = wants.iter().map(|(clip, part)| (clip.as_str(), *part)).collect();
+        let loader = ClipLoader { clips, geometry, device: context.device, store: Some(stored) };
+        let Some(ahead) = Ahead::look(&loader, &wants, context.progress)? else { return Ok(()) };
+        let filled = ahead.fill(context.progress)?;
+        filled.sentences(stored).iter().for_each(|line| context.progress.note(line));
+        if !filled.broken.is_empty() {
+            lists.leave_out(&filled.broken, clips.dataset.skips_broken());
+            lists.tell(self, context)?;
+        }
+        Ok(())
     }
 
     fn learner<'a>(

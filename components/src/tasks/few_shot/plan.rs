@@ -21,7 +21,8 @@ impl FewShot {
         let mut build = BuildContext::new(recipe.seed, Device::flex());
         build.sizes_only = true;
         build.precision = recipe.precision;
-        let frames = recipe.build::<dyn FrameSampler>(&build)?.count();
+        let sampler = recipe.build::<dyn FrameSampler>(&build)?;
+        let frames = sampler.count();
         let model = FewShotModel::build(recipe, &build, frames)?;
         let geometry = model.backbone.geometry();
         let (w, s, q) = (self.way, self.way * self.shot, self.way * self.test.queries);
@@ -82,7 +83,7 @@ impl FewShot {
         if model.objective.needs_text() {
             scored.extend(["query", "texts"]);
         }
-        let pixels = by(&["dataset", "frames", "augment"]);
+        let pixels = by(&["dataset", "frames", "resize", "augment"]);
         nodes.push(node("pixels", pixels, &[], &[s + q, t, 3, side, side], Scope::Frozen, Some(Cost::NONE)));
         nodes.extend(frozen);
         nodes.extend([
@@ -109,7 +110,7 @@ impl FewShot {
             node("probabilities", by(&["objective"]), &scored, &[q, w], Scope::Episode, Some(costs.query_text)),
         ]);
         let params = parameters::count(&model);
-        let flops = self.flops(recipe, &model, frames, params.trainable > 0)?;
-        Ok(Plan { nodes, flops, memory: self.memory(recipe, &model, frames)?, params })
+        let flops = self.flops(recipe, &model, &*sampler, params.trainable > 0)?;
+        Ok(Plan { nodes, flops, memory: self.memory(recipe, &model, &*sampler)?, params })
     }
 }

@@ -4,6 +4,7 @@ use super::learner::EpisodeLearner;
 use super::*;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
+use maclip_framework::clips::View;
 use maclip_framework::compute::Compute;
 use maclip_framework::module::Slot;
 use maclip_framework::parameters::HostTensor;
@@ -41,12 +42,11 @@ fn bench(changes: &[(&str, &str)]) -> Bench {
     let recipe = Recipe::check(&read_str("test.yaml", &text).unwrap()).unwrap_or_else(|error| panic!("{error}"));
     let device = Device::flex();
     let build = BuildContext::for_run(&recipe, &device).unwrap();
-    let frames = recipe.build::<dyn FrameSampler>(&build).unwrap();
-    let model = with_noise(FewShotModel::build(&recipe, &build, frames.count()).unwrap());
-    let dataset = recipe.build::<dyn Dataset>(&build).unwrap();
+    let clips = Clips::build(&recipe, &build).unwrap();
+    let model = with_noise(FewShotModel::build(&recipe, &build, clips.frames.count()).unwrap());
     let prompt = recipe.build::<dyn Prompt>(&build).unwrap();
     let data = Split::ALL.map(|split| {
-        let classes = dataset.list(split).unwrap().classes;
+        let classes = clips.dataset.list(split).unwrap().classes;
         let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
         let texts = class_texts(&model, &*prompt, &names, &device).unwrap();
         SplitData { classes, texts }
@@ -55,13 +55,15 @@ fn bench(changes: &[(&str, &str)]) -> Bench {
         EpisodeList::new(Shape { way: 3, shot: 2, queries: 1 }, split, &data.classes, 0, 2).unwrap()
     };
     let (validation, test) = (list(&data[1], Split::Val), list(&data[2], Split::Test));
+    let geometry = model.backbone.geometry().clone();
+    // Clips that are made by code are not kept, so that nothing is written here.
+    let stored = StoredClips::open(&recipe, &clips, &geometry, std::path::Path::new("runs")).unwrap();
     let parts = Parts {
-        dataset,
-        frames,
-        augment: recipe.build(&build).unwrap(),
+        clips,
+        stored,
         optimizer: recipe.build(&build).unwrap(),
         schedule: recipe.build(&build).unwrap(),
-        geometry: model.backbone.geometry().clone(),
+        geometry,
         params: parameters::count(&model),
         model,
         data,
@@ -84,8 +86,8 @@ fn with_noise(model: FewShotModel) -> FewShotModel {
 
 impl Bench {
     fn loader(&self) -> ClipLoader<'_> {
-        let Parts { dataset, frames, augment, geometry, .. } = &self.parts;
-        ClipLoader { dataset: &**dataset, frames: &**frames, augment: &**augment, geometry, device: &self.device }
+        let Parts { clips, geometry, .. } = &self.parts;
+        ClipLoader { clips, geometry, device: &self.device, store: None }
     }
 
     fn source(&self, runs: Option<&std::path::Path>) -> ClipSource<'_> {
@@ -272,7 +274,7 @@ fn a_change_of_weights_frames_or_pixels_is_another_key() {
         let clips = list(&bench);
         let clips: Vec<&str> = clips.iter().map(String::as_str).collect();
         let source = bench.source(Some(folder.path()));
-        source.prefixes(&clips, |_| None).unwrap();
+        source.prefixes(&clips, |_| View::Evaluation).unwrap();
         source.cached().unwrap()
     };
     assert_eq!(prefixes(&[]), (0, 4));

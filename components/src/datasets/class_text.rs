@@ -1,0 +1,52 @@
+//! What a class is called in prompts, made of the name of its folder or its name in a list.
+
+/// A class name as a person would say it:
+///
+/// * square, curly and angle brackets go and what they hold stays: `Closing [something]` is "Closing something";
+/// * round brackets stay: they belong to names such as `hurling (sport)`, and published class lists keep them;
+/// * underscores are blanks, and several blanks are one: `shoot_ball` is "shoot ball";
+/// * a name without blanks, underscores and hyphens is taken apart at its capitals: `YoYo` is "Yo Yo".
+pub(super) fn class_text(name: &str) -> String {
+    let letters: Vec<char> = name.chars().filter(|c| !"[]{}<>".contains(*c)).collect();
+    let camel = !letters.iter().any(|&c| c.is_whitespace() || c == '_' || c == '-');
+    let mut text = String::new();
+    for (i, &c) in letters.iter().enumerate() {
+        let after_lower = i > 0 && letters[i - 1].is_lowercase();
+        let before_lower =
+            i > 0 && letters[i - 1].is_uppercase() && letters.get(i + 1).is_some_and(|next| next.is_lowercase());
+        if camel && c.is_uppercase() && (after_lower || before_lower) {
+            text.push(' ');
+        }
+        text.push(if c == '_' { ' ' } else { c });
+    }
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.is_empty() { name.to_string() } else { words.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_as_a_person_would_say_them() {
+        for (name, text) in [
+            ("shoot_ball", "shoot ball"),
+            ("Pour_Water", "Pour Water"),
+            ("ApplyEyeMakeup", "Apply Eye Makeup"),
+            ("HandstandPushups", "Handstand Pushups"),
+            ("YoYo", "Yo Yo"),
+            ("TaiChi", "Tai Chi"),
+            ("HTMLPage", "HTML Page"),
+            ("iPhone on  table", "iPhone on table"),
+            ("Push-Up", "Push-Up"),
+            ("Bending [something] until it breaks", "Bending something until it breaks"),
+            ("[Something] falling like a feather or paper", "Something falling like a feather or paper"),
+            ("Twisting (wringing) [something] wet", "Twisting (wringing) something wet"),
+            ("hurling_(sport)", "hurling (sport)"),
+            ("val0", "val0"),
+            ("__", "__"),
+        ] {
+            assert_eq!(class_text(name), text);
+        }
+    }
+}

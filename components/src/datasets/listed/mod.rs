@@ -1,0 +1,313 @@
+//! What the benchmarks of the field share: published lists of clips, found below a root in any layout that is in use.
+//!
+//! The classes of each split are facts and built in; which clips a class has is read from lists that their authors
+//! publish. Names of clips in records are made of the class and of the clip's own name, so they are the same for every
+//! layout and every form of list.
+
+mod index;
+mod layout;
+mod lists;
+#[cfg(test)]
+mod tests;
+
+use super::class_text::class_text;
+use super::readers::{DECODER, Readers};
+use index::Index;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::recipe::suggest;
+use maclip_framework::registry::{Facts, Problems, SplitSize};
+use maclip_framework::slots::dataset::{Class, Dataset, Frames, Listing, Opened, Request, Split};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What happens to clips that cannot be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Policy {
+    /// Stop with an error that counts them and names the first of them.
+    #[default]
+    Fail,
+    /// Leave them out; the result names each with its reason.
+    Skip,
+}
+
+/// Facts of a benchmark.
+#[derive(Debug)]
+pub(super) struct Benchmark {
+    pub name: &'static str,
+    /// Class names of train, val and test as the lists have them. The place of a class is its id.
+    pub classes: [&'static [&'static str]; 3],
+    /// Clips of the class that has the fewest, for each split of the published lists.
+    pub fewest: [usize; 3],
+    /// Whether classes have a direction that a mirror image would change.
+    pub directed: bool,
+    /// Whether clips are named by their YouTube id.
+    pub youtube: bool,
+    /// Whether the lists hold all clips of their classes, so that the class folders say as much.
+    pub whole: bool,
+    /// Repositories that publish lists.
+    pub published: &'static [&'static str],
+}
+
+impl Benchmark {
+    fn names(&self, split: Split) -> &'static [&'static str] {
+        self.classes[split as usize]
+    }
+
+    fn lists_help(&self) -> String {
+        format!(
+            "give the folder that holds the lists of train, val and test with --set dataset.lists=FOLDER; they are \
+             published under names such as train_few_shot.txt, train.list, trainlist03.txt and train.txt in {}",
+            self.published.join(", ")
+        )
+    }
+
+    /// [`maclip_framework::registry::Component::tells`].
+    pub fn tells(&self, facts: &mut Facts) {
+        facts.directed = Some(self.directed);
+        let size = |split: Split| SplitSize { classes: self.names(split).len(), clips: self.fewest[split as usize] };
+        facts.splits = Some(Split::ALL.map(size));
+    }
+}
+
+/// The options of a benchmark, whichever it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    pub root: Option<PathBuf>,
+    pub lists: Option<PathBuf>,
+    pub missing: Policy,
+    pub broken: Policy,
+    pub class_names: BTreeMap<String, String>,
+    pub labels: Option<PathBuf>,
+}
+
+impl Settings {
+    pub fn check(&self, benchmark: &Benchmark, problems: &mut Problems) {
+        let mut seen: HashMap<(Split, usize), &str> = HashMap::new();
+        for (name, text) in &self.class_names {
+            let Some(class) = benchmark.find(name) else {
+                let near = suggest(name, benchmark.classes.into_iter().flatten().copied());
+                let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                problems.push("class_names", format!("names `{name}`, which is no class of {}{near}", benchmark.name));
+                continue;
+            };
+            problems.when(text.trim().is_empty(), "class_names", format!("has an empty text for `{name}`"));
+            if let Some(other) = seen.insert(class, name) {
+                problems.push("class_names", format!("names one class twice: `{other}` and `{name}`"));
+            }
+        }
+    }
+
+    pub fn inputs(&self, problems: &mut Problems) {
+        problems.when(
+            self.root.as_ref().is_none_or(|root| root.as_os_str().is_empty()),
+            "root",
+            "is missing: say where the videos or frames are, with `--set dataset.root=FOLDER` or in the recipe",
+        );
+    }
+}
+
+/// Declares the options of one benchmark and makes a component of them. `$extra` are options that others do not have.
+macro_rules! benchmark {
+    ($(#[$about:meta])* $name:ident, $facts:expr $(, { $($(#[$doc:meta])* $extra:ident: $kind:ty,)* })?) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields, default)]
+        struct $name {
+            /// The folder that holds the clips as videos or as folders of frames, in any of the usual layouts.
+            /// Required.
+            root: Option<std::path::PathBuf>,
+            /// The folder that holds the published lists of train, val and test under their published names. May be
+            /// left out where the root has the folders train, val and test with the classes of this benchmark, or where
+            /// the lists hold all clips of their classes (HMDB51, UCF101).
+            lists: Option<std::path::PathBuf>,
+            /// What happens to clips of the lists that are not below the root.
+            missing: $crate::datasets::listed::Policy,
+            /// What happens to clips that are there and cannot be read.
+            broken: $crate::datasets::listed::Policy,
+            /// Class text for prompts, by class name or by what lists call the class, such as `val0`. Other classes are
+            /// called by their own name without square brackets and underscores, and taken apart at capitals.
+            class_names: std::collections::BTreeMap<String, String>,
+            $($($(#[$doc])* $extra: $kind,)*)?
+        }
+
+        impl $name {
+            fn settings(&self) -> $crate::datasets::listed::Settings {
+                // Most benchmarks have no option of their own.
+                #[allow(unused_mut)]
+                let mut settings = $crate::datasets::listed::Settings {
+                    root: self.root.clone(),
+                    lists: self.lists.clone(),
+                    missing: self.missing,
+                    broken: self.broken,
+                    class_names: self.class_names.clone(),
+                    labels: None,
+                };
+                $($(settings.$extra = self.$extra.clone();)*)?
+                settings
+            }
+        }
+
+        impl maclip_framework::registry::Component for $name {
+            type Slot = dyn maclip_framework::slots::dataset::Dataset;
+
+            fn check(&self, problems: &mut maclip_framework::registry::Problems) {
+                self.settings().check(&$facts, problems);
+            }
+
+            fn inputs(&self, problems: &mut maclip_framework::registry::Problems) {
+                self.settings().inputs(problems);
+            }
+
+            fn tells(&self, facts: &mut maclip_framework::registry::Facts) {
+                $facts.tells(facts);
+            }
+
+            fn build(
+                self,
+                _: &maclip_framework::run::BuildContext,
+            ) -> maclip_framework::error::Result<Box<Self::Slot>> {
+                Ok(Box::new($crate::datasets::listed::Listed::new(&$facts, self.settings())?))
+            }
+        }
+    };
+}
+pub(super) use benchmark;
+
+/// A benchmark whose clips are on disk.
+///
+/// Nothing is read before the first question is asked, so a recipe can be checked where the data is not.
+pub(super) struct Listed {
+    benchmark: &'static Benchmark,
+    settings: Settings,
+    root: PathBuf,
+    readers: Readers,
+    cache: Mutex<Cache>,
+}
+
+/// What was found on disk; a run asks for the same clips again and again.
+#[derive(Default)]
+struct Cache {
+    indices: [Option<Arc<Index>>; 3],
+    listings: [Option<Listing>; 3],
+}
+
+impl Listed {
+    pub fn new(benchmark: &'static Benchmark, mut settings: Settings) -> Result<Self> {
+        // Empty where a recipe has `${env:NAME:-}` and the variable is not set.
+        for path in [&mut settings.root, &mut settings.lists, &mut settings.labels] {
+            path.take_if(|path| path.as_os_str().is_empty());
+        }
+        let root = settings.root.clone().ok_or_else(|| {
+            Error::failed(format!("the dataset {} has no root folder", benchmark.name))
+                .help("give the folder of videos or frames: --set dataset.root=FOLDER")
+        })?;
+        Ok(Self { benchmark, settings, root, readers: Readers::default(), cache: Mutex::default() })
+    }
+
+    /// The cache holds only finished entries, so it is sound even after a panic elsewhere.
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn index(&self, split: Split) -> Result<Arc<Index>> {
+        if let Some(index) = &self.cache().indices[split as usize] {
+            return Ok(index.clone());
+        }
+        // Not under the lock: looking for clips takes long, and those of other splits may be opened meanwhile.
+        let index = Arc::new(index::make(self.benchmark, &self.settings, &self.root, split)?);
+        self.cache().indices[split as usize] = Some(index.clone());
+        Ok(index)
+    }
+
+    /// Where the clip is. Splits that nobody asked for are read last: their lists may not be at hand.
+    fn locate(&self, clip: &str) -> Result<PathBuf> {
+        let known = self.cache().indices.clone();
+        if let Some(path) = known.iter().flatten().find_map(|index| index.place(clip)) {
+            return Ok(path.to_path_buf());
+        }
+        for split in Split::ALL.into_iter().filter(|&split| known[split as usize].is_none()) {
+            if let Some(path) = self.index(split)?.place(clip) {
+                return Ok(path.to_path_buf());
+            }
+        }
+        let name = self.benchmark.name;
+        Err(Error::failed(format!("{name} has no clip `{clip}`, or none was found under {}", self.root.display())))
+    }
+
+    /// What `index` comes to when `check` has looked at each clip that was found.
+    fn listing(&self, index: &Index, check: impl Fn(&Path) -> std::result::Result<(), String> + Sync) -> Listing {
+        let checked: Vec<Vec<_>> = index
+            .classes
+            .par_iter()
+            .map(|class| class.clips.par_iter().map(|clip| clip.place.as_ref().map(|path| check(path))).collect())
+            .collect();
+        let mut listing = Listing { sums: index.sums.clone(), notes: index.notes.clone(), ..Listing::default() };
+        let mut skipped = Vec::new();
+        for (class, checked) in index.classes.iter().zip(checked) {
+            let mut clips = Vec::with_capacity(class.clips.len());
+            for (clip, outcome) in class.clips.iter().zip(checked) {
+                match outcome {
+                    Ok(Ok(())) => clips.push(clip.id.clone()),
+                    Ok(Err(reason)) => skipped.push((self.settings.broken, (clip.id.clone(), reason))),
+                    Err(reason) => skipped.push((self.settings.missing, (clip.id.clone(), reason.clone()))),
+                }
+            }
+            match clips.is_empty() {
+                true => {
+                    listing.notes.push(format!("class `{}` is left out: it has no clip that can be used", class.name))
+                }
+                false => listing.classes.push(Class { name: class.name.clone(), clips }),
+            }
+        }
+        listing.strict = skipped.iter().any(|(policy, _)| *policy == Policy::Fail);
+        // Those that are left out are no reason to stop.
+        skipped.retain(|(policy, _)| !listing.strict || *policy == Policy::Fail);
+        listing.skipped = skipped.into_iter().map(|(_, clip)| clip).collect();
+        listing
+    }
+}
+
+impl Dataset for Listed {
+    fn list(&self, split: Split) -> Result<Listing> {
+        if let Some(listing) = &self.cache().listings[split as usize] {
+            return Ok(listing.clone());
+        }
+        let listing = self.listing(&*self.index(split)?, |path| self.readers.check(path));
+        self.cache().listings[split as usize] = Some(listing.clone());
+        Ok(listing)
+    }
+
+    fn frame_count(&self, clip: &str) -> Result<usize> {
+        Ok(self.readers.timeline(&self.locate(clip)?)?.frames)
+    }
+
+    fn open(&self, clip: &str, indices: &[usize]) -> Result<Frames> {
+        let request = Request { clip, choose: &|_| Ok(indices.to_vec()), each: &Ok };
+        let opened = self.read(&[request]).pop();
+        opened.ok_or_else(|| Error::failed(format!("no reader answered for clip {clip}")))?.map(|opened| opened.frames)
+    }
+
+    fn read(&self, requests: &[Request]) -> Vec<Result<Opened>> {
+        self.readers.read(requests, |clip| self.locate(clip))
+    }
+
+    fn files(&self, clip: &str) -> Result<Vec<PathBuf>> {
+        self.readers.files(&self.locate(clip)?)
+    }
+
+    fn decoder(&self) -> &'static str {
+        DECODER
+    }
+
+    fn ready(&self, clip: &str) -> Result<()> {
+        self.readers.ready(&self.locate(clip)?)
+    }
+
+    fn skips_broken(&self) -> bool {
+        self.settings.broken == Policy::Skip
+    }
+}

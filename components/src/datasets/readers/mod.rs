@@ -1,0 +1,124 @@
+//! Clips on disk: folders of images, and video files. One trait, and what picks the reader of a path.
+
+pub(super) mod entries;
+mod ffmpeg;
+pub mod images;
+mod mp4;
+#[cfg(test)]
+mod tests;
+pub mod video;
+
+use entries::{JPEG_EXTENSIONS, PNG_EXTENSIONS, has_extension};
+use images::ImageReader;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::images::Image;
+use maclip_framework::slots::dataset::{Opened, Request, Timeline};
+use std::path::{Path, PathBuf};
+use video::VideoReader;
+
+/// Name and version of what turns files into pixels. A change of pixels makes a new version.
+pub const DECODER: &str = "ffmpeg-rgb24/1 zune/1";
+
+/// Extensions of files that are listed as videos, in lower case.
+pub const VIDEO_EXTENSIONS: &[&str] =
+    &["3gp", "avi", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "ogv", "ts", "webm", "wmv"];
+
+/// Whether a file of this name is taken for a video.
+pub fn is_video(name: &str) -> bool {
+    has_extension(name, VIDEO_EXTENSIONS)
+}
+
+/// Whether a file of this name is taken for a frame.
+pub fn is_image(name: &str) -> bool {
+    has_extension(name, JPEG_EXTENSIONS) || has_extension(name, PNG_EXTENSIONS)
+}
+
+/// A clip on disk to read: [`Request`] with the place in place of the name.
+#[derive(Clone, Copy)]
+pub struct FileRequest<'a> {
+    pub path: &'a Path,
+    pub choose: &'a (dyn Fn(&Timeline) -> Result<Vec<usize>> + Sync),
+    pub each: &'a (dyn Fn(Image) -> Result<Image> + Sync),
+}
+
+/// Turns clips of one kind into frames.
+pub trait ClipReader: Send + Sync {
+    /// Number of frames, exactly, and their rate.
+    fn timeline(&self, path: &Path) -> Result<Timeline>;
+
+    /// Several clips, each with its own outcome, in the order of the requests.
+    fn read(&self, requests: &[FileRequest]) -> Vec<Result<Opened>>;
+
+    /// The files whose bytes decide the pixels, in a fixed order.
+    fn files(&self, path: &Path) -> Result<Vec<PathBuf>>;
+
+    /// An error where a program is missing that reads clips of this kind.
+    fn ready(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Looks at a clip without decoding it. The error is the reason why it cannot be used.
+    fn check(&self, path: &Path) -> std::result::Result<(), String>;
+}
+
+/// All readers; a folder goes to the one for images, a file to the one for videos.
+#[derive(Default)]
+pub struct Readers {
+    pub images: ImageReader,
+    pub video: VideoReader,
+}
+
+impl Readers {
+    fn reader(&self, path: &Path) -> &dyn ClipReader {
+        if path.is_dir() { &self.images } else { &self.video }
+    }
+
+    /// [`ClipReader::timeline`] of a folder or a file.
+    pub fn timeline(&self, path: &Path) -> Result<Timeline> {
+        self.reader(path).timeline(path)
+    }
+
+    /// [`ClipReader::ready`] for a folder or a file.
+    pub fn ready(&self, path: &Path) -> Result<()> {
+        self.reader(path).ready()
+    }
+
+    /// [`ClipReader::files`] of a folder or a file.
+    pub fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {
+        self.reader(path).files(path)
+    }
+
+    /// [`ClipReader::check`] of a folder or a file.
+    pub fn check(&self, path: &Path) -> std::result::Result<(), String> {
+        self.reader(path).check(path)
+    }
+
+    /// [`maclip_framework::slots::dataset::Dataset::read`] for clips that `locate` finds.
+    pub fn read(&self, requests: &[Request], locate: impl Fn(&str) -> Result<PathBuf>) -> Vec<Result<Opened>> {
+        let paths: Vec<Result<PathBuf>> = requests.iter().map(|request| locate(request.clip)).collect();
+        let mut outcomes: Vec<Option<Result<Opened>>> = requests.iter().map(|_| None).collect();
+        let mut folders: (Vec<usize>, Vec<FileRequest>) = Default::default();
+        let mut files: (Vec<usize>, Vec<FileRequest>) = Default::default();
+        for (at, (request, path)) in requests.iter().zip(&paths).enumerate() {
+            if let Ok(path) = path {
+                let group = if path.is_dir() { &mut folders } else { &mut files };
+                group.0.push(at);
+                group.1.push(FileRequest { path, choose: request.choose, each: request.each });
+            }
+        }
+        for (reader, (places, group)) in [(&self.images as &dyn ClipReader, &folders), (&self.video, &files)] {
+            places.iter().zip(reader.read(group)).for_each(|(&at, outcome)| outcomes[at] = Some(outcome));
+        }
+        let outcome = |(outcome, path): (Option<Result<Opened>>, Result<PathBuf>)| match (outcome, path) {
+            (_, Err(error)) => Err(error),
+            (Some(outcome), Ok(_)) => outcome,
+            (None, Ok(path)) => Err(Error::failed(format!("clip {} was not read", path.display()))),
+        };
+        outcomes.into_iter().zip(paths).map(outcome).collect()
+    }
+}
+
+/// The error of a choice beyond the end of a clip.
+fn no_frame(path: &Path, frames: usize, index: usize) -> Error {
+    Error::failed(format!("clip {} has {frames} frames; there is no frame {index}", path.display()))
+}

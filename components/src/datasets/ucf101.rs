@@ -1,0 +1,136 @@
+//! `ucf101`: the 101 classes of UCF101 with all of their 13,320 clips, from the web.
+//!
+//! Source: Soomro et al., 2012; the class split is that of ARN (Zhang et al., ECCV 2020). The published lists hold
+//! every clip of their classes, so the class folders alone say as much. The archive's own trainlist01.txt and the like
+//! split clips, not classes.
+
+use super::listed::{Benchmark, benchmark};
+use maclip_framework::register;
+use maclip_framework::slots::dataset::Dataset;
+
+benchmark!(/// Options of `ucf101`.
+    Ucf101, BENCHMARK);
+
+register!(dyn Dataset, Ucf101, name: "ucf101",
+    summary: "the 101 classes of UCF101, 70/10/21",
+    paper: Some("ARN, ECCV 2020"), stability: Stable, example: "{root: data/ucf101}");
+
+pub(super) const BENCHMARK: Benchmark = Benchmark {
+    name: "ucf101",
+    classes: [TRAIN, VAL, TEST],
+    fewest: [100, 114, 109],
+    directed: false,
+    youtube: false,
+    whole: true,
+    published: &["tobyperrett/trx", "tobyperrett/few-shot-action-recognition", "alibaba-mmai-research/CLIP-FSAR"],
+};
+
+const TRAIN: &[&str] = &[
+    "ApplyEyeMakeup",
+    "Archery",
+    "BabyCrawling",
+    "BalanceBeam",
+    "BandMarching",
+    "BaseballPitch",
+    "Basketball",
+    "BasketballDunk",
+    "BenchPress",
+    "Biking",
+    "Billiards",
+    "BlowDryHair",
+    "BodyWeightSquats",
+    "Bowling",
+    "BoxingPunchingBag",
+    "BoxingSpeedBag",
+    "BreastStroke",
+    "BrushingTeeth",
+    "CricketBowling",
+    "Drumming",
+    "Fencing",
+    "FieldHockeyPenalty",
+    "FrisbeeCatch",
+    "FrontCrawl",
+    "Haircut",
+    "Hammering",
+    "HeadMassage",
+    "HulaHoop",
+    "JavelinThrow",
+    "JugglingBalls",
+    "JumpingJack",
+    "Kayaking",
+    "Knitting",
+    "LongJump",
+    "Lunges",
+    "MilitaryParade",
+    "Mixing",
+    "MoppingFloor",
+    "Nunchucks",
+    "ParallelBars",
+    "PizzaTossing",
+    "PlayingCello",
+    "PlayingDhol",
+    "PlayingFlute",
+    "PlayingPiano",
+    "PlayingSitar",
+    "PlayingTabla",
+    "PlayingViolin",
+    "PoleVault",
+    "PullUps",
+    "PushUps",
+    "Rafting",
+    "RopeClimbing",
+    "Rowing",
+    "ShavingBeard",
+    "Skijet",
+    "SoccerJuggling",
+    "SoccerPenalty",
+    "SumoWrestling",
+    "Swing",
+    "TableTennisShot",
+    "TaiChi",
+    "ThrowDiscus",
+    "TrampolineJumping",
+    "Typing",
+    "UnevenBars",
+    "WalkingWithDog",
+    "WallPushups",
+    "WritingOnBoard",
+    "YoYo",
+];
+
+const VAL: &[&str] = &[
+    "ApplyLipstick",
+    "CricketShot",
+    "HammerThrow",
+    "HandstandPushups",
+    "HighJump",
+    "HorseRiding",
+    "PlayingDaf",
+    "PlayingGuitar",
+    "Shotput",
+    "SkateBoarding",
+];
+
+const TEST: &[&str] = &[
+    "BlowingCandles",
+    "CleanAndJerk",
+    "CliffDiving",
+    "CuttingInKitchen",
+    "Diving",
+    "FloorGymnastics",
+    "GolfSwing",
+    "HandstandWalking",
+    "HorseRace",
+    "IceDancing",
+    "JumpRope",
+    "PommelHorse",
+    "Punch",
+    "RockClimbingIndoor",
+    "SalsaSpin",
+    "Skiing",
+    "SkyDiving",
+    "StillRings",
+    "Surfing",
+    "TennisSwing",
+    "VolleyballSpiking",
+];

@@ -1,0 +1,91 @@
+//! Dataset `video_folder`: clips as video files in class folders.
+//!
+//! Source: the way in which UCF101, HMDB51 and Kinetics are handed out, one folder of videos for each class.
+
+use super::class_split::{ClassDraw, ClassSplits, SplitOptions};
+use super::folder::{BrokenPolicy, ClipKind, Folder, FolderOptions};
+use super::readers::Readers;
+use maclip_framework::error::Result;
+use maclip_framework::register;
+use maclip_framework::registry::{Component, Facts, Problems};
+use maclip_framework::run::BuildContext;
+use maclip_framework::slots::dataset::Dataset;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Options of the dataset `video_folder`.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct VideoFolderConfig {
+    /// The folder that holds the videos: `<root>/<split>/<class>/<clip>.mp4`, or `<root>/<class>/<clip>.mp4` where
+    /// one of `splits`, `split_file` and `draw` is given. Required.
+    root: Option<PathBuf>,
+    /// The class folders of each split. Leave out where the root has the folders train, val and test.
+    splits: Option<ClassSplits>,
+    /// The class folders of each split, in place of `splits`: a YAML or JSON file with the lists train, val and test,
+    /// or a folder with train.txt, val.txt and test.txt, one class folder a line.
+    split_file: Option<PathBuf>,
+    /// Draws the classes of each split with a seed, in place of `splits`.
+    draw: Option<ClassDraw>,
+    /// Class folder -> class text for prompts. A folder not named here gets its own name with underscores as spaces,
+    /// CamelCase split and square brackets removed.
+    class_names: BTreeMap<String, String>,
+    /// What to do about clips that are empty or otherwise unusable.
+    broken: BrokenPolicy,
+    /// Whether classes have a direction, such as left and right, that a mirror image would change.
+    directed: bool,
+}
+
+impl Default for VideoFolderConfig {
+    fn default() -> Self {
+        Self {
+            root: None,
+            splits: None,
+            split_file: None,
+            draw: None,
+            class_names: BTreeMap::new(),
+            broken: BrokenPolicy::Fail,
+            directed: false,
+        }
+    }
+}
+
+register!(dyn Dataset, VideoFolderConfig, name: "video_folder",
+    summary: "clips as video files in class folders, split by folder, by a list of classes or by a draw",
+    paper: None, stability: Stable,
+    example: "{root: data/my_videos, draw: {train: 7, val: 2, test: 5}}");
+
+impl VideoFolderConfig {
+    fn options(&self) -> FolderOptions {
+        let Self { root, splits, split_file, draw, class_names, broken, directed: _ } = self.clone();
+        FolderOptions {
+            clips: ClipKind::Video,
+            root,
+            split: SplitOptions { splits, split_file, draw },
+            class_names,
+            broken,
+            readers: Readers::default(),
+        }
+    }
+}
+
+impl Component for VideoFolderConfig {
+    type Slot = dyn Dataset;
+
+    fn check(&self, problems: &mut Problems) {
+        self.options().check(problems);
+    }
+
+    fn inputs(&self, problems: &mut Problems) {
+        self.options().inputs(problems);
+    }
+
+    fn tells(&self, facts: &mut Facts) {
+        facts.directed = Some(self.directed);
+    }
+
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Dataset>> {
+        Ok(Box::new(Folder::new(self.options())?))
+    }
+}

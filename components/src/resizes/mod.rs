@@ -1,0 +1,4 @@
+//! Slot `resize`.
+mod none;
+mod short_side;
+mod square;

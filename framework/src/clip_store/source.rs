@@ -1,0 +1,136 @@
+//! Which bytes a clip is made of: SHA-256 of its files, remembered by their state on the disk so that they are read once.
+
+use super::ClipStore;
+use super::pack::{Key, Kind};
+use crate::error::{Error, Result};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// A file may change twice within one tick of the file system's clock. What changed so lately is not remembered.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Size, times and place of the files: what changes when their bytes do. The time of the last change of the inode (ctime) cannot be
+/// set back by copying a file with its times.
+fn state(files: &[PathBuf]) -> Result<(Key, bool)> {
+    let mut hash = Sha256::new();
+    hash.update("state/1");
+    let mut settled = true;
+    for path in files {
+        let about = std::fs::metadata(path).map_err(|error| Error::io("read", path, error))?;
+        if !about.is_file() {
+            return Err(Error::failed(format!("{} is not a regular file", path.display())));
+        }
+        hash.update((path.as_os_str().len() as u64).to_le_bytes());
+        hash.update(path.as_os_str().as_bytes());
+        for number in [about.ino(), about.size(), about.dev()] {
+            hash.update(number.to_le_bytes());
+        }
+        for time in [about.mtime(), about.mtime_nsec(), about.ctime(), about.ctime_nsec()] {
+            hash.update(time.to_le_bytes());
+        }
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(about.ctime().max(0) as u64);
+        settled &= changed.elapsed().is_ok_and(|age| age > SETTLED);
+    }
+    Ok((hash.finalize().into(), settled))
+}
+
+fn file_hash(path: &Path) -> Result<Key> {
+    let failed = |error| Error::io("read", path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        let count = file.read(&mut buffer).map_err(failed)?;
+        if count == 0 {
+            return Ok(hash.finalize().into());
+        }
+        hash.update(&buffer[..count]);
+    }
+}
+
+/// What a clip is made of.
+#[derive(Debug)]
+pub struct Source {
+    files: Vec<PathBuf>,
+    /// Of the files on the disk when they were read.
+    pub state: Key,
+    /// SHA-256 over the bytes of the files, in their order.
+    pub content: Key,
+}
+
+impl Source {
+    /// Whether the files are as they were when they were read.
+    pub fn unchanged(&self) -> Result<bool> {
+        Ok(state(&self.files)?.0 == self.state)
+    }
+}
+
+/// Reads `files`, or remembers what was read before.
+pub fn content(store: &ClipStore, files: Vec<PathBuf>) -> Result<Source> {
+    let (before, settled) = state(&files)?;
+    if let Some(content) = store.small(&before).and_then(|bytes| Key::try_from(bytes.as_slice()).ok()) {
+        return Ok(Source { files, state: before, content });
+    }
+    let mut hash = Sha256::new();
+    for path in &files {
+        hash.update(file_hash(path)?);
+    }
+    let source = Source { files, state: before, content: hash.finalize().into() };
+    if !source.unchanged()? {
+        let name = source.files.first().map(|path| path.display().to_string()).unwrap_or_default();
+        return Err(Error::failed(format!("{name} changes while it is read")).help("wait until it is written"));
+    }
+    if settled {
+        store.keep_small(Kind::Source, &before, &source.content);
+    }
+    Ok(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::OpenOptions;
+
+    #[test]
+    fn a_file_is_read_once_and_again_when_it_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = ClipStore::open(&dir.path().join("clips"), 1 << 30).unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, "one").unwrap();
+        let first = content(&store, vec![path.clone()]).unwrap();
+        // Written just now: not remembered, because the clock of the disk may be too coarse to tell the next change.
+        assert!(store.small(&first.state).is_none());
+        assert_eq!(content(&store, vec![path.clone()]).unwrap().content, first.content);
+        // A copy has the same content and another state.
+        let copy = dir.path().join("b");
+        std::fs::copy(&path, &copy).unwrap();
+        let copied = content(&store, vec![copy]).unwrap();
+        assert_eq!(copied.content, first.content);
+        assert_ne!(copied.state, first.state);
+        // Same size, same modification time, other bytes.
+        let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::fs::write(&path, "two").unwrap();
+        OpenOptions::new().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        assert!(!first.unchanged().unwrap());
+        assert_ne!(content(&store, vec![path]).unwrap().content, first.content);
+        assert!(content(&store, vec![dir.path().join("gone")]).is_err());
+        assert!(content(&store, vec![dir.path().to_owned()]).is_err());
+    }
+
+    #[test]
+    fn what_was_read_is_remembered_by_its_state() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = ClipStore::open(&dir.path().join("clips"), 1 << 30).unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, "one").unwrap();
+        let (state, _) = state(std::slice::from_ref(&path)).unwrap();
+        store.keep_small(Kind::Source, &state, &[7; 32]);
+        assert_eq!(content(&store, vec![path]).unwrap().content, [7; 32]);
+    }
+}
