@@ -259,6 +259,10 @@ fn clips_without_room_are_decoded_and_said_to_be() {
     // A second time nothing is decoded to see that it can be.
     let again = prepare(folder, "runs", &limit);
     assert_eq!((&again[0]["kept"], &again[0]["clips"]), (&0.into(), &60.into()), "{again}");
+    // What is new is looked at all the same.
+    (0..3).for_each(|at| undecodable(&folder.join(format!("frames/test/test_class_{at}/new"))));
+    let new = prepare(folder, "runs", &limit);
+    assert_eq!(new[0]["broken"].as_array().unwrap().len(), 3, "{new}");
     // With room, they are.
     assert!(prepare(folder, "runs", &[])[0]["kept"].as_u64().unwrap() > 20);
 }
@@ -285,18 +289,22 @@ fn what_a_recipe_does_not_use_goes_when_asked() {
     assert_eq!(results(folder, "runs", &[]), decoded(folder));
 }
 
+/// PNGs with a sound header and end, and nothing sensible between: only decoding shows it.
+fn undecodable(folder: &Path) {
+    std::fs::create_dir(folder).unwrap();
+    let header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x30\0\0\0\x28\x08\x02\0\0\0\x37\xe5\xee\x26";
+    let data = b"\0\0\0\x04IDATjunkjunk\0\0\0\0IEND\xaeB`\x82";
+    (1..=8).for_each(|at| std::fs::write(folder.join(format!("{at}.png")), [&header[..], data].concat()).unwrap());
+}
+
 #[test]
 fn clips_that_cannot_be_decoded_stop_or_are_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     tree(&folder.join("frames"));
-    // PNGs with a sound header and end, and nothing sensible between: only decoding shows it.
     let bad = folder.join("frames/test/test_class_2/clip 1");
     std::fs::remove_dir_all(&bad).unwrap();
-    std::fs::create_dir(&bad).unwrap();
-    let header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x30\0\0\0\x28\x08\x02\0\0\0\x37\xe5\xee\x26";
-    let data = b"\0\0\0\x04IDATjunkjunk\0\0\0\0IEND\xaeB`\x82";
-    (1..=8).for_each(|at| std::fs::write(bad.join(format!("{at}.png")), [&header[..], data].concat()).unwrap());
+    undecodable(&bad);
     let strict = set("dataset.broken=fail");
     let clip = "test_class_2/clip 1";
     fails(1, &words(&arguments("prepare", folder, "strict", &strict)), &[clip, "damaged PNG", "dataset.broken=skip"]);

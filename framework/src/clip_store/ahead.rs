@@ -4,7 +4,7 @@ use super::ClipStore;
 use super::stored::{Part, Standing, StoredClips};
 use crate::clips::ClipLoader;
 use crate::error::{Error, Result};
-use crate::progress::{Progress, stop_requested};
+use crate::progress::{Progress, Silent, stop_requested};
 use crate::random::Stream;
 use crate::slots::dataset::{Frames, Opened, Request, Timeline};
 use crate::slots::frames::FrameSampler;
@@ -75,10 +75,10 @@ pub struct Estimate {
 pub struct Ahead<'a> {
     loader: &'a ClipLoader<'a>,
     stored: &'a StoredClips,
-    /// Clips that are not kept.
-    missing: Vec<Want<'a>>,
-    /// Clips that are known to be sound and are not kept, a subset of `missing`.
-    sound: usize,
+    /// Clips that nobody has decoded yet.
+    unknown: Vec<Want<'a>>,
+    /// Clips that are known to be sound and are not kept.
+    sound: Vec<Want<'a>>,
     filled: Filled,
     /// Number and bytes, in the store, of the clips that were kept so far.
     kept: (u64, u64),
@@ -104,6 +104,9 @@ impl<'a> Ahead<'a> {
         let dataset = &*loader.clips.dataset;
         let mut filled = Filled::default();
         let (mut unknown, mut sound) = (Vec::new(), Vec::new());
+        // What is made by code takes no time to look at.
+        let files = wants.first().is_some_and(|(clip, _)| dataset.files(clip).is_ok_and(|files| !files.is_empty()));
+        let progress = if files { progress } else { &Silent };
         progress.begin("look", 0, wants.len() as u64);
         for (at, wants) in wants.chunks(256).enumerate() {
             if stop_requested() {
@@ -131,14 +134,12 @@ impl<'a> Ahead<'a> {
             }
         }
         progress.end();
-        let known = sound.len();
         // Two processes that fill one store begin at two places.
         if stored.store().is_some_and(ClipStore::others_write) {
             let half = unknown.len() / 2;
             unknown.rotate_left(half);
         }
-        unknown.extend(sound);
-        Ok(Some(Self { loader, stored, missing: unknown, sound: known, filled, kept: (0, 0), decoded: (0, 0) }))
+        Ok(Some(Self { loader, stored, unknown, sound, filled, kept: (0, 0), decoded: (0, 0) }))
     }
 
     /// What was found out so far.
@@ -148,17 +149,18 @@ impl<'a> Ahead<'a> {
 
     /// How much room the missing clips will take, from decoding a few of them, which are kept.
     pub fn estimate(&mut self, progress: &dyn Progress) -> Result<Estimate> {
-        if self.decoded.0 == 0 && !self.missing.is_empty() {
-            let step = self.missing.len().div_ceil(FIRST);
+        let pool = if self.unknown.is_empty() { &mut self.sound } else { &mut self.unknown };
+        if self.decoded.0 == 0 && !pool.is_empty() {
+            let step = pool.len().div_ceil(FIRST);
             let mut first = Vec::new();
             let mut rest = Vec::new();
-            for (at, want) in std::mem::take(&mut self.missing).into_iter().enumerate() {
+            for (at, want) in std::mem::take(pool).into_iter().enumerate() {
                 if at % step == 0 { first.push(want) } else { rest.push(want) }
             }
-            self.missing = rest;
+            *pool = rest;
             self.decode_all("sample", &first, progress)?;
         }
-        let missing = self.missing.len();
+        let missing = self.unknown.len() + self.sound.len();
         let room = self.stored.store().map_or(0, ClipStore::room);
         Ok(Estimate { missing, bytes: mean(self.kept) * missing as u64, room })
     }
@@ -166,12 +168,11 @@ impl<'a> Ahead<'a> {
     /// Decodes what is missing. What does not fit into the store is decoded all the same where it never was, to see that it can be.
     pub fn fill(mut self, progress: &dyn Progress) -> Result<Filled> {
         let estimate = self.estimate(progress)?;
-        let mut missing = std::mem::take(&mut self.missing);
-        // Clips known to be sound, which are the last, are worth another decoding only where they find room.
-        let sound = self.sound.min(missing.len());
-        if estimate.bytes > estimate.room {
-            missing.truncate(missing.len() - sound);
-            self.filled.unkept += sound;
+        let mut missing = std::mem::take(&mut self.unknown);
+        // What is known to be sound is worth another decoding only where there is room for it.
+        match estimate.bytes > estimate.room {
+            true => self.filled.unkept += self.sound.len(),
+            false => missing.append(&mut self.sound),
         }
         self.decode_all("decode", &missing, progress)?;
         Ok(self.filled)
