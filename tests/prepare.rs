@@ -281,7 +281,11 @@ fn what_a_recipe_does_not_use_goes_when_asked() {
     assert!(size(&told, "removed") == 60 && size(&told, "bytes_after") < size(&told, "bytes_before"), "{told}");
     // It only told.
     assert_eq!(prepare(folder, "runs", &set("resize={type: short_side, side: 20}"))[0]["found"], 60);
+    // What a killed prune leaves behind goes too.
+    let part = packs(&folder.join("runs"))[0].with_extension("pack.part");
+    std::fs::write(&part, [1; 4000]).unwrap();
     let done = prepare(folder, "runs", &["--prune", "--yes"]);
+    assert!(!part.exists());
     assert_eq!(size(&done, "removed"), 60, "{done}");
     let on_disk: u64 = packs(&folder.join("runs")).iter().map(|pack| pack.metadata().unwrap().len()).sum();
     assert_eq!(on_disk, size(&done, "bytes_after"));

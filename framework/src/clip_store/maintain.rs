@@ -76,13 +76,18 @@ impl Contents {
         }
     }
 
+    /// What the pack is rewritten to before it takes its place.
+    fn part(&self) -> PathBuf {
+        self.path.with_extension("pack.part")
+    }
+
     /// Leaves `records` alone in the pack, which is replaced as a whole or removed.
     fn rewrite(&self, records: &[(Kind, Key, Span)]) -> Result<()> {
         let failed = |error| Error::io("write", &self.path, error);
         if records.is_empty() {
             return std::fs::remove_file(&self.path).map_err(failed);
         }
-        let part = self.path.with_extension("pack.part");
+        let part = self.part();
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(&part).map_err(failed)?;
         let copy = || {
             let mut end = 0;
@@ -153,7 +158,12 @@ fn each_pack(
         if stop_requested() {
             return Err(Error::Interrupted);
         }
-        work(&Contents::read(path)?)?;
+        let contents = Contents::read(path)?;
+        if contents.owned && contents.part().exists() {
+            // Of a process that was killed while it rewrote the pack: its lock is ours now.
+            std::fs::remove_file(contents.part()).map_err(|error| Error::io("remove", &contents.part(), error))?;
+        }
+        work(&contents)?;
         progress.at(at as u64 + 1, "");
     }
     progress.end();

@@ -156,11 +156,6 @@ impl ClipStore {
         &self.folder
     }
 
-    /// Largest number of bytes that may be kept.
-    pub fn limit(&self) -> u64 {
-        self.limit
-    }
-
     /// Why the store keeps nothing more, if so: the disk is full, or it may not be written.
     pub fn closed(&self) -> Option<String> {
         lock(&self.closed).clone()

@@ -43,7 +43,9 @@ pub struct Programs {
 impl Default for Programs {
     /// `ffmpeg` and `ffprobe` on the path, or what the environment variables `MACLIP_FFMPEG` and `MACLIP_FFPROBE` name.
     fn default() -> Self {
-        let named = |variable, name: &str| std::env::var_os(variable).unwrap_or_else(|| name.into());
+        // An empty variable names nothing.
+        let given = |variable| std::env::var_os(variable).filter(|name| !name.is_empty());
+        let named = |variable, name: &str| given(variable).unwrap_or_else(|| name.into());
         Self {
             ffmpeg: named("MACLIP_FFMPEG", "ffmpeg"),
             ffprobe: named("MACLIP_FFPROBE", "ffprobe"),
