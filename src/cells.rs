@@ -2,14 +2,16 @@
 
 use crate::columns::columns;
 use crate::status::name;
+use crate::takeover;
 use maclip_framework::error::Result;
 use maclip_framework::recipe::{Diagnostic, Origin, codes, name_help};
 use maclip_framework::records::{RunDirectory, State};
 use maclip_framework::run::directory;
 use maclip_framework::store::in_use;
-use maclip_framework::study::Cell;
+use maclip_framework::study::{Cell, Skipped};
 use maclip_reports::format::percent_interval;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// One run of a study and what there is of it.
@@ -22,16 +24,27 @@ pub struct Standing {
     pub state: Option<State>,
     /// Optimizer steps done.
     pub steps: u64,
+    /// The same run under another name, which is done; looked for where this one has not begun.
+    pub same: Option<PathBuf>,
 }
 
 impl Standing {
     pub fn of(cell: Cell, runs: &Path) -> Self {
         let path = directory(runs, &cell.recipe, &cell.variant);
-        let run = RunDirectory::open(&path).ok();
-        let state = run.as_ref().and_then(RunDirectory::state);
+        let mut standing = Self { cell, path, run: None, state: None, steps: 0, same: None };
+        standing.look();
+        if standing.run.is_none() {
+            standing.same = takeover::same(runs, &standing.cell.recipe, &standing.path, |_| true);
+        }
+        standing
+    }
+
+    /// Takes over what is on the disk now.
+    pub fn look(&mut self) {
+        self.run = RunDirectory::open(&self.path).ok();
+        self.state = self.run.as_ref().and_then(RunDirectory::state);
         // Records that cannot be read are the run's to complain about.
-        let steps = run.as_ref().and_then(|run| run.last_step().ok()).unwrap_or(0);
-        Self { cell, path, run, state, steps }
+        self.steps = self.run.as_ref().and_then(|run| run.last_step().ok()).unwrap_or(0);
     }
 
     pub fn done(&self) -> bool {
@@ -47,9 +60,12 @@ impl Standing {
         self.cell.name()
     }
 
-    /// Why it failed.
-    fn reason(&self) -> Option<&str> {
-        self.run.as_ref()?.status.as_ref()?.reason.as_deref()
+    /// Why it failed, or what will be taken over.
+    fn reason(&self) -> Option<String> {
+        match &self.same {
+            Some(path) => Some(format!("the same as {}", path.display())),
+            None => self.run.as_ref()?.status.as_ref()?.reason.clone(),
+        }
     }
 
     fn word(&self) -> &'static str {
@@ -63,19 +79,22 @@ impl Standing {
     }
 }
 
-/// The cells that `only` names by variant, or by variant and seed (`ma_clip-s1`); `*` stands for anything.
-pub fn only(cells: Vec<Cell>, only: &[String]) -> Result<Vec<Cell>> {
-    let names = |cell: &Cell| [cell.variant.clone(), cell.name()];
+/// What `only` names by variant, or by variant and seed (`ma_clip-s1`), of what runs and of what a preset leaves out; `*` stands for
+/// anything.
+pub fn only(cells: Vec<Cell>, skipped: Vec<Skipped>, only: &[String]) -> Result<(Vec<Cell>, Vec<Skipped>)> {
+    let named = |cell: &Cell, pattern: &String| matches(&cell.variant, pattern) || matches(&cell.name(), pattern);
     for pattern in only {
-        if !cells.iter().any(|cell| names(cell).iter().any(|name| matches(name, pattern))) {
-            let mut variants: Vec<&str> = cells.iter().map(|cell| cell.variant.as_str()).collect();
+        let mut all = cells.iter().chain(skipped.iter().map(|skipped| &skipped.cell));
+        if !all.clone().any(|cell| named(cell, pattern)) {
+            let mut variants: Vec<&str> = all.by_ref().map(|cell| cell.variant.as_str()).collect();
             variants.dedup();
             let problem = Diagnostic::new(codes::ARGUMENT, format!("`{pattern}` names no run of the study"));
             return Err(problem.at(&Origin::argument("--only", pattern)).helps(name_help(pattern, variants)).into());
         }
     }
-    let wanted = |cell: &Cell| names(cell).iter().any(|name| only.iter().any(|pattern| matches(name, pattern)));
-    Ok(cells.into_iter().filter(|cell| only.is_empty() || wanted(cell)).collect())
+    let wanted = |cell: &Cell| only.is_empty() || only.iter().any(|pattern| named(cell, pattern));
+    let cells = cells.into_iter().filter(wanted).collect();
+    Ok((cells, skipped.into_iter().filter(|skipped| wanted(&skipped.cell)).collect()))
 }
 
 /// Whether `name` is as `pattern` says, in which `*` stands for anything.
@@ -112,7 +131,15 @@ pub fn estimate(cells: &[Standing]) -> Option<f64> {
         let training = if steps > 0.0 { train / steps * left } else { 0.0 };
         (count > 0.0).then(|| training + test / count)
     };
-    cells.iter().filter(|cell| !cell.done()).map(of).sum()
+    to_make(cells).into_iter().map(of).sum()
+}
+
+/// What is missing: the same run under several names once, and not where it is done under another.
+fn to_make(cells: &[Standing]) -> Vec<&Standing> {
+    let mut seen: HashSet<&String> =
+        cells.iter().filter(|cell| cell.done()).map(|cell| &cell.cell.recipe.hash).collect();
+    let missing = cells.iter().filter(|cell| !cell.done() && cell.same.is_none());
+    missing.filter(|cell| seen.insert(&cell.cell.recipe.hash)).collect()
 }
 
 /// `2 h 05 min`
@@ -139,16 +166,18 @@ pub fn table(cells: &[Standing]) -> String {
             steps,
             test.map_or_else(String::new, |test| percent_interval(test.value, test.ci95)),
             cell.path.display().to_string(),
-            cell.reason().and_then(|reason| reason.lines().next()).unwrap_or_default().to_owned(),
+            cell.reason().iter().flat_map(|reason| reason.lines()).next().unwrap_or_default().to_owned(),
         ]
     }));
     let done = cells.iter().filter(|cell| cell.done()).count();
+    let make = to_make(cells).len();
     let time = match estimate(cells) {
-        _ if done == cells.len() => String::new(),
+        _ if make == 0 => String::new(),
         Some(seconds) => format!("; the rest about {} after the runs that are done", duration(seconds)),
         None => "; how long the rest takes is not known yet".to_owned(),
     };
-    format!("{}\n\n  {done} of {} done{time}", columns(&rows, 6).join("\n"), cells.len())
+    let alike = if done + make == cells.len() { String::new() } else { format!(", {make} to make") };
+    format!("{}\n\n  {done} of {} done{alike}{time}", columns(&rows, 6).join("\n"), cells.len())
 }
 
 /// The same as data.
@@ -159,7 +188,7 @@ pub fn json(cells: &[Standing]) -> Value {
             json!({
                 "name": cell.cell.recipe.name, "variant": cell.cell.variant, "seed": cell.cell.recipe.seed,
                 "hash": cell.cell.recipe.hash, "dir": cell.path, "state": cell.word(),
-                "reason": cell.reason(),
+                "reason": cell.reason(), "same_as": cell.same,
                 "steps": {"done": cell.steps, "wanted": cell.wanted()},
                 "test": cell.run.as_ref().and_then(RunDirectory::test),
             })
@@ -167,6 +196,12 @@ pub fn json(cells: &[Standing]) -> Value {
         .collect();
     let done = cells.iter().filter(|cell| cell.done()).count();
     json!({"runs": listed, "done": done, "missing": cells.len() - done, "seconds_left": estimate(cells)})
+}
+
+/// What a preset leaves out, as data.
+pub fn left_out(skipped: &[Skipped]) -> Vec<Value> {
+    let one = |Skipped { cell, reason }: &Skipped| json!({"name": cell.recipe.name, "variant": cell.variant, "seed": cell.recipe.seed, "reason": reason});
+    skipped.iter().map(one).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::runs::{all_read, readable};
 use crate::terminal::say;
 use clap::Args;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::expectation::{Expectation, Verdict};
+use maclip_framework::expectation::{Expectation, Setting, Verdict};
 use maclip_framework::recipe::{self, from_node};
 use maclip_framework::records::RunDirectory;
 use serde_json::json;
@@ -21,23 +21,29 @@ pub struct Arguments {
     pub json: bool,
 }
 
-/// What the frozen recipe of `run` expects.
-pub fn expectations(run: &RunDirectory) -> Result<Vec<Expectation>> {
+/// What the frozen recipe of `run` expects, and the data and weights that it has.
+pub fn expectations(run: &RunDirectory) -> Result<(Vec<Expectation>, Setting)> {
     let document = recipe::load(&run.path.join("recipe.resolved.yaml"), &recipe::Arguments::default())?;
-    Ok(document.root.at("expect").map(|node| from_node(node, "expect")).transpose()?.unwrap_or_default())
+    let expected = document.root.at("expect").map(|node| from_node(node, "expect")).transpose()?.unwrap_or_default();
+    Ok((expected, Setting::of(&document.root)))
 }
 
 pub fn check(arguments: Arguments) -> Result<()> {
-    let (mut count, mut wrong, mut unreadable) = (0, 0, 0);
+    let (mut count, mut wrong, mut elsewhere, mut unreadable) = (0, 0, 0, 0);
     let mut listed = Vec::new();
     let mut rows = vec![["run", "expected", "measured", "", "source"].map(str::to_owned)];
     for root in &arguments.runs {
         for run in readable(root, &mut unreadable)? {
-            for expect in expectations(&run)? {
-                let verdict = expect.verdict(run.test());
+            let (expected, setting) = expectations(&run)?;
+            for expect in expected {
+                let verdict = expect.verdict(run.test(), &setting);
                 count += 1;
-                wrong += usize::from(!matches!(verdict, Verdict::Met { .. }));
-                let (measured, word) = expect.words(run.test());
+                match verdict {
+                    Verdict::Met { .. } => {}
+                    Verdict::Elsewhere { .. } => elsewhere += 1,
+                    Verdict::Short { .. } | Verdict::Missing { .. } => wrong += 1,
+                }
+                let (measured, word) = expect.words(run.test(), &setting);
                 listed.push(json!({"dir": run.path, "expect": expect, "outcome": verdict}));
                 rows.push([
                     format!("{} {} s{}", run.manifest.name, run.manifest.variant, run.manifest.seed),
@@ -50,7 +56,7 @@ pub fn check(arguments: Arguments) -> Result<()> {
         }
     }
     if arguments.json {
-        say(json!({"checked": count, "short": wrong, "expectations": listed}))?;
+        say(json!({"checked": count, "short": wrong, "not_comparable": elsewhere, "expectations": listed}))?;
     } else if count > 0 {
         say(columns(&rows, 5).join("\n"))?;
     }

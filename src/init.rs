@@ -76,7 +76,7 @@ fn list(json: bool) -> Result<()> {
         return say(json!({ "recipes": listed }));
     }
     say("shipped recipes; `maclip init NAME` writes one to recipes/ for you to edit\n")?;
-    RECIPES.iter().try_for_each(|recipe| say(format!("  {:<24} {}", recipe.name, recipe.summary())))
+    RECIPES.iter().try_for_each(|recipe| say(format!("  {:<32} {}", recipe.name, recipe.summary())))
 }
 
 fn file(folder: &Path, recipe: &Shipped) -> PathBuf {

@@ -3,6 +3,7 @@
 mod cells;
 mod check;
 mod columns;
+mod compare;
 mod complete;
 mod completions;
 mod deep;
@@ -24,7 +25,9 @@ mod schema;
 mod shipped;
 mod sitting;
 mod source;
+mod sparkline;
 mod status;
+mod takeover;
 mod terminal;
 mod validate;
 mod weights;
@@ -82,9 +85,11 @@ enum Verb {
     Report(report::Arguments),
     /// Show how far runs are, or all runs of a recipe
     Status(status::Arguments),
-    /// List, show, compare and remove runs
+    /// List, show, diff and remove runs
     #[command(subcommand)]
     Runs(runs::Verb),
+    /// Compare two variants on the episodes that both were tested on
+    Compare(compare::Arguments),
     /// Hold results against the numbers that their recipes expect
     Check(check::Arguments),
     /// Make one training step again and show what happens in it
@@ -110,6 +115,7 @@ impl Verb {
             Verb::Describe(arguments) => arguments.json,
             Verb::Explain(arguments) => arguments.json,
             Verb::Status(arguments) => arguments.json,
+            Verb::Compare(arguments) => arguments.json,
             Verb::Check(arguments) => arguments.json,
             Verb::Doctor(arguments) => arguments.json,
             _ => false,
@@ -132,6 +138,7 @@ impl Verb {
             Verb::Report(arguments) => report::report(arguments),
             Verb::Status(arguments) => status::status(arguments),
             Verb::Runs(verb) => runs::runs(verb),
+            Verb::Compare(arguments) => compare::compare(arguments),
             Verb::Check(arguments) => check::check(arguments),
             Verb::Replay(arguments) => replay::replay(arguments),
             Verb::Doctor(arguments) => doctor::doctor(arguments),

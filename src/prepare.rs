@@ -44,7 +44,8 @@ struct Told {
 
 pub fn prepare(arguments: Arguments) -> Result<()> {
     let cells = arguments.source.expand(Purpose::Run)?.cells;
-    stop_on_ctrl_c()?;
+    let progress = Console::new();
+    stop_on_ctrl_c(&progress)?;
     // Runs that open the same clips in the same way need them once.
     let mut different: BTreeMap<String, Recipe> = BTreeMap::new();
     for cell in cells {
@@ -53,7 +54,6 @@ pub fn prepare(arguments: Arguments) -> Result<()> {
         different.entry(json!(parts).to_string()).or_insert(cell.recipe);
     }
     let recipes: Vec<Recipe> = different.into_values().collect();
-    let progress = Console::new();
     let mut told = Vec::new();
     if arguments.prune {
         let dry = !arguments.yes;

@@ -6,6 +6,7 @@ use crate::status::name;
 use crate::terminal::say;
 use clap::Subcommand;
 use maclip_framework::error::{Error, Result};
+use maclip_framework::expectation::Expectation;
 use maclip_framework::recipe::{self, Node, Value};
 use maclip_framework::records::{RunDirectory, Sitting};
 use maclip_framework::store::{RunStore, checkpoint_steps};
@@ -119,11 +120,11 @@ fn list(roots: &[PathBuf], as_json: bool) -> Result<()> {
 }
 
 fn show(run: &RunDirectory, as_json: bool) -> Result<()> {
-    let expected = expectations(run)?;
+    let (expected, setting) = expectations(run)?;
     let store_steps = checkpoint_steps(&run.path)?;
     if as_json {
-        let verdicts: Vec<_> =
-            expected.iter().map(|expect| json!({"expect": expect, "outcome": expect.verdict(run.test())})).collect();
+        let verdict = |expect: &Expectation| json!({"expect": expect, "outcome": expect.verdict(run.test(), &setting)});
+        let verdicts: Vec<_> = expected.iter().map(verdict).collect();
         say(json!({"dir": run.path, "state": name(run.state()), "manifest": run.manifest, "params": run.params,
                    "status": run.status, "steps": run.last_step()?, "checkpoints": store_steps, "expect": verdicts,
                    "recipe": run.recipe()?}))?;
@@ -175,7 +176,7 @@ fn show(run: &RunDirectory, as_json: bool) -> Result<()> {
     }
     manifest.notes.iter().for_each(|note| row("note", note.clone()));
     for expect in &expected {
-        let (measured, word) = expect.words(run.test());
+        let (measured, word) = expect.words(run.test(), &setting);
         let wanted = expect.value - expect.tolerance;
         row("expects", format!("{} ≥ {wanted:.1} ({}): {measured}, {word}", expect.metric, expect.source));
     }

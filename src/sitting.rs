@@ -35,6 +35,7 @@ pub fn run(store: RunStore, recipe: &Recipe, variant: &str, wishes: Wishes, prog
     store.write_text("recipe.resolved.yaml", &recipe.resolved.to_yaml())?;
     store.write_json("manifest.json", &manifest)?;
     store.write_state(State::Running, None)?;
+    profile::reset_peak_memory();
     let started = Totals::now();
     let outcome = with_context(recipe, path, &store, progress, manifest, |task, context| task.run(context));
     if wishes.profile {

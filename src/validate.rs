@@ -1,5 +1,6 @@
 //! `maclip validate RECIPE`: all problems of a recipe at once, without heavy I/O; with `--deep` also data, weights, device and disk.
 
+use crate::cells;
 use crate::deep;
 use crate::source::Source;
 use crate::terminal::{say, warn};
@@ -7,6 +8,7 @@ use clap::Args;
 use maclip_framework::error::Result;
 use maclip_framework::recipe::{Diagnostic, Diagnostics};
 use maclip_framework::run::Purpose;
+use maclip_framework::study::{Cell, Skipped};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -31,9 +33,10 @@ pub fn validate(arguments: Arguments) -> Result<()> {
         let found = if deep { deep::examine(&expansion.cells, &runs) } else { Vec::new() };
         let (errors, notes): (Vec<_>, Vec<_>) = found.into_iter().partition(Diagnostic::is_error);
         Diagnostics::check(errors)?;
-        Ok((expansion.cells, expansion.notes.into_iter().chain(notes).collect::<Vec<_>>()))
+        let notes: Vec<_> = expansion.notes.into_iter().chain(notes).collect();
+        Ok((expansion.cells, expansion.skipped, notes))
     });
-    let (cells, notes) = checked?;
+    let (cells, skipped, notes) = checked?;
     if json {
         let runs: Vec<_> = cells
             .iter()
@@ -43,13 +46,15 @@ pub fn validate(arguments: Arguments) -> Result<()> {
             })
             .collect();
         let notes: Vec<_> = notes.iter().map(Diagnostic::to_json).collect();
-        return say(json!({"valid": true, "deep": deep, "runs": runs, "notes": notes}));
+        return say(
+            json!({"valid": true, "deep": deep, "runs": runs, "left_out": cells::left_out(&skipped), "notes": notes}),
+        );
     }
     warn(&notes);
     let runs = if cells.len() == 1 { "1 run".to_owned() } else { format!("{} runs", cells.len()) };
     let looked = if deep { ", with data, weights, device and disk" } else { "" };
     say(format!("{} is valid{looked}: {runs}", source.recipe.display()))?;
-    cells
-        .iter()
-        .try_for_each(|cell| say(format!("  {} seed {} {}", cell.variant, cell.recipe.seed, &cell.recipe.hash[..8])))
+    let line = |cell: &Cell, what: &str| say(format!("  {} seed {} {what}", cell.variant, cell.recipe.seed));
+    cells.iter().try_for_each(|cell| line(cell, &cell.recipe.hash[..8]))?;
+    skipped.iter().try_for_each(|Skipped { cell, reason }| line(cell, &format!("is left out: {reason}")))
 }

@@ -81,16 +81,23 @@ fn every_shipped_recipe_validates() {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "yaml") {
+                // A part is no recipe of its own; what extends it is validated with it.
+                if !std::fs::read_to_string(&path).unwrap().contains("\nname: ") {
+                    assert!(path.parent().unwrap().ends_with("parts"), "{} has no name", path.display());
+                    continue;
+                }
                 let mut command = command(&["validate", path.to_str().unwrap()]);
                 for name in ["FRAMES", "KINETICS", "SSV2", "HMDB51", "UCF101", "JHMDB14"] {
                     command.env(format!("{name}_ROOT"), "clips");
                 }
-                command.env("CLIP_WEIGHTS", "b16.safetensors").env("CLIP_B32_WEIGHTS", "b32.safetensors");
+                for name in ["CLIP", "CLIP_B32", "CLIP_RN50", "VIT_B32"] {
+                    command.env(format!("{name}_WEIGHTS"), "weights.safetensors");
+                }
                 let ran = finish(command.output().unwrap());
                 assert_eq!(ran.code, Some(0), "{}\n{}", path.display(), ran.stderr);
                 count += 1;
             }
         }
     }
-    assert!(count >= 37, "{count} recipes");
+    assert!(count >= 53, "{count} recipes");
 }

@@ -54,6 +54,24 @@ fn a_run_trains_tests_reports_and_is_then_done() {
     assert!(out.join("index.html").is_file());
 }
 
+#[test]
+fn without_a_terminal_validations_are_plain_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = maclip(&small_quickstart(folder.path().to_str().unwrap(), &["--only", "ma_clip"]));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let told: Vec<&str> = ran.stderr.lines().filter_map(|line| line.strip_prefix("  val accuracy ")).collect();
+    let trained = run_directory(folder.path(), "quickstart", "ma_clip");
+    let curve = records(&trained.join("validation.jsonl"));
+    assert_eq!((told.len(), curve.len()), (2, 2), "{}", ran.stderr);
+    for (line, record) in told.iter().zip(&curve) {
+        let percent = |key: &str| 100.0 * record[key].as_f64().unwrap();
+        let begin = format!("{:.1} ± {:.1} at step {}, best", percent("accuracy"), percent("ci95"), record["step"]);
+        assert!(line.starts_with(&begin), "`{line}` does not begin with `{begin}`");
+        assert_eq!(line.ends_with(", best"), record["best"] == true, "{line}");
+    }
+    assert!(!ran.stderr.contains(['\x1b', '\r']), "{:?}", ran.stderr);
+}
+
 /// Waits until `path` holds `lines` lines.
 fn wait_for_lines(path: &Path, lines: usize) {
     let started = Instant::now();

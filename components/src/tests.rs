@@ -174,6 +174,13 @@ fn a_value_outside_its_range_is_refused_in_every_component() {
         ("task few_shot", "episodes_per_step: 0", "episodes_per_step", "must be at least 1"),
         ("task few_shot", "queries: 0", "queries", "must be at least 1"),
         ("task few_shot", "validation: {episodes: 1}", "validation.episodes", "must be at least 2"),
+        (
+            "task few_shot",
+            "validation: {examples: 1}",
+            "validation.examples",
+            "has no effect: examples are kept of the test, with `test.examples`",
+        ),
+        ("task few_shot", "test: {examples: 21}", "test.examples", "must be within 0 and 20, or null"),
         ("task few_shot", "test: {queries: 0}", "test.queries", "must be within 1 and 10000"),
         ("task few_shot", "train: {clip_norm: -1}", "train.clip_norm", "must be above 0, or null"),
         ("task few_shot", "train: {validate_every_steps: 0}", "train.validate_every_steps", "must be at least 1"),

@@ -4,7 +4,7 @@ use crate::clips::View;
 use crate::episode::{Episode, EpisodeList, Shape};
 use crate::error::{Error, Result};
 use crate::features::ClipSource;
-use crate::model::{FewShotModel, text_cosines, time_average};
+use crate::model::{Encoded, FewShotModel, text_cosines, time_average};
 use crate::profile::{self, Phase};
 use crate::progress::{Progress, stop_requested};
 use crate::random::Stream;
@@ -109,29 +109,14 @@ pub fn one_by_one(
 ) -> Result<Vec<Outcome>> {
     progress.begin("test", 0, split.list.episodes.len() as u64);
     let done = AtomicU64::new(0);
-    // The list alone decides the draws, so that all runs on one list see the same frames.
-    let draws = Stream::new(0, &format!("frames of {}", split.list.hash));
-    let drawn = source.loader().clips.frames.random_in_evaluation();
+    let encoder = EpisodeEncoder::new(model, source, split);
     let outcomes = split
         .list
         .episodes
         .par_iter()
         .enumerate()
         .map(|(at, episode)| {
-            let clips = EpisodeClips::new(episode, split.classes);
-            let device = source.loader().device;
-            let texts = select_rows(split.texts, &clips.support_classes, device);
-            let supports = clips.support.len();
-            let first = at * (supports + clips.queries.len());
-            let view = |i: usize| match drawn {
-                true => View::RandomFrames(draws.at((first + i) as u64)),
-                false => View::Evaluation,
-            };
-            let support = source.prefixes(&clips.support, view)?;
-            let query = source.prefixes(&clips.queries, |i| view(supports + i))?;
-            let (support, query) = model.episode(support, texts.clone(), query);
-            let (support, query) = (model.support_prototypes(support, texts), model.query_prototypes(query));
-            let class_text = select_rows(split.texts, &episode.classes, device);
+            let EpisodeEncoding { support, query, class_text } = encoder.encode(at)?;
             let scores = model.scores(support, query, class_text, split.list.shape.shot);
             let outcome = outcomes(model, &scores, std::slice::from_ref(episode))?.remove(0);
             progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, "");
@@ -140,6 +125,62 @@ pub fn one_by_one(
         .collect::<Result<Vec<_>>>()?;
     progress.end();
     Ok(outcomes)
+}
+
+/// Encodes the clips of one episode after the other, as the test sees them.
+pub struct EpisodeEncoder<'a> {
+    model: &'a FewShotModel,
+    source: &'a ClipSource<'a>,
+    split: &'a Split<'a>,
+    /// Draws of frames, where the test has any.
+    draws: Option<Stream>,
+}
+
+/// Both branches of one episode after the prototype module, with the class texts `[W, E]`.
+pub struct EpisodeEncoding {
+    pub support: Encoded,
+    pub query: Encoded,
+    pub class_text: Tensor<2>,
+}
+
+impl<'a> EpisodeEncoder<'a> {
+    pub fn new(model: &'a FewShotModel, source: &'a ClipSource, split: &'a Split) -> Self {
+        // The list alone decides the draws, so that all runs on one list see the same frames.
+        let draws = Stream::new(0, &format!("frames of {}", split.list.hash));
+        let drawn = source.loader().clips.frames.random_in_evaluation();
+        Self { model, source, split, draws: drawn.then_some(draws) }
+    }
+
+    /// Whether a clip is seen in another way in another episode.
+    pub fn drawn(&self) -> bool {
+        self.draws.is_some()
+    }
+
+    /// Clips of the episode at this place of the list.
+    pub fn clips(&self, episode: usize) -> EpisodeClips<'a> {
+        EpisodeClips::new(&self.split.list.episodes[episode], self.split.classes)
+    }
+
+    /// How clip number `clip` of an episode is seen; support clips come first.
+    pub fn view(&self, episode: usize, clip: usize) -> View {
+        let Shape { way, shot, queries } = self.split.list.shape;
+        let first = episode * way * (shot + queries);
+        self.draws.as_ref().map_or(View::Evaluation, |draws| View::RandomFrames(draws.at((first + clip) as u64)))
+    }
+
+    pub fn encode(&self, episode: usize) -> Result<EpisodeEncoding> {
+        let (clips, device) = (self.clips(episode), self.source.loader().device);
+        let texts = select_rows(self.split.texts, &clips.support_classes, device);
+        let supports = clips.support.len();
+        let support = self.source.prefixes(&clips.support, |i| self.view(episode, i))?;
+        let query = self.source.prefixes(&clips.queries, |i| self.view(episode, supports + i))?;
+        let (support, query) = self.model.episode(support, texts.clone(), query);
+        Ok(EpisodeEncoding {
+            support: self.model.support_prototypes(support, texts),
+            query: self.model.query_prototypes(query),
+            class_text: select_rows(self.split.texts, &self.split.list.episodes[episode].classes, device),
+        })
+    }
 }
 
 /// Clip ids of an episode in the order that a model takes them.

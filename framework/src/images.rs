@@ -1,10 +1,11 @@
-//! JPEG and PNG decoding and the image preparation that CLIP was trained with.
+//! JPEG and PNG decoding, JPEG encoding, and the image preparation that CLIP was trained with.
 //!
 //! The preparation has to match the one behind the published weights (Pillow's antialiased bicubic filter, then a
 //! centre crop), because a different filter shifts the image features by more than rounding.
 
 use crate::error::{Error, Result};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images as fir};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use serde::{Deserialize, Serialize};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -94,6 +95,21 @@ fn read_header(decoder: &mut JpegDecoder<ZCursor<&[u8]>>) -> Result<ImageHeader>
         return Err(Error::failed(format!("a JPEG of size {width}x{height}")));
     }
     Ok(ImageHeader { width, height })
+}
+
+/// RGB pixels as a JPEG; `None` where a side is 0 or beyond what JPEG can say (65,535).
+pub fn encode_jpeg(
+    pixels: &[u8],
+    width: usize,
+    height: usize,
+    quality: u8,
+    colours: SamplingFactor,
+) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, quality);
+    encoder.set_sampling_factor(colours);
+    encoder.encode(pixels, u16::try_from(width).ok()?, u16::try_from(height).ok()?, ColorType::Rgb).ok()?;
+    Some(bytes)
 }
 
 /// The first bytes of every PNG.
@@ -261,7 +277,6 @@ pub fn to_tensor_values(pixels: &[u8], mean: [f32; 3], std: [f32; 3]) -> Vec<f32
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jpeg_encoder::{ColorType, Encoder};
 
     fn jpeg(pixels: &[u8], width: u16, height: u16, colour: ColorType) -> Vec<u8> {
         let mut bytes = Vec::new();

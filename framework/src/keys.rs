@@ -3,6 +3,7 @@
 use crate::clip_store;
 use crate::compute::{Compute, Precision};
 use crate::expectation::Expectation;
+use crate::preset::Presets;
 use crate::study::Study;
 use schemars::{Schema, schema_for};
 use serde_json::{Value, json};
@@ -123,6 +124,21 @@ pub const KEYS: &[Key] = &[
         resolved: true,
     },
     Key {
+        name: "presets",
+        summary: "Named sets of changes, as variants have them; `preset` chooses one. With `skip: REASON` a preset leaves the run out.",
+        default: absent,
+        schema: || schema_for!(Presets),
+        resolved: false,
+    },
+    Key {
+        name: "preset",
+        summary: "Which of `presets` is laid over every run: after its variant and axes, below what the command line says. It is no \
+                  part of a run's identity; its changes are.",
+        default: absent,
+        schema: || schema_for!(Option<String>),
+        resolved: false,
+    },
+    Key {
         name: "study",
         summary: "Several runs out of one recipe: seeds, named variants, a grid of axes, slots left out.",
         default: absent,
@@ -136,7 +152,7 @@ pub fn key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-/// Keys that a recipe may have once everything is merged, slots left out. `study` is taken out before.
+/// Keys that a recipe may have once everything is merged, slots left out. `study` and presets are taken out before.
 pub fn resolved() -> impl Iterator<Item = &'static str> {
     KEYS.iter().filter(|key| key.resolved).map(|key| key.name)
 }

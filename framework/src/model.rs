@@ -112,18 +112,24 @@ impl FewShotModel {
     /// after [`Prototype::support`] and [`Prototype::query`].
     pub fn align(&self, query: Tensor<4>, support: Tensor<5>, text: Tensor<3>) -> Tensor<3> {
         let _span = profile::span(Phase::Align);
+        let ([n, q, _, _], w) = (query.dims(), support.dims()[1]);
+        let (query, support) = self.related(query, support, text);
+        self.alignment.distances(query, support).reshape([n, q, w])
+    }
+
+    /// What the alignment of [`FewShotModel::align`] sees: queries `[M, R, T, E]` and supports `[M, W, K, T, E]` after
+    /// [`Prototype::relate`]. M is N; or N · Q where each query has prototypes of its own, so that it is an episode with one query.
+    pub fn related(&self, query: Tensor<4>, support: Tensor<5>, text: Tensor<3>) -> (Tensor<4>, Tensor<5>) {
         if self.prototype.scope() < Scope::Episode {
-            return self.alignment.distances(query, support);
+            return (query, support);
         }
         let related = self.prototype.relate(EpisodeFeatures { query, support, text });
         let [n, q, t, e] = related.query.dims();
         let [_, views, w, k, ts, _] = related.support.dims();
         if views == 1 {
-            return self.alignment.distances(related.query, related.support.squeeze_dim(1));
+            return (related.query, related.support.squeeze_dim(1));
         }
-        // One view for each query: each is an episode with one query.
-        let query = related.query.reshape([n * q, 1, t, e]);
-        self.alignment.distances(query, related.support.reshape([n * q, w, k, ts, e])).reshape([n, q, w])
+        (related.query.reshape([n * q, 1, t, e]), related.support.reshape([n * q, w, k, ts, e]))
     }
 
     /// What [`Prototype::relate`] and [`Alignment::distances`] cost in [`FewShotModel::align`]; `None` where nobody counted.

@@ -109,7 +109,13 @@ impl Totals {
     }
 }
 
-/// Largest resident memory of this process so far in bytes, where the system tells.
+/// Begins the count of [`peak_memory`] anew, where the system can (Linux).
+pub fn reset_peak_memory() {
+    // Where it cannot, the peak stays that of the process, and too much is told rather than too little.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// Largest resident memory of this process in bytes, since [`reset_peak_memory`] or its start, where the system tells.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -133,7 +139,13 @@ mod tests {
         assert!(texts.2 >= 3 && texts.1 >= 0.006, "{found:?}");
         assert!(PHASES.iter().enumerate().all(|(at, (phase, _))| *phase as usize == at));
         if cfg!(target_os = "linux") {
-            assert!(peak_memory().unwrap() > 1 << 20);
+            let before = peak_memory().unwrap();
+            assert!(before > 1 << 20);
+            drop(std::hint::black_box(vec![1u8; 256 << 20]));
+            let with = peak_memory().unwrap();
+            assert!(with > before + (200 << 20), "{with} after {before}");
+            reset_peak_memory();
+            assert!(peak_memory().unwrap() < with);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a run tells the person who waits. The command line draws bars on a terminal and plain lines elsewhere.
 
+use crate::records::ValidationRecord;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub trait Progress: Send + Sync {
@@ -7,6 +8,8 @@ pub trait Progress: Send + Sync {
     fn begin(&self, phase: &str, done: u64, total: u64);
     /// `done` units of the phase, with a short state such as the loss.
     fn at(&self, done: u64, state: &str);
+    /// The validations of this run so far in the order of their steps. The last, which is there always, is new.
+    fn validated(&self, curve: &[ValidationRecord]);
     fn end(&self);
     /// A line that stays.
     fn note(&self, text: &str);
@@ -18,6 +21,7 @@ pub struct Silent;
 impl Progress for Silent {
     fn begin(&self, _: &str, _: u64, _: u64) {}
     fn at(&self, _: u64, _: &str) {}
+    fn validated(&self, _: &[ValidationRecord]) {}
     fn end(&self) {}
     fn note(&self, _: &str) {}
 }

@@ -4,11 +4,15 @@
 //! <runs>/<recipe name>/<variant>-s<seed>-<hash8>/
 //!   recipe.resolved.yaml  manifest.json  params.json
 //!   train.jsonl  validation.jsonl  episodes.jsonl      append-only, one record a line
+//!   examples/{examples.json, *.jpg}                   test queries to look at
 //!   checkpoints/step-<number>/                        the newest, and the best on val
 //!   status.json                                        written last
 //! ```
 
+pub use crate::examples::record::{Example, ExampleAlignment, ExampleClass, Examples, Rule};
+
 use crate::error::{Error, Result};
+use crate::expectation::Expectation;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -75,7 +79,7 @@ pub struct Sitting {
     /// Thread-seconds of each phase (`data`, `encode`, `backward`, …).
     #[serde(default)]
     pub phases: BTreeMap<String, f64>,
-    /// Largest resident memory of the process so far, over all its runs.
+    /// Largest resident memory of the process while it worked on this run.
     #[serde(default)]
     pub peak_memory_bytes: Option<u64>,
 }
@@ -153,6 +157,8 @@ pub struct TrainRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct TrainLoss {
     pub step: u64,
+    /// Not a number where the record has `null`, which is how JSON writes that.
+    #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
 }
 
@@ -190,12 +196,24 @@ pub struct EpisodeRecord {
     pub probabilities: Vec<Vec<f32>>,
 }
 
-/// What a mean needs of an [`EpisodeRecord`]; the rest of the line is passed over.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct EpisodeScore {
-    pub id: u64,
-    pub labels: Vec<usize>,
-    pub correct: usize,
+/// One item of `<runs>/<recipe name>/left_out.json`: a run that the preset of the last `maclip run` left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub variant: String,
+    pub seed: u64,
+    pub reason: String,
+    /// What the run would be held against.
+    #[serde(default)]
+    pub expect: Vec<Expectation>,
+}
+
+impl LeftOut {
+    pub const FILE: &'static str = "left_out.json";
+
+    /// Those in `folder`, that of a recipe's runs.
+    pub fn read(folder: &Path) -> Result<Vec<Self>> {
+        Ok(read_json(&folder.join(Self::FILE))?.unwrap_or_default())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -242,8 +260,10 @@ impl Status {
 pub struct TestResult {
     /// What is measured: `accuracy` of episodes, or `recall_at_1` of the contrastive task's held-out retrieval. 0 to 1.
     pub metric: String,
+    #[serde(deserialize_with = "number_or_null")]
     pub value: f64,
     /// Half width of the 95 % interval over episodes given these videos: 1.96 · s / √n. 0 to 1.
+    #[serde(deserialize_with = "number_or_null")]
     pub ci95: f64,
     /// Episodes (or retrieval queries).
     pub episodes: u64,
@@ -361,9 +381,9 @@ impl RunDirectory {
         read_lines(&self.path.join("train.jsonl"))
     }
 
-    /// [`RunDirectory::episodes`], what was right alone.
-    pub fn scores(&self) -> Result<Vec<EpisodeScore>> {
-        read_lines(&self.path.join("episodes.jsonl"))
+    /// The examples of the test; `None` where none were written.
+    pub fn examples(&self) -> Result<Option<Examples>> {
+        read_json(&self.path.join("examples/examples.json"))
     }
 
     /// The resolved recipe as it was frozen.
@@ -371,6 +391,11 @@ impl RunDirectory {
         let path = self.path.join("recipe.resolved.yaml");
         std::fs::read_to_string(&path).map_err(|error| Error::io("read", &path, error))
     }
+}
+
+/// JSON has no word for what is not a number and writes `null`.
+fn number_or_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// A JSON file, or `None` where it does not exist.
@@ -389,21 +414,26 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 /// The records of an append-only file; empty where it does not exist. A last line without its line end was cut by a
 /// crash and is left out; any other damage is an error that names the line.
 pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let mut records = Vec::new();
+    each_line(path, |line| {
+        records.push(serde_json::from_str(line).map_err(|error| error.to_string())?);
+        Ok(())
+    })?;
+    Ok(records)
+}
+
+/// Gives `take` every line of an append-only file, as [`read_lines`] reads them; what it refuses becomes an error that names the line.
+pub fn each_line(path: &Path, mut take: impl FnMut(&str) -> std::result::Result<(), String>) -> Result<()> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Error::io("read", path, error)),
     };
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    whole
-        .lines()
-        .enumerate()
-        .map(|(number, line)| {
-            serde_json::from_str(line).map_err(|error| {
-                Error::failed(format!("{}:{}: {error}", path.display(), number + 1)).help(
-                    "mend the line, or remove it and all after it: the run then goes on from the checkpoint before",
-                )
-            })
+    whole.lines().enumerate().try_for_each(|(number, line)| {
+        take(line).map_err(|reason| {
+            Error::failed(format!("{}:{}: {reason}", path.display(), number + 1))
+                .help("mend the line, or remove it and all after it: the run then goes on from the checkpoint before")
         })
-        .collect()
+    })
 }

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Keys that cannot change a result, left out of a run's identity.
-const NO_RESULT: [&str; 12] = [
+const NO_RESULT: [&str; 14] = [
     "name",
     "description",
     "device",
@@ -40,13 +40,16 @@ const NO_RESULT: [&str; 12] = [
     "expect",
     "task.train.checkpoint_every_steps",
     "task.train.keep_checkpoints",
+    "task.validation.examples",
     "task.validation.list.path",
+    "task.test.examples",
     "task.test.list.path",
 ];
 
 /// Keys that came later, with the value that stands for what was done before: left out of the identity, so that earlier runs keep
 /// theirs.
-const LATER: [(&str, &str, &str); 2] = [("resize", "type", "none"), ("clip_store", "format", "raw")];
+const LATER: [(&str, &str, &str); 3] =
+    [("resize", "type", "none"), ("clip_store", "format", "raw"), ("adapter.parts", "", "all")];
 
 /// Identity of a run, of its resolved recipe.
 fn hash_of(resolved: &Node) -> String {

@@ -45,6 +45,22 @@ pub fn recipe() -> Value {
         json!({"type": ["object", "null"], "properties": variant, "additionalProperties": false,
                "patternProperties": {r"\[": true, r"\.[0-9]": true}}),
     );
+    let mut preset: Map<String, Value> = properties
+        .keys()
+        .filter(|key| !crate::preset::FIXED.contains(&key.as_str()))
+        .map(|key| (key.clone(), json!({"$ref": format!("#/properties/{key}")})))
+        .collect();
+    preset.insert("skip".to_owned(), json!({"type": "string", "description": "Why this preset leaves the run out."}));
+    definitions.insert(
+        "preset".to_owned(),
+        json!({"type": ["object", "null"], "properties": preset, "additionalProperties": false,
+               "patternProperties": {r"\.": true}}),
+    );
+    if let Some(presets) = properties.get_mut("presets") {
+        presets["additionalProperties"] = json!({"$ref": "#/$defs/preset"});
+        presets["type"] = "object".into();
+        no_reference(presets);
+    }
     if let Some(study) = properties.get_mut("study") {
         study["properties"]["variants"]["additionalProperties"] = json!({"$ref": "#/$defs/variant"});
         study["properties"]["variants"]["type"] = "object".into();
@@ -54,11 +70,7 @@ pub fn recipe() -> Value {
         study["properties"]["axes"]["patternProperties"] = json!({r"\[": true, r"\.[0-9]": true});
         let left_out = SLOTS.iter().filter(|slot| slot.identity.is_some()).map(|slot| slot.name);
         study["properties"]["without"]["items"] = json!({"enum": left_out.collect::<Vec<_>>()});
-        for key in ["variants", "axes"] {
-            let map = study["properties"][key].as_object_mut();
-            map.into_iter()
-                .for_each(|map| ["pattern", "patternErrorMessage"].iter().for_each(|key| drop(map.remove(*key))));
-        }
+        ["variants", "axes"].iter().for_each(|key| no_reference(&mut study["properties"][*key]));
     }
     let needed: Vec<&str> = std::iter::once("name")
         .chain(SLOTS.iter().filter(|slot| slot.default.is_none()).map(|slot| slot.name))
@@ -75,6 +87,12 @@ pub fn recipe() -> Value {
         "then": {"required": needed, "properties": typed},
         "$defs": definitions,
     })
+}
+
+/// Takes out that the value may be a `${…}`.
+fn no_reference(schema: &mut Value) {
+    let map = schema.as_object_mut();
+    map.into_iter().for_each(|map| ["pattern", "patternErrorMessage"].iter().for_each(|key| drop(map.remove(*key))));
 }
 
 fn absent(slot: &SlotInfo) -> String {

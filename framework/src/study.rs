@@ -3,10 +3,12 @@
 //! A study has designs and seeds, and every design runs with every seed. Designs are its `variants` (named sets of changes) and
 //! what `without` leaves out, each combined with every point of the grid that `axes` spans, less what `exclude` matches.
 
+use crate::preset;
 use crate::recipe::{
     Change, Diagnostic, Diagnostics, Document, Entry, Map, Node, Origin, Repaired, Value, apply_all, apply_variant,
     codes, from_node_repaired, identity as identity_of, interpolate, item, join, name_help, segments, within,
 };
+use crate::records::LeftOut;
 use crate::registry::{SLOTS, slot};
 use crate::run::{Purpose, Recipe};
 use serde::{Deserialize, Serialize};
@@ -46,10 +48,27 @@ pub struct Study {
     pub exclude: Option<Vec<BTreeMap<String, serde_json::Value>>>,
 }
 
+/// A run that the recipe's preset leaves out.
+#[derive(Clone, Debug)]
+pub struct Skipped {
+    /// What would run without the preset.
+    pub cell: Cell,
+    pub reason: String,
+}
+
+impl Skipped {
+    /// For the report.
+    pub fn record(&self) -> LeftOut {
+        let Recipe { seed, expect, .. } = &self.cell.recipe;
+        LeftOut { variant: self.cell.variant.clone(), seed: *seed, reason: self.reason.clone(), expect: expect.clone() }
+    }
+}
+
 /// A study and what is worth saying about it.
 #[derive(Debug)]
 pub struct Expansion {
     pub cells: Vec<Cell>,
+    pub skipped: Vec<Skipped>,
     /// Warnings and notes.
     pub notes: Vec<Diagnostic>,
 }
@@ -92,7 +111,7 @@ pub fn expand(document: &Document, purpose: Purpose) -> Result<Expansion, Diagno
     let seeds: Vec<Option<u64>> =
         study.seeds.as_ref().map_or(vec![None], |seeds| seeds.iter().copied().map(Some).collect());
     let excluded = Exclusions::of(&study, document.root.at("study.exclude"));
-    let mut cells: Vec<Cell> = Vec::new();
+    let (mut cells, mut skipped): (Vec<Cell>, Vec<Skipped>) = Default::default();
     let mut of_runs: Vec<(Diagnostic, Vec<String>)> = Vec::new();
     let mut reached = vec![0; document.changes.len()];
     let mut trees = 0;
@@ -113,11 +132,19 @@ pub fn expand(document: &Document, purpose: Purpose) -> Result<Expansion, Diagno
                 map.insert("seed", Origin::Default, Node::from_json(&serde_json::Value::from(*seed)));
             }
             trees += 1;
-            for (count, change) in reached.iter_mut().zip(&document.changes) {
-                *count += usize::from(reaches(change, &tree, &document.changes));
-            }
-            match interpolate(&tree, document.folder()).and_then(|tree| Recipe::check_for(&tree, purpose)) {
-                Ok(recipe) => cells.push(Cell { variant: design.label(), recipe }),
+            let mut hold: Vec<bool> =
+                document.changes.iter().map(|change| reaches(change, &tree, &document.changes)).collect();
+            let skip = preset::lay(&mut tree, &document.changes, &mut hold, &mut notes);
+            reached.iter_mut().zip(&hold).for_each(|(count, holds)| *count += usize::from(*holds));
+            let checked = skip.and_then(|skip| {
+                // What does not run needs no data and no weights.
+                let purpose = if skip.is_some() { Purpose::Plan } else { purpose };
+                let recipe = Recipe::check_for(&interpolate(&tree, document.folder())?, purpose)?;
+                Ok((skip, Cell { variant: design.label(), recipe }))
+            });
+            match checked {
+                Ok((None, cell)) => cells.push(cell),
+                Ok((Some(reason), cell)) => skipped.push(Skipped { cell, reason }),
                 // The same problem in several runs is one problem.
                 Err(found) => found.into_iter().for_each(|problem| {
                     let run = seed.map_or(design.label(), |seed| format!("{}-s{seed}", design.label()));
@@ -151,7 +178,7 @@ pub fn expand(document: &Document, purpose: Purpose) -> Result<Expansion, Diagno
     }
     Diagnostics::check(problems)?;
     let notes = Diagnostics::from_list(notes).map(Diagnostics::into_vec).unwrap_or_default();
-    Ok(Expansion { cells, notes })
+    Ok(Expansion { cells, skipped, notes })
 }
 
 fn study_origin(document: &Document, key: &str) -> Origin {
@@ -162,7 +189,7 @@ fn study_origin(document: &Document, key: &str) -> Origin {
 
 /// Whether `change` holds in `tree`, the recipe of one run: every value that it gives is still there, or what it takes out is not.
 /// Changes of the study itself are not in a run's tree.
-fn reaches(change: &Change, tree: &Node, all: &[Change]) -> bool {
+pub(crate) fn reaches(change: &Change, tree: &Node, all: &[Change]) -> bool {
     if segments(&change.path).next() == Some("study") {
         return true;
     }
@@ -238,15 +265,15 @@ fn unreached(document: &Document, reached: &[usize], trees: usize) -> (Vec<Diagn
     (lost, partial)
 }
 
-/// Warnings about runs that are the same under two names.
+/// Notes about runs that are the same under two names.
 fn duplicates(cells: &[Cell], origin: &Origin) -> Vec<Diagnostic> {
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
     let mut found = Vec::new();
     for cell in cells {
         let first = *seen.entry(&cell.recipe.hash).or_insert(&cell.variant);
         if first != cell.variant {
-            let message = format!("`{first}` and `{}` are the same run, and it runs twice", cell.variant);
-            found.push(Diagnostic::warning(codes::STUDY, message).at(origin).path("study"));
+            let message = format!("`{first}` and `{}` are the same run, and it runs once for both", cell.variant);
+            found.push(Diagnostic::note(codes::STUDY, message).at(origin).path("study"));
         }
     }
     found

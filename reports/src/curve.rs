@@ -7,10 +7,32 @@ use std::collections::BTreeMap;
 /// What training looked like, over the seeds.
 #[derive(Clone, Debug, Default)]
 pub struct Curve {
-    /// Step and training loss, averaged within [`BINS`] equal spans of steps.
-    pub loss: Vec<(f64, f64)>,
-    /// Step and validation result, pooled like test results.
-    pub validation: Vec<(f64, Interval)>,
+    /// Training loss, averaged within [`BINS`] equal spans of steps. The band spans the seeds.
+    pub loss: Vec<At>,
+    /// Validation result. The band spans the seeds; with one it is its interval over episodes.
+    pub validation: Vec<At>,
+}
+
+/// A point of a curve with its band.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct At {
+    pub x: f64,
+    pub mean: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+impl At {
+    /// The mean of several values and their range.
+    fn of(x: f64, values: &[f64]) -> Option<Self> {
+        let mean = statistics::mean(values.iter().copied())?;
+        let (low, high) = values.iter().fold((mean, mean), |(low, high), value| (low.min(*value), high.max(*value)));
+        Some(Self { x, mean, low, high })
+    }
+
+    pub fn interval(x: f64, Interval { mean, half_width }: Interval) -> Self {
+        Self { x, mean, low: mean - half_width, high: mean + half_width }
+    }
 }
 
 /// Points of a training curve: enough for a figure, few enough to smooth.
@@ -23,20 +45,27 @@ impl Curve {
     }
 }
 
-/// Training loss over all runs, averaged within spans of steps; each point sits at the mean of its steps.
-fn loss(runs: &[&Run]) -> Vec<(f64, f64)> {
-    let records = || runs.iter().flat_map(|run| &run.train);
-    let last = records().map(|record| record.step).max().unwrap_or(0).max(1);
-    let mut bins: BTreeMap<u64, (f64, f64, f64)> = BTreeMap::new();
-    for record in records() {
-        let bin = bins.entry(record.step.saturating_sub(1) * BINS / last).or_default();
-        *bin = (bin.0 + record.step as f64, bin.1 + record.loss, bin.2 + 1.0);
+/// Training loss of each seed averaged within spans of steps, then over the seeds; each point sits at the mean of its steps. A loss
+/// that is no number is left out.
+fn loss(runs: &[&Run]) -> Vec<At> {
+    let last = runs.iter().flat_map(|run| &run.train).map(|record| record.step).max().unwrap_or(0).max(1);
+    let mut bins: BTreeMap<u64, BTreeMap<usize, (f64, f64, f64)>> = BTreeMap::new();
+    for (number, run) in runs.iter().enumerate() {
+        for record in run.train.iter().filter(|record| record.loss.is_finite()) {
+            let seeds = bins.entry(record.step.saturating_sub(1) * BINS / last).or_default();
+            let bin = seeds.entry(number).or_default();
+            *bin = (bin.0 + record.step as f64, bin.1 + record.loss, bin.2 + 1.0);
+        }
     }
-    bins.into_values().map(|(steps, losses, number)| (steps / number, losses / number)).collect()
+    let point = |seeds: BTreeMap<usize, (f64, f64, f64)>| {
+        let losses: Vec<f64> = seeds.values().map(|(_, losses, number)| losses / number).collect();
+        At::of(statistics::mean(seeds.values().map(|(steps, _, number)| steps / number))?, &losses)
+    };
+    bins.into_values().filter_map(point).collect()
 }
 
 /// Validation over all runs at the steps that all of them validated: a mean whose runs change is no curve.
-fn validation(runs: &[&Run]) -> Vec<(f64, Interval)> {
+fn validation(runs: &[&Run]) -> Vec<At> {
     let mut steps: BTreeMap<u64, BTreeMap<usize, Interval>> = BTreeMap::new();
     let validated: Vec<_> = runs.iter().filter(|run| !run.validation.is_empty()).collect();
     for (number, run) in validated.iter().enumerate() {
@@ -46,12 +75,15 @@ fn validation(runs: &[&Run]) -> Vec<(f64, Interval)> {
             steps.entry(record.step).or_default().insert(number, interval);
         }
     }
-    let pooled = |(step, of): (u64, BTreeMap<usize, Interval>)| {
+    let point = |(step, of): (u64, BTreeMap<usize, Interval>)| {
         let intervals: Vec<_> = of.into_values().collect();
-        (intervals.len() == validated.len())
-            .then(|| statistics::over_episodes(&intervals))
-            .flatten()
-            .map(|at| (step as f64, at))
+        match intervals.as_slice() {
+            [only] if validated.len() == 1 => Some(At::interval(step as f64, *only)),
+            all if all.len() == validated.len() => {
+                At::of(step as f64, &all.iter().map(|interval| interval.mean).collect::<Vec<_>>())
+            }
+            _ => None,
+        }
     };
-    steps.into_iter().filter_map(pooled).collect()
+    steps.into_iter().filter_map(point).collect()
 }

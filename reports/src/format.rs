@@ -13,8 +13,8 @@ pub fn percent_interval(share: f64, half_width: f64) -> String {
     format!("{} ± {}", percent(share), percent(half_width))
 }
 
-/// A difference of shares in percentage points, always signed: `+4.2 ± 0.5`, `−1.0 ± 0.2`.
-pub fn points_interval(difference: f64, half_width: f64) -> String {
+/// A difference of shares in percentage points, always signed: `+4.2`, `−1.0`, `±0.0`.
+pub fn points(difference: f64) -> String {
     if !difference.is_finite() {
         return NONE.into();
     }
@@ -23,7 +23,15 @@ pub fn points_interval(difference: f64, half_width: f64) -> String {
         value if value < 0.0 => "−",
         _ => "±",
     };
-    format!("{sign}{} ± {}", percent(difference.abs()), percent(half_width))
+    format!("{sign}{}", percent(difference.abs()))
+}
+
+/// A difference with its interval: `+4.2 ± 0.5`, `−1.0 ± 0.2`.
+pub fn points_interval(difference: f64, half_width: f64) -> String {
+    if !difference.is_finite() {
+        return NONE.into();
+    }
+    format!("{} ± {}", points(difference), percent(half_width))
 }
 
 /// A number of parameters: `512`, `12.3 k`, `18.53 M`, `1.20 G`.
@@ -46,6 +54,23 @@ pub fn round_count(number: f64) -> String {
         _ => (number / 1e9, " G"),
     };
     format!("{}{unit}", (number * 10.0).round() / 10.0)
+}
+
+/// A p-value: three decimals, `< 0.001` below that.
+pub fn p_value(p: f64) -> String {
+    match p {
+        _ if !p.is_finite() => NONE.into(),
+        _ if p < 0.001 => "< 0.001".into(),
+        _ => format!("{p:.3}"),
+    }
+}
+
+/// Memory: `310 MB`, `11.90 GB`, in powers of ten.
+pub fn bytes(number: u64) -> String {
+    match number as f64 {
+        value if value < 999.5e6 => format!("{:.0} MB", value / 1e6),
+        value => format!("{:.2} GB", value / 1e9),
+    }
 }
 
 /// A loss: three decimals.
@@ -87,6 +112,16 @@ pub fn duration(seconds: f64) -> String {
         60..3600 => format!("{} min {} s", rounded / 60, rounded % 60),
         _ => format!("{} h {} min", rounded / 3600, rounded % 3600 / 60),
     }
+}
+
+/// A round duration on an axis: `0.1 s`, `30 s`, `5 min`, `2 h`.
+pub fn round_duration(seconds: f64) -> String {
+    let (number, unit) = match seconds {
+        _ if seconds < 60.0 => (seconds, "s"),
+        _ if seconds < 3600.0 => (seconds / 60.0, "min"),
+        _ => (seconds / 3600.0, "h"),
+    };
+    format!("{} {unit}", (number * 10.0).round() / 10.0)
 }
 
 /// The first eight characters of a hash, enough to tell two apart.
@@ -157,8 +192,18 @@ mod tests {
     }
 
     #[test]
+    fn p_values_and_memory_are_short() {
+        assert_eq!(
+            [p_value(0.0123), p_value(1.0), p_value(1e-9), p_value(f64::NAN)],
+            ["0.012", "1.000", "< 0.001", "–"]
+        );
+        assert_eq!([bytes(330_428_416), bytes(11_900_000_000)], ["330 MB", "11.90 GB"]);
+    }
+
+    #[test]
     fn marks_of_axes_are_short() {
         assert_eq!([tick(0.1 + 0.2), tick(10_000.0), tick(-0.5)], ["0.3", "10,000", "-0.5"]);
+        assert_eq!([0.1, 30.0, 300.0, 7200.0].map(round_duration), ["0.1 s", "30 s", "5 min", "2 h"]);
         assert_eq!([round_count(2e6), round_count(500.0), round_count(1e4)], ["2 M", "500", "10 k"]);
     }
 

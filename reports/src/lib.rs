@@ -1,29 +1,46 @@
-//! From run directories to something one can read: a tidy frame, statistics, figures, one page.
+//! From run directories to something one can read: tidy frames, statistics, figures, tables, one page.
 //!
 //! ```text
-//! run directories ─load─▶ runs ─summary─▶ groups of variants ─┬─figures─▶ SVG
-//!                           └──frame──▶ CSV, Parquet          ├─page────▶ HTML
-//!                                                             └─table───▶ terminal, Markdown
+//! run directories ─load─▶ runs ─summary─▶ groups of variants ─┬─table───▶ terminal, Markdown, LaTeX, CSV
+//!                           │                                 ├─figures─▶ SVG, PNG, CSV
+//!                           │                                 ├─page────▶ HTML
+//!                           └──────────────frame──────────────┴─────────▶ CSV, Parquet
 //! ```
 //!
-//! Only the record types of `maclip-framework` are read. The same runs give the same bytes: everything is sorted and
-//! nothing depends on the time or place of the report.
+//! Only what `maclip-framework` wrote is read. The same runs give the same bytes: everything is sorted and nothing depends on the
+//! time or place of the report.
 #![forbid(unsafe_code)]
 
+pub mod compare;
 pub mod curve;
+pub mod episodes;
 pub mod figures;
 pub mod format;
 pub mod frame;
+pub mod gallery;
 pub mod load;
 pub mod page;
+pub mod settings;
 pub mod statistics;
 pub mod summary;
 pub mod table;
 #[cfg(test)]
 mod testing;
 
+use figures::Figures;
+use gallery::Galleries;
 use maclip_framework::error::{Error, Result};
+use rayon::prelude::*;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use table::Table;
+
+/// How a report is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The open page loads itself anew after this time.
+    pub reload: Option<Duration>,
+}
 
 /// What [`report`] wrote and what there is to say about it.
 #[derive(Clone, Debug)]
@@ -34,35 +51,58 @@ pub struct Report {
     pub files: Vec<PathBuf>,
     /// The summary for a terminal.
     pub table: String,
-    /// The same summary in Markdown.
-    pub markdown: String,
     /// One line for each thing that could not be read; the page lists them too.
     pub unreadable: Vec<String>,
 }
 
-/// Reads all runs at or below `roots` and writes `index.html`, `runs.csv`, `runs.parquet` and `figures/*.svg` to `out`.
+/// Reads all runs at or below `roots` and writes the page, tables, figures and frames to `out`.
+///
+/// ```text
+/// index.html
+/// runs.csv  runs.parquet  variants.csv  variants.parquet
+/// tables/table-<n>.{tex,md,csv}
+/// figures/<id>.{svg,png,csv}
+/// ```
 ///
 /// Each file is written under a temporary name and renamed, so a page that is open never sees half a file. A run that
 /// cannot be read is named on the page and in [`Report::unreadable`] and spoils nothing else.
 ///
 /// # Errors
 /// When `roots` hold no readable run, or `out` cannot be written.
-pub fn report(roots: &[PathBuf], out: &Path) -> Result<Report> {
+pub fn report(roots: &[PathBuf], out: &Path, options: &Options) -> Result<Report> {
     let loaded = load::load(roots)?;
     let summary = summary::summarise(&loaded);
-    let mut frame = frame::frame(&loaded.runs)?;
-    let figures = figures::all(&summary)?;
-    let page = page::render(&loaded, &summary, &figures, roots)?;
+    let tables: Vec<Table> = summary.groups.iter().map(Table::of).collect();
+    let figures = Figures::of(&summary)?;
+    let galleries = Galleries::of(&summary.groups);
+    let page = page::render(&page::Content {
+        loaded: &loaded,
+        summary: &summary,
+        tables: &tables,
+        figures: &figures,
+        galleries: &galleries,
+        roots,
+        reload: options.reload,
+    })?;
 
-    let mut contents = vec![
-        (PathBuf::from("runs.csv"), frame::csv(&mut frame)?),
-        (PathBuf::from("runs.parquet"), frame::parquet(&mut frame)?),
-    ];
-    for figure in figures.iter().flatten() {
-        contents.push((Path::new("figures").join(figure.file_name()), figure.svg.clone().into_bytes()));
+    let mut contents = frames(&loaded, &summary)?;
+    for (number, table) in tables.iter().enumerate() {
+        let name = format!("table-{}", number + 1);
+        let renderings = [
+            ("tex", table::latex(table, &name).into_bytes()),
+            ("md", table::markdown(table).into_bytes()),
+            ("csv", table::csv(table)),
+        ];
+        contents.extend(renderings.map(|(ending, bytes)| (format!("tables/{name}.{ending}"), bytes)));
+    }
+    let drawn: Vec<_> = figures.iter().collect();
+    let pictures = drawn.par_iter().map(|figure| figures::png(&figure.svg)).collect::<Result<Vec<_>>>()?;
+    for (figure, png) in drawn.into_iter().zip(pictures) {
+        let renderings = [("svg", figure.svg.clone().into_bytes()), ("png", png), ("csv", figure.csv())];
+        contents.extend(renderings.map(|(ending, bytes)| (format!("figures/{}.{ending}", figure.id), bytes)));
     }
     // Last, so that a page always finds the files it links to.
-    contents.push((PathBuf::from("index.html"), page.into_bytes()));
+    contents.push(("index.html".to_owned(), page.into_bytes()));
     let mut files = Vec::new();
     for (name, bytes) in contents {
         let path = out.join(name);
@@ -73,13 +113,27 @@ pub fn report(roots: &[PathBuf], out: &Path) -> Result<Report> {
     Ok(Report {
         index: out.join("index.html"),
         files,
-        table: table::terminal(&summary),
-        markdown: table::markdown(&summary),
-        unreadable: loaded.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.reason)).collect(),
+        table: tables.iter().map(table::terminal).collect::<String>().trim_end().to_owned(),
+        unreadable: loaded
+            .problems
+            .iter()
+            .map(|problem| format!("{}: {}", problem.path, problem.reason))
+            .chain(galleries.problems)
+            .collect(),
     })
 }
 
-/// Writes beside `path` and renames.
+/// The two frames, each in both formats, by file name.
+fn frames(loaded: &load::Loaded, summary: &summary::Summary) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for (name, mut frame) in [("runs", frame::runs(&loaded.runs)?), ("variants", frame::variants(summary)?)] {
+        files.push((format!("{name}.csv"), frame::csv(&mut frame)?));
+        files.push((format!("{name}.parquet"), frame::parquet(&mut frame)?));
+    }
+    Ok(files)
+}
+
+/// Writes beside `path` and renames. A report can be made again, so nobody waits for the disk.
 fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
@@ -105,21 +159,22 @@ mod tests {
         let runs = folder.path().join("runs");
         study(&runs);
         let read = |out: &Path| {
-            let report = report(std::slice::from_ref(&runs), out).unwrap();
+            let report = report(std::slice::from_ref(&runs), out, &Options::default()).unwrap();
             report.files.iter().map(|file| std::fs::read(file).unwrap()).collect::<Vec<_>>()
         };
         let first = read(&folder.path().join("a"));
         let second = read(&folder.path().join("b"));
-        assert_eq!(first.len(), 2 + 4 + 1);
+        // The page, two frames in two formats, one table in three, seven figures in three.
+        assert_eq!(first.len(), 1 + 2 * 2 + 3 + 7 * 3);
         assert!(first == second);
         let leftovers = std::fs::read_dir(folder.path().join("a")).unwrap().count();
-        assert_eq!(leftovers, 4, "index.html, runs.csv, runs.parquet, figures and no temporary file");
+        assert_eq!(leftovers, 7, "the page, four frames, tables, figures and no temporary file");
     }
 
     #[test]
     fn no_run_is_an_error_with_a_way_out() {
         let folder = tempfile::tempdir().unwrap();
-        let error = report(&[folder.path().to_owned()], &folder.path().join("out")).unwrap_err();
+        let error = report(&[folder.path().to_owned()], &folder.path().join("out"), &Options::default()).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("no run") && text.contains("help: "), "{text}");
     }
@@ -130,7 +185,7 @@ mod tests {
         study(&folder.path().join("runs"));
         let out = folder.path().join("taken");
         std::fs::write(&out, "").unwrap();
-        let error = report(&[folder.path().join("runs")], &out).unwrap_err();
+        let error = report(&[folder.path().join("runs")], &out, &Options::default()).unwrap_err();
         assert!(error.to_string().contains("taken"), "{error}");
     }
 
@@ -141,7 +196,7 @@ mod tests {
         study(&runs);
         std::fs::create_dir_all(runs.join("x/broken")).unwrap();
         std::fs::write(runs.join("x/broken/manifest.json"), "{ not json").unwrap();
-        let report = report(&[runs], &folder.path().join("out")).unwrap();
+        let report = report(&[runs], &folder.path().join("out"), &Options::default()).unwrap();
         assert_eq!(report.unreadable.len(), 1);
         let page = std::fs::read_to_string(report.index).unwrap();
         assert!(page.contains("Could not be read") && page.contains("x&#x2f;broken"));
@@ -151,21 +206,70 @@ mod tests {
     fn names_cannot_inject_html() {
         let folder = tempfile::tempdir().unwrap();
         let evil = "<script>alert('x')</script>\"|&";
-        let mut runs = Study { name: evil.into(), folder: "a".into(), ..Study::default() };
+        let mut runs = Study { name: evil.into(), folder: "a".into(), class: evil.into(), ..Study::default() };
         runs.variants[0].0 = evil.into();
         runs.note = evil.into();
         runs.write(&folder.path().join("runs"), 2);
         runs.state = State::Failed;
         runs.folder = "b".into();
         runs.write(&folder.path().join("runs"), 1);
-        let report = report(&[folder.path().join("runs")], &folder.path().join("out")).unwrap();
+        let report = report(&[folder.path().join("runs")], &folder.path().join("out"), &Options::default()).unwrap();
         for file in report.files.iter().filter(|file| file.extension().is_some_and(|end| end == "html" || end == "svg"))
         {
             let text = std::fs::read_to_string(file).unwrap();
-            assert!(!text.contains("<script"), "{}", file.display());
-            assert!(!text.contains("'x')</"), "{}", file.display());
+            assert!(!text.contains("<script>alert") && !text.contains("'x')</"), "{}", file.display());
         }
-        assert!(report.markdown.lines().all(|line| !line.contains("<script")));
+    }
+
+    fn reported(study: &Study, seeds: u64) -> (Report, String) {
+        let folder = tempfile::tempdir().unwrap();
+        study.write(&folder.path().join("runs"), seeds);
+        let report = report(&[folder.path().join("runs")], &folder.path().join("out"), &Options::default()).unwrap();
+        let page = std::fs::read_to_string(&report.index).unwrap();
+        (report, page)
+    }
+
+    #[test]
+    fn failed_runs_alone_make_a_page_that_says_so() {
+        let (report, page) = reported(&Study { state: State::Failed, ..Study::default() }, 1);
+        assert!(page.contains("4 runs, 0 with a result") && page.contains("the loss is not a number at step 212"));
+        assert!(report.table.contains("no result yet"), "{}", report.table);
+    }
+
+    #[test]
+    fn one_run_is_compared_with_nothing() {
+        let one = Study { variants: vec![("default".into(), 0.6, 7)], ..Study::default() };
+        let (report, page) = reported(&one, 1);
+        assert!(
+            page.contains("1 run, 1 with a result")
+                && !report.table.contains("Δ")
+                && !page.contains("against <strong>")
+        );
+    }
+
+    #[test]
+    fn a_result_that_is_no_number_is_told_and_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("runs");
+        study(&runs);
+        let status = runs.join("ablation").read_dir().unwrap().next().unwrap().unwrap().path().join("status.json");
+        let mut value: serde_json::Value = serde_json::from_slice(&std::fs::read(&status).unwrap()).unwrap();
+        value["test"]["value"] = serde_json::Value::Null;
+        std::fs::write(&status, value.to_string()).unwrap();
+        let report = report(&[runs], &folder.path().join("out"), &Options::default()).unwrap();
+        let page = std::fs::read_to_string(&report.index).unwrap();
+        assert!(page.contains("its result is not a number") && !page.contains("NaN"));
+        assert!(report.table.contains("1 run without a result not counted"), "{}", report.table);
+    }
+
+    #[test]
+    fn two_hundred_variants_have_one_table_and_figures_of_the_best() {
+        let variants = (0..200).map(|number| (format!("variant {number}"), 0.4 + 0.002 * number as f64, 1000 * number));
+        let many = Study { variants: variants.collect(), ..Study::default() };
+        let (report, page) = reported(&many, 1);
+        assert!(page.contains("The best 40 of 200 and the baseline"));
+        assert_eq!(report.table.lines().filter(|line| line.trim_start().starts_with("variant ")).count(), 201);
+        assert!(page.len() < 6_000_000, "{}", page.len());
     }
 
     /// Writes a page to look at: `MACLIP_REPORT_OUT=folder cargo test … -- --ignored look_at_it`.
@@ -178,10 +282,10 @@ mod tests {
         study(&runs);
         let failed = Study { state: State::Failed, first_seed: 3, ..Study::default() };
         failed.write(&runs, 1);
-        let report = report(&[runs], &out).unwrap();
-        println!("{}\n{}", report.table, report.markdown);
+        let report = report(&[runs], &out, &Options::default()).unwrap();
+        println!("{}", report.table);
         let retrieval = folder.path().join("retrieval");
         Study::contrastive().write(&retrieval, 1);
-        super::report(&[retrieval], &out.join("contrastive")).unwrap();
+        super::report(&[retrieval], &out.join("contrastive"), &Options::default()).unwrap();
     }
 }

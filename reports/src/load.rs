@@ -1,28 +1,35 @@
 //! Finding and reading runs. Unlike `RunDirectory::find`, one damaged run does not hide the others.
 
+use crate::episodes::{Episodes, List};
+use crate::settings::Settings;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::records::{RunDirectory, State, TestResult, TrainLoss, ValidationRecord};
+use maclip_framework::records::{LeftOut, RunDirectory, State, TestResult, TrainLoss, ValidationRecord};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
-/// A run with its records. Episodes are kept as one number each: the rest of 10,000 records is of no use here.
+/// A run with its records.
 #[derive(Clone, Debug)]
 pub struct Run {
     pub directory: RunDirectory,
     pub train: Vec<TrainLoss>,
     pub validation: Vec<ValidationRecord>,
-    /// Accuracy of each test episode by its id, 0 to 1.
-    pub episodes: BTreeMap<u64, f64>,
+    /// The test episodes, where the task has some.
+    pub episodes: Option<Episodes>,
     /// The resolved recipe, where it could be read.
     pub recipe: Option<String>,
+    /// What it says; nothing where it could not be read.
+    pub settings: Settings,
 }
 
 impl Run {
-    /// The test result of a run that is done. A number left by a run that failed later is not a result.
+    /// The test result of a run that is done. A number left by a run that failed later is not a result, nor is what is no number.
     pub fn result(&self) -> Option<&TestResult> {
         let status = self.directory.status.as_ref()?;
-        (status.state == State::Done).then_some(status.test.as_ref()).flatten()
+        let test = (status.state == State::Done).then_some(status.test.as_ref()).flatten();
+        test.filter(|test| test.value.is_finite() && test.ci95.is_finite())
     }
 
     /// `None` where nothing was written yet.
@@ -49,6 +56,8 @@ pub struct Loaded {
     /// Sorted by name, variant, seed, path.
     pub runs: Vec<Run>,
     pub problems: Vec<Problem>,
+    /// Runs that a preset left out, by the name of their recipe.
+    pub left_out: Vec<(String, LeftOut)>,
 }
 
 /// Reads all runs at or below `roots`.
@@ -56,17 +65,26 @@ pub struct Loaded {
 /// # Errors
 /// When a root does not exist or no run at all could be read.
 pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
-    let mut loaded = Loaded { runs: Vec::new(), problems: Vec::new() };
-    let mut folders = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut loaded = Loaded { runs: Vec::new(), problems: Vec::new(), left_out: Vec::new() };
+    let mut found = Found::default();
     for root in roots {
         // Only the roots must be readable; what is unreadable below them is a problem of its own.
         std::fs::read_dir(root).map_err(|error| Error::io("read", root, error))?;
-        walk(root, &mut seen, &mut folders, &mut loaded.problems);
+        found.walk(root);
     }
-    for (run, problems) in folders.par_iter().map(|folder| read(folder)).collect::<Vec<_>>() {
+    let Found { runs: folders, recipes, problems, .. } = found;
+    loaded.problems = problems;
+    let lists = Lists::default();
+    for (run, problems) in folders.par_iter().map(|folder| read(folder, &lists)).collect::<Vec<_>>() {
         loaded.runs.extend(run);
         loaded.problems.extend(problems);
+    }
+    for folder in recipes {
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        match LeftOut::read(&folder) {
+            Ok(left_out) => loaded.left_out.extend(left_out.into_iter().map(|run| (name.clone(), run))),
+            Err(error) => loaded.problems.push(problem(&folder, &error)),
+        }
     }
     loaded.problems.sort();
     loaded.runs.sort_by_cached_key(|run| {
@@ -85,29 +103,63 @@ pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
     })
 }
 
-/// Adds the folders of runs at or below `folder`, hidden ones left out. `seen` holds real paths: overlapping roots and links give
-/// each run once.
-fn walk(folder: &Path, seen: &mut BTreeSet<PathBuf>, found: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) {
-    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    if !seen.insert(real) {
-        return;
+/// Sizes and times of everything that the runs at or below `roots` wrote: two equal stamps are runs that wrote nothing in between.
+pub fn stamp(roots: &[PathBuf]) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    let mut found = Found::default();
+    roots.iter().for_each(|root| found.walk(root));
+    let folders = found.runs.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
+    let files = folders.flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let notes = found.recipes.iter().map(|folder| folder.join(LeftOut::FILE));
+    let stamp = |path: PathBuf| std::fs::metadata(&path).ok().map(|data| (path, data.len(), data.modified().ok()));
+    let mut stamps: Vec<_> = files.chain(notes).filter_map(stamp).collect();
+    stamps.sort();
+    stamps
+}
+
+/// What lies below some roots.
+#[derive(Default)]
+struct Found {
+    /// Real paths: overlapping roots and links give each run once.
+    seen: BTreeSet<PathBuf>,
+    runs: Vec<PathBuf>,
+    /// Folders of a recipe's runs in which something is noted that was left out.
+    recipes: BTreeSet<PathBuf>,
+    problems: Vec<Problem>,
+}
+
+impl Found {
+    /// Adds what is at or below `folder`, hidden folders left out.
+    fn walk(&mut self, folder: &Path) {
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        if !self.seen.insert(real) {
+            return;
+        }
+        if folder.join("manifest.json").is_file() {
+            // A recipe's runs lie side by side, and what was left out of them is noted there.
+            folder.parent().into_iter().for_each(|beside| self.note(beside));
+            return self.runs.push(folder.to_owned());
+        }
+        self.note(folder);
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => return self.problems.push(problem(folder, &Error::io("read", folder, error))),
+        };
+        let shown = |entry: &std::fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+        let mut children: Vec<PathBuf> =
+            entries.filter_map(|entry| entry.ok()).filter(shown).map(|entry| entry.path()).collect();
+        children.sort();
+        children.iter().filter(|child| child.is_dir()).for_each(|child| self.walk(child));
     }
-    if folder.join("manifest.json").is_file() {
-        return found.push(folder.to_owned());
+
+    fn note(&mut self, folder: &Path) {
+        if folder.join(LeftOut::FILE).is_file() {
+            self.recipes.insert(folder.to_owned());
+        }
     }
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) => return problems.push(problem(folder, &Error::io("read", folder, error))),
-    };
-    let shown = |entry: &std::fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
-    let mut children: Vec<PathBuf> =
-        entries.filter_map(|entry| entry.ok()).filter(shown).map(|entry| entry.path()).collect();
-    children.sort();
-    children.iter().filter(|child| child.is_dir()).for_each(|child| walk(child, seen, found, problems));
 }
 
 /// Reads a run with its records; a damaged file costs what it holds and no more.
-fn read(folder: &Path) -> (Option<Run>, Vec<Problem>) {
+fn read(folder: &Path, lists: &Lists) -> (Option<Run>, Vec<Problem>) {
     let directory = match RunDirectory::open(folder) {
         Ok(directory) => directory,
         Err(error) => return (None, vec![problem(folder, &error)]),
@@ -116,14 +168,27 @@ fn read(folder: &Path) -> (Option<Run>, Vec<Problem>) {
     let mut keep = |error: Error| problems.push(problem(&directory.path, &error));
     let train = directory.losses().map_err(&mut keep).unwrap_or_default();
     let validation = directory.validation().map_err(&mut keep).unwrap_or_default();
-    let episodes = directory.scores().map_err(&mut keep).unwrap_or_default();
+    let mut episodes = Episodes::read(&folder.join("episodes.jsonl")).map_err(&mut keep).unwrap_or_default();
+    episodes.iter_mut().for_each(|episodes| lists.share(episodes));
     let recipe = directory.recipe().map_err(&mut keep).ok();
-    let episodes = episodes
-        .into_iter()
-        .filter(|episode| !episode.labels.is_empty())
-        .map(|episode| (episode.id, episode.correct as f64 / episode.labels.len() as f64))
-        .collect();
-    (Some(Run { train, validation, episodes, recipe, directory }), problems)
+    let settings =
+        recipe.as_deref().map(Settings::read).transpose().map_err(&mut keep).ok().flatten().unwrap_or_default();
+    (Some(Run { train, validation, episodes, recipe, settings, directory }), problems)
+}
+
+/// One copy of each list: a study's runs share theirs, and lists are most of what is held.
+#[derive(Default)]
+struct Lists(Mutex<HashSet<Arc<List>>>);
+
+impl Lists {
+    fn share(&self, episodes: &mut Episodes) {
+        // A reader that panicked cannot have left a set half changed.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get(&episodes.list) {
+            Some(list) => episodes.list = list.clone(),
+            None => drop(known.insert(episodes.list.clone())),
+        }
+    }
 }
 
 fn problem(path: &Path, error: &Error) -> Problem {

@@ -13,7 +13,7 @@ pub fn root() -> &'static Path {
 }
 
 /// Variables that shipped recipes and the program read.
-const VARIABLES: [&str; 16] = [
+const VARIABLES: [&str; 18] = [
     "FRAMES_ROOT",
     "KINETICS_ROOT",
     "KINETICS_LISTS",
@@ -28,6 +28,8 @@ const VARIABLES: [&str; 16] = [
     "JHMDB14_ROOT",
     "CLIP_WEIGHTS",
     "CLIP_B32_WEIGHTS",
+    "CLIP_RN50_WEIGHTS",
+    "VIT_B32_WEIGHTS",
     "MACLIP_FFMPEG",
     "MACLIP_FFPROBE",
 ];

@@ -10,6 +10,9 @@
 //! y     = first N + 1 tokens of h'
 //! x_out = y + MLP(LN2 y) + s · A_J(LN2 y)            joint
 //! ```
+//!
+//! Parts can be left out (table 4): without A_T there is no z', without A_M the attention's output is added as it is, without A_J
+//! nothing is.
 
 use super::blocks::Blocks;
 use crate::layers::{Bottleneck, Init, linear_cost};
@@ -36,6 +39,8 @@ struct MultimodalConfig {
     ratio: f64,
     /// Which blocks are adapted: `all`, `{last: 4}` or `{list: [0, 5]}`.
     at: Blocks,
+    /// Which adapters a block has: `all`, or `{only: [temporal, multimodal]}` (table 4). TextFC comes with `use_text`.
+    parts: Parts,
     /// Whether the support branch sees the class text (table 5); without, it takes the query's path.
     use_text: bool,
     /// What stands for a class text in the query branch, whose class is not known: `none`, as in the paper, or `mean`, the average
@@ -60,6 +65,35 @@ struct MultimodalConfig {
     temporal_adapters: usize,
 }
 
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Parts {
+    /// All three.
+    All,
+    /// These; none of them leaves TextFC alone.
+    Only(Vec<Part>),
+}
+
+impl Parts {
+    fn has(&self, part: Part) -> bool {
+        match self {
+            Parts::All => true,
+            Parts::Only(parts) => parts.contains(&part),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Part {
+    /// A_T, and with it the token z'.
+    Temporal,
+    /// A_M.
+    Multimodal,
+    /// A_J.
+    Joint,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum QueryText {
@@ -74,6 +108,7 @@ impl Default for MultimodalConfig {
         Self {
             ratio: 0.25,
             at: Blocks::All,
+            parts: Parts::All,
             use_text: true,
             query_text: QueryText::None,
             shared_text_fc: false,
@@ -97,6 +132,10 @@ impl Component for MultimodalConfig {
 
     fn check(&self, problems: &mut Problems) {
         problems.when(self.query_text == QueryText::Mean && !self.use_text, "query_text", "needs `use_text: true`");
+        let nothing = self.parts == Parts::Only(Vec::new()) && !self.use_text;
+        problems.when(nothing, "parts", "leaves nothing, as `use_text` is off too; for that use `type: none`");
+        let temporal = self.temporal_adapters == 1 || self.parts.has(Part::Temporal);
+        problems.when(!temporal, "temporal_adapters", "must be 1 where `parts` has no `temporal`");
     }
 
     fn fits(&self, facts: &Facts, problems: &mut Problems) {
@@ -113,6 +152,9 @@ impl Component for MultimodalConfig {
         let (d, e) = (geometry.width, geometry.embed_dim);
         let hidden = ((d as f64 * self.ratio) as usize).max(1);
         let own_text = self.use_text && !self.shared_text_fc;
+        let adapter = |part: Part, skip: bool, init: &mut Init| {
+            self.parts.has(part).then(|| Bottleneck::new(d, hidden, skip, init))
+        };
         let blocks = self
             .at
             .of(geometry.blocks)
@@ -120,9 +162,9 @@ impl Component for MultimodalConfig {
             .map(|adapted| {
                 adapted.then(|| BlockAdapters {
                     temporal_in: (self.temporal_adapters == 2).then(|| Bottleneck::new(d, hidden, true, &mut init)),
-                    temporal: Bottleneck::new(d, hidden, self.temporal_skip, &mut init),
-                    multimodal: Bottleneck::new(d, hidden, self.multimodal_skip, &mut init),
-                    joint: Bottleneck::new(d, hidden, self.joint_skip, &mut init),
+                    temporal: adapter(Part::Temporal, self.temporal_skip, &mut init),
+                    multimodal: adapter(Part::Multimodal, self.multimodal_skip, &mut init),
+                    joint: adapter(Part::Joint, self.joint_skip, &mut init),
                     text_fc: own_text.then(|| init.linear(e, d)),
                 })
             })
@@ -143,9 +185,9 @@ impl Component for MultimodalConfig {
 #[derive(Module, Debug)]
 struct BlockAdapters {
     temporal_in: Option<Bottleneck>,
-    temporal: Bottleneck,
-    multimodal: Bottleneck,
-    joint: Bottleneck,
+    temporal: Option<Bottleneck>,
+    multimodal: Option<Bottleneck>,
+    joint: Option<Bottleneck>,
     text_fc: Option<Linear>,
 }
 
@@ -184,16 +226,18 @@ impl Adapter for Multimodal {
             unreachable!("forward is called for adapted blocks only");
         };
         let [b, t, n, d] = x.dims();
-        // Class tokens attend over time with the block's own attention.
-        let z = x.clone().narrow(2, 0, 1).reshape([b, t, d]);
-        let mut u = block.ln_1(z.clone());
-        if let Some(adapter) = &adapters.temporal_in {
-            u = adapter.forward(u);
+        let mut tokens = vec![x.clone()];
+        if let Some(temporal) = &adapters.temporal {
+            // Class tokens attend over time with the block's own attention.
+            let z = x.narrow(2, 0, 1).reshape([b, t, d]);
+            let mut u = block.ln_1(z.clone());
+            if let Some(adapter) = &adapters.temporal_in {
+                u = adapter.forward(u);
+            }
+            let u = temporal.forward(block.attention(u));
+            let z = if self.temporal_residual { z + u } else { u };
+            tokens.push(z.reshape([b, t, 1, d]));
         }
-        let u = adapters.temporal.forward(block.attention(u));
-        let temporal = if self.temporal_residual { z + u } else { u };
-
-        let mut tokens = vec![x, temporal.reshape([b, t, 1, d])];
         let text = match branch {
             Branch::Support { text } => Some(Tensor::clone(text)),
             Branch::Query => None,
@@ -213,25 +257,41 @@ impl Adapter for Multimodal {
         let h = h.reshape([b * t, length, d]);
         // The last step reads the first N + 1 tokens only, so the others need no more than to be attended to.
         let mixed = block.attention(block.ln_1(h.clone())).narrow(1, 0, n);
-        let y = h.narrow(1, 0, n) + adapters.multimodal.forward(mixed);
+        let y = h.narrow(1, 0, n) + adapted(&adapters.multimodal, mixed);
 
         let v = block.ln_2(y.clone());
-        let out = y + block.mlp(v.clone()) + adapters.joint.forward(v) * self.joint_scale;
+        let mut out = y + block.mlp(v.clone());
+        if let Some(joint) = &adapters.joint {
+            out = out + joint.forward(v) * self.joint_scale;
+        }
         out.reshape([b, t, n, d])
     }
 
     fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], branch: &Branch) -> Option<Cost> {
         let adapters = self.blocks[index].as_ref()?;
         let frames = b * t;
-        let temporal = [Some(&adapters.temporal), adapters.temporal_in.as_ref()];
-        let temporal: Cost = temporal.into_iter().flatten().map(|adapter| adapter.cost(frames)).sum();
+        let cost = |adapter: &Option<Bottleneck>, rows: usize| -> Cost {
+            adapter.iter().map(|adapter| adapter.cost(rows)).sum()
+        };
+        let temporal = match &adapters.temporal {
+            Some(_) => block.attention_cost([b, t, d])? + Cost::norm(frames * d),
+            None => Cost::default(),
+        };
+        let temporal = temporal + cost(&adapters.temporal, frames) + cost(&adapters.temporal_in, frames);
         let text_fc = adapters.text_fc.as_ref().or(self.text_fc.as_ref());
         let text = text_fc.filter(|_| !matches!(branch, Branch::Query)).map(|text_fc| linear_cost(text_fc, b));
-        let length = n + 1 + usize::from(text.is_some());
-        let mixed = block.attention_cost([frames, length, d])? + adapters.multimodal.cost(frames * n);
-        let last = block.mlp_cost([frames, n, d])? + adapters.joint.cost(frames * n);
-        let norms = Cost::norm(frames * (1 + length + n) * d) + Cost::elementwise(frames * length * d, 1.0);
-        let over_time = block.attention_cost([b, t, d])?;
-        Some(over_time + temporal + text.unwrap_or_default() + mixed + last + norms)
+        let length = n + usize::from(adapters.temporal.is_some()) + usize::from(text.is_some());
+        let mixed = block.attention_cost([frames, length, d])? + cost(&adapters.multimodal, frames * n);
+        let last = block.mlp_cost([frames, n, d])? + cost(&adapters.joint, frames * n);
+        let norms = Cost::norm(frames * (length + n) * d) + Cost::elementwise(frames * length * d, 1.0);
+        Some(temporal + text.unwrap_or_default() + mixed + last + norms)
+    }
+}
+
+/// `x` through the adapter, where there is one.
+fn adapted(adapter: &Option<Bottleneck>, x: Tensor<3>) -> Tensor<3> {
+    match adapter {
+        Some(adapter) => adapter.forward(x),
+        None => x,
     }
 }

@@ -140,6 +140,10 @@ fn parameter_counts_are_those_of_the_papers() {
     assert_eq!((ours.trainable, ours.total), (18_529_536, 169_806_849));
     assert_eq!(count("multimodal", "text_guided", "ViT-B/16").trainable, 18_529_536);
     assert_eq!(count("full", "text_guided", "ViT-B/32").trainable, 87_849_216 + 3_150_336);
+    // Its rows add 4.79 M, 7.10 M and 3.50 M: the twelve TextFC, two adapters a block, and one.
+    let rows = ["[]", "[temporal, multimodal]", "[joint, temporal, multimodal]"]
+        .map(|parts| count(&format!("multimodal, parts: {{only: {parts}}}"), "text_guided", "ViT-B/32").trainable);
+    assert_eq!(rows, [3_150_336 + 12 * 393_984, 7_878_144 + 24 * 295_872, ours.trainable]);
     // AIM: 11 M on ViT-B/16 (adapters 10,651,392, position codes 8 × 768, last norm 2 × 768).
     assert_eq!(count("aim", "none", "ViT-B/16").trainable, 10_659_072);
     // ST-Adapter: 7.2 M on ViT-B/16 with a 3 × 3 × 3 kernel.
@@ -181,8 +185,22 @@ fn training_starts_at_the_frozen_model() {
 }
 
 #[test]
+fn what_is_left_out_of_a_block_is_the_frozen_block() {
+    // Without text and adapters that see other frames, the query branch is the plain tower.
+    let joint = model("multimodal, use_text: false, parts: {only: [joint]}", "none", None);
+    let plain = features(&model("none", "none", None), &Branch::Query);
+    let difference = |got: Vec<f32>| got.iter().zip(&plain).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max);
+    assert!(difference(features(&joint, &Branch::Query)) < 1e-4);
+    let temporal = model("multimodal, use_text: false, parts: {only: [temporal]}", "none", None);
+    assert!(difference(features(&temporal, &Branch::Query)) > 1e-4, "its token is attended to");
+}
+
+#[test]
 fn every_trainable_tensor_takes_part() {
-    for adapter in <dyn Adapter>::entries().iter().map(|entry| entry.info.name) {
+    let partly =
+        ["[]", "[temporal]", "[multimodal]", "[joint]"].map(|parts| format!("multimodal, parts: {{only: {parts}}}"));
+    let whole = <dyn Adapter>::entries().into_iter().map(|entry| entry.info.name);
+    for adapter in whole.chain(partly.iter().map(String::as_str)) {
         let model = model(adapter, "none", None);
         // At the start zeros hide what lies before them.
         let mut rng = Stream::new(3, "noise").at(0);

@@ -64,7 +64,12 @@ impl Component for BiMhm {
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { direction, reduce, shots, cosine } = self;
-        on_costs(shots, cosine, move |costs| bi_mhm(costs, direction, reduce))
+        let what = match direction {
+            Direction::Both => "nearest frames, both ways",
+            Direction::Query => "each query frame's nearest",
+            Direction::Support => "each support frame's nearest",
+        };
+        on_costs(shots, cosine, what, move |costs| bi_mhm(costs, direction, reduce))
     }
 }
 
@@ -91,5 +96,12 @@ mod tests {
         check::close(bi_mhm(check::d1(), Direction::Both, Reduce::Sum), 1.2);
         check::close(bi_mhm(check::d2(), Direction::Both, Reduce::Sum), 0.16821363059117644);
         check::close(bi_mhm(check::d2(), Direction::Both, Reduce::Mean), 0.16821363059117644 / 8.0);
+    }
+    #[test]
+    fn the_explanation_is_the_matches_by_hand() {
+        // Costs [[0, .5], [.06, .83]]: both rows are nearest in the first column, both columns in the first row.
+        let metric = BiMhm::default().build(&BuildContext::new(0, burn::tensor::Device::flex())).unwrap();
+        let weights = check::explained(&*metric, &[0.0, 20.0], &[0.0, -60.0]);
+        assert_eq!(weights, [[1.0, 0.5], [0.5, 0.0]]);
     }
 }

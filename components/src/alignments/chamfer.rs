@@ -49,7 +49,12 @@ impl Component for Chamfer {
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { side, shots, cosine } = self;
-        on_costs(shots, cosine, move |costs| chamfer(costs, side))
+        let what = match side {
+            Side::Both => "nearest frames, both ways",
+            Side::Query => "each query frame's nearest",
+            Side::Support => "each support frame's nearest",
+        };
+        on_costs(shots, cosine, what, move |costs| chamfer(costs, side))
     }
 }
 

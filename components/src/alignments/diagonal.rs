@@ -46,7 +46,7 @@ impl Component for Diagonal {
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { form, shots, cosine } = self;
-        on_costs(shots, cosine, move |costs| diagonal(costs, form))
+        on_costs(shots, cosine, "frames at the same time", move |costs| diagonal(costs, form))
     }
 }
 

@@ -36,7 +36,7 @@ impl Component for Dtw {
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { shots, cosine } = self;
-        on_costs(shots, cosine, dtw)
+        on_costs(shots, cosine, "alignment path", dtw)
     }
 }
 

@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
+use maclip_framework::explanation::Explanation;
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -31,6 +32,11 @@ impl ShotRule {
             ShotRule::Joint if k > 1 => support.reshape([n, w, 1, k * t, e]),
             _ => support,
         }
+    }
+
+    /// How many of K clips stand side by side in the frames of [`ShotRule::sequences`].
+    pub fn side_by_side(self, k: usize) -> usize {
+        if self == ShotRule::MeanFeatures { 1 } else { k }
     }
 
     /// The shape of [`ShotRule::sequences`].
@@ -98,13 +104,43 @@ pub fn distances(
     cosine: Cosine,
     metric: impl Fn(Tensor<3>) -> Tensor<1>,
 ) -> Tensor<3> {
-    let [n, q, tq, e] = query.dims();
+    let [n, q, _, _] = query.dims();
     let support = shots.sequences(support);
-    let [_, w, k, ts, _] = support.dims();
-    let similarity = cosine.of(query.reshape([n, q * tq, e]), support.reshape([n, w * k * ts, e]));
-    let costs = (similarity.neg() + 1.0).reshape([n, q, tq, w * k, ts]).swap_dims(2, 3);
-    let pairs = metric(costs.reshape([n * q * w * k, tq, ts]));
+    let [_, w, k, _, _] = support.dims();
+    let pairs = metric(costs_of_pairs(query, support, cosine));
     pairs.reshape([n, q, w, k]).mean_dim(3).squeeze_dim(3)
+}
+
+/// D = 1 − cosine of each query `[N, Q, Tq, E]` with each sequence of [`ShotRule::sequences`] `[N, W, K', Ts, E]`:
+/// `[N Q W K', Tq, Ts]`.
+fn costs_of_pairs(query: Tensor<4>, sequences: Tensor<5>, cosine: Cosine) -> Tensor<3> {
+    let [n, q, tq, e] = query.dims();
+    let [_, w, k, ts, _] = sequences.dims();
+    let similarity = cosine.of(query.reshape([n, q * tq, e]), sequences.reshape([n, w * k * ts, e]));
+    let costs = (similarity.neg() + 1.0).reshape([n, q, tq, w * k, ts]).swap_dims(2, 3);
+    costs.reshape([n * q * w * k, tq, ts])
+}
+
+/// The explanation of a metric on cost matrices: its gradient, which is how much the distance grows with each cost. For a sum over
+/// matched pairs it is their indicator, for a soft minimum over paths the share of the paths through each cell, as soft-DTW's
+/// expected alignment (Cuturi and Blondel, ICML 2017). `what` are the metric's own words.
+pub fn explain(
+    (query, support): (Tensor<3>, Tensor<4>),
+    shots: ShotRule,
+    cosine: Cosine,
+    what: &str,
+    metric: impl Fn(Tensor<3>) -> Tensor<1>,
+) -> Result<Explanation> {
+    let [pairs, tq, _] = query.dims();
+    let clips = support.dims()[1];
+    let sequences = shots.sequences(support.unsqueeze_dim(1));
+    let [_, _, k, ts, _] = sequences.dims();
+    let costs = Tensor::from_inner(costs_of_pairs(query.unsqueeze_dim(1), sequences, cosine)).require_grad();
+    let gradients = metric(costs.clone()).sum().backward();
+    // Without one, the metric reads no cost.
+    let gradient = costs.grad(&gradients).unwrap_or_else(|| costs.inner().zeros_like());
+    let side_by_side = gradient.reshape([pairs, k, tq, ts]).swap_dims(1, 2).reshape([pairs, tq, k * ts]);
+    Explanation::new(what, shots.side_by_side(clips), side_by_side)
 }
 
 /// Values that a metric keeps for each cell of a cost matrix, about: a soft recurrence has shifts, exponentials and their sums.
@@ -136,6 +172,8 @@ struct OnCosts {
     cosine: Cosine,
     #[module(skip)]
     metric: CostMetric,
+    #[module(skip)]
+    what: &'static str,
 }
 
 impl Alignment for OnCosts {
@@ -143,18 +181,24 @@ impl Alignment for OnCosts {
         distances(query, support, self.shots, self.cosine, |costs| (self.metric.0)(costs))
     }
 
+    fn explain(&self, query: Tensor<3>, support: Tensor<4>) -> Result<Explanation> {
+        explain((query, support), self.shots, self.cosine, self.what, |costs| (self.metric.0)(costs))
+    }
+
     fn cost(&self, query: [usize; 4], support: [usize; 5]) -> Option<Cost> {
         Some(distances_cost(query, support, self.shots, self.cosine))
     }
 }
 
-/// The alignment that a function of cost matrices D = 1 − cosine makes; `[P, Tq, Ts]` → `[P]`, rows are query frames.
+/// The alignment that a function of cost matrices D = 1 − cosine makes; `[P, Tq, Ts]` → `[P]`, rows are query frames. `what` says in
+/// a few words which pairs of frames its distance rests on.
 pub fn on_costs(
     shots: ShotRule,
     cosine: Cosine,
+    what: &'static str,
     metric: impl Fn(Tensor<3>) -> Tensor<1> + Send + Sync + 'static,
 ) -> Result<Box<dyn Alignment>> {
-    Ok(Box::new(OnCosts { shots, cosine, metric: CostMetric(Arc::new(metric)) }))
+    Ok(Box::new(OnCosts { shots, cosine, metric: CostMetric(Arc::new(metric)), what }))
 }
 
 /// Smallest value along `dim`, which then has one entry.
@@ -218,6 +262,18 @@ pub mod check {
         let value = |i: usize, j: usize| 1.0 - ((0.35 * i as f64 + 0.1) - 0.3 * j as f64).cos();
         let values: Vec<f32> = (0..64).map(|p| value(p / 8, p % 8) as f32).collect();
         Tensor::from_data(TensorData::new(values, [1, 8, 8]), &Device::flex())
+    }
+
+    /// What `metric` tells of a query and one support clip whose frames point at these angles, in degrees.
+    pub fn explained(metric: &dyn Alignment, query: &[f32], support: &[f32]) -> Vec<Vec<f32>> {
+        let clip = |degrees: &[f32]| -> Tensor<2> {
+            let values: Vec<f32> =
+                degrees.iter().flat_map(|at| [at.to_radians().cos(), at.to_radians().sin()]).collect();
+            Tensor::from_data(TensorData::new(values, [degrees.len(), 2]), &Device::flex())
+        };
+        let found = metric.explain(clip(query).unsqueeze(), clip(support).unsqueeze()).unwrap();
+        assert_eq!((found.weights.len(), found.shots), (1, 1));
+        found.weights[0].clone()
     }
 
     pub fn close(got: Tensor<1>, want: f64) {

@@ -35,7 +35,7 @@ impl Component for Hausdorff {
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { shots, cosine } = self;
-        on_costs(shots, cosine, hausdorff)
+        on_costs(shots, cosine, "the two frames that decide", hausdorff)
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Source: "linear" of matching_based_fsar; the distance is −Σ w[i, j] cos[i, j]. The weights start as the mean of the diagonal.
 
-use super::frame_costs::{Cosine, ShotRule, distances, distances_cost, total};
+use super::frame_costs::{Cosine, ShotRule, distances, distances_cost, explain, total};
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
+use maclip_framework::explanation::Explanation;
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Problems};
 use maclip_framework::run::BuildContext;
@@ -60,6 +61,11 @@ struct Linear {
 impl Alignment for Linear {
     fn distances(&self, query: Tensor<4>, support: Tensor<5>) -> Tensor<3> {
         distances(query, support, self.shots, self.cosine, |costs| linear(costs, self.weight.val()))
+    }
+
+    fn explain(&self, query: Tensor<3>, support: Tensor<4>) -> Result<Explanation> {
+        let metric = |costs| linear(costs, self.weight.val());
+        explain((query, support), self.shots, self.cosine, "size of the learned weights", metric)
     }
 
     fn cost(&self, query: [usize; 4], support: [usize; 5]) -> Option<Cost> {

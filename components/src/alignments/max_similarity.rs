@@ -35,7 +35,7 @@ impl Component for MaxSimilarity {
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { shots, cosine } = self;
-        on_costs(shots, cosine, max_similarity)
+        on_costs(shots, cosine, "the two most similar frames", max_similarity)
     }
 }
 
@@ -49,9 +49,20 @@ pub fn max_similarity(costs: Tensor<3>) -> Tensor<1> {
 mod tests {
     use super::super::frame_costs::check;
     use super::*;
+    use burn::tensor::Device;
 
     #[test]
     fn a_hand_computed_case() {
         check::close(max_similarity(check::d1()), -0.9);
+    }
+    #[test]
+    fn the_explanation_has_shots_side_by_side() {
+        // Frames of angle 0 and 90; the first shot has the same 0 second, the other the same 90 first.
+        let config = MaxSimilarity { shots: ShotRule::MeanDistances, ..MaxSimilarity::default() };
+        let metric = config.build(&BuildContext::new(0, Device::flex())).unwrap();
+        let query = Tensor::<3>::from_data([[[1.0f32, 0.0], [0.0, 1.0]]], &Device::flex());
+        let shots = [[[1.0f32, 1.0], [1.0, 0.0]], [[0.0, 1.0], [1.0, 1.0]]];
+        let found = metric.explain(query, Tensor::<4>::from_data([shots], &Device::flex())).unwrap();
+        assert_eq!((found.shots, &found.weights[0]), (2, &vec![vec![0.0, 1.0, 0.0, 0.0], vec![0.0, 0.0, 1.0, 0.0]]));
     }
 }

@@ -35,7 +35,7 @@ impl Component for MeanSimilarity {
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { shots, cosine } = self;
-        on_costs(shots, cosine, mean_similarity)
+        on_costs(shots, cosine, "all pairs of frames alike", mean_similarity)
     }
 }
 

@@ -35,7 +35,7 @@ impl Component for ModifiedHausdorff {
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { shots, cosine } = self;
-        on_costs(shots, cosine, modified_hausdorff)
+        on_costs(shots, cosine, "each frame's nearest, the worse way", modified_hausdorff)
     }
 }
 

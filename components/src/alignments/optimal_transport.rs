@@ -51,7 +51,9 @@ impl Component for OptimalTransport {
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { epsilon, rho, iterations, shots, cosine } = self;
-        on_costs(shots, cosine, move |costs| optimal_transport(costs, epsilon, rho, iterations))
+        on_costs(shots, cosine, "transport of frames, by how much the distance moves with each cost", move |costs| {
+            optimal_transport(costs, epsilon, rho, iterations)
+        })
     }
 }
 

@@ -55,7 +55,7 @@ impl Component for OtamConfig {
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { lambda, direction, shots, cosine } = self;
-        on_costs(shots, cosine, move |costs| otam(costs, lambda, direction))
+        on_costs(shots, cosine, "soft alignment path", move |costs| otam(costs, lambda, direction))
     }
 }
 
@@ -180,6 +180,17 @@ mod tests {
         check::close(one_way(check::d1(), 0.001), 0.6);
         let large = check::d2() * 50.0;
         assert!(one_way(large, 0.01).into_scalar::<f32>().is_finite());
+    }
+
+    #[test]
+    fn a_small_lambda_explains_the_path() {
+        // Both support frames are passed, the path begins and ends at any query frame. It passes the second and third query frame:
+        // beginning at the first adds its cost, as no cosine here is quite 1.
+        let config = OtamConfig { lambda: 1e-4, direction: Direction::QueryToSupport, ..OtamConfig::default() };
+        let metric = config.build(&BuildContext::new(0, burn::tensor::Device::flex())).unwrap();
+        let weights = check::explained(&*metric, &[0.0, 0.0, 90.0], &[0.0, 90.0]);
+        let want = [0.0, 0.0, 1.0, 0.0, 0.0, 1.0];
+        assert!(weights.concat().iter().zip(want).all(|(got, want)| (got - want).abs() < 1e-4), "{weights:?}");
     }
 
     #[test]

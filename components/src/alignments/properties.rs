@@ -197,6 +197,38 @@ fn long_sequences_and_a_small_softness_stay_finite() {
 }
 
 #[test]
+fn explanations_are_finite_weights_of_the_pair_alone() {
+    // Two pairs of a query and two shots.
+    let (query, support) = (features(9, [2, FRAMES, WIDTH]), features(10, [2, 2, 3, WIDTH]));
+    for name in names() {
+        for rule in ["mean_features", "mean_distances", "joint"] {
+            // The weights of `linear` are for T × T.
+            let frames = if name == "linear" { FRAMES } else { 3 };
+            if name == "linear" && rule == "joint" {
+                continue;
+            }
+            let support = if frames == 3 { support.clone() } else { features(10, [2, 2, FRAMES, WIDTH]) };
+            let metric = metric(name, &format!("shots: {rule}"), &Device::flex());
+            let explain = |pair: usize, pairs: usize| {
+                metric.explain(query.clone().narrow(0, pair, pairs), support.clone().narrow(0, pair, pairs)).unwrap()
+            };
+            let found = explain(0, 2);
+            assert!(!found.what.is_empty() && [1, 2].contains(&found.shots), "{name} {rule}: {found:?}");
+            assert_eq!(found.weights.len(), 2, "{name} {rule}");
+            for (pair, weights) in found.weights.iter().enumerate() {
+                assert_eq!(weights.len(), FRAMES, "{name} {rule}");
+                assert!(weights.iter().all(|row| row.len() == found.shots * frames), "{name} {rule}");
+                let values = weights.concat();
+                assert!(values.iter().all(|value| (0.0..=1.0).contains(value)), "{name} {rule}: {values:?}");
+                assert_eq!(values.iter().copied().fold(0.0, f32::max), 1.0, "{name} {rule}");
+                let alone = explain(pair, 1).weights[0].concat();
+                assert!(close(&alone, &values, 1e-4), "{name} {rule}: {alone:?} {values:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn costs_are_the_hand_computed_ones() {
     // Two episodes: three queries, three classes of two shots, T = 4, E = 6.
     let (query, support) = ([2, 3, FRAMES, WIDTH], [2, 3, 2, FRAMES, WIDTH]);

@@ -39,7 +39,7 @@ impl Component for SoftDtw {
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Alignment>> {
         let Self { gamma, shots, cosine } = self;
-        on_costs(shots, cosine, move |costs| soft_dtw(costs, gamma))
+        on_costs(shots, cosine, "soft alignment path", move |costs| soft_dtw(costs, gamma))
     }
 }
 

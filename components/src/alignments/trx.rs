@@ -19,6 +19,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
+use maclip_framework::explanation::Explanation;
 use maclip_framework::register;
 use maclip_framework::registry::{Component, Facts, Problems};
 use maclip_framework::run::BuildContext;
@@ -91,14 +92,16 @@ struct Trx {
 
 impl Alignment for Trx {
     fn distances(&self, query: Tensor<4>, support: Tensor<5>) -> Tensor<3> {
-        let (averaged, joined) = match self.shots {
-            ShotRule::MeanFeatures => (support.mean_dim(2), true),
-            ShotRule::MeanDistances => (support, false),
-            ShotRule::Joint => (support, true),
-        };
-        let count = self.heads.len() as f64;
-        let sum = self.heads.iter().map(|head| head.distances(query.clone(), averaged.clone(), joined));
-        sum.reduce(|a, b| a + b).expect("at least one cardinality is checked") / count
+        let (support, joined) = self.attended(support);
+        self.mean_of_heads(|head| head.distances(query.clone(), support.clone(), joined))
+    }
+
+    fn explain(&self, query: Tensor<3>, support: Tensor<4>) -> Result<Explanation> {
+        let shots = self.shots.side_by_side(support.dims()[1]);
+        let (support, joined) = self.attended(support.unsqueeze_dim(1));
+        let query = query.unsqueeze_dim(1);
+        let pairs = self.mean_of_heads(|head| head.attended_frames(query.clone(), support.clone(), joined));
+        Explanation::new("attention of frame tuples to frame tuples", shots, pairs)
     }
 
     fn cost(&self, query: [usize; 4], [n, w, k, ts, e]: [usize; 5]) -> Option<Cost> {
@@ -108,6 +111,22 @@ impl Alignment for Trx {
             ShotRule::Joint => ([n, w, k, ts, e], true),
         };
         Some(self.heads.iter().map(|head| head.cost(query, support, joined)).sum())
+    }
+}
+
+impl Trx {
+    /// The clips that a query attends to, and whether to those of a class all at once.
+    fn attended(&self, support: Tensor<5>) -> (Tensor<5>, bool) {
+        match self.shots {
+            ShotRule::MeanFeatures => (support.mean_dim(2), true),
+            ShotRule::MeanDistances => (support, false),
+            ShotRule::Joint => (support, true),
+        }
+    }
+
+    fn mean_of_heads(&self, of: impl Fn(&TrxHead) -> Tensor<3>) -> Tensor<3> {
+        let sum = self.heads.iter().map(of).reduce(|a, b| a + b);
+        sum.expect("at least one cardinality is checked") / self.heads.len() as f64
     }
 }
 
@@ -143,19 +162,53 @@ impl TrxHead {
         let support = self.tuples(support.reshape([n * w * k, ts, e]));
         let ([_, pq, _], [_, ps, _]) = (query.dims(), support.dims());
         let (groups, length) = if joined { (w, k * ps) } else { (w * k, ps) };
-        let keys = |x: Tensor<3>| self.norm_k.forward(self.k_linear.forward(x));
-        let (query_keys, query_values) = (keys(query.clone()), self.v_linear.forward(query));
-        let (support_keys, support_values) = (keys(support.clone()), self.v_linear.forward(support));
-        let d = query_keys.dims()[2];
-        let over_groups = |x: Tensor<3>| x.reshape([n, 1, q * pq, d]).expand([n, groups, q * pq, d]);
-        let of_groups = |x: Tensor<3>| x.reshape([n, groups, length, d]);
-        let scores = over_groups(query_keys).matmul(of_groups(support_keys).swap_dims(2, 3)) * (d as f64).powf(-0.5);
-        let prototypes = softmax(scores, 3).matmul(of_groups(support_values));
-        let squares = (over_groups(query_values) - prototypes).powf_scalar(2.0).sum_dim(3);
+        let attention = self.attention(query.clone(), support.clone(), [n, groups, q * pq, length]);
+        let (query_values, support_values) = (self.v_linear.forward(query), self.v_linear.forward(support));
+        let d = query_values.dims()[2];
+        let prototypes = attention.matmul(support_values.reshape([n, groups, length, d]));
+        let query_values = query_values.reshape([n, 1, q * pq, d]).expand([n, groups, q * pq, d]);
+        let squares = (query_values - prototypes).powf_scalar(2.0).sum_dim(3);
         let distances = squares.reshape([n, groups, q, pq]).sum_dim(3) / pq as f64;
         let shots = groups / w;
         let distances: Tensor<3> = distances.reshape([n, w, shots, q]).mean_dim(2).squeeze_dim(2);
         distances.swap_dims(1, 2)
+    }
+
+    /// Of each query tuple to the support tuples of each group: tuples of N episodes → `[N, groups, rows, length]`, each row 1 in
+    /// sum.
+    fn attention(&self, query: Tensor<3>, support: Tensor<3>, [n, groups, rows, length]: [usize; 4]) -> Tensor<4> {
+        let keys = |x: Tensor<3>| self.norm_k.forward(self.k_linear.forward(x));
+        let (query, support) = (keys(query), keys(support));
+        let d = query.dims()[2];
+        let query = query.reshape([n, 1, rows, d]).expand([n, groups, rows, d]);
+        let support = support.reshape([n, groups, length, d]);
+        softmax(query.matmul(support.swap_dims(2, 3)) * (d as f64).powf(-0.5), 3)
+    }
+
+    /// The attention of tuples as one of frames: query `[P, 1, Tq, E]`, support `[P, 1, K, Ts, E]` → `[P, Tq, K Ts]`, 1 in sum for
+    /// each pair. What a query tuple gives to a support tuple goes in equal parts to their first frames, their second frames and so
+    /// on, averaged over query tuples, and over shots where each is attended to alone.
+    fn attended_frames(&self, query: Tensor<4>, support: Tensor<5>, joined: bool) -> Tensor<3> {
+        let [pairs, _, tq, e] = query.dims();
+        let [_, _, k, ts, _] = support.dims();
+        let device = query.device();
+        let query = self.tuples(query.reshape([pairs, tq, e]));
+        let support = self.tuples(support.reshape([pairs * k, ts, e]));
+        let ([_, pq, _], [_, ps, _]) = (query.dims(), support.dims());
+        let (groups, length) = if joined { (1, k * ps) } else { (k, ps) };
+        // Either way the columns are all tuples of one shot after the other.
+        let attention = self.attention(query, support, [pairs, groups, pq, length]).swap_dims(1, 2);
+        let attention = attention.reshape([pairs, pq, k, ps]).swap_dims(1, 2).reshape([pairs * k, pq, ps]);
+        let place = |t: usize, place: usize| {
+            let tuples = combinations(t, self.cardinality);
+            let ones: Vec<f32> = tuples.iter().flat_map(|tuple| (0..t).map(|i| f32::from(tuple[place] == i))).collect();
+            Tensor::<3>::from_data(TensorData::new(ones, [1, tuples.len(), t]), &device)
+        };
+        let places = (0..self.cardinality)
+            .map(|m| place(tq, m).swap_dims(1, 2).matmul(attention.clone()).matmul(place(ts, m)))
+            .reduce(|a, b| a + b);
+        let frames = places.expect("a cardinality is at least 1") / (pq * groups * self.cardinality) as f64;
+        frames.reshape([pairs, k, tq, ts]).swap_dims(1, 2).reshape([pairs, tq, k * ts])
     }
 
     /// What [`TrxHead::distances`] costs.
@@ -195,11 +248,40 @@ fn combinations(count: usize, size: usize) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::Device;
+    use maclip_framework::random::Stream;
 
     #[test]
     fn tuples_are_ordered_and_as_many_as_the_paper_says() {
         assert_eq!(combinations(4, 2), [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]);
         assert_eq!((combinations(8, 2).len(), combinations(8, 3).len()), (28, 56));
         assert_eq!((count(8, 3), count(4, 1)), (56.0, 4.0));
+    }
+    #[test]
+    fn attention_to_frames_sums_to_one_and_keeps_the_order_of_tuples() {
+        let device = Device::flex();
+        let mut rng = Stream::new(1, "trx").at(0);
+        let mut clips = |k: usize| -> Tensor<4> {
+            let values: Vec<f32> = (0..k * 3 * 4).map(|_| rng.normal() as f32).collect();
+            Tensor::from_data(TensorData::new(values, [1, k, 3, 4]), &device)
+        };
+        let (query, support) = (clips(1), clips(2));
+        for (cardinality, joined) in [(1, true), (2, true), (2, false)] {
+            let config = TrxConfig { width: 8, ..TrxConfig::default() };
+            let head = TrxHead::new(cardinality, 4, &config, &mut Init::new(Stream::new(2, "trx"), device.clone()));
+            let frames = head.attended_frames(query.clone(), support.clone().unsqueeze_dim(1), joined);
+            assert_eq!(frames.dims(), [1, 3, 6]);
+            let values: Vec<f32> = frames.into_data().try_to_vec().unwrap();
+            // Every frame is in as many tuples as any other.
+            for row in values.chunks(6) {
+                assert!((row.iter().sum::<f32>() - 1.0 / 3.0).abs() < 1e-6, "{cardinality} {joined}: {values:?}");
+            }
+            // A first frame is never the second of a pair, nor the last the first.
+            let crossed = [values[2], values[5], values[12], values[15]];
+            assert_eq!(crossed == [0.0; 4], cardinality == 2, "{values:?}");
+            // Attended to alone, each of two shots has half.
+            let first: f32 = values.chunks(6).map(|row| row[..3].iter().sum::<f32>()).sum();
+            assert_eq!((first - 0.5).abs() < 1e-6, !joined, "{first}");
+        }
     }
 }

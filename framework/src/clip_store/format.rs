@@ -1,8 +1,8 @@
 //! How the clip store writes frames down: as they are, or as JPEG.
 
 use crate::error::{Error, Result};
-use crate::images::decode_jpeg;
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use crate::images::{decode_jpeg, encode_jpeg};
+use jpeg_encoder::SamplingFactor;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -33,14 +33,7 @@ impl Format {
     pub(super) fn encode(self, pixels: &[u8], width: usize, height: usize) -> Option<Cow<'_, [u8]>> {
         match self {
             Format::Raw => Some(Cow::Borrowed(pixels)),
-            Format::Jpeg => {
-                let mut bytes = Vec::new();
-                let mut encoder = Encoder::new(&mut bytes, QUALITY);
-                encoder.set_sampling_factor(SamplingFactor::F_1_1);
-                let (width, height) = (u16::try_from(width).ok()?, u16::try_from(height).ok()?);
-                encoder.encode(pixels, width, height, ColorType::Rgb).ok()?;
-                Some(Cow::Owned(bytes))
-            }
+            Format::Jpeg => encode_jpeg(pixels, width, height, QUALITY, SamplingFactor::F_1_1).map(Cow::Owned),
         }
     }
 

@@ -4,6 +4,7 @@
 //! damaged later; checksums tell.
 
 use super::RunStore;
+use super::folder::{remove_if_there, write_folder};
 use crate::error::{Error, Result};
 use crate::parameters::{self, HostTensor};
 use crate::profile::{self, Phase};
@@ -13,8 +14,6 @@ use crate::weights::{self, Precision, sha256, write_atomically};
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const WEIGHTS: &str = "weights.safetensors";
@@ -176,27 +175,6 @@ impl RunStore {
     /// The checkpoint of `step`, or how it is damaged; the outer error is one of the system.
     fn read(&self, step: u64) -> Result<Result<Checkpoint>> {
         read_checkpoint(&self.checkpoints().join(folder_name(step)))
-    }
-}
-
-/// Writes `parts` as files of `temporary`, synced, and renames the folder to `target`.
-fn write_folder(temporary: &Path, target: &Path, parts: &BTreeMap<String, Vec<u8>>) -> std::io::Result<()> {
-    remove_if_there(temporary)?;
-    std::fs::create_dir_all(temporary)?;
-    for (name, bytes) in parts {
-        let mut file = File::create(temporary.join(name))?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-    }
-    File::open(temporary)?.sync_all()?;
-    std::fs::rename(temporary, target)?;
-    target.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
-}
-
-fn remove_if_there(path: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

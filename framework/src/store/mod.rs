@@ -1,6 +1,7 @@
 //! Writing a run directory: lock, append-only records, checkpoints, status last.
 
 mod checkpoint;
+mod folder;
 mod lines;
 
 pub use checkpoint::{Checkpoint, Position, checkpoint_steps};

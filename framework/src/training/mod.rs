@@ -2,6 +2,7 @@
 //! task's.
 
 mod ahead;
+mod smoothed;
 mod stepper;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -20,6 +21,7 @@ use crate::store::{Position, Records, RunStore};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
+use smoothed::Smoothed;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Options of the loop that every task shares.
@@ -144,8 +146,11 @@ impl Loop<'_> {
     fn recorded(&self) -> Result<(u64, BTreeSet<u64>)> {
         let train: Vec<TrainLoss> = read_lines(&self.store.path().join("train.jsonl"))?;
         let whole = train.iter().zip(1..).take_while(|(record, step)| record.step == *step).count() as u64;
-        let validations: Vec<ValidationRecord> = read_lines(&self.store.path().join("validation.jsonl"))?;
-        Ok((whole, validations.into_iter().map(|record| record.step).collect()))
+        Ok((whole, self.curve()?.into_iter().map(|record| record.step).collect()))
+    }
+
+    fn curve(&self) -> Result<Vec<ValidationRecord>> {
+        read_lines(&self.store.path().join("validation.jsonl"))
     }
 
     fn validates(&self, step: u64) -> bool {
@@ -179,15 +184,16 @@ impl Loop<'_> {
             self.progress.note(&format!("resuming at step {first_step}"));
         }
         let (mut train_records, mut validation_records) = self.store.training_records(&now.position)?;
+        // What is left of it: the records end where the checkpoint does.
+        let mut curve = self.curve()?;
         self.progress.begin("train", first_step, options.steps);
-        let mut accuracy = String::new();
         ahead(
             first_step..options.steps,
             self.workers,
             self.prefetch,
             |step| learner.prepare(step),
             |inputs| {
-                let mut loss = String::new();
+                let (mut loss, mut smoothed) = (String::new(), Smoothed::default());
                 while now.position.validation_due || !options.finished(now.position) {
                     if now.position.validation_due {
                         let record = match learner.validate(&now.model) {
@@ -198,9 +204,10 @@ impl Loop<'_> {
                             }
                             validation => self.judge(validation?, &mut now.position),
                         };
-                        accuracy = format!(", val {:.1} %", record.accuracy * 100.0);
                         validation_records.append(&record)?;
                         self.save(&now, [&train_records, &validation_records])?;
+                        curve.push(record);
+                        self.progress.validated(&curve);
                     } else {
                         let stepped = self.step(learner, &mut now, inputs);
                         let records = [&train_records, &validation_records];
@@ -214,9 +221,9 @@ impl Loop<'_> {
                         {
                             self.save(&now, [&train_records, &validation_records])?;
                         }
-                        loss = format!("loss {:.3}", record.loss);
+                        loss = format!("loss {:.3}", smoothed.with(record.loss));
                     }
-                    self.progress.at(now.position.step, &format!("{loss}{accuracy}"));
+                    self.progress.at(now.position.step, &loss);
                     if stop_requested() {
                         return Err(Error::Interrupted);
                     }

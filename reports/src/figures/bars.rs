@@ -1,8 +1,8 @@
 //! One bar for each variant.
 
-use super::Point;
 use super::canvas::{self, Anchor, Colour, WIDTH, shorten, text_width};
 use super::scale::{Scale, ticks};
+use super::{Drawn, Point};
 use crate::format;
 use maclip_framework::error::Result;
 
@@ -10,14 +10,16 @@ use maclip_framework::error::Result;
 const AXIS: f64 = 52.0;
 const TOP: f64 = 58.0;
 
-/// Bars with intervals, the seeds as dots and, where there are classes to guess from, the line of chance. Gives the
-/// SVG and its alternative text; `None` for no points. `unit` is the axis label, such as `accuracy (%)`.
-pub fn draw(title: &str, unit: &str, points: &[Point], chance: Option<f64>) -> Result<Option<(String, String)>> {
+/// Bars with intervals, the difference to the baseline, the seeds as dots and, where there are classes to guess from, the line of
+/// chance; `None` for no points. `unit` is the axis label, such as `accuracy (%)`.
+pub fn draw(title: &str, unit: &str, points: &[Point], chance: Option<f64>) -> Result<Option<Drawn>> {
     if points.is_empty() {
         return Ok(None);
     }
-    let said = |point: &Point| {
-        format!("{} {}", point.label, format::percent_interval(point.value.mean, point.value.half_width))
+    let value = |point: &Point| format::percent_interval(point.value.mean, point.value.half_width);
+    let said = |point: &Point| match &point.difference {
+        Some(difference) => format!("{} {} (Δ {difference})", point.label, value(point)),
+        None => format!("{} {}", point.label, value(point)),
     };
     let alt = format!("{title}, in percent: {}.", points.iter().map(said).collect::<Vec<_>>().join("; "));
     let labels: Vec<String> = points.iter().map(|point| shorten(&point.label, 150.0)).collect();
@@ -60,8 +62,13 @@ pub fn draw(title: &str, unit: &str, points: &[Point], chance: Option<f64>) -> R
                 point.seeds.iter().try_for_each(|seed| canvas.dot((x.at(*seed), middle + 7.0), 2.2, Colour::INK))?;
             }
             canvas.text(label, (left - 10.0, middle), Anchor::End, Colour::INK)?;
-            let value = format::percent_interval(point.value.mean, point.value.half_width);
-            canvas.bold(&value, (WIDTH - 4.0, middle), Anchor::End)?;
+            let up = if point.difference.is_some() { 9.0 } else { 0.0 };
+            canvas.bold(&value(point), (WIDTH - 4.0, middle - up), Anchor::End)?;
+            if let Some(difference) = &point.difference {
+                let text = format!("Δ {difference}");
+                canvas.small(&text, (WIDTH - 4.0, middle + 9.0), Anchor::End, Colour::MUTED)?;
+            }
+            canvas.spot((0.0, above - 4.0), (WIDTH, below + 4.0), &said(point));
         }
         if let Some(chance) = chance {
             let at = x.at(chance);
@@ -71,5 +78,10 @@ pub fn draw(title: &str, unit: &str, points: &[Point], chance: Option<f64>) -> R
         }
         canvas.line(&[(left, TOP), (left, bottom)], Colour::MUTED, 1.2)
     })?;
-    Ok(Some((svg, alt)))
+    let mut data = vec![["variant", unit, "half width", "Δ baseline"].map(str::to_owned).to_vec()];
+    data.extend(points.iter().map(|point| {
+        let (mean, half) = (format::percent(point.value.mean), format::percent(point.value.half_width));
+        vec![point.label.clone(), mean, half, point.difference.clone().unwrap_or_default()]
+    }));
+    Ok(Some(Drawn { svg, alt, data }))
 }

@@ -5,6 +5,7 @@ use maclip_framework::error::{Error, Result};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+use std::cell::RefCell;
 
 /// Units of the drawing for each pixel of the figure: plotters places things on whole units.
 const UNITS: f64 = 4.0;
@@ -13,6 +14,9 @@ const UNITS: f64 = 4.0;
 pub const WIDTH: f64 = 560.0;
 
 pub const TEXT: f64 = 14.0;
+
+/// Second lines and crowded labels.
+pub const SMALL: f64 = 12.0;
 
 /// A colour; the ones that must change with the scheme carry a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +55,7 @@ impl Colour {
 }
 
 /// What the classes become on a dark ground. The other colours are bright enough on both.
-const DARK: [(&str, &str); 5] =
+pub const DARK: [(&str, &str); 5] =
     [("ink", "#e6e9ed"), ("muted", "#a3abb5"), ("grid", "#343a42"), ("base", "#c9ced6"), ("blue", "#3a9fdc")];
 
 /// Presentation attributes hold the light colours for programs that read no style; a browser follows the scheme.
@@ -76,18 +80,31 @@ pub enum Anchor {
 
 pub struct Canvas<'a> {
     area: DrawingArea<SVGBackend<'a>, Shift>,
+    /// Places that tell more when pointed at, as SVG.
+    spots: RefCell<String>,
 }
 
 /// Draws a figure of [`WIDTH`] × `height` pixels.
 pub fn draw(height: f64, alt: &str, figure: impl FnOnce(&Canvas) -> Result<()>) -> Result<String> {
     let mut svg = String::new();
     let size = ((WIDTH * UNITS) as u32, (height * UNITS) as u32);
-    {
-        let canvas = Canvas { area: SVGBackend::with_string(&mut svg, size).into_drawing_area() };
+    let spots = {
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        let canvas = Canvas { area, spots: RefCell::default() };
         figure(&canvas)?;
         canvas.area.present().map_err(failed)?;
+        canvas.spots.take()
+    };
+    let svg = finish(&svg, size, height, alt);
+    Ok(svg.trim_end().strip_suffix("</svg>").map_or(svg.clone(), |body| format!("{body}{spots}</svg>\n")))
+}
+
+/// The figure without its style sheet, for a page that brings its own.
+pub fn without_style(svg: &str) -> String {
+    match (svg.find("<style>"), svg.find("</style>")) {
+        (Some(start), Some(end)) => svg[..start].to_owned() + &svg[end + "</style>".len()..],
+        _ => svg.to_owned(),
     }
-    Ok(finish(&svg, size, height, alt))
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {
@@ -125,8 +142,35 @@ impl Canvas<'_> {
         self.area.draw(&polygon).map_err(failed)
     }
 
+    /// A filled rectangle from corner to corner.
+    pub fn rect(&self, from: (f64, f64), to: (f64, f64), colour: Colour, opacity: f64) -> Result<()> {
+        let style = rgb(colour).mix(opacity).filled();
+        self.area.draw(&Rectangle::new([units(from), units(to)], style)).map_err(failed)
+    }
+
+    /// Tells `text` to whoever points at the rectangle from corner to corner.
+    pub fn spot(&self, from: (f64, f64), to: (f64, f64), text: &str) {
+        let ((x, y), (right, bottom)) = (units(from), units(to));
+        self.spots.borrow_mut().push_str(&format!(
+            "<rect class=\"spot\" x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" fill=\"none\" pointer-events=\"all\"><title>{}</title></rect>\n",
+            (right - x).max(0),
+            (bottom - y).max(0),
+            escape(text)
+        ));
+    }
+
     pub fn dot(&self, centre: (f64, f64), radius: f64, colour: Colour) -> Result<()> {
         self.area.draw(&Circle::new(units(centre), unit(radius), rgb(colour).filled())).map_err(failed)
+    }
+
+    pub fn ring(&self, centre: (f64, f64), radius: f64, colour: Colour) -> Result<()> {
+        let style = rgb(colour).stroke_width(unit(2.0) as u32);
+        self.area.draw(&Circle::new(units(centre), unit(radius), style)).map_err(failed)
+    }
+
+    /// Small text, such as a second line.
+    pub fn small(&self, text: &str, at: (f64, f64), anchor: Anchor, colour: Colour) -> Result<()> {
+        self.styled(text, at, anchor, colour, SMALL, FontStyle::Normal)
     }
 
     /// Text whose middle height is at `at`.
@@ -135,7 +179,9 @@ impl Canvas<'_> {
     }
 
     pub fn title(&self, text: &str) -> Result<()> {
-        self.styled(text, (0.0, 16.0), Anchor::Start, Colour::INK, 17.0, FontStyle::Bold)
+        // Bold letters of 17 pixels are wider than those that the estimate is of.
+        let text = shorten(text, WIDTH * TEXT / 17.0 / 1.08);
+        self.styled(&text, (0.0, 16.0), Anchor::Start, Colour::INK, 17.0, FontStyle::Bold)
     }
 
     pub fn bold(&self, text: &str, at: (f64, f64), anchor: Anchor) -> Result<()> {
@@ -161,7 +207,7 @@ impl Canvas<'_> {
         let style = TextStyle::from((FontFamily::SansSerif, size * UNITS * 1.24, font).into_font())
             .color(&fill)
             .pos(Pos::new(horizontal, VPos::Center));
-        self.area.draw(&Text::new(text.to_owned(), units(at), style)).map_err(failed)
+        self.area.draw(&Text::new(clean(text), units(at), style)).map_err(failed)
     }
 }
 
@@ -176,10 +222,12 @@ pub fn text_width(text: &str) -> f64 {
         .map(|c| {
             if narrow(c) {
                 0.36
+            } else if "mwMW@%_&#$".contains(c) {
+                0.85
             } else if c.is_uppercase() {
                 0.72
             } else {
-                0.59
+                0.61
             }
         })
         .sum::<f64>()
@@ -188,7 +236,7 @@ pub fn text_width(text: &str) -> f64 {
 
 /// At most `width` pixels of a label, without what would make the SVG ill-formed.
 pub fn shorten(label: &str, width: f64) -> String {
-    let clean: String = label.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let clean = clean(label);
     if text_width(&clean) <= width {
         return clean;
     }
@@ -235,18 +283,23 @@ fn finish(svg: &str, size: (u32, u32), height: f64, alt: &str) -> String {
 
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
-    for c in text.chars() {
+    for c in clean(text).chars() {
         match c {
             '<' => escaped += "&lt;",
             '>' => escaped += "&gt;",
             '&' => escaped += "&amp;",
             '"' => escaped += "&quot;",
             '\'' => escaped += "&#39;",
-            c if c.is_control() => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
     }
     escaped
+}
+
+/// Without characters that XML forbids.
+fn clean(text: &str) -> String {
+    let forbidden = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
+    text.chars().map(|c| if forbidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -39,6 +39,22 @@ pub fn decades(low: f64, high: f64) -> Vec<f64> {
         .collect()
 }
 
+/// Seconds, minutes and hours that people count in.
+const DURATIONS: [f64; 15] =
+    [0.1, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 18_000.0, 86_400.0];
+
+/// Ticks of a logarithmic axis of seconds between two powers of ten given as exponents, at most eight.
+pub fn durations(low: f64, high: f64) -> Vec<f64> {
+    let within = |seconds: &f64| (low - 1e-9..=high + 1e-9).contains(&seconds.log10());
+    let ticks: Vec<f64> = DURATIONS.into_iter().filter(within).collect();
+    match ticks.len() {
+        // Between two of them, or beyond all: powers of ten are better than none.
+        0 | 1 => decades(low, high),
+        8.. => ticks.into_iter().step_by(2).collect(),
+        _ => ticks,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +72,13 @@ mod tests {
     fn decades_are_subdivided_when_few() {
         assert_eq!(decades(3.0, 4.0), [1e3, 2e3, 5e3, 1e4]);
         assert_eq!(decades(3.0, 6.0), [1e3, 1e4, 1e5, 1e6]);
+    }
+
+    #[test]
+    fn durations_are_those_of_clocks() {
+        assert_eq!(durations(1.0, 2.6), [10.0, 30.0, 60.0, 120.0, 300.0]);
+        assert_eq!(durations(-1.0, 5.0).len(), 8);
+        assert_eq!(durations(6.0, 7.0), decades(6.0, 7.0));
     }
 
     #[test]

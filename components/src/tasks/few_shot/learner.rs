@@ -188,11 +188,8 @@ impl EpisodeLearner<'_> {
             let Some(gradient) = leaf.grad(&gradients) else { continue };
             for part in half.parts(size) {
                 let frames = half.encode(model, part.clone());
-                let _span = profile::span(Phase::Backward);
                 let gradient = gradient.clone().narrow(0, part.start, part.len());
-                // d(Σ e · g) = g: the chain rule through a constant.
-                let chained = (frames * on_graph(gradient, self.keeping)).sum();
-                sums.push(GradientsParams::from_grads(chained.backward(), model));
+                sums.extend(self.chained(model, frames, gradient));
                 sums = vec![parameters::sum_gradients(model, sums, 1.0)];
             }
         }
@@ -237,14 +234,22 @@ impl EpisodeLearner<'_> {
             .into_par_iter()
             .zip(parts)
             .filter_map(|((replica, frames), (branch, part))| {
-                let _span = profile::span(Phase::Backward);
                 let gradient = leaves[branch].clone()?.narrow(0, part.start, part.len());
-                let chained = (frames * on_graph(gradient, self.keeping)).sum();
-                Some(GradientsParams::from_grads(chained.backward(), &replica))
+                self.chained(&replica, frames, gradient)
             })
             .collect();
         sums.push(GradientsParams::from_grads(gradients, model));
         Ok((judged, parameters::sum_gradients(model, sums, 1.0)))
+    }
+
+    /// Takes the loss's gradient for `frames` back through their graph; `None` where nothing trainable made them, as an adapter of
+    /// text alone leaves the query branch.
+    fn chained(&self, model: &FewShotModel, frames: Tensor<3>, gradient: Tensor<3>) -> Option<GradientsParams> {
+        let _span = profile::span(Phase::Backward);
+        // d(Σ e · g) = g: the chain rule through a constant.
+        frames
+            .is_tracked()
+            .then(|| GradientsParams::from_grads((frames * on_graph(gradient, self.keeping)).sum().backward(), model))
     }
 
     fn episode(&self, model: &FewShotModel, input: &Prepared) -> Result<(Judged, GradientsParams)> {

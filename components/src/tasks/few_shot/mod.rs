@@ -5,6 +5,7 @@
 
 mod costs;
 mod examine;
+mod fixed_list;
 mod learner;
 mod lists;
 mod plan;
@@ -13,6 +14,7 @@ mod tests;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use fixed_list::Evaluation;
 use learner::EpisodeLearner;
 use lists::Lists;
 use maclip_framework::clip_store::{Ahead, Needs, StoredClips};
@@ -20,6 +22,7 @@ use maclip_framework::clips::{ClipLoader, Clips};
 use maclip_framework::episode::{Episode, EpisodeList, Shape, mean_ci95};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::evaluation::{self, Outcome};
+use maclip_framework::examples::Gallery;
 use maclip_framework::features::{ClipSource, FeatureCache};
 use maclip_framework::model::{FewShotModel, class_texts};
 use maclip_framework::parameters::{self, Keeping};
@@ -42,6 +45,9 @@ use maclip_framework::training::{Loop, LoopOptions};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Instant;
+
+/// Queries of the test that are kept as examples, by each rule.
+const EXAMPLES: usize = 3;
 
 /// Options of few-shot training and testing.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
@@ -70,37 +76,6 @@ struct FewShot {
     test: Evaluation,
 }
 
-/// A fixed list of episodes.
-#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct Evaluation {
-    /// Classes that episodes are drawn from; `null` is val for validation and test for the test. The checkpoint may be chosen on
-    /// `val` or `train`, never on `test`.
-    split: Option<Split>,
-    /// Number of episodes.
-    #[schemars(range(min = 2))]
-    episodes: usize,
-    /// Query clips of each class. 1 in the field.
-    #[schemars(range(min = 1, max = 10_000))]
-    queries: usize,
-    /// Seed of the list: the evaluation's own, so that all runs of a study share it.
-    seed: u64,
-    /// Use only the first clips of each class; `null` uses all.
-    clips_per_class: Option<usize>,
-    /// A file of episodes in place of drawn ones, as a run writes it; `maclip run --episodes FILE` sets it for the test.
-    list: Option<ListFile>,
-}
-
-/// A file of episodes.
-#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ListFile {
-    /// The file, such as runs/NAME/episodes-HASH.json.
-    path: String,
-    /// Hash that the list must have, as it stands in the file: the list is part of a run's identity, its place is not.
-    hash: String,
-}
-
 impl Default for FewShot {
     fn default() -> Self {
         Self {
@@ -116,12 +91,6 @@ impl Default for FewShot {
     }
 }
 
-impl Default for Evaluation {
-    fn default() -> Self {
-        Self { split: None, episodes: 10_000, queries: 1, seed: 0, clips_per_class: None, list: None }
-    }
-}
-
 register!(dyn Task, FewShot, name: "few_shot", summary: "episodic training, selection on val, one test of the selected weights",
     paper: Some("protocol of TRX and few-shot-action-recognition"), stability: Stable, example: "{way: 5, shot: 1}");
 
@@ -134,6 +103,11 @@ impl Component for FewShot {
             "validation.split",
             "must not be test: a checkpoint that was chosen on the test classes has no honest test left; use val, or train \
              where a benchmark has no val classes",
+        );
+        problems.when(
+            self.validation.examples.is_some(),
+            "validation.examples",
+            "has no effect: examples are kept of the test, with `test.examples`",
         );
         let wrong = self.test.split.is_some_and(|split| split != Split::Test);
         problems.when(wrong, "test.split", "must be test, whose classes the training has not seen");
@@ -221,7 +195,11 @@ impl Task for FewShot {
         let started = Instant::now();
         let result = self.test(context, &model.valid(), &source, &parts);
         context.sitting()?.seconds.test = started.elapsed().as_secs_f64();
-        let result = result.inspect_err(|_| drop(context.note_costs()))?;
+        let (result, note) = result.inspect_err(|_| drop(context.note_costs()))?;
+        if let Some(note) = note {
+            context.progress.note(&note);
+            context.note(note);
+        }
         source.trim()?;
         if let Some((found, made)) = source.cached().filter(|(found, _)| *found > 0) {
             context.progress.note(&format!("features of {found} clips were kept from before, {made} are new"));
@@ -391,14 +369,14 @@ impl FewShot {
         }
     }
 
-    /// The test of the chosen weights, with its records.
+    /// The test of the chosen weights, with its records; and why it has no examples, where they could not be made.
     fn test(
         &self,
         context: &RunContext,
         model: &FewShotModel,
         source: &ClipSource,
         parts: &Parts,
-    ) -> Result<TestResult> {
+    ) -> Result<(TestResult, Option<String>)> {
         let (list, test) = (&parts.test, &parts.data[Split::Test as usize]);
         // All runs on one list share its file.
         let shared = context.shared.join(format!("episodes-{}.json", &list.hash[..12]));
@@ -419,8 +397,15 @@ impl FewShot {
             .map(|(id, (episode, outcome))| record(id, episode, outcome, &test.classes))
             .collect();
         records.append_all(&lines)?;
+        let examples = self.test.examples.unwrap_or(EXAMPLES);
+        let note = match Gallery::new(model, source, &split, &outcomes, examples) {
+            Ok(gallery) => gallery.write(context.store).map(|()| None)?,
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            // The test is done; that it cannot be looked into takes nothing from its result.
+            Err(error) => Some(format!("no examples of the test: {error}")),
+        };
         let (value, ci95) = mean_ci95(&outcomes.iter().map(Outcome::accuracy).collect::<Vec<_>>());
-        Ok(TestResult {
+        let result = TestResult {
             metric: "accuracy".to_owned(),
             value,
             ci95,
@@ -428,33 +413,8 @@ impl FewShot {
             episodes_hash: list.hash.clone(),
             way: self.way,
             shot: self.shot,
-        })
-    }
-}
-
-impl Evaluation {
-    /// The list of the file, or drawn.
-    fn episodes(&self, shape: Shape, split: Split, classes: &[Class]) -> Result<EpisodeList> {
-        let Some(file) = &self.list else {
-            return EpisodeList::new(shape, split, classes, self.seed, self.episodes);
         };
-        let list = EpisodeList::read(std::path::Path::new(&file.path), split, classes)?;
-        if list.shape != shape {
-            let Shape { way, shot, queries } = list.shape;
-            return Err(Error::failed(format!(
-                "{} has {way}-way {shot}-shot episodes with {queries} queries per class, the recipe {}-way {}-shot with {}",
-                file.path, shape.way, shape.shot, shape.queries
-            ))
-            .help("change task.way, task.shot and the queries to those of the file"));
-        }
-        if file.hash != list.hash {
-            return Err(Error::failed(format!(
-                "{} has the hash {}, the recipe wants {}",
-                file.path, list.hash, file.hash
-            ))
-            .help("the file has changed; `maclip run --episodes FILE` takes it as it is"));
-        }
-        Ok(list)
+        Ok((result, note))
     }
 }
 

@@ -1,0 +1,73 @@
+//! A fixed list of episodes: the options of the validation and of the test.
+
+use maclip_framework::episode::{EpisodeList, Shape};
+use maclip_framework::error::{Error, Result};
+use maclip_framework::slots::dataset::{Class, Split};
+use serde::{Deserialize, Serialize};
+
+/// A fixed list of episodes.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Evaluation {
+    /// Classes that episodes are drawn from; `null` is val for validation and test for the test. The checkpoint may be chosen on
+    /// `val` or `train`, never on `test`.
+    pub split: Option<Split>,
+    /// Number of episodes.
+    #[schemars(range(min = 2))]
+    pub episodes: usize,
+    /// Query clips of each class. 1 in the field.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub queries: usize,
+    /// Seed of the list: the evaluation's own, so that all runs of a study share it.
+    pub seed: u64,
+    /// Use only the first clips of each class; `null` uses all.
+    pub clips_per_class: Option<usize>,
+    /// Test queries that are kept as examples to look at, by each of three rules: most confident mistakes, closest calls, drawn ones.
+    /// `null` is 3 for the test; the validation has none. 0 keeps none.
+    #[schemars(range(max = 20))]
+    pub examples: Option<usize>,
+    /// A file of episodes in place of drawn ones, as a run writes it; `maclip run --episodes FILE` sets it for the test.
+    pub list: Option<ListFile>,
+}
+
+/// A file of episodes.
+#[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListFile {
+    /// The file, such as runs/NAME/episodes-HASH.json.
+    pub path: String,
+    /// Hash that the list must have, as it stands in the file: the list is part of a run's identity, its place is not.
+    hash: String,
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Self { split: None, episodes: 10_000, queries: 1, seed: 0, clips_per_class: None, examples: None, list: None }
+    }
+}
+
+impl Evaluation {
+    /// The list of the file, or drawn.
+    pub fn episodes(&self, shape: Shape, split: Split, classes: &[Class]) -> Result<EpisodeList> {
+        let Some(file) = &self.list else {
+            return EpisodeList::new(shape, split, classes, self.seed, self.episodes);
+        };
+        let list = EpisodeList::read(std::path::Path::new(&file.path), split, classes)?;
+        if list.shape != shape {
+            let Shape { way, shot, queries } = list.shape;
+            return Err(Error::failed(format!(
+                "{} has {way}-way {shot}-shot episodes with {queries} queries per class, the recipe {}-way {}-shot with {}",
+                file.path, shape.way, shape.shot, shape.queries
+            ))
+            .help("change task.way, task.shot and the queries to those of the file"));
+        }
+        if file.hash != list.hash {
+            return Err(Error::failed(format!(
+                "{} has the hash {}, the recipe wants {}",
+                file.path, list.hash, file.hash
+            ))
+            .help("the file has changed; `maclip run --episodes FILE` takes it as it is"));
+        }
+        Ok(list)
+    }
+}

@@ -1,0 +1,232 @@
+//! Two variants against each other, on the episodes that both were tested on.
+
+use crate::format;
+use crate::load::{Loaded, Run, display, load};
+use crate::statistics::{self, Interval, Paired};
+use crate::summary::{self, Variant};
+use maclip_framework::error::{Error, Result};
+use serde::Serialize;
+use std::path::Path;
+
+/// What [`compare`] found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    pub a: Side,
+    pub b: Side,
+    /// `a` less `b`, in shares.
+    pub difference: f64,
+    pub ci95_episodes: f64,
+    pub ci95_clusters: Option<f64>,
+    /// Two-sided, exact sign-flip permutation over episodes.
+    pub p: f64,
+    pub episodes: usize,
+    /// Difference of each class, the largest gain of `a` first.
+    pub classes: Vec<ClassDifference>,
+    /// What makes the comparison less than it seems, such as runs that do not count.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Side {
+    pub name: String,
+    pub variant: String,
+    pub seeds: Vec<u64>,
+    pub accuracy: f64,
+    pub ci95_episodes: f64,
+    pub ci95_clusters: Option<f64>,
+    pub ci95_seeds: Option<f64>,
+    pub trainable: Option<usize>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ClassDifference {
+    pub class: String,
+    pub a: f64,
+    pub b: f64,
+}
+
+/// Classes that the text names on either end.
+const NAMED: usize = 5;
+
+/// Compares the runs of `a` with those of `b`. Each is a run directory, a folder with the runs of one variant, or
+/// `<folder>/<variant>`: the runs of that variant in the folder, all seeds.
+///
+/// # Errors
+/// What cannot be read; runs of several variants where one is wanted; tests on other episodes.
+pub fn compare(a: &Path, b: &Path) -> Result<Comparison> {
+    let mut warnings = Vec::new();
+    let (one, other) = (variant(a, &mut warnings)?, variant(b, &mut warnings)?);
+    let paired: Paired = summary::compare(&one, &other).map_err(|reason| {
+        Error::failed(format!("{} and {} cannot be compared: {reason}", display(a), display(b))).help(
+            "test both on one list: `maclip run RECIPE --episodes FILE`, with the other's runs/NAME/episodes-HASH.json",
+        )
+    })?;
+    let classes = classes(&one, &other);
+    let episodes = one.result.as_ref().and_then(|result| result.right.as_ref()).map_or(0, |right| right.list.ids.len());
+    Ok(Comparison {
+        difference: paired.over_episodes.mean,
+        ci95_episodes: paired.over_episodes.half_width,
+        ci95_clusters: paired.over_clusters.map(|interval| interval.half_width),
+        p: paired.p,
+        episodes,
+        classes,
+        warnings,
+        a: side(one)?,
+        b: side(other)?,
+    })
+}
+
+/// The variant that `path` names.
+fn variant(path: &Path, warnings: &mut Vec<String>) -> Result<Variant> {
+    let (loaded, wanted) = match (path.exists(), path.parent(), path.file_name()) {
+        (false, Some(folder), Some(name)) if folder.is_dir() => {
+            (load(&[folder.to_owned()])?, Some(name.to_string_lossy().into_owned()))
+        }
+        _ => (load(&[path.to_owned()])?, None),
+    };
+    let named = |run: &&Run| wanted.as_ref().is_none_or(|wanted| run.directory.manifest.variant == *wanted);
+    let runs: Vec<&Run> = loaded.runs.iter().filter(named).collect();
+    let variants = variants(&loaded);
+    let list = || variants.iter().map(|(_, variant)| *variant).collect::<Vec<_>>().join(", ");
+    let several = |runs: &[&Run]| {
+        let of = |run: &Run| {
+            let manifest = &run.directory.manifest;
+            let asked = run.result().map(|test| (test.way, test.shot));
+            (manifest.name.clone(), manifest.variant.clone(), manifest.lists.get("test").cloned(), asked)
+        };
+        runs.iter().any(|run| of(run) != of(runs[0]))
+    };
+    if runs.is_empty() {
+        return Err(
+            Error::failed(format!("{}: no such run or variant", display(path))).help(format!("there are: {}", list()))
+        );
+    }
+    if several(&runs) {
+        return Err(Error::failed(format!("{} holds the runs of several variants", display(path))).help(format!(
+            "name a run directory, or FOLDER/VARIANT with the folder of one recipe; there are: {}",
+            list()
+        )));
+    }
+    let label = runs[0].directory.manifest.variant.clone();
+    Ok(Variant::of(label, runs, warnings))
+}
+
+fn variants(loaded: &Loaded) -> Vec<(&str, &str)> {
+    let manifests = loaded.runs.iter().map(|run| &run.directory.manifest);
+    let mut variants: Vec<_> = manifests.map(|manifest| (manifest.name.as_str(), manifest.variant.as_str())).collect();
+    variants.dedup();
+    variants
+}
+
+fn side(variant: Variant) -> Result<Side> {
+    let result = variant.result.ok_or_else(|| Error::failed(format!("{} has no result", variant.label)))?;
+    let half = |interval: Interval| interval.half_width;
+    Ok(Side {
+        name: variant.name,
+        variant: variant.variant,
+        seeds: variant.seeds,
+        accuracy: result.over_episodes.mean,
+        ci95_episodes: result.over_episodes.half_width,
+        ci95_clusters: result.over_clusters.map(half),
+        ci95_seeds: result.over_seeds.map(half),
+        trainable: variant.trainable,
+    })
+}
+
+fn classes(a: &Variant, b: &Variant) -> Vec<ClassDifference> {
+    let (Some(a), Some(b)) = (&a.classes, &b.classes) else { return Vec::new() };
+    let difference = |(at, class): (usize, &String)| {
+        let other = b.names.binary_search(class).ok()?;
+        Some(ClassDifference { class: class.clone(), a: a.accuracy(at)?, b: b.accuracy(other)? })
+    };
+    let mut classes: Vec<ClassDifference> = a.names.iter().enumerate().filter_map(difference).collect();
+    classes.sort_by(|x, y| (y.a - y.b).total_cmp(&(x.a - x.b)).then(x.class.cmp(&y.class)));
+    classes
+}
+
+impl Comparison {
+    /// For a terminal.
+    pub fn text(&self) -> String {
+        let wide = |half: Option<f64>| half.map_or_else(|| format::NONE.to_owned(), format::percent);
+        let side = |letter: &str, side: &Side| {
+            format!(
+                "  {letter}  {} / {}: {} (± {} over classes & videos, ± {} over seeds; {}{})\n",
+                side.name,
+                side.variant,
+                format::percent_interval(side.accuracy, side.ci95_episodes),
+                wide(side.ci95_clusters),
+                wide(side.ci95_seeds),
+                format::plural(side.seeds.len(), "seed"),
+                side.trainable.map(|count| format!(", {} trainable", format::count(count))).unwrap_or_default(),
+            )
+        };
+        let mut text = format!("paired on {}\n\n", format::plural(self.episodes, "shared episode"));
+        text += &side("A", &self.a);
+        text += &side("B", &self.b);
+        text += &format!(
+            "  Δ  A − B: {} points (± {} over classes & videos), p {}\n",
+            format::points_interval(self.difference, self.ci95_episodes),
+            wide(self.ci95_clusters),
+            format::p_value(self.p),
+        );
+        if !self.classes.is_empty() {
+            text += "\n  class by class, A against B\n";
+            let line = |class: &ClassDifference| {
+                let (a, b) = (format::percent(class.a), format::percent(class.b));
+                format!("  {:>6}  {a:>5} {b:>5}  {}\n", format::points(class.a - class.b), class.class)
+            };
+            if self.classes.len() <= 2 * NAMED {
+                text.extend(self.classes.iter().map(line));
+            } else {
+                text.extend(self.classes[..NAMED].iter().map(line));
+                text += &format!("  … {} more\n", self.classes.len() - 2 * NAMED);
+                text.extend(self.classes[self.classes.len() - NAMED..].iter().map(line));
+            }
+        }
+        text.extend(self.warnings.iter().map(|warning| format!("\n  {warning}")));
+        text + &format!(
+            "\n  ±: {}; over classes & videos: {}\n  p: two-sided, exact sign-flip permutation of the paired episodes",
+            statistics::OVER_EPISODES,
+            statistics::OVER_CLUSTERS
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Study, study};
+    use std::path::PathBuf;
+
+    #[test]
+    fn variants_and_runs_are_compared_on_their_episodes() {
+        let folder = tempfile::tempdir().unwrap();
+        study(folder.path());
+        let study = folder.path().join("ablation");
+        let found = compare(&study.join("both"), &study.join("none")).unwrap();
+        assert_eq!((found.a.seeds.len(), found.episodes, found.classes.len()), (3, 200, 12));
+        assert!((found.difference - (found.a.accuracy - found.b.accuracy)).abs() < 1e-9);
+        assert!(found.p < 1e-6 && found.ci95_clusters.unwrap() > found.ci95_episodes);
+        let text = found.text();
+        assert!(text.contains("A − B: +") && text.contains("… 2 more"), "{text}");
+        // The same the other way round, of single runs.
+        let mut runs: Vec<PathBuf> = std::fs::read_dir(&study).unwrap().map(|entry| entry.unwrap().path()).collect();
+        runs.sort();
+        let (one, other) = (compare(&runs[0], &runs[9]).unwrap(), compare(&runs[9], &runs[0]).unwrap());
+        assert_eq!((one.difference, one.p), (-other.difference, other.p));
+    }
+
+    #[test]
+    fn what_cannot_be_compared_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        study(folder.path());
+        let other = Study { episodes_hash: "feed".repeat(16), folder: "other".into(), ..Study::default() };
+        other.write(folder.path(), 1);
+        let at = |path: &str| folder.path().join(path);
+        let message = |a: &str, b: &str| compare(&at(a), &at(b)).unwrap_err().to_string();
+        assert!(message("ablation/both", "other/both").contains("tested on other episodes"));
+        assert!(message("ablation", "other/both").contains("several variants"));
+        let text = message("ablation/bth", "other/both");
+        assert!(text.contains("no such run or variant") && text.contains("tpcm"), "{text}");
+    }
+}

@@ -1,0 +1,217 @@
+//! The figures of one group of variants.
+
+use super::canvas::Colour;
+use super::scale::{decades, durations};
+use super::tradeoff::{self, Price};
+use super::{Album, Figure, Line, Point, bars, capital, classes, curves, heat, phases};
+use crate::curve::{At, BINS};
+use crate::format;
+use crate::summary::{Classes, Difference, Group, Variant};
+use maclip_framework::error::Result;
+
+/// More bars than this make a figure that nobody reads.
+const MOST_BARS: usize = 40;
+/// The same of lines.
+const MOST_LINES: usize = 10;
+/// The same of classes in a confusion matrix.
+const MOST_CLASSES: usize = 40;
+
+pub fn draw(prefix: &str, group: &Group) -> Result<Vec<Figure>> {
+    let metric = format::words(group.metric());
+    let (name, unit, over) = (capital(&metric), format!("{metric} (%)"), group.interval());
+    let mut album = Album { prefix: prefix.to_owned(), figures: Vec::new() };
+    let all = points(group);
+    let points = best(&all, MOST_BARS, |point| point.value.mean, |point| point.colour == 0);
+    let fewer = |shown: usize, all: usize| match shown < all {
+        true => format!(" The best {shown} of {all} and the baseline; the table has all."),
+        false => String::new(),
+    };
+    let chance = group.measure.as_ref().filter(|measure| measure.way > 0).map(|measure| 1.0 / measure.way as f64);
+    let title = format!("{name} of each variant");
+    let dots = if points.iter().any(|point| point.seeds.len() > 1) { "; dots are single seeds" } else { "" };
+    let line = if chance.is_some() { "; the dashed line is chance" } else { "" };
+    let delta = if group.baseline().is_some() { ". Δ: points against the baseline on the same episodes" } else { "" };
+    // A single result compares with chance at most.
+    let drawn = if points.len() > 1 || chance.is_some() { bars::draw(&title, &unit, &points, chance)? } else { None };
+    let caption = format!("Bars are means, whiskers the {over}{dots}{line}{delta}.{}", fewer(points.len(), all.len()));
+    album.add("bars", &title, caption, drawn);
+
+    for (id, price, about) in prices() {
+        let title = format!("{name} against {}", price.name);
+        let caption = format!(
+            "Higher is better, further left is cheaper; the dashed Pareto line joins what no other beats in both. Whiskers are the {over}. {about}"
+        );
+        // A single point compares nothing.
+        let drawn = if all.len() > 1 { tradeoff::draw(&title, &unit, &all, &price)? } else { None };
+        album.add(id, &title, caption, drawn);
+    }
+
+    let band = "the band spans the seeds";
+    let lines = |of: fn(&Variant) -> &Vec<At>| -> (Vec<Line>, String) {
+        let all = lines(group, of);
+        let shown = best(&all, MOST_LINES, |line| end(group, &line.label), |line| line.colour == 0);
+        let note = fewer(shown.len(), all.len());
+        (shown, note)
+    };
+    let title = "Training loss";
+    let (loss, note) = lines(|variant| &variant.curve.loss);
+    let caption = format!(
+        "Mean over the seeds within {BINS} equal spans of steps, which smooths the noise of single steps; {band}.{note}"
+    );
+    album.add("loss", title, caption, curves::draw(title, "loss", "step", &loss, false)?);
+    let title = format!("Validation {metric}");
+    let (validation, note) = lines(|variant| &variant.curve.validation);
+    let caption = format!("Mean over the seeds; {band}, or, with one seed, is the {over}.{note}");
+    album.add("validation", &title, caption, curves::draw(&title, &unit, "step", &validation, true)?);
+
+    of_classes(&mut album, group, &name, &unit)?;
+
+    let title = "Where the time went";
+    let all: Vec<&Variant> = group.variants.iter().filter(|variant| !variant.phases.is_empty()).collect();
+    let baseline = |variant: &&Variant| variant.difference == Difference::IsBaseline;
+    let shown = best(&all, MOST_BARS, |variant| variant.mean().unwrap_or(0.0), baseline);
+    let spent: Vec<_> = shown.iter().map(|variant| (variant.label.clone(), &variant.phases)).collect();
+    let caption = format!(
+        "Time of all threads together by phase, mean over the seeds: two threads spend two seconds in one.{}",
+        fewer(shown.len(), all.len())
+    );
+    album.add("phases", title, caption, phases::draw(title, &spent)?);
+    Ok(album.figures)
+}
+
+fn of_classes(album: &mut Album, group: &Group, name: &str, unit: &str) -> Result<()> {
+    let Some((best, classes)) = group.best().and_then(|best| Some((best, best.classes.as_ref()?))) else {
+        return Ok(());
+    };
+    let baseline = group.baseline().filter(|baseline| baseline.label != best.label);
+    let other = |name: &str| {
+        let classes = baseline?.classes.as_ref()?;
+        classes.accuracy(classes.names.binary_search_by(|known| known.as_str().cmp(name)).ok()?)
+    };
+    let rows: Vec<classes::Row> = classes
+        .names
+        .iter()
+        .enumerate()
+        .filter_map(|(at, name)| {
+            Some(classes::Row { name: name.clone(), value: classes.accuracy(at)?, other: other(name) })
+        })
+        .collect();
+    let title = format!("{name} of each novel class");
+    let baseline = baseline.map(|baseline| baseline.label.as_str());
+    let drawn = classes::draw(&title, unit, &best.label, baseline, &rows)?;
+    let caption = "Queries of each class over all test episodes, from the hardest class to the easiest.".to_owned();
+    album.add("classes", &title, caption, drawn);
+
+    let title = format!("What {} takes for what", best.label);
+    let (shown, all) = (most_confused(classes), classes.names.len());
+    let names: Vec<String> = shown.iter().map(|class| classes.names[*class].clone()).collect();
+    let shares = shown.iter().map(|class| shown.iter().map(|other| classes.share(*class, *other)).collect()).collect();
+    let grid = heat::Grid {
+        title: &title,
+        rows_are: "true class",
+        columns_are: "predicted class",
+        rows: names.clone(),
+        columns: names,
+        shares,
+        half_widths: Vec::new(),
+    };
+    let fewer =
+        if shown.len() < all { format!(" The {} most confused of {all} classes.", shown.len()) } else { String::new() };
+    let caption = format!(
+        "Share of the queries of a class (row) that were taken for another (column), of those in episodes with both, in percent; darker is \
+         more. Columns have the numbers of the rows.{fewer}"
+    );
+    album.add("confusion", &title, caption, heat::draw(&grid)?);
+    Ok(())
+}
+
+/// Classes by position: all, or those that are recognised least.
+fn most_confused(classes: &Classes) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..classes.names.len()).filter(|class| classes.accuracy(*class).is_some()).collect();
+    let accuracy = |class: &usize| classes.accuracy(*class).unwrap_or(0.0);
+    order.sort_by(|a, b| accuracy(a).total_cmp(&accuracy(b)).then(a.cmp(b)));
+    order.truncate(MOST_CLASSES);
+    order.sort_unstable();
+    order
+}
+
+fn prices() -> [(&'static str, Price, &'static str); 3] {
+    let parameters = Price {
+        name: "trainable parameters",
+        of: |point| point.trainable.map(|count| count as f64),
+        said: |count| format::count(count as usize),
+        round: format::round_count,
+        ticks: decades,
+    };
+    let time = Price {
+        name: "training time",
+        of: |point| point.train_seconds,
+        said: format::duration,
+        round: format::round_duration,
+        ticks: durations,
+    };
+    let memory = Price {
+        name: "peak memory",
+        of: |point| point.peak_memory.map(|bytes| bytes as f64),
+        said: |bytes| format::bytes(bytes as u64),
+        round: |bytes| format!("{}B", format::round_count(bytes)),
+        ticks: decades,
+    };
+    [
+        ("parameters", parameters, "What trains nothing stands at 0, left of the logarithmic axis."),
+        ("time", time, "Wall clock of a seed's training with its validations, on the machine that ran it."),
+        ("memory", memory, "Largest resident memory of the process; what an accelerator holds is not in it."),
+    ]
+}
+
+/// At most `most` items: those of the highest value, and those to keep in any case, in their order.
+fn best<T: Clone>(items: &[T], most: usize, value: impl Fn(&T) -> f64, keep: impl Fn(&T) -> bool) -> Vec<T> {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by(|a, b| keep(&items[*b]).cmp(&keep(&items[*a])).then(value(&items[*b]).total_cmp(&value(&items[*a]))));
+    order.truncate(most);
+    order.sort_unstable();
+    order.into_iter().map(|at| items[at].clone()).collect()
+}
+
+/// The result of the variant that a line is of.
+fn end(group: &Group, label: &str) -> f64 {
+    group.variants.iter().find(|variant| variant.label == label).and_then(Variant::mean).unwrap_or(0.0)
+}
+
+pub fn points(group: &Group) -> Vec<Point> {
+    let of = |(position, variant): (usize, &Variant)| {
+        variant.result.as_ref().map(|result| Point {
+            label: variant.label.clone(),
+            value: result.over_episodes,
+            difference: match &variant.difference {
+                Difference::Paired(compared) => {
+                    let interval = compared.paired.over_episodes;
+                    Some(format::points_interval(interval.mean, interval.half_width))
+                }
+                _ => None,
+            },
+            seeds: result.values.clone(),
+            trainable: variant.trainable,
+            train_seconds: variant.train_seconds,
+            peak_memory: variant.peak_memory,
+            colour: swatch(group, position),
+        })
+    };
+    group.variants.iter().enumerate().filter_map(of).collect()
+}
+
+fn lines(group: &Group, of: fn(&Variant) -> &Vec<At>) -> Vec<Line> {
+    let line = |(position, variant): (usize, &Variant)| {
+        let points = of(variant).clone();
+        (!points.is_empty()).then(|| Line { label: variant.label.clone(), points, colour: swatch(group, position) })
+    };
+    group.variants.iter().enumerate().filter_map(line).collect()
+}
+
+/// Position of a variant's colour in the palette, the same in all figures of a group and beside its name: the baseline is black,
+/// the others have colours.
+pub fn swatch(group: &Group, position: usize) -> usize {
+    let colours = Colour::SERIES.len() - 1;
+    let baseline = group.baseline().is_some();
+    if baseline && position == 0 { 0 } else { 1 + (position - usize::from(baseline)) % colours }
+}

@@ -1,0 +1,206 @@
+//! Figures that span groups: the same variant with other shots and ways, the same metric on other data.
+
+use super::canvas::Colour;
+use super::{Album, Figure, Line, capital, curves, heat};
+use crate::curve::At;
+use crate::format;
+use crate::statistics::Interval;
+use crate::summary::{Data, Group, Measure, Summary, Variant};
+use maclip_framework::error::Result;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A variant with its result, where it stands.
+struct Standing<'a> {
+    group: &'a Group,
+    measure: &'a Measure,
+    variant: &'a Variant,
+    value: Interval,
+}
+
+pub fn draw(summary: &Summary) -> Result<Vec<Figure>> {
+    let all: Vec<Standing> = summary
+        .groups
+        .iter()
+        .flat_map(|group| {
+            let measure = group.measure.as_ref().filter(|measure| measure.way > 0);
+            group.variants.iter().filter_map(move |variant| {
+                let value = variant.result.as_ref()?.over_episodes;
+                Some(Standing { group, measure: measure?, variant, value })
+            })
+        })
+        .collect();
+    let mut album = Album::default();
+    along(&mut album, &all, "shots", "shot", |measure| measure.shot, |measure| measure.way)?;
+    along(&mut album, &all, "ways", "way", |measure| measure.way, |measure| measure.shot)?;
+    metrics(&mut album, &all)?;
+    Ok(album.figures)
+}
+
+/// What a variant is, apart from what its task asks: its components and the options of its own parts.
+fn kind(variant: &Variant) -> String {
+    let parts = ["backbone.", "adapter.", "prototype.", "alignment.", "objective.type"];
+    let keys = variant.settings.keys.iter().filter(|(key, _)| parts.iter().any(|part| key.starts_with(part)));
+    // How several shots become one prototype is part of the setting, not of the method.
+    let keys = keys.filter(|(key, _)| !key.ends_with("shots"));
+    keys.map(|(key, value)| format!("{key}={value}\n")).collect()
+}
+
+/// Standings by the kind of their variant.
+type Kinds<'a> = BTreeMap<String, Vec<&'a Standing<'a>>>;
+
+/// One line for each kind of variant that was tested with several shots (or ways), a figure for each data and number of the other.
+fn along(
+    album: &mut Album,
+    all: &[Standing],
+    id: &str,
+    one: &str,
+    x: fn(&Measure) -> usize,
+    fixed: fn(&Measure) -> usize,
+) -> Result<()> {
+    let mut figures: BTreeMap<(Option<&String>, &Data, usize, &str), Kinds> = BTreeMap::new();
+    for standing in all {
+        let Standing { group, measure, variant, .. } = standing;
+        let key = (group.study.as_ref(), &group.data, fixed(measure), measure.metric.as_str());
+        figures.entry(key).or_default().entry(kind(variant)).or_default().push(standing);
+    }
+    for ((study, data, fixed, metric), kinds) in figures {
+        let several = |standings: &Vec<&Standing>| {
+            let xs: BTreeSet<usize> = standings.iter().map(|standing| x(standing.measure)).collect();
+            // Two results at one place are two variants that nothing here tells apart.
+            xs.len() > 1 && xs.len() == standings.len()
+        };
+        // The same run under two names is one point.
+        let once = |mut standings: Vec<_>| {
+            let mut seen = BTreeSet::new();
+            standings.retain(|standing: &&Standing| seen.insert(&standing.variant.hash));
+            standings
+        };
+        let mut lines: Vec<Line> =
+            kinds.into_values().map(once).filter(several).map(|standings| line(standings, one, x)).collect();
+        lines.sort_by(|a, b| a.label.cmp(&b.label));
+        let colours = Colour::SERIES.len() - 1;
+        lines.iter_mut().enumerate().for_each(|(at, line)| line.colour = 1 + at % colours);
+        let about = study.map_or_else(|| data.label.clone(), |study| format!("{study}, {}", data.label));
+        let title = format!("{} against {id}", capital(&format::words(metric)));
+        let setting = if one == "shot" { format!("{fixed}-way") } else { format!("{fixed}-shot") };
+        let caption = format!("{about}, {setting}. Bands are the 95 % intervals over episodes given these videos.");
+        let drawn = curves::draw(&title, &format!("{} (%)", format::words(metric)), id, &lines, true)?;
+        album.add_numbered(id, &title, caption, drawn);
+    }
+    Ok(())
+}
+
+fn line(mut standings: Vec<&Standing>, one: &str, x: fn(&Measure) -> usize) -> Line {
+    standings.sort_by_key(|standing| x(standing.measure));
+    let points = standings.iter().map(|standing| At::interval(x(standing.measure) as f64, standing.value)).collect();
+    let label = standings.first().map(|first| {
+        let ending = format!("{}{one}", x(first.measure));
+        let label = first.variant.label.strip_suffix(&ending).unwrap_or(&first.variant.label);
+        label.trim_end_matches(['-', '+', '_', ' ']).to_owned()
+    });
+    Line { label: label.unwrap_or_default(), points, colour: 0 }
+}
+
+/// Alignment metrics against datasets, where several of both were tested; a row for each metric with each rest of a method.
+fn metrics(album: &mut Album, all: &[Standing]) -> Result<()> {
+    let mut figures: BTreeMap<(Option<&String>, &Measure), Vec<&Standing>> = BTreeMap::new();
+    for standing in all {
+        figures.entry((standing.group.study.as_ref(), standing.measure)).or_default().push(standing);
+    }
+    for ((study, measure), standings) in figures {
+        let slot = |standing: &Standing, slot: &str| {
+            standing.variant.components.get(slot).cloned().unwrap_or_else(|| "none".to_owned())
+        };
+        let metrics: BTreeSet<String> = standings.iter().map(|standing| slot(standing, "alignment")).collect();
+        let columns: Vec<String> = standings
+            .iter()
+            .map(|standing| standing.group.data.label.clone())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        if metrics.len() < 2 || columns.len() < 2 {
+            continue;
+        }
+        let slots = ["backbone", "adapter", "prototype"];
+        let differing: Vec<&&str> = slots
+            .iter()
+            .filter(|name| standings.iter().map(|s| slot(s, name)).collect::<BTreeSet<_>>().len() > 1)
+            .collect();
+        let row = |standing: &Standing| {
+            let rest: Vec<String> = differing.iter().map(|name| slot(standing, name)).collect();
+            std::iter::once(slot(standing, "alignment")).chain(rest).collect::<Vec<_>>().join(", ")
+        };
+        let rows: Vec<String> = standings.iter().map(|s| row(s)).collect::<BTreeSet<_>>().into_iter().collect();
+        // Where several variants share a cell, the best of them stands there.
+        let cell = |name: &String, data: &String| {
+            let here = standings.iter().filter(|s| row(s) == *name && s.group.data.label == *data);
+            here.map(|standing| standing.value).max_by(|a, b| a.mean.total_cmp(&b.mean))
+        };
+        let values = |of: fn(Interval) -> f64| {
+            let row = |name: &String| columns.iter().map(|data| cell(name, data).map(of)).collect();
+            rows.iter().map(row).collect::<Vec<Vec<_>>>()
+        };
+        let title = format!("{} by metric and dataset", capital(&format::words(&measure.metric)));
+        let grid = heat::Grid {
+            title: &title,
+            rows_are: "alignment metric",
+            columns_are: "dataset",
+            shares: values(|interval| interval.mean),
+            half_widths: values(|interval| interval.half_width),
+            rows: rows.clone(),
+            columns: short(&columns),
+        };
+        let of = study.map(|study| format!("{study}. ")).unwrap_or_default();
+        let caption = format!(
+            "{of}{}-way {}-shot. ±: 95 % interval over episodes given these videos. Where several variants share a cell, it holds the best.",
+            measure.way, measure.shot
+        );
+        album.add_numbered("metrics", &title, caption, heat::draw(&grid)?);
+    }
+    Ok(())
+}
+
+/// Labels of datasets without what they all begin with: `appearance`, `motion`.
+fn short(labels: &[String]) -> Vec<String> {
+    let parts = |label: &String| {
+        let (component, options) = label.split_once(" (")?;
+        Some((component.to_owned(), options.strip_suffix(')')?.to_owned()))
+    };
+    let split: Option<Vec<(String, String)>> = labels.iter().map(parts).collect();
+    match split {
+        Some(split) if split.iter().all(|(component, _)| *component == split[0].0) => {
+            split.into_iter().map(|(_, options)| options).collect()
+        }
+        _ => labels.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::load;
+    use crate::summary::summarise;
+    use crate::testing::Study;
+
+    #[test]
+    fn labels_lose_what_they_share() {
+        let labels = |all: &[&str]| all.iter().map(|label| (*label).to_owned()).collect::<Vec<String>>();
+        assert_eq!(short(&labels(&["shapes (a)", "shapes (b)"])), ["a", "b"]);
+        assert_eq!(short(&labels(&["shapes (a)", "hmdb51"])), ["shapes (a)", "hmdb51"]);
+    }
+
+    #[test]
+    fn variants_with_several_shots_are_lines_against_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for shot in [1, 5] {
+            let name = |variant: &str| format!("{variant}-{shot}shot");
+            let variants = vec![(name("one"), 0.4 + 0.02 * shot as f64, 7), (name("two"), 0.5 + 0.02 * shot as f64, 9)];
+            Study { variants, shot, folder: format!("{shot}"), ..Study::default() }.write(folder.path(), 1);
+        }
+        let figures = draw(&summarise(&load(&[folder.path().to_owned()]).unwrap())).unwrap();
+        assert_eq!(figures.iter().map(|figure| figure.id.as_str()).collect::<Vec<_>>(), ["shots-1"]);
+        let lines: Vec<&str> = figures[0].data[1..].iter().map(|line| line[0].as_str()).collect();
+        assert_eq!(lines, ["one", "one", "two", "two"]);
+        assert_eq!(figures[0].data[2][1], "5");
+    }
+}

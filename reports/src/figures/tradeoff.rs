@@ -1,0 +1,181 @@
+//! What accuracy costs: in trainable parameters, time or memory.
+
+use super::canvas::{self, Anchor, Colour, TEXT, WIDTH, shorten, text_width};
+use super::labels::{Frame, beside};
+use super::scale::{Scale, ticks};
+use super::{Drawn, Point};
+use crate::format;
+use maclip_framework::error::Result;
+
+const HEIGHT: f64 = 380.0;
+const TOP: f64 = 62.0;
+const BOTTOM: f64 = HEIGHT - 58.0;
+const LEFT: f64 = 44.0;
+const RIGHT: f64 = WIDTH - 14.0;
+/// Room for the variants without trainable parameters, left of the logarithmic axis.
+const ZERO: f64 = 64.0;
+
+/// What is paid.
+pub struct Price {
+    /// Name with its unit, below the axis.
+    pub name: &'static str,
+    pub of: fn(&Point) -> Option<f64>,
+    /// A price in a sentence.
+    pub said: fn(f64) -> String,
+    /// A round price on the axis.
+    pub round: fn(f64) -> String,
+    /// Round prices between two, given as powers of ten.
+    pub ticks: fn(f64, f64) -> Vec<f64>,
+}
+
+/// More points than this are named only where no other is cheaper and better.
+const NAMED: usize = 16;
+
+/// Points over a logarithmic axis, with a line along those that no other beats in both; what costs nothing stands at a marked 0
+/// left of it. `None` where no point has a price.
+pub fn draw(title: &str, unit: &str, points: &[Point], price: &Price) -> Result<Option<Drawn>> {
+    let points: Vec<(&Point, f64)> =
+        points.iter().filter_map(|point| (price.of)(point).map(|at| (point, at))).collect();
+    if points.is_empty() {
+        return Ok(None);
+    }
+    let said = |(point, paid): &(&Point, f64)| {
+        let value = format::percent_interval(point.value.mean, point.value.half_width);
+        format!("{} {value} with {}", point.label, (price.said)(*paid))
+    };
+    let alt = format!("{title}, in percent: {}.", points.iter().map(said).collect::<Vec<_>>().join("; "));
+
+    let edge = |side: f64| points.iter().map(move |(point, _)| point.value.mean + side * point.value.half_width);
+    let (low, high) = (edge(-1.0).fold(1.0, f64::min).max(0.0), edge(1.0).fold(0.0, f64::max).min(1.0));
+    let marks = ticks(low * 100.0, high * 100.0, 5);
+    let (first, last) = (marks.first().copied().unwrap_or(0.0), marks.last().copied().unwrap_or(100.0));
+    let y = Scale { low: first / 100.0, high: last / 100.0, from: BOTTOM, to: TOP };
+
+    let zero = points.iter().any(|(_, paid)| *paid <= 0.0);
+    let start = if zero { LEFT + ZERO } else { LEFT };
+    let exponents = || points.iter().filter(|(_, paid)| *paid > 0.0).map(|(_, paid)| paid.log10());
+    let counted = exponents().next().is_some();
+    let (least, most) = (exponents().fold(f64::MAX, f64::min), exponents().fold(f64::MIN, f64::max));
+    // At least a decade, so that equal counts do not look far apart.
+    let pad = ((1.0 - (most - least)) / 2.0).max(0.12 * (most - least)).max(0.15);
+    let (least, most) = if counted { (least - pad, most + pad) } else { (0.0, 1.0) };
+    let x = Scale { low: least, high: most, from: start, to: RIGHT };
+    let at = |paid: f64| if paid <= 0.0 { LEFT + ZERO * 0.4 } else { x.at(paid.log10()) };
+    let front = front(&points);
+
+    let svg = canvas::draw(HEIGHT, &alt, |canvas| {
+        canvas.title(title)?;
+        canvas.text(unit, (0.0, TOP - 22.0), Anchor::Start, Colour::MUTED)?;
+        for mark in &marks {
+            let height = y.at(mark / 100.0);
+            canvas.line(&[(LEFT, height), (RIGHT, height)], Colour::GRID, 1.0)?;
+            canvas.text(&format::tick(*mark), (LEFT - 8.0, height), Anchor::End, Colour::MUTED)?;
+        }
+        axis(canvas, zero, counted, start, &x, price)?;
+        let places: Vec<(f64, f64)> = points.iter().map(|(point, paid)| (at(*paid), y.at(point.value.mean))).collect();
+        let mut taken = Vec::new();
+        for pair in front.windows(2) {
+            let (from, to) = (places[pair[0]], places[pair[1]]);
+            canvas.dashes(from, (to.0, from.1), Colour::MUTED, 1.5)?;
+            canvas.dashes((to.0, from.1), to, Colour::MUTED, 1.5)?;
+            taken.push(Frame { left: from.0, top: from.1 - 2.0, right: to.0, bottom: from.1 + 2.0 });
+            taken.push(Frame { left: to.0 - 2.0, top: to.1, right: to.0 + 2.0, bottom: from.1 });
+        }
+        for ((point, paid), (across, height)) in points.iter().zip(&places) {
+            let colour = Colour::SERIES[point.colour];
+            let top = y.at((point.value.mean + point.value.half_width).min(1.0));
+            let bottom = y.at((point.value.mean - point.value.half_width).max(0.0));
+            canvas.line(&[(*across, top), (*across, bottom)], colour, 2.0)?;
+            for end in [top, bottom] {
+                canvas.line(&[(across - 5.0, end), (across + 5.0, end)], colour, 2.0)?;
+            }
+            canvas.dot((*across, *height), 5.5, colour)?;
+            canvas.spot((across - 9.0, height - 9.0), (across + 9.0, height + 9.0), &said(&(*point, *paid)));
+            taken.push(Frame {
+                left: across - 7.0,
+                top: top.min(height - 7.0),
+                right: across + 7.0,
+                bottom: bottom.max(height + 7.0),
+            });
+        }
+        let named: Vec<usize> =
+            (0..points.len()).filter(|point| points.len() <= NAMED || front.contains(point)).collect();
+        let names: Vec<String> = named.iter().map(|at| shorten(&points[*at].0.label, 150.0)).collect();
+        let places: Vec<(f64, f64)> = named.iter().map(|at| places[*at]).collect();
+        let widths: Vec<f64> = names.iter().map(|name| text_width(name)).collect();
+        let within = Frame { left: LEFT, top: TOP - 8.0, right: WIDTH, bottom: BOTTOM };
+        for (name, frame) in names.iter().zip(beside(&places, &widths, TEXT + 3.0, &taken, within)) {
+            canvas.text(name, (frame.left, (frame.top + frame.bottom) / 2.0), Anchor::Start, Colour::INK)?;
+        }
+        Ok(())
+    })?;
+    let mut data = vec![["variant", price.name, unit, "half width", "on the Pareto line"].map(str::to_owned).to_vec()];
+    data.extend(points.iter().enumerate().map(|(at, (point, paid))| {
+        let (mean, half) = (format::percent(point.value.mean), format::percent(point.value.half_width));
+        let best = if front.contains(&at) { "yes" } else { "no" };
+        vec![point.label.clone(), (price.said)(*paid), mean, half, best.to_owned()]
+    }));
+    Ok(Some(Drawn { svg, alt, data }))
+}
+
+/// Positions of the points that no other beats in price and value, by rising price.
+fn front(points: &[(&Point, f64)]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    let value = |at: &usize| points[*at].0.value.mean;
+    order.sort_by(|a, b| points[*a].1.total_cmp(&points[*b].1).then(value(b).total_cmp(&value(a))));
+    let mut best = f64::MIN;
+    order.retain(|at| {
+        value(at) > best && {
+            best = value(at);
+            true
+        }
+    });
+    order
+}
+
+/// The horizontal axis: 0, a break, the decades.
+fn axis(canvas: &canvas::Canvas, zero: bool, counted: bool, start: f64, x: &Scale, price: &Price) -> Result<()> {
+    if zero {
+        canvas.line(&[(LEFT, BOTTOM), (start - 8.0, BOTTOM)], Colour::MUTED, 1.2)?;
+        canvas.text("0", (LEFT + ZERO * 0.4, BOTTOM + 15.0), Anchor::Middle, Colour::MUTED)?;
+        for slash in [start - 8.0, start - 2.0] {
+            canvas.line(&[(slash - 2.5, BOTTOM + 6.0), (slash + 2.5, BOTTOM - 6.0)], Colour::MUTED, 1.2)?;
+        }
+    }
+    if counted {
+        canvas.line(&[(if zero { start - 2.0 } else { start }, BOTTOM), (RIGHT, BOTTOM)], Colour::MUTED, 1.2)?;
+        for tick in (price.ticks)(x.low, x.high) {
+            let (across, text) = (x.at(tick.log10()), (price.round)(tick));
+            canvas.line(&[(across, BOTTOM), (across, BOTTOM + 5.0)], Colour::MUTED, 1.2)?;
+            let middle = across.min(WIDTH - text_width(&text) / 2.0);
+            canvas.text(&text, (middle, BOTTOM + 15.0), Anchor::Middle, Colour::MUTED)?;
+        }
+    }
+    let middle = (LEFT + RIGHT) / 2.0;
+    canvas.text(&format!("{} (log scale)", price.name), (middle, HEIGHT - 16.0), Anchor::Middle, Colour::MUTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statistics::Interval;
+
+    /// Cheap and bad, dear and bad, middling, dear and good, as dear and worse.
+    #[test]
+    fn the_pareto_line_has_what_no_other_beats() {
+        let point = |mean: f64| Point {
+            label: String::new(),
+            value: Interval { mean, half_width: 0.0 },
+            difference: None,
+            seeds: Vec::new(),
+            trainable: None,
+            train_seconds: None,
+            peak_memory: None,
+            colour: 0,
+        };
+        let points = [point(0.3), point(0.25), point(0.5), point(0.7), point(0.6)];
+        let prices = [0.0, 10.0, 5.0, 20.0, 20.0];
+        let paid: Vec<(&Point, f64)> = points.iter().zip(prices).collect();
+        assert_eq!(front(&paid), [0, 2, 3]);
+    }
+}

@@ -1,0 +1,284 @@
+//! A look inside: test queries that a run recorded closely, ready to be shown.
+
+use crate::figures::alignment::{self, Matrix};
+use crate::figures::inline;
+use crate::format;
+use crate::load::display;
+use crate::summary::{Group, Variant};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::records::{Example, ExampleClass, Examples, Rule, read_json};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// The examples of one run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Gallery {
+    variant: String,
+    path: String,
+    /// What the dots of the matrices are.
+    explanation: String,
+    parts: Vec<Part>,
+}
+
+/// The examples of one rule.
+#[derive(Clone, Debug, Serialize)]
+struct Part {
+    title: &'static str,
+    rule: &'static str,
+    examples: Vec<Shown>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Shown {
+    right: bool,
+    episode: u64,
+    label: String,
+    prediction: String,
+    query: Clip,
+    classes: Vec<Class>,
+    matrices: Vec<Picture>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Clip {
+    id: String,
+    /// Its frames side by side, as a data URI; `None` where the file is gone.
+    image: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Class {
+    name: String,
+    #[serde(rename = "true")]
+    is_true: bool,
+    predicted: bool,
+    distance: String,
+    probability: String,
+    support: Vec<Clip>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Picture {
+    id: String,
+    svg: minijinja::Value,
+}
+
+/// How examples are chosen, in the order of the page.
+const RULES: [(Rule, &str, &str); 3] = [
+    (
+        Rule::ConfidentMistake,
+        "Most confident mistakes",
+        "Wrong answers with the highest probability of the predicted class, at most one of an episode.",
+    ),
+    (
+        Rule::CloseCall,
+        "Closest calls",
+        "The smallest difference between the two most probable classes, at most one of an episode.",
+    ),
+    (Rule::Random, "Drawn at random", "Drawn by the hash of the episode list: the same queries for every run on it."),
+];
+
+/// Pages hold the pictures of so many runs: each is about a megabyte.
+const MOST: usize = 4;
+
+/// The galleries of a page.
+#[derive(Clone, Debug)]
+pub struct Galleries {
+    /// One for each group; `None` where no run of it recorded examples, or they are shown elsewhere.
+    pub of_groups: Vec<Option<Gallery>>,
+    /// Runs whose examples are left to a report of their own.
+    pub left_out: Vec<String>,
+    /// Records that cannot be understood. They cost their gallery and no more.
+    pub problems: Vec<String>,
+}
+
+impl Galleries {
+    /// Of the best variant of each group that recorded examples; a run that stands in several groups is shown once.
+    pub fn of(groups: &[Group]) -> Self {
+        let mut found = Self { of_groups: Vec::new(), left_out: Vec::new(), problems: Vec::new() };
+        let mut shown = BTreeSet::new();
+        for (number, group) in groups.iter().enumerate() {
+            let gallery = match recorded(group) {
+                Some(variant) if shown.contains(&variant.hash) => None,
+                Some(variant) if shown.len() == MOST => {
+                    found.left_out.push(display(&variant.path));
+                    None
+                }
+                Some(variant) => {
+                    shown.insert(variant.hash.clone());
+                    let prefix = if groups.len() > 1 { format!("{}-", number + 1) } else { String::new() };
+                    Gallery::of(&prefix, variant).unwrap_or_else(|error| {
+                        found.problems.push(error.to_string());
+                        None
+                    })
+                }
+                None => None,
+            };
+            found.of_groups.push(gallery);
+        }
+        found.left_out.sort();
+        found.left_out.dedup();
+        found
+    }
+}
+
+const FILE: &str = "examples/examples.json";
+
+/// The best variant of a group with examples.
+fn recorded(group: &Group) -> Option<&Variant> {
+    let tested = group.variants.iter().filter(|variant| variant.path.join(FILE).is_file());
+    tested
+        .filter(|variant| variant.mean().is_some())
+        .max_by(|a, b| a.mean().unwrap_or(0.0).total_cmp(&b.mean().unwrap_or(0.0)))
+}
+
+impl Gallery {
+    /// Of a variant; `prefix` keeps ids apart.
+    fn of(prefix: &str, variant: &Variant) -> Result<Option<Self>> {
+        let Some(examples) = read_json::<Examples>(&variant.path.join(FILE))? else { return Ok(None) };
+        Self::read(prefix, variant, &variant.path.join("examples"), examples).map(Some)
+    }
+
+    fn read(prefix: &str, variant: &Variant, folder: &Path, examples: Examples) -> Result<Self> {
+        let strips = Strips { folder, files: &examples.clips };
+        let mut parts = Vec::new();
+        for (rule, title, about) in RULES {
+            let chosen = examples.examples.iter().enumerate().filter(|(_, example)| example.rule == rule);
+            let shown = chosen
+                .map(|(number, example)| {
+                    shown(&format!("{prefix}look-{}", number + 1), example, &examples.explanation, &strips)
+                })
+                .collect::<Result<Vec<_>>>()?;
+            if !shown.is_empty() {
+                parts.push(Part { title, rule: about, examples: shown });
+            }
+        }
+        Ok(Self {
+            variant: variant.label.clone(),
+            path: display(&variant.path),
+            explanation: examples.explanation.clone(),
+            parts,
+        })
+    }
+}
+
+/// Pictures of clips.
+struct Strips<'a> {
+    folder: &'a Path,
+    files: &'a BTreeMap<String, String>,
+}
+
+impl Strips<'_> {
+    fn clip(&self, id: &str) -> Clip {
+        // A record may name any file; only one beside it is read.
+        let inside = |file: &&String| !file.contains(['/', '\\']) && file.ends_with(".jpg");
+        let bytes = self.files.get(id).filter(inside).and_then(|file| std::fs::read(self.folder.join(file)).ok());
+        Clip {
+            id: id.to_owned(),
+            image: bytes.map(|bytes| format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes))),
+        }
+    }
+}
+
+fn shown(id: &str, example: &Example, explanation: &str, strips: &Strips) -> Result<Shown> {
+    let name = |position: usize| {
+        let class = example.classes.get(position).map(|class| class.name.clone());
+        class.ok_or_else(|| {
+            Error::failed(format!("an example of episode {} names a class that it does not have", example.episode))
+        })
+    };
+    let mut matrices = Vec::new();
+    for (position, class) in example.classes.iter().enumerate() {
+        matrices.extend(matrix(&format!("{id}-{position}"), class, explanation)?);
+    }
+    let classes = example.classes.iter().enumerate().map(|(position, class)| Class {
+        name: class.name.clone(),
+        is_true: position == example.label,
+        predicted: position == example.prediction,
+        distance: format::loss(f64::from(class.distance)),
+        probability: format::percent(f64::from(class.probability)),
+        support: class.support.iter().map(|clip| strips.clip(clip)).collect(),
+    });
+    Ok(Shown {
+        right: example.label == example.prediction,
+        episode: example.episode,
+        label: name(example.label)?,
+        prediction: name(example.prediction)?,
+        query: strips.clip(&example.query),
+        classes: classes.collect(),
+        matrices,
+    })
+}
+
+fn matrix(id: &str, class: &ExampleClass, explanation: &str) -> Result<Option<Picture>> {
+    let Some(found) = &class.alignment else { return Ok(None) };
+    let title = format!("Query against {}", class.name);
+    let matrix = Matrix { title: &title, explanation, costs: &found.costs, weights: &found.weights };
+    let drawn = alignment::draw(&matrix)?;
+    Ok(drawn.map(|drawn| Picture { id: id.to_owned(), svg: minijinja::Value::from_safe_string(inline(&drawn.svg)) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Study;
+    use crate::{Options, report};
+    use maclip_framework::records::{ExampleAlignment, FORMAT};
+
+    /// A run of the default study with one example, whose names and files are given.
+    fn look(class: &str, file: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("runs");
+        Study { variants: vec![("only".into(), 0.6, 7)], ..Study::default() }.write(&runs, 1);
+        let run = runs.join("ablation").read_dir().unwrap().next().unwrap().unwrap().path();
+        let alignment = ExampleAlignment {
+            costs: vec![vec![0.1, 0.9], vec![0.8, 0.2]],
+            weights: vec![vec![1.0, 0.0], vec![0.0, 0.5]],
+        };
+        let of = |name: &str, alignment| ExampleClass {
+            name: name.to_owned(),
+            support: vec!["support/1".into()],
+            distance: 0.25,
+            probability: 0.9,
+            alignment,
+        };
+        let example = Example {
+            rule: Rule::ConfidentMistake,
+            episode: 17,
+            query: "query/1".into(),
+            label: 0,
+            prediction: 1,
+            classes: vec![of("true class", None), of(class, Some(alignment))],
+        };
+        let clips = [("query/1".to_owned(), file.to_owned())].into();
+        let examples =
+            Examples { format: FORMAT, frames: 2, explanation: "soft path".into(), clips, examples: vec![example] };
+        let inside = run.join("examples");
+        std::fs::create_dir_all(&inside).unwrap();
+        std::fs::write(inside.join("examples.json"), serde_json::to_vec(&examples).unwrap()).unwrap();
+        std::fs::write(inside.join("a.jpg"), b"picture").unwrap();
+        std::fs::write(run.join("secret.jpg"), b"secret").unwrap();
+        let report = report(&[runs], &folder.path().join("out"), &Options::default()).unwrap();
+        std::fs::read_to_string(report.index).unwrap()
+    }
+
+    #[test]
+    fn an_example_has_its_frames_distances_and_matrix() {
+        let page = look("other class", "a.jpg");
+        assert!(page.contains("Most confident mistakes") && !page.contains("Closest calls"));
+        assert!(page.contains(";base64,cGljdHVyZQ"), "the frames");
+        assert!(page.contains("<strong>true class</strong> taken for <strong>other class</strong>"));
+        assert!(page.contains("0.250") && page.contains("90.0 %"));
+        assert!(page.contains("Query against other class") && page.contains("frames 1 and 2: distance 0.900"));
+    }
+
+    #[test]
+    fn names_are_text_and_files_stay_in_their_folder() {
+        let page = look("<script>alert(1)</script>", "../secret.jpg");
+        assert!(!page.contains("<script>alert") && page.contains("&lt;script&gt;alert"));
+        assert!(!page.contains(&STANDARD.encode("secret")));
+    }
+}

@@ -1,0 +1,229 @@
+//! The page: one HTML file that needs nothing else.
+
+mod group;
+mod run;
+
+use crate::figures::{self, Figure, Figures};
+use crate::format;
+use crate::gallery::Galleries;
+use crate::load::{Loaded, display};
+use crate::statistics;
+use crate::summary::Summary;
+use crate::table::Table;
+use maclip_framework::error::{Error, Result};
+use minijinja::{Environment, Value, context};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that the page shows.
+pub struct Content<'a> {
+    pub loaded: &'a Loaded,
+    pub summary: &'a Summary,
+    /// One for each group.
+    pub tables: &'a [Table],
+    pub figures: &'a Figures,
+    pub galleries: &'a Galleries,
+    pub roots: &'a [PathBuf],
+    /// See [`crate::Options::reload`].
+    pub reload: Option<Duration>,
+}
+
+#[derive(Serialize)]
+struct FigureView {
+    id: String,
+    title: String,
+    caption: String,
+    svg: Value,
+    data: Vec<Vec<String>>,
+}
+
+impl FigureView {
+    fn of(figure: &Figure) -> Self {
+        Self {
+            id: figure.id.clone(),
+            title: figure.title.clone(),
+            caption: figure.caption.clone(),
+            // The figures escape what they are given.
+            svg: Value::from_safe_string(figure.inline()),
+            data: figure.data.clone(),
+        }
+    }
+}
+
+/// Rows of a figure's data that the page shows; the file has all.
+const SHOWN_DATA: usize = 60;
+
+const TEMPLATES: [(&str, &str); 6] = [
+    ("page.html", include_str!("../../templates/page.html")),
+    ("group.html", include_str!("../../templates/group.html")),
+    ("figure.html", include_str!("../../templates/figure.html")),
+    ("gallery.html", include_str!("../../templates/gallery.html")),
+    ("method.html", include_str!("../../templates/method.html")),
+    ("runs.html", include_str!("../../templates/runs.html")),
+];
+
+/// Renders the page.
+pub fn render(content: &Content) -> Result<String> {
+    let mut environment = Environment::new();
+    for (name, source) in TEMPLATES {
+        // The names end in .html, which is what turns escaping on.
+        environment.add_template(name, source).map_err(failed)?;
+    }
+    let Content { loaded, summary, tables, figures, galleries, roots, reload } = content;
+    let groups: Vec<group::GroupView> = summary
+        .groups
+        .iter()
+        .zip(tables.iter())
+        .zip(&figures.groups)
+        .zip(&galleries.of_groups)
+        .map(|(((group, table), figures), gallery)| group::view(group, table, figures, gallery.as_ref()))
+        .collect();
+    let varying = run::varying(summary);
+    let runs: Vec<run::RunView> = loaded.runs.iter().map(|run| run::view(run, &varying)).collect();
+    let mut notes: BTreeMap<&String, usize> = BTreeMap::new();
+    loaded
+        .runs
+        .iter()
+        .flat_map(|run| &run.directory.manifest.notes)
+        .for_each(|note| *notes.entry(note).or_default() += 1);
+    let notes: Vec<_> = notes.into_iter().map(|(note, number)| (note, format::plural(number, "run"))).collect();
+    let names: BTreeSet<&str> = loaded.runs.iter().map(|run| run.directory.manifest.name.as_str()).collect();
+    let command = roots.iter().map(|root| format::shell(&display(root))).collect::<Vec<_>>().join(" ");
+    let done = loaded.runs.iter().filter(|run| run.result().is_some()).count();
+    let safe = |text: &str| Value::from_safe_string(text.to_owned());
+    environment
+        .get_template("page.html")
+        .and_then(|template| {
+            template.render(context! {
+                title => names.into_iter().collect::<Vec<_>>().join(", "),
+                style => safe(include_str!("../../templates/style.css")),
+                script => safe(include_str!("../../templates/page.js")),
+                palette => figures::palette(),
+                themed => figures::themed(),
+                count => format::plural(loaded.runs.len(), "run"),
+                done => done,
+                overview => figures.overview.iter().map(FigureView::of).collect::<Vec<_>>(),
+                groups => groups,
+                unfinished => runs.iter().filter(|run| run.reason.is_some()).collect::<Vec<_>>(),
+                problems => loaded.problems.iter().map(|problem| (&problem.path, &problem.reason)).collect::<Vec<_>>(),
+                left_out => left_out(loaded),
+                notes => notes,
+                runs => &runs,
+                not_shown => &galleries.left_out,
+                reload => reload.map(|time| time.as_secs()),
+                shown_data => SHOWN_DATA,
+                over_episodes => statistics::OVER_EPISODES,
+                over_clusters => statistics::OVER_CLUSTERS,
+                over_seeds => statistics::OVER_SEEDS,
+                pooling => statistics::POOLING,
+                p_value => statistics::P_VALUE,
+                command => format!("maclip report {command} --out DIR"),
+            })
+        })
+        .map_err(failed)
+}
+
+#[derive(Serialize)]
+struct LeftOutView<'a> {
+    recipe: &'a str,
+    variant: &'a str,
+    reason: &'a str,
+    /// What it would be held against.
+    expected: Vec<String>,
+    /// The first of them, to sort by.
+    value: Option<f64>,
+}
+
+fn left_out(loaded: &Loaded) -> Vec<LeftOutView<'_>> {
+    let mut views = Vec::new();
+    for (recipe, run) in &loaded.left_out {
+        let expected =
+            run.expect.iter().map(|expect| format!("{} ({})", format::percent(expect.value / 100.0), expect.source));
+        let value = run.expect.first().map(|expect| expect.value);
+        let expected = expected.collect();
+        views.push(LeftOutView { recipe, variant: &run.variant, reason: &run.reason, expected, value });
+    }
+    views
+}
+
+fn failed(error: minijinja::Error) -> Error {
+    Error::failed(format!("cannot render the page: {error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::load;
+    use crate::summary::summarise;
+    use crate::testing::{Study, study};
+    use maclip_framework::records::State;
+    use std::path::Path;
+
+    fn page(root: &Path) -> String {
+        let loaded = load(&[root.to_owned()]).unwrap();
+        let summary = summarise(&loaded);
+        let figures = Figures::of(&summary).unwrap();
+        let tables: Vec<Table> = summary.groups.iter().map(Table::of).collect();
+        let roots = [PathBuf::from("my runs")];
+        let galleries = Galleries::of(&summary.groups);
+        let (loaded, summary) = (&loaded, &summary);
+        let content = Content {
+            loaded,
+            summary,
+            tables: &tables,
+            figures: &figures,
+            galleries: &galleries,
+            roots: &roots,
+            reload: None,
+        };
+        render(&content).unwrap()
+    }
+
+    #[test]
+    fn the_headline_and_the_table_hold_the_same_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        study(folder.path());
+        let html = page(folder.path());
+        let summary = summarise(&load(&[folder.path().to_owned()]).unwrap());
+        let table = Table::of(&summary.groups[0]);
+        let cell = |heading: &str| {
+            let column = table.columns.iter().position(|column| column.heading == heading).unwrap();
+            table.rows[3][column].text.clone()
+        };
+        // Headline, table, bar, and what a bar tells when pointed at; the bar's data.
+        assert!(html.matches(&cell("Δ baseline")).count() >= 5, "{}", cell("Δ baseline"));
+        assert!(html.matches(&cell("accuracy")).count() >= 5);
+        assert!(html.contains("maclip report &#x27;my runs&#x27; --out DIR"));
+        assert!(html.contains("# frozen &lt;recipe&gt;"));
+        assert!(html.contains("chance 20.0"));
+    }
+
+    #[test]
+    fn nothing_is_loaded_from_outside() {
+        let folder = tempfile::tempdir().unwrap();
+        study(folder.path());
+        let html = page(folder.path()).replace("http://www.w3.org/2000/svg", "");
+        for loads in ["http:", "https:", "<script src", "<link", "@import", "url(", "<iframe"] {
+            assert!(!html.contains(loads), "{loads}");
+        }
+    }
+
+    #[test]
+    fn retrieval_has_its_own_metric_and_no_chance() {
+        let folder = tempfile::tempdir().unwrap();
+        Study::contrastive().write(folder.path(), 1);
+        let html = page(folder.path());
+        assert!(html.contains("recall at 1") && !html.contains("chance") && !html.contains("-way"));
+    }
+
+    #[test]
+    fn a_run_without_a_result_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        Study { state: State::Failed, ..Study::default() }.write(folder.path(), 1);
+        assert!(page(folder.path()).contains("the loss is not a number at step 212"));
+        Study { state: State::Interrupted, ..Study::default() }.write(folder.path(), 1);
+        assert!(page(folder.path()).contains("interrupted after step 400"));
+    }
+}

@@ -1,0 +1,134 @@
+//! A run as the page shows it.
+
+use crate::format;
+use crate::frame;
+use crate::load::Run;
+use crate::summary::Summary;
+use maclip_framework::records::{ParamsPart, State};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Serialize)]
+pub struct RunView {
+    title: String,
+    state: &'static str,
+    /// Why a run without a result has none.
+    pub reason: Option<String>,
+    result: String,
+    path: String,
+    facts: Vec<(&'static str, String)>,
+    components: BTreeMap<String, String>,
+    parts: Vec<(String, String, String)>,
+    weights: BTreeMap<String, String>,
+    notes: Vec<String>,
+    /// Lines of the recipe, and whether their key differs among the variants.
+    recipe: Option<Vec<(String, bool)>>,
+}
+
+/// Keys that differ among the variants of any group.
+pub fn varying(summary: &Summary) -> BTreeSet<&str> {
+    summary.groups.iter().flat_map(|group| &group.varying).map(String::as_str).collect()
+}
+
+pub fn view(run: &Run, varying: &BTreeSet<&str>) -> RunView {
+    let manifest = &run.directory.manifest;
+    let status = run.directory.status.as_ref();
+    let mut facts = vec![("task", format::words(&manifest.task))];
+    if let Some(sitting) = manifest.last_sitting() {
+        let commit = sitting.commit.as_ref().map(|commit| format!(" ({commit})")).unwrap_or_default();
+        facts.extend([
+            ("device", sitting.device.clone()),
+            ("cpu", sitting.cpu.clone()),
+            ("threads", sitting.threads.to_string()),
+            ("features", sitting.features.join(", ")),
+            ("maclip", format!("{}{commit}", sitting.maclip_version)),
+            ("command", sitting.argv.iter().map(|word| format::shell(word)).collect::<Vec<_>>().join(" ")),
+        ]);
+    }
+    if manifest.sittings.len() > 1 {
+        facts.push(("sittings", format!("{}; the facts above are the last one's", manifest.sittings.len())));
+    }
+    facts.push(("identity", manifest.hash.clone()));
+    if let Some(params) = &run.directory.params {
+        let trainable = format::whole(params.trainable as u64);
+        facts.push(("parameters", format!("{trainable} trainable of {}", format::whole(params.total as u64))));
+    }
+    if let Some(step) = status.and_then(|status| status.best_step) {
+        facts.push(("tested step", format::whole(step)));
+    }
+    if let Some(status) = status {
+        let (train, test) = (format::duration(status.seconds.train), format::duration(status.seconds.test));
+        facts.push(("time", format!("{train} training, {test} testing")));
+    }
+    if let Some(test) = run.result() {
+        facts.push(("test list", format!("{} ({} in all)", test.episodes_hash, format::whole(test.episodes))));
+    }
+    let part = |part: &ParamsPart| {
+        let name = if part.part == part.slot { part.slot.clone() } else { format!("{} / {}", part.slot, part.part) };
+        (name, format::count(part.trainable), format::count(part.total))
+    };
+    RunView {
+        title: format!("{} / {}, seed {}", manifest.name, manifest.variant, manifest.seed),
+        state: frame::state(run.state()),
+        reason: run.result().is_none().then(|| reason(run)),
+        result: run
+            .result()
+            .map_or_else(|| format::NONE.into(), |test| format::percent_interval(test.value, test.ci95)),
+        path: run.path(),
+        facts: facts.into_iter().filter(|(_, fact)| !fact.is_empty()).collect(),
+        components: manifest.components.clone(),
+        parts: run.directory.params.iter().flat_map(|params| params.parts.iter().map(part)).collect(),
+        weights: manifest.weights.clone(),
+        notes: manifest.notes.clone(),
+        recipe: run.recipe.as_ref().map(|recipe| marked(recipe, varying)),
+    }
+}
+
+/// Why a run has no result, and what to do about it.
+fn reason(run: &Run) -> String {
+    let step = run.train.last().map(|record| format!(" after step {}", format::whole(record.step))).unwrap_or_default();
+    match (run.state(), run.directory.status.as_ref().and_then(|status| status.reason.as_ref())) {
+        (Some(State::Failed), Some(reason)) => reason.clone(),
+        (Some(State::Failed), None) => format!("failed{step} without a reason"),
+        (Some(State::Interrupted), _) => format!("interrupted{step}; the command that started it resumes it"),
+        (Some(State::Running), _) => format!("not finished{step}: still running, or killed"),
+        (Some(State::Done), _) if tested(run) => "done, but its result is not a number".into(),
+        (Some(State::Done), _) => "done, but without a test result".into(),
+        (None, _) => format!("started{step}; no status was written"),
+    }
+}
+
+fn tested(run: &Run) -> bool {
+    run.directory.status.as_ref().is_some_and(|status| status.test.is_some())
+}
+
+/// The lines of a recipe in block style; those of the keys in `varying` are marked.
+fn marked(recipe: &str, varying: &BTreeSet<&str>) -> Vec<(String, bool)> {
+    let mut path: Vec<(usize, &str)> = Vec::new();
+    recipe
+        .lines()
+        .map(|line| {
+            let text = line.trim_start();
+            let indent = line.len() - text.len();
+            path.retain(|(above, _)| *above < indent);
+            if let Some((key, _)) = text.split_once(':').filter(|(key, _)| !key.starts_with(['-', '#', '"'])) {
+                path.push((indent, key));
+            }
+            let dotted = path.iter().map(|(_, key)| *key).collect::<Vec<_>>().join(".");
+            (line.to_owned(), varying.contains(dotted.as_str()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_differing_keys_are_marked() {
+        let recipe = "name: a\nadapter:\n  type: aim\n  ratio: 0.25\nseed: 1\n";
+        let lines = marked(recipe, &["adapter.ratio"].into());
+        let marks: Vec<bool> = lines.iter().map(|(_, marked)| *marked).collect();
+        assert_eq!(marks, [false, false, false, true, false]);
+    }
+}

@@ -1,0 +1,81 @@
+//! What a variant gains over another on the same episodes.
+
+use super::Variant;
+use crate::format;
+use crate::statistics::{self, Paired};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The difference to the group's baseline.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Difference {
+    IsBaseline,
+    Paired(Compared),
+    /// Why there is none.
+    Unknown(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Compared {
+    pub paired: Paired,
+    /// The p-value after Holm's correction for all comparisons of the table.
+    pub p_holm: f64,
+}
+
+/// Compares all variants with the baseline of the group, where there is one.
+pub fn to_baseline(variants: &mut [Variant]) {
+    let Some(position) = baseline(variants) else { return };
+    let baseline = variants[position].clone();
+    let found: Vec<Result<Paired, String>> = variants.par_iter().map(|variant| compare(variant, &baseline)).collect();
+    // A run under several names is one comparison.
+    let mut p: BTreeMap<&str, f64> = BTreeMap::new();
+    for (variant, found) in variants.iter().zip(&found).filter(|(variant, _)| variant.hash != baseline.hash) {
+        p.extend(found.as_ref().ok().map(|paired| (variant.hash.as_str(), paired.p)));
+    }
+    let corrected = statistics::holm(&p.values().copied().collect::<Vec<_>>());
+    let corrected: BTreeMap<String, f64> = p.into_keys().map(str::to_owned).zip(corrected).collect();
+    for (at, (variant, found)) in variants.iter_mut().zip(found).enumerate() {
+        variant.difference = match found {
+            _ if at == position => Difference::IsBaseline,
+            Ok(_) if variant.hash == baseline.hash => Difference::Unknown("the same run as the baseline".into()),
+            Ok(paired) => {
+                let p_holm = corrected.get(&variant.hash).copied().unwrap_or(paired.p);
+                Difference::Paired(Compared { paired, p_holm })
+            }
+            Err(reason) => Difference::Unknown(reason),
+        };
+    }
+}
+
+/// The variant the others are compared with: the one called `baseline`, else `none`, also as a part of a name (`none-1shot`), else
+/// the one with the fewest trainable parameters. A lone variant has nothing to be compared with.
+fn baseline(variants: &[Variant]) -> Option<usize> {
+    let with_result = || variants.iter().enumerate().filter(|(_, variant)| variant.result.is_some());
+    let named = |name: &str| {
+        let exact = with_result().find(|(_, variant)| variant.variant == name);
+        exact.or_else(|| with_result().find(|(_, variant)| variant.variant.split(['-', '+']).any(|part| part == name)))
+    };
+    let smallest = || with_result().min_by_key(|(_, variant)| variant.trainable.unwrap_or(usize::MAX));
+    (with_result().count() > 1)
+        .then(|| named("baseline").or_else(|| named("none")).or_else(smallest).map(|(position, _)| position))
+        .flatten()
+}
+
+/// `variant` less `baseline`.
+///
+/// # Errors
+/// Why they cannot be compared.
+pub fn compare(variant: &Variant, baseline: &Variant) -> Result<Paired, String> {
+    let (Some(own), Some(other)) = (&variant.result, &baseline.result) else {
+        return Err("no result yet".into());
+    };
+    let hashes: BTreeSet<&String> = own.hashes.iter().chain(&other.hashes).collect();
+    if hashes.len() > 1 {
+        let hashes: Vec<_> = hashes.into_iter().map(|hash| format::short_hash(hash)).collect();
+        return Err(format!("tested on other episodes ({})", hashes.join(", ")));
+    }
+    match (&own.right, &other.right) {
+        (Some(own), Some(other)) => statistics::paired(own, other),
+        _ => Err("a run has no record of its episodes".into()),
+    }
+}

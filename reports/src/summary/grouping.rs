@@ -1,0 +1,113 @@
+//! Which runs belong side by side.
+
+use super::{Data, Measure};
+use crate::format;
+use crate::load::Run;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where a run belongs. Ordered as groups are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Home {
+    pub study: Option<String>,
+    pub task: String,
+    pub data: Data,
+    pub measure: Option<Measure>,
+}
+
+/// The home of each run, in order.
+pub fn homes(runs: &[Run]) -> Vec<Home> {
+    let studies = studies(runs);
+    let labels = labels(runs);
+    runs.iter()
+        .map(|run| {
+            let manifest = &run.directory.manifest;
+            let like = sibling(run, runs);
+            Home {
+                study: studies.get(manifest.name.as_str()).map(|name| (*name).to_owned()),
+                task: manifest.task.clone(),
+                data: like.map_or_else(|| data(run, &labels), |like| data(like, &labels)),
+                measure: like.and_then(measure),
+            }
+        })
+        .collect()
+}
+
+fn measure(run: &Run) -> Option<Measure> {
+    run.result().map(|test| Measure { metric: test.metric.clone(), way: test.way, shot: test.shot })
+}
+
+/// Names of the recipes that have a group of their own: where several recipes are studies, each is a table. One study and
+/// recipes of a single variant are compared with one another.
+fn studies(runs: &[Run]) -> BTreeSet<&str> {
+    let mut variants: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for run in runs {
+        let manifest = &run.directory.manifest;
+        variants.entry(&manifest.name).or_default().insert(&manifest.variant);
+    }
+    let studies: BTreeSet<&str> =
+        variants.into_iter().filter(|(_, variants)| variants.len() > 1).map(|(name, _)| name).collect();
+    if studies.len() > 1 { studies } else { BTreeSet::new() }
+}
+
+/// The run whose result says where `run` belongs: itself, else one of the same recipe, data, way and shot.
+fn sibling<'a>(run: &'a Run, all: &'a [Run]) -> Option<&'a Run> {
+    if run.result().is_some() {
+        return Some(run);
+    }
+    let own = &run.directory.manifest;
+    let asked = |key: &str| key.starts_with("dataset.") || ["task.way", "task.shot"].contains(&key);
+    let alike = |other: &Run| {
+        let keys = run.settings.keys.iter().filter(|(key, _)| asked(key));
+        keys.into_iter().all(|(key, value)| other.settings.get(key) == Some(value))
+    };
+    let of_recipe = |other: &&Run| {
+        let manifest = &other.directory.manifest;
+        other.result().is_some() && (&manifest.task, &manifest.name) == (&own.task, &own.name)
+    };
+    all.iter().filter(of_recipe).find(|other| alike(other))
+}
+
+fn component(run: &Run) -> &str {
+    run.directory.manifest.components.get("dataset").map_or("", String::as_str)
+}
+
+fn test_list(run: &Run) -> &str {
+    run.directory.manifest.lists.get("test").map_or("", String::as_str)
+}
+
+fn data(run: &Run, labels: &BTreeMap<(&str, &str), String>) -> Data {
+    let key = (component(run), test_list(run));
+    Data { label: labels.get(&key).cloned().unwrap_or_else(|| key.0.to_owned()), test: key.1.to_owned() }
+}
+
+/// Longer values, such as paths, tell a reader nothing.
+const LONGEST_VALUE: usize = 24;
+
+/// A name for each dataset and test list: the component, and the values of its options that tell it from another list of the
+/// same component.
+fn labels(runs: &[Run]) -> BTreeMap<(&str, &str), String> {
+    let mut first: BTreeMap<(&str, &str), &Run> = BTreeMap::new();
+    for run in runs {
+        first.entry((component(run), test_list(run))).or_insert(run);
+    }
+    let label = |key: &(&str, &str), run: &Run| {
+        let others: Vec<&&Run> = first.iter().filter(|(other, _)| other.0 == key.0).map(|(_, run)| run).collect();
+        let options = crate::settings::varying(others.iter().map(|run| &run.settings));
+        let told: Vec<&str> = options
+            .iter()
+            .filter(|option| option.starts_with("dataset."))
+            .filter_map(|option| run.settings.get(option))
+            .filter(|value| value.len() <= LONGEST_VALUE)
+            .collect();
+        if told.is_empty() { key.0.to_owned() } else { format!("{} ({})", key.0, told.join(", ")) }
+    };
+    let mut labels: BTreeMap<(&str, &str), String> = first.iter().map(|(key, run)| (*key, label(key, run))).collect();
+    let told: Vec<String> = labels.values().cloned().collect();
+    for (key, label) in &mut labels {
+        // Lists that nothing else tells apart are told by their checksum.
+        if told.iter().filter(|other| *other == label).count() > 1 {
+            *label = format!("{label} {}", format::short_hash(key.1));
+        }
+    }
+    labels
+}

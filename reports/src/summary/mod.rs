@@ -1,0 +1,218 @@
+//! Runs gathered for comparison: groups that measure the same thing, variants within a group, seeds within a variant.
+
+mod classes;
+mod compare;
+mod grouping;
+mod paper;
+mod variant;
+
+pub use classes::Classes;
+pub use compare::{Compared, Difference, compare};
+pub use paper::Paper;
+pub use variant::{Outcome, Variant};
+
+use crate::load::{Loaded, Run};
+use crate::settings::varying;
+use crate::statistics;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything the page, the tables and the figures say.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    pub groups: Vec<Group>,
+}
+
+/// Variants whose numbers can be put side by side: same task, data, metric, way and shot.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The study, where the report holds several: each has groups of its own.
+    pub study: Option<String>,
+    pub task: String,
+    pub data: Data,
+    /// `None` where no run has a result yet.
+    pub measure: Option<Measure>,
+    /// The baseline first, then by rising mean, then those without a result by label.
+    pub variants: Vec<Variant>,
+    /// Keys of the recipe whose values differ among the variants.
+    pub varying: Vec<String>,
+    /// Things that make the comparison less than it seems.
+    pub warnings: Vec<String>,
+}
+
+impl Group {
+    /// What the interval of a single result is about.
+    pub fn interval(&self) -> &'static str {
+        if self.unit() == "queries" { statistics::OVER_QUERIES } else { statistics::OVER_EPISODES }
+    }
+
+    /// What a test consists of.
+    pub fn unit(&self) -> &'static str {
+        if self.measure.as_ref().is_some_and(|measure| measure.way == 0) { "queries" } else { "episodes" }
+    }
+
+    pub fn metric(&self) -> &str {
+        self.measure.as_ref().map_or("result", |measure| &measure.metric)
+    }
+
+    pub fn baseline(&self) -> Option<&Variant> {
+        self.variants.iter().find(|variant| variant.difference == Difference::IsBaseline)
+    }
+
+    /// The variant with the highest mean.
+    pub fn best(&self) -> Option<&Variant> {
+        let tested = self.variants.iter().filter(|variant| variant.mean().is_some());
+        tested.max_by(|a, b| a.mean().unwrap_or(0.0).total_cmp(&b.mean().unwrap_or(0.0)))
+    }
+}
+
+/// What was tested on. Ordered as groups are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Data {
+    /// The dataset, with what tells it from others of the report: `shapes_in_motion (motion)`.
+    pub label: String,
+    /// Checksum of the test split's classes and clips; empty where the run noted none.
+    pub test: String,
+}
+
+/// What a test measures. Ordered as groups are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Measure {
+    pub metric: String,
+    /// 0 where there are no classes to choose from.
+    pub way: usize,
+    pub shot: usize,
+}
+
+/// The groups of all runs: by study, data and measure; those without a result last.
+pub fn summarise(loaded: &Loaded) -> Summary {
+    let homes = grouping::homes(&loaded.runs);
+    let mut groups: BTreeMap<&grouping::Home, Vec<&Run>> = BTreeMap::new();
+    for (home, run) in homes.iter().zip(&loaded.runs) {
+        groups.entry(home).or_default().push(run);
+    }
+    let (open, measured): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(home, _)| home.measure.is_none());
+    Summary { groups: measured.into_iter().chain(open).map(|(home, runs)| group(home, &runs)).collect() }
+}
+
+fn group(home: &grouping::Home, runs: &[&Run]) -> Group {
+    let mut variants: BTreeMap<(&str, &str), Vec<&Run>> = BTreeMap::new();
+    for run in runs {
+        let manifest = &run.directory.manifest;
+        variants.entry((&manifest.name, &manifest.variant)).or_default().push(run);
+    }
+    let several = variants.keys().map(|(name, _)| name).collect::<BTreeSet<_>>().len() > 1;
+    let mut warnings = Vec::new();
+    let mut built: Vec<Variant> = variants
+        .into_iter()
+        .map(|((name, variant), runs)| {
+            let label = match (several, variant) {
+                (true, "default") | (false, "default") => name.to_owned(),
+                (true, _) => format!("{name} / {variant}"),
+                (false, _) => variant.to_owned(),
+            };
+            Variant::of(label, runs, &mut warnings)
+        })
+        .collect();
+    compare::to_baseline(&mut built);
+    warnings.extend(alike(&built));
+    let rank = |variant: &Variant| (variant.difference != Difference::IsBaseline, variant.result.is_none());
+    built.sort_by(|a, b| {
+        let means = a.mean().unwrap_or(0.0).total_cmp(&b.mean().unwrap_or(0.0));
+        rank(a).cmp(&rank(b)).then(means).then(a.label.cmp(&b.label))
+    });
+    Group {
+        study: home.study.clone(),
+        task: home.task.clone(),
+        data: home.data.clone(),
+        measure: home.measure.clone(),
+        varying: varying(built.iter().map(|variant| &variant.settings)),
+        variants: built,
+        warnings,
+    }
+}
+
+/// Variants that are one run under several names, a line for each run.
+fn alike(variants: &[Variant]) -> impl Iterator<Item = String> {
+    let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for variant in variants {
+        names.entry(&variant.hash).or_default().push(&variant.label);
+    }
+    let lines: BTreeSet<String> = names
+        .into_values()
+        .filter(|names| names.len() > 1)
+        .map(|names| format!("{} are the same run under several names", names.join(", ")))
+        .collect();
+    lines.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curve::BINS;
+    use crate::load::load;
+    use crate::testing::{Study, study};
+    use maclip_framework::records::State;
+    use std::path::Path;
+
+    fn read(folder: &Path) -> Summary {
+        summarise(&load(&[folder.to_owned()]).unwrap())
+    }
+
+    #[test]
+    fn a_study_is_one_group_with_its_baseline_first() {
+        let folder = tempfile::tempdir().unwrap();
+        study(folder.path());
+        let summary = read(folder.path());
+        assert_eq!(summary.groups.len(), 1);
+        let group = &summary.groups[0];
+        let labels: Vec<_> = group.variants.iter().map(|variant| variant.label.as_str()).collect();
+        assert_eq!(labels, ["none", "tpcm", "adapters", "both"]);
+        assert!(group.warnings.is_empty(), "{:?}", group.warnings);
+        let both = &group.variants[3];
+        assert_eq!(both.seeds, [0, 1, 2]);
+        let Difference::Paired(difference) = &both.difference else { panic!("{:?}", both.difference) };
+        let gap = both.result.as_ref().unwrap().over_episodes.mean
+            - group.variants[0].result.as_ref().unwrap().over_episodes.mean;
+        assert!((difference.paired.over_episodes.mean - gap).abs() < 1e-9);
+        assert!(difference.p_holm >= difference.paired.p && difference.p_holm < 0.001);
+        let result = both.result.as_ref().unwrap();
+        assert!(result.over_clusters.unwrap().half_width > result.over_episodes.half_width);
+        assert!(both.curve.loss.len() <= BINS as usize + 1 && both.curve.validation.len() == 10);
+    }
+
+    #[test]
+    fn other_episodes_have_a_reason_instead_of_a_difference() {
+        let folder = tempfile::tempdir().unwrap();
+        study(folder.path());
+        let other =
+            Study { episodes_hash: "feedbeef".into(), variants: vec![("other".into(), 0.5, 7)], ..Study::default() };
+        other.write(folder.path(), 1);
+        let group = read(folder.path()).groups.remove(0);
+        let other = group.variants.iter().find(|variant| variant.label == "other").unwrap();
+        assert!(matches!(&other.difference, Difference::Unknown(why) if why.contains("feedbeef")));
+    }
+
+    #[test]
+    fn unfinished_runs_stay_with_their_recipe_and_do_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        study(folder.path());
+        let failed = Study { state: State::Failed, first_seed: 7, ..Study::default() };
+        failed.write(folder.path(), 1);
+        let summary = read(folder.path());
+        assert_eq!(summary.groups.len(), 1);
+        assert_eq!(summary.groups[0].variants[0].seeds, [0, 1, 2]);
+        assert_eq!(summary.groups[0].warnings.len(), 4);
+    }
+
+    #[test]
+    fn a_second_run_of_a_seed_is_reported_and_the_later_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut runs = Study { variants: vec![("a".into(), 0.4, 1)], ..Study::default() };
+        runs.write(folder.path(), 1);
+        runs = Study { folder: "later".into(), started: 99, variants: vec![("a".into(), 0.8, 1)], ..runs };
+        runs.write(folder.path(), 1);
+        let group = read(folder.path()).groups.remove(0);
+        assert!(group.variants[0].result.as_ref().unwrap().over_episodes.mean > 0.7);
+        assert!(group.warnings[0].contains("seed 0"), "{:?}", group.warnings);
+    }
+}

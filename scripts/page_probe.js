@@ -1,0 +1,331 @@
+// What page_check.py asks a page: each function gives {seen, problems}, with how many things it looked at and a sentence for
+// each that is wrong.
+(() => {
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const visible = (element) =>
+    element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) &&
+    element.getBoundingClientRect().width > 0;
+  const excerpt = (text) => {
+    const line = text.trim().replace(/\s+/g, ' ');
+    return `"${line.length > 40 ? `${line.slice(0, 39)}…` : line}"`;
+  };
+  const named = (element) =>
+    element.tagName.toLowerCase() +
+    (element.id ? `#${element.id}` : '') +
+    [...element.classList].map((name) => `.${name}`).join('');
+  const figure = (svg) => `figure ${excerpt(svg.getAttribute('aria-label') ?? '')}`;
+
+  // Sizes.
+
+  /** Screen pixels for each unit of an SVG element. */
+  const scale = (element) => {
+    const { a, b, c, d } = element.getScreenCTM();
+    return Math.sqrt(Math.abs(a * d - b * c));
+  };
+
+  function layout(smallestText) {
+    const problems = [];
+    const { scrollWidth } = document.documentElement;
+    if (scrollWidth > innerWidth) {
+      const wide = all('body *').find((element) => element.getBoundingClientRect().right > innerWidth + 0.5);
+      const culprit = wide ? `, as ${named(wide)} does` : '';
+      problems.push(`the page is ${scrollWidth} px wide in a window of ${innerWidth}${culprit}`);
+    }
+    const figures = all('figure svg');
+    for (const svg of figures) {
+      const box = svg.getBoundingClientRect();
+      if (!visible(svg)) problems.push(`${figure(svg)} is not visible`);
+      else if (box.width < 200 || box.height < 80)
+        problems.push(`${figure(svg)} is only ${box.width.toFixed()}×${box.height.toFixed()} px`);
+      else if (box.left < -0.5 || box.right > innerWidth + 0.5)
+        problems.push(`${figure(svg)} lies from ${box.left.toFixed()} to ${box.right.toFixed()} of ${innerWidth} px`);
+      for (const text of all('text', svg).filter((text) => visible(text) && text.textContent.trim())) {
+        const height = parseFloat(getComputedStyle(text).fontSize) * scale(text);
+        if (height < smallestText) problems.push(`${figure(svg)}: ${excerpt(text.textContent)} is ${height.toFixed(1)} px high`);
+        const at = text.getBoundingClientRect();
+        const over = Math.max(box.left - at.left, at.right - box.right, box.top - at.top, at.bottom - box.bottom);
+        if (over > 1) problems.push(`${figure(svg)}: ${excerpt(text.textContent)} runs out of it by ${over.toFixed(1)} px`);
+      }
+    }
+    const tables = all('table').filter(visible);
+    for (const table of tables.filter((table) => table.getBoundingClientRect().right > innerWidth + 0.5)) {
+      let box = table.parentElement;
+      while (box && !['auto', 'scroll'].includes(getComputedStyle(box).overflowX)) box = box.parentElement;
+      if (!box || box === document.body || box.getBoundingClientRect().right > innerWidth + 0.5)
+        problems.push(`${named(table)} is wider than the page and in no box that scrolls`);
+    }
+    return { seen: `${figures.length} figures, ${tables.length} tables`, problems };
+  }
+
+  // Colours: [red, green, blue, alpha], 0 to 1.
+
+  const painter = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const parsed = new Map();
+  /** Painted, so that every notation of a colour is understood. */
+  function color(text) {
+    if (!parsed.has(text)) {
+      painter.clearRect(0, 0, 1, 1);
+      painter.fillStyle = 'transparent';
+      painter.fillStyle = text;
+      painter.fillRect(0, 0, 1, 1);
+      parsed.set(text, [...painter.getImageData(0, 0, 1, 1).data].map((byte) => byte / 255));
+    }
+    return parsed.get(text);
+  }
+  const over = ([r, g, b, alpha], under, opacity = 1) => {
+    const share = alpha * opacity;
+    return [r, g, b].map((value, i) => value * share + under[i] * (1 - share)).concat(1);
+  };
+  /** WCAG 2.2, relative luminance and contrast ratio. */
+  function luminance(rgb) {
+    const [r, g, b] = rgb.slice(0, 3).map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  }
+  function ratio(one, other) {
+    const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  }
+
+  const ancestors = (element) => {
+    const line = [];
+    for (let at = element; at; at = at.parentElement) line.unshift(at);
+    return line;
+  };
+  const opacity = (element) =>
+    ancestors(element).reduce((product, at) => product * parseFloat(getComputedStyle(at).opacity), 1);
+
+  /** The page's own ground, which lies below all backgrounds. */
+  function canvas() {
+    const sample = document.createElement('i');
+    sample.style.backgroundColor = 'Canvas';
+    document.documentElement.append(sample);
+    const found = color(getComputedStyle(sample).backgroundColor);
+    sample.remove();
+    return found;
+  }
+
+  /** Every colour that may lie behind an element: of a gradient each of its stops. */
+  function grounds(element) {
+    let found = [canvas()];
+    let clear = 1;
+    for (const at of ancestors(element)) {
+      const style = getComputedStyle(at);
+      clear *= parseFloat(style.opacity);
+      found = found.map((under) => over(color(style.backgroundColor), under, clear));
+      const stops = style.backgroundImage.includes('gradient(')
+        ? style.backgroundImage.match(/(?:rgba?|color|oklch|oklab|lab|lch|hsla?)\([^()]*\)/g) ?? []
+        : [];
+      found = found.concat(stops.flatMap((stop) => found.map((under) => over(color(stop), under, clear))));
+    }
+    return found;
+  }
+
+  /** The same for a text of an SVG, which the shapes painted before it lie behind. */
+  function groundsInSvg(text, svg) {
+    const box = text.getBoundingClientRect();
+    const centre = new DOMPoint(box.left + box.width / 2, box.top + box.height / 2);
+    let found = grounds(svg);
+    for (const shape of all('rect, circle, ellipse, polygon, path', svg)) {
+      if (!(shape.compareDocumentPosition(text) & Node.DOCUMENT_POSITION_FOLLOWING)) continue;
+      const style = getComputedStyle(shape);
+      if (style.fill === 'none' || style.fill.startsWith('url(')) continue;
+      if (!shape.checkVisibility({ visibilityProperty: true })) continue;
+      const matrix = shape.getScreenCTM();
+      if (shape.closest('defs, clipPath, marker, mask, pattern, symbol') || !matrix) continue;
+      if (!shape.isPointInFill(centre.matrixTransform(matrix.inverse()))) continue;
+      const share = parseFloat(style.fillOpacity) * opacity(shape);
+      found = found.map((under) => over(color(style.fill), under, share));
+    }
+    return found;
+  }
+
+  function contrast() {
+    const problems = [];
+    const worst = new Map();
+    const judge = (element, what, ink, clear, found, size, weight) => {
+      const needed = size >= 24 || (size >= 18.66 && weight >= 700) ? 3 : 4.5;
+      const reached = Math.min(...found.map((ground) => ratio(over(ink, ground, clear), ground)));
+      // Rounded, so that a colour that was chosen for 4.5 does not fail in its last bit.
+      const least = Math.round(reached * 100) / 100;
+      const key = `${named(element)} ${least}`;
+      if (least < needed && !worst.has(key)) worst.set(key, `${what} in ${named(element)}: ${least} of ${needed}`);
+    };
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    let texts = 0;
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      const element = node.parentElement;
+      if (!node.data.trim() || element.closest('script, style, noscript')) continue;
+      if (!element.checkVisibility({ visibilityProperty: true })) continue;
+      const range = document.createRange();
+      range.selectNodeContents(node);
+      // Text for screen readers alone is cut down to a pixel.
+      if (![...range.getClientRects()].some((box) => box.width > 1 && box.height > 1)) continue;
+      const holder = element.getBoundingClientRect();
+      if (holder.width <= 1 || holder.height <= 1) continue;
+      texts += 1;
+      const style = getComputedStyle(element);
+      const svg = element.closest('text') && element.closest('svg');
+      const size = parseFloat(style.fontSize) * (svg ? scale(element) : 1);
+      const ink = color(svg ? style.fill : style.color);
+      const clear = opacity(element) * (svg ? parseFloat(style.fillOpacity) : 1);
+      const behind = svg ? groundsInSvg(element, svg) : grounds(element);
+      judge(element, excerpt(node.data), ink, clear, behind, size, parseInt(style.fontWeight));
+    }
+    for (const input of all('input[placeholder]').filter(visible)) {
+      const style = getComputedStyle(input, '::placeholder');
+      const clear = opacity(input) * parseFloat(style.opacity);
+      judge(input, excerpt(input.placeholder), color(style.color), clear, grounds(input), parseFloat(style.fontSize), 400);
+    }
+    problems.push(...worst.values());
+    return { seen: `${texts} texts`, problems };
+  }
+
+  /** The colour behind the page's text. */
+  const ground = () => grounds(document.body).at(0).map((value) => Math.round(value * 255)).slice(0, 3).join(' ');
+
+  // Controls.
+
+  const moment = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms));
+  const body = (table) => [...table.tBodies].flatMap((part) => [...part.rows]);
+
+  async function theme() {
+    const button = document.querySelector('#theme, button[data-theme]');
+    if (!button || !visible(button)) return { seen: '', problems: ['no button #theme is seen'] };
+    const before = ground();
+    // Three, as it may stand on the system's theme first.
+    for (let click = 0; click < 3; click += 1) {
+      button.click();
+      await moment(300);
+      if (ground() !== before) return { seen: `${click + 1} clicks`, problems: [] };
+    }
+    return { seen: '3 clicks', problems: [`the button ${named(button)} leaves the ground at ${before}`] };
+  }
+
+  const text = (cell) => (cell.dataset.value ?? cell.textContent).trim();
+  /** Whether `cells` are in order: as numbers where all are, else as text in a usual order. Empty ones and dashes may be anywhere. */
+  function ordered(cells, sign) {
+    const values = cells.map(text).filter((value) => !['', '–'].includes(value));
+    const numbers = values.map(Number);
+    const orders = numbers.some(Number.isNaN)
+      ? [
+          (a, b) => a.localeCompare(b),
+          (a, b) => a.localeCompare(b, undefined, { numeric: true }),
+          (a, b) => (a < b ? -1 : +(a > b)),
+        ]
+      : [(a, b) => a - b];
+    const list = numbers.some(Number.isNaN) ? values : numbers;
+    return orders.some((order) => list.every((value, i) => i === 0 || sign * order(list[i - 1], value) <= 0));
+  }
+
+  async function sort() {
+    const problems = [];
+    const tables = all('table.sortable');
+    let columns = 0;
+    if (!tables.length) problems.push('no table.sortable');
+    for (const [number, table] of tables.entries()) {
+      const rows = body(table);
+      const buttons = all('th button', table);
+      if (!buttons.length) problems.push(`table ${number + 1}: no button in its head`);
+      for (const button of buttons) {
+        const head = button.closest('th');
+        const where = `table ${number + 1}, column ${excerpt(button.textContent)}`;
+        const cells = () => body(table).map((row) => row.cells[head.cellIndex]).filter(Boolean);
+        // `12.3 k` is no number as it stands.
+        const numeral = (words) => /^[+−-]?\d+([.,]\d+)*(\s.*)?$/.test(words) && Number.isNaN(Number(words));
+        const bare = cells().find((cell) => cell.dataset.value === undefined && numeral(text(cell)));
+        if (bare) problems.push(`${where}: ${excerpt(bare.textContent)} has no data-value`);
+        const seen = [];
+        for (let click = 0; click < 2; click += 1) {
+          button.click();
+          await moment();
+          const direction = head.getAttribute('aria-sort');
+          seen.push(direction);
+          const sign = { ascending: 1, descending: -1 }[direction];
+          if (!sign) problems.push(`${where}: aria-sort is ${direction} after a click`);
+          else if (!ordered(cells(), sign))
+            problems.push(`${where}: ${cells().map(text).slice(0, 5).join(', ')} is not ${direction}`);
+          const others = all('th[aria-sort]', table).filter((other) => other !== head && other.ariaSort !== 'none');
+          if (others.length) problems.push(`${where}: aria-sort stays on another column`);
+        }
+        if (seen[0] === seen[1]) problems.push(`${where}: a second click does not reverse`);
+        columns += 1;
+      }
+      const kept = body(table);
+      const lost = kept.length !== rows.length || rows.some((row) => !kept.includes(row));
+      if (lost) problems.push(`table ${number + 1}: rows are lost`);
+    }
+    return { seen: `${columns} columns of ${tables.length} tables`, problems };
+  }
+
+  const rows = () => all('table.sortable tbody tr');
+  /** The rows that are seen, and the first word of each row's first cell. */
+  const shown = () => rows().map(visible);
+  const words = () => rows().map((row) => row.cells[0]?.textContent.trim().split(/\s+/)[0].toLowerCase() ?? '');
+  const matching = (word) => rows().map((row) => row.textContent.toLowerCase().includes(word));
+  /** What is shown once it is not `before`, or after a while: a page may wait until the typing ends. */
+  async function changed(before, patience) {
+    const began = performance.now();
+    while (String(shown()) === String(before) && performance.now() - began < patience) await moment(20);
+    return shown();
+  }
+  function search() {
+    const field = document.querySelector('input[type=search]');
+    if (!field || !visible(field)) return false;
+    field.focus();
+    field.select();
+    return true;
+  }
+
+  // Without scripts, in print, for those who do not see.
+
+  const line = (cell) => cell.textContent.trim().replace(/\s+/g, ' ');
+  const contents = () => rows().map((row) => [...row.cells].map(line).join(' | '));
+  const seenOf = (selector) =>
+    all(selector)
+      .filter((element) => element.checkVisibility({ visibilityProperty: true }))
+      .map(named);
+  /** Tables of which paper shows a part: it does not scroll, and the browser makes a page that overflows at most 1.5 times smaller. */
+  function cut() {
+    const clipped = (element) =>
+      ancestors(element.parentElement).some((at) => at !== document.body && getComputedStyle(at).overflowX !== 'visible');
+    return all('table')
+      .filter((table) => visible(table))
+      .filter((table) => table.getBoundingClientRect().right > innerWidth * (clipped(table) ? 1 : 1.5) + 1)
+      .map((table) => `${named(table)} is ${table.getBoundingClientRect().width.toFixed()} px wide on a sheet of ${innerWidth}`);
+  }
+  const unfold = () => all('details').forEach((details) => (details.open = true));
+
+  function access() {
+    const problems = [];
+    const images = all('svg[role=img]');
+    for (const svg of images.filter((svg) => !svg.getAttribute('aria-label')?.trim()))
+      problems.push(`${named(svg)} has no aria-label`);
+    for (const svg of all('figure > svg:not([role=img])')) problems.push(`${figure(svg)} has no role=img`);
+    for (const image of all('img:not([alt])')) problems.push(`${named(image)} has no alt text`);
+    const label = (control) =>
+      [...(control.labels ?? [])].some((label) => label.textContent.trim()) ||
+      control.ariaLabel?.trim() || control.getAttribute('aria-labelledby');
+    const inputs = all('input:not([type=hidden]), select, textarea');
+    for (const input of inputs.filter((input) => !label(input))) problems.push(`${named(input)} has no label`);
+    for (const button of all('button').filter((button) => !button.textContent.trim() && !label(button)))
+      problems.push(`${named(button)} has neither text nor label`);
+    let level = 0;
+    for (const heading of all('h1, h2, h3, h4, h5, h6')) {
+      const next = Number(heading.tagName[1]);
+      const before = level ? `after an h${level}` : 'with none before';
+      if (next > level + 1) problems.push(`${excerpt(heading.textContent)} is an h${next} ${before}`);
+      level = next;
+    }
+    if (!level) problems.push('no heading');
+    const ids = all('[id]').map((element) => element.id);
+    for (const id of new Set(ids.filter((id, i) => ids.indexOf(id) !== i)))
+      problems.push(`the id ${excerpt(id)} stands more than once`);
+    if (!document.documentElement.lang) problems.push('html has no lang');
+    if (!document.title.trim()) problems.push('no title');
+    return { seen: `${images.length} images, ${inputs.length} inputs, ${ids.length} ids`, problems };
+  }
+
+  return {
+    layout, contrast, ground, theme, sort, search, shown, changed, words, matching, contents, seenOf, cut, unfold, access,
+  };
+})()

@@ -1,0 +1,38 @@
+//! A curve in one line of text.
+
+const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// The last `width` of `values`, each as a block whose height is its place between the smallest and the largest of them. Values
+/// that are all the same stand in the middle, and what is no number is a gap.
+pub fn sparkline(values: &[f64], width: usize) -> String {
+    let shown = &values[values.len().saturating_sub(width)..];
+    let finite = || shown.iter().copied().filter(|value| value.is_finite());
+    let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+    let level = |value: f64| match (value - low) / (high - low) {
+        share if share.is_finite() => LEVELS[(share * (LEVELS.len() - 1) as f64).round() as usize],
+        _ => LEVELS[LEVELS.len() / 2 - 1],
+    };
+    shown.iter().map(|value| if value.is_finite() { level(*value) } else { ' ' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heights_are_places_between_the_smallest_and_the_largest() {
+        // Eight values with equal distances are the eight levels; half way between the ends is rounded up to the fifth.
+        assert_eq!(sparkline(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], 40), "▁▂▃▄▅▆▇█");
+        assert_eq!(sparkline(&[2.0, 4.0, 3.0], 40), "▁█▅");
+        assert_eq!(sparkline(&[-5.0, -10.0], 40), "█▁");
+    }
+
+    #[test]
+    fn the_newest_are_shown_and_odd_values_do_no_harm() {
+        assert_eq!(sparkline(&[9.0, 1.0, 2.0], 2), "▁█");
+        assert_eq!(sparkline(&[0.5, 0.5, 0.5], 40), "▄▄▄");
+        assert_eq!(sparkline(&[0.1, f64::NAN, 0.2, f64::INFINITY], 40), "▁ █ ");
+        assert_eq!(sparkline(&[f64::NAN], 40), " ");
+        assert_eq!((sparkline(&[], 40), sparkline(&[1.0], 0)), (String::new(), String::new()));
+    }
+}

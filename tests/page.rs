@@ -1,0 +1,100 @@
+//! A report as its readers see it: in a browser, in LaTeX and in Python. What the system lacks for one of them is told, and skipped.
+
+mod common;
+
+use common::{ok, root};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// What a script of `scripts/` exits with where the program that it asks is not there.
+const SKIPPED: i32 = 77;
+
+const STUDY: &str = "name: two\ndataset: {type: shapes_in_motion, clips_per_class: 6}\n\
+    backbone: {type: clip_vit, weights: \"builtin:shapes_clip\"}\nobjective: {type: metric}\n\
+    task: {type: few_shot, queries: 1, train: {steps: 4, validate_every_steps: 2, checkpoint_every_steps: 2},\n  \
+    validation: {episodes: 4, clips_per_class: 6}, test: {episodes: 30, clips_per_class: 6}}\n\
+    study: {seeds: [1, 2], variants: {frozen_clip: {}, with_hyrsm: {prototype: {type: hyrsm}}}}\n";
+
+/// A folder, and in it the report of two variants with two seeds.
+fn report() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let (recipe, out) = (folder.path().join("two.yaml"), folder.path().join("report"));
+    std::fs::write(&recipe, STUDY).unwrap();
+    let runs = folder.path().join("runs");
+    let paths = [&recipe, &runs, &out].map(|path| path.to_str().unwrap());
+    ok(&["run", paths[0], "--runs", paths[1], "--report", paths[2]]);
+    (folder, out)
+}
+
+/// Exit status and output of a script of `scripts/`; `None` where it was skipped, which is told.
+fn asked(program: &str, script: &str, arguments: &[&Path]) -> Option<(i32, String)> {
+    let script = root().join("scripts").join(script);
+    let Ok(output) = Command::new(program).arg(script).args(arguments).output() else {
+        eprintln!("skipped: no {program}");
+        return None;
+    };
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    match output.status.code() {
+        Some(SKIPPED) => {
+            eprintln!("{}", told.trim());
+            None
+        }
+        code => Some((code.unwrap(), told)),
+    }
+}
+
+#[test]
+fn the_page_works_in_a_browser() {
+    let (_folder, out) = report();
+    let Some((code, told)) = asked("python3", "page_check.py", &[&out.join("index.html")]) else { return };
+    assert_eq!(code, 0, "{told}");
+}
+
+#[test]
+fn the_tables_compile_in_latex() {
+    let (_folder, out) = report();
+    let Some((code, told)) = asked("bash", "latex_check.sh", &[&out]) else { return };
+    assert_eq!(code, 0, "{told}");
+}
+
+#[test]
+fn what_latex_does_not_take_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = |name: &str, cell: &str| {
+        let text =
+            format!("\\noindent\\begin{{tabular}}{{ll}}\\toprule {cell} & b \\\\ \\bottomrule\\end{{tabular}}\n");
+        std::fs::write(folder.path().join(name), text).unwrap();
+    };
+    table("good.tex", "a\\_b");
+    let Some((code, told)) = asked("bash", "latex_check.sh", &[folder.path()]) else { return };
+    assert_eq!((code, told.as_str()), (0, "ok     good\n"));
+    table("special.tex", "a_b");
+    table("unknown.tex", "\\nosuchcommand");
+    table("wide.tex", "\\rule{400pt}{2pt}");
+    let (code, told) = asked("bash", "latex_check.sh", &[folder.path()]).unwrap();
+    let faults =
+        ["FAILED special: ! Missing $", "FAILED unknown: ! Undefined control sequence", "FAILED wide: Overfull \\hbox"];
+    assert!(code == 1 && told.contains("ok     good"), "{told}");
+    faults.iter().for_each(|fault| assert!(told.contains(fault), "`{fault}` is not in\n{told}"));
+}
+
+#[test]
+fn csv_and_parquet_are_the_same_frame_in_python() {
+    let (_folder, out) = report();
+    let Some((code, told)) = asked("python3", "frame_check.py", &[&out]) else { return };
+    assert_eq!(code, 0, "{told}");
+    let runs = out.join("runs.csv");
+    let text = std::fs::read_to_string(&runs).unwrap();
+    std::fs::write(&runs, text.replacen("frozen_clip", "frozen clip", 1)).unwrap();
+    let (code, told) = asked("python3", "frame_check.py", &[&out]).unwrap();
+    assert!(code == 1 && told.contains("variant, row 1: 'frozen clip' in CSV, 'frozen_clip' in Parquet"), "{told}");
+}
+
+#[test]
+fn the_scripts_refuse_what_is_not_there() {
+    for (program, script) in [("python3", "page_check.py"), ("bash", "latex_check.sh"), ("python3", "frame_check.py")] {
+        let Some((code, told)) = asked(program, script, &[Path::new("no/such/place")]) else { continue };
+        assert!(code == 2 && told.contains("no/such/place is no f"), "{script}: {told}");
+    }
+}
