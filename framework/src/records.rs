@@ -383,7 +383,7 @@ impl RunDirectory {
 
     /// The examples of the test; `None` where none were written.
     pub fn examples(&self) -> Result<Option<Examples>> {
-        read_json(&self.path.join("examples/examples.json"))
+        Examples::read(&self.path)
     }
 
     /// The resolved recipe as it was frozen.

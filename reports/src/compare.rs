@@ -185,9 +185,10 @@ impl Comparison {
         }
         text.extend(self.warnings.iter().map(|warning| format!("\n  {warning}")));
         text + &format!(
-            "\n  ±: {}; over classes & videos: {}\n  p: two-sided, exact sign-flip permutation of the paired episodes",
+            "\n  ±: {}; over classes & videos: {}\n  p: {}",
             statistics::OVER_EPISODES,
-            statistics::OVER_CLUSTERS
+            statistics::OVER_CLUSTERS,
+            statistics::SIGN_FLIP
         )
     }
 }

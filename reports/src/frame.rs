@@ -4,7 +4,7 @@ use crate::load::Run;
 use crate::settings::varying;
 use crate::summary::{Difference, Group, Outcome, Summary, Variant};
 use maclip_framework::error::{Error, Result};
-use maclip_framework::records::State;
+use maclip_framework::records::{Manifest, State};
 use polars::prelude::*;
 use std::collections::BTreeSet;
 
@@ -14,16 +14,18 @@ use std::collections::BTreeSet;
 /// `value` and `ci95` are shares from 0 to 1, times are in seconds, memory in bytes. Nulls where a run has nothing to say. A slot that is
 /// named like another column gets the prefix `slot_`.
 pub fn runs(runs: &[Run]) -> Result<DataFrame> {
-    let manifest = |run: &Run| run.directory.manifest.clone();
+    fn manifest(run: &Run) -> &Manifest {
+        &run.directory.manifest
+    }
     let seconds = |run: &Run| run.directory.status.as_ref().map(|status| status.seconds);
     let params = |run: &Run| run.directory.params.clone();
     let memory = |run: &Run| manifest(run).sittings.iter().filter_map(|sitting| sitting.peak_memory_bytes).max();
     let mut columns = vec![
-        texts(runs, "name", |run| Some(manifest(run).name)),
-        texts(runs, "variant", |run| Some(manifest(run).variant)),
+        texts(runs, "name", |run| Some(manifest(run).name.clone())),
+        texts(runs, "variant", |run| Some(manifest(run).variant.clone())),
         wholes(runs, "seed", |run| Some(run.directory.manifest.seed)),
-        texts(runs, "task", |run| Some(manifest(run).task)),
-        texts(runs, "hash", |run| Some(manifest(run).hash)),
+        texts(runs, "task", |run| Some(manifest(run).task.clone())),
+        texts(runs, "hash", |run| Some(manifest(run).hash.clone())),
         texts(runs, "state", |run| Some(state(run.state()).into())),
         texts(runs, "metric", |run| run.result().map(|test| test.metric.clone())),
         numbers(runs, "value", |run| run.result().map(|test| test.value)),

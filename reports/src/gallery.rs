@@ -8,7 +8,7 @@ use crate::summary::{Group, Variant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::records::{Example, ExampleClass, Examples, Rule, read_json};
+use maclip_framework::records::{Example, ExampleClass, Examples, Rule};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -125,11 +125,10 @@ impl Galleries {
     }
 }
 
-const FILE: &str = "examples/examples.json";
-
 /// The best variant of a group with examples.
 fn recorded(group: &Group) -> Option<&Variant> {
-    let tested = group.variants.iter().filter(|variant| variant.path.join(FILE).is_file());
+    let tested =
+        group.variants.iter().filter(|variant| variant.path.join(Examples::FOLDER).join(Examples::FILE).is_file());
     tested
         .filter(|variant| variant.mean().is_some())
         .max_by(|a, b| a.mean().unwrap_or(0.0).total_cmp(&b.mean().unwrap_or(0.0)))
@@ -138,8 +137,8 @@ fn recorded(group: &Group) -> Option<&Variant> {
 impl Gallery {
     /// Of a variant; `prefix` keeps ids apart.
     fn of(prefix: &str, variant: &Variant) -> Result<Option<Self>> {
-        let Some(examples) = read_json::<Examples>(&variant.path.join(FILE))? else { return Ok(None) };
-        Self::read(prefix, variant, &variant.path.join("examples"), examples).map(Some)
+        let Some(examples) = Examples::read(&variant.path)? else { return Ok(None) };
+        Self::read(prefix, variant, &variant.path.join(Examples::FOLDER), examples).map(Some)
     }
 
     fn read(prefix: &str, variant: &Variant, folder: &Path, examples: Examples) -> Result<Self> {

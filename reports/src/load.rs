@@ -80,7 +80,9 @@ pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
         loaded.problems.extend(problems);
     }
     for folder in recipes {
-        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        // `.` has no name as it stands.
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+        let name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         match LeftOut::read(&folder) {
             Ok(left_out) => loaded.left_out.extend(left_out.into_iter().map(|run| (name.clone(), run))),
             Err(error) => loaded.problems.push(problem(&folder, &error)),

@@ -20,8 +20,6 @@ use choose::{Choice, choose};
 use record::{Example, ExampleAlignment, ExampleClass, Examples};
 use std::collections::BTreeMap;
 
-const FOLDER: &str = "examples";
-
 /// Examples of a test with their pictures.
 pub struct Gallery {
     pub examples: Examples,
@@ -68,9 +66,9 @@ impl Gallery {
             let mut bytes = serde_json::to_vec(&self.examples)
                 .map_err(|error| Error::failed(format!("the examples of the test cannot be written: {error}")))?;
             bytes.push(b'\n');
-            files.insert("examples.json".to_owned(), bytes);
+            files.insert(Examples::FILE.to_owned(), bytes);
         }
-        store.replace_folder(FOLDER, &files)
+        store.replace_folder(Examples::FOLDER, &files)
     }
 
     /// Makes a strip of each clip of an episode that has none yet; what the clips are called, in the order of the model.

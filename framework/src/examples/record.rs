@@ -1,7 +1,10 @@
 //! `examples/examples.json`, as types.
 
+use crate::error::Result;
+use crate::records::read_json;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Queries of the test to look at, with what the model saw and found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +21,17 @@ pub struct Examples {
     pub clips: BTreeMap<String, String>,
     /// By rule, and within a rule the plainest case first.
     pub examples: Vec<Example>,
+}
+
+impl Examples {
+    /// Where they are in a run directory, with the strips beside them.
+    pub const FOLDER: &'static str = "examples";
+    pub const FILE: &'static str = "examples.json";
+
+    /// Those of the run in `run`; `None` where none were written.
+    pub fn read(run: &Path) -> Result<Option<Self>> {
+        read_json(&run.join(Self::FOLDER).join(Self::FILE))
+    }
 }
 
 /// Why a query was chosen.

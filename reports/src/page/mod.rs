@@ -118,7 +118,7 @@ pub fn render(content: &Content) -> Result<String> {
                 over_clusters => statistics::OVER_CLUSTERS,
                 over_seeds => statistics::OVER_SEEDS,
                 pooling => statistics::POOLING,
-                p_value => statistics::P_VALUE,
+                p_value => format!("{}, {}", statistics::SIGN_FLIP, statistics::HOLM),
                 command => format!("maclip report {command} --out DIR"),
             })
         })

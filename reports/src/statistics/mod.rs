@@ -38,8 +38,10 @@ pub const POOLING: &str = "with several seeds, the mean of the runs' half widths
                            correlation between runs that share episodes";
 
 /// What a p-value is of.
-pub const P_VALUE: &str =
-    "two-sided, exact sign-flip permutation of the paired episodes, Holm’s correction within the table";
+pub const SIGN_FLIP: &str = "two-sided, exact sign-flip permutation of the paired episodes";
+
+/// What is made of several of them.
+pub const HOLM: &str = "Holm’s correction within the table";
 
 /// A mean and the half width of its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]

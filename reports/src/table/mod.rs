@@ -270,7 +270,7 @@ fn notes(group: &Group, columns: &[Column], rows: &[Vec<Cell>]) -> Vec<String> {
         notes.push(format!("over seeds: {}", statistics::OVER_SEEDS));
     }
     if has("p") {
-        notes.push(format!("p: {}", statistics::P_VALUE));
+        notes.push(format!("p: {}, {}", statistics::SIGN_FLIP, statistics::HOLM));
     }
     if marked(Mark::Unclear) {
         notes.push(format!("{UNCLEAR}: p above {LEVEL}"));
