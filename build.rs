@@ -1,4 +1,4 @@
-//! Puts the shipped recipes into the program, and notes the commit that it is built from, for the manifests of its runs.
+//! Puts the shipped recipes and the book into the program, and notes the commit that it is built from, for the manifests of its runs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,6 +23,27 @@ fn recipes(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The chapters of the book in reading order, which is that of the links in its table of contents.
+fn topics() -> String {
+    println!("cargo:rerun-if-changed=docs");
+    let root =
+        PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo says where the package is")).join("docs");
+    let contents = std::fs::read_to_string(root.join("README.md")).expect("docs/README.md can be read");
+    let mut names: Vec<&str> = Vec::new();
+    for link in contents.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        let name = link.strip_suffix(".md").filter(|name| !name.contains('/') && !names.contains(name));
+        names.extend(name);
+    }
+    let listed = names.iter().map(|name| {
+        let path = root.join(format!("{name}.md"));
+        format!("    Topic {{ name: {name:?}, text: include_str!({:?}) }},\n", path.display().to_string())
+    });
+    format!(
+        "/// The chapters of the book, in reading order.\npub const TOPICS: &[Topic] = &[\n{}];\n",
+        listed.collect::<String>()
+    )
+}
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=recipes");
@@ -36,7 +57,11 @@ fn main() {
             path.display().to_string()
         )
     });
-    let code = format!("pub const RECIPES: &[Shipped] = &[\n{}];\n", listed.collect::<String>());
+    let code = format!(
+        "/// All shipped recipes, by name.\npub const RECIPES: &[Shipped] = &[\n{}];\n\n{}",
+        listed.collect::<String>(),
+        topics()
+    );
     let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo gives a folder"));
     std::fs::write(out.join("recipes.rs"), code).expect("the folder can be written");
     // Outside a repository there is no commit to note.

@@ -9,12 +9,14 @@
 //! benchmarks do. Every repetition begins with an empty store. Printed are medians, and as ratios the medians of a repetition's.
 
 use maclip_components as _;
-use maclip_framework::clip_store::{Ahead, Part, StoredClips};
-use maclip_framework::clips::{ClipLoader, View};
+use maclip_framework::clips::filler::Filler;
+use maclip_framework::clips::loader::{ClipLoader, View};
+use maclip_framework::clips::sources::Part;
+use maclip_framework::clips::store::stored::StoredClips;
 use maclip_framework::progress::Silent;
 use maclip_framework::random::Stream;
-use maclip_framework::recipe::read_str;
-use maclip_framework::run::{Purpose, Recipe};
+use maclip_framework::recipe::{Purpose, Recipe};
+use maclip_language::read_str;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -82,8 +84,8 @@ fn epochs(folder: &Path, format: &str) -> [f64; 3] {
     let started = Instant::now();
     let with_store = loader(Some(&stored));
     let wants: Vec<_> = needs.wants.iter().map(|(clip, part)| (clip.as_str(), *part)).collect();
-    let ahead = Ahead::look(&with_store, &wants, &Silent).expect("the store is read").expect("the store is on");
-    let filled = ahead.fill(&Silent).expect("the clips are sound");
+    let filler = Filler::look(&with_store, &wants, &Silent).expect("the store is read").expect("the store is on");
+    let filled = filler.fill(&Silent).expect("the clips are sound");
     assert_eq!((filled.kept, filled.broken.len()), (wants.len(), 0));
     epoch(Some(&stored), 1);
     let filling = started.elapsed().as_secs_f64();

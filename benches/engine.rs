@@ -12,20 +12,20 @@
 //! `peak_rss_mib`. Printed are medians over the repetitions, and as the ratio the median of the ratios of a repetition.
 
 use maclip_components as _;
-use maclip_framework::device;
+use maclip_framework::engine::context::RunContext;
+use maclip_framework::engine::task::Task;
 use maclip_framework::error::Result;
 use maclip_framework::profile::Totals;
 use maclip_framework::progress::Silent;
 use maclip_framework::random::Stream;
-use maclip_framework::recipe::read_str;
-use maclip_framework::records::{FORMAT, Manifest, Sitting};
+use maclip_framework::recipe::{Recipe, device};
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::{BuildContext, Recipe, RunContext};
+use maclip_framework::registry::{BuildContext, Component};
+use maclip_framework::runs::records::{FORMAT, Manifest, Attempt};
+use maclip_framework::runs::store::RunStore;
 use maclip_framework::slots::backbone::Backbone;
 use maclip_framework::slots::dataset::{Class, Dataset, Frames, Listing, Split};
-use maclip_framework::slots::task::Task;
-use maclip_framework::store::RunStore;
+use maclip_language::read_str;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -67,7 +67,7 @@ struct Noise {
 }
 
 register!(dyn Dataset, Noise, name: "noise", summary: "random clips for benchmarks", paper: None,
-    stability: Experimental, example: "{side: 48}");
+    stability: Experimental, usage: "{side: 48}");
 
 impl Component for Noise {
     type Slot = dyn Dataset;
@@ -160,7 +160,7 @@ fn measure(case: &Case, weights: &Path, folder: &Path) -> Result<Value> {
     let recipe = Recipe::check(&read_str("bench", &text.to_string())?)?;
     let device = device::parse("flex").expect("flex is always there");
     let store = RunStore::open(&folder.join("bench/run"))?;
-    let manifest = Manifest { format: FORMAT, sittings: vec![Sitting::default()], ..Manifest::default() };
+    let manifest = Manifest { format: FORMAT, attempts: vec![Attempt::default()], ..Manifest::default() };
     let started = Totals::now();
     let mut context = RunContext {
         recipe: &recipe,
@@ -173,12 +173,12 @@ fn measure(case: &Case, weights: &Path, folder: &Path) -> Result<Value> {
         started: started.clone(),
     };
     recipe.build::<dyn Task>(&BuildContext::new(1, device.clone()))?.run(&mut context)?;
-    let sitting = context.sitting()?;
+    let attempt = context.attempt()?;
     let (seconds, count) =
-        if case.train { (sitting.seconds.train, case.steps) } else { (sitting.seconds.test, EPISODES) };
+        if case.train { (attempt.seconds.train, case.steps) } else { (attempt.seconds.test, EPISODES) };
     Ok(json!({
         "seconds": seconds / count as f64,
-        "mib": sitting.peak_memory_bytes.unwrap_or_default() as f64 / 1048576.0,
+        "mib": attempt.peak_memory_bytes.unwrap_or_default() as f64 / 1048576.0,
         "phases": Totals::now().seconds_since(&started),
     }))
 }

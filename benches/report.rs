@@ -3,10 +3,12 @@
 //! Made-up runs of 10,000 episodes with records of the size that the embedded benchmark has: 12 runs (4 variants, 3 seeds) and 498
 //! (166 variants). Runs of one seed number share one file of episodes by hard links, which is read anew for each of them.
 
+use maclip_framework::model::parameters::Params;
 use maclip_framework::profile::{peak_memory, reset_peak_memory};
 use maclip_framework::random::Stream;
-use maclip_framework::records::{
-    EpisodeRecord, FORMAT, Manifest, Params, Seconds, Sitting, State, Status, TestResult, TrainRecord, ValidationRecord,
+use maclip_framework::recipe::expectation::TestResult;
+use maclip_framework::runs::records::{
+    EpisodeRecord, FORMAT, Manifest, Seconds, Attempt, State, Status, TrainRecord, ValidationRecord,
 };
 use maclip_reports::{Options, report};
 use serde::Serialize;
@@ -104,7 +106,7 @@ fn run(runs: &Path, shared: &Path, variant: u64, seed: u64, accuracies: &[f64]) 
             hash: format!("{:064x}", variant * 100 + seed),
             task: "few_shot".into(),
             components: components.map(|slot| (slot.to_owned(), format!("{slot} {}", variant % 3))).into(),
-            sittings: vec![Sitting { device: "flex".into(), cpu: "cpu".into(), threads: 2, ..Sitting::default() }],
+            attempts: vec![Attempt { device: "flex".into(), cpu: "cpu".into(), threads: 2, ..Attempt::default() }],
             ..Manifest::default()
         },
     );

@@ -6,8 +6,8 @@
 //!
 //! 20 recipes × 20 variants × 5 seeds, each with 600 training steps and 200 test episodes in the form in which runs write them.
 
-use maclip_framework::records::*;
-use maclip_framework::store::write_json;
+use maclip_framework::files::write_json;
+use maclip_framework::runs::records::*;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -40,7 +40,7 @@ fn run(path: &Path, recipe: u64, variant: u64, seed: u64) {
     let write = |name: &str, value: &dyn Fn(&Path) -> maclip_framework::error::Result<()>| {
         value(&path.join(name)).expect("the folder can be written");
     };
-    let sitting = Sitting { device: "flex".to_owned(), started_unix: 1_700_000_000, ..Sitting::default() };
+    let attempt = Attempt { device: "flex".to_owned(), started_unix: 1_700_000_000, ..Attempt::default() };
     let manifest = Manifest {
         format: FORMAT,
         name: format!("recipe-{recipe}"),
@@ -48,7 +48,7 @@ fn run(path: &Path, recipe: u64, variant: u64, seed: u64) {
         seed,
         hash: format!("{:064x}", recipe * 1000 + variant * 10 + seed),
         task: "few_shot".to_owned(),
-        sittings: vec![sitting],
+        attempts: vec![attempt],
         ..Manifest::default()
     };
     let number = variant * 5 + seed;

@@ -38,7 +38,7 @@ fn run_directory(runs: &Path) -> Option<PathBuf> {
 }
 
 fn newest_step(run: &Path) -> u64 {
-    maclip_framework::store::checkpoint_steps(run).ok().and_then(|steps| steps.first().copied()).unwrap_or(0)
+    maclip_framework::runs::store::checkpoint_steps(run).ok().and_then(|steps| steps.first().copied()).unwrap_or(0)
 }
 
 fn is_done(run: &Path) -> bool {
@@ -102,7 +102,7 @@ fn main() {
             if !wait(&mut child, &runs, done % 4 == 3, &mut rng) {
                 let output = child.wait_with_output().expect("the child ended");
                 let said = String::from_utf8_lossy(&output.stderr);
-                assert!(output.status.success(), "an undisturbed sitting failed:\n{said}");
+                assert!(output.status.success(), "an undisturbed attempt failed:\n{said}");
                 continue;
             }
             let signal = match done % 10 {

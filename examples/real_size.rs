@@ -4,12 +4,11 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_components::adapters::no_adapter;
 use maclip_components::backbones::clip_vit::ClipVitConfig;
-use maclip_framework::device;
-use maclip_framework::parameters::HostTensor;
-use maclip_framework::run::BuildContext;
+use maclip_framework::recipe::device;
+use maclip_framework::registry::BuildContext;
 use maclip_framework::slots::adapter::Branch;
 use maclip_framework::slots::backbone::Backbone;
-use maclip_framework::weights;
+use maclip_framework::weights::{self, HostTensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;

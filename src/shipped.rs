@@ -1,6 +1,7 @@
-//! The shipped recipes, which are in the program: `maclip init` writes them, `maclip describe` knows who uses what.
+//! What comes with the program: the shipped recipes, which `maclip init` writes, and the book, which `maclip docs` prints.
 
-use maclip_framework::recipe::{Node, read_str};
+use maclip_language::{Node, read_str};
+use std::path::Path;
 
 include!(concat!(env!("OUT_DIR"), "/recipes.rs"));
 
@@ -8,6 +9,7 @@ include!(concat!(env!("OUT_DIR"), "/recipes.rs"));
 pub struct Shipped {
     /// Its path below `recipes/`, without `.yaml`.
     pub name: &'static str,
+    /// The file as it is.
     pub text: &'static str,
 }
 
@@ -26,11 +28,39 @@ impl Shipped {
     }
 }
 
+/// A chapter of the book, a file of `docs/`.
+pub struct Topic {
+    /// Name of the file, without `.md`.
+    pub name: &'static str,
+    /// The whole file, in Markdown.
+    pub text: &'static str,
+}
+
+impl Topic {
+    /// The heading.
+    pub fn title(&self) -> &'static str {
+        self.text.lines().next().unwrap_or_default().trim_start_matches('#').trim()
+    }
+
+    /// The first sentence, which says what the chapter is for.
+    pub fn summary(&self) -> String {
+        let lines = self.text.lines().skip(1).skip_while(|line| line.trim().is_empty());
+        let paragraph = lines.take_while(|line| !line.trim().is_empty()).collect::<Vec<_>>().join(" ");
+        paragraph.split_once(". ").map_or(paragraph.clone(), |(first, _)| format!("{first}."))
+    }
+}
+
 /// The recipe called `name`, with or without `.yaml` and `recipes/`.
 pub fn find(name: &str) -> Option<&'static Shipped> {
     let name = name.strip_prefix("recipes/").unwrap_or(name);
     let name = name.strip_suffix(".yaml").unwrap_or(name);
     RECIPES.iter().find(|recipe| recipe.name == name)
+}
+
+/// Shipped recipes in a file called as that of `path`, wherever they are: recipes move, and their names stay.
+pub fn named_as(path: &Path) -> impl Iterator<Item = &'static Shipped> {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    RECIPES.iter().filter(move |recipe| recipe.name.rsplit('/').next() == Some(stem.as_str()))
 }
 
 /// Names of the recipes that say `type: component` for `slot`, in a variant too.

@@ -12,7 +12,7 @@
 mod common;
 
 use common::{command, finish, root};
-use maclip_framework::recipe::codes;
+use maclip_language::codes;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,9 @@ mod common;
 
 use common::{maclip, ok, run_directory, small_quickstart};
 use maclip_framework::images::decode_jpeg;
-use maclip_framework::records::{EpisodeRecord, Example, Examples, Rule, RunDirectory};
+use maclip_framework::runs::directory::RunDirectory;
+use maclip_framework::runs::examples::{Example, Examples, Rule};
+use maclip_framework::runs::records::EpisodeRecord;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

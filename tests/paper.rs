@@ -3,8 +3,8 @@
 mod common;
 
 use common::{command, fails, finish, maclip, ok, root, run_directory};
-use maclip_framework::expectation::{Setting, Weights};
-use maclip_framework::recipe::{self, Node, apply_variant};
+use maclip_framework::recipe::expectation::{Setting, Weights};
+use maclip_language::{Node, apply_variant};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ fn every_table_is_whole_at_full_size_and_embedded() {
 fn every_row_says_what_its_number_is_of_and_is_of_that() {
     let mut rows = 0;
     for table in tables() {
-        let document = recipe::load(&table, &recipe::Arguments::default()).unwrap();
+        let document = maclip_language::load(&table, &maclip_language::Arguments::default()).unwrap();
         let variants = document.root.at("study.variants").and_then(Node::as_map).unwrap();
         for variant in variants {
             let mut row = document.root.clone();
@@ -139,7 +139,7 @@ fn the_same_run_is_made_once_and_taken_over_under_its_other_names() {
         (&json!("second"), &json!("default"), &original["hash"])
     );
     assert!(copy["notes"].to_string().contains(&format!("the same run as {}", made.display())), "{copy}");
-    assert_eq!(copy["sittings"], original["sittings"]);
+    assert_eq!(copy["attempts"], original["attempts"]);
     assert!(
         taken
             .parent()

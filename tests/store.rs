@@ -100,11 +100,11 @@ fn a_resumed_run_equals_an_undisturbed_one() {
         assert_same(&trained(&stopped), &trained(&straight));
         let manifest = std::fs::read_to_string(trained(&stopped).join("manifest.json")).unwrap();
         let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
-        let sittings = manifest["sittings"].as_array().unwrap();
-        assert_eq!(sittings.len(), 2);
-        assert!(sittings[1]["first_step"].as_u64().unwrap() >= 5, "{manifest}");
-        assert!(sittings.iter().all(|sitting| sitting["seconds"]["train"].as_f64().unwrap() > 0.0));
-        assert!(sittings.iter().all(|sitting| sitting["phases"]["backward"].as_f64().unwrap() > 0.0));
+        let attempts = manifest["attempts"].as_array().unwrap();
+        assert_eq!(attempts.len(), 2);
+        assert!(attempts[1]["first_step"].as_u64().unwrap() >= 5, "{manifest}");
+        assert!(attempts.iter().all(|attempt| attempt["seconds"]["train"].as_f64().unwrap() > 0.0));
+        assert!(attempts.iter().all(|attempt| attempt["phases"]["backward"].as_f64().unwrap() > 0.0));
     }
 }
 

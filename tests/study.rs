@@ -102,7 +102,7 @@ fn two_processes_share_a_study() {
     for run in standing["runs"].as_array().unwrap() {
         let manifest = Path::new(run["dir"].as_str().unwrap()).join("manifest.json");
         let manifest: Value = serde_json::from_str(&std::fs::read_to_string(manifest).unwrap()).unwrap();
-        assert_eq!(manifest["sittings"].as_array().unwrap().len(), 1, "done once: {}", run["dir"]);
+        assert_eq!(manifest["attempts"].as_array().unwrap().len(), 1, "done once: {}", run["dir"]);
     }
 }
 

@@ -5,7 +5,7 @@ mod common;
 
 use common::videos::{CLASSES, no_ffmpeg, videos, weights, write};
 use common::{Ran, command, finish, records, run_directory};
-use maclip_framework::weights::sha256;
+use maclip_framework::files::sha256;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;

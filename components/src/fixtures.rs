@@ -1,7 +1,6 @@
 //! Tensors of the unit tests' files: tiny models of independent implementations, see `testdata/README.md`.
 
-use maclip_framework::parameters::HostTensor;
-use maclip_framework::weights::{self, Precision};
+use maclip_framework::weights::{self, ElementType, HostTensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +23,7 @@ impl Fixture {
     /// A checkpoint of what is left.
     pub fn checkpoint(&self) -> PathBuf {
         let path = self.folder.path().join("weights.safetensors");
-        let bytes = weights::serialize(&self.tensors, &BTreeMap::new(), Precision::F32).unwrap();
+        let bytes = weights::serialize(&self.tensors, &BTreeMap::new(), ElementType::F32).unwrap();
         weights::write_atomically(&path, &bytes).unwrap();
         path
     }

@@ -4,9 +4,9 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::{gelu, sigmoid, softmax};
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use maclip_framework::cost::Cost;
-use maclip_framework::parameters::is_trainable;
+use maclip_framework::model::parameters::is_trainable;
 use maclip_framework::random::{Rng, Stream};
+use maclip_framework::slots::cost::Cost;
 
 /// Draws the initial values of one tensor after the other. Each is drawn when it is first read, from its own place in the
 /// stream, so that a model of which only the sizes matter costs nothing.

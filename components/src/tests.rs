@@ -1,11 +1,10 @@
 //! What holds for the options of every component: defaults are in range, and a value outside is refused where it was written.
 
 use burn::tensor::Device;
+use maclip_framework::engine::task::Task;
 use maclip_framework::error::Result;
-use maclip_framework::ranges;
-use maclip_framework::recipe::{Diagnostics, Node, codes, read_str};
-use maclip_framework::registry::{Facts, SLOTS, build_choice, resolve_choice, slot, tell};
-use maclip_framework::run::{BuildContext, Recipe};
+use maclip_framework::recipe::Recipe;
+use maclip_framework::registry::{BuildContext, Facts, SLOTS, build_choice, resolve_choice, slot, tell};
 use maclip_framework::slots::adapter::Adapter;
 use maclip_framework::slots::alignment::Alignment;
 use maclip_framework::slots::augment::Augment;
@@ -18,7 +17,7 @@ use maclip_framework::slots::prompt::Prompt;
 use maclip_framework::slots::prototype::Prototype;
 use maclip_framework::slots::resize::Resize;
 use maclip_framework::slots::schedule::Schedule;
-use maclip_framework::slots::task::Task;
+use maclip_language::{Diagnostics, Node, codes, ranges, read_str};
 
 /// Options in YAML, without braces, as `resolve_choice` gives them back.
 fn resolved(slot_name: &str, component: &str, options: &str) -> std::result::Result<Node, Diagnostics> {
@@ -30,7 +29,7 @@ fn resolved(slot_name: &str, component: &str, options: &str) -> std::result::Res
 fn the_defaults_of_every_component_are_in_range() {
     for slot in SLOTS {
         for info in (slot.components)().into_iter().map(|candidate| candidate.info) {
-            let example = info.example.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap();
+            let example = info.usage.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap();
             let node = resolved(slot.name, info.name, example).unwrap_or_else(|problems| panic!("{problems}"));
             assert_eq!(ranges::check(&(info.schema)().to_value(), &node, slot.name), [], "{} {}", slot.name, info.name);
         }
@@ -62,7 +61,7 @@ fn the_example_of_every_component_round_trips_and_builds() {
     for slot in SLOTS {
         for info in (slot.components)().into_iter().map(|candidate| candidate.info) {
             let name = format!("{}/{}", slot.name, info.name);
-            let example = info.example.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap();
+            let example = info.usage.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap();
             let node = resolved(slot.name, info.name, example).unwrap();
             let again = read_str("again.yaml", &node.to_yaml()).unwrap();
             assert_eq!(resolve_choice(slot, &again).unwrap(), node, "{name}: written and read again");

@@ -1,6 +1,6 @@
 //! What can go wrong, and which exit code it earns.
 
-use crate::recipe::Diagnostics;
+use maclip_language::Diagnostics;
 use std::fmt;
 use std::path::Path;
 
@@ -87,8 +87,8 @@ impl From<Diagnostics> for Error {
     }
 }
 
-impl From<crate::recipe::Diagnostic> for Error {
-    fn from(diagnostic: crate::recipe::Diagnostic) -> Self {
+impl From<maclip_language::Diagnostic> for Error {
+    fn from(diagnostic: maclip_language::Diagnostic) -> Self {
         Error::Recipe(diagnostic.into())
     }
 }

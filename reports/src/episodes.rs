@@ -1,7 +1,7 @@
 //! Test episodes in columns: what 10,000 records say, in a few bytes a query.
 
 use maclip_framework::error::Result;
-use maclip_framework::records::each_line;
+use maclip_framework::runs::read::each_line;
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::collections::HashMap;

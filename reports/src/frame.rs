@@ -4,7 +4,7 @@ use crate::load::Run;
 use crate::settings::varying;
 use crate::summary::{Difference, Group, Outcome, Summary, Variant};
 use maclip_framework::error::{Error, Result};
-use maclip_framework::records::{Manifest, State};
+use maclip_framework::runs::records::{Manifest, State};
 use polars::prelude::*;
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub fn runs(runs: &[Run]) -> Result<DataFrame> {
     }
     let seconds = |run: &Run| run.directory.status.as_ref().map(|status| status.seconds);
     let params = |run: &Run| run.directory.params.clone();
-    let memory = |run: &Run| manifest(run).sittings.iter().filter_map(|sitting| sitting.peak_memory_bytes).max();
+    let memory = |run: &Run| manifest(run).attempts.iter().filter_map(|attempt| attempt.peak_memory_bytes).max();
     let mut columns = vec![
         texts(runs, "name", |run| Some(manifest(run).name.clone())),
         texts(runs, "variant", |run| Some(manifest(run).variant.clone())),

@@ -8,7 +8,7 @@ use crate::summary::{Group, Variant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::records::{Example, ExampleClass, Examples, Rule};
+use maclip_framework::runs::examples::{Example, ExampleClass, Examples, Rule};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -225,7 +225,8 @@ mod tests {
     use super::*;
     use crate::testing::Study;
     use crate::{Options, report};
-    use maclip_framework::records::{ExampleAlignment, FORMAT};
+    use maclip_framework::runs::examples::ExampleAlignment;
+    use maclip_framework::runs::records::FORMAT;
 
     /// A run of the default study with one example, whose names and files are given.
     fn look(class: &str, file: &str) -> String {

@@ -30,6 +30,7 @@ mod testing;
 use figures::Figures;
 use gallery::Galleries;
 use maclip_framework::error::{Error, Result};
+use maclip_framework::files::write_quickly;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -106,7 +107,10 @@ pub fn report(roots: &[PathBuf], out: &Path, options: &Options) -> Result<Report
     let mut files = Vec::new();
     for (name, bytes) in contents {
         let path = out.join(name);
-        write_atomically(&path, &bytes)?;
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
+        }
+        write_quickly(&path, &bytes)?;
         files.push(path);
     }
     files.sort();
@@ -133,25 +137,11 @@ fn frames(loaded: &load::Loaded, summary: &summary::Summary) -> Result<Vec<(Stri
     Ok(files)
 }
 
-/// Writes beside `path` and renames. A report can be made again, so nobody waits for the disk.
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    // The process id keeps two reports into one folder from writing the same temporary file.
-    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-    std::fs::write(&temporary, bytes).map_err(|error| Error::io("write", path, error))?;
-    std::fs::rename(&temporary, path).map_err(|error| {
-        let _ = std::fs::remove_file(&temporary);
-        Error::io("write", path, error)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{Study, study};
-    use maclip_framework::records::State;
+    use maclip_framework::runs::records::State;
 
     #[test]
     fn writes_all_files_and_the_same_bytes_twice() {

@@ -3,7 +3,9 @@
 use crate::episodes::{Episodes, List};
 use crate::settings::Settings;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::records::{LeftOut, RunDirectory, State, TestResult, TrainLoss, ValidationRecord};
+use maclip_framework::recipe::expectation::TestResult;
+use maclip_framework::runs::directory::RunDirectory;
+use maclip_framework::runs::records::{LeftOut, State, TrainLoss, ValidationRecord};
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! What a frozen recipe says, key by key.
 
 use maclip_framework::error::Result;
-use maclip_framework::expectation::{Expectation, Setting};
-use maclip_framework::recipe::{self, Arguments, Node, from_node};
+use maclip_framework::recipe::expectation::{Expectation, Setting};
+use maclip_language::{Arguments, Node, from_node};
 use std::collections::BTreeMap;
 
 /// Top-level keys that name a run and do not make it.
@@ -22,7 +22,7 @@ impl Settings {
     /// # Errors
     /// Where `text` is no YAML, or its `expect` cannot be understood.
     pub fn read(text: &str) -> Result<Self> {
-        let root = recipe::load_text("recipe.resolved.yaml", text, &Arguments::default())?.root;
+        let root = maclip_language::load_text("recipe.resolved.yaml", text, &Arguments::default())?.root;
         let expect = root.at("expect").map(|node| from_node(node, "expect")).transpose()?.unwrap_or_default();
         let mut keys = BTreeMap::new();
         for entry in root.as_map().into_iter().flatten().filter(|entry| !NAMING.contains(&entry.key.as_str())) {
@@ -38,7 +38,7 @@ impl Settings {
 
 fn flatten(node: &Node, path: String, keys: &mut BTreeMap<String, String>) {
     match node.as_map().filter(|map| !map.is_empty()) {
-        Some(map) => map.iter().for_each(|entry| flatten(&entry.value, recipe::join(&path, &entry.key), keys)),
+        Some(map) => map.iter().for_each(|entry| flatten(&entry.value, maclip_language::join(&path, &entry.key), keys)),
         None => {
             let value = node.to_json();
             keys.insert(path, value.as_str().map_or_else(|| value.to_string(), str::to_owned));

@@ -2,7 +2,7 @@
 
 use crate::episodes::{List, Right};
 use maclip_framework::random::{Rng, Stream};
-use maclip_framework::records::*;
+use maclip_framework::runs::records::*;
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ impl Study {
             hash,
             task: self.task.clone(),
             components: components.map(|(slot, name)| (slot.to_owned(), name.to_owned())).into(),
-            sittings: vec![Sitting {
+            attempts: vec![Attempt {
                 maclip_version: "0.1.0".into(),
                 features: vec!["flex".into()],
                 device: "flex".into(),
@@ -102,7 +102,7 @@ impl Study {
                 threads: 2,
                 argv: ["maclip", "run", "recipes/ablation.yaml"].map(String::from).into(),
                 started_unix: self.started,
-                ..Sitting::default()
+                ..Attempt::default()
             }],
             weights: [("clip_vit_b16.safetensors".to_owned(), "ab".repeat(32))].into(),
             notes: vec![self.note.clone()],

@@ -8,11 +8,11 @@ use maclip_components::backbones::clip::tokenizer::{LongTexts, Tokenizer};
 use maclip_components::backbones::clip::{Clip, names};
 use maclip_components::backbones::clip_vit::ClipVitConfig;
 use maclip_framework::images;
-use maclip_framework::model::normalize;
-use maclip_framework::parameters;
-use maclip_framework::run::BuildContext;
+use maclip_framework::model::parameters;
+use maclip_framework::registry::BuildContext;
 use maclip_framework::slots::adapter::{Adapter, Branch};
 use maclip_framework::slots::backbone::{Backbone, FrozenBlock};
+use maclip_framework::slots::explanation::normalize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -41,14 +41,14 @@ pub struct Seen {
 /// An adapter that does what `inner` does and writes down what passes.
 #[derive(burn::module::Module, Debug)]
 pub struct Spy {
-    inner: maclip_framework::module::Slot<dyn Adapter>,
+    inner: maclip_framework::slots::module::Slot<dyn Adapter>,
     #[module(skip)]
     pub seen: Arc<Mutex<Seen>>,
 }
 
 impl Spy {
     pub fn new(inner: Box<dyn Adapter>) -> Self {
-        Self { inner: maclip_framework::module::Slot::new(inner), seen: Arc::default() }
+        Self { inner: maclip_framework::slots::module::Slot::new(inner), seen: Arc::default() }
     }
 
     pub fn seen(&self) -> Seen {

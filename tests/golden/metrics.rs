@@ -5,13 +5,13 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_components::alignments::{
     bi_mhm, diagonal, dtw, frame_costs, hausdorff, linear, modified_hausdorff, otam, soft_dtw,
 };
-use maclip_framework::module::Slot;
-use maclip_framework::parameters::{self, HostTensor};
-use maclip_framework::recipe::read_str;
-use maclip_framework::registry::{build_choice, resolve_choice, slot};
-use maclip_framework::run::BuildContext;
+use maclip_framework::model::parameters;
+use maclip_framework::registry::{BuildContext, build_choice, resolve_choice, slot};
 use maclip_framework::slots::alignment::Alignment;
 use maclip_framework::slots::backbone::Geometry;
+use maclip_framework::slots::module::Slot;
+use maclip_framework::weights::HostTensor;
+use maclip_language::read_str;
 use serde_json::{Value, json};
 
 /// A metric of the set → our component and its options.

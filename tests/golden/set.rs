@@ -1,7 +1,7 @@
 //! A golden set: its manifest, its tensors, and comparisons under its tolerances.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use maclip_framework::device;
+use maclip_framework::recipe::device;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use std::cell::RefCell;

@@ -14,14 +14,13 @@ use super::blocks::{Blocks, frames, over_time};
 use crate::layers::{Bottleneck, Init};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
 use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::cost::Cost;
 use serde::{Deserialize, Serialize};
 
 /// Options of AIM.
@@ -48,12 +47,12 @@ impl Default for AimConfig {
 }
 
 register!(dyn Adapter, AimConfig, name: "aim", summary: "temporal, spatial and joint adapters in every block; no text",
-    paper: Some("AIM, ICLR 2023"), stability: Stable, example: "{ratio: 0.25}");
+    paper: Some("AIM, ICLR 2023"), stability: Stable, usage: "{ratio: 0.25}");
 
 impl Component for AimConfig {
     type Slot = dyn Adapter;
 
-    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         self.at.fit(facts, problems);
     }
 

@@ -8,8 +8,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
 use maclip_framework::slots::backbone::FrozenBlock;
@@ -21,7 +20,7 @@ use serde::{Deserialize, Serialize};
 struct FullConfig {}
 
 register!(dyn Adapter, FullConfig, name: "full", summary: "fine-tunes the whole image tower, adds nothing",
-    paper: Some("MA-CLIP, arXiv 2308.01532, table 4"), stability: Stable, example: "{}");
+    paper: Some("MA-CLIP, arXiv 2308.01532, table 4"), stability: Stable, usage: "{}");
 
 impl Component for FullConfig {
     type Slot = dyn Adapter;

@@ -5,8 +5,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
 use maclip_framework::slots::backbone::FrozenBlock;
@@ -29,12 +28,12 @@ impl Default for LastBlocksConfig {
 
 register!(dyn Adapter, LastBlocksConfig, name: "last_blocks",
     summary: "fine-tunes the last blocks, the final norm and the projection", paper: None, stability: Stable,
-    example: "{count: 1}");
+    usage: "{count: 1}");
 
 impl Component for LastBlocksConfig {
     type Slot = dyn Adapter;
 
-    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         if let Some(blocks) = facts.geometry.as_ref().map(|geometry| geometry.blocks) {
             problems.when(
                 self.count > blocks,

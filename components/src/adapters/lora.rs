@@ -7,14 +7,13 @@ use super::blocks::{Blocks, frames};
 use crate::layers::Init;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
 use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::cost::Cost;
 use serde::{Deserialize, Serialize};
 
 /// Options of LoRA.
@@ -48,12 +47,12 @@ impl Default for LoraConfig {
 }
 
 register!(dyn Adapter, LoraConfig, name: "lora", summary: "low-rank changes of the attention's projections; no text",
-    paper: Some("LoRA, ICLR 2022"), stability: Stable, example: "{rank: 8}");
+    paper: Some("LoRA, ICLR 2022"), stability: Stable, usage: "{rank: 8}");
 
 impl Component for LoraConfig {
     type Slot = dyn Adapter;
 
-    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         self.at.fit(facts, problems);
     }
 

@@ -19,15 +19,14 @@ use crate::layers::{Bottleneck, Init, linear_cost};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
-use maclip_framework::model::normalize;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
 use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::explanation::normalize;
 use serde::{Deserialize, Serialize};
 
 /// Options of MA-CLIP's adapters. Where the paper is silent the default is AIM's.
@@ -125,12 +124,12 @@ impl Default for MultimodalConfig {
 
 register!(dyn Adapter, MultimodalConfig, name: "multimodal",
     summary: "temporal, multimodal and joint adapters in every block; text in the support branch",
-    paper: Some("MA-CLIP, arXiv 2308.01532, figure 3"), stability: Stable, example: "{ratio: 0.25}");
+    paper: Some("MA-CLIP, arXiv 2308.01532, figure 3"), stability: Stable, usage: "{ratio: 0.25}");
 
 impl Component for MultimodalConfig {
     type Slot = dyn Adapter;
 
-    fn check(&self, problems: &mut Problems) {
+    fn validate(&self, problems: &mut Problems) {
         problems.when(self.query_text == QueryText::Mean && !self.use_text, "query_text", "needs `use_text: true`");
         let nothing = self.parts == Parts::Only(Vec::new()) && !self.use_text;
         problems.when(nothing, "parts", "leaves nothing, as `use_text` is off too; for that use `type: none`");
@@ -138,11 +137,11 @@ impl Component for MultimodalConfig {
         problems.when(!temporal, "temporal_adapters", "must be 1 where `parts` has no `temporal`");
     }
 
-    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         self.at.fit(facts, problems);
     }
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         facts.readers.extend(self.use_text.then_some("adapter"));
     }
 

@@ -5,8 +5,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
 use maclip_framework::slots::backbone::FrozenBlock;
@@ -18,7 +17,7 @@ use serde::{Deserialize, Serialize};
 struct NoneConfig {}
 
 register!(dyn Adapter, NoneConfig, name: "none", summary: "the backbone as it was trained, frozen",
-    paper: None, stability: Stable, example: "{}");
+    paper: None, stability: Stable, usage: "{}");
 
 #[derive(Module, Debug)]
 struct NoAdapter {}

@@ -10,14 +10,13 @@ use crate::layers::{Init, linear_cost};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
 use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::cost::Cost;
 use serde::{Deserialize, Serialize};
 
 /// Options of ST-Adapter.
@@ -41,16 +40,16 @@ impl Default for StAdapterConfig {
 }
 
 register!(dyn Adapter, StAdapterConfig, name: "st_adapter", summary: "depth-wise space-time convolution before each block; no text",
-    paper: Some("ST-Adapter, NeurIPS 2022"), stability: Stable, example: "{kernel: [3, 1, 1]}");
+    paper: Some("ST-Adapter, NeurIPS 2022"), stability: Stable, usage: "{kernel: [3, 1, 1]}");
 
 impl Component for StAdapterConfig {
     type Slot = dyn Adapter;
 
-    fn check(&self, problems: &mut Problems) {
+    fn validate(&self, problems: &mut Problems) {
         problems.when(self.kernel.iter().any(|side| side % 2 == 0), "kernel", "has odd sides");
     }
 
-    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         self.at.fit(facts, problems);
     }
 

@@ -16,14 +16,13 @@ use super::blocks::{Blocks, frames, over_clips, over_time};
 use crate::layers::{Bottleneck, Init};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
 use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::cost::Cost;
 use serde::{Deserialize, Serialize};
 
 /// Options of Task-Adapter.
@@ -58,12 +57,12 @@ impl Default for TaskAdapterConfig {
 
 register!(dyn Adapter, TaskAdapterConfig, name: "task_adapter",
     summary: "AIM's adapters and attention across the episode in the last blocks; transductive",
-    paper: Some("Task-Adapter, ACM MM 2024"), stability: Stable, example: "{at: {last: 2}}");
+    paper: Some("Task-Adapter, ACM MM 2024"), stability: Stable, usage: "{at: {last: 2}}");
 
 impl Component for TaskAdapterConfig {
     type Slot = dyn Adapter;
 
-    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         self.at.fit(facts, problems);
     }
 

@@ -3,17 +3,15 @@
 use super::no_adapter;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use maclip_framework::compute::Precision;
-use maclip_framework::model::FewShotModel;
-use maclip_framework::parameters;
+use maclip_framework::model::few_shot::FewShotModel;
+use maclip_framework::model::parameters::{self, Params};
 use maclip_framework::random::Stream;
-use maclip_framework::recipe::read_str;
-use maclip_framework::records::Params;
-use maclip_framework::registry::SlotTrait;
-use maclip_framework::run::{BuildContext, Purpose, Recipe};
+use maclip_framework::recipe::{Purpose, Recipe};
+use maclip_framework::registry::{BuildContext, SlotTrait};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
-use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::backbone::{FrozenBlock, Precision};
+use maclip_language::read_str;
 
 fn model(adapter: &str, prototype: &str, architecture: Option<&str>) -> FewShotModel {
     let backbone = match architecture {

@@ -6,8 +6,7 @@ use super::frame_costs::{Cosine, ShotRule, mean, nearest, on_costs, total};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +56,7 @@ impl Default for BiMhm {
 }
 
 register!(dyn Alignment, BiMhm, name: "bi_mhm", summary: "each frame to its nearest, both ways; order does not count",
-    paper: Some("HyRSM, CVPR 2022"), stability: Stable, example: "{shots: mean_features}");
+    paper: Some("HyRSM, CVPR 2022"), stability: Stable, usage: "{shots: mean_features}");
 
 impl Component for BiMhm {
     type Slot = dyn Alignment;

@@ -7,8 +7,7 @@ use super::frame_costs::{Cosine, ShotRule, mean, nearest, on_costs};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +41,7 @@ impl Default for Chamfer {
 }
 
 register!(dyn Alignment, Chamfer, name: "chamfer", summary: "mean frame to its nearest: query, support or both",
-    paper: Some("matching_based_fsar"), stability: Stable, example: "{side: both, shots: joint}");
+    paper: Some("matching_based_fsar"), stability: Stable, usage: "{side: both, shots: joint}");
 
 impl Component for Chamfer {
     type Slot = dyn Alignment;

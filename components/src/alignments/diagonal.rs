@@ -6,8 +6,7 @@ use super::frame_costs::{Cosine, ShotRule, on_costs};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +38,7 @@ impl Default for Diagonal {
 }
 
 register!(dyn Alignment, Diagonal, name: "diagonal", summary: "frame i against frame i",
-    paper: Some("matching_based_fsar"), stability: Stable, example: "{}");
+    paper: Some("matching_based_fsar"), stability: Stable, usage: "{}");
 
 impl Component for Diagonal {
     type Slot = dyn Alignment;

@@ -7,8 +7,7 @@ use crate::layers::plain_device;
 use burn::tensor::{Int, Tensor, TensorData};
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +28,7 @@ impl Default for Dtw {
 }
 
 register!(dyn Alignment, Dtw, name: "dtw", summary: "cheapest monotone path from end to end",
-    paper: None, stability: Stable, example: "{}");
+    paper: None, stability: Stable, usage: "{}");
 
 impl Component for Dtw {
     type Slot = dyn Alignment;

@@ -4,10 +4,10 @@
 use crate::layers::plain_device;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
-use maclip_framework::explanation::Explanation;
 use maclip_framework::slots::alignment::Alignment;
+use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::explanation::Explanation;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

@@ -6,8 +6,7 @@ use super::frame_costs::{Cosine, ShotRule, nearest, on_costs};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +27,7 @@ impl Default for Hausdorff {
 }
 
 register!(dyn Alignment, Hausdorff, name: "hausdorff", summary: "the worst frame to its nearest, both ways",
-    paper: None, stability: Stable, example: "{}");
+    paper: None, stability: Stable, usage: "{}");
 
 impl Component for Hausdorff {
     type Slot = dyn Alignment;

@@ -5,13 +5,12 @@
 use super::frame_costs::{Cosine, ShotRule, distances, distances_cost, explain, total};
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
-use maclip_framework::explanation::Explanation;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Problems};
 use maclip_framework::slots::alignment::Alignment;
+use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::explanation::Explanation;
 use serde::{Deserialize, Serialize};
 
 /// Options of linear matching.
@@ -31,12 +30,12 @@ impl Default for LinearConfig {
 }
 
 register!(dyn Alignment, LinearConfig, name: "linear", summary: "learned weights on all pairs of frames",
-    paper: Some("matching_based_fsar"), stability: Stable, example: "{}");
+    paper: Some("matching_based_fsar"), stability: Stable, usage: "{}");
 
 impl Component for LinearConfig {
     type Slot = dyn Alignment;
 
-    fn check(&self, problems: &mut Problems) {
+    fn validate(&self, problems: &mut Problems) {
         problems.when(self.shots == ShotRule::Joint, "shots", "is mean_features or mean_distances here");
     }
 

@@ -6,8 +6,7 @@ use super::frame_costs::{Cosine, ShotRule, nearest, on_costs};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +27,7 @@ impl Default for MaxSimilarity {
 }
 
 register!(dyn Alignment, MaxSimilarity, name: "max_similarity", summary: "the best pair of frames alone",
-    paper: Some("matching_based_fsar"), stability: Stable, example: "{}");
+    paper: Some("matching_based_fsar"), stability: Stable, usage: "{}");
 
 impl Component for MaxSimilarity {
     type Slot = dyn Alignment;

@@ -6,12 +6,11 @@
 use super::frame_costs::{Cosine, ShotRule};
 use burn::module::Module;
 use burn::tensor::Tensor;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
+use maclip_framework::slots::cost::Cost;
 use serde::{Deserialize, Serialize};
 
 /// Options of the mean cosine.
@@ -31,7 +30,7 @@ impl Default for MeanCosineConfig {
 }
 
 register!(dyn Alignment, MeanCosineConfig, name: "mean_cosine", summary: "cosine of time averages; no temporal alignment",
-    paper: Some("TSN baseline of few-shot-action-recognition"), stability: Stable, example: "{}");
+    paper: Some("TSN baseline of few-shot-action-recognition"), stability: Stable, usage: "{}");
 
 impl Component for MeanCosineConfig {
     type Slot = dyn Alignment;

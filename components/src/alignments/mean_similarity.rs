@@ -6,8 +6,7 @@ use super::frame_costs::{Cosine, ShotRule, on_costs, total};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +27,7 @@ impl Default for MeanSimilarity {
 }
 
 register!(dyn Alignment, MeanSimilarity, name: "mean_similarity", summary: "all frames against all frames",
-    paper: Some("matching_based_fsar"), stability: Stable, example: "{}");
+    paper: Some("matching_based_fsar"), stability: Stable, usage: "{}");
 
 impl Component for MeanSimilarity {
     type Slot = dyn Alignment;

@@ -5,12 +5,11 @@
 use super::frame_costs::ShotRule;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
+use maclip_framework::slots::cost::Cost;
 use serde::{Deserialize, Serialize};
 
 /// Options of the squared Euclidean distance.
@@ -28,7 +27,7 @@ impl Default for MeanSquaredL2Config {
 }
 
 register!(dyn Alignment, MeanSquaredL2Config, name: "mean_squared_l2", summary: "squared distance of time averages",
-    paper: Some("prototypical networks, NeurIPS 2017"), stability: Stable, example: "{}");
+    paper: Some("prototypical networks, NeurIPS 2017"), stability: Stable, usage: "{}");
 
 impl Component for MeanSquaredL2Config {
     type Slot = dyn Alignment;

@@ -6,8 +6,7 @@ use super::frame_costs::{Cosine, ShotRule, nearest, on_costs};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +27,7 @@ impl Default for ModifiedHausdorff {
 }
 
 register!(dyn Alignment, ModifiedHausdorff, name: "modified_hausdorff", summary: "mean frame to its nearest, the worse of both ways",
-    paper: Some("Dubuisson and Jain, ICPR 1994"), stability: Stable, example: "{}");
+    paper: Some("Dubuisson and Jain, ICPR 1994"), stability: Stable, usage: "{}");
 
 impl Component for ModifiedHausdorff {
     type Slot = dyn Alignment;

@@ -13,8 +13,7 @@ use crate::layers::plain_device;
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +43,7 @@ impl Default for OptimalTransport {
 }
 
 register!(dyn Alignment, OptimalTransport, name: "optimal_transport", summary: "entropic transport of frames, balanced or unbalanced; order does not count",
-    paper: Some("Cuturi, NeurIPS 2013"), stability: Stable, example: "{epsilon: 0.1}");
+    paper: Some("Cuturi, NeurIPS 2013"), stability: Stable, usage: "{epsilon: 0.1}");
 
 impl Component for OptimalTransport {
     type Slot = dyn Alignment;

@@ -9,8 +9,7 @@ use super::frame_costs::{Cosine, ShotRule, on_costs, soft_min, weighted_soft_min
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +47,7 @@ impl Default for OtamConfig {
 }
 
 register!(dyn Alignment, OtamConfig, name: "otam", summary: "ordered temporal alignment, soft minimum over paths",
-    paper: Some("OTAM, CVPR 2020; MA-CLIP's default metric (table 9)"), stability: Stable, example: "{lambda: 0.1}");
+    paper: Some("OTAM, CVPR 2020; MA-CLIP's default metric (table 9)"), stability: Stable, usage: "{lambda: 0.1}");
 
 impl Component for OtamConfig {
     type Slot = dyn Alignment;

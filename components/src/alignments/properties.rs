@@ -2,11 +2,10 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_framework::random::Stream;
-use maclip_framework::recipe::read_str;
-use maclip_framework::registry::{SlotTrait, build_choice, resolve_choice, slot};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, SlotTrait, build_choice, resolve_choice, slot};
 use maclip_framework::slots::alignment::Alignment;
 use maclip_framework::slots::backbone::Geometry;
+use maclip_language::read_str;
 
 /// Metrics that a permutation of the frames must not change.
 const ORDER_BLIND: [&str; 9] = [

@@ -7,8 +7,7 @@ use super::frame_costs::{Cosine, ShotRule, on_costs, soft_min};
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +31,7 @@ impl Default for SoftDtw {
 }
 
 register!(dyn Alignment, SoftDtw, name: "soft_dtw", summary: "DTW with a soft minimum",
-    paper: Some("Cuturi and Blondel, ICML 2017"), stability: Stable, example: "{gamma: 0.1}");
+    paper: Some("Cuturi and Blondel, ICML 2017"), stability: Stable, usage: "{gamma: 0.1}");
 
 impl Component for SoftDtw {
     type Slot = dyn Alignment;

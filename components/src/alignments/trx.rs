@@ -17,13 +17,12 @@ use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor, TensorData};
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
-use maclip_framework::explanation::Explanation;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::alignment::Alignment;
+use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::explanation::Explanation;
 use serde::{Deserialize, Serialize};
 
 /// Options of TRX.
@@ -49,12 +48,12 @@ impl Default for TrxConfig {
 }
 
 register!(dyn Alignment, TrxConfig, name: "trx", summary: "cross-attention between ordered tuples of frames",
-    paper: Some("TRX, CVPR 2021"), stability: Stable, example: "{cardinalities: [2, 3]}");
+    paper: Some("TRX, CVPR 2021"), stability: Stable, usage: "{cardinalities: [2, 3]}");
 
 impl Component for TrxConfig {
     type Slot = dyn Alignment;
 
-    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         let Some(t) = facts.frames else { return };
         for (at, &c) in self.cardinalities.iter().enumerate() {
             let field = format!("cardinalities[{at}]");

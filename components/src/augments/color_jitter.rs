@@ -10,8 +10,7 @@
 use maclip_framework::error::Result;
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::dataset::Frames;
 use serde::{Deserialize, Serialize};
@@ -46,7 +45,7 @@ impl Default for ColorJitter {
 register!(dyn Augment, ColorJitter, name: "color_jitter",
     summary: "brightness, contrast, saturation and hue by random factors, the same for all frames of a clip",
     paper: Some("CLIP-FSAR, IJCV 2023"), stability: Stable,
-    example: "{brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1}");
+    usage: "{brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1}");
 
 impl Component for ColorJitter {
     type Slot = dyn Augment;

@@ -9,8 +9,7 @@ use maclip_framework::error::Result;
 use maclip_framework::images::{Filter, Image, crop_offset, crop_rgb, resize_to, short_side_size};
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::dataset::Frames;
 use serde::{Deserialize, Serialize};
@@ -33,7 +32,7 @@ impl Default for Crop {
 
 register!(dyn Augment, Crop, name: "crop",
     summary: "a square of a given size: anywhere in training, the centre in evaluation",
-    paper: Some("TRX, CVPR 2021"), stability: Stable, example: "{size: 224}");
+    paper: Some("TRX, CVPR 2021"), stability: Stable, usage: "{size: 224}");
 
 impl Component for Crop {
     type Slot = dyn Augment;

@@ -7,8 +7,7 @@
 use maclip_framework::error::Result;
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::dataset::Frames;
 use serde::{Deserialize, Serialize};
@@ -25,7 +24,7 @@ struct Flip {
 
 register!(dyn Augment, Flip, name: "flip",
     summary: "a clip or its mirror image; never the mirror image where classes have directions",
-    paper: Some("TRX, CVPR 2021"), stability: Stable, example: "{probability: 0.5}");
+    paper: Some("TRX, CVPR 2021"), stability: Stable, usage: "{probability: 0.5}");
 
 impl Component for Flip {
     type Slot = dyn Augment;

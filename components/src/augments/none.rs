@@ -3,8 +3,7 @@
 use maclip_framework::error::Result;
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::dataset::Frames;
 use serde::{Deserialize, Serialize};
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 struct NoAugment {}
 
 register!(dyn Augment, NoAugment, name: "none", summary: "frames as they are",
-    paper: None, stability: Stable, example: "{}");
+    paper: None, stability: Stable, usage: "{}");
 
 impl Component for NoAugment {
     type Slot = dyn Augment;

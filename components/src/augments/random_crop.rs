@@ -8,8 +8,7 @@ use maclip_framework::error::Result;
 use maclip_framework::images::crop_rgb;
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::dataset::Frames;
 use serde::{Deserialize, Serialize};
@@ -33,7 +32,7 @@ impl Default for RandomCrop {
 }
 
 register!(dyn Augment, RandomCrop, name: "random_crop", summary: "a random part of the frame, the same for all frames of a clip",
-    paper: Some("TSN, ECCV 2016"), stability: Stable, example: "{scale: 0.8, flip: 0.5}");
+    paper: Some("TSN, ECCV 2016"), stability: Stable, usage: "{scale: 0.8, flip: 0.5}");
 
 impl Component for RandomCrop {
     type Slot = dyn Augment;

@@ -8,8 +8,7 @@ use maclip_framework::error::Result;
 use maclip_framework::images::CLIP_MEAN;
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Problems};
 use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::dataset::Frames;
 use serde::{Deserialize, Serialize};
@@ -57,12 +56,12 @@ impl Default for RandomErasing {
 
 register!(dyn Augment, RandomErasing, name: "random_erasing",
     summary: "a random rectangle is painted over, the same in all frames",
-    paper: Some("Random Erasing, AAAI 2020"), stability: Stable, example: "{probability: 0.25, fill: mean}");
+    paper: Some("Random Erasing, AAAI 2020"), stability: Stable, usage: "{probability: 0.25, fill: mean}");
 
 impl Component for RandomErasing {
     type Slot = dyn Augment;
 
-    fn check(&self, problems: &mut Problems) {
+    fn validate(&self, problems: &mut Problems) {
         problems.when(self.min_area > self.max_area, "min_area", "must not be above `max_area`");
         problems.when(self.min_aspect > self.max_aspect, "min_aspect", "must not be above `max_aspect`");
     }

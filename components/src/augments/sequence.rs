@@ -1,11 +1,9 @@
 //! `sequence`: several augmentations, one after the other.
 
 use maclip_framework::error::Result;
-use maclip_framework::nested::Nested;
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Nested};
 use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::dataset::Frames;
 use serde::{Deserialize, Serialize};
@@ -20,7 +18,7 @@ struct Sequence {
 }
 
 register!(dyn Augment, Sequence, name: "sequence", summary: "several augmentations, one after the other",
-    paper: None, stability: Stable, example: "{steps: [{type: crop, size: 224}, {type: flip}]}");
+    paper: None, stability: Stable, usage: "{steps: [{type: crop, size: 224}, {type: flip}]}");
 
 impl Component for Sequence {
     type Slot = dyn Augment;
@@ -49,8 +47,8 @@ mod tests {
     use super::*;
     use burn::tensor::Device;
     use maclip_framework::random::Stream;
-    use maclip_framework::recipe::{Diagnostics, Node, codes, read_str};
     use maclip_framework::registry::{build_choice, resolve_choice, slot};
+    use maclip_language::{Diagnostics, Node, codes, read_str};
 
     fn resolved(text: &str) -> std::result::Result<Node, Diagnostics> {
         resolve_choice(slot("augment").unwrap(), &read_str("test.yaml", text).unwrap())
@@ -62,7 +60,7 @@ mod tests {
 
     /// Code, path, line, column and message of each problem.
     fn problems(text: &str) -> Vec<(&'static str, String, usize, usize, String)> {
-        let place = |problem: maclip_framework::recipe::Diagnostic| {
+        let place = |problem: maclip_language::Diagnostic| {
             let place = problem.origin.as_ref().and_then(|origin| origin.place()).unwrap();
             (problem.code, problem.path.clone(), place.line, place.column, problem.message)
         };

@@ -15,8 +15,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::backbone::Backbone;
 use serde::{Deserialize, Serialize};
 
@@ -45,12 +44,12 @@ pub struct ClipVitConfig {
 }
 
 register!(dyn Backbone, ClipVitConfig, name: "clip_vit", summary: "CLIP with a vision transformer and its text tower",
-    paper: Some("CLIP, arXiv 2103.00020"), stability: Stable, example: "{weights: \"builtin:shapes_clip\"}");
+    paper: Some("CLIP, arXiv 2103.00020"), stability: Stable, usage: "{weights: \"builtin:shapes_clip\"}");
 
 impl Component for ClipVitConfig {
     type Slot = dyn Backbone;
 
-    fn check(&self, problems: &mut Problems) {
+    fn validate(&self, problems: &mut Problems) {
         check_builtin(&self.weights, problems);
         match &self.architecture {
             Some(choice) => match choice.sizes() {
@@ -88,11 +87,11 @@ impl Component for ClipVitConfig {
         );
     }
 
-    fn inputs(&self, problems: &mut Problems) {
+    fn required_inputs(&self, problems: &mut Problems) {
         check_given(&self.weights, "ViT-B-16.safetensors", problems);
     }
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         (facts.text_tower, facts.transformer) = (Some(true), Some(true));
         let Some(sizes) = self.known().filter(|sizes| sizes.problem().is_none()) else { return };
         let side = self.image_size.unwrap_or(sizes.image_size);
@@ -265,14 +264,13 @@ mod tests {
 
     #[test]
     fn absurd_sizes_are_refused_before_memory_is_asked_for() {
-        use maclip_framework::parameters::HostTensor;
-        use maclip_framework::weights::{self, Precision};
+        use maclip_framework::weights::{self, ElementType, HostTensor};
         let mut tensors = checkpoint::open("builtin:shapes_clip").unwrap().tensors;
         let one = HostTensor { shape: vec![1], values: vec![0.0] };
         tensors.insert("visual.transformer.resblocks.8000.ln_1.weight".to_owned(), one);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("absurd.safetensors");
-        let bytes = weights::serialize(&tensors, &Default::default(), Precision::F32).unwrap();
+        let bytes = weights::serialize(&tensors, &Default::default(), ElementType::F32).unwrap();
         weights::write_atomically(&path, &bytes).unwrap();
         let config = ClipVitConfig { weights: path.display().to_string(), ..ClipVitConfig::default() };
         let message = config.clip(&BuildContext::new(0, Device::flex())).unwrap_err().to_string();

@@ -8,8 +8,9 @@ use super::clip_vit::ClipVitConfig;
 use super::vit;
 use burn::tensor::Device;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::parameters::{self, Fit};
-use maclip_framework::weights::{self, Precision};
+use maclip_framework::files;
+use maclip_framework::model::parameters::{self, Fit};
+use maclip_framework::weights::{self, ElementType};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -121,7 +122,7 @@ fn fit(source: &Source, blank: &Clip) -> Fit {
 
 /// Writes `source` as one safetensors file with OpenAI's names, which says its own architecture. Refuses what does not fit a CLIP
 /// backbone as a whole, and values that are not finite or that `precision` cannot hold.
-pub fn convert(source: &str, to: &Path, precision: Precision, hints: Hints) -> Result<Inspection> {
+pub fn convert(source: &str, to: &Path, precision: ElementType, hints: Hints) -> Result<Inspection> {
     let opened = checkpoint::open(source)?;
     let inspection = inspection(&opened, hints);
     let help = "`maclip weights inspect FILE --tensors` lists what a file holds";
@@ -143,6 +144,6 @@ pub fn convert(source: &str, to: &Path, precision: Precision, hints: Hints) -> R
         }
     }
     about.insert("converted_from".to_owned(), format!("{} (sha256 {})", inspection.format, inspection.sha256));
-    weights::write_atomically(to, &weights::serialize(&opened.tensors, &about, precision)?)?;
+    files::write_atomically(to, &weights::serialize(&opened.tensors, &about, precision)?)?;
     Ok(inspection)
 }

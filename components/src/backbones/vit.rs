@@ -13,17 +13,15 @@ use super::clip::vision_tower::{VisionSizes, VisionTower};
 use crate::layers::Init;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use maclip_framework::compute::Precision;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::{CLIP_MEAN, CLIP_STD};
-use maclip_framework::parameters::{self, Fit, HostTensor};
+use maclip_framework::model::parameters::{self, Fit};
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
-use maclip_framework::slots::backbone::{Backbone, Geometry};
-use maclip_framework::weights::{self, transpose};
+use maclip_framework::slots::backbone::{Backbone, Geometry, Precision};
+use maclip_framework::slots::cost::Cost;
+use maclip_framework::weights::{self, HostTensor, transpose};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -62,12 +60,12 @@ impl Default for VitConfig {
 }
 
 register!(dyn Backbone, VitConfig, name: "vit", summary: "image transformer without text tower (ImageNet weights)",
-    paper: Some("ViT, ICLR 2021; MA-CLIP's table 7"), stability: Stable, example: "{weights: vit_base_patch32_224.safetensors}");
+    paper: Some("ViT, ICLR 2021; MA-CLIP's table 7"), stability: Stable, usage: "{weights: vit_base_patch32_224.safetensors}");
 
 impl Component for VitConfig {
     type Slot = dyn Backbone;
 
-    fn inputs(&self, problems: &mut Problems) {
+    fn required_inputs(&self, problems: &mut Problems) {
         problems.when(
             self.weights.is_empty(),
             "weights",
@@ -75,7 +73,7 @@ impl Component for VitConfig {
         );
     }
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         (facts.text_tower, facts.transformer) = (Some(false), Some(true));
     }
 

@@ -5,11 +5,11 @@
 
 use super::readers::entries::{Entries, found, natural};
 use maclip_framework::error::{Error, Result};
+use maclip_framework::files::sha256;
 use maclip_framework::random::Stream;
-use maclip_framework::recipe::{Diagnostic, Diagnostics, Node, from_node, read_str, suggest};
 use maclip_framework::registry::Problems;
 use maclip_framework::slots::dataset::Split;
-use maclip_framework::weights::sha256;
+use maclip_language::{Diagnostic, Diagnostics, Node, from_node, read_str, suggest};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -77,7 +77,7 @@ pub struct Assigned {
 
 impl SplitOptions {
     /// Values that do not go with each other.
-    pub fn check(&self, problems: &mut Problems) {
+    pub fn validate(&self, problems: &mut Problems) {
         let given = [
             ("splits", self.splits.is_some()),
             ("split_file", self.split_file.is_some()),

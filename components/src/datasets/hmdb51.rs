@@ -12,7 +12,7 @@ benchmark!(/// Options of `hmdb51`.
 
 register!(dyn Dataset, Hmdb51, name: "hmdb51",
     summary: "the 51 classes of HMDB51, 31/10/10",
-    paper: Some("ARN, ECCV 2020"), stability: Stable, example: "{root: data/hmdb51}");
+    paper: Some("ARN, ECCV 2020"), stability: Stable, usage: "{root: data/hmdb51}");
 
 pub(super) const BENCHMARK: Benchmark = Benchmark {
     name: "hmdb51",

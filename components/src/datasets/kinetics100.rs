@@ -14,7 +14,7 @@ benchmark!(/// Options of `kinetics100`.
 
 register!(dyn Dataset, Kinetics100, name: "kinetics100",
     summary: "100 classes of Kinetics-400, 64/12/24, from published lists",
-    paper: Some("CMN, ECCV 2018"), stability: Stable, example: "{root: data/kinetics100, lists: lists/kinetics100}");
+    paper: Some("CMN, ECCV 2018"), stability: Stable, usage: "{root: data/kinetics100, lists: lists/kinetics100}");
 
 pub(super) const BENCHMARK: Benchmark = Benchmark {
     name: "kinetics100",

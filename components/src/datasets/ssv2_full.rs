@@ -20,7 +20,7 @@ benchmark!(/// Options of `ssv2_full`.
 
 register!(dyn Dataset, Ssv2Full, name: "ssv2_full",
     summary: "100 classes of Something-Something V2 with all clips, 64/12/24, from published lists",
-    paper: Some("OTAM, CVPR 2020"), stability: Stable, example: "{root: data/ssv2_full, lists: lists/ssv2_full}");
+    paper: Some("OTAM, CVPR 2020"), stability: Stable, usage: "{root: data/ssv2_full, lists: lists/ssv2_full}");
 
 pub(super) const BENCHMARK: Benchmark = Benchmark {
     name: "ssv2_full",

@@ -18,7 +18,7 @@ benchmark!(/// Options of `ssv2_small`.
 
 register!(dyn Dataset, Ssv2Small, name: "ssv2_small",
     summary: "100 classes of Something-Something V2 with 100 clips each, 64/12/24, from published lists",
-    paper: Some("CMN-J, TPAMI 2022"), stability: Stable, example: "{root: data/ssv2_small, lists: lists/ssv2_small}");
+    paper: Some("CMN-J, TPAMI 2022"), stability: Stable, usage: "{root: data/ssv2_small, lists: lists/ssv2_small}");
 
 pub(super) const BENCHMARK: Benchmark = Benchmark {
     name: "ssv2_small",

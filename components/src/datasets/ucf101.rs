@@ -13,7 +13,7 @@ benchmark!(/// Options of `ucf101`.
 
 register!(dyn Dataset, Ucf101, name: "ucf101",
     summary: "the 101 classes of UCF101, 70/10/21",
-    paper: Some("ARN, ECCV 2020"), stability: Stable, example: "{root: data/ucf101}");
+    paper: Some("ARN, ECCV 2020"), stability: Stable, usage: "{root: data/ucf101}");
 
 pub(super) const BENCHMARK: Benchmark = Benchmark {
     name: "ucf101",

@@ -7,8 +7,7 @@ use super::folder::{BrokenPolicy, ClipKind, Folder, FolderOptions};
 use super::readers::Readers;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::dataset::Dataset;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,7 +53,7 @@ impl Default for VideoFolderConfig {
 register!(dyn Dataset, VideoFolderConfig, name: "video_folder",
     summary: "clips as video files in class folders, split by folder, by a list of classes or by a draw",
     paper: None, stability: Stable,
-    example: "{root: data/my_videos, draw: {train: 7, val: 2, test: 5}}");
+    usage: "{root: data/my_videos, draw: {train: 7, val: 2, test: 5}}");
 
 impl VideoFolderConfig {
     fn options(&self) -> FolderOptions {
@@ -73,15 +72,15 @@ impl VideoFolderConfig {
 impl Component for VideoFolderConfig {
     type Slot = dyn Dataset;
 
-    fn check(&self, problems: &mut Problems) {
-        self.options().check(problems);
+    fn validate(&self, problems: &mut Problems) {
+        self.options().validate(problems);
     }
 
-    fn inputs(&self, problems: &mut Problems) {
-        self.options().inputs(problems);
+    fn required_inputs(&self, problems: &mut Problems) {
+        self.options().required_inputs(problems);
     }
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         facts.directed = Some(self.directed);
     }
 

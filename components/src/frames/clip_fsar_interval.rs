@@ -11,8 +11,7 @@
 use maclip_framework::error::{Error, Result};
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts};
 use maclip_framework::slots::dataset::Timeline;
 use maclip_framework::slots::frames::FrameSampler;
 use serde::{Deserialize, Serialize};
@@ -43,12 +42,12 @@ impl Default for ClipFsarInterval {
 
 register!(dyn FrameSampler, ClipFsarInterval, name: "clip_fsar_interval",
     summary: "T frames at equal distances of a part of given duration: a random one in training, else the middle",
-    paper: Some("CLIP-FSAR, IJCV 2023"), stability: Stable, example: "{count: 8, rate: 35, fps: 30}");
+    paper: Some("CLIP-FSAR, IJCV 2023"), stability: Stable, usage: "{count: 8, rate: 35, fps: 30}");
 
 impl Component for ClipFsarInterval {
     type Slot = dyn FrameSampler;
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         facts.frames = Some(self.count);
     }
 

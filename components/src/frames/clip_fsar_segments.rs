@@ -10,8 +10,7 @@
 use maclip_framework::error::{Error, Result};
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts};
 use maclip_framework::slots::dataset::Timeline;
 use maclip_framework::slots::frames::FrameSampler;
 use serde::{Deserialize, Serialize};
@@ -35,12 +34,12 @@ impl Default for ClipFsarSegments {
 
 register!(dyn FrameSampler, ClipFsarSegments, name: "clip_fsar_segments",
     summary: "a random frame of each of T parts of n / T whole frames, in training and evaluation",
-    paper: Some("CLIP-FSAR, IJCV 2023"), stability: Stable, example: "{count: 8, random_in_evaluation: false}");
+    paper: Some("CLIP-FSAR, IJCV 2023"), stability: Stable, usage: "{count: 8, random_in_evaluation: false}");
 
 impl Component for ClipFsarSegments {
     type Slot = dyn FrameSampler;
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         facts.frames = Some(self.count);
     }
 

@@ -8,8 +8,7 @@
 use maclip_framework::error::Result;
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts};
 use maclip_framework::slots::dataset::Timeline;
 use maclip_framework::slots::frames::FrameSampler;
 use serde::{Deserialize, Serialize};
@@ -34,12 +33,12 @@ impl Default for Dense {
 
 register!(dyn FrameSampler, Dense, name: "dense",
     summary: "T frames at a fixed distance: a random window in training, the middle one in evaluation",
-    paper: Some("SlowFast, ICCV 2019"), stability: Stable, example: "{count: 8, stride: 4}");
+    paper: Some("SlowFast, ICCV 2019"), stability: Stable, usage: "{count: 8, stride: 4}");
 
 impl Component for Dense {
     type Slot = dyn FrameSampler;
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         facts.frames = Some(self.count);
     }
 

@@ -5,8 +5,7 @@
 use maclip_framework::error::Result;
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts};
 use maclip_framework::slots::dataset::Timeline;
 use maclip_framework::slots::frames::FrameSampler;
 use serde::{Deserialize, Serialize};
@@ -28,12 +27,12 @@ impl Default for Linspace {
 
 register!(dyn FrameSampler, Linspace, name: "linspace",
     summary: "T frames at equal distances from the first to the last, never random",
-    paper: Some("tobyperrett/few-shot-action-recognition"), stability: Stable, example: "{count: 8}");
+    paper: Some("tobyperrett/few-shot-action-recognition"), stability: Stable, usage: "{count: 8}");
 
 impl Component for Linspace {
     type Slot = dyn FrameSampler;
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         facts.frames = Some(self.count);
     }
 

@@ -9,8 +9,7 @@ use super::linspace::linspace;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts};
 use maclip_framework::slots::dataset::Timeline;
 use maclip_framework::slots::frames::FrameSampler;
 use serde::{Deserialize, Serialize};
@@ -35,12 +34,12 @@ impl Default for Trx {
 
 register!(dyn FrameSampler, Trx, name: "trx",
     summary: "T frames at equal distances between ends near those of the clip, which training draws",
-    paper: Some("TRX, CVPR 2021"), stability: Stable, example: "{count: 8}");
+    paper: Some("TRX, CVPR 2021"), stability: Stable, usage: "{count: 8}");
 
 impl Component for Trx {
     type Slot = dyn FrameSampler;
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         facts.frames = Some(self.count);
     }
 

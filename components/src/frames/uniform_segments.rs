@@ -5,8 +5,7 @@
 use maclip_framework::error::Result;
 use maclip_framework::random::Rng;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts};
 use maclip_framework::slots::dataset::Timeline;
 use maclip_framework::slots::frames::FrameSampler;
 use serde::{Deserialize, Serialize};
@@ -30,12 +29,12 @@ impl Default for UniformSegments {
 
 register!(dyn FrameSampler, UniformSegments, name: "uniform_segments",
     summary: "one frame of each of T equal segments: the centre in evaluation, random in training",
-    paper: Some("TSN, ECCV 2016"), stability: Stable, example: "{count: 8}");
+    paper: Some("TSN, ECCV 2016"), stability: Stable, usage: "{count: 8}");
 
 impl Component for UniformSegments {
     type Slot = dyn FrameSampler;
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         facts.frames = Some(self.count);
     }
 

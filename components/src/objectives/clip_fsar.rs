@@ -13,8 +13,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::{log_softmax, softmax};
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts};
 use maclip_framework::slots::objective::{Labels, Loss, Objective, Scores};
 use serde::{Deserialize, Serialize};
 
@@ -41,12 +40,12 @@ impl Default for ClipFsarConfig {
 
 register!(dyn Objective, ClipFsarConfig, name: "clip_fsar",
     summary: "metric loss and video-text loss over all training classes, multiplied probabilities",
-    paper: Some("CLIP-FSAR, IJCV 2023"), stability: Stable, example: "{text_weight: 1.5}");
+    paper: Some("CLIP-FSAR, IJCV 2023"), stability: Stable, usage: "{text_weight: 1.5}");
 
 impl Component for ClipFsarConfig {
     type Slot = dyn Objective;
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         facts.readers.push("objective");
     }
 

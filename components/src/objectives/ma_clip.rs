@@ -13,8 +13,7 @@ use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Int, Tensor};
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts};
 use maclip_framework::slots::objective::{Labels, Loss, Objective, Scores};
 use serde::{Deserialize, Serialize};
 
@@ -59,12 +58,12 @@ impl Default for MaClipConfig {
 
 register!(dyn Objective, MaClipConfig, name: "ma_clip",
     summary: "metric loss and two video-text losses, combined prediction",
-    paper: Some("MA-CLIP, arXiv 2308.01532, figure 2"), stability: Stable, example: "{alpha: 0.5}");
+    paper: Some("MA-CLIP, arXiv 2308.01532, figure 2"), stability: Stable, usage: "{alpha: 0.5}");
 
 impl Component for MaClipConfig {
     type Slot = dyn Objective;
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         facts.readers.extend((self.alpha > 0.0).then_some("objective"));
     }
 

@@ -8,8 +8,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::objective::{Labels, Loss, Objective, Scores};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +28,7 @@ impl Default for MetricConfig {
 }
 
 register!(dyn Objective, MetricConfig, name: "metric", summary: "cross-entropy on distances, nearest class; no text",
-    paper: None, stability: Stable, example: "{scale: 1.0}");
+    paper: None, stability: Stable, usage: "{scale: 1.0}");
 
 impl Component for MetricConfig {
     type Slot = dyn Objective;

@@ -3,8 +3,7 @@
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::optimizer::{GroupOptions, Optimizer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -46,7 +45,7 @@ impl Default for AdamW {
 }
 
 register!(dyn Optimizer, AdamW, name: "adamw", summary: "Adam with decoupled weight decay",
-    paper: Some("Loshchilov and Hutter, ICLR 2019"), stability: Stable, example: "{learning_rate: 1e-3}");
+    paper: Some("Loshchilov and Hutter, ICLR 2019"), stability: Stable, usage: "{learning_rate: 1e-3}");
 
 impl Component for AdamW {
     type Slot = dyn Optimizer;

@@ -5,8 +5,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{ModuleOptimizer, SgdConfig};
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::optimizer::{GroupOptions, Optimizer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,7 +34,7 @@ impl Default for Sgd {
 }
 
 register!(dyn Optimizer, Sgd, name: "sgd", summary: "stochastic gradient descent with momentum",
-    paper: None, stability: Stable, example: "{learning_rate: 1e-3, momentum: 0.9}");
+    paper: None, stability: Stable, usage: "{learning_rate: 1e-3, momentum: 0.9}");
 
 impl Component for Sgd {
     type Slot = dyn Optimizer;

@@ -4,8 +4,7 @@
 
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::prompt::Prompt;
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +33,7 @@ const SENTENCES: [&str; 16] = [
 ];
 
 register!(dyn Prompt, ActionClip, name: "action_clip", summary: "ActionCLIP's 16 sentences, averaged in embedding space",
-    paper: Some("ActionCLIP, arXiv 2109.08472"), stability: Stable, example: "{}");
+    paper: Some("ActionCLIP, arXiv 2109.08472"), stability: Stable, usage: "{}");
 
 impl Component for ActionClip {
     type Slot = dyn Prompt;

@@ -2,8 +2,7 @@
 
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::prompt::Prompt;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 struct Plain {}
 
 register!(dyn Prompt, Plain, name: "plain", summary: "the class name itself",
-    paper: None, stability: Stable, example: "{}");
+    paper: None, stability: Stable, usage: "{}");
 
 impl Component for Plain {
     type Slot = dyn Prompt;

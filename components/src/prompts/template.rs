@@ -2,8 +2,7 @@
 
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Problems};
 use maclip_framework::slots::prompt::Prompt;
 use serde::{Deserialize, Serialize};
 
@@ -22,12 +21,12 @@ impl Default for Template {
 }
 
 register!(dyn Prompt, Template, name: "template", summary: "one sentence around the class name",
-    paper: Some("CLIP, arXiv 2103.00020, section 3.1.4"), stability: Stable, example: "{template: \"a photo of {}\"}");
+    paper: Some("CLIP, arXiv 2103.00020, section 3.1.4"), stability: Stable, usage: "{template: \"a photo of {}\"}");
 
 impl Component for Template {
     type Slot = dyn Prompt;
 
-    fn check(&self, problems: &mut Problems) {
+    fn validate(&self, problems: &mut Problems) {
         problems.when(
             self.template.matches("{}").count() != 1,
             "template",

@@ -2,8 +2,7 @@
 
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Problems};
 use maclip_framework::slots::prompt::Prompt;
 use serde::{Deserialize, Serialize};
 
@@ -18,12 +17,12 @@ struct Templates {
 
 register!(dyn Prompt, Templates, name: "templates", summary: "an own list of sentences, averaged in embedding space",
     paper: Some("CLIP, arXiv 2103.00020, section 3.1.4"), stability: Stable,
-    example: "{templates: [\"a photo of {}\", \"a video of {}\"]}");
+    usage: "{templates: [\"a photo of {}\", \"a video of {}\"]}");
 
 impl Component for Templates {
     type Slot = dyn Prompt;
 
-    fn check(&self, problems: &mut Problems) {
+    fn validate(&self, problems: &mut Problems) {
         if let Some(wrong) = self.templates.iter().find(|template| template.matches("{}").count() != 1) {
             problems.push("templates", format!("must have `{{}}` once in each sentence; `{wrong}` does not"));
         }

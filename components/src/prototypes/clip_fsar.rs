@@ -10,12 +10,11 @@ use super::transformer::{Layer, LayerSizes, Norm, fit_heads};
 use crate::layers::Init;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
+use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype, Related};
 use serde::{Deserialize, Serialize};
 
@@ -41,16 +40,16 @@ impl Default for ClipFsarConfig {
 
 register!(dyn Prototype, ClipFsarConfig, name: "clip_fsar",
     summary: "pre-norm transformer over frames and class text", paper: Some("CLIP-FSAR, IJCV 2023"), stability: Stable,
-    example: "{heads: 8}");
+    usage: "{heads: 8}");
 
 impl Component for ClipFsarConfig {
     type Slot = dyn Prototype;
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         facts.readers.push("prototype");
     }
 
-    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         fit_heads(self.heads, facts, problems);
     }
 

@@ -24,12 +24,11 @@ use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
+use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype, Related};
 use serde::{Deserialize, Serialize};
 
@@ -58,12 +57,12 @@ impl Default for HyrsmConfig {
 
 register!(dyn Prototype, HyrsmConfig, name: "hyrsm",
     summary: "attention inside clips and among the clips of an episode, one view per query",
-    paper: Some("HyRSM, CVPR 2022"), stability: Stable, example: "{heads: 8}");
+    paper: Some("HyRSM, CVPR 2022"), stability: Stable, usage: "{heads: 8}");
 
 impl Component for HyrsmConfig {
     type Slot = dyn Prototype;
 
-    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         fit_heads(self.heads, facts, problems);
     }
 

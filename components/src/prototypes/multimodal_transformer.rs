@@ -6,12 +6,11 @@
 use super::transformer::{Layer, LayerOptions};
 use burn::module::Module;
 use burn::tensor::Tensor;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
+use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::prototype::Prototype;
 use serde::{Deserialize, Serialize};
 
@@ -22,16 +21,16 @@ struct MultimodalTransformerConfig(LayerOptions);
 
 register!(dyn Prototype, MultimodalTransformerConfig, name: "multimodal_transformer",
     summary: "self-attention over frames and class text", paper: Some("MA-CLIP, arXiv 2308.01532, table 6"),
-    stability: Stable, example: "{heads: 8}");
+    stability: Stable, usage: "{heads: 8}");
 
 impl Component for MultimodalTransformerConfig {
     type Slot = dyn Prototype;
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         facts.readers.push("prototype");
     }
 
-    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         self.0.fit(facts, problems);
     }
 

@@ -2,12 +2,11 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::Scope;
+use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::prototype::Prototype;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +16,7 @@ use serde::{Deserialize, Serialize};
 struct NoneConfig {}
 
 register!(dyn Prototype, NoneConfig, name: "none", summary: "prototypes are the frame features themselves",
-    paper: None, stability: Stable, example: "{}");
+    paper: None, stability: Stable, usage: "{}");
 
 #[derive(Module, Debug)]
 struct NoPrototype {}

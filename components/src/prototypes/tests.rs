@@ -1,15 +1,14 @@
 //! What prototype modules must hold.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use maclip_framework::module::Slot;
-use maclip_framework::parameters;
+use maclip_framework::model::parameters;
 use maclip_framework::random::Stream;
-use maclip_framework::recipe::read_str;
-use maclip_framework::registry::{SlotTrait, build_choice, resolve_choice, slot};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, SlotTrait, build_choice, resolve_choice, slot};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::backbone::Geometry;
+use maclip_framework::slots::module::Slot;
 use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype};
+use maclip_language::read_str;
 
 fn build(choice: &str, width: usize) -> Slot<dyn Prototype> {
     let node = read_str("test.yaml", &format!("{{type: {choice}}}")).unwrap();

@@ -12,13 +12,12 @@ use super::transformer::{Layer, LayerSizes, Norm, fit_heads};
 use crate::layers::Init;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
-use maclip_framework::model::normalize;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
+use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::explanation::normalize;
 use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype, Related};
 use serde::{Deserialize, Serialize};
 
@@ -59,20 +58,20 @@ impl Default for TextGuidedConfig {
 
 register!(dyn Prototype, TextGuidedConfig, name: "text_guided",
     summary: "cross-attention of frames with their class text, shared by support and query (TPCM)",
-    paper: Some("MA-CLIP, arXiv 2308.01532, figure 4"), stability: Stable, example: "{heads: 8}");
+    paper: Some("MA-CLIP, arXiv 2308.01532, figure 4"), stability: Stable, usage: "{heads: 8}");
 
 impl Component for TextGuidedConfig {
     type Slot = dyn Prototype;
 
-    fn check(&self, problems: &mut Problems) {
+    fn validate(&self, problems: &mut Problems) {
         problems.when(self.norm == Norm::Pre, "norm", "is none or post");
     }
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         facts.readers.push("prototype");
     }
 
-    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         fit_heads(self.heads, facts, problems);
     }
 

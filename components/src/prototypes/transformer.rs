@@ -5,10 +5,9 @@ use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Tensor, TensorData};
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
-use maclip_framework::registry::{Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Facts, Problems};
+use maclip_framework::slots::cost::Cost;
 use serde::{Deserialize, Serialize};
 
 /// Where a layer normalises.

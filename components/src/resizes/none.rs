@@ -3,8 +3,7 @@
 use maclip_framework::error::Result;
 use maclip_framework::images::Image;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::resize::Resize;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +13,7 @@ use serde::{Deserialize, Serialize};
 struct NoResize {}
 
 register!(dyn Resize, NoResize, name: "none", summary: "frames of the size that they have",
-    paper: None, stability: Stable, example: "{}");
+    paper: None, stability: Stable, usage: "{}");
 
 impl Component for NoResize {
     type Slot = dyn Resize;

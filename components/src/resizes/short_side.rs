@@ -6,8 +6,7 @@
 use maclip_framework::error::Result;
 use maclip_framework::images::{Filter, Image, resize_to, short_side_size};
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::resize::Resize;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +29,7 @@ impl Default for ShortSide {
 
 register!(dyn Resize, ShortSide, name: "short_side",
     summary: "the shorter side gets a given length, the aspect ratio stays",
-    paper: Some("TRX, CVPR 2021"), stability: Stable, example: "{side: 256, filter: bilinear}");
+    paper: Some("TRX, CVPR 2021"), stability: Stable, usage: "{side: 256, filter: bilinear}");
 
 impl Component for ShortSide {
     type Slot = dyn Resize;

@@ -7,8 +7,7 @@
 use maclip_framework::error::Result;
 use maclip_framework::images::{Filter, Image, resize_to};
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::resize::Resize;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +29,7 @@ impl Default for Square {
 }
 
 register!(dyn Resize, Square, name: "square", summary: "a square of a given size; the aspect ratio is not kept",
-    paper: Some("CLIP-FSAR, IJCV 2023"), stability: Stable, example: "{side: 256, filter: bilinear_no_antialias}");
+    paper: Some("CLIP-FSAR, IJCV 2023"), stability: Stable, usage: "{side: 256, filter: bilinear_no_antialias}");
 
 impl Component for Square {
     type Slot = dyn Resize;

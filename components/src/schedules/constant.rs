@@ -2,8 +2,7 @@
 
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 struct Constant {}
 
 register!(dyn Schedule, Constant, name: "constant", summary: "the learning rate stays as it is",
-    paper: None, stability: Stable, example: "{}");
+    paper: None, stability: Stable, usage: "{}");
 
 impl Component for Constant {
     type Slot = dyn Schedule;

@@ -2,8 +2,7 @@
 
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::Component;
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +24,7 @@ impl Default for Cosine {
 }
 
 register!(dyn Schedule, Cosine, name: "cosine", summary: "linear warm-up, then half a cosine down",
-    paper: Some("SGDR, ICLR 2017, without restarts"), stability: Stable, example: "{warmup_steps: 20}");
+    paper: Some("SGDR, ICLR 2017, without restarts"), stability: Stable, usage: "{warmup_steps: 20}");
 
 impl Component for Cosine {
     type Slot = dyn Schedule;

@@ -4,8 +4,7 @@
 
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Problems};
 use maclip_framework::slots::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 
@@ -30,12 +29,12 @@ impl Default for MultiStep {
 }
 
 register!(dyn Schedule, MultiStep, name: "multi_step", summary: "the rate falls by a factor at given shares of the training",
-    paper: Some("PyTorch's MultiStepLR, as in TRX's public code"), stability: Stable, example: "{milestones: [0.6, 0.8], factor: 0.1}");
+    paper: Some("PyTorch's MultiStepLR, as in TRX's public code"), stability: Stable, usage: "{milestones: [0.6, 0.8], factor: 0.1}");
 
 impl Component for MultiStep {
     type Slot = dyn Schedule;
 
-    fn check(&self, problems: &mut Problems) {
+    fn validate(&self, problems: &mut Problems) {
         let descends = self.milestones.windows(2).any(|pair| pair[0] >= pair[1]);
         problems.when(descends, "milestones", "must be ascending shares of the training");
     }

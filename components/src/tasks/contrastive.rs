@@ -7,34 +7,35 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use maclip_framework::clips::normalized;
-use maclip_framework::compute::{Compute, Precision};
-use maclip_framework::cost::Cost;
-use maclip_framework::episode::mean_ci95;
+use maclip_framework::clips::loader::normalized;
+use maclip_framework::engine::context::RunContext;
+use maclip_framework::engine::episodes::mean_ci95;
+use maclip_framework::engine::task::Task;
+use maclip_framework::engine::training::{Learner, Loop, LoopOptions, StepOutput, Stepper, Validation};
 use maclip_framework::error::{Error, Result};
+use maclip_framework::files::sha256;
 use maclip_framework::images::resize_crop_rgb;
-use maclip_framework::model::normalize;
-use maclip_framework::module::Slot;
-use maclip_framework::parameters::{self, on_graph};
-use maclip_framework::plan::{Flops, Memory, MemoryPart, Node, Plan, Total};
+use maclip_framework::model::parameters::{self, Params};
+use maclip_framework::model::plan::{Flops, Memory, MemoryPart, Node, Plan, Total};
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::progress::stop_requested;
 use maclip_framework::random::{Rng, Stream};
-use maclip_framework::recipe::{Diagnostic, codes};
-use maclip_framework::records::{Params, TestResult};
+use maclip_framework::recipe::Recipe;
+use maclip_framework::recipe::compute::Compute;
+use maclip_framework::recipe::expectation::TestResult;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Problems};
-use maclip_framework::run::{BuildContext, Recipe, RunContext};
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
+use maclip_framework::runs::store::checkpoint_steps;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
-use maclip_framework::slots::backbone::{Backbone, Geometry};
+use maclip_framework::slots::backbone::{Backbone, Geometry, Precision};
+use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::dataset::{CaptionedImages, Dataset, Split};
+use maclip_framework::slots::explanation::normalize;
+use maclip_framework::slots::module::{Slot, on_graph};
 use maclip_framework::slots::optimizer::Optimizer;
 use maclip_framework::slots::schedule::Schedule;
-use maclip_framework::slots::task::Task;
-use maclip_framework::store::checkpoint_steps;
-use maclip_framework::training::{Learner, Loop, LoopOptions, StepOutput, Stepper, Validation};
-use maclip_framework::weights::sha256;
+use maclip_language::{Diagnostic, codes};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -70,13 +71,20 @@ impl Default for Contrastive {
 }
 
 register!(dyn Task, Contrastive, name: "contrastive", summary: "pre-trains an image-text CLIP on single captioned images",
-    paper: Some("CLIP, arXiv 2103.00020, figure 3"), stability: Stable, example: "{batch_size: 128}");
+    paper: Some("CLIP, arXiv 2103.00020, figure 3"), stability: Stable, usage: "{batch_size: 128}");
+
+/// Slots that the task reads; a recipe that fills any other is refused.
+const SLOTS: &[&str] = &["dataset", "backbone", "optimizer", "schedule"];
 
 impl Component for Contrastive {
     type Slot = dyn Task;
 
-    fn check(&self, problems: &mut Problems) {
+    fn validate(&self, problems: &mut Problems) {
         problems.when(self.held_out < 2 * self.gallery, "held_out", "must be at least two galleries");
+    }
+
+    fn describe(&self, facts: &mut Facts) {
+        facts.task_slots = Some(SLOTS);
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Task>> {
@@ -101,10 +109,6 @@ impl ContrastiveModel {
 }
 
 impl Task for Contrastive {
-    fn slots(&self) -> &'static [&'static str] {
-        &["dataset", "backbone", "optimizer", "schedule"]
-    }
-
     fn plan(&self, recipe: &Recipe) -> Result<Plan> {
         let mut build = BuildContext::new(recipe.seed, Device::flex());
         build.sizes_only = true;
@@ -170,10 +174,10 @@ impl Task for Contrastive {
         context.write_manifest()?;
         context.store.write_json("params.json", &parts.params)?;
         let learner = self.learner(&parts, context)?;
-        context.sitting()?.first_step = checkpoint_steps(context.store.path())?.first().copied().unwrap_or(0);
+        context.attempt()?.first_step = checkpoint_steps(context.store.path())?.first().copied().unwrap_or(0);
         let started = Instant::now();
         let trained = self.training(&parts, context).run(&learner, parts.model.clone());
-        context.sitting()?.seconds.train = started.elapsed().as_secs_f64();
+        context.attempt()?.seconds.train = started.elapsed().as_secs_f64();
         let trained = trained.inspect_err(|_| drop(context.note_costs()))?;
         let started = Instant::now();
         let model = trained.model.valid();
@@ -197,7 +201,7 @@ impl Task for Contrastive {
             way: 0,
             shot: 0,
         };
-        context.sitting()?.seconds.test = started.elapsed().as_secs_f64();
+        context.attempt()?.seconds.test = started.elapsed().as_secs_f64();
         context.finish(result, trained.best_step)
     }
 
@@ -238,7 +242,7 @@ impl Contrastive {
         if recipe.precision != Precision::F32 {
             return Err(unused("precision"));
         }
-        let mut build = BuildContext::for_run(recipe, device)?;
+        let mut build = recipe.build_context(device)?;
         let dataset = recipe.build::<dyn Dataset>(&build)?;
         build.vocabulary = dataset.captions().ok_or_else(no_captions)?.words();
         let backbone: Box<dyn Backbone> = recipe.build(&build)?;
@@ -246,7 +250,7 @@ impl Contrastive {
         if !geometry.has_text_tower {
             return Err(Error::failed("contrastive pre-training needs a backbone with a text tower"));
         }
-        let model = parameters::with_keeping(ContrastiveModel::new(backbone), build.keeping());
+        let model = parameters::with_graph_strategy(ContrastiveModel::new(backbone), build.graph_strategy());
         let params = parameters::count(&model);
         if params.trainable == 0 {
             return Err(Error::failed("the backbone's weights are frozen, so there is nothing to pre-train")
@@ -404,11 +408,11 @@ impl Learner for PairLearner<'_> {
             })
             .collect::<Result<_>>()?;
         let scale = model.backbone.logit_scale().ok_or_else(|| Error::failed("the backbone learns no temperature"))?;
-        let keeping = scale.gradient_checkpointing_strategy();
-        let scale = on_graph(scale.inner(), keeping).require_grad();
+        let graph_strategy = scale.gradient_checkpointing_strategy();
+        let scale = on_graph(scale.inner(), graph_strategy).require_grad();
         let leaf = |part: &dyn Fn(&(ContrastiveModel, Tensor<2>, Tensor<2>)) -> Tensor<2>| {
             let joined = Tensor::cat(encoded.iter().map(|shard| part(shard).inner()).collect(), 0);
-            on_graph(joined, keeping).require_grad()
+            on_graph(joined, graph_strategy).require_grad()
         };
         let (images, words) = (leaf(&|shard| shard.1.clone()), leaf(&|shard| shard.2.clone()));
         let logits = images.clone().matmul(words.clone().transpose()) * scale.clone().exp().unsqueeze();
@@ -435,7 +439,7 @@ impl Learner for PairLearner<'_> {
             .into_par_iter()
             .zip(ranges)
             .map(|((replica, images, texts), (from, count))| {
-                let part = |grad: &Tensor<2>| on_graph(grad.clone().narrow(0, from, count), keeping);
+                let part = |grad: &Tensor<2>| on_graph(grad.clone().narrow(0, from, count), graph_strategy);
                 // d(Σ e · g) = g: the chain rule through a constant.
                 let _span = profile::span(Phase::Backward);
                 let chained = (images * part(&image_grad)).sum() + (texts * part(&word_grad)).sum();

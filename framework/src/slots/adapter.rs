@@ -3,8 +3,8 @@
 use super::Scope;
 use super::backbone::FrozenBlock;
 use crate::clone_boxed;
-use crate::cost::Cost;
-use crate::module::DynModule;
+use crate::slots::cost::Cost;
+use crate::slots::module::DynModule;
 use burn::tensor::Tensor;
 
 /// Which clips of an episode are encoded.

@@ -1,10 +1,10 @@
 //! Slot `alignment`: how far a query is from each class, frame sequence against frame sequence.
 
 use crate::clone_boxed;
-use crate::cost::Cost;
 use crate::error::Result;
-use crate::explanation::{Explanation, by_occlusion};
-use crate::module::DynModule;
+use crate::slots::cost::Cost;
+use crate::slots::explanation::{Explanation, by_occlusion};
+use crate::slots::module::DynModule;
 use burn::tensor::Tensor;
 
 /// A temporal alignment metric. Smaller is nearer.

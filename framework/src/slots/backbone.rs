@@ -1,15 +1,24 @@
 //! Slot `backbone`: frames → features, and class texts → features where it has a text tower.
 
-#[cfg(doc)]
-use super::adapter::Depth;
 use super::adapter::{Adapter, Branch, TowerPart};
 use crate::clone_boxed;
-use crate::compute::Precision;
-use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::images::{CLIP_MEAN, CLIP_STD};
-use crate::module::DynModule;
+use crate::slots::cost::Cost;
+use crate::slots::module::DynModule;
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// Number format of the frozen tower's matrix products. Trainable parts, norms and everything after the tower are f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision everywhere.
+    #[default]
+    F32,
+    /// Half the memory of the frozen weights, and faster where the device has units for it.
+    Bf16,
+}
 
 /// The sizes that other components build themselves by.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,7 +95,7 @@ pub trait FrozenBlock {
 pub trait Backbone: DynModule + CloneBackbone {
     fn geometry(&self) -> &Geometry;
 
-    /// Normalised pixels `[B, T, 3, H, W]` → what the frozen part of the tower makes of them, `[B, T, F]`: see [`Depth`]. A
+    /// Normalised pixels `[B, T, 3, H, W]` → what the frozen part of the tower makes of them, `[B, T, F]`: see [`Depth`](super::adapter::Depth). A
     /// function of each clip alone.
     fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3>;
 

@@ -1,7 +1,7 @@
 //! Slot `objective`: distances, text similarities and labels → loss; and the prediction rule.
 
 use crate::clone_boxed;
-use crate::module::DynModule;
+use crate::slots::module::DynModule;
 use burn::tensor::{Int, Tensor};
 
 /// Everything after the encoders, for N episodes of equal shape: Q queries, S = way · shot supports, W classes.

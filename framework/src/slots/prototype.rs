@@ -2,8 +2,8 @@
 
 use super::Scope;
 use crate::clone_boxed;
-use crate::cost::Cost;
-use crate::module::DynModule;
+use crate::slots::cost::Cost;
+use crate::slots::module::DynModule;
 use burn::tensor::Tensor;
 
 /// Features of N episodes of equal shape, after the part of the module that sees one clip.

@@ -1,6 +1,6 @@
 //! Element types of checkpoint files, their conversion to f32, strided views, and transposition.
 
-use crate::parameters::HostTensor;
+use crate::weights::HostTensor;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use rayon::prelude::*;

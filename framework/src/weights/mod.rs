@@ -12,17 +12,15 @@ mod zip_file;
 mod tests;
 
 pub use elements::transpose;
-pub use safetensors_file::{Precision, own_metadata, parse, serialize};
+pub use safetensors_file::{ElementType, own_metadata, parse, serialize};
 
 use crate::error::{Error, Result};
-use crate::parameters::HostTensor;
+use crate::files::hex;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Largest file that is read: a ViT-L/14 in f32 is 1.7 GB.
 const MAX_BYTES: u64 = 8 << 30;
@@ -34,6 +32,15 @@ const RESAVE: &str = "in Python, where you trust the file, save only the tensors
                       torch.save(model.state_dict(), \"weights.pt\"), or \
                       safetensors.torch.save_file(model.state_dict(), \"weights.safetensors\")";
 const SINGLE: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+
+/// A tensor on the host, always f32.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostTensor {
+    /// Sizes of its axes.
+    pub shape: Vec<usize>,
+    /// Row-major.
+    pub values: Vec<f32>,
+}
 
 /// How a checkpoint is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +64,7 @@ impl fmt::Display for Format {
 
 /// Everything that a checkpoint holds.
 #[derive(Clone, Debug)]
-pub struct Checkpoint {
+pub struct StateDict {
     pub format: Format,
     /// By name, without a `module.` that all names start with.
     pub tensors: BTreeMap<String, HostTensor>,
@@ -81,7 +88,7 @@ struct Loaded {
 }
 
 /// Reads a safetensors or torch file, told apart by content, or a Hugging Face folder.
-pub fn read(path: &Path) -> Result<Checkpoint> {
+pub fn read(path: &Path) -> Result<StateDict> {
     let found = std::fs::metadata(path).map_err(|error| Error::io("read the weights", path, error))?;
     let is_index = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".index.json"));
     if found.is_dir() {
@@ -98,16 +105,16 @@ pub fn read(path: &Path) -> Result<Checkpoint> {
         let config = config.exists().then(|| read_json(&config)).transpose()?;
         let checkpoint =
             if single.contains(present) { gather(vec![present.clone()], None) } else { read_shards(present) };
-        return Ok(Checkpoint { config, ..checkpoint? });
+        return Ok(StateDict { config, ..checkpoint? });
     }
     let checkpoint = if is_index { read_shards(path)? } else { gather(vec![path.to_owned()], None)? };
     // A config.json beside a file may belong to something else, so that it is taken only as far as it can be read.
     let config = read_json(&path.with_file_name("config.json")).ok();
-    Ok(Checkpoint { config, ..checkpoint })
+    Ok(StateDict { config, ..checkpoint })
 }
 
 /// Reads the files that the index at `path` names.
-fn read_shards(path: &Path) -> Result<Checkpoint> {
+fn read_shards(path: &Path) -> Result<StateDict> {
     let bad = |what: &str| Error::failed(format!("the index {} {what}", path.display())).help(DAMAGED);
     let json = read_json(path)?;
     let map = json.get("weight_map").and_then(|map| map.as_object()).ok_or_else(|| bad("has no weight_map"))?;
@@ -136,7 +143,7 @@ fn read_shards(path: &Path) -> Result<Checkpoint> {
 }
 
 /// Reads `files`, which must hold different tensors, those `expected` of each among them.
-fn gather(files: Vec<PathBuf>, expected: Option<&[BTreeSet<&str>]>) -> Result<Checkpoint> {
+fn gather(files: Vec<PathBuf>, expected: Option<&[BTreeSet<&str>]>) -> Result<StateDict> {
     let mut format = None;
     let mut tensors = BTreeMap::new();
     let mut dtypes = BTreeMap::new();
@@ -174,7 +181,7 @@ fn gather(files: Vec<PathBuf>, expected: Option<&[BTreeSet<&str>]>) -> Result<Ch
     };
     let sha256 = hex(&hash.finalize());
     let (tensors, dtypes) = (without_prefix(tensors), without_prefix(dtypes));
-    Ok(Checkpoint { format, tensors, dtypes, metadata, config: None, sha256, files })
+    Ok(StateDict { format, tensors, dtypes, metadata, config: None, sha256, files })
 }
 
 fn list(files: &[PathBuf]) -> String {
@@ -257,34 +264,4 @@ fn read_json(path: &Path) -> Result<serde_json::Value> {
     let bytes = read_bytes(path, MAX_JSON)?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Error::failed(format!("{} is not JSON: {error}", path.display())).help(DAMAGED))
-}
-
-/// Writes `bytes` to a temporary name beside `path`, syncs and renames: `path` is always the old or the new file.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    // Threads and processes, also of other machines, may write the same file at once: each has a name of its own.
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let moment = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.{}.{moment}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-    let temporary = path.with_file_name(name);
-    let write = || -> std::io::Result<()> {
-        let mut file = std::fs::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    write().map_err(|error| {
-        // The temporary file is useless whatever happened to it.
-        let _ = std::fs::remove_file(&temporary);
-        Error::io("write", path, error)
-    })
-}
-
-/// SHA-256 in hex.
-pub fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

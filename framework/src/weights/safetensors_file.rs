@@ -3,7 +3,7 @@
 use super::elements::Element;
 use super::{DAMAGED, Format, Loaded};
 use crate::error::{Error, Result};
-use crate::parameters::HostTensor;
+use crate::weights::HostTensor;
 use half::{bf16, f16};
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
@@ -16,7 +16,7 @@ const MAX_HEADER: usize = 64 << 20;
 
 /// Element type of written files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
+pub enum ElementType {
     F32,
     F16,
     BF16,
@@ -140,9 +140,9 @@ fn overflow(tensors: &BTreeMap<String, HostTensor>) -> Option<(&str, f32)> {
 pub fn serialize(
     tensors: &BTreeMap<String, HostTensor>,
     metadata: &BTreeMap<String, String>,
-    precision: Precision,
+    precision: ElementType,
 ) -> Result<Vec<u8>> {
-    if precision == Precision::F16
+    if precision == ElementType::F16
         && let Some((name, value)) = overflow(tensors)
     {
         return Err(
@@ -150,18 +150,18 @@ pub fn serialize(
         );
     }
     let dtype = match precision {
-        Precision::F32 => Dtype::F32,
-        Precision::F16 => Dtype::F16,
-        Precision::BF16 => Dtype::BF16,
+        ElementType::F32 => Dtype::F32,
+        ElementType::F16 => Dtype::F16,
+        ElementType::BF16 => Dtype::BF16,
     };
     let buffers: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(name, tensor)| {
             let values = tensor.values.iter();
             let bytes = match precision {
-                Precision::F32 => values.flat_map(|value| value.to_le_bytes()).collect(),
-                Precision::F16 => values.flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
-                Precision::BF16 => values.flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect(),
+                ElementType::F32 => values.flat_map(|value| value.to_le_bytes()).collect(),
+                ElementType::F16 => values.flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
+                ElementType::BF16 => values.flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect(),
             };
             (name.clone(), tensor.shape.clone(), bytes)
         })
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let about = BTreeMap::from([("x".to_owned(), "1".to_owned()), ("y".to_owned(), "2".to_owned())]);
-        for precision in [Precision::F32, Precision::F16, Precision::BF16] {
+        for precision in [ElementType::F32, ElementType::F16, ElementType::BF16] {
             let bytes = serialize(&sample(), &about, precision).unwrap();
             assert_eq!(bytes, serialize(&sample(), &about, precision).unwrap());
             let (tensors, metadata) = parse("test", &bytes).unwrap();
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn damaged_files_are_errors() {
-        let bytes = serialize(&sample(), &BTreeMap::new(), Precision::F32).unwrap();
+        let bytes = serialize(&sample(), &BTreeMap::new(), ElementType::F32).unwrap();
         for cut in [0, 4, 20, bytes.len() - 1] {
             assert!(parse("cut.safetensors", &bytes[..cut]).unwrap_err().to_string().contains("cut.safetensors"));
         }
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn flipped_and_cut_files_never_panic() {
         let about = BTreeMap::from([("x".to_owned(), "1".to_owned())]);
-        let mut bytes = serialize(&sample(), &about, Precision::F16).unwrap();
+        let mut bytes = serialize(&sample(), &about, ElementType::F16).unwrap();
         for cut in 0..bytes.len() {
             assert!(parse("cut", &bytes[..cut]).is_err());
         }

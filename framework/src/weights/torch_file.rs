@@ -3,8 +3,7 @@
 use super::elements::{Element, View};
 use super::globals::Global;
 use super::pickle::{self, Id, Pickle, Value};
-use super::zip_file;
-use super::{DAMAGED, Format, Loaded, RESAVE};
+use super::{DAMAGED, Format, Loaded, RESAVE, zip_file};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,12 +4,11 @@ mod group;
 mod run;
 
 use crate::figures::{self, Figure, Figures};
-use crate::format;
 use crate::gallery::Galleries;
 use crate::load::{Loaded, display};
-use crate::statistics;
 use crate::summary::Summary;
 use crate::table::Table;
+use crate::{format, statistics};
 use maclip_framework::error::{Error, Result};
 use minijinja::{Environment, Value, context};
 use serde::Serialize;
@@ -158,7 +157,7 @@ mod tests {
     use crate::load::load;
     use crate::summary::summarise;
     use crate::testing::{Study, study};
-    use maclip_framework::records::State;
+    use maclip_framework::runs::records::State;
     use std::path::Path;
 
     fn page(root: &Path) -> String {

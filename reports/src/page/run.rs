@@ -1,10 +1,10 @@
 //! A run as the page shows it.
 
-use crate::format;
-use crate::frame;
 use crate::load::Run;
 use crate::summary::Summary;
-use maclip_framework::records::{ParamsPart, State};
+use crate::{format, frame};
+use maclip_framework::model::parameters::ParamsPart;
+use maclip_framework::runs::records::State;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,19 +34,19 @@ pub fn view(run: &Run, varying: &BTreeSet<&str>) -> RunView {
     let manifest = &run.directory.manifest;
     let status = run.directory.status.as_ref();
     let mut facts = vec![("task", format::words(&manifest.task))];
-    if let Some(sitting) = manifest.last_sitting() {
-        let commit = sitting.commit.as_ref().map(|commit| format!(" ({commit})")).unwrap_or_default();
+    if let Some(attempt) = manifest.last_attempt() {
+        let commit = attempt.commit.as_ref().map(|commit| format!(" ({commit})")).unwrap_or_default();
         facts.extend([
-            ("device", sitting.device.clone()),
-            ("cpu", sitting.cpu.clone()),
-            ("threads", sitting.threads.to_string()),
-            ("features", sitting.features.join(", ")),
-            ("maclip", format!("{}{commit}", sitting.maclip_version)),
-            ("command", sitting.argv.iter().map(|word| format::shell(word)).collect::<Vec<_>>().join(" ")),
+            ("device", attempt.device.clone()),
+            ("cpu", attempt.cpu.clone()),
+            ("threads", attempt.threads.to_string()),
+            ("features", attempt.features.join(", ")),
+            ("maclip", format!("{}{commit}", attempt.maclip_version)),
+            ("command", attempt.argv.iter().map(|word| format::shell(word)).collect::<Vec<_>>().join(" ")),
         ]);
     }
-    if manifest.sittings.len() > 1 {
-        facts.push(("sittings", format!("{}; the facts above are the last one's", manifest.sittings.len())));
+    if manifest.attempts.len() > 1 {
+        facts.push(("attempts", format!("{}; the facts above are the last one's", manifest.attempts.len())));
     }
     facts.push(("identity", manifest.hash.clone()));
     if let Some(params) = &run.directory.params {

@@ -151,7 +151,7 @@ mod tests {
     use crate::curve::BINS;
     use crate::load::load;
     use crate::testing::{Study, study};
-    use maclip_framework::records::State;
+    use maclip_framework::runs::records::State;
     use std::path::Path;
 
     fn read(folder: &Path) -> Summary {

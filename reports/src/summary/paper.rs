@@ -1,7 +1,7 @@
 //! Numbers that a recipe expects beside those that were measured.
 
 use crate::settings::Settings;
-use maclip_framework::expectation::Expectation;
+use maclip_framework::recipe::expectation::Expectation;
 
 /// A number that the recipe expects, beside the measured mean.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use crate::format;
 use crate::load::Run;
 use crate::settings::Settings;
 use crate::statistics::{self, Interval};
-use maclip_framework::records::Seconds;
+use maclip_framework::runs::records::Seconds;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -117,7 +117,7 @@ fn one_per_seed<'a>(label: &str, runs: Vec<&'a Run>, warnings: &mut Vec<String>)
     let mut seeds: BTreeMap<u64, &Run> = BTreeMap::new();
     for run in runs {
         let age = |run: &Run| {
-            let started = run.directory.manifest.last_sitting().map(|sitting| sitting.started_unix);
+            let started = run.directory.manifest.last_attempt().map(|attempt| attempt.started_unix);
             (run.result().is_some(), started, run.path())
         };
         let seed = run.directory.manifest.seed;
@@ -156,13 +156,13 @@ fn outcome(done: &[&Run]) -> Option<Outcome> {
 }
 
 fn peak_memory(done: &[&Run]) -> Option<u64> {
-    done.iter().flat_map(|run| &run.directory.manifest.sittings).filter_map(|sitting| sitting.peak_memory_bytes).max()
+    done.iter().flat_map(|run| &run.directory.manifest.attempts).filter_map(|attempt| attempt.peak_memory_bytes).max()
 }
 
 fn phases(done: &[&Run]) -> BTreeMap<String, f64> {
     let mut phases: BTreeMap<String, f64> = BTreeMap::new();
-    for sitting in done.iter().flat_map(|run| &run.directory.manifest.sittings) {
-        sitting.phases.iter().for_each(|(phase, seconds)| *phases.entry(phase.clone()).or_default() += seconds);
+    for attempt in done.iter().flat_map(|run| &run.directory.manifest.attempts) {
+        attempt.phases.iter().for_each(|(phase, seconds)| *phases.entry(phase.clone()).or_default() += seconds);
     }
     phases.values_mut().for_each(|seconds| *seconds /= done.len() as f64);
     phases

@@ -12,9 +12,8 @@ pub use markdown::markdown;
 pub use terminal::terminal;
 
 use crate::figures::capital;
-use crate::format;
-use crate::statistics;
 use crate::summary::{Difference, Group, Variant};
+use crate::{format, statistics};
 use serde::Serialize;
 
 /// The variants of a group, cell by cell.

@@ -5,9 +5,9 @@ use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::cost::Cost;
 use serde::{Deserialize, Serialize};
 
 /// Activation of the feed-forward layers.

@@ -6,8 +6,8 @@ use super::sizes::EPSILON;
 use super::tokenizer::Tokenizer;
 use super::words::Words;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::parameters::HostTensor;
-use maclip_framework::weights::{self, own_metadata};
+use maclip_framework::files;
+use maclip_framework::weights::{self, HostTensor, own_metadata};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -75,7 +75,7 @@ pub fn open(source: &str) -> Result<Source> {
             tensors,
             about: own_metadata(&metadata),
             config: None,
-            sha256: weights::sha256(bytes),
+            sha256: files::sha256(bytes),
         });
     }
     let file = weights::read(Path::new(source))

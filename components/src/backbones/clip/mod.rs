@@ -16,16 +16,15 @@ pub mod words;
 use crate::layers::{Init, in_bf16};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use maclip_framework::clone_boxed;
-use maclip_framework::compute::Precision as ComputePrecision;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::{CLIP_MEAN, CLIP_STD};
-use maclip_framework::module::{DynModule, Slot};
-use maclip_framework::parameters::{self, HostTensor};
+use maclip_framework::model::parameters;
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
-use maclip_framework::slots::backbone::{Backbone, Geometry};
-use maclip_framework::weights::{self, Precision};
+use maclip_framework::slots::backbone::{Backbone, Geometry, Precision};
+use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::module::{DynModule, Slot};
+use maclip_framework::weights::{self, ElementType, HostTensor};
+use maclip_framework::{clone_boxed, files};
 use sizes::TextSizes;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -50,12 +49,10 @@ pub trait ImageTower: DynModule + CloneImageTower {
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool);
 
     /// See [`Backbone::lower`].
-    fn lower(&mut self, precision: ComputePrecision) -> Result<()> {
+    fn lower(&mut self, precision: Precision) -> Result<()> {
         match precision {
-            ComputePrecision::F32 => Ok(()),
-            ComputePrecision::Bf16 => {
-                Err(Error::failed("this image tower computes in f32 only").help("set `precision: f32`"))
-            }
+            Precision::F32 => Ok(()),
+            Precision::Bf16 => Err(Error::failed("this image tower computes in f32 only").help("set `precision: f32`")),
         }
     }
 
@@ -157,9 +154,9 @@ impl Backbone for Clip {
         self.visual.tune(tunes);
     }
 
-    fn lower(&mut self, precision: ComputePrecision) -> Result<()> {
+    fn lower(&mut self, precision: Precision) -> Result<()> {
         self.visual.lower(precision)?;
-        if precision == ComputePrecision::Bf16 {
+        if precision == Precision::Bf16 {
             self.text = in_bf16(self.text.clone());
         }
         Ok(())
@@ -178,6 +175,6 @@ impl Backbone for Clip {
         metadata.extend(about.clone());
         let mut tensors = parameters::export(self, false);
         tensors.extend(self.visual.buffers().into_iter().map(|(path, tensor)| (format!("visual.{path}"), tensor)));
-        weights::write_atomically(path, &weights::serialize(&names::to_openai(tensors), &metadata, Precision::F16)?)
+        files::write_atomically(path, &weights::serialize(&names::to_openai(tensors), &metadata, ElementType::F16)?)
     }
 }

@@ -1,8 +1,7 @@
 //! Tensor names: Hugging Face → OpenAI ↔ module paths, with the layouts that go with them.
 
 use maclip_framework::error::{Error, Result};
-use maclip_framework::parameters::HostTensor;
-use maclip_framework::weights::transpose;
+use maclip_framework::weights::{HostTensor, transpose};
 use std::collections::BTreeMap;
 
 type Tensors = BTreeMap<String, HostTensor>;

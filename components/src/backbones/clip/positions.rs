@@ -4,7 +4,7 @@
 //! when shrinking; the class token's row stays.
 
 use maclip_framework::error::{Error, Result};
-use maclip_framework::parameters::HostTensor;
+use maclip_framework::weights::HostTensor;
 
 /// `[1 + from², D]` → `[1 + to², D]`.
 pub fn resize(embedding: HostTensor, to: usize) -> Result<HostTensor> {

@@ -3,7 +3,7 @@
 use super::block::{Activation, BlockSizes};
 use super::vision_tower::VisionSizes;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::parameters::HostTensor;
+use maclip_framework::weights::HostTensor;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};

@@ -7,9 +7,9 @@ use crate::layers::Init;
 use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::{Int, Tensor, TensorData};
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
 use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::cost::Cost;
 
 #[derive(Module, Debug)]
 pub struct TextTower {

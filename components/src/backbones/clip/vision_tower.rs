@@ -6,12 +6,11 @@ use crate::layers::{Init, in_bf16};
 use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
-use maclip_framework::compute::Precision;
-use maclip_framework::cost::Cost;
 use maclip_framework::error::Result;
-use maclip_framework::parameters::trainable;
+use maclip_framework::model::parameters::trainable;
 use maclip_framework::slots::adapter::{Adapter, Branch, Depth, TowerPart};
-use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::backbone::{FrozenBlock, Precision};
+use maclip_framework::slots::cost::Cost;
 use std::ops::Range;
 
 /// Sizes of a vision transformer.

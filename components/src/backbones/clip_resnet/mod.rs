@@ -18,11 +18,10 @@ use crate::layers::Init;
 use burn::module::Module;
 use burn::tensor::Device;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::parameters::HostTensor;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::backbone::Backbone;
+use maclip_framework::weights::HostTensor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tower::ResNet;
@@ -185,12 +184,12 @@ impl Architecture {
 
 register!(dyn Backbone, ClipResNetConfig, name: "clip_resnet", summary: "CLIP with a ResNet (RN50) and its text tower",
     paper: Some("CLIP, arXiv 2103.00020; MA-CLIP's fully fine-tuned rows"), stability: Stable,
-    example: "{weights: RN50.safetensors}");
+    usage: "{weights: RN50.safetensors}");
 
 impl Component for ClipResNetConfig {
     type Slot = dyn Backbone;
 
-    fn check(&self, problems: &mut Problems) {
+    fn validate(&self, problems: &mut Problems) {
         check_builtin(&self.weights, problems);
         problems.when(self.weights == "random", "weights", "cannot be random: batch norms need running statistics");
         if let Some(choice) = &self.architecture {
@@ -202,11 +201,11 @@ impl Component for ClipResNetConfig {
         }
     }
 
-    fn inputs(&self, problems: &mut Problems) {
+    fn required_inputs(&self, problems: &mut Problems) {
         check_given(&self.weights, "RN50.safetensors", problems);
     }
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         (facts.text_tower, facts.transformer) = (Some(true), Some(false));
     }
 
@@ -284,10 +283,10 @@ mod tests {
     use super::*;
     use crate::backbones::clip::ImageTower;
     use crate::fixtures;
-    use maclip_framework::parameters;
-    use maclip_framework::recipe::read_str;
+    use maclip_framework::model::parameters;
     use maclip_framework::registry::build_choice;
     use maclip_framework::slots::adapter::{Adapter, Branch};
+    use maclip_language::read_str;
 
     #[derive(Module, Debug)]
     struct Holder {
@@ -307,7 +306,7 @@ mod tests {
         let clip = ClipResNetConfig::default().blank(&rn50, Tokenizer::OpenAi, &Device::flex()).unwrap();
         // Counted by torch.utils.flop_counter (PyTorch 2.9) on a module written by hand; 5.8 GMACs, attention pooling included.
         let frozen = crate::adapters::no_adapter();
-        let flops = |cost: Option<maclip_framework::cost::Cost>| cost.unwrap().flops;
+        let flops = |cost: Option<maclip_framework::slots::cost::Cost>| cost.unwrap().flops;
         assert_eq!(flops(clip.prefix_cost([2, 3], &*frozen)), 6.0 * 11_586_306_048.0);
         assert_eq!(flops(clip.encode_cost([2, 3], &*frozen, &Branch::Query)), 0.0);
     }

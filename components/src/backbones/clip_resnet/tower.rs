@@ -9,10 +9,11 @@ use burn::tensor::activation::{relu, softmax};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
-use maclip_framework::cost::Cost;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::parameters::{HostTensor, is_trainable, trainable};
+use maclip_framework::model::parameters::{is_trainable, trainable};
 use maclip_framework::slots::adapter::{Adapter, Branch, Depth, TowerPart};
+use maclip_framework::slots::cost::Cost;
+use maclip_framework::weights::HostTensor;
 use std::collections::BTreeMap;
 use std::ops::Range;
 

@@ -85,8 +85,8 @@ pub struct FolderOptions {
 
 impl FolderOptions {
     /// [`maclip_framework::registry::Component::check`].
-    pub fn check(&self, problems: &mut Problems) {
-        self.split.check(problems);
+    pub fn validate(&self, problems: &mut Problems) {
+        self.split.validate(problems);
         if let Some((folder, _)) = self.class_names.iter().find(|(_, text)| text.trim().is_empty()) {
             problems
                 .push("class_names", format!("gives `{folder}` an empty text; leave it out to use the folder's name"));
@@ -94,7 +94,7 @@ impl FolderOptions {
     }
 
     /// [`maclip_framework::registry::Component::inputs`].
-    pub fn inputs(&self, problems: &mut Problems) {
+    pub fn required_inputs(&self, problems: &mut Problems) {
         let what = self.clips.content();
         problems.when(
             self.root().is_none(),

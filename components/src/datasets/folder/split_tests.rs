@@ -51,7 +51,7 @@ fn class_split_of_a_file() {
             (train.0, val.0, test.0),
             (vec!["jump".into(), "run".into()], vec!["sit".into()], vec!["walk".into()])
         );
-        let sum = maclip_framework::weights::sha256(text.as_bytes());
+        let sum = maclip_framework::files::sha256(text.as_bytes());
         for listing in [train.1, val.1, test.1] {
             assert_eq!(listing.sums, BTreeMap::from([(name.to_owned(), sum.clone())]));
         }
@@ -95,7 +95,7 @@ fn class_split_of_a_folder_of_lists() {
         (vec!["jump".into(), "run up".into()], vec!["sit".into()], vec!["walk".into()])
     );
     // Each split was read from its own file.
-    let sum = maclip_framework::weights::sha256(b"walk\n");
+    let sum = maclip_framework::files::sha256(b"walk\n");
     assert_eq!(test.1.sums, BTreeMap::from([("test.txt".to_owned(), sum)]));
 
     write(root, "lists/val.txt", b"sit\nwolk\n");

@@ -2,9 +2,8 @@
 
 use super::*;
 use burn::tensor::Device;
-use maclip_framework::recipe::Node;
-use maclip_framework::registry::{Facts, build_choice, slot, tell};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Facts, build_choice, slot, tell};
+use maclip_language::Node;
 use std::fs;
 
 /// A file that begins like a Matroska video and holds none.

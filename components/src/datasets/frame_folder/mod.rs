@@ -7,8 +7,7 @@ use super::folder::{BrokenPolicy, ClipKind, Folder, FolderOptions};
 use super::readers::Readers;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::dataset::Dataset;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,7 +57,7 @@ impl Default for FrameFolderConfig {
 register!(dyn Dataset, FrameFolderConfig, name: "frame_folder",
     summary: "clips as folders of JPEG or PNG frames, split by folder, by a list of classes or by a draw",
     paper: Some("layout of tobyperrett/few-shot-action-recognition"), stability: Stable,
-    example: "{root: data/my_frames}");
+    usage: "{root: data/my_frames}");
 
 impl FrameFolderConfig {
     fn options(&self) -> FolderOptions {
@@ -79,15 +78,15 @@ impl FrameFolderConfig {
 impl Component for FrameFolderConfig {
     type Slot = dyn Dataset;
 
-    fn check(&self, problems: &mut Problems) {
-        self.options().check(problems);
+    fn validate(&self, problems: &mut Problems) {
+        self.options().validate(problems);
     }
 
-    fn inputs(&self, problems: &mut Problems) {
-        self.options().inputs(problems);
+    fn required_inputs(&self, problems: &mut Problems) {
+        self.options().required_inputs(problems);
     }
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         facts.directed = Some(self.directed);
     }
 

@@ -7,9 +7,9 @@
 use super::Benchmark;
 use crate::datasets::readers;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::recipe::suggest;
+use maclip_framework::files::sha256;
 use maclip_framework::slots::dataset::Split;
-use maclip_framework::weights::sha256;
+use maclip_language::suggest;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;

@@ -14,9 +14,9 @@ use super::class_text::class_text;
 use super::readers::{DECODER, Readers};
 use index::Index;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::recipe::suggest;
 use maclip_framework::registry::{Facts, Problems, SplitSize};
 use maclip_framework::slots::dataset::{Class, Dataset, Frames, Listing, Opened, Request, Split};
+use maclip_language::suggest;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -66,7 +66,7 @@ impl Benchmark {
     }
 
     /// [`maclip_framework::registry::Component::tells`].
-    pub fn tells(&self, facts: &mut Facts) {
+    pub fn describe(&self, facts: &mut Facts) {
         facts.directed = Some(self.directed);
         let size = |split: Split| SplitSize { classes: self.names(split).len(), clips: self.fewest[split as usize] };
         facts.splits = Some(Split::ALL.map(size));
@@ -85,7 +85,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub fn check(&self, benchmark: &Benchmark, problems: &mut Problems) {
+    pub fn validate(&self, benchmark: &Benchmark, problems: &mut Problems) {
         let mut seen: HashMap<(Split, usize), &str> = HashMap::new();
         for (name, text) in &self.class_names {
             let Some(class) = benchmark.find(name) else {
@@ -101,7 +101,7 @@ impl Settings {
         }
     }
 
-    pub fn inputs(&self, problems: &mut Problems) {
+    pub fn required_inputs(&self, problems: &mut Problems) {
         problems.when(
             self.root.as_ref().is_none_or(|root| root.as_os_str().is_empty()),
             "root",
@@ -154,21 +154,21 @@ macro_rules! benchmark {
         impl maclip_framework::registry::Component for $name {
             type Slot = dyn maclip_framework::slots::dataset::Dataset;
 
-            fn check(&self, problems: &mut maclip_framework::registry::Problems) {
-                self.settings().check(&$facts, problems);
+            fn validate(&self, problems: &mut maclip_framework::registry::Problems) {
+                self.settings().validate(&$facts, problems);
             }
 
-            fn inputs(&self, problems: &mut maclip_framework::registry::Problems) {
-                self.settings().inputs(problems);
+            fn required_inputs(&self, problems: &mut maclip_framework::registry::Problems) {
+                self.settings().required_inputs(problems);
             }
 
-            fn tells(&self, facts: &mut maclip_framework::registry::Facts) {
-                $facts.tells(facts);
+            fn describe(&self, facts: &mut maclip_framework::registry::Facts) {
+                $facts.describe(facts);
             }
 
             fn build(
                 self,
-                _: &maclip_framework::run::BuildContext,
+                _: &maclip_framework::registry::BuildContext,
             ) -> maclip_framework::error::Result<Box<Self::Slot>> {
                 Ok(Box::new($crate::datasets::listed::Listed::new(&$facts, self.settings())?))
             }

@@ -19,8 +19,7 @@ use classes::Combination;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::random::Stream;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, SplitSize};
-use maclip_framework::run::BuildContext;
+use maclip_framework::registry::{BuildContext, Component, Facts, SplitSize};
 use maclip_framework::slots::dataset::{CaptionedImage, CaptionedImages, Class, Dataset, Frames, Listing, Split};
 use scene::Scene;
 use serde::{Deserialize, Serialize};
@@ -73,12 +72,12 @@ impl Default for ShapesInMotionConfig {
 
 register!(dyn Dataset, ShapesInMotionConfig, name: "shapes_in_motion",
     summary: "rendered clips of moving shapes, 100 classes; needs no download",
-    paper: None, stability: Stable, example: "{variant: motion}");
+    paper: None, stability: Stable, usage: "{variant: motion}");
 
 impl Component for ShapesInMotionConfig {
     type Slot = dyn Dataset;
 
-    fn tells(&self, facts: &mut Facts) {
+    fn describe(&self, facts: &mut Facts) {
         let classes = classes::combinations(self.variant);
         let size = |split| SplitSize {
             classes: classes.iter().filter(|class| class.split == split).count(),

@@ -1,20 +1,21 @@
 //! FLOPs and memory of a few-shot recipe, from the model built for its sizes. What is added up follows what the evaluator and the
-//! learner do: see [`maclip_framework::evaluation`] and `learner`.
+//! learner do: see [`maclip_framework::engine::evaluation`] and `learner`.
 
 use super::FewShot;
 use super::learner::EpisodeLearner;
 use burn::tensor::{Device, Tensor};
-use maclip_framework::cost::Cost;
-use maclip_framework::episode::Shape;
+use maclip_framework::engine::episodes::Shape;
+use maclip_framework::engine::evaluation::{CLIPS_PER_BATCH, encodes_every_episode, episodes_per_batch};
 use maclip_framework::error::Result;
-use maclip_framework::evaluation::{CLIPS_PER_BATCH, encodes_every_episode, episodes_per_batch};
-use maclip_framework::model::FewShotModel;
-use maclip_framework::parameters::{self, Bytes};
-use maclip_framework::plan::{Flops, Memory, MemoryPart, Total};
-use maclip_framework::run::{BuildContext, Recipe};
+use maclip_framework::model::few_shot::FewShotModel;
+use maclip_framework::model::parameters::{self, Bytes};
+use maclip_framework::model::plan::{Flops, Memory, MemoryPart, Total};
+use maclip_framework::recipe::Recipe;
+use maclip_framework::registry::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Branch, Depth};
 use maclip_framework::slots::augment::Augment;
+use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::dataset::Split;
 use maclip_framework::slots::frames::FrameSampler;
 use maclip_framework::slots::optimizer::Optimizer;

@@ -3,16 +3,17 @@
 use super::FewShot;
 use super::lists::Skipped;
 use burn::tensor::Device;
-use maclip_framework::clips::Clips;
+use maclip_framework::clips::sources::Clips;
+use maclip_framework::engine::training::Stepper;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::model::{FewShotModel, class_texts};
-use maclip_framework::recipe::{Diagnostic, Severity, codes};
-use maclip_framework::run::{BuildContext, Recipe};
+use maclip_framework::model::few_shot::{FewShotModel, class_texts};
+use maclip_framework::recipe::Recipe;
+use maclip_framework::registry::BuildContext;
 use maclip_framework::slots::dataset::{Class, Split};
 use maclip_framework::slots::frames::FrameSampler;
 use maclip_framework::slots::optimizer::Optimizer;
 use maclip_framework::slots::prompt::Prompt;
-use maclip_framework::training::Stepper;
+use maclip_language::{Diagnostic, Severity, codes};
 
 /// Clips that cannot be opened, of which so many are named.
 const NAMED: usize = 3;
@@ -68,14 +69,14 @@ impl FewShot {
 
     /// The model with its weights, the texts of all classes, and the optimizer's groups.
     fn look_at_model(&self, recipe: &Recipe, device: &Device, names: &[&str]) -> Result<()> {
-        let build = BuildContext::for_run(recipe, device)?;
+        let build = recipe.build_context(device)?;
         let frames = recipe.build::<dyn FrameSampler>(&build)?.count();
         let model = FewShotModel::build(recipe, &build, frames)?;
         let prompt = recipe.build::<dyn Prompt>(&build)?;
         if !names.is_empty() {
             class_texts(&model, &*prompt, names, device)?;
         }
-        if maclip_framework::parameters::count(&model).trainable > 0 {
+        if maclip_framework::model::parameters::count(&model).trainable > 0 {
             Stepper::new(&*recipe.build::<dyn Optimizer>(&build)?, &model)?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! A fixed list of episodes: the options of the validation and of the test.
 
-use maclip_framework::episode::{EpisodeList, Shape};
+use maclip_framework::engine::episodes::{EpisodeList, Shape};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::slots::dataset::{Class, Split};
 use serde::{Deserialize, Serialize};

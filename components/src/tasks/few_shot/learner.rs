@@ -4,23 +4,24 @@ use super::{FewShot, SplitData};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use maclip_framework::clips::View;
-use maclip_framework::compute::Compute;
-use maclip_framework::episode::{self, Episode, EpisodeList, mean_ci95};
+use maclip_framework::clips::loader::View;
+use maclip_framework::engine::episodes::{self, Episode, EpisodeList, mean_ci95};
+use maclip_framework::engine::evaluation::{self, EpisodeClips, Outcome, select_rows};
+use maclip_framework::engine::features::ClipSource;
+use maclip_framework::engine::training::{Learner, StepOutput, Validation};
 use maclip_framework::error::{Error, Result};
-use maclip_framework::evaluation::{self, EpisodeClips, Outcome, select_rows};
-use maclip_framework::features::ClipSource;
-use maclip_framework::model::{FewShotModel, text_cosines, time_average};
-use maclip_framework::parameters::{self, Keeping, on_graph};
+use maclip_framework::model::few_shot::{FewShotModel, text_cosines, time_average};
+use maclip_framework::model::parameters;
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::progress::Silent;
 use maclip_framework::random::Stream;
-use maclip_framework::run::Recipe;
+use maclip_framework::recipe::Recipe;
+use maclip_framework::recipe::compute::Compute;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Branch, Depth};
 use maclip_framework::slots::dataset::Split;
+use maclip_framework::slots::module::{GraphStrategy, on_graph};
 use maclip_framework::slots::objective::{AllClasses, Labels, Loss, Scores};
-use maclip_framework::training::{Learner, StepOutput, Validation};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -41,7 +42,7 @@ pub struct EpisodeLearner<'a> {
     pub clips: Stream,
     pub device: &'a Device,
     /// How graphs keep activations.
-    pub keeping: Keeping,
+    pub graph_strategy: GraphStrategy,
 }
 
 /// A training episode, ready for the trainable part of the model.
@@ -105,7 +106,7 @@ impl EpisodeLearner<'_> {
 
     fn prepare_episode(&self, index: u64) -> Result<Prepared> {
         let shape = self.task.shape(Split::Train);
-        let episode = episode::draw(shape, &self.train.classes, &self.episodes, index);
+        let episode = episodes::draw(shape, &self.train.classes, &self.episodes, index);
         let ids = EpisodeClips::new(&episode, &self.train.classes);
         let first = index * (shape.way * (shape.shot + shape.queries)) as u64;
         let supports = ids.support.len();
@@ -174,7 +175,7 @@ impl EpisodeLearner<'_> {
         let plain = model.valid();
         let leaf = |half: &Half| {
             let parts = half.parts(size).map(|part| half.encode(&plain, part)).collect();
-            on_graph(Tensor::cat(parts, 0), self.keeping).require_grad()
+            on_graph(Tensor::cat(parts, 0), self.graph_strategy).require_grad()
         };
         let frames = Frames { support: leaf(&support), query: leaf(&query) };
         let leaves = [frames.support.clone(), frames.query.clone()];
@@ -220,7 +221,7 @@ impl EpisodeLearner<'_> {
         let leaf = |wanted: usize| {
             let of = parts.iter().zip(&encoded).filter(|((branch, _), _)| *branch == wanted);
             let joined = Tensor::cat(of.map(|(_, (_, frames))| frames.clone().inner()).collect(), 0);
-            on_graph(joined, self.keeping).require_grad()
+            on_graph(joined, self.graph_strategy).require_grad()
         };
         let frames = Frames { support: leaf(0), query: leaf(1) };
         let leaves = [frames.support.clone(), frames.query.clone()];
@@ -247,9 +248,9 @@ impl EpisodeLearner<'_> {
     fn chained(&self, model: &FewShotModel, frames: Tensor<3>, gradient: Tensor<3>) -> Option<GradientsParams> {
         let _span = profile::span(Phase::Backward);
         // d(Σ e · g) = g: the chain rule through a constant.
-        frames
-            .is_tracked()
-            .then(|| GradientsParams::from_grads((frames * on_graph(gradient, self.keeping)).sum().backward(), model))
+        frames.is_tracked().then(|| {
+            GradientsParams::from_grads((frames * on_graph(gradient, self.graph_strategy)).sum().backward(), model)
+        })
     }
 
     fn episode(&self, model: &FewShotModel, input: &Prepared) -> Result<(Judged, GradientsParams)> {
@@ -352,7 +353,8 @@ impl Learner for EpisodeLearner<'_> {
     }
 
     fn validate(&self, model: &FewShotModel) -> Result<Validation> {
-        let split = evaluation::Split { classes: &self.val.classes, texts: &self.val.texts, list: self.validation };
+        let split =
+            evaluation::SplitEpisodes { classes: &self.val.classes, texts: &self.val.texts, list: self.validation };
         let outcomes = evaluation::evaluate(&model.valid(), self.source, &split, &Silent)?;
         let (value, ci95) = mean_ci95(&outcomes.iter().map(Outcome::accuracy).collect::<Vec<_>>());
         Ok(Validation { value, ci95, episodes: outcomes.len() as u64 })

@@ -1,12 +1,12 @@
 //! The classes and clips of the three splits, checked.
 
 use super::FewShot;
-use maclip_framework::clip_store::Part;
-use maclip_framework::clips::Clips;
-use maclip_framework::episode::{self, list_checksum};
+use maclip_framework::clips::sources::{Clips, Part};
+use maclip_framework::engine::context::RunContext;
+use maclip_framework::engine::episodes::{self, list_checksum};
 use maclip_framework::error::{Error, Result};
+use maclip_framework::recipe::Recipe;
 use maclip_framework::registry::{Facts, Problems};
-use maclip_framework::run::{Recipe, RunContext};
 use maclip_framework::slots::dataset::{Class, Dataset, Listing, Split};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -144,7 +144,7 @@ impl Lists {
             self.parts.iter().filter(|part| !part.listing.strict || part.listing.skipped.is_empty())
         {
             let cause = format!("task.{}", task.asks(*role, listing.classes.len() < task.way));
-            episode::check(task.shape(*role), *split, &listing.classes)
+            episodes::check(task.shape(*role), *split, &listing.classes)
                 .map_err(|error| error.at(recipe.place(&cause)))?;
         }
         Ok(())

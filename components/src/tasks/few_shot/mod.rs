@@ -17,33 +17,40 @@ use burn::tensor::{Device, Tensor};
 use fixed_list::Evaluation;
 use learner::EpisodeLearner;
 use lists::Lists;
-use maclip_framework::clip_store::{Ahead, Needs, StoredClips};
-use maclip_framework::clips::{ClipLoader, Clips};
-use maclip_framework::episode::{Episode, EpisodeList, Shape, mean_ci95};
+use maclip_framework::clips::filler::Filler;
+use maclip_framework::clips::loader::ClipLoader;
+use maclip_framework::clips::sources::{Clips, Needs};
+use maclip_framework::clips::store::stored::StoredClips;
+use maclip_framework::engine::context::RunContext;
+use maclip_framework::engine::episodes::{Episode, EpisodeList, Shape, mean_ci95};
+use maclip_framework::engine::evaluation::{self, Outcome};
+use maclip_framework::engine::examples::Gallery;
+use maclip_framework::engine::features::{ClipSource, FeatureCache};
+use maclip_framework::engine::task::Task;
+use maclip_framework::engine::training::{Loop, LoopOptions};
 use maclip_framework::error::{Error, Result};
-use maclip_framework::evaluation::{self, Outcome};
-use maclip_framework::examples::Gallery;
-use maclip_framework::features::{ClipSource, FeatureCache};
-use maclip_framework::model::{FewShotModel, class_texts};
-use maclip_framework::parameters::{self, Keeping};
-use maclip_framework::plan::Plan;
+use maclip_framework::files::copy_atomically;
+use maclip_framework::model::few_shot::{FewShotModel, class_texts};
+use maclip_framework::model::parameters::{self, Params};
+use maclip_framework::model::plan::Plan;
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::random::Stream;
-use maclip_framework::recipe::Diagnostic;
-use maclip_framework::records::{EpisodeRecord, Params, TestResult};
+use maclip_framework::recipe::Recipe;
+use maclip_framework::recipe::expectation::TestResult;
 use maclip_framework::register;
-use maclip_framework::registry::{Component, Facts, Problems};
-use maclip_framework::run::{BuildContext, Recipe, RunContext};
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
+use maclip_framework::runs::records::EpisodeRecord;
+use maclip_framework::runs::store::checkpoint_steps;
 use maclip_framework::slots::backbone::Geometry;
 use maclip_framework::slots::dataset::{Class, Split};
+use maclip_framework::slots::module::GraphStrategy;
 use maclip_framework::slots::optimizer::Optimizer;
 use maclip_framework::slots::prompt::Prompt;
 use maclip_framework::slots::schedule::Schedule;
-use maclip_framework::slots::task::Task;
-use maclip_framework::store::checkpoint_steps;
-use maclip_framework::training::{Loop, LoopOptions};
+use maclip_language::Diagnostic;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Instant;
 
 /// Queries of the test that are kept as examples, by each rule.
@@ -92,12 +99,28 @@ impl Default for FewShot {
 }
 
 register!(dyn Task, FewShot, name: "few_shot", summary: "episodic training, selection on val, one test of the selected weights",
-    paper: Some("protocol of TRX and few-shot-action-recognition"), stability: Stable, example: "{way: 5, shot: 1}");
+    paper: Some("protocol of TRX and few-shot-action-recognition"), stability: Stable, usage: "{way: 5, shot: 1}");
+
+/// Slots that the task reads; a recipe that fills any other is refused.
+const SLOTS: &[&str] = &[
+    "dataset",
+    "frames",
+    "resize",
+    "augment",
+    "backbone",
+    "prompt",
+    "adapter",
+    "prototype",
+    "alignment",
+    "objective",
+    "optimizer",
+    "schedule",
+];
 
 impl Component for FewShot {
     type Slot = dyn Task;
 
-    fn check(&self, problems: &mut Problems) {
+    fn validate(&self, problems: &mut Problems) {
         problems.when(
             self.validation.split == Some(Split::Test),
             "validation.split",
@@ -113,7 +136,7 @@ impl Component for FewShot {
         problems.when(wrong, "test.split", "must be test, whose classes the training has not seen");
     }
 
-    fn inputs(&self, problems: &mut Problems) {
+    fn required_inputs(&self, problems: &mut Problems) {
         for (name, list) in [("validation", &self.validation), ("test", &self.test)] {
             if let Some(file) = list.list.as_ref().filter(|file| !std::path::Path::new(&file.path).is_file()) {
                 problems.push(&format!("{name}.list.path"), format!("names {}, which is no file", file.path));
@@ -121,8 +144,12 @@ impl Component for FewShot {
         }
     }
 
-    fn fits(&self, facts: &Facts, problems: &mut Problems) {
+    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         self.fit_splits(facts, problems);
+    }
+
+    fn describe(&self, facts: &mut Facts) {
+        facts.task_slots = Some(SLOTS);
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Task>> {
@@ -138,23 +165,6 @@ struct SplitData {
 }
 
 impl Task for FewShot {
-    fn slots(&self) -> &'static [&'static str] {
-        &[
-            "dataset",
-            "frames",
-            "resize",
-            "augment",
-            "backbone",
-            "prompt",
-            "adapter",
-            "prototype",
-            "alignment",
-            "objective",
-            "optimizer",
-            "schedule",
-        ]
-    }
-
     fn plan(&self, recipe: &Recipe) -> Result<Plan> {
         self.graph(recipe)
     }
@@ -185,16 +195,16 @@ impl Task for FewShot {
         if parts.params.trainable == 0 {
             context.progress.note("nothing to train: the recipe has no trainable parameters");
         } else {
-            context.sitting()?.first_step = checkpoint_steps(context.store.path())?.first().copied().unwrap_or(0);
+            context.attempt()?.first_step = checkpoint_steps(context.store.path())?.first().copied().unwrap_or(0);
             let started = Instant::now();
             let trained = parts.train(context).run(&self.learner(&parts, &source, context), model);
-            context.sitting()?.seconds.train = started.elapsed().as_secs_f64();
+            context.attempt()?.seconds.train = started.elapsed().as_secs_f64();
             let trained = trained.inspect_err(|_| drop(context.note_costs()))?;
             (model, best_step) = (trained.model, trained.best_step);
         }
         let started = Instant::now();
         let result = self.test(context, &model.valid(), &source, &parts);
-        context.sitting()?.seconds.test = started.elapsed().as_secs_f64();
+        context.attempt()?.seconds.test = started.elapsed().as_secs_f64();
         let (result, note) = result.inspect_err(|_| drop(context.note_costs()))?;
         if let Some(note) = note {
             context.progress.note(&note);
@@ -233,7 +243,7 @@ struct Parts {
     test: EpisodeList,
     options: LoopOptions,
     weights: BTreeMap<String, String>,
-    keeping: Keeping,
+    graph_strategy: GraphStrategy,
 }
 
 impl Parts {
@@ -271,7 +281,7 @@ impl FewShot {
 
     fn parts(&self, context: &mut RunContext) -> Result<Parts> {
         let recipe = context.recipe;
-        let build = BuildContext::for_run(recipe, context.device)?;
+        let build = recipe.build_context(context.device)?;
         let clips = Clips::build(recipe, &build)?;
         let prompt = recipe.build::<dyn Prompt>(&build)?;
         let mut lists = self.lists(&*clips.dataset, recipe)?;
@@ -320,7 +330,7 @@ impl FewShot {
             test,
             options: self.train.clone(),
             weights: build.weights(),
-            keeping: build.keeping(),
+            graph_strategy: build.graph_strategy(),
         })
     }
 
@@ -336,8 +346,8 @@ impl FewShot {
         let wants = lists.wants(clips);
         let wants: Vec<_> = wants.iter().map(|(clip, part)| (clip.as_str(), *part)).collect();
         let loader = ClipLoader { clips, geometry, device: context.device, store: Some(stored) };
-        let Some(ahead) = Ahead::look(&loader, &wants, context.progress)? else { return Ok(()) };
-        let filled = ahead.fill(context.progress)?;
+        let Some(filler) = Filler::look(&loader, &wants, context.progress)? else { return Ok(()) };
+        let filled = filler.fill(context.progress)?;
         filled.sentences(stored).iter().for_each(|line| context.progress.note(line));
         if !filled.broken.is_empty() {
             lists.leave_out(&filled.broken, clips.dataset.skips_broken());
@@ -365,7 +375,7 @@ impl FewShot {
             episodes: Stream::new(seed, "train/episodes"),
             clips: Stream::new(seed, "train/clips"),
             device: context.device,
-            keeping: parts.keeping,
+            graph_strategy: parts.graph_strategy,
         }
     }
 
@@ -382,11 +392,11 @@ impl FewShot {
         let shared = context.shared.join(format!("episodes-{}.json", &list.hash[..12]));
         if !shared.is_file() {
             match &self.test.list {
-                Some(file) => drop(std::fs::copy(&file.path, &shared).map_err(|e| Error::io("write", &shared, e))?),
+                Some(file) => copy_atomically(Path::new(&file.path), &shared)?,
                 None => list.write(&shared, &test.classes)?,
             }
         }
-        let split = evaluation::Split { classes: &test.classes, texts: &test.texts, list };
+        let split = evaluation::SplitEpisodes { classes: &test.classes, texts: &test.texts, list };
         let outcomes = evaluation::evaluate(model, source, &split, context.progress)?;
         let mut records = context.store.fresh_records("episodes.jsonl")?;
         let lines: Vec<EpisodeRecord> = list

@@ -4,21 +4,21 @@ use super::learner::EpisodeLearner;
 use super::*;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
-use maclip_framework::clips::View;
-use maclip_framework::compute::Compute;
-use maclip_framework::evaluation::EpisodeEncoder;
-use maclip_framework::examples::Seen;
-use maclip_framework::module::Slot;
-use maclip_framework::parameters::HostTensor;
+use maclip_framework::clips::loader::View;
+use maclip_framework::engine::evaluation::EpisodeEncoder;
+use maclip_framework::engine::examples::Seen;
+use maclip_framework::engine::training::Learner;
 use maclip_framework::progress::Silent;
-use maclip_framework::recipe::read_str;
+use maclip_framework::recipe::compute::Compute;
 use maclip_framework::registry::SlotTrait;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::Adapter;
 use maclip_framework::slots::alignment::Alignment;
+use maclip_framework::slots::module::Slot;
 use maclip_framework::slots::objective::Objective;
 use maclip_framework::slots::prototype::Prototype;
-use maclip_framework::training::Learner;
+use maclip_framework::weights::HostTensor;
+use maclip_language::read_str;
 
 /// A small recipe on the embedded benchmark with some slots filled otherwise.
 struct Bench {
@@ -43,7 +43,7 @@ fn bench(changes: &[(&str, &str)]) -> Bench {
     let text = format!("name: test\nseed: 1\n{}\n", lines.join("\n"));
     let recipe = Recipe::check(&read_str("test.yaml", &text).unwrap()).unwrap_or_else(|error| panic!("{error}"));
     let device = Device::flex();
-    let build = BuildContext::for_run(&recipe, &device).unwrap();
+    let build = recipe.build_context(&device).unwrap();
     let clips = Clips::build(&recipe, &build).unwrap();
     let model = with_noise(FewShotModel::build(&recipe, &build, clips.frames.count()).unwrap());
     let prompt = recipe.build::<dyn Prompt>(&build).unwrap();
@@ -73,7 +73,7 @@ fn bench(changes: &[(&str, &str)]) -> Bench {
         test,
         options: LoopOptions::default(),
         weights: build.weights(),
-        keeping: build.keeping(),
+        graph_strategy: build.graph_strategy(),
     };
     Bench { recipe, parts, device }
 }
@@ -128,7 +128,7 @@ impl Bench {
             episodes: Stream::new(1, "train/episodes"),
             clips: Stream::new(1, "train/clips"),
             device: &self.device,
-            keeping: self.parts.keeping,
+            graph_strategy: self.parts.graph_strategy,
         };
         let model = &self.parts.model;
         let output = learner.step(model, learner.prepare(3)?)?;
@@ -163,7 +163,7 @@ fn difference(a: &BTreeMap<String, HostTensor>, b: &BTreeMap<String, HostTensor>
 
 fn choices<T: SlotTrait + ?Sized>() -> Vec<String> {
     let choice = |name: &str, example: &str| format!("{{type: {name}, {}", example.trim_start_matches('{'));
-    T::entries().iter().map(|entry| choice(entry.info.name, entry.info.example)).collect()
+    T::entries().iter().map(|entry| choice(entry.info.name, entry.info.usage)).collect()
 }
 
 fn planned_equals_brute_force(changes: &[(&str, &str)]) {
@@ -394,8 +394,8 @@ fn activation_checkpointing_changes_nothing() {
     }
     // It is really on, also after a checkpoint was loaded into the model.
     let kept = bench(&[("adapter", "{type: multimodal}"), on]).parts;
-    assert_eq!(parameters::trainable_keeping(&with_noise(kept.model)), kept.keeping);
-    assert_ne!(kept.keeping, bench(&[]).parts.keeping);
+    assert_eq!(parameters::trainable_graph_strategy(&with_noise(kept.model)), kept.graph_strategy);
+    assert_ne!(kept.graph_strategy, bench(&[]).parts.graph_strategy);
 }
 
 #[test]

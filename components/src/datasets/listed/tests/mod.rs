@@ -101,7 +101,7 @@ fn components_share_their_options() {
         let names: HashSet<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(names, shared.into_iter().chain(labels.then_some("labels")).collect(), "{}", benchmark.name);
         let mut facts = Facts::default();
-        benchmark.tells(&mut facts);
+        benchmark.describe(&mut facts);
         assert_eq!(facts.directed, Some(labels));
     }
     let problems = |class_names: &[(&str, &str)]| {

@@ -1,0 +1,322 @@
+//! From a file on disk to one tree: what it extends, the file, then the changes of the command line.
+
+use crate::codes;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::merge::{Change, apply_all, apply_variant, merge};
+use crate::node::{Node, Value, item, segments, within};
+use crate::origin::Origin;
+use crate::read::{read_file, read_str};
+use crate::suggest::name_help;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// A chain of `extends` longer than this is a mistake.
+const MAX_CHAIN: usize = 32;
+
+/// A recipe with everything merged, but `${…}` still in it, so that a study can apply its variants first.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The tree.
+    pub root: Node,
+    /// The file it was loaded from, if it was.
+    pub path: Option<PathBuf>,
+    /// Notes on the way here, such as options that were dropped.
+    pub notes: Vec<Diagnostic>,
+    /// What the command line changed.
+    pub changes: Vec<Change>,
+}
+
+/// What a command line changes in a recipe.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments {
+    /// Arguments of `--set`: `path.to.key=value` with the value in YAML.
+    pub sets: Vec<String>,
+    /// Arguments of `--unset`: paths.
+    pub unsets: Vec<String>,
+    /// Changes that other options stand for.
+    pub others: Vec<Change>,
+}
+
+/// Reads a recipe with what it extends, and changes it.
+pub fn load(path: &Path, arguments: &Arguments) -> Result<Document, Diagnostics> {
+    let mut loader = Loader::default();
+    let root = loader.file(path)?;
+    let document = Document { root, path: Some(path.to_owned()), notes: loader.notes, changes: Vec::new() };
+    document.changed(arguments)
+}
+
+/// As [`load`], for a text in memory, which can extend nothing; messages call it `name`.
+pub fn load_text(name: &str, text: &str, arguments: &Arguments) -> Result<Document, Diagnostics> {
+    let root = as_recipe(read_str(name, text)?)?;
+    if let Some(entry) = root.as_map().and_then(|map| map.entry("extends")) {
+        let message = "`extends` needs a file to be relative to, and this text has none";
+        return Err(Diagnostic::new(codes::EXTENDS, message).at(&entry.key_origin).path("extends").into());
+    }
+    Document { root, path: None, notes: Vec::new(), changes: Vec::new() }.changed(arguments)
+}
+
+impl Document {
+    /// The folder that `recipe:` stands for where a value does not come from a file of its own.
+    pub fn folder(&self) -> Option<&Path> {
+        let parent = self.path.as_deref()?.parent()?;
+        Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+    }
+
+    /// The order of arguments matters only for the same path.
+    fn changed(mut self, arguments: &Arguments) -> Result<Self, Diagnostics> {
+        let mut problems = Vec::new();
+        let unsets = arguments.unsets.iter().map(|argument| parse_unset(argument));
+        let sets = arguments.sets.iter().map(|argument| parse_set(argument));
+        for change in unsets.chain(sets) {
+            match change.and_then(|change| self.existing_variant(&change).map(|()| change)) {
+                Ok(change) => self.changes.push(change),
+                Err(diagnostic) => problems.push(diagnostic),
+            }
+        }
+        Diagnostics::check(problems)?;
+        self.changes.extend(arguments.others.iter().cloned());
+        apply_all(&mut self.root, self.changes.clone(), &mut self.notes)?;
+        Ok(self)
+    }
+
+    /// Changing something inside a variant that is not there would make a variant of a misspelt name.
+    fn existing_variant(&self, change: &Change) -> Result<(), Diagnostic> {
+        let Some(rest) = change.path.strip_prefix("study.variants.").filter(|rest| rest.contains('.')) else {
+            return Ok(());
+        };
+        let variants = self.root.at("study.variants").and_then(Node::as_map);
+        let names: Vec<&str> = variants.into_iter().flat_map(crate::node::Map::keys).collect();
+        let inside = |name: &&str| within(rest, name);
+        let made = |known: &Change| known.path.strip_prefix("study.variants.").is_some_and(|name| inside(&name));
+        if names.iter().any(inside) || self.changes.iter().any(made) {
+            return Ok(());
+        }
+        let name = rest.split('.').next().unwrap_or_default();
+        let message = format!("the study has no variant `{name}` to change");
+        let problem = Diagnostic::new(codes::NO_EFFECT, message).at(&change.origin).path(&change.path);
+        Err(problem
+            .helps(name_help(name, names))
+            .help(format!("a new variant is given as a whole: `--set 'study.variants.{name}={{…}}'`")))
+    }
+}
+
+fn parse_unset(argument: &str) -> Result<Change, Diagnostic> {
+    let origin = Origin::argument("--unset", argument);
+    let problem = |message: &str| {
+        Diagnostic::new(codes::ARGUMENT, message).at(&origin).path(argument).help("write `--unset path.to.key`")
+    };
+    if argument.contains('=') {
+        return Err(problem("`--unset` takes a path and no value"));
+    }
+    if segments(argument).next().is_none() || segments(argument).any(|key| key.trim().is_empty()) {
+        return Err(problem("this `--unset` argument has an empty key"));
+    }
+    Ok(Change { path: argument.trim().to_owned(), origin: origin.clone(), value: None })
+}
+
+fn parse_set(argument: &str) -> Result<Change, Diagnostic> {
+    let part = |start: usize, length: usize| Origin::Argument {
+        option: "--set",
+        argument: argument.into(),
+        span: start..start + length,
+    };
+    let whole = part(0, argument.chars().count());
+    let problem = |message: &str| {
+        Diagnostic::new(codes::ARGUMENT, message)
+            .at(&whole)
+            .path(argument.split('=').next().unwrap_or_default().trim())
+            .help("write `--set path.to.key=value`, for example `--set seed=3`")
+    };
+    let (path, text) = argument.split_once('=').ok_or_else(|| problem("this `--set` argument has no `=`"))?;
+    let start = path.chars().count() + 1;
+    let path = path.trim();
+    if path.is_empty() || segments(path).any(|key| key.trim().is_empty()) {
+        return Err(problem("this `--set` argument has an empty key"));
+    }
+    if segments(path).next() == Some("extends") {
+        return Err(problem("`extends` cannot be set from the command line"));
+    }
+    let length = text.chars().count();
+    // Places inside the value are places inside the argument.
+    let inside = |origin: &Origin| match origin.place() {
+        Some(place) => {
+            let above: usize = text.lines().take(place.line - 1).map(|line| line.chars().count() + 1).sum();
+            let at = (above + place.column - 1).min(length);
+            part(start + at, place.length.unwrap_or(length - at).min(length - at))
+        }
+        None => part(start, length),
+    };
+    let value = read_str("the value", text).map_err(|diagnostics| {
+        let first = diagnostics.into_iter().next();
+        let (message, place) = first.map_or_else(Default::default, |found| (found.message, found.origin));
+        Diagnostic::new(codes::ARGUMENT, message)
+            .at(&place.map_or_else(|| part(start, length), |place| inside(&place)))
+            .path(path)
+            .help("quote a value with special characters: `--set 'key=\"a: b\"'`")
+    })?;
+    let key = part(0, start - 1);
+    Ok(Change { path: path.to_owned(), origin: key, value: Some(value.map_origins(&inside)) })
+}
+
+/// An empty file is an empty recipe; any other must be a map.
+fn as_recipe(node: Node) -> Result<Node, Diagnostic> {
+    match &node.value {
+        Value::Map(_) => Ok(node),
+        Value::Null => Ok(Node::map(node.origin.beginning())),
+        _ => Err(Diagnostic::new(codes::WRONG_TYPE, format!("a recipe is a map, and this is {}", node.describe()))
+            .at(&node.origin)
+            .help("write `key: value` lines")),
+    }
+}
+
+/// Reads files, each once however often it is extended.
+#[derive(Default)]
+struct Loader {
+    chain: Vec<(PathBuf, PathBuf)>,
+    done: HashMap<PathBuf, Node>,
+    notes: Vec<Diagnostic>,
+}
+
+impl Loader {
+    fn file(&mut self, path: &Path) -> Result<Node, Diagnostics> {
+        let identity = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if let Some(node) = self.done.get(&identity) {
+            return Ok(node.clone());
+        }
+        if let Some(start) = self.chain.iter().position(|(known, _)| *known == identity) {
+            let names = self.chain[start..].iter().map(|(_, name)| name.as_path()).chain([path]);
+            let chain: Vec<_> = names.map(|name| name.display().to_string()).collect();
+            return Err(Diagnostic::new(codes::EXTENDS, format!("`extends` goes in a circle: {}", chain.join(" → ")))
+                .help("remove one of these `extends`")
+                .into());
+        }
+        if self.chain.len() >= MAX_CHAIN {
+            let message = format!("more than {MAX_CHAIN} files extend one another");
+            return Err(Diagnostic::new(codes::EXTENDS, message).into());
+        }
+        self.chain.push((identity.clone(), path.to_owned()));
+        let mut own = as_recipe(read_file(path)?)?;
+        let has_study = own.as_map().is_some_and(|map| map.contains_key("study"));
+        let extends = own.as_map_mut().and_then(|map| map.remove("extends"));
+        let parent = self.extended(extends, path, "extends")?;
+        let shared = parent.clone();
+        let mut node = match parent {
+            Some(mut node) => {
+                // A study is a whole: variants of two files under one name would be neither's.
+                if let Some(map) = node.as_map_mut().filter(|_| has_study) {
+                    map.remove("study");
+                }
+                merge(&mut node, own, "", &mut self.notes);
+                node
+            }
+            None => own,
+        };
+        if has_study {
+            // What a variant's recipe shares with the study's is not a change.
+            let shared = shared.unwrap_or_else(|| node.clone());
+            self.variants(&mut node, &shared, path)?;
+        }
+        self.chain.pop();
+        self.done.insert(identity, node.clone());
+        Ok(node)
+    }
+
+    /// The files that an `extends` of the file at `path` names, laid over one another.
+    fn extended(&mut self, extends: Option<Node>, path: &Path, place: &str) -> Result<Option<Node>, Diagnostics> {
+        let mut node: Option<Node> = None;
+        for Parent { file, origin, place } in parents(extends, place)? {
+            let parent = path.parent().unwrap_or(Path::new("")).join(file);
+            let parent = self.file(&parent).map_err(|problems| located(problems, &origin, &place))?;
+            match &mut node {
+                None => node = Some(parent),
+                Some(node) => merge(node, parent, "", &mut self.notes),
+            }
+        }
+        Ok(node)
+    }
+
+    /// A variant may extend recipes too: it is what they say differently from `shared`, what the study itself extends, but for
+    /// what names them, with its own changes on top. So what the study or `--set` says holds in such variants too.
+    fn variants(&mut self, root: &mut Node, shared: &Node, path: &Path) -> Result<(), Diagnostics> {
+        let study = root.as_map_mut().and_then(|map| map.get_mut("study")).and_then(Node::as_map_mut);
+        let Some(variants) = study.and_then(|study| study.get_mut("variants")).and_then(Node::as_map_mut) else {
+            return Ok(());
+        };
+        for (name, variant) in variants.iter_mut().map(|entry| (&entry.key, &mut entry.value)) {
+            let place = format!("study.variants.{name}.extends");
+            let extends = variant.as_map_mut().and_then(|map| map.remove("extends"));
+            if let Some(mut tree) = self.extended(extends, path, &place)? {
+                if let Some(map) = tree.as_map_mut() {
+                    for key in ["name", "description", "seed", "study"] {
+                        map.remove(key);
+                    }
+                }
+                drop_equal(&mut tree, shared);
+                apply_variant(&mut tree, variant, &mut self.notes)?;
+                *variant = tree;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Drops from the map `node` what `base` says too. A component of another `type` stays whole.
+fn drop_equal(node: &mut Node, base: &Node) {
+    let (Some(map), Some(base)) = (node.as_map_mut(), base.as_map()) else { return };
+    if map.get("type") != base.get("type") {
+        return;
+    }
+    let keys: Vec<String> = map.iter().map(|entry| entry.key.clone()).collect();
+    for key in keys {
+        if let (Some(value), Some(base)) = (map.get_mut(&key), base.get(&key)) {
+            if value == base {
+                map.remove(&key);
+            } else {
+                drop_equal(value, base);
+            }
+        }
+    }
+}
+
+/// A problem that has no place yet, such as a missing file, is at the `extends` entry that led to it.
+fn located(problems: Diagnostics, origin: &Origin, place: &str) -> Diagnostics {
+    let locate = |problem: Diagnostic| match problem.origin {
+        None => problem.at(origin).path(place),
+        Some(_) => problem,
+    };
+    let list = problems.into_iter().map(locate).collect();
+    Diagnostics::from_list(list).expect("there were problems to begin with")
+}
+
+/// A recipe that another extends.
+struct Parent {
+    file: String,
+    origin: Origin,
+    /// The dotted path of the entry that names it.
+    place: String,
+}
+
+fn parents(extends: Option<Node>, place: &str) -> Result<Vec<Parent>, Diagnostics> {
+    let list = match extends {
+        None => Vec::new(),
+        Some(Node { value: Value::List(list), .. }) => {
+            list.into_iter().enumerate().map(|(at, node)| (item(place, at), node)).collect()
+        }
+        Some(node) => vec![(place.to_owned(), node)],
+    };
+    let mut problems = Vec::new();
+    let mut found = Vec::new();
+    for (place, node) in list {
+        match node.value {
+            Value::String(file) if !file.is_empty() => found.push(Parent { file, origin: node.origin, place }),
+            _ => problems.push(
+                Diagnostic::new(codes::EXTENDS, format!("expected the path of a recipe, found {}", node.describe()))
+                    .at(&node.origin)
+                    .path(place)
+                    .help("`extends` takes a path relative to this file, or a list of them"),
+            ),
+        }
+    }
+    Diagnostics::check(problems)?;
+    Ok(found)
+}

@@ -1,0 +1,3 @@
+mod de;
+mod read;
+mod resolve;

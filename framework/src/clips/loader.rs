@@ -1,0 +1,122 @@
+//! From clip ids to pixel tensors: open, sample frames, resize, augment, bring to the backbone's size.
+
+use crate::clips::sources::{Clips, Part};
+use crate::clips::store::stored::StoredClips;
+use crate::error::Result;
+use crate::images::{resize_crop_rgb, to_tensor_values};
+use crate::profile::{self, Phase};
+use crate::random::Rng;
+use crate::slots::backbone::Geometry;
+use crate::slots::dataset::{Opened, Request, Timeline};
+use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
+
+/// How a clip is looked at, with the draws that it takes.
+#[derive(Clone, Debug)]
+pub enum View {
+    /// Frames and augmentation are drawn.
+    Training(Rng),
+    /// The same every time.
+    Evaluation,
+    /// Frames are drawn and nothing else: what samplers want that are random in evaluation.
+    RandomFrames(Rng),
+}
+
+impl View {
+    /// The draws of frames.
+    fn frames(&self) -> Option<Rng> {
+        match self {
+            View::Training(rng) | View::RandomFrames(rng) => Some(rng.clone()),
+            View::Evaluation => None,
+        }
+    }
+}
+
+/// Opens clips the way a backbone wants them.
+pub struct ClipLoader<'a> {
+    pub clips: &'a Clips,
+    pub geometry: &'a Geometry,
+    pub device: &'a Device,
+    /// Where decoded frames are kept, if anywhere.
+    pub store: Option<&'a StoredClips>,
+}
+
+impl ClipLoader<'_> {
+    /// For each clip T images of `image_size`² × 3 bytes, one after the other.
+    pub fn open(&self, clips: &[(&str, View)]) -> Result<Vec<Vec<u8>>> {
+        let chooses: Vec<_> = clips
+            .iter()
+            .map(|(_, view)| move |timeline: &Timeline| self.clips.frames.sample(timeline, view.frames().as_mut()))
+            .collect();
+        let dataset = &*self.clips.dataset;
+        let part = |view: &View| self.clips.part(view.frames().is_some());
+        let mut found: Vec<Option<Opened>> = (clips.par_iter().zip(&chooses))
+            .map(|((clip, view), choose)| self.store?.get(dataset, clip, part(view), choose))
+            .collect();
+        let missing: Vec<usize> = (0..clips.len()).filter(|at| found[*at].is_none()).collect();
+        let each = |image| self.clips.keep(image, self.geometry.image_size);
+        let requests: Vec<Request> =
+            missing.iter().map(|&at| Request { clip: clips[at].0, choose: &chooses[at], each: &each }).collect();
+        for (at, read) in missing.iter().copied().zip(dataset.read(&requests)) {
+            let (opened, (clip, view)) = (read?, &clips[at]);
+            found[at] = Some(match self.store {
+                Some(store) => {
+                    // Of a clip whose frames are drawn, these are not all that is needed.
+                    if part(view) == Part::Picked {
+                        store.keep(dataset, clip, Part::Picked, &opened)?;
+                    }
+                    store.as_kept(opened)?
+                }
+                None => opened,
+            });
+        }
+        let opened: Vec<Opened> = found.into_iter().flatten().collect();
+        opened.into_par_iter().zip(clips).map(|(opened, (_, view))| self.finish(opened, view)).collect()
+    }
+
+    /// Augments, and brings to the backbone's size.
+    fn finish(&self, opened: Opened, view: &View) -> Result<Vec<u8>> {
+        let Opened { timeline, mut frames, .. } = opened;
+        let augment = &self.clips.augment;
+        frames = match view.clone() {
+            View::Training(mut rng) => {
+                // The draws of frames come first.
+                self.clips.frames.sample(&timeline, Some(&mut rng))?;
+                augment.apply(frames, Some(&mut rng))
+            }
+            View::Evaluation | View::RandomFrames(_) => augment.apply(frames, None),
+        };
+        let size = self.geometry.image_size;
+        let mut pixels = Vec::with_capacity(frames.images.len() * size * size * 3);
+        for image in &frames.images {
+            pixels.extend(resize_crop_rgb(image, frames.width, frames.height, size)?);
+        }
+        Ok(pixels)
+    }
+
+    /// Normalised pixels `[B, T, 3, H, W]`; clips are opened in parallel, and the order and the draws do not depend on
+    /// the number of threads.
+    pub fn load(&self, clips: &[(&str, View)]) -> Result<Tensor<5>> {
+        let _span = profile::span(Phase::Data);
+        Ok(self.tensor(&self.open(clips)?))
+    }
+
+    /// Opened clips → normalised pixels `[B, T, 3, H, W]`.
+    pub fn tensor(&self, opened: &[impl AsRef<[u8]>]) -> Tensor<5> {
+        let (b, t, size) = (opened.len(), self.clips.frames.count(), self.geometry.image_size);
+        let pixels: Vec<u8> = opened.iter().flat_map(|clip| clip.as_ref()).copied().collect();
+        normalized(&pixels, [b, t, size, size], self.geometry, self.device)
+    }
+
+    /// Whether training sees the same pixels of a clip every time.
+    pub fn fixed(&self) -> bool {
+        self.clips.frames.fixed() && self.clips.augment.identity()
+    }
+}
+
+/// Interleaved 8-bit RGB `[B, T, H, W, 3]` → (x / 255 − mean) / std as `[B, T, 3, H, W]`.
+pub fn normalized(pixels: &[u8], [b, t, h, w]: [usize; 4], geometry: &Geometry, device: &Device) -> Tensor<5> {
+    let image = |pixels| to_tensor_values(pixels, geometry.mean, geometry.std);
+    let values: Vec<f32> = pixels.chunks_exact(h * w * 3).flat_map(image).collect();
+    Tensor::from_data(TensorData::new(values, [b, t, 3, h, w]), device)
+}

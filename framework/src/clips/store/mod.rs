@@ -1,0 +1,459 @@
+//! The clip store: frames of clips as they come out of `resize`, decoded once and kept on disk for every later epoch, run and process.
+//!
+//! ```text
+//! <folder>/
+//!   <time>-<process>.pack     records, see [`pack`]
+//! ```
+//!
+//! A record is found by a key that hashes all that decides its content: the bytes of the source files, the decoder, which frames are
+//! kept, how they are resized, their format. So there is no stale entry to forget about. A pack has one writer at a time, who holds
+//! its lock; readers need none. Whatever is damaged fails its checksum, counts as absent and is made again.
+//!
+//! Frames are read with `pread` into the buffer that they stay in. Out of a map of the file they would come 1.25 times as fast (`cargo
+//! bench --workspace --bench clips`), which is a fortieth of what it takes to crop and resize them; and a file that another process
+//! cuts short, or a disk that fails, would kill the process in place of being an error.
+
+mod format;
+mod maintain;
+mod pack;
+mod record;
+mod source;
+pub mod stored;
+
+pub use maintain::{Pruned, Verified, prune, verify};
+pub use pack::Key;
+
+use crate::error::{Error, Result};
+use crate::recipe::clip_store::ClipStoreOptions;
+use pack::{HEAD, Kind, Span};
+use record::Table;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A pack that is larger takes no more records: what is evicted goes by whole packs.
+const PACK: u64 = 256 << 20;
+/// Bytes of the disk that stay free; a twentieth of a small one.
+const RESERVE: u64 = 1 << 30;
+/// How often a process looks for what others have added.
+const LOOK: Duration = Duration::from_millis(500);
+/// Age of the last use of a pack that may be removed for room. A process says once in a tenth of it that it uses one.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// A folder of packs.
+#[derive(Debug)]
+pub struct ClipStore {
+    folder: PathBuf,
+    /// Bytes.
+    limit: u64,
+    index: RwLock<Index>,
+    writer: Mutex<Option<Writer>>,
+    /// Why nothing more is kept.
+    closed: Mutex<Option<String>>,
+    /// Whether something found no room.
+    full: AtomicBool,
+    looked: Mutex<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    packs: Vec<Pack>,
+    records: HashMap<Key, Vec<Record>>,
+}
+
+#[derive(Debug)]
+struct Pack {
+    path: PathBuf,
+    file: Arc<File>,
+    inode: u64,
+    /// Where the next record would begin that was not seen yet.
+    scanned: u64,
+    /// Whether this process took something out of it, or put something in.
+    used: bool,
+    /// When its time on the disk was last set to now.
+    touched: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    pack: usize,
+    span: Span,
+}
+
+/// The pack that this process writes to, which it holds the lock of.
+#[derive(Debug)]
+struct Writer {
+    pack: usize,
+    file: File,
+    end: u64,
+}
+
+impl ClipStoreOptions {
+    /// The store that a recipe keeps its clips in; see [`ClipStoreOptions::folder`].
+    pub fn open(&self, caches: &Path) -> Result<Option<ClipStore>> {
+        if !self.on {
+            return Ok(None);
+        }
+        ClipStore::open(&self.folder(caches), (self.limit_gb * 1e9) as u64).map(Some)
+    }
+}
+
+impl ClipStore {
+    /// The store in `folder`, which need not be there yet.
+    pub fn open(folder: &Path, limit: u64) -> Result<Self> {
+        let store = Self {
+            folder: folder.to_owned(),
+            limit,
+            index: RwLock::default(),
+            writer: Mutex::default(),
+            closed: Mutex::default(),
+            full: AtomicBool::new(false),
+            looked: Mutex::new(Instant::now()),
+        };
+        store.look()?;
+        Ok(store)
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Why the store keeps nothing more, if so: the disk is full, or it may not be written.
+    pub fn closed(&self) -> Option<String> {
+        lock(&self.closed).clone()
+    }
+
+    /// Whether there is no point in offering more.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed) || self.closed().is_some()
+    }
+
+    /// Bytes that may be added: below the limit, with what nobody used lately removed, and below the end of the disk.
+    pub fn room(&self) -> u64 {
+        let used = self.bytes().saturating_sub(self.idle().iter().map(|(_, size, _)| size).sum());
+        self.limit.saturating_sub(used).min(room_on_disk(&self.folder).unwrap_or(u64::MAX))
+    }
+
+    /// Whether another process adds to the store now.
+    pub(super) fn others_write(&self) -> bool {
+        let own = lock(&self.writer).as_ref().map(|writer| writer.pack);
+        let packs: Vec<PathBuf> = {
+            let index = self.read_index();
+            index
+                .packs
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| Some(*at) != own)
+                .map(|(_, pack)| pack.path.clone())
+                .collect()
+        };
+        packs
+            .iter()
+            .any(|path| File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock))))
+    }
+
+    /// Bytes of all packs.
+    pub fn bytes(&self) -> u64 {
+        self.read_index().packs.iter().filter_map(|pack| pack.file.metadata().ok()).map(|about| about.len()).sum()
+    }
+
+    // An index is sound whatever the thread that held it was doing: records are added whole.
+    fn read_index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_index(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what is new in the folder.
+    fn look(&self) -> Result<()> {
+        *lock(&self.looked) = Instant::now();
+        let mut index = self.write_index();
+        for path in packs(&self.folder)? {
+            let Ok(about) = std::fs::metadata(&path) else { continue };
+            let known = index.packs.iter().position(|pack| pack.inode == about.ino() && pack.path == path);
+            let pack = match known {
+                Some(pack) => pack,
+                None => {
+                    // Somebody may have removed it meanwhile.
+                    let Ok(file) = File::open(&path) else { continue };
+                    index.packs.push(Pack {
+                        path,
+                        file: Arc::new(file),
+                        inode: about.ino(),
+                        scanned: 0,
+                        used: false,
+                        touched: None,
+                    });
+                    index.packs.len() - 1
+                }
+            };
+            index.scan(pack, about.len())?;
+        }
+        Ok(())
+    }
+
+    /// Looks again where the last look was some time ago.
+    fn look_again(&self) {
+        let due = lock(&self.looked).elapsed() >= LOOK;
+        if due {
+            // What cannot be read is absent; the next writer says why.
+            let _ = self.look();
+        }
+    }
+
+    /// Records under `key`, the newest first.
+    fn records(&self, key: &Key) -> Vec<(Record, Arc<File>)> {
+        let index = self.read_index();
+        let records = index.records.get(key).map(Vec::as_slice).unwrap_or_default();
+        records.iter().rev().map(|record| (*record, Arc::clone(&index.packs[record.pack].file))).collect()
+    }
+
+    /// Forgets a record that is damaged, so that what takes its place is found.
+    fn forget(&self, key: &Key, damaged: Record) {
+        if let Some(records) = self.write_index().records.get_mut(key) {
+            records.retain(|record| (record.pack, record.span) != (damaged.pack, damaged.span));
+        }
+    }
+
+    /// Marks a pack as used now, for whoever has to choose which to remove.
+    fn touch(&self, pack: usize) {
+        let fresh = |pack: &Pack| pack.touched.is_some_and(|last| last.elapsed() < IDLE / 10);
+        if fresh(&self.read_index().packs[pack]) {
+            return;
+        }
+        let mut index = self.write_index();
+        let pack = &mut index.packs[pack];
+        (pack.used, pack.touched) = (true, Some(Instant::now()));
+        // A folder that may only be read keeps its times.
+        if let Ok(file) = OpenOptions::new().write(true).open(&pack.path) {
+            let _ = file.set_modified(SystemTime::now());
+        }
+    }
+
+    /// The table of the clip under `key`, with where it is.
+    fn table(&self, key: &Key) -> Option<(Table, Record, Arc<File>)> {
+        if self.records(key).is_empty() {
+            self.look_again();
+        }
+        for (record, file) in self.records(key) {
+            match Table::read(&file, record.span) {
+                Some(table) => {
+                    self.touch(record.pack);
+                    return Some((table, record, file));
+                }
+                None => self.forget(key, record),
+            }
+        }
+        None
+    }
+
+    /// The content of a small record.
+    fn small(&self, key: &Key) -> Option<Vec<u8>> {
+        for (record, file) in self.records(key) {
+            match pack::small(&file, record.span) {
+                Some(content) => return Some(content),
+                None => self.forget(key, record),
+            }
+        }
+        None
+    }
+
+    /// Keeps a small record, where the store keeps anything.
+    fn keep_small(&self, kind: Kind, key: &Key, content: &[u8]) {
+        self.append(kind, key, &[content, &crc32fast::hash(content).to_le_bytes()]);
+    }
+
+    /// Adds a record; false where the store is closed or full.
+    fn append(&self, kind: Kind, key: &Key, parts: &[&[u8]]) -> bool {
+        if lock(&self.closed).is_some() {
+            return false;
+        }
+        let length = pack::aligned(HEAD + parts.iter().map(|part| part.len() as u64).sum::<u64>());
+        let mut writer = lock(&self.writer);
+        match self.append_to(&mut writer, kind, key, parts, length) {
+            Ok(kept) => kept,
+            Err(error) => {
+                if let Some(writer) = writer.take() {
+                    // Half a record only takes room that somebody else may need.
+                    let _ = writer.file.set_len(writer.end);
+                }
+                *lock(&self.closed) = Some(format!("{} keeps no more clips: {error}", self.folder.display()));
+                false
+            }
+        }
+    }
+
+    fn append_to(
+        &self,
+        writer: &mut Option<Writer>,
+        kind: Kind,
+        key: &Key,
+        parts: &[&[u8]],
+        length: u64,
+    ) -> std::io::Result<bool> {
+        if writer.as_ref().is_some_and(|writer| writer.end + length > PACK && writer.end > 0) {
+            *writer = None;
+        }
+        if self.bytes() + length > self.limit && !self.evict(length) {
+            self.full.store(true, Ordering::Relaxed);
+            return Ok(false);
+        }
+        if room_on_disk(&self.folder).is_some_and(|room| room < length) {
+            return Err(std::io::Error::other("the disk is nearly full"));
+        }
+        let open = match writer {
+            Some(open) => open,
+            None => writer.insert(self.open_pack(length)?),
+        };
+        let span = pack::write(&open.file, open.end, kind, key, parts)?;
+        open.end = pack::aligned(span.offset + span.length);
+        let mut index = self.write_index();
+        let record = Record { pack: open.pack, span };
+        index.records.entry(*key).or_default().push(record);
+        index.packs[open.pack].scanned = open.end;
+        index.packs[open.pack].used = true;
+        Ok(true)
+    }
+
+    /// A pack with room that nobody writes to, or a new one.
+    fn open_pack(&self, length: u64) -> std::io::Result<Writer> {
+        std::fs::create_dir_all(&self.folder)?;
+        let mut index = self.write_index();
+        for at in 0..index.packs.len() {
+            let (path, inode) = (index.packs[at].path.clone(), index.packs[at].inode);
+            let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
+            let about = file.metadata()?;
+            if about.ino() != inode || about.len() + length > PACK || !locked(&file, &path)? {
+                continue;
+            }
+            // What others have added since is before the end.
+            index.scan(at, about.len()).map_err(std::io::Error::other)?;
+            return Ok(Writer { pack: at, end: pack::aligned(file.metadata()?.len()), file });
+        }
+        let moment = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+        let path = self.folder.join(format!("{moment:x}-{}.pack", std::process::id()));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        file.lock()?;
+        let inode = file.metadata()?.ino();
+        let reading = Arc::new(File::open(&path)?);
+        index.packs.push(Pack { path, file: reading, inode, scanned: 0, used: true, touched: None });
+        Ok(Writer { pack: index.packs.len() - 1, file, end: 0 })
+    }
+
+    /// Packs that nobody used for a while: when, their bytes, their place. The oldest first.
+    fn idle(&self) -> Vec<(SystemTime, u64, usize)> {
+        let about = |(at, pack): (usize, &Pack)| {
+            let about = std::fs::metadata(&pack.path).ok().filter(|about| about.ino() == pack.inode)?;
+            let time = about.modified().ok()?;
+            (!pack.used && time.elapsed().is_ok_and(|age| age > IDLE)).then_some((time, about.len(), at))
+        };
+        let mut idle: Vec<_> = self.read_index().packs.iter().enumerate().filter_map(about).collect();
+        idle.sort();
+        idle
+    }
+
+    /// Makes room for `length` bytes by removing idle packs; false where that is not enough.
+    fn evict(&self, length: u64) -> bool {
+        let idle = self.idle();
+        let mut total = self.bytes();
+        let free: u64 = idle.iter().map(|(_, size, _)| size).sum();
+        if total.saturating_sub(free) + length > self.limit {
+            return false;
+        }
+        for (_, size, at) in idle {
+            if total + length <= self.limit {
+                break;
+            }
+            if self.remove(at) {
+                total -= size;
+            }
+        }
+        total + length <= self.limit
+    }
+
+    /// Removes a pack that nobody writes to.
+    fn remove(&self, at: usize) -> bool {
+        let path = self.read_index().packs[at].path.clone();
+        let Ok(file) = OpenOptions::new().write(true).open(&path) else { return false };
+        if !locked(&file, &path).unwrap_or(false) || std::fs::remove_file(&path).is_err() {
+            return false;
+        }
+        let mut index = self.write_index();
+        index.records.values_mut().for_each(|records| records.retain(|record| record.pack != at));
+        index.records.retain(|_, records| !records.is_empty());
+        // Positions of the others stay; an empty file stands in its place.
+        index.packs[at].scanned = u64::MAX;
+        if let Ok(empty) = File::open("/dev/null") {
+            index.packs[at].file = Arc::new(empty);
+        }
+        true
+    }
+}
+
+impl Index {
+    /// Takes in the records of pack `at` that were not seen yet.
+    fn scan(&mut self, at: usize, size: u64) -> Result<()> {
+        let Pack { path, file, scanned, .. } = &self.packs[at];
+        if *scanned >= size {
+            return Ok(());
+        }
+        let (path, file, from) = (path.clone(), Arc::clone(file), *scanned);
+        let records = &mut self.records;
+        let found = |_, key, span| {
+            let entry: &mut Vec<Record> = records.entry(key).or_default();
+            if !entry.iter().any(|record| (record.pack, record.span) == (at, span)) {
+                entry.push(Record { pack: at, span });
+            }
+        };
+        self.packs[at].scanned = pack::scan(&file, from, found).map_err(|error| Error::io("read", &path, error))?;
+        Ok(())
+    }
+}
+
+/// Bytes that may be added to the disk of `folder`: all but a little that other programs need, and the records of runs. `None` where
+/// the system does not tell.
+fn room_on_disk(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|folder| folder.is_dir())?;
+    let about = rustix::fs::statvfs(there).ok()?;
+    let reserve = RESERVE.min(about.f_blocks * about.f_frsize / 20);
+    Some((about.f_bavail * about.f_frsize).saturating_sub(reserve))
+}
+
+/// The packs of a folder, by name; none where it is not there.
+fn packs(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error| {
+        Error::io("read the clip store", folder, error).help("choose another with `--set clip_store.folder=DIR`")
+    };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut found: Vec<PathBuf> =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<_>>().map_err(failed)?;
+    found.retain(|path| path.extension() == Some(OsStr::new("pack")));
+    found.sort();
+    Ok(found)
+}
+
+/// Takes the lock of an open pack; false where another has it, or the pack was removed meanwhile.
+fn locked(file: &File, path: &Path) -> std::io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => {
+            Ok(std::fs::metadata(path).is_ok_and(|about| file.metadata().is_ok_and(|own| own.ino() == about.ino())))
+        }
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,190 @@
+//! The clips of one recipe in the store: the keys they have, and what is kept of each.
+
+use super::pack::{Key, Kind};
+use super::source::{self, Source};
+use super::{ClipStore, lock, record};
+use crate::clips::sources::{Clips, Part};
+use crate::error::Result;
+use crate::images::Image;
+use crate::recipe::Recipe;
+use crate::recipe::clip_store::Format;
+use crate::slots::backbone::Geometry;
+use crate::slots::dataset::{Dataset, Frames, Opened, Timeline};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// Frames of clips as one recipe wants them, kept under keys that hash all that decides them.
+#[derive(Debug)]
+pub struct StoredClips {
+    /// `None` where the recipe turns the store off: then only the format is applied.
+    store: Option<ClipStore>,
+    format: Format,
+    /// Hash of what is done to every clip, for each [`Part`].
+    all: Key,
+    picked: Key,
+    /// What the clips that this process has met are made of.
+    sources: Mutex<HashMap<String, Arc<Source>>>,
+}
+
+impl StoredClips {
+    /// Those of `recipe`, whose caches are in the folder of all runs `runs`.
+    pub fn open(recipe: &Recipe, clips: &Clips, geometry: &Geometry, runs: &Path) -> Result<Self> {
+        let (options, caches) = (&recipe.clip_store, recipe.compute.caches(runs));
+        let store = options.open(&caches).map_err(|error| error.at(recipe.place("clip_store")))?;
+        let format = options.format;
+        let option = |slot: &str| recipe.resolved.at(slot).map(|node| node.to_json());
+        let about = json!({
+            "store": 1,
+            "decoder": clips.dataset.decoder(),
+            "resize": option("resize"),
+            "outcome": outcome(&|image| clips.keep(image, geometry.image_size))?,
+            "format": format,
+        });
+        let rule = |frames: Value| -> Key { Sha256::digest(json!([about, frames]).to_string()).into() };
+        Ok(Self {
+            store,
+            format,
+            all: rule(json!("all")),
+            picked: rule(json!({"picked": option("frames")})),
+            sources: Mutex::default(),
+        })
+    }
+
+    pub fn store(&self) -> Option<&ClipStore> {
+        self.store.as_ref()
+    }
+
+    /// The state and content of the files of `clip`; `None` where clips are made by code or the store is off.
+    fn source(&self, dataset: &dyn Dataset, clip: &str) -> Result<Option<Arc<Source>>> {
+        let Some(store) = &self.store else { return Ok(None) };
+        if let Some(known) = lock(&self.sources).get(clip) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let files = dataset.files(clip)?;
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let source = Arc::new(source::content(store, files)?);
+        lock(&self.sources).insert(clip.to_owned(), Arc::clone(&source));
+        Ok(Some(source))
+    }
+
+    fn key(&self, source: &Source, part: Part) -> Key {
+        let rule = if part == Part::All { &self.all } else { &self.picked };
+        Sha256::new().chain_update(rule).chain_update(source.content).finalize().into()
+    }
+
+    /// Every key that a record about `clip` may have.
+    pub fn keys(&self, dataset: &dyn Dataset, clip: &str) -> Result<Vec<Key>> {
+        let Some(source) = self.source(dataset, clip)? else { return Ok(Vec::new()) };
+        let (all, picked) = (self.key(&source, Part::All), self.key(&source, Part::Picked));
+        Ok(vec![all, picked, sound(&all), sound(&picked), source.state])
+    }
+
+    /// The frames of `clip` that `choose` picks, where they are kept. `part` is what is kept of clips that are seen so.
+    pub fn get(
+        &self,
+        dataset: &dyn Dataset,
+        clip: &str,
+        part: Part,
+        choose: &dyn Fn(&Timeline) -> Result<Vec<usize>>,
+    ) -> Option<Opened> {
+        let store = self.store.as_ref()?;
+        // What is wrong with its files is told by whoever decodes them.
+        let source = self.source(dataset, clip).ok()??;
+        let parts: &[Part] = if part == Part::All { &[Part::All] } else { &[Part::Picked, Part::All] };
+        parts.iter().find_map(|part| {
+            let key = self.key(&source, *part);
+            let (table, record, file) = store.table(&key)?;
+            let indices = choose(&table.timeline).ok()?;
+            match table.frames(&file, record.span, &indices) {
+                Some(frames) => Some(Opened { timeline: table.timeline, indices, frames }),
+                None => {
+                    store.forget(&key, record);
+                    None
+                }
+            }
+        })
+    }
+
+    /// Whether `part` of `clip` is kept.
+    pub(in crate::clips) fn has(&self, dataset: &dyn Dataset, clip: &str, part: Part) -> Result<Presence> {
+        let (Some(store), Some(source)) = (&self.store, self.source(dataset, clip)?) else {
+            return Ok(Presence::Elsewhere);
+        };
+        let key = self.key(&source, part);
+        Ok(match store.table(&key) {
+            Some((table, ..)) => Presence::Kept(table.timeline),
+            None if store.small(&sound(&key)).is_some() => Presence::Sound,
+            None => Presence::Unknown,
+        })
+    }
+
+    /// Keeps what was decoded of `clip`, all of `part`; gives its bytes, or `None` where there is no room.
+    pub(crate) fn keep(&self, dataset: &dyn Dataset, clip: &str, part: Part, opened: &Opened) -> Result<Option<u64>> {
+        let (Some(store), Some(source)) = (&self.store, self.source(dataset, clip)?) else { return Ok(None) };
+        if !source.unchanged()? {
+            return Ok(None);
+        }
+        // Another file with the same bytes may have been kept.
+        if store.table(&self.key(&source, part)).is_some() {
+            return Ok(Some(0));
+        }
+        let bytes = record::payload(opened, self.format)
+            .filter(|bytes| store.append(Kind::Clip, &self.key(&source, part), &[bytes]));
+        Ok(bytes.map(|bytes| bytes.len() as u64))
+    }
+
+    /// Notes that `clip` could be decoded, where it was not kept.
+    pub(in crate::clips) fn note_sound(&self, dataset: &dyn Dataset, clip: &str, part: Part) -> Result<()> {
+        if let (Some(store), Some(source)) = (&self.store, self.source(dataset, clip)?)
+            && source.unchanged()?
+        {
+            store.keep_small(Kind::Sound, &sound(&self.key(&source, part)), &[]);
+        }
+        Ok(())
+    }
+
+    /// What `opened` would be after it was kept: a format that loses something must do so on every path.
+    pub fn as_kept(&self, mut opened: Opened) -> Result<Opened> {
+        if self.format != Format::Raw {
+            let Frames { width, height, images } = &mut opened.frames;
+            for image in images {
+                *image = self.format.through(image, *width, *height)?;
+            }
+        }
+        Ok(opened)
+    }
+}
+
+/// What the store knows of a clip.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::clips) enum Presence {
+    Kept(Timeline),
+    /// It was decoded once and is not kept.
+    Sound,
+    Unknown,
+    /// It does not come from files.
+    Elsewhere,
+}
+
+fn sound(key: &Key) -> Key {
+    Sha256::new().chain_update(b"sound").chain_update(key).finalize().into()
+}
+
+/// Hash of what `keep` makes of two test images, one wide and one high: so a component whose code has changed gets other keys, and
+/// nobody has to remember to count a version up.
+fn outcome(keep: &dyn Fn(Image) -> Result<Image>) -> Result<String> {
+    let mut hash = Sha256::new();
+    for (width, height) in [(353, 271), (271, 353)] {
+        let value = |at: usize| (at * at / 7 + at % (3 * width) * 5 + at / (3 * width) * 11) as u8;
+        let Image { width, height, pixels } =
+            keep(Image { width, height, pixels: (0..width * height * 3).map(value).collect() })?;
+        hash.update(json!([width, height]).to_string());
+        hash.update(pixels);
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

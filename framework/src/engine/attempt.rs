@@ -1,0 +1,99 @@
+//! What a process notes about itself in the manifest of a run that it works on.
+
+use crate::error::{Error, Result};
+use crate::files::unix_seconds;
+use crate::recipe::{Recipe, device};
+use crate::runs::records::{Attempt, FORMAT, Manifest};
+use crate::runs::store::RunStore;
+use std::path::PathBuf;
+
+/// The run's manifest with this attempt at its end.
+pub(super) fn manifest(recipe: &Recipe, variant: &str, store: &RunStore, commit: Option<&str>) -> Result<Manifest> {
+    let components = recipe.components();
+    let mut manifest = Manifest {
+        format: FORMAT,
+        name: recipe.name.clone(),
+        variant: variant.to_owned(),
+        seed: recipe.seed,
+        hash: recipe.hash.clone(),
+        task: components.get("task").cloned().unwrap_or_default(),
+        components,
+        ..Manifest::default()
+    };
+    if let Some(earlier) = store.manifest()? {
+        if earlier.hash != recipe.hash {
+            return Err(Error::failed(format!("{} is another recipe's run", store.path().display()))
+                .help("choose another folder with `--runs DIR`, or remove that run"));
+        }
+        manifest.attempts = earlier.attempts;
+        manifest.notes = earlier.notes;
+        manifest.weights = earlier.weights;
+        manifest.lists = earlier.lists;
+        // Each attempt looks at the lists again.
+        manifest.notes.retain(|note| note.starts_with(RESUMED));
+    }
+    let now = attempt(recipe, commit);
+    if let Some(note) = manifest.attempts.last().and_then(|before| changed(before, &now)) {
+        manifest.notes.push(note);
+    }
+    manifest.attempts.push(now);
+    Ok(manifest)
+}
+
+const RESUMED: &str = "resumed with ";
+
+/// What is not as it was in the attempt before.
+fn changed(before: &Attempt, now: &Attempt) -> Option<String> {
+    let version = |attempt: &Attempt| {
+        format!("maclip {} ({})", attempt.maclip_version, attempt.commit.as_deref().unwrap_or("no commit"))
+    };
+    let pairs = [
+        (version(before), version(now)),
+        (before.device.clone(), now.device.clone()),
+        (before.cpu.clone(), now.cpu.clone()),
+        (before.features.join(" "), now.features.join(" ")),
+    ];
+    let differences: Vec<String> = pairs
+        .into_iter()
+        .filter(|(before, now)| before != now)
+        .map(|(before, now)| format!("{now} after {before}"))
+        .collect();
+    (!differences.is_empty()).then(|| format!("{RESUMED}{}", differences.join(", ")))
+}
+
+fn attempt(recipe: &Recipe, commit: Option<&str>) -> Attempt {
+    Attempt {
+        maclip_version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: commit.map(str::to_owned),
+        features: device::features(),
+        device: recipe.device.clone(),
+        cpu: cpu_name(),
+        accelerator: accelerator_name(&recipe.device),
+        threads: std::env::var("RAYON_NUM_THREADS")
+            .ok()
+            .and_then(|threads| threads.parse().ok())
+            .filter(|threads| *threads > 0)
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        argv: std::env::args().collect(),
+        started_unix: unix_seconds(),
+        ..Attempt::default()
+    }
+}
+
+/// Name of the processor, as the system tells it; the architecture where it does not.
+pub fn cpu_name() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name =
+        info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
+    name.unwrap_or(std::env::consts::ARCH).to_owned()
+}
+
+/// The model of the NVIDIA card that `tch:cuda:N` names, as its driver tells it.
+fn accelerator_name(device: &str) -> Option<String> {
+    let index: usize = device.strip_prefix("tch:cuda:")?.parse().ok()?;
+    let mut cards: Vec<PathBuf> =
+        std::fs::read_dir("/proc/driver/nvidia/gpus").ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    cards.sort();
+    let information = std::fs::read_to_string(cards.get(index)?.join("information")).ok()?;
+    information.lines().find_map(|line| Some(line.strip_prefix("Model:")?.trim().to_owned()))
+}

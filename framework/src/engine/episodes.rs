@@ -1,0 +1,304 @@
+//! Episodes: C-way K-shot tasks drawn from one split.
+
+use crate::error::{Error, Result};
+use crate::files::{sha256, write_atomically};
+use crate::random::Stream;
+use crate::slots::dataset::{Class, Split};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Shape of an episode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// Number of classes.
+    pub way: usize,
+    /// Support clips of each class.
+    pub shot: usize,
+    /// Query clips of each class.
+    pub queries: usize,
+}
+
+/// One episode by positions: `classes[c]` in the split's class list, clips as positions in that class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Episode {
+    pub classes: Vec<usize>,
+    /// `[way][shot]`
+    pub support: Vec<Vec<usize>>,
+    /// (label, clip), shuffled.
+    pub queries: Vec<(usize, usize)>,
+}
+
+/// Refuses a shape that a split cannot fill; the message names the class that falls short.
+pub fn check(shape: Shape, split: Split, classes: &[Class]) -> Result<()> {
+    if classes.len() < shape.way {
+        return Err(Error::failed(format!(
+            "{}-way episodes need {} classes, but split {} has {}",
+            shape.way,
+            shape.way,
+            split.name(),
+            classes.len()
+        ))
+        .help("lower task.way, or use a split with more classes"));
+    }
+    let needed = shape.shot + shape.queries;
+    match classes.iter().find(|class| class.clips.len() < needed) {
+        None => Ok(()),
+        Some(class) => Err(Error::failed(format!(
+            "class `{}` of split {} has {} clips; {} shots and {} queries need {needed}",
+            class.name,
+            split.name(),
+            class.clips.len(),
+            shape.shot,
+            shape.queries
+        ))
+        .help("lower task.shot or the queries per class, or leave the class out")),
+    }
+}
+
+/// Episode `index` of a stream: classes uniformly, clips without replacement inside the episode, queries in random
+/// order. The split must have passed [`check`].
+pub fn draw(shape: Shape, classes: &[Class], stream: &Stream, index: u64) -> Episode {
+    let mut rng = stream.at(index);
+    let chosen = rng.distinct(shape.way, classes.len());
+    let mut support = Vec::with_capacity(shape.way);
+    let mut queries = Vec::with_capacity(shape.way * shape.queries);
+    for (label, &class) in chosen.iter().enumerate() {
+        let clips = rng.distinct(shape.shot + shape.queries, classes[class].clips.len());
+        queries.extend(clips[shape.shot..].iter().map(|&clip| (label, clip)));
+        support.push(clips[..shape.shot].to_vec());
+    }
+    let order = rng.distinct(queries.len(), queries.len());
+    let queries = order.into_iter().map(|i| queries[i]).collect();
+    Episode { classes: chosen, support, queries }
+}
+
+/// A fixed list of episodes with its hash: equal hashes mean the same clips in the same episodes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpisodeList {
+    pub shape: Shape,
+    pub episodes: Vec<Episode>,
+    /// SHA-256 (hex) over shape, class names, clip ids and episodes.
+    pub hash: String,
+}
+
+/// An episode list as a file: positions in `classes`.
+#[derive(Serialize, Deserialize)]
+struct ListFile {
+    hash: String,
+    shape: Shape,
+    classes: Vec<Class>,
+    episodes: Vec<Episode>,
+}
+
+/// SHA-256 (hex) of classes and their clips.
+pub fn list_checksum(classes: &[Class]) -> Result<String> {
+    let named: Vec<_> = classes.iter().map(|class| (&class.name, &class.clips)).collect();
+    checksum(&named)
+}
+
+fn checksum(value: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_vec(value)
+        .map_err(|error| Error::failed(format!("the episode list cannot be written: {error}")))?;
+    Ok(sha256(&text))
+}
+
+impl EpisodeList {
+    /// `count` episodes of `split`. `seed` is the evaluation's own, so that all runs of a study share the list.
+    pub fn new(shape: Shape, split: Split, classes: &[Class], seed: u64, count: usize) -> Result<Self> {
+        check(shape, split, classes)?;
+        let stream = Stream::new(seed, &format!("episodes/{}", split.name()));
+        let episodes: Vec<Episode> = (0..count as u64).map(|index| draw(shape, classes, &stream, index)).collect();
+        Self::of(shape, classes, episodes)
+    }
+
+    fn of(shape: Shape, classes: &[Class], episodes: Vec<Episode>) -> Result<Self> {
+        let named: Vec<_> = classes.iter().map(|class| (&class.name, &class.clips)).collect();
+        let hash = checksum(&(shape, named, &episodes))?;
+        Ok(Self { shape, episodes, hash })
+    }
+
+    /// Writes the list with the classes that it was made from.
+    pub fn write(&self, path: &Path, classes: &[Class]) -> Result<()> {
+        let file = ListFile {
+            hash: self.hash.clone(),
+            shape: self.shape,
+            classes: classes.to_vec(),
+            episodes: self.episodes.clone(),
+        };
+        let bytes = serde_json::to_vec(&file)
+            .map_err(|error| Error::failed(format!("{} cannot be written: {error}", path.display())))?;
+        write_atomically(path, &bytes)
+    }
+
+    /// The hash that the file at `path` says it has.
+    pub fn hash_of(path: &Path) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Hash {
+            hash: String,
+        }
+        Ok(read_file::<Hash>(path)?.hash)
+    }
+
+    /// Reads a list that [`EpisodeList::write`] wrote. `classes` is what the dataset has in `split` now: it may have more and in
+    /// another order, and must have all that the episodes name.
+    pub fn read(path: &Path, split: Split, classes: &[Class]) -> Result<Self> {
+        let file: ListFile = read_file(path)?;
+        let wrong = |what: String| {
+            Error::failed(format!("{}: {what}", path.display()))
+                .help("an episode list is what a run writes as episodes-*.json; take it as it was written")
+        };
+        let whole = Self::of(file.shape, &file.classes, file.episodes)?;
+        if whole.hash != file.hash {
+            return Err(wrong("its hash does not fit its episodes".to_owned()));
+        }
+        // Positions there → positions here.
+        let mut places: Vec<Option<(usize, Vec<Option<usize>>)>> = Vec::new();
+        for class in &file.classes {
+            places.push(classes.iter().position(|other| other.name == class.name).map(|place| {
+                let here: HashMap<&str, usize> =
+                    classes[place].clips.iter().enumerate().map(|(at, clip)| (clip.as_str(), at)).collect();
+                (place, class.clips.iter().map(|clip| here.get(clip.as_str()).copied()).collect())
+            }));
+        }
+        let Shape { way, shot, queries } = whole.shape;
+        let class_of = |class: usize| -> Result<&(usize, Vec<Option<usize>>)> {
+            let known = file.classes.get(class).ok_or_else(|| wrong(format!("it has no class {class}")))?;
+            places[class].as_ref().ok_or_else(|| wrong(format!("split {} has no class `{}`", split.name(), known.name)))
+        };
+        let clip_of = |class: usize, clip: usize| -> Result<usize> {
+            let known = file.classes.get(class).and_then(|class| class.clips.get(clip));
+            let known = known.ok_or_else(|| wrong(format!("class {class} has no clip {clip}")))?;
+            class_of(class)?.1[clip].ok_or_else(|| wrong(format!("split {} has no clip `{known}`", split.name())))
+        };
+        let moved = whole.episodes.iter().map(|episode| {
+            let fits = episode.classes.len() == way
+                && episode.support.len() == way
+                && episode.support.iter().all(|clips| clips.len() == shot)
+                && episode.queries.len() == way * queries
+                && episode.queries.iter().all(|&(label, _)| label < way);
+            if !fits {
+                return Err(wrong("an episode does not have the list's shape".to_owned()));
+            }
+            Ok(Episode {
+                classes: episode.classes.iter().map(|&class| Ok(class_of(class)?.0)).collect::<Result<_>>()?,
+                support: (episode.classes.iter().zip(&episode.support))
+                    .map(|(&class, clips)| clips.iter().map(|&clip| clip_of(class, clip)).collect())
+                    .collect::<Result<_>>()?,
+                queries: (episode.queries.iter())
+                    .map(|&(label, clip)| Ok((label, clip_of(episode.classes[label], clip)?)))
+                    .collect::<Result<_>>()?,
+            })
+        });
+        Ok(Self { episodes: moved.collect::<Result<_>>()?, ..whole })
+    }
+}
+
+fn read_file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Error::failed(format!("{} is no episode list: {error}", path.display()))
+            .help("an episode list is what a run writes as episodes-*.json")
+    })
+}
+
+/// Mean and half width of its 95 % interval over episodes: 1.96 · s / √n with s² = Σ(x − mean)² / n, as the field's
+/// public code has it (TRX, few-shot-action-recognition).
+pub fn mean_ci95(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
+    (mean, 1.96 * (variance / n).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classes(n: usize, clips: usize) -> Vec<Class> {
+        (0..n)
+            .map(|c| Class { name: format!("class {c}"), clips: (0..clips).map(|i| format!("{c}/{i}")).collect() })
+            .collect()
+    }
+
+    #[test]
+    fn an_episode_holds_distinct_classes_and_clips() {
+        let shape = Shape { way: 5, shot: 2, queries: 3 };
+        let list = EpisodeList::new(shape, Split::Test, &classes(8, 6), 1, 50).unwrap();
+        for episode in &list.episodes {
+            for label in 0..5 {
+                let mut clips = episode.support[label].clone();
+                clips.extend(episode.queries.iter().filter(|(l, _)| *l == label).map(|(_, clip)| *clip));
+                clips.sort_unstable();
+                clips.dedup();
+                assert_eq!(clips.len(), 5);
+            }
+            let mut chosen = episode.classes.clone();
+            chosen.sort_unstable();
+            chosen.dedup();
+            assert_eq!(chosen.len(), 5);
+        }
+    }
+
+    #[test]
+    fn the_hash_tells_lists_apart() {
+        let shape = Shape { way: 2, shot: 1, queries: 1 };
+        let hash = |seed, clips| EpisodeList::new(shape, Split::Val, &classes(4, clips), seed, 9).unwrap().hash;
+        assert_eq!(hash(1, 5), hash(1, 5));
+        assert_ne!(hash(1, 5), hash(2, 5));
+        assert_ne!(hash(1, 5), hash(1, 6));
+    }
+
+    #[test]
+    fn a_list_is_replayed_on_a_dataset_that_has_grown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list.json");
+        let shape = Shape { way: 3, shot: 2, queries: 1 };
+        let old = classes(4, 5);
+        let list = EpisodeList::new(shape, Split::Test, &old, 1, 20).unwrap();
+        list.write(&path, &old).unwrap();
+        assert_eq!(EpisodeList::hash_of(&path).unwrap(), list.hash);
+        assert_eq!(EpisodeList::read(&path, Split::Test, &old).unwrap(), list);
+
+        let mut new = classes(5, 7);
+        new.reverse();
+        new.iter_mut().for_each(|class| class.clips.reverse());
+        let moved = EpisodeList::read(&path, Split::Test, &new).unwrap();
+        assert_eq!(moved.hash, list.hash);
+        for (before, after) in list.episodes.iter().zip(&moved.episodes) {
+            for ((&a, clips_a), (&b, clips_b)) in
+                before.classes.iter().zip(&before.support).zip(after.classes.iter().zip(&after.support))
+            {
+                let names = |class: &Class, clips: &[usize]| -> Vec<String> {
+                    clips.iter().map(|&clip| class.clips[clip].clone()).collect()
+                };
+                assert_eq!(names(&old[a], clips_a), names(&new[b], clips_b));
+            }
+        }
+
+        let message = EpisodeList::read(&path, Split::Test, &classes(2, 5)).unwrap_err().to_string();
+        assert!(message.contains("split test has no class"), "{message}");
+        let message = EpisodeList::read(&path, Split::Test, &classes(4, 3)).unwrap_err().to_string();
+        assert!(message.contains("has no clip `"), "{message}");
+        let text = std::fs::read_to_string(&path).unwrap().replacen("\"shot\":2", "\"shot\":1", 1);
+        std::fs::write(&path, text).unwrap();
+        let message = EpisodeList::read(&path, Split::Test, &old).unwrap_err().to_string();
+        assert!(message.contains("hash does not fit"), "{message}");
+    }
+
+    #[test]
+    fn a_split_that_is_too_small_is_named() {
+        let shape = Shape { way: 5, shot: 5, queries: 1 };
+        let few = check(shape, Split::Val, &classes(3, 9)).unwrap_err().to_string();
+        assert!(few.contains("split val has 3"), "{few}");
+        let short = check(shape, Split::Test, &classes(5, 5)).unwrap_err().to_string();
+        assert!(short.contains("`class 0`") && short.contains("need 6"), "{short}");
+    }
+
+    #[test]
+    fn the_interval_is_the_hand_computed_one() {
+        // mean 0.5, population variance 0.25, n 4: 1.96 * 0.5 / 2.
+        let (mean, ci) = mean_ci95(&[0.0, 1.0, 0.0, 1.0]);
+        assert!((mean - 0.5).abs() < 1e-12 && (ci - 0.49).abs() < 1e-12);
+    }
+}

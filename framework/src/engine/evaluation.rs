@@ -1,0 +1,345 @@
+//! Evaluation: each distinct clip is encoded once per branch, then episodes only gather and align, many at a time.
+
+use crate::clips::loader::View;
+use crate::engine::episodes::{Episode, EpisodeList, Shape};
+use crate::engine::features::ClipSource;
+use crate::error::{Error, Result};
+use crate::model::few_shot::{Encoded, FewShotModel, text_cosines, time_average};
+use crate::profile::{self, Phase};
+use crate::progress::{Progress, stop_requested};
+use crate::random::Stream;
+use crate::slots::Scope;
+use crate::slots::adapter::Branch;
+use crate::slots::dataset::Class;
+use crate::slots::frames::FrameSampler;
+use crate::slots::objective::Scores;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Clips encoded in one forward pass.
+pub const CLIPS_PER_BATCH: usize = 8;
+/// Pairs of a query and a support clip that are aligned in one go: 125 episodes of 5 ways, one shot and one query.
+const PAIRS_PER_BATCH: usize = 125 * 25;
+
+/// Episodes of `shape` that are aligned in one go.
+pub fn episodes_per_batch(shape: Shape) -> usize {
+    (PAIRS_PER_BATCH / (shape.way * shape.way * shape.shot * shape.queries)).max(1)
+}
+
+/// A split with what its episodes need.
+pub struct SplitEpisodes<'a> {
+    pub classes: &'a [Class],
+    /// Text features of the classes `[C, E]`, zeros where nothing reads them.
+    pub texts: &'a Tensor<2>,
+    pub list: &'a EpisodeList,
+}
+
+/// What one episode came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Predicted label of each query, in the episode's order.
+    pub predictions: Vec<usize>,
+    pub correct: usize,
+    /// Alignment distances `[query][class]`.
+    pub distances: Vec<Vec<f32>>,
+    /// What the predictions are the largest of, `[query][class]`.
+    pub probabilities: Vec<Vec<f32>>,
+}
+
+impl Outcome {
+    fn new(episode: &Episode, distances: &[f32], probabilities: &[f32]) -> Self {
+        let way = episode.classes.len();
+        let rows = |values: &[f32]| values.chunks(way).map(<[f32]>::to_vec).collect::<Vec<_>>();
+        let best = |row: &Vec<f32>| (0..way).fold(0, |best, class| if row[class] > row[best] { class } else { best });
+        let probabilities = rows(probabilities);
+        let predictions: Vec<usize> = probabilities.iter().map(best).collect();
+        let correct = episode.queries.iter().zip(&predictions).filter(|((label, _), p)| label == *p).count();
+        Self { predictions, correct, distances: rows(distances), probabilities }
+    }
+
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.predictions.len() as f64
+    }
+}
+
+/// Whether a clip has other features in another episode. A prototype module of scope `Episode` relates encoded clips, so it needs no
+/// encoding of its own; an adapter of that scope does, and so do frames that are drawn.
+pub fn encodes_every_episode(model: &FewShotModel, frames: &dyn FrameSampler) -> bool {
+    model.adapter.scope() == Scope::Episode || frames.random_in_evaluation()
+}
+
+/// All episodes of `split`, in order. `model` must be free of autodiff (`valid()`).
+pub fn evaluate(
+    model: &FewShotModel,
+    source: &ClipSource,
+    split: &SplitEpisodes,
+    progress: &dyn Progress,
+) -> Result<Vec<Outcome>> {
+    if encodes_every_episode(model, &*source.loader().clips.frames) {
+        return one_by_one(model, source, split, progress);
+    }
+    let table = ClipTable::encode(model, source, split, progress)?;
+    let shape = split.list.shape;
+    let batch = episodes_per_batch(shape);
+    let batches: Vec<&[Episode]> = split.list.episodes.chunks(batch).collect();
+    progress.begin("test", 0, split.list.episodes.len() as u64);
+    let done = AtomicU64::new(0);
+    let outcomes: Vec<Vec<Outcome>> = batches
+        .par_iter()
+        .map(|episodes| {
+            let outcomes = table.align(model, split, episodes)?;
+            let done = done.fetch_add(episodes.len() as u64, Ordering::Relaxed) + episodes.len() as u64;
+            progress.at(done, "");
+            if stop_requested() { Err(Error::Interrupted) } else { Ok(outcomes) }
+        })
+        .collect::<Result<_>>()?;
+    progress.end();
+    Ok(outcomes.into_iter().flatten().collect())
+}
+
+/// The same by brute force: every episode encodes its own clips. The only way where [`encodes_every_episode`], and
+/// the check on the planned way.
+pub fn one_by_one(
+    model: &FewShotModel,
+    source: &ClipSource,
+    split: &SplitEpisodes,
+    progress: &dyn Progress,
+) -> Result<Vec<Outcome>> {
+    progress.begin("test", 0, split.list.episodes.len() as u64);
+    let done = AtomicU64::new(0);
+    let encoder = EpisodeEncoder::new(model, source, split);
+    let outcomes = split
+        .list
+        .episodes
+        .par_iter()
+        .enumerate()
+        .map(|(at, episode)| {
+            let EpisodeEncoding { support, query, class_text } = encoder.encode(at)?;
+            let scores = model.scores(support, query, class_text, split.list.shape.shot);
+            let outcome = outcomes(model, &scores, std::slice::from_ref(episode))?.remove(0);
+            progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, "");
+            if stop_requested() { Err(Error::Interrupted) } else { Ok(outcome) }
+        })
+        .collect::<Result<Vec<_>>>()?;
+    progress.end();
+    Ok(outcomes)
+}
+
+/// Encodes the clips of one episode after the other, as the test sees them.
+pub struct EpisodeEncoder<'a> {
+    model: &'a FewShotModel,
+    source: &'a ClipSource<'a>,
+    split: &'a SplitEpisodes<'a>,
+    /// Draws of frames, where the test has any.
+    draws: Option<Stream>,
+}
+
+/// Both branches of one episode after the prototype module, with the class texts `[W, E]`.
+pub struct EpisodeEncoding {
+    pub support: Encoded,
+    pub query: Encoded,
+    pub class_text: Tensor<2>,
+}
+
+impl<'a> EpisodeEncoder<'a> {
+    pub fn new(model: &'a FewShotModel, source: &'a ClipSource, split: &'a SplitEpisodes) -> Self {
+        // The list alone decides the draws, so that all runs on one list see the same frames.
+        let draws = Stream::new(0, &format!("frames of {}", split.list.hash));
+        let drawn = source.loader().clips.frames.random_in_evaluation();
+        Self { model, source, split, draws: drawn.then_some(draws) }
+    }
+
+    /// Whether a clip is seen in another way in another episode.
+    pub fn drawn(&self) -> bool {
+        self.draws.is_some()
+    }
+
+    /// Clips of the episode at this place of the list.
+    pub fn clips(&self, episode: usize) -> EpisodeClips<'a> {
+        EpisodeClips::new(&self.split.list.episodes[episode], self.split.classes)
+    }
+
+    /// How clip number `clip` of an episode is seen; support clips come first.
+    pub fn view(&self, episode: usize, clip: usize) -> View {
+        let Shape { way, shot, queries } = self.split.list.shape;
+        let first = episode * way * (shot + queries);
+        self.draws.as_ref().map_or(View::Evaluation, |draws| View::RandomFrames(draws.at((first + clip) as u64)))
+    }
+
+    pub fn encode(&self, episode: usize) -> Result<EpisodeEncoding> {
+        let (clips, device) = (self.clips(episode), self.source.loader().device);
+        let texts = select_rows(self.split.texts, &clips.support_classes, device);
+        let supports = clips.support.len();
+        let support = self.source.prefixes(&clips.support, |i| self.view(episode, i))?;
+        let query = self.source.prefixes(&clips.queries, |i| self.view(episode, supports + i))?;
+        let (support, query) = self.model.episode(support, texts.clone(), query);
+        Ok(EpisodeEncoding {
+            support: self.model.support_prototypes(support, texts),
+            query: self.model.query_prototypes(query),
+            class_text: select_rows(self.split.texts, &self.split.list.episodes[episode].classes, device),
+        })
+    }
+}
+
+/// Clip ids of an episode in the order that a model takes them.
+pub struct EpisodeClips<'a> {
+    /// Ordered by class, then shot.
+    pub support: Vec<&'a str>,
+    /// Class (position in the split) of each support clip.
+    pub support_classes: Vec<usize>,
+    pub queries: Vec<&'a str>,
+}
+
+impl<'a> EpisodeClips<'a> {
+    pub fn new(episode: &Episode, classes: &'a [Class]) -> Self {
+        let clip = |class: usize, clip: usize| classes[class].clips[clip].as_str();
+        let mut support = Vec::new();
+        let mut support_classes = Vec::new();
+        for (&class, clips) in episode.classes.iter().zip(&episode.support) {
+            support.extend(clips.iter().map(|&i| clip(class, i)));
+            support_classes.extend(clips.iter().map(|_| class));
+        }
+        let queries = episode.queries.iter().map(|&(label, i)| clip(episode.classes[label], i)).collect();
+        Self { support, support_classes, queries }
+    }
+}
+
+/// Rows of a `[C, E]` tensor.
+pub fn select_rows(tensor: &Tensor<2>, rows: &[usize], device: &Device) -> Tensor<2> {
+    tensor.clone().select(0, indices(rows.iter().copied(), device))
+}
+
+fn indices(rows: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
+    let rows: Vec<i32> = rows.map(|row| row as i32).collect();
+    let count = rows.len();
+    Tensor::from_data(TensorData::new(rows, [count]), device)
+}
+
+/// What `episodes` came to; an error where a number is not finite, as no prediction could be trusted then.
+fn outcomes(model: &FewShotModel, scores: &Scores, episodes: &[Episode]) -> Result<Vec<Outcome>> {
+    let probabilities = {
+        let _span = profile::span(Phase::Objective);
+        model.objective.probabilities(scores)
+    };
+    let [_, q, w] = probabilities.dims();
+    let values = |tensor: Tensor<3>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
+    let (distances, probabilities) = (values(scores.distances.clone()), values(probabilities));
+    if let Some(at) = probabilities.iter().zip(&distances).position(|(p, d)| !p.is_finite() || !d.is_finite()) {
+        let Episode { classes, support, queries } = &episodes[at / (q * w)];
+        return Err(Error::failed(format!(
+            "a distance or probability is not a finite number, so no prediction can be trusted; first in the episode of the \
+             classes {classes:?} with the support clips {support:?} and the queries (label, clip) {queries:?}"
+        ))
+        .help("numbers are positions in the split's list; look at the weights with `maclip weights inspect`, and at the loss"));
+    }
+    let each = distances.chunks(q * w).zip(probabilities.chunks(q * w));
+    Ok(episodes.iter().zip(each).map(|(episode, (d, p))| Outcome::new(episode, d, p)).collect())
+}
+
+/// Features of every clip that the episodes name.
+struct ClipTable {
+    rows: BTreeMap<(usize, usize), usize>,
+    /// `[V, T, E]` after the prototype module's support branch.
+    support: Tensor<3>,
+    /// `[V, T, E]` after its query branch.
+    query: Tensor<3>,
+    /// Time averages of the query features before the prototype module, `[V, E]`.
+    averages: Tensor<2>,
+}
+
+impl ClipTable {
+    fn encode(
+        model: &FewShotModel,
+        source: &ClipSource,
+        split: &SplitEpisodes,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let mut wanted = BTreeSet::new();
+        for episode in &split.list.episodes {
+            for (&class, clips) in episode.classes.iter().zip(&episode.support) {
+                wanted.extend(clips.iter().map(|&clip| (class, clip)));
+            }
+            wanted.extend(episode.queries.iter().map(|&(label, clip)| (episode.classes[label], clip)));
+        }
+        let keys: Vec<(usize, usize)> = wanted.into_iter().collect();
+        // Where the support branch does not read the class text, both branches are one function and run once.
+        let branches_differ = model.adapter.scope() > Scope::Clip;
+        progress.begin("encode", 0, keys.len() as u64);
+        let done = AtomicU64::new(0);
+        let batches: Vec<(Tensor<3>, Tensor<3>, Tensor<2>)> = keys
+            .par_chunks(CLIPS_PER_BATCH)
+            .map(|keys| {
+                let clips: Vec<&str> = keys.iter().map(|&(c, i)| split.classes[c].clips[i].as_str()).collect();
+                let classes: Vec<usize> = keys.iter().map(|&(class, _)| class).collect();
+                let prefix = source.prefixes(&clips, |_| View::Evaluation)?;
+                let texts = select_rows(split.texts, &classes, source.loader().device);
+                let frames = model.encode(prefix.clone(), &Branch::Query);
+                let support = if branches_differ {
+                    model.encode(prefix, &Branch::Support { text: &texts })
+                } else {
+                    frames.clone()
+                };
+                let support = model.support_prototypes(support, texts);
+                let query = model.query_prototypes(frames);
+                let done = done.fetch_add(keys.len() as u64, Ordering::Relaxed) + keys.len() as u64;
+                progress.at(done, "");
+                if stop_requested() {
+                    return Err(Error::Interrupted);
+                }
+                Ok((support.prototypes, query.prototypes, time_average(query.frames)))
+            })
+            .collect::<Result<_>>()?;
+        progress.end();
+        let mut tables = (Vec::new(), Vec::new(), Vec::new());
+        for (support, query, averages) in batches {
+            tables.0.push(support);
+            tables.1.push(query);
+            tables.2.push(averages);
+        }
+        Ok(Self {
+            rows: keys.into_iter().enumerate().map(|(row, key)| (key, row)).collect(),
+            support: Tensor::cat(tables.0, 0),
+            query: Tensor::cat(tables.1, 0),
+            averages: Tensor::cat(tables.2, 0),
+        })
+    }
+
+    /// Row of a clip that an episode names.
+    fn row(&self, class: usize, clip: usize) -> usize {
+        self.rows[&(class, clip)]
+    }
+
+    fn align(&self, model: &FewShotModel, split: &SplitEpisodes, episodes: &[Episode]) -> Result<Vec<Outcome>> {
+        let device = self.query.device();
+        let [_, t, e] = self.query.dims();
+        let shape = split.list.shape;
+        let (n, q, way, shot) = (episodes.len(), shape.way * shape.queries, shape.way, shape.shot);
+        let queries: Vec<usize> = episodes
+            .iter()
+            .flat_map(|ep| ep.queries.iter().map(|&(label, clip)| self.row(ep.classes[label], clip)))
+            .collect();
+        let supports = episodes.iter().flat_map(|ep| {
+            ep.classes
+                .iter()
+                .zip(&ep.support)
+                .flat_map(|(&class, clips)| clips.iter().map(move |&i| self.row(class, i)))
+        });
+        let queries = indices(queries.into_iter(), &device);
+        let supports = indices(supports, &device);
+        let classes = indices(episodes.iter().flat_map(|episode| episode.classes.iter().copied()), &device);
+        let texts = split.texts.clone().select(0, classes).reshape([n, way, split.texts.dims()[1]]);
+        let distances = model.align(
+            self.query.clone().select(0, queries.clone()).reshape([n, q, t, e]),
+            self.support.clone().select(0, supports).reshape([n, way, shot, t, e]),
+            texts.clone(),
+        );
+        let query_text = model.objective.needs_text().then(|| {
+            let averages = self.averages.clone().select(0, queries);
+            let width = averages.dims()[1];
+            text_cosines(averages.reshape([n, q, width]), texts)
+        });
+        outcomes(model, &Scores { distances, query_text, support_text: None, all_classes: None }, episodes)
+    }
+}

@@ -1,0 +1,365 @@
+//! What the frozen part of the backbone makes of clips: computed once, and kept on disk under a hash of all that decides it.
+//!
+//! The key of a clip hashes the very pixels that enter the network, the frozen weights, the component's options and code version,
+//! the device and the precision. So whatever changes a value changes the key: there is no stale entry to forget about.
+
+use crate::clips::loader::{ClipLoader, View};
+use crate::error::{Error, Result};
+use crate::files::write_atomically;
+use crate::model::few_shot::FewShotModel;
+use crate::model::parameters;
+use crate::profile::{self, Phase};
+use crate::progress::Progress;
+use crate::recipe::Recipe;
+use crate::slots::adapter::Depth;
+use burn::module::Module;
+use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+type Key = [u8; 32];
+
+/// Clips that go through the frozen part in one pass: enough to fill the cores, few enough for memory.
+const CLIPS_AT_ONCE: usize = 8;
+
+/// Gives the frozen prefix of clips.
+pub struct ClipSource<'a> {
+    loader: ClipLoader<'a>,
+    /// Free of autodiff; only its frozen part is used, which training does not change.
+    model: FewShotModel,
+    cache: Option<FeatureCache<'a>>,
+}
+
+impl<'a> ClipSource<'a> {
+    pub fn new(loader: ClipLoader<'a>, model: &FewShotModel, cache: Option<FeatureCache<'a>>) -> Self {
+        Self { loader, model: model.valid(), cache }
+    }
+
+    pub fn loader(&self) -> &ClipLoader<'a> {
+        &self.loader
+    }
+
+    /// Removes the oldest features above the recipe's limit.
+    pub fn trim(&self) -> Result<()> {
+        self.cache.as_ref().map_or(Ok(()), |cache| trim(&cache.folder, cache.limit))
+    }
+
+    /// Clips found in the cache from before, and clips that were missing, so far. What this process made itself counts once.
+    pub fn cached(&self) -> Option<(u64, u64)> {
+        let cache = self.cache.as_ref()?;
+        Some((cache.hits.load(Ordering::Relaxed), cache.misses.load(Ordering::Relaxed)))
+    }
+
+    /// [`FewShotModel::prefix`] of `clips`, `[B, T, F]`, each seen in its own way.
+    pub fn prefixes(&self, clips: &[&str], view: impl Fn(usize) -> View) -> Result<Tensor<3>> {
+        let clips: Vec<(&str, View)> = clips.iter().enumerate().map(|(i, clip)| (*clip, view(i))).collect();
+        let same = |(_, view): &(&str, View)| matches!(view, View::Evaluation);
+        match &self.cache {
+            Some(cache) if self.loader.fixed() || clips.iter().all(same) => self.through(cache, &clips),
+            _ => {
+                let parts = clips.chunks(CLIPS_AT_ONCE).map(|part| Ok(self.model.prefix(self.loader.load(part)?)));
+                Ok(Tensor::cat(parts.collect::<Result<_>>()?, 0))
+            }
+        }
+    }
+
+    fn through(&self, cache: &FeatureCache, clips: &[(&str, View)]) -> Result<Tensor<3>> {
+        let found: Vec<Found> = {
+            let _span = profile::span(Phase::Data);
+            cache.find(clips, |unknown| self.loader.open(unknown))?
+        };
+        let missing: Vec<(Key, &[u8])> = found
+            .iter()
+            .filter_map(|found| match found {
+                Found::Missing(key, pixels) => Some((*key, pixels.as_slice())),
+                Found::Kept(_) => None,
+            })
+            .collect();
+        cache.misses.fetch_add(missing.len() as u64, Ordering::Relaxed);
+        let mut made = Vec::new();
+        if !missing.is_empty() {
+            for part in missing.chunks(CLIPS_AT_ONCE) {
+                let pixels: Vec<&[u8]> = part.iter().map(|(_, pixels)| *pixels).collect();
+                let prefix = self.model.prefix(self.loader.tensor(&pixels));
+                let [_, t, f] = prefix.dims();
+                let values: Vec<f32> = prefix.into_data().iter::<f32>().collect();
+                made.extend(values.chunks(t * f).map(|values| Kept { frames: t, values: values.to_vec() }));
+            }
+            for ((key, _), kept) in missing.iter().zip(&made) {
+                cache.keep(key, kept);
+            }
+        }
+        let mut made = made.into_iter();
+        let mut all = Vec::new();
+        let (mut frames, mut each) = (0, 0);
+        for found in found {
+            let kept = match found {
+                Found::Kept(kept) => kept,
+                Found::Missing(..) => made.next().ok_or_else(|| Error::failed("a clip was not encoded"))?,
+            };
+            (frames, each) = (kept.frames, kept.values.len());
+            all.extend(kept.values);
+        }
+        let shape = [clips.len(), frames, each / frames.max(1)];
+        Ok(Tensor::from_data(TensorData::new(all, shape), self.loader.device))
+    }
+}
+
+/// The prefix of one clip, `[T, F]`.
+struct Kept {
+    frames: usize,
+    values: Vec<f32>,
+}
+
+enum Found {
+    Kept(Kept),
+    /// The key, and the pixels to make it of.
+    Missing(Key, Vec<u8>),
+}
+
+/// A folder of prefixes, one file for each clip.
+pub struct FeatureCache<'a> {
+    folder: PathBuf,
+    /// Hash of everything but the pixels.
+    network: Key,
+    /// Keys of clips that this process has seen.
+    keys: Mutex<HashMap<String, Key>>,
+    /// Keys that this process has made.
+    made: Mutex<HashSet<Key>>,
+    /// Bytes.
+    limit: u64,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    progress: &'a dyn Progress,
+    /// Set after the first file that could not be written.
+    read_only: AtomicBool,
+}
+
+const MAGIC: &[u8; 4] = b"MCF1";
+
+impl<'a> FeatureCache<'a> {
+    /// The cache for the frozen part of `model`, or `None` where keeping it would save nothing or the recipe turns it off.
+    /// `weights` are the checksums of the files that were read; `runs` the folder of all runs.
+    pub fn new(
+        recipe: &Recipe,
+        model: &FewShotModel,
+        weights: &BTreeMap<String, String>,
+        runs: &Path,
+        progress: &'a dyn Progress,
+    ) -> Result<Option<Self>> {
+        let compute = &recipe.compute;
+        let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);
+        if !compute.feature_cache || !depth.pays() {
+            return Ok(None);
+        }
+        let folder = compute.caches(runs).join("features");
+        let limit = (compute.cache_limit_gb * 1e9) as u64;
+        trim(&folder, limit)?;
+        let mut hash = Sha256::new();
+        let about = serde_json::json!({
+            "backbone": recipe.resolved.at("backbone").map(|node| node.to_json()),
+            "code": model.backbone.code_version(),
+            "depth": format!("{depth:?}"),
+            "weights": weights,
+            "device": recipe.device,
+            "precision": recipe.precision,
+        });
+        hash.update(about.to_string());
+        let trainable = parameters::trainable_ids(&model.backbone);
+        for (path, tensor) in parameters::export(&model.backbone, false) {
+            if !trainable.contains_key(&path) {
+                hash.update(path);
+                hash.update(tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+            }
+        }
+        Ok(Some(Self {
+            folder,
+            network: hash.finalize().into(),
+            keys: Mutex::default(),
+            made: Mutex::default(),
+            limit,
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            progress,
+            read_only: AtomicBool::new(false),
+        }))
+    }
+
+    fn file(&self, key: &Key) -> PathBuf {
+        let name: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.folder.join(&name[..2]).join(&name[2..])
+    }
+
+    /// Each of `clips` by its key; `open` gives the pixels of those that it is called with.
+    fn find(
+        &self,
+        clips: &[(&str, View)],
+        open: impl Fn(&[(&str, View)]) -> Result<Vec<Vec<u8>>>,
+    ) -> Result<Vec<Found>> {
+        let mut pixels: Vec<Option<Vec<u8>>> = vec![None; clips.len()];
+        let fill = |wanted: &[usize], pixels: &mut [Option<Vec<u8>>]| -> Result<()> {
+            let unknown: Vec<(&str, View)> = wanted.iter().map(|&at| clips[at].clone()).collect();
+            wanted.iter().zip(open(&unknown)?).for_each(|(&at, opened)| pixels[at] = Some(opened));
+            Ok(())
+        };
+        // Only a clip that was not met before needs its pixels for its key.
+        let known = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let new: Vec<usize> = (0..clips.len()).filter(|&at| !known.contains_key(clips[at].0)).collect();
+        fill(&new, &mut pixels)?;
+        let key = |(at, (clip, _)): (usize, &(&str, View))| match &pixels[at] {
+            Some(pixels) => Sha256::new().chain_update(self.network).chain_update(pixels).finalize().into(),
+            None => known.get(*clip).copied().unwrap_or_default(),
+        };
+        let keys: Vec<Key> = clips.par_iter().enumerate().map(key).collect();
+        let names = new.iter().map(|&at| (clips[at].0.to_owned(), keys[at]));
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
+        let kept: Vec<Option<Kept>> = keys.par_iter().map(|key| self.read(key)).collect();
+        let gone: Vec<usize> = (0..clips.len()).filter(|&at| kept[at].is_none() && pixels[at].is_none()).collect();
+        fill(&gone, &mut pixels)?;
+        let found = keys.into_iter().zip(kept).zip(pixels).map(|((key, kept), pixels)| match (kept, pixels) {
+            (Some(kept), _) => {
+                let own = self.made.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
+                self.hits.fetch_add(u64::from(!own), Ordering::Relaxed);
+                Ok(Found::Kept(kept))
+            }
+            (None, Some(pixels)) => Ok(Found::Missing(key, pixels)),
+            (None, None) => Err(Error::failed("a clip was not opened")),
+        });
+        found.collect()
+    }
+
+    /// `None` where there is no such file or it is damaged; then it is made again.
+    fn read(&self, key: &Key) -> Option<Kept> {
+        let path = self.file(key);
+        let bytes = std::fs::read(&path).ok()?;
+        let kept = parse(&bytes);
+        if kept.is_none() {
+            self.progress.note(&format!("{} is damaged and made again", path.display()));
+        }
+        kept
+    }
+
+    fn keep(&self, key: &Key, kept: &Kept) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(*key);
+        if self.read_only.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend((kept.frames as u32).to_le_bytes());
+        bytes.extend(kept.values.iter().flat_map(|value| value.to_le_bytes()));
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+        let path = self.file(key);
+        let folder = path.parent().unwrap_or(&self.folder);
+        let written = std::fs::create_dir_all(folder)
+            .map_err(|error| Error::io("make", folder, error))
+            .and_then(|()| write_atomically(&path, &bytes));
+        // The run needs no cache; whoever waits for it learns that it will be as slow the next time.
+        if let Err(error) = written
+            && !self.read_only.swap(true, Ordering::Relaxed)
+        {
+            self.progress.note(&format!("features are not kept: {error}"));
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Kept> {
+    let (whole, sum) = bytes.split_last_chunk::<4>()?;
+    if u32::from_le_bytes(*sum) != crc32fast::hash(whole) {
+        return None;
+    }
+    let (frames, payload) = whole.strip_prefix(MAGIC)?.split_first_chunk::<4>()?;
+    let frames = u32::from_le_bytes(*frames) as usize;
+    (frames > 0 && payload.len() % (4 * frames) == 0).then(|| Kept {
+        frames,
+        values: payload.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+    })
+}
+
+/// Whether `path` is a file that this cache wrote: `<2 hex>/<62 hex>`, or one that a killed process left unfinished an hour ago.
+fn is_own(path: &Path, modified: SystemTime) -> bool {
+    let name = |path: Option<&std::ffi::OsStr>| path.and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let hex = |text: &str, length: usize| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (folder, file) = (name(path.parent().and_then(Path::file_name)), name(path.file_name()));
+    let left = file.split_once('.').is_some_and(|(stem, rest)| {
+        hex(stem, 62) && rest.ends_with(".tmp") && modified.elapsed().is_ok_and(|age| age.as_secs() > 3600)
+    });
+    hex(&folder, 2) && (hex(&file, 62) || left)
+}
+
+/// Removes the oldest files of `folder` until it holds at most `limit` bytes.
+fn trim(folder: &Path, limit: u64) -> Result<()> {
+    let mut files = Vec::new();
+    let Ok(folders) = std::fs::read_dir(folder) else { return Ok(()) };
+    for entries in folders.filter_map(|entry| std::fs::read_dir(entry.ok()?.path()).ok()) {
+        files.extend(entries.filter_map(|entry| {
+            let entry = entry.ok()?;
+            let data = entry.metadata().ok()?;
+            let modified = data.modified().ok()?;
+            is_own(&entry.path(), modified).then(|| (modified, data.len(), entry.path()))
+        }));
+    }
+    files.sort();
+    let mut total: u64 = files.iter().map(|(_, size, _)| size).sum();
+    for (_, size, path) in files {
+        if total <= limit {
+            break;
+        }
+        match std::fs::remove_file(&path) {
+            // Another process may have been faster.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &path, error)
+                    .help("raise `compute.cache_limit_gb`, or choose a `compute.cache_folder` that you may write to"));
+            }
+            _ => total -= size,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_no_hit() {
+        let mut bytes = [MAGIC.as_slice(), &2u32.to_le_bytes()].concat();
+        bytes.extend([1.0f32, 2.0, 3.0, 4.0].iter().flat_map(|value| value.to_le_bytes()));
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+        let kept = parse(&bytes).unwrap();
+        assert_eq!((kept.frames, kept.values), (2, vec![1.0, 2.0, 3.0, 4.0]));
+        for length in 0..bytes.len() {
+            assert!(parse(&bytes[..length]).is_none(), "{length}");
+        }
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            assert!(parse(&flipped).is_none(), "{at}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_files_go_first_and_others_files_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("ab");
+        std::fs::create_dir(&inner).unwrap();
+        let place = |name: &str| inner.join(name.repeat(62));
+        for (age, name) in [(300, "a"), (200, "b"), (100, "c")] {
+            std::fs::write(place(name), [0; 100]).unwrap();
+            let time = SystemTime::now() - std::time::Duration::from_secs(age);
+            std::fs::File::options().write(true).open(place(name)).unwrap().set_modified(time).unwrap();
+        }
+        let (precious, writing) = (inner.join("thesis.npy"), inner.join(format!("{}.7.0.tmp", "d".repeat(62))));
+        std::fs::write(&precious, [0; 1000]).unwrap();
+        std::fs::write(&writing, [0; 1000]).unwrap();
+        trim(folder.path(), 250).unwrap();
+        assert!(!place("a").exists() && place("b").exists() && place("c").exists());
+        trim(folder.path(), 0).unwrap();
+        assert!(!place("b").exists() && precious.exists() && writing.exists());
+        trim(&folder.path().join("absent"), 0).unwrap();
+    }
+}

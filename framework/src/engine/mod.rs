@@ -1,0 +1,16 @@
+//! A run at work: episodes, features, evaluation, training, and "execute one run".
+//!
+//! Here belongs what happens between a checked recipe and the files of its run. Not here: the files themselves (`runs`), and what one
+//! task does (a component).
+
+pub mod attempt;
+pub mod context;
+pub mod episodes;
+pub mod evaluation;
+pub mod examples;
+pub mod execute;
+pub mod features;
+pub mod overview;
+pub mod reuse;
+pub mod task;
+pub mod training;

@@ -1,0 +1,107 @@
+//! The runs of a study as they are on the disk: what is done, what is missing, how long the rest may take.
+
+use super::reuse;
+use crate::recipe::study::StudyRun;
+use crate::runs::directory::RunDirectory;
+use crate::runs::records::{Manifest, State};
+use crate::runs::store::in_use;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// One run of a study and what there is of it.
+pub struct RunOverview {
+    /// What the recipe asks for.
+    pub run: StudyRun,
+    /// Its run directory, whether it is there or not.
+    pub path: PathBuf,
+    /// `None` where nothing is there, or it cannot be read.
+    pub directory: Option<RunDirectory>,
+    /// `None` where the run has not begun.
+    pub state: Option<State>,
+    /// Optimizer steps done.
+    pub steps: u64,
+    /// The same run under another name, which is done; searched where this one has not begun.
+    pub same: Option<PathBuf>,
+}
+
+impl RunOverview {
+    /// Of `run` below the folder `runs`.
+    pub fn new(run: StudyRun, runs: &Path) -> Self {
+        let path = run.directory(runs);
+        let mut overview = Self { run, path, directory: None, state: None, steps: 0, same: None };
+        overview.refresh();
+        if overview.directory.is_none() {
+            overview.same = reuse::same(runs, &overview.run.recipe, &overview.path, |_| true);
+        }
+        overview
+    }
+
+    /// Reads again what is on the disk.
+    pub fn refresh(&mut self) {
+        self.directory = RunDirectory::open(&self.path).ok();
+        self.state = self.directory.as_ref().and_then(RunDirectory::state);
+        // Records that cannot be read are reported when the run goes on.
+        self.steps = self.directory.as_ref().and_then(|directory| directory.last_step().ok()).unwrap_or(0);
+    }
+
+    /// Whether the run was trained and tested to its end.
+    pub fn done(&self) -> bool {
+        self.state == Some(State::Done)
+    }
+
+    /// Optimizer steps that the recipe asks for, where its task has any.
+    pub fn wanted_steps(&self) -> Option<u64> {
+        self.run.recipe.resolved.at("task.train.steps")?.to_json().as_u64()
+    }
+
+    /// Why it failed, or which finished run will be copied.
+    pub fn reason(&self) -> Option<String> {
+        match &self.same {
+            Some(path) => Some(format!("the same as {}", path.display())),
+            None => self.directory.as_ref()?.status.as_ref()?.reason.clone(),
+        }
+    }
+
+    /// The state in one word: `missing`, `starting`, `running`, `done`, `failed`, `interrupted` or `unreadable`.
+    pub fn state_name(&self) -> &'static str {
+        match self.state {
+            Some(state) => state.name(),
+            None if in_use(&self.path) => "starting",
+            // What cannot be read is not missing: `maclip run` says what is wrong with it.
+            None if self.directory.is_some() => "unknown",
+            None if self.path.join(Manifest::FILE).exists() => "unreadable",
+            None => "missing",
+        }
+    }
+}
+
+/// Seconds that the missing runs may take, judged by the runs of the study that are done; `None` where none is.
+pub fn estimate(runs: &[RunOverview]) -> Option<f64> {
+    let done: Vec<_> = runs
+        .iter()
+        .filter(|run| run.done())
+        .filter_map(|run| Some((run, run.directory.as_ref()?.manifest.seconds())))
+        .collect();
+    let seconds_of = |run: &RunOverview| {
+        // Runs of the same variant say most; any run that trained says something.
+        let same: Vec<_> = done.iter().filter(|(other, _)| other.run.variant == run.run.variant).collect();
+        let trained: Vec<_> = done.iter().filter(|(other, _)| other.steps > 0).collect();
+        let alike = if same.is_empty() { trained } else { same };
+        let count = alike.len() as f64;
+        let steps: f64 = alike.iter().map(|(run, _)| run.steps as f64).sum();
+        let train: f64 = alike.iter().map(|(_, seconds)| seconds.train).sum();
+        let test: f64 = alike.iter().map(|(_, seconds)| seconds.test).sum();
+        let left = run.wanted_steps().unwrap_or(0).saturating_sub(run.steps) as f64;
+        // A variant that trains nothing has no steps, and none left.
+        let training = if steps > 0.0 { train / steps * left } else { 0.0 };
+        (count > 0.0).then(|| training + test / count)
+    };
+    to_make(runs).into_iter().map(seconds_of).sum()
+}
+
+/// What is missing: the same run under several names once, and not where it is done under another.
+pub fn to_make(runs: &[RunOverview]) -> Vec<&RunOverview> {
+    let mut seen: HashSet<&String> = runs.iter().filter(|run| run.done()).map(|run| &run.run.recipe.hash).collect();
+    let missing = runs.iter().filter(|run| !run.done() && run.same.is_none());
+    missing.filter(|run| seen.insert(&run.run.recipe.hash)).collect()
+}

@@ -1,0 +1,116 @@
+//! The same run under another name: what is done once is copied and not made again. Several tables of a paper have the same row.
+
+use crate::error::{Error, Result};
+use crate::files::copy_atomically;
+use crate::recipe::Recipe;
+use crate::recipe::study::StudyRun;
+use crate::runs::directory::RunDirectory;
+use crate::runs::records::{FORMAT, Manifest, State};
+use crate::runs::store::RunStore;
+use maclip_language::{Arguments, Origin, load};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the note of a run that was copied begins with.
+const COPIED: &str = "the same run as ";
+
+/// A run at or below `runs`, elsewhere than at `path`, that `counts`, is done and has the identity of `recipe`. One that was made itself comes
+/// before one that was copied.
+pub fn same(runs: &Path, recipe: &Recipe, path: &Path, counts: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    let ending = format!("-{}", &recipe.hash[..8]);
+    let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&ending));
+    // A folder that is not there yet has no runs.
+    let paths = RunDirectory::paths(runs).unwrap_or_default();
+    let others = paths.into_iter().filter(|other| named(other) && other != path && counts(other));
+    let done = others.filter_map(|path| {
+        let run = RunDirectory::open(&path).ok()?;
+        (run.manifest.hash == recipe.hash && run.state() == Some(State::Done)).then_some(run)
+    });
+    done.min_by_key(|run| run.manifest.notes.iter().any(|note| note.starts_with(COPIED))).map(|run| run.path)
+}
+
+/// Makes `to`, where no run has begun, out of the run in `from`, under the name of `run`: all its records, but not
+/// its checkpoints. It appears as a whole or not at all. `false` where another process was there before.
+pub fn copy_run(from: &Path, to: &Path, run: &StudyRun) -> Result<bool> {
+    let StudyRun { recipe, variant } = run;
+    let (Some(folder), Some(name)) = (to.parent(), to.file_name()) else {
+        return Err(Error::failed(format!("{} is no run directory", to.display())));
+    };
+    // Hidden, so that nobody takes it for a run.
+    let aside = folder.join(format!(".{}.tmp", name.to_string_lossy()));
+    let Some(store) = RunStore::open_free(&aside)? else { return Ok(false) };
+    // A killed process may have left something there.
+    clear(&aside)?;
+    copy_files(from, &aside, &["lock", "checkpoints", Manifest::FILE, "recipe.resolved.yaml"])?;
+    let source = RunDirectory::open(from)?;
+    let mut frozen = load(&from.join("recipe.resolved.yaml"), &Arguments::default())?.root;
+    for key in ["name", "description", "expect"] {
+        if let (Some(map), Some(own)) = (frozen.as_map_mut(), recipe.resolved.at(key)) {
+            map.insert(key, Origin::Default, own.clone());
+        }
+    }
+    store.write_text("recipe.resolved.yaml", &frozen.to_yaml())?;
+    let mut manifest =
+        Manifest { format: FORMAT, name: recipe.name.clone(), variant: variant.clone(), ..source.manifest };
+    manifest.notes.retain(|note| !note.starts_with(COPIED));
+    manifest.notes.push(format!("{COPIED}{}: its records were copied, its checkpoints were not", from.display()));
+    store.write_json(Manifest::FILE, &manifest)?;
+    episodes(from, folder)?;
+    // It takes its lock along. Where a run has begun meanwhile, the folder is not empty.
+    match fs::rename(&aside, to) {
+        Ok(()) => Ok(true),
+        Err(_) if to.exists() => {
+            fs::remove_dir_all(&aside).map_err(|error| Error::io("remove", &aside, error))?;
+            Ok(false)
+        }
+        Err(error) => Err(Error::io("rename to the run directory", to, error)),
+    }
+}
+
+/// The lists of test episodes that lie beside the run in `from` lie beside those in `folder` too.
+fn episodes(from: &Path, folder: &Path) -> Result<()> {
+    let Some(beside) = from.parent().filter(|beside| *beside != folder) else { return Ok(()) };
+    for (name, path) in entries(beside)? {
+        let to = folder.join(&name);
+        if name.starts_with("episodes-") && path.is_file() && !to.exists() {
+            copy_atomically(&path, &to)?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies what is in the folder `from`, but for what is called as one of `leave`, into the folder `to`.
+fn copy_files(from: &Path, to: &Path, leave: &[&str]) -> Result<()> {
+    for (name, path) in entries(from)? {
+        let to = to.join(&name);
+        if leave.contains(&name.as_str()) {
+            continue;
+        }
+        if path.is_dir() {
+            fs::create_dir_all(&to).map_err(|error| Error::io("make the folder", &to, error))?;
+            copy_files(&path, &to, &[])?;
+        } else {
+            fs::copy(&path, &to).map_err(|error| Error::io("copy to", &to, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what is in `folder`, but for its lock.
+fn clear(folder: &Path) -> Result<()> {
+    for (name, path) in entries(folder)?.into_iter().filter(|(name, _)| name != "lock") {
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(|error| Error::io("remove", &folder.join(name), error))?;
+    }
+    Ok(())
+}
+
+/// Names and paths in `folder`.
+fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let read = || -> std::io::Result<_> {
+        fs::read_dir(folder)?
+            .map(|entry| entry.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path())))
+            .collect()
+    };
+    read().map_err(|error| Error::io("read", folder, error))
+}

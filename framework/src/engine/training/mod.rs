@@ -1,0 +1,333 @@
+//! Training: the loop of steps, clipping, schedule, validation, early stopping, checkpoints and resume. What a step is, is the
+//! task's.
+
+mod prefetch;
+mod smoothed;
+mod stepper;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use prefetch::prefetch;
+pub use stepper::Stepper;
+
+use crate::error::{Error, Result};
+use crate::model::parameters;
+use crate::profile::{self, Phase};
+use crate::progress::{Progress, Validated, stop_requested};
+use crate::runs::read::read_lines;
+use crate::runs::records::{TrainLoss, TrainRecord, ValidationRecord};
+use crate::runs::store::{Position, Records, RunStore};
+use crate::slots::optimizer::Optimizer;
+use crate::slots::schedule::Schedule;
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use serde::{Deserialize, Serialize};
+use smoothed::Smoothed;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Options of the loop that every task shares.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoopOptions {
+    /// Optimizer steps.
+    #[schemars(range(min = 1))]
+    pub steps: u64,
+    /// Largest global L2 norm of a step's gradient; larger ones are scaled down. `null` turns clipping off.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub clip_norm: Option<f64>,
+    /// Steps between validations; the best checkpoint is chosen among them.
+    #[schemars(range(min = 1))]
+    pub validate_every_steps: u64,
+    /// Steps between checkpoints.
+    #[schemars(range(min = 1))]
+    pub checkpoint_every_steps: u64,
+    /// Newest checkpoints that are kept, beside the best. The second is there for the day the first is damaged.
+    #[schemars(range(min = 1))]
+    pub keep_checkpoints: usize,
+    /// Training ends after so many validations in a row that were not better than the best before; `null` trains to the end.
+    #[schemars(range(min = 1))]
+    pub patience: Option<u64>,
+}
+
+impl Default for LoopOptions {
+    fn default() -> Self {
+        Self {
+            steps: 1000,
+            clip_norm: Some(1.0),
+            validate_every_steps: 100,
+            checkpoint_every_steps: 50,
+            keep_checkpoints: 2,
+            patience: None,
+        }
+    }
+}
+
+impl LoopOptions {
+    /// Whether nothing is left to do after `position`.
+    fn finished(&self, position: Position) -> bool {
+        let waited = position.best.map_or(0, |(best, _)| (position.step - best) / self.validate_every_steps);
+        position.step >= self.steps || self.patience.is_some_and(|patience| waited >= patience)
+    }
+}
+
+/// What one optimizer step's forward and backward passes gave.
+pub struct StepOutput {
+    pub gradients: GradientsParams,
+    pub loss: f64,
+    pub parts: BTreeMap<String, f64>,
+    pub accuracy: f64,
+}
+
+/// Mean and interval of one validation.
+pub struct Validation {
+    pub value: f64,
+    pub ci95: f64,
+    pub episodes: u64,
+}
+
+/// A task's side of the loop.
+pub trait Learner: Sync {
+    type Model: Module;
+    /// What a step needs and no weight changes, such as its clips.
+    type Input: Send;
+
+    /// The input of step `step` (from 0): a pure function of the step number. Worker threads prepare it ahead.
+    fn prepare(&self, step: u64) -> Result<Self::Input>;
+
+    /// Loss and gradients of a step. An error where they are not finite, which names the input that did it.
+    fn step(&self, model: &Self::Model, input: Self::Input) -> Result<StepOutput>;
+
+    fn validate(&self, model: &Self::Model) -> Result<Validation>;
+
+    /// What a person wants to see of a step whose numbers are wrong.
+    fn inspect(&self, model: &Self::Model, input: Self::Input) -> Result<serde_json::Value>;
+}
+
+pub struct Loop<'a> {
+    pub options: &'a LoopOptions,
+    pub optimizer: &'a dyn Optimizer,
+    pub schedule: &'a dyn Schedule,
+    pub store: &'a RunStore,
+    pub progress: &'a dyn Progress,
+    /// Threads that prepare inputs, and inputs that are ready ahead.
+    pub workers: usize,
+    pub prefetch: usize,
+}
+
+/// The trained model.
+pub struct Trained<M> {
+    pub model: M,
+    pub best_step: Option<u64>,
+}
+
+/// A training under way.
+struct Training<M> {
+    model: M,
+    stepper: Stepper,
+    position: Position,
+}
+
+impl Loop<'_> {
+    /// The model with the newest checkpoint in it that is whole and `fits`, or as it is.
+    fn resume<M: Module>(
+        &self,
+        model: M,
+        fits: impl Fn(&Position) -> bool,
+        damaged: impl FnMut(u64, &Error) -> Result<()>,
+    ) -> Result<Training<M>> {
+        let stepper = Stepper::new(self.optimizer, &model)?;
+        let Some(checkpoint) = self.store.newest_checkpoint(fits, damaged)? else {
+            return Ok(Training { model, stepper, position: Position::default() });
+        };
+        let position = checkpoint.position;
+        Ok(Training { model: checkpoint.load(model)?, stepper: stepper.load(checkpoint.optimizer())?, position })
+    }
+
+    /// Steps from the first on that the records tell of without a gap, and the steps that were validated.
+    fn recorded(&self) -> Result<(u64, BTreeSet<u64>)> {
+        let train: Vec<TrainLoss> = read_lines(&self.store.path().join("train.jsonl"))?;
+        let whole = train.iter().zip(1..).take_while(|(record, step)| record.step == *step).count() as u64;
+        Ok((whole, self.curve()?.into_iter().map(|record| record.step).collect()))
+    }
+
+    fn curve(&self) -> Result<Vec<ValidationRecord>> {
+        read_lines(&self.store.path().join("validation.jsonl"))
+    }
+
+    fn validates(&self, step: u64) -> bool {
+        step == self.options.steps || step.is_multiple_of(self.options.validate_every_steps)
+    }
+
+    /// Trains from the newest checkpoint to the end and gives back the weights that validated best. On a stop request the
+    /// step is finished, a checkpoint written and `Error::Interrupted` returned.
+    pub fn run<L: Learner>(&self, learner: &L, model: L::Model) -> Result<Trained<L::Model>> {
+        let options = self.options;
+        let (steps, validated) = self.recorded()?;
+        let fits = |position: &Position| {
+            let last = position.step - u64::from(position.validation_due);
+            let whole =
+                position.step <= steps && (1..=last).all(|step| !self.validates(step) || validated.contains(&step));
+            if !whole {
+                let step = position.step;
+                self.progress.note(&format!("the records do not reach step {step}; going on from a checkpoint before"));
+            }
+            whole
+        };
+        let mut now = self.resume(model, fits, |step, error| {
+            self.progress.note(&format!("{error}; put aside, going on from a checkpoint before"));
+            self.store.put_aside(step)
+        })?;
+        let first_step = now.position.step;
+        if first_step == 0 && steps > 0 {
+            self.progress.note("no checkpoint can be used; the training begins anew");
+        }
+        if first_step > 0 && !options.finished(now.position) {
+            self.progress.note(&format!("resuming at step {first_step}"));
+        }
+        let (mut train_records, mut validation_records) = self.store.training_records(&now.position)?;
+        // What is left of it: the records end where the checkpoint does.
+        let mut curve: Vec<Validated> = self.curve()?.iter().map(Validated::from).collect();
+        self.progress.begin("train", first_step, options.steps);
+        prefetch(
+            first_step..options.steps,
+            self.workers,
+            self.prefetch,
+            |step| learner.prepare(step),
+            |inputs| {
+                let (mut loss, mut smoothed) = (String::new(), Smoothed::default());
+                while now.position.validation_due || !options.finished(now.position) {
+                    if now.position.validation_due {
+                        let record = match learner.validate(&now.model) {
+                            // To be done first when the run goes on.
+                            Err(Error::Interrupted) => {
+                                let records = [&train_records, &validation_records];
+                                return self.save(&now, records).and(Err(Error::Interrupted));
+                            }
+                            validation => self.judge(validation?, &mut now.position),
+                        };
+                        validation_records.append(&record)?;
+                        self.save(&now, [&train_records, &validation_records])?;
+                        curve.push(Validated::from(&record));
+                        self.progress.validated(&curve);
+                    } else {
+                        let stepped = self.step(learner, &mut now, inputs);
+                        let records = [&train_records, &validation_records];
+                        let (record, next) = stepped.map_err(|error| self.stopped(&now, records, error))?;
+                        (now.model, now.position.step) = (next, record.step);
+                        train_records.append(&record)?;
+                        let step = record.step;
+                        now.position.validation_due = self.validates(step);
+                        if stop_requested()
+                            || !now.position.validation_due && step.is_multiple_of(options.checkpoint_every_steps)
+                        {
+                            self.save(&now, [&train_records, &validation_records])?;
+                        }
+                        loss = format!("loss {:.3}", smoothed.with(record.loss));
+                    }
+                    self.progress.at(now.position.step, &loss);
+                    if stop_requested() {
+                        return Err(Error::Interrupted);
+                    }
+                }
+                Ok(())
+            },
+        )
+        .inspect_err(|_| self.progress.end())?;
+        self.progress.end();
+        if now.position.step < options.steps && first_step < now.position.step {
+            let (best, _) = now.position.best.unwrap_or_default();
+            self.progress.note(&format!("stopped at step {}: no better validation since {best}", now.position.step));
+        }
+        let model = match now.position.best {
+            Some((best, _)) => self.store.checkpoint(best)?.load(now.model)?,
+            None => now.model,
+        };
+        Ok(Trained { model, best_step: now.position.best.map(|(step, _)| step) })
+    }
+
+    /// The record of a validation, and whether it is the best so far.
+    fn judge(&self, validation: Validation, position: &mut Position) -> ValidationRecord {
+        let best = position.best.is_none_or(|(_, value)| validation.value > value);
+        if best {
+            position.best = Some((position.step, validation.value));
+        }
+        position.validation_due = false;
+        ValidationRecord {
+            step: position.step,
+            accuracy: validation.value,
+            ci95: validation.ci95,
+            episodes: validation.episodes,
+            best,
+        }
+    }
+
+    /// A checkpoint, after the records that led to it are on the disk.
+    fn save<M: Module>(&self, now: &Training<M>, records: [&Records; 2]) -> Result<()> {
+        records.into_iter().try_for_each(Records::sync)?;
+        self.store.save_checkpoint(&now.model, now.stepper.bytes()?, now.position, self.options.keep_checkpoints)
+    }
+
+    /// One optimizer step: its record and the model after it.
+    fn step<L: Learner>(
+        &self,
+        learner: &L,
+        now: &mut Training<L::Model>,
+        inputs: &mut dyn Iterator<Item = Result<L::Input>>,
+    ) -> Result<(TrainRecord, L::Model)> {
+        let step = now.position.step;
+        let input = inputs.next().ok_or_else(|| Error::failed(format!("step {step} has no input")))??;
+        let output = learner.step(&now.model, input)?;
+        let (norm, gradients) = parameters::clip_gradients(&now.model, output.gradients, self.options.clip_norm);
+        if !norm.is_finite() || !output.loss.is_finite() {
+            let message = format!("the loss is {} and the gradient's norm {norm}", output.loss);
+            return Err(Error::failed(message));
+        }
+        let factor = self.schedule.factor(step, self.options.steps);
+        let model = {
+            let _span = profile::span(Phase::Optimizer);
+            now.stepper.step(factor, now.model.clone(), gradients)
+        };
+        let record = TrainRecord {
+            step: step + 1,
+            loss: output.loss,
+            parts: output.parts,
+            accuracy: output.accuracy,
+            learning_rate: self.optimizer.learning_rate() * factor,
+            gradient_norm: norm,
+        };
+        Ok((record, model))
+    }
+
+    /// A step that cannot be made: where, and how to look at it. The weights before it are kept for that.
+    fn stopped<M: Module>(&self, now: &Training<M>, records: [&Records; 2], error: Error) -> Error {
+        let Error::Failed { message, place, help } = error else { return error };
+        if help.is_some() {
+            return Error::Failed { message, place, help };
+        }
+        let kept = self.save(now, records).map_or_else(|error| format!(" ({error})"), |()| String::new());
+        let step = now.position.step + 1;
+        Error::Failed { message: format!("step {step}: {message}{kept}"), place, help: None }.help(format!(
+            "look at the step with `maclip replay {} --step {step}`; then lower optimizer.learning_rate or task.train.clip_norm",
+            self.store.path().display()
+        ))
+    }
+
+    /// What `learner` says about step `step` (from 1), made again from the newest checkpoint before it. Writes
+    /// neither records nor checkpoints.
+    pub fn replay<L: Learner>(&self, learner: &L, model: L::Model, step: u64) -> Result<serde_json::Value> {
+        if step > self.options.steps {
+            return Err(Error::failed(format!("the training has {} steps, and no step {step}", self.options.steps)));
+        }
+        let mut now = self.resume(model, |position| position.step < step, |_, _| Ok(()))?;
+        let from = now.position.step;
+        self.progress.begin("train", from, step);
+        while now.position.step + 1 < step {
+            let mut inputs = std::iter::once(learner.prepare(now.position.step));
+            let (record, next) = self.step(learner, &mut now, &mut inputs)?;
+            (now.model, now.position.step) = (next, record.step);
+            self.progress.at(record.step, &format!("loss {:.3}", record.loss));
+        }
+        self.progress.end();
+        learner.inspect(&now.model, learner.prepare(step - 1)?)
+    }
+}

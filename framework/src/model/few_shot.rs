@@ -1,0 +1,199 @@
+//! The few-shot model: slots as fields, and one episode through them.
+
+use crate::error::{Error, Result};
+use crate::model::parameters::{self, with_graph_strategy, with_stable_ids};
+use crate::profile::{self, Phase};
+use crate::recipe::Recipe;
+use crate::registry::BuildContext;
+use crate::slots::Scope;
+use crate::slots::adapter::{Adapter, Branch};
+use crate::slots::alignment::Alignment;
+use crate::slots::backbone::Backbone;
+use crate::slots::cost::Cost;
+use crate::slots::explanation::normalize;
+use crate::slots::module::Slot;
+use crate::slots::objective::{Objective, Scores};
+use crate::slots::prompt::Prompt;
+use crate::slots::prototype::{EpisodeFeatures, Prototype};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+/// Backbone, adapter, prototype, alignment and objective as one burn module.
+///
+/// Frozen weights live on the plain device and trainable ones on its autodiff twin, so that whatever lies below the first
+/// trainable layer runs without a graph.
+#[derive(Module, Debug)]
+pub struct FewShotModel {
+    pub backbone: Slot<dyn Backbone>,
+    pub adapter: Slot<dyn Adapter>,
+    pub prototype: Slot<dyn Prototype>,
+    pub alignment: Slot<dyn Alignment>,
+    pub objective: Slot<dyn Objective>,
+}
+
+/// Features of support clips: before and after the prototype module, `[S, T, E]`.
+pub struct Encoded {
+    pub frames: Tensor<3>,
+    pub prototypes: Tensor<3>,
+}
+
+impl FewShotModel {
+    /// Builds the components that `recipe` chooses, for clips of `frames` frames.
+    pub fn build(recipe: &Recipe, context: &BuildContext, frames: usize) -> Result<Self> {
+        let mut backbone = Slot::new(recipe.build::<dyn Backbone>(context)?);
+        let context = context.with_sizes(backbone.geometry().clone(), frames);
+        let adapter: Box<dyn Adapter> = recipe.build(&context)?;
+        if parameters::count(&backbone).trainable > 0 {
+            return Err(Error::failed(
+                "the backbone's weights are to be trained from scratch, and this task starts from trained ones",
+            )
+            .at(recipe.place("backbone.weights"))
+            .help("give `backbone.weights` a checkpoint; `task: {type: contrastive}` makes one from random weights"));
+        }
+        backbone.tune(&|part| adapter.tunes(part));
+        backbone.lower(context.precision).map_err(|error| error.at(recipe.place("precision")))?;
+        let model = Self {
+            adapter: Slot::new(adapter),
+            prototype: Slot::new(recipe.build(&context)?),
+            alignment: Slot::new(recipe.build(&context)?),
+            objective: Slot::new(recipe.build(&context)?),
+            backbone,
+        };
+        if model.needs_text() && !model.backbone.geometry().has_text_tower {
+            return Err(Error::failed("the recipe reads class texts, but its backbone has no text tower")
+                .at(recipe.place("backbone"))
+                .help("choose a CLIP backbone, or an adapter, prototype and objective (such as `metric`) that read no text"));
+        }
+        if context.sizes_only {
+            // Weights that nobody reads are not made.
+            return Ok(model);
+        }
+        Ok(with_stable_ids(with_graph_strategy(model, context.graph_strategy())))
+    }
+
+    /// Whether any part reads class texts.
+    pub fn needs_text(&self) -> bool {
+        self.adapter.needs_text() || self.prototype.needs_text() || self.objective.needs_text()
+    }
+
+    /// Normalised pixels `[B, T, 3, H, W]` → the frozen prefix `[B, T, F]` that both branches begin with.
+    pub fn prefix(&self, pixels: Tensor<5>) -> Tensor<3> {
+        let _span = profile::span(Phase::Encode);
+        self.backbone.prefix(pixels, &*self.adapter)
+    }
+
+    /// Frame features `[B, T, E]` of prefixes `[B, T, F]`.
+    pub fn encode(&self, prefix: Tensor<3>, branch: &Branch) -> Tensor<3> {
+        let _span = profile::span(Phase::Encode);
+        self.backbone.encode(prefix, &*self.adapter, branch)
+    }
+
+    /// Frame features `[S, T, E]` of support clips after the prototype module's support branch; class texts `[S, E]`.
+    pub fn support_prototypes(&self, frames: Tensor<3>, text: Tensor<2>) -> Encoded {
+        let _span = profile::span(Phase::Prototype);
+        Encoded { prototypes: self.prototype.support(frames.clone(), text), frames }
+    }
+
+    /// Frame features `[Q, T, E]` after the prototype module's query branch.
+    pub fn query_prototypes(&self, frames: Tensor<3>) -> Encoded {
+        let _span = profile::span(Phase::Prototype);
+        Encoded { prototypes: self.prototype.query(frames.clone()), frames }
+    }
+
+    /// Frame features of both branches of one episode: support clips `[S, T, F]` with their class texts `[S, E]`, and queries.
+    pub fn episode(&self, support: Tensor<3>, text: Tensor<2>, query: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+        if self.adapter.scope() < Scope::Episode {
+            return (self.encode(support, &Branch::Support { text: &text }), self.encode(query, &Branch::Query));
+        }
+        let (supports, queries) = (support.dims()[0], query.dims()[0]);
+        let frames = self.encode(Tensor::cat(vec![support, query], 0), &Branch::Episode { text: &text });
+        (frames.clone().narrow(0, 0, supports), frames.narrow(0, supports, queries))
+    }
+
+    /// Distances `[N, Q, W]` of queries `[N, Q, T, E]` to classes with supports `[N, W, K, T, E]` and texts `[N, W, E]`, all
+    /// after [`Prototype::support`] and [`Prototype::query`].
+    pub fn align(&self, query: Tensor<4>, support: Tensor<5>, text: Tensor<3>) -> Tensor<3> {
+        let _span = profile::span(Phase::Align);
+        let ([n, q, _, _], w) = (query.dims(), support.dims()[1]);
+        let (query, support) = self.related(query, support, text);
+        self.alignment.distances(query, support).reshape([n, q, w])
+    }
+
+    /// What the alignment of [`FewShotModel::align`] sees: queries `[M, R, T, E]` and supports `[M, W, K, T, E]` after
+    /// [`Prototype::relate`]. M is N; or N · Q where each query has prototypes of its own, so that it is an episode with one query.
+    pub fn related(&self, query: Tensor<4>, support: Tensor<5>, text: Tensor<3>) -> (Tensor<4>, Tensor<5>) {
+        if self.prototype.scope() < Scope::Episode {
+            return (query, support);
+        }
+        let related = self.prototype.relate(EpisodeFeatures { query, support, text });
+        let [n, q, t, e] = related.query.dims();
+        let [_, views, w, k, ts, _] = related.support.dims();
+        if views == 1 {
+            return (related.query, related.support.squeeze_dim(1));
+        }
+        (related.query.reshape([n * q, 1, t, e]), related.support.reshape([n * q, w, k, ts, e]))
+    }
+
+    /// What [`Prototype::relate`] and [`Alignment::distances`] cost in [`FewShotModel::align`]; `None` where nobody counted.
+    pub fn align_cost(&self, query: [usize; 4], support: [usize; 5]) -> (Option<Cost>, Option<Cost>) {
+        if self.prototype.scope() < Scope::Episode {
+            return (Some(Cost::NONE), self.alignment.cost(query, support));
+        }
+        let Some((related, shape)) = self.prototype.relate_cost(query, support) else { return (None, None) };
+        let ([n, q, t, e], [_, views, w, k, ts, _]) = (query, shape);
+        let aligned = if views == 1 {
+            self.alignment.cost(query, [n, w, k, ts, e])
+        } else {
+            self.alignment.cost([n * q, 1, t, e], [n * q, w, k, ts, e])
+        };
+        (Some(related), aligned)
+    }
+
+    /// Scores of one episode from both branches; support clips are ordered by class, `shot` of each. class_text `[W, E]`.
+    pub fn scores(&self, support: Encoded, query: Encoded, class_text: Tensor<2>, shot: usize) -> Scores {
+        let [clips, t, e] = support.prototypes.dims();
+        let way = clips / shot;
+        let distances = self.align(
+            query.prototypes.unsqueeze(),
+            support.prototypes.reshape([1, way, shot, t, e]),
+            class_text.clone().unsqueeze(),
+        );
+        let texts = |frames: Tensor<3>| text_cosines(time_average(frames).unsqueeze(), class_text.clone().unsqueeze());
+        let needed = self.objective.needs_text();
+        Scores {
+            distances,
+            query_text: needed.then(|| texts(query.frames)),
+            support_text: needed.then(|| texts(support.frames)),
+            all_classes: None,
+        }
+    }
+}
+
+/// `[B, T, E]` → `[B, E]`.
+pub fn time_average(frames: Tensor<3>) -> Tensor<2> {
+    frames.mean_dim(1).squeeze_dim(1)
+}
+
+/// Cosines of clip features `[N, M, E]` and class texts `[N, W, E]` → `[N, M, W]`.
+pub fn text_cosines(clips: Tensor<3>, texts: Tensor<3>) -> Tensor<3> {
+    normalize(clips).matmul(normalize(texts).swap_dims(1, 2))
+}
+
+/// Text features of class names, `[C, E]`, not normalised: the prompt's sentences, averaged over unit vectors where there
+/// are several. Zeros where no part of the model reads them.
+pub fn class_texts(model: &FewShotModel, prompt: &dyn Prompt, names: &[&str], device: &Device) -> Result<Tensor<2>> {
+    let geometry = model.backbone.geometry();
+    if !model.needs_text() {
+        return Ok(Tensor::zeros([names.len(), geometry.embed_dim], device));
+    }
+    let rows = names
+        .iter()
+        .map(|name| {
+            let sentences = prompt.sentences(name);
+            let features = model.backbone.encode_texts(&sentences)?;
+            let row = if sentences.len() == 1 { features } else { normalize(features).mean_dim(0) };
+            Ok(if row.is_autodiff() { row.inner() } else { row })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Tensor::cat(rows, 0))
+}

@@ -1,0 +1,149 @@
+//! The plan of a run: its graph with shapes and scopes, its parameters, and what it costs, from the built model and without its
+//! weights.
+
+use crate::model::parameters::Params;
+use crate::slots::Scope;
+use crate::slots::cost::{COUNTED, Cost};
+use serde::Serialize;
+
+/// One step of the graph.
+#[derive(Clone, Debug, Serialize)]
+pub struct Node {
+    pub id: &'static str,
+    /// The component or components that do it, such as `clip_vit + multimodal`.
+    pub by: String,
+    /// Ids of the steps that it reads.
+    pub from: Vec<&'static str>,
+    /// Shape of what it gives.
+    pub shape: Vec<usize>,
+    /// What its output for one clip depends on.
+    pub scope: Scope,
+    /// How often it runs when N episodes are evaluated.
+    pub runs: &'static str,
+    /// FLOPs for the whole of `shape`; `null` where a component does not say.
+    pub flops: Option<f64>,
+}
+
+/// The graph of one episode, the model's parameters, and costs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    pub nodes: Vec<Node>,
+    pub params: Params,
+    pub flops: Flops,
+    pub memory: Memory,
+}
+
+/// FLOPs of what a run does again and again.
+#[derive(Clone, Debug, Serialize)]
+pub struct Flops {
+    /// What a FLOP is here.
+    pub counted: &'static str,
+    pub totals: Vec<Total>,
+}
+
+/// FLOPs of one thing, such as a query clip.
+#[derive(Clone, Debug, Serialize)]
+pub struct Total {
+    /// `query_clip`, `support_clip`, `episode`, `training_step`, …
+    pub of: &'static str,
+    pub flops: f64,
+    /// Steps of the graph that belong to it and are not in `flops`, as a component does not say.
+    pub without: Vec<&'static str>,
+    /// What it holds, in words.
+    pub about: String,
+}
+
+impl Total {
+    pub fn new(of: &'static str, parts: &[(&'static str, Option<Cost>)], about: impl Into<String>) -> Self {
+        let without = parts.iter().filter(|(_, cost)| cost.is_none()).map(|(id, _)| *id).collect();
+        let flops = parts.iter().filter_map(|(_, cost)| *cost).sum::<Cost>().flops;
+        Self { of, flops, without, about: about.into() }
+    }
+}
+
+/// Estimates of the memory that a run needs, in bytes.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Memory {
+    /// What the estimate holds, in words.
+    pub about: String,
+    pub parts: Vec<MemoryPart>,
+    /// Training as a whole; `null` where nothing is trained.
+    pub training_bytes: Option<f64>,
+    /// Evaluation as a whole, before the features of the clips.
+    pub evaluation_bytes: f64,
+    /// Steps whose activations are in no estimate, as a component does not say.
+    pub without: Vec<&'static str>,
+}
+
+/// One thing that memory is needed for.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemoryPart {
+    /// `frozen_weights`, `trainable_weights`, `gradients`, `optimizer`, `inputs`, `activations`, …
+    pub of: &'static str,
+    pub bytes: f64,
+    pub about: String,
+}
+
+impl Flops {
+    pub fn new(totals: Vec<Total>) -> Self {
+        Self { counted: COUNTED, totals }
+    }
+}
+
+impl Plan {
+    /// How often something of `scope` runs when episodes are evaluated.
+    pub fn runs(scope: Scope) -> &'static str {
+        match scope {
+            Scope::Frozen | Scope::Clip => "once per clip",
+            Scope::LabelledClip => "once per support clip",
+            Scope::Episode => "every episode",
+        }
+    }
+
+    /// The graph as a Mermaid flow chart.
+    pub fn mermaid(&self) -> String {
+        let mut lines = vec!["flowchart LR".to_owned()];
+        for node in &self.nodes {
+            let flops = match node.flops {
+                Some(0.0) => String::new(),
+                Some(flops) => format!("<br/>{}FLOPs", short(flops)),
+                None => "<br/>FLOPs not counted".to_owned(),
+            };
+            lines.push(format!("  {0}[\"{0}: {1}<br/>{2:?}, {3}{flops}\"]", node.id, node.by, node.shape, node.runs));
+            lines.extend(node.from.iter().map(|from| format!("  {from} --> {}", node.id)));
+        }
+        lines.join("\n")
+    }
+}
+
+/// Three digits and a prefix: 35126906880 → `35.1 G`, 0 → `0 `.
+pub fn short(number: f64) -> String {
+    let mut value = number;
+    let mut prefixes = ["", "k", "M", "G", "T", "P", "E"].into_iter();
+    let mut prefix = prefixes.next().unwrap_or_default();
+    // 999.5 would be rounded to four digits.
+    while value >= 999.5 {
+        let Some(next) = prefixes.next() else { break };
+        (value, prefix) = (value / 1000.0, next);
+    }
+    let digits = if value >= 99.95 || prefix.is_empty() { 0 } else { 1 + usize::from(value < 9.995) };
+    format!("{value:.digits$} {prefix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_rounded_once() {
+        let shorts = [0.0, 12.0, 999.0, 1000.0, 35_126_906_880.0, 999_600.0, 99_960.0, 9_996.0].map(short);
+        assert_eq!(shorts, ["0 ", "12 ", "999 ", "1.00 k", "35.1 G", "1.00 M", "100 k", "10.0 k"]);
+    }
+
+    #[test]
+    fn a_total_names_what_it_lacks() {
+        let cost = |flops| Some(Cost { flops, ..Cost::NONE });
+        let total = Total::new("episode", &[("related", cost(2.0)), ("distances", None), ("scores", cost(1.0))], "");
+        assert_eq!((total.flops, total.without), (3.0, vec!["distances"]));
+    }
+}

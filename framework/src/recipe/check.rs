@@ -1,0 +1,206 @@
+//! The check of a whole recipe: keys, components, and whether they fit together. Every problem is found in one go.
+
+use super::clip_store::ClipStoreOptions;
+use super::identity::hash_of;
+use super::{Purpose, Recipe, device, keys};
+use crate::recipe::compute::Compute;
+use crate::recipe::expectation::Expectation;
+use crate::registry::{Facts, check_compatible, check_required_inputs, describe_choice, resolve_choice, slot, slots};
+use crate::slots::backbone::Precision;
+use maclip_language::{Diagnostic, Diagnostics, Node, Origin, codes, from_node, from_node_repaired, name_help, ranges};
+
+/// The slot whose component says which other slots a recipe may fill.
+const TASK: &str = "task";
+
+impl Recipe {
+    /// [`Recipe::check`], for a run or only for its plan.
+    pub fn check_for(root: &Node, purpose: Purpose) -> std::result::Result<Self, Diagnostics> {
+        let mut problems = Vec::new();
+        let mut resolved = Node::map(Origin::Default);
+        let Some(map) = root.as_map() else {
+            let message = format!("a recipe is a map of keys, not {}", root.describe());
+            return Err(Diagnostic::new(codes::WRONG_TYPE, message).at(&root.origin).into());
+        };
+        let slot_names = || slots().map(|slot| slot.name);
+        let known: Vec<&str> = keys::resolved().chain(slot_names()).collect();
+        let names: Vec<&str> = keys::KEYS.iter().map(|key| key.name).chain(slot_names()).collect();
+        for entry in map.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            problems.push(
+                Diagnostic::new(codes::UNKNOWN_KEY, format!("a recipe has no key `{}`", entry.key))
+                    .at(&entry.key_origin)
+                    .path(&entry.key)
+                    .helps(name_help(&entry.key, names.iter().copied())),
+            );
+        }
+        let mut keep = |key: &str, value: Node| {
+            if let Some(map) = resolved.as_map_mut() {
+                map.insert(key, Origin::Default, value);
+            }
+        };
+        let name = field(root, "name", String::new(), &mut problems, &mut keep);
+        if name.is_empty() && root.at("name").is_none_or(|node| node.as_str().is_some()) {
+            let origin = root.at("name").map_or(&root.origin, |node| &node.origin);
+            problems.push(
+                Diagnostic::new(codes::MISSING_KEY, "a recipe needs a `name`")
+                    .at(origin)
+                    .path("name")
+                    .help("add `name: my_experiment`; its runs go to <runs>/my_experiment/"),
+            );
+        } else if name.is_empty() {
+            // Of another type, which has been told.
+        } else if !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) || name.starts_with('.') {
+            let origin = root.at("name").map_or(&root.origin, |node| &node.origin);
+            let message = format!("`{name}` cannot name a folder: use letters, digits, `-`, `_` and `.`");
+            problems.push(Diagnostic::new(codes::OUT_OF_RANGE, message).at(origin).path("name"));
+        }
+        let description = field(root, "description", String::new(), &mut problems, &mut keep);
+        let seed = field(root, "seed", 0, &mut problems, &mut keep);
+        let device = field(root, "device", "flex".to_owned(), &mut problems, &mut keep);
+        if let Err((message, help)) = device::parse(&device) {
+            let origin = root.at("device").map_or(&root.origin, |node| &node.origin);
+            let code = if device::known(&device) { codes::DEVICE } else { codes::OUT_OF_RANGE };
+            problems.push(Diagnostic::new(code, message).at(origin).path("device").help(help));
+        }
+        let precision = field(root, "precision", Precision::default(), &mut problems, &mut keep);
+        let compute = field(root, "compute", Compute::default(), &mut problems, &mut keep);
+        let clip_store = field(root, "clip_store", ClipStoreOptions::default(), &mut problems, &mut keep);
+        let expect: Vec<Expectation> = field(root, "expect", Vec::new(), &mut problems, &mut keep);
+        let listed = root.at("expect").and_then(Node::as_list).unwrap_or_default();
+        for (at, node) in listed.iter().enumerate() {
+            // What cannot be read has been told.
+            let Some((field, message)) = from_node::<Expectation>(node, "").ok().and_then(|item| item.problem()) else {
+                continue;
+            };
+            let path = format!("expect[{at}].{field}");
+            let origin = root.at(&path).map_or(&root.origin, |node| &node.origin);
+            problems.push(Diagnostic::new(codes::OUT_OF_RANGE, format!("`{field}` {message}")).at(origin).path(path));
+        }
+        let used = used_slots(root, &mut problems);
+        for slot in slots() {
+            let chosen = map.get(slot.name);
+            if !used.is_empty() && !used.contains(&slot.name) {
+                if let Some(entry) = map.entry(slot.name) {
+                    let message = format!("the task does not use `{}`", slot.name);
+                    problems.push(
+                        Diagnostic::new(codes::STRUCTURE, message)
+                            .at(&entry.key_origin)
+                            .path(slot.name)
+                            .help(format!("remove it; the task uses: {}", used.join(", "))),
+                    );
+                }
+                continue;
+            }
+            let node = match (chosen, slot.default) {
+                (Some(node), _) => node.clone(),
+                (None, Some(default)) => default_choice(default),
+                (None, None) => {
+                    let names: Vec<&str> = (slot.components)().iter().map(|candidate| candidate.info.name).collect();
+                    problems.push(
+                        Diagnostic::new(codes::MISSING_KEY, format!("the recipe has no `{}`", slot.name))
+                            .at(&root.origin)
+                            .path(slot.name)
+                            .help(format!("add `{}:` with `type:` one of {}", slot.name, names.join(", "))),
+                    );
+                    continue;
+                }
+            };
+            match resolve_choice(slot, &node) {
+                Ok(resolved) => {
+                    if purpose == Purpose::Run
+                        && let Err(found) = check_required_inputs(slot, &node)
+                    {
+                        problems.extend(found.into_vec());
+                    }
+                    keep(slot.name, resolved);
+                }
+                Err(found) => problems.extend(found.into_vec()),
+            }
+        }
+        Diagnostics::check(problems)?;
+        Diagnostics::check(misfits(root, &resolved))?;
+        let hash = hash_of(&resolved);
+        let source = root.clone();
+        Ok(Self { name, description, seed, device, precision, compute, clip_store, expect, resolved, hash, source })
+    }
+}
+
+fn default_choice(name: &str) -> Node {
+    let mut node = Node::map(Origin::Default);
+    if let Some(map) = node.as_map_mut() {
+        map.insert("type", Origin::Default, Node::from_json(&serde_json::Value::from(name)));
+    }
+    node
+}
+
+/// The value under `key`, with all that is wrong with it in `problems`.
+fn field<T: serde::de::DeserializeOwned + serde::Serialize + schemars::JsonSchema>(
+    root: &Node,
+    key: &str,
+    default: T,
+    problems: &mut Vec<Diagnostic>,
+    keep: &mut impl FnMut(&str, Node),
+) -> T {
+    let read = root.at(key).map(|node| from_node_repaired::<T>(node, key));
+    let value = match read {
+        None => default,
+        Some(read) => {
+            let schema = schemars::schema_for!(T).to_value();
+            let written = root.at(key).unwrap_or(root);
+            problems.extend(ranges::check_beside(&schema, written, key, &read.problems));
+            problems.extend(read.problems);
+            read.value.unwrap_or(default)
+        }
+    };
+    if let Ok(json) = serde_json::to_value(&value) {
+        keep(key, Node::from_json(&json));
+    }
+    value
+}
+
+/// Components that do not fit together. `root` is the recipe as written, `resolved` with every default.
+fn misfits(root: &Node, resolved: &Node) -> Vec<Diagnostic> {
+    // A component that nobody wrote has no place, and what it says is in the defaults.
+    let written = |name: &str| root.at(name).or(resolved.at(name));
+    let chosen: Vec<_> = slots()
+        .filter(|slot| resolved.at(slot.name).is_some())
+        .filter_map(|slot| Some((slot, written(slot.name)?)))
+        .collect();
+    let mut facts = Facts::default();
+    chosen.iter().for_each(|(slot, node)| describe_choice(slot, node, &mut facts));
+    let mut problems: Vec<Diagnostic> =
+        chosen.iter().filter_map(|(slot, node)| check_compatible(slot, node, &facts).err()).flatten().collect();
+    if facts.text_tower == Some(false) && !facts.readers.is_empty() {
+        let reads = facts.readers.iter().map(|slot| {
+            let kind = resolved.at(slot).and_then(|node| node.at("type")).and_then(Node::as_str).unwrap_or_default();
+            format!("`{slot}: {kind}`")
+        });
+        let message = format!(
+            "{} reads class texts, and the backbone has no text tower",
+            reads.collect::<Vec<_>>().join(" and ")
+        );
+        let backbone = root.at("backbone").and_then(|node| node.at("type"));
+        let origin = backbone.map_or(&root.origin, |node| &node.origin);
+        problems.push(Diagnostic::new(codes::STRUCTURE, message).at(origin).path("backbone.type").help(
+            "choose a CLIP backbone, or an adapter, prototype and objective (such as `metric`) that read no text",
+        ));
+    }
+    problems
+}
+
+/// The slots that the recipe's task reads; empty where the task itself has a problem, which is reported at its own place.
+fn used_slots(root: &Node, problems: &mut Vec<Diagnostic>) -> Vec<&'static str> {
+    let Some(task) = slot(TASK) else { return Vec::new() };
+    let node = root.at(task.name).cloned().or_else(|| task.default.map(default_choice));
+    let Some(node) = node else { return Vec::new() };
+    if resolve_choice(task, &node).is_err() {
+        return Vec::new();
+    }
+    let mut facts = Facts::default();
+    describe_choice(task, &node, &mut facts);
+    if facts.task_slots.is_none() {
+        let message = "the task does not say which slots it reads";
+        let problem = Diagnostic::new(codes::STRUCTURE, message).at(&node.origin).path(task.name);
+        problems.push(problem.help("its `Component::describe` must set `Facts::task_slots`"));
+    }
+    facts.task_slots.map_or_else(Vec::new, |used| std::iter::once(task.name).chain(used.iter().copied()).collect())
+}

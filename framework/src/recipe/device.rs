@@ -1,0 +1,142 @@
+//! Device strings: `flex`, `tch:cpu`, `tch:cuda:N`, `vulkan:N`. Never `Device::default()`, which would open whatever GPU
+//! backend happens to be compiled in.
+
+use crate::error::{Error, Result};
+use crate::slots::backbone::Precision;
+use burn::tensor::{DType, Device, Tensor};
+
+/// Cargo features of this build that matter for devices.
+pub fn features() -> Vec<String> {
+    [("x86-v4", cfg!(feature = "x86-v4")), ("tch", cfg!(feature = "tch")), ("vulkan", cfg!(feature = "vulkan"))]
+        .into_iter()
+        .filter(|(_, on)| *on)
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+/// Device strings that this build understands.
+pub fn available() -> Vec<&'static str> {
+    let mut devices = vec!["flex"];
+    if cfg!(feature = "tch") {
+        devices.extend(["tch:cpu", "tch:cuda:0"]);
+    }
+    if cfg!(feature = "vulkan") {
+        devices.push("vulkan:0");
+    }
+    devices
+}
+
+/// Whether `text` names a device that some build of this program knows.
+pub fn known(text: &str) -> bool {
+    let number = |text: &str| text.parse::<usize>().is_ok();
+    match text.split(':').collect::<Vec<_>>().as_slice() {
+        ["flex"] | ["tch", "cpu"] => true,
+        ["tch", "cuda", index] | ["vulkan", index] => number(index),
+        _ => false,
+    }
+}
+
+/// The device that `text` names, or what is wrong with it and the way out.
+pub fn parse(text: &str) -> std::result::Result<Device, (String, String)> {
+    let built = || format!("this maclip was built with: {}", available().join(", "));
+    let not_built = |feature: &str| {
+        let message =
+            format!("device `{text}` needs the cargo feature `{feature}`, which this maclip was built without");
+        (message, format!("{}; build again with `cargo build --release --features {feature}`", built()))
+    };
+    let unknown = || {
+        let message = format!("there is no device `{text}`");
+        (message, format!("devices are flex, tch:cpu, tch:cuda:N and vulkan:N; {}", built()))
+    };
+    let parts: Vec<&str> = text.split(':').collect();
+    match parts.as_slice() {
+        ["flex"] => Ok(Device::flex()),
+        ["tch", "cpu"] => tch_cpu().ok_or_else(|| not_built("tch")),
+        ["tch", "cuda", index] => {
+            let index = index.parse().map_err(|_| unknown())?;
+            tch_cuda(index).ok_or_else(|| not_built("tch"))
+        }
+        ["vulkan", index] => {
+            let index = index.parse().map_err(|_| unknown())?;
+            vulkan(index).ok_or_else(|| not_built("vulkan"))
+        }
+        _ => Err(unknown()),
+    }
+}
+
+/// Refuses a precision that `device`, which the recipe calls `text`, lacks.
+pub fn check_precision(text: &str, device: &Device, precision: Precision) -> Result<()> {
+    if precision == Precision::F32 || device.supports_dtype(DType::BF16) {
+        return Ok(());
+    }
+    Err(Error::failed(format!("device `{text}` has no bf16")).help("use `precision: f32`"))
+}
+
+/// The device that `text` names, after it has computed a small product right in `precision`.
+pub fn probe(text: &str, precision: Precision) -> Result<Device> {
+    let device = parse(text).map_err(|(message, help)| Error::failed(message).help(help))?;
+    check_precision(text, &device, precision)?;
+    let product = || {
+        let ones = Tensor::<2>::ones([8, 8], &device);
+        ones.clone().matmul(ones).sum().into_scalar::<f32>()
+    };
+    // A missing driver or library is a panic of the backend, and what it prints names no cause that a user knows.
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(product)) {
+        Ok(sum) if (sum - 512.0).abs() < 1e-3 => Ok(device),
+        Ok(sum) => Err(Error::failed(format!("device `{text}` computes wrongly: {sum} in place of 512"))),
+        Err(_) => Err(Error::failed(format!("device `{text}` is not there, or its driver or library is missing"))
+            .help("`maclip doctor` tries every device that this binary was built with")),
+    }
+}
+
+// Deprecated in burn 0.22, and its only way to CUDA that builds from a crate registry alone.
+#[cfg(feature = "tch")]
+#[allow(deprecated)]
+fn tch_cpu() -> Option<Device> {
+    Some(Device::libtorch())
+}
+#[cfg(not(feature = "tch"))]
+fn tch_cpu() -> Option<Device> {
+    None
+}
+
+// Deprecated in burn 0.22, and its only way to CUDA that builds from a crate registry alone.
+#[cfg(feature = "tch")]
+#[allow(deprecated)]
+fn tch_cuda(index: usize) -> Option<Device> {
+    Some(Device::libtorch_cuda(index))
+}
+#[cfg(not(feature = "tch"))]
+fn tch_cuda(_index: usize) -> Option<Device> {
+    None
+}
+
+#[cfg(feature = "vulkan")]
+fn vulkan(index: usize) -> Option<Device> {
+    Some(Device::vulkan(burn::tensor::DeviceKind::DiscreteGpu(index)))
+}
+#[cfg(not(feature = "vulkan"))]
+fn vulkan(_index: usize) -> Option<Device> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_device_lists_what_there_is() {
+        assert!(parse("flex").is_ok());
+        for text in ["gpu", "tch:cuda:x", "vulkan", "", "flex:0"] {
+            let (message, help) = parse(text).unwrap_err();
+            assert!(message.contains(&format!("`{text}`")) && help.contains("flex"), "{message} {help}");
+        }
+    }
+
+    #[cfg(not(feature = "tch"))]
+    #[test]
+    fn a_device_that_was_not_built_says_how_to_build_it() {
+        let (message, help) = parse("tch:cuda:0").unwrap_err();
+        assert!(message.contains("`tch`") && help.contains("--features tch"));
+    }
+}

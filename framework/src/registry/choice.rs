@@ -1,0 +1,109 @@
+//! The component that a recipe chooses for a slot: looked up, checked, built.
+
+use super::{BuildContext, Candidate, Facts, Info, SlotInfo, SlotTrait};
+use crate::error::{Error, Result};
+use maclip_language::{Diagnostic, Diagnostics, Node, codes, join, name_help};
+
+/// Checks the component map `node` of `slot`: its `type` and its options. Gives it back with defaults filled in.
+pub fn resolve_choice(slot: &SlotInfo, node: &Node) -> std::result::Result<Node, Diagnostics> {
+    resolve_at(slot, node, slot.name)
+}
+
+/// [`resolve_choice`] of a component at `path`, which is not the slot's own where the component is an option of another.
+pub(super) fn resolve_at(slot: &SlotInfo, node: &Node, path: &str) -> std::result::Result<Node, Diagnostics> {
+    let resolved = (chosen(slot, node, path)?.resolve)(node, path);
+    resolved.map_err(|problems| {
+        let told = problems.into_iter().map(|problem| of_others(slot, path, problem)).collect();
+        Diagnostics::from_list(told).expect("there were problems to begin with")
+    })
+}
+
+/// An unknown key may be an option of another component of the slot; the help says of which.
+fn of_others(slot: &SlotInfo, path: &str, problem: Diagnostic) -> Diagnostic {
+    let key = problem.path.strip_prefix(path).and_then(|key| key.strip_prefix('.')).map(str::to_owned);
+    let Some(key) = key.filter(|_| problem.code == codes::UNKNOWN_KEY) else { return problem };
+    let has = |info: &Info| (info.schema)().to_value()["properties"].get(&key).is_some();
+    let components = (slot.components)();
+    let owners: Vec<&str> = components.iter().map(|c| c.info).filter(|info| has(info)).map(|info| info.name).collect();
+    if owners.is_empty() { problem } else { problem.help(format!("`{key}` is an option of {}", owners.join(", "))) }
+}
+
+/// Adds what the component `node` says about the run to `facts`.
+pub fn describe_choice(slot: &SlotInfo, node: &Node, facts: &mut Facts) {
+    describe_at(slot, node, slot.name, facts);
+}
+
+pub(super) fn describe_at(slot: &SlotInfo, node: &Node, path: &str, facts: &mut Facts) {
+    if let Ok(candidate) = chosen(slot, node, path) {
+        (candidate.describe)(node, path, facts);
+    }
+}
+
+/// Checks that the component `node` fits what is known about the run.
+pub fn check_compatible(slot: &SlotInfo, node: &Node, facts: &Facts) -> std::result::Result<(), Diagnostics> {
+    check_compatible_at(slot, node, slot.name, facts)
+}
+
+pub(super) fn check_compatible_at(
+    slot: &SlotInfo,
+    node: &Node,
+    path: &str,
+    facts: &Facts,
+) -> std::result::Result<(), Diagnostics> {
+    (chosen(slot, node, path)?.compatible)(node, path, facts)
+}
+
+/// Checks that what only a run needs of the component `node` is given.
+pub fn check_required_inputs(slot: &SlotInfo, node: &Node) -> std::result::Result<(), Diagnostics> {
+    check_required_inputs_at(slot, node, slot.name)
+}
+
+pub(super) fn check_required_inputs_at(
+    slot: &SlotInfo,
+    node: &Node,
+    path: &str,
+) -> std::result::Result<(), Diagnostics> {
+    (chosen(slot, node, path)?.required_inputs)(node, path)
+}
+
+/// The component that `node` names.
+fn chosen(slot: &SlotInfo, node: &Node, path: &str) -> std::result::Result<Candidate, Diagnostics> {
+    let components = (slot.components)();
+    let names: Vec<&str> = components.iter().map(|candidate| candidate.info.name).collect();
+    let list = || format!("components for {}: {}", slot.name, names.join(", "));
+    if node.as_map().is_none() {
+        let message = format!("expected a map with the `type` of a component, found {}", node.describe());
+        let problem = Diagnostic::new(codes::WRONG_TYPE, message).at(&node.origin).path(path);
+        let meant = node.as_str().filter(|name| names.contains(name)).or(slot.default).or(names.first().copied());
+        // An item of a list has no key to write.
+        let key = if path.ends_with(']') { String::new() } else { format!("{path}: ") };
+        return Err(problem.help(format!("write `{key}{{type: {}}}`", meant.unwrap_or("NAME"))).into());
+    }
+    let Some(kind) = node.at("type") else {
+        let message = format!("`{path}` does not say which component: its `type` is missing");
+        let problem = Diagnostic::new(codes::MISSING_KEY, message).at(&node.origin).path(join(path, "type"));
+        return Err(problem.help(list()).into());
+    };
+    let path = join(path, "type");
+    let Some(name) = kind.as_str() else {
+        let message = format!("`type` is the name of a component, not {}", kind.describe());
+        return Err(Diagnostic::new(codes::WRONG_TYPE, message).at(&kind.origin).path(path).help(list()).into());
+    };
+    let unknown = || {
+        let message = format!("there is no {} called `{name}`", slot.name);
+        let diagnostic = Diagnostic::new(codes::UNKNOWN_NAME, message).at(&kind.origin).path(path);
+        diagnostic.helps(name_help(name, names.iter().copied()))
+    };
+    let problem = unknown();
+    components.into_iter().find(|candidate| candidate.info.name == name).ok_or_else(|| problem.into())
+}
+
+/// Builds the component that `node` (checked by [`resolve_choice`]) names.
+pub fn build_choice<T: SlotTrait + ?Sized>(node: &Node, context: &BuildContext) -> Result<Box<T>> {
+    let name = node.at("type").and_then(Node::as_str).unwrap_or_default();
+    let entry = T::entries()
+        .into_iter()
+        .find(|entry| entry.info.name == name)
+        .ok_or_else(|| Error::failed(format!("there is no {} called `{name}`", T::NAME)))?;
+    (entry.build)(node, T::NAME, context)
+}

@@ -1,0 +1,42 @@
+//! What the options of a recipe say about a run before anything is read or built.
+
+use crate::slots::backbone::Geometry;
+
+/// What is known about a run before it is built.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Slots that the task reads; a recipe that fills any other is refused.
+    pub task_slots: Option<&'static [&'static str]>,
+    /// T, frames of a clip.
+    pub frames: Option<usize>,
+    /// Sizes of the backbone.
+    pub geometry: Option<Geometry>,
+    /// Whether the backbone has a text tower.
+    pub text_tower: Option<bool>,
+    /// Whether the backbone has transformer blocks.
+    pub transformer: Option<bool>,
+    /// Train, val and test of the dataset.
+    pub splits: Option<[SplitSize; 3]>,
+    /// Whether classes of the dataset have a direction, such as left and right, that a mirror image would change.
+    pub directed: Option<bool>,
+    /// Slots whose components read class texts.
+    pub readers: Vec<&'static str>,
+}
+
+/// How large a split is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SplitSize {
+    /// Number of its classes.
+    pub classes: usize,
+    /// Clips of the class that has the fewest.
+    pub clips: usize,
+}
+
+impl Facts {
+    /// Notes the sizes of the backbone.
+    pub fn backbone(&mut self, geometry: Geometry) {
+        self.text_tower = Some(geometry.has_text_tower);
+        self.transformer = Some(geometry.transformer);
+        self.geometry = Some(geometry);
+    }
+}

@@ -1,0 +1,318 @@
+//! Checkpoints: one folder for each step kept, complete under a temporary name and renamed into place.
+//!
+//! `checkpoints/step-00000150/{weights.safetensors, optimizer*.bpk, state.json}`. A folder with the final name is whole or was
+//! damaged later; checksums tell.
+
+use super::RunStore;
+use super::folder::{remove_if_there, write_folder};
+use crate::error::{Error, Result};
+use crate::files::{sha256, write_atomically};
+use crate::model::parameters;
+use crate::profile::{self, Phase};
+use crate::runs::read::read_json;
+use crate::weights::{self, ElementType, HostTensor};
+use burn::module::Module;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+const WEIGHTS: &str = "weights.safetensors";
+const STATE: &str = "state.json";
+
+/// Progress of a training, as a checkpoint keeps it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// Step and value of the best validation so far.
+    pub best: Option<(u64, f64)>,
+    /// Whether the validation of this step is still to be done: it was interrupted.
+    #[serde(default)]
+    pub validation_due: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CheckpointState {
+    position: Position,
+    /// SHA-256 of the other files of the checkpoint.
+    files: BTreeMap<String, String>,
+}
+
+/// A checkpoint that was read back whole.
+pub struct Checkpoint {
+    pub position: Position,
+    weights: BTreeMap<String, HostTensor>,
+    optimizer: BTreeMap<String, Vec<u8>>,
+}
+
+impl Checkpoint {
+    /// The weights into the trainable parameters of `model`.
+    pub fn load<M: Module>(&self, model: M) -> Result<M> {
+        parameters::import(model, self.weights.clone(), true)
+    }
+
+    /// The state of the optimizers, by file name.
+    pub fn optimizer(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.optimizer
+    }
+}
+
+fn folder_name(step: u64) -> String {
+    format!("step-{step:08}")
+}
+
+/// Steps that have a checkpoint in the run directory `run`, newest first.
+pub fn checkpoint_steps(run: &Path) -> Result<Vec<u64>> {
+    let folder = run.join("checkpoints");
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("read", &folder, error)),
+    };
+    let mut steps: Vec<u64> =
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix("step-")?.parse().ok()).collect();
+    steps.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(steps)
+}
+
+impl RunStore {
+    fn checkpoints(&self) -> PathBuf {
+        self.path().join("checkpoints")
+    }
+
+    /// Writes the checkpoint of `position` with the state of the optimizers by file name, then removes those that are neither the best nor among the newest `keep`. At every
+    /// moment the newest whole checkpoint can be read.
+    pub fn save_checkpoint<M: Module>(
+        &self,
+        model: &M,
+        optimizer: BTreeMap<String, Vec<u8>>,
+        position: Position,
+        keep: usize,
+    ) -> Result<()> {
+        let _span = profile::span(Phase::Checkpoint);
+        let tensors = parameters::export(model, true);
+        let mut parts = optimizer;
+        parts.insert(WEIGHTS.to_owned(), weights::serialize(&tensors, &BTreeMap::new(), ElementType::F32)?);
+        let files: BTreeMap<String, String> = parts.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))).collect();
+        let state = serde_json::to_vec_pretty(&CheckpointState { position, files: files.clone() })
+            .map_err(|error| Error::failed(format!("a checkpoint cannot be written: {error}")))?;
+        parts.insert(STATE.to_owned(), state.clone());
+        let target = self.checkpoints().join(folder_name(position.step));
+        let temporary = self.checkpoints().join(format!("{}.tmp", folder_name(position.step)));
+        // The same step has the same weights: only what is known of it has changed, such as its validation.
+        let same = read_json::<CheckpointState>(&target.join(STATE))
+            .is_ok_and(|there| there.is_some_and(|there| there.files == files));
+        if same {
+            write_atomically(&target.join(STATE), &state)?;
+        } else {
+            self.put_aside(position.step)?;
+            write_folder(&temporary, &target, &parts).map_err(|error| {
+                // What is there of it is of no use; the earlier checkpoint stays.
+                let _ = std::fs::remove_dir_all(&temporary);
+                Error::io("write the checkpoint", &target, error)
+                    .help("make room or give access there; the same command then goes on from the checkpoint before")
+            })?;
+        }
+        let kept = |step: u64, place: usize| place < keep || position.best.is_some_and(|(best, _)| best == step);
+        for (place, step) in checkpoint_steps(self.path())?.into_iter().enumerate() {
+            // Newer ones are left from a damaged run; the training will write them again.
+            if step > position.step || !kept(step, place) {
+                remove_if_there(&self.checkpoints().join(folder_name(step)))
+                    .map_err(|error| Error::io("remove", &self.checkpoints(), error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest checkpoint that is whole, together with the best it names, and that `fits`. `damaged` is told of each that is not
+    /// whole, by its step.
+    pub fn newest_checkpoint(
+        &self,
+        fits: impl Fn(&Position) -> bool,
+        mut damaged: impl FnMut(u64, &Error) -> Result<()>,
+    ) -> Result<Option<Checkpoint>> {
+        for step in checkpoint_steps(self.path())? {
+            let checkpoint = match self.read(step)? {
+                Ok(checkpoint) => checkpoint,
+                Err(error) => {
+                    damaged(step, &error)?;
+                    continue;
+                }
+            };
+            if let Some((best, _)) = checkpoint.position.best.filter(|(best, _)| *best != step)
+                && let Err(error) = self.read(best)?
+            {
+                // Without the best there is nothing to test; the way to it is trained again.
+                damaged(best, &error)?;
+                continue;
+            }
+            if fits(&checkpoint.position) {
+                return Ok(Some(checkpoint));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Renames the damaged checkpoint of `step`, where it is there at all.
+    pub fn put_aside(&self, step: u64) -> Result<()> {
+        let path = self.checkpoints().join(folder_name(step));
+        let aside = self.checkpoints().join(format!("damaged-{}", folder_name(step)));
+        if !path.exists() {
+            return Ok(());
+        }
+        remove_if_there(&aside).and_then(|()| std::fs::rename(&path, &aside)).map_err(|error| {
+            Error::io("put aside", &path, error)
+                .help("remove that folder; the training then goes on from the checkpoint before")
+        })
+    }
+
+    /// The checkpoint of `step`, checked against its checksums.
+    pub fn checkpoint(&self, step: u64) -> Result<Checkpoint> {
+        self.read(step)?
+            .map_err(|error| error.help("run the same command again: it goes on from the checkpoint before"))
+    }
+
+    /// The checkpoint of `step`, or how it is damaged; the outer error is one of the system.
+    fn read(&self, step: u64) -> Result<Result<Checkpoint>> {
+        read_checkpoint(&self.checkpoints().join(folder_name(step)))
+    }
+}
+
+fn read_checkpoint(path: &Path) -> Result<Result<Checkpoint>> {
+    let damaged = |what: &str| Error::failed(format!("the checkpoint {} is damaged: {what}", path.display()));
+    // `None` for a file that is not there.
+    let read = |name: &str| match std::fs::read(path.join(name)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", &path.join(name), error)),
+    };
+    let Some(state) = read(STATE)? else { return Ok(Err(damaged("state.json is missing"))) };
+    let Ok(state) = serde_json::from_slice::<CheckpointState>(&state) else {
+        return Ok(Err(damaged("state.json cannot be read")));
+    };
+    let mut files = BTreeMap::new();
+    for (name, sum) in &state.files {
+        let Some(bytes) = read(name)? else { return Ok(Err(damaged(&format!("{name} is missing")))) };
+        if *sum != sha256(&bytes) {
+            return Ok(Err(damaged(&format!("{name} does not have the checksum in state.json"))));
+        }
+        files.insert(name.clone(), bytes);
+    }
+    let Some(bytes) = files.remove(WEIGHTS) else { return Ok(Err(damaged("it has no weights"))) };
+    Ok(weights::parse(WEIGHTS, &bytes).map(|(weights, _)| Checkpoint {
+        position: state.position,
+        weights,
+        optimizer: files,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::module::Param;
+    use burn::tensor::{Device, Tensor};
+
+    #[derive(Module, Debug)]
+    struct Line {
+        slope: Param<Tensor<1>>,
+    }
+
+    fn line() -> Line {
+        Line { slope: Param::from_tensor(Tensor::from_floats([1.0, 2.0], &Device::flex().autodiff())) }
+    }
+
+    /// Stands for the state of an optimizer.
+    fn optimizer() -> BTreeMap<String, Vec<u8>> {
+        BTreeMap::from([("optimizer.bpk".to_owned(), vec![1, 2, 3])])
+    }
+
+    fn store() -> (tempfile::TempDir, RunStore) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = RunStore::open(folder.path()).unwrap();
+        (folder, store)
+    }
+
+    /// The newest whole checkpoint, and what was said of damaged ones, which are put aside.
+    fn newest(store: &RunStore) -> (Option<Checkpoint>, Vec<String>) {
+        let mut said = Vec::new();
+        let found = store.newest_checkpoint(
+            |_| true,
+            |step, error| {
+                said.push(error.to_string());
+                store.put_aside(step)
+            },
+        );
+        (found.unwrap(), said)
+    }
+
+    fn save(store: &RunStore, model: &Line, step: u64, best: u64) {
+        let position = Position { step, best: Some((best, 0.5)), validation_due: false };
+        store.save_checkpoint(model, optimizer(), position, 2).unwrap();
+    }
+
+    #[test]
+    fn the_newest_and_the_best_are_kept() {
+        let (folder, store) = store();
+        let model = line();
+        for (step, best) in [(10, 10), (20, 10), (30, 10), (40, 10), (50, 50), (60, 50)] {
+            save(&store, &model, step, best);
+            let mut want = vec![step, step - 10, best];
+            want.retain(|&step| step > 0);
+            want.sort_unstable_by(|a, b| b.cmp(a));
+            want.dedup();
+            assert_eq!(checkpoint_steps(store.path()).unwrap(), want);
+        }
+        // What a kill leaves behind counts for nothing, and goes with the next save of that step.
+        std::fs::create_dir(folder.path().join("checkpoints/step-00000070.tmp")).unwrap();
+        assert_eq!(newest(&store).0.unwrap().position.step, 60);
+        save(&store, &model, 70, 50);
+        assert_eq!(checkpoint_steps(store.path()).unwrap(), [70, 60, 50]);
+    }
+
+    #[test]
+    fn a_flipped_byte_is_noticed_and_the_checkpoint_before_is_used() {
+        let (folder, store) = store();
+        let model = line();
+        save(&store, &model, 10, 10);
+        save(&store, &model, 20, 20);
+        for (file, step) in [(WEIGHTS, 20), ("optimizer.bpk", 10)] {
+            let file = folder.path().join(format!("checkpoints/step-{step:08}/{file}"));
+            let mut bytes = std::fs::read(&file).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            std::fs::write(&file, bytes).unwrap();
+            let (found, said) = newest(&store);
+            assert_eq!(found.map(|checkpoint| checkpoint.position.step), (step == 20).then_some(10));
+            assert!(said.len() == 1 && said[0].contains("checksum"), "{said:?}");
+            assert!(folder.path().join(format!("checkpoints/damaged-step-{step:08}")).is_dir());
+        }
+    }
+
+    #[test]
+    fn a_damaged_best_sends_the_training_back_before_it() {
+        let (folder, store) = store();
+        let model = line();
+        for (step, best) in [(10, 10), (20, 20), (30, 20), (40, 20)] {
+            let position = Position { step, best: Some((best, 0.5)), validation_due: false };
+            store.save_checkpoint(&model, optimizer(), position, 9).unwrap();
+        }
+        std::fs::remove_file(folder.path().join("checkpoints/step-00000020").join(WEIGHTS)).unwrap();
+        let (found, said) = newest(&store);
+        assert_eq!(found.unwrap().position.step, 10);
+        assert!(said.iter().all(|text| text.contains("step-00000020")), "{said:?}");
+    }
+
+    #[test]
+    fn a_step_that_is_saved_twice_is_never_gone() {
+        let (folder, store) = store();
+        let model = line();
+        let mut position = Position { step: 10, best: None, validation_due: true };
+        store.save_checkpoint(&model, optimizer(), position, 1).unwrap();
+        let weights = folder.path().join("checkpoints/step-00000010").join(WEIGHTS);
+        let before = std::fs::metadata(&weights).unwrap().modified().unwrap();
+        (position.best, position.validation_due) = (Some((10, 0.5)), false);
+        store.save_checkpoint(&model, optimizer(), position, 1).unwrap();
+        // The folder stayed in its place; only the state is new.
+        assert_eq!(std::fs::metadata(&weights).unwrap().modified().unwrap(), before);
+        assert_eq!(newest(&store).0.unwrap().position, position);
+    }
+}

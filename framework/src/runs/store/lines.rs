@@ -1,0 +1,113 @@
+//! Append-only record files: one JSON object a line.
+
+use super::{Position, RunStore};
+use crate::error::{Error, Result};
+use crate::files::write_atomically;
+use crate::runs::read::read_lines;
+use crate::runs::records::{TrainRecord, ValidationRecord};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const ROOM: &str = "make room or give access there; the same command then goes on from the newest checkpoint";
+
+impl RunStore {
+    /// A record file opened for appending. Records for which `keep` is false, such as those past the checkpoint that a
+    /// resumed run starts from, and a line cut by a crash are taken out first.
+    pub fn records<T: Serialize + DeserializeOwned>(&self, name: &str, keep: impl Fn(&T) -> bool) -> Result<Records> {
+        let path = self.path().join(name);
+        if path.exists() {
+            let kept: Vec<T> = read_lines(&path)?.into_iter().filter(keep).collect();
+            let mut bytes = Vec::new();
+            for record in &kept {
+                bytes.extend(line(record, &path)?);
+            }
+            write_atomically(&path, &bytes)?;
+        }
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        Ok(Records { file: file.map_err(|error| Error::io("write", &path, error))?, path })
+    }
+
+    /// A record file begun anew.
+    pub fn fresh_records(&self, name: &str) -> Result<Records> {
+        let path = self.path().join(name);
+        let file = File::create(&path).map_err(|error| Error::io("write", &path, error).help(ROOM))?;
+        Ok(Records { file, path })
+    }
+
+    /// The record files of a training, cut back to `position`. A validation that is still due may have been recorded before its
+    /// checkpoint was written; it will be again.
+    pub fn training_records(&self, position: &Position) -> Result<(Records, Records)> {
+        let Position { step, validation_due, .. } = *position;
+        let validated = |record: &ValidationRecord| record.step < step || record.step == step && !validation_due;
+        Ok((
+            self.records("train.jsonl", |record: &TrainRecord| record.step <= step)?,
+            self.records("validation.jsonl", validated)?,
+        ))
+    }
+}
+
+fn line<T: Serialize>(record: &T, path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec(record)
+        .map_err(|error| Error::failed(format!("{} cannot be written: {error}", path.display())))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// An append-only record file.
+#[derive(Debug)]
+pub struct Records {
+    file: File,
+    path: PathBuf,
+}
+
+impl Records {
+    /// Appends one record in one write.
+    pub fn append<T: Serialize>(&mut self, record: &T) -> Result<()> {
+        self.append_all(std::slice::from_ref(record))
+    }
+
+    /// Appends records in one write.
+    pub fn append_all<T: Serialize>(&mut self, records: &[T]) -> Result<()> {
+        let mut bytes = Vec::new();
+        for record in records {
+            bytes.extend(line(record, &self.path)?);
+        }
+        self.file.write_all(&bytes).map_err(|error| Error::io("write", &self.path, error).help(ROOM))
+    }
+
+    /// Waits until the disk has all records: a checkpoint must not be there without the steps that led to it.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|error| Error::io("write", &self.path, error).help(ROOM))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cut_lines_and_later_records_are_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = RunStore::open(folder.path()).unwrap();
+        let record = |step| ValidationRecord { step, accuracy: 0.5, ci95: 0.1, episodes: 3, best: true };
+        let mut records = store.records("validation.jsonl", |_: &ValidationRecord| true).unwrap();
+        records.append_all(&[record(1), record(2), record(3)]).unwrap();
+        OpenOptions::new()
+            .append(true)
+            .open(folder.path().join("validation.jsonl"))
+            .and_then(|mut file| file.write_all(b"{\"step\":4,"))
+            .unwrap();
+        let mut at = Position { step: 2, ..Position::default() };
+        let kept = |at: &Position| -> Vec<ValidationRecord> {
+            store.training_records(at).unwrap();
+            read_lines(&folder.path().join("validation.jsonl")).unwrap()
+        };
+        assert_eq!(kept(&at), [record(1), record(2)]);
+        // Killed between a late validation's record and its checkpoint.
+        at.validation_due = true;
+        assert_eq!(kept(&at), [record(1)]);
+    }
+}

@@ -1,0 +1,164 @@
+//! Writing a run directory: lock, append-only records, checkpoints, status last.
+
+mod checkpoint;
+mod folder;
+mod lines;
+
+pub use checkpoint::{Checkpoint, Position, checkpoint_steps};
+pub use lines::Records;
+
+use crate::error::{Error, Result};
+use crate::files::{unix_seconds, write_atomically, write_json};
+use crate::runs::read::read_json;
+use crate::runs::records::{Manifest, State, Status};
+use serde::Serialize;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The directory of one run, locked for this process until dropped.
+#[derive(Debug)]
+pub struct RunStore {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// The lock file of the run directory `path`, and whether another process holds it.
+fn lock(path: &Path, options: &OpenOptions) -> Result<(File, bool)> {
+    let path = path.join("lock");
+    let file = options
+        .open(&path)
+        .map_err(|error| Error::io("write", &path, error).help("choose another folder with `--runs DIR`"))?;
+    match file.try_lock() {
+        // A run that was moved aside took its lock along: what was locked then guards another folder.
+        Ok(()) => {
+            let moved = !is_at(&file, &path);
+            Ok((file, moved))
+        }
+        Err(std::fs::TryLockError::WouldBlock) => Ok((file, true)),
+        Err(std::fs::TryLockError::Error(error)) => Err(Error::io("lock", &path, error)),
+    }
+}
+
+/// Whether the open `file` is the one at `path`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |data: std::fs::Metadata| (data.dev(), data.ino());
+    file.metadata().ok().map(identity) == std::fs::metadata(path).ok().map(identity)
+}
+
+/// Elsewhere an open folder cannot be moved.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}
+
+/// Whether a process works on the run directory `path` right now.
+pub fn in_use(path: &Path) -> bool {
+    lock(path, OpenOptions::new().read(true)).is_ok_and(|(_, held)| held)
+}
+
+impl RunStore {
+    /// Opens or makes the directory and takes its lock; an error where another process has it.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::open_free(path)?.ok_or_else(|| Self::busy(path))
+    }
+
+    /// That another process works on the run in `path`.
+    pub fn busy(path: &Path) -> Error {
+        Error::failed(format!("another process works on {}", path.display()))
+            .help("wait for it, or stop it; the run can be resumed")
+    }
+
+    /// [`RunStore::open`], and `None` where another process has the lock.
+    pub fn open_free(path: &Path) -> Result<Option<Self>> {
+        // Who only looks whether a run is in use holds its lock for an instant.
+        for _ in 0..10 {
+            std::fs::create_dir_all(path).map_err(|error| {
+                Error::io("make the run directory", path, error)
+                    .help("choose a folder that you may write to with `--runs DIR`")
+            })?;
+            if let (lock, false) = lock(path, OpenOptions::new().create(true).truncate(false).write(true))? {
+                let store = Self { path: path.to_owned(), _lock: lock };
+                store.remove_leftovers()?;
+                return Ok(Some(store));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(None)
+    }
+
+    /// Removes what a killed process was writing: it was never renamed to its name.
+    fn remove_leftovers(&self) -> Result<()> {
+        for folder in [self.path.clone(), self.path.join("checkpoints")] {
+            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+                if path.extension().is_some_and(|extension| extension == "tmp") {
+                    let removed =
+                        if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+                    removed.map_err(|error| Error::io("remove", &path, error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+        write_json(&self.path.join(name), value)
+    }
+
+    pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
+        write_atomically(&self.path.join(name), text.as_bytes())
+    }
+
+    /// The manifest of an earlier attempt.
+    pub fn manifest(&self) -> Result<Option<Manifest>> {
+        Manifest::read(&self.path)
+    }
+
+    /// The status; `None` where there is none or it is damaged, as it says nothing that the records do not.
+    pub fn status(&self) -> Option<Status> {
+        read_json(&self.path.join("status.json")).ok().flatten()
+    }
+
+    /// Writes the status with the time of writing.
+    pub fn write_status(&self, status: Status) -> Result<()> {
+        self.write_json("status.json", &Status { updated_unix: unix_seconds(), ..status })
+    }
+
+    /// Writes a status without a result.
+    pub fn write_state(&self, state: State, reason: Option<String>) -> Result<()> {
+        self.write_status(Status { reason, ..Status::new(state) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_process_is_refused_and_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!in_use(folder.path()));
+        let store = RunStore::open(folder.path()).unwrap();
+        assert!(in_use(folder.path()));
+        assert!(RunStore::open(folder.path()).unwrap_err().to_string().contains("another process"));
+        drop(store);
+        assert!(!in_use(folder.path()));
+        // The lock of a folder that was moved guards the folder that was moved.
+        let file = File::open(folder.path().join("lock")).unwrap();
+        assert!(is_at(&file, &folder.path().join("lock")));
+        std::fs::rename(folder.path().join("lock"), folder.path().join("moved")).unwrap();
+        assert!(!is_at(&file, &folder.path().join("lock")) && is_at(&file, &folder.path().join("moved")));
+        std::fs::create_dir_all(folder.path().join("checkpoints/step-00000001.tmp")).unwrap();
+        std::fs::write(folder.path().join("status.json.77.tmp"), "{").unwrap();
+        RunStore::open(folder.path()).unwrap();
+        assert!(!folder.path().join("status.json.77.tmp").exists());
+        assert!(!folder.path().join("checkpoints/step-00000001.tmp").exists());
+    }
+}

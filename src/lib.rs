@@ -1,0 +1,135 @@
+//! `maclip`: few-shot action recognition with CLIP. Recipes in, trained models, honest numbers and a report out.
+//!
+//! This crate is the command line as a library. A program of your own gets every verb, with your components beside the shipped
+//! ones, in a few lines; `examples/own_component/` is such a program:
+//!
+//! ```no_run
+//! use maclip_components as _;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     maclip::main()
+//! }
+//! ```
+//!
+//! A recipe can be run without the command line too. This trains two steps of the quickstart and tests on ten episodes:
+//!
+//! ```
+//! use maclip_components as _;
+//! use maclip_framework::engine::execute::{Options, execute};
+//! use maclip_framework::progress::Silent;
+//! use maclip_framework::recipe::study;
+//! use std::path::Path;
+//!
+//! # fn main() -> maclip_framework::error::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let runs = folder.path();
+//! let short = ["task.train.steps=2", "task.test.episodes=10", "task.validation.episodes=2"];
+//! let all = study::load(Path::new("recipes/quickstart.yaml"), &short)?;
+//! let done = execute(&all[0], runs, Options::default(), &Silent)?;
+//! assert!(done.test().is_some_and(|test| test.episodes == 10));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Here belongs what talks to a person in a terminal. Not here: what a recipe means and how it is run (`maclip-framework`).
+#![forbid(unsafe_code)]
+
+mod shipped;
+mod terminal;
+pub mod verbs;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap_complete::CompleteEnv;
+use maclip_framework::error::Error;
+use serde_json::json;
+use std::process::ExitCode;
+
+/// burn-flex takes every intermediate tensor from the allocator: keeping freed memory halves the time of a training step.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Options that every verb has.
+#[derive(Args)]
+struct Everywhere {
+    /// Colours in messages; `auto` asks whether standard error is a terminal, and NO_COLOR
+    #[arg(
+        long,
+        value_enum,
+        global = true,
+        default_value_t,
+        hide_possible_values = true,
+        value_name = "auto|always|never"
+    )]
+    color: terminal::Color,
+}
+
+/// The whole command line.
+pub fn command() -> Command {
+    let whole = Command::new("maclip")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Few-shot action recognition with CLIP: recipes in, trained models, honest numbers and a report out")
+        .propagate_version(true)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands(verbs::all().map(verbs::Verb::command));
+    // The options' own description is of no use here.
+    Everywhere::augment_args(whole.clone()).about(whole.get_about().cloned().unwrap_or_default())
+}
+
+/// The program: reads the command line, does what its verb says, and reports what went wrong.
+///
+/// Exit codes: 0 done; 1 the work could not be done, or something fell short; 2 the recipe or the command line is wrong; 130 interrupted.
+pub fn main() -> ExitCode {
+    // `maclip list | head` ends quietly, as other programs do.
+    sigpipe::reset();
+    CompleteEnv::with_factory(command).var(verbs::completions::VARIABLE).complete();
+    let matches = command().get_matches();
+    let Everywhere { color } = Everywhere::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    terminal::choose(color);
+    let Some((verb, given)) = matches.subcommand().and_then(|(name, given)| Some((verbs::find(name)?, given))) else {
+        // clap asks for one of the verbs, and all of them are found.
+        return ExitCode::from(2);
+    };
+    let Err(error) = verb.run(given) else { return ExitCode::SUCCESS };
+    if wants_json(given) && !terminal::has_said() {
+        // That this could not be written either adds nothing to the message below.
+        let _ = terminal::say(as_json(&error));
+    }
+    eprintln!("{}", message(&error));
+    ExitCode::from(error.exit_code())
+}
+
+/// Whether standard output is for a program: the verb was given `--json`, or `--format json`.
+fn wants_json(given: &ArgMatches) -> bool {
+    if let Some((_, inner)) = given.subcommand() {
+        return wants_json(inner);
+    }
+    let flag = matches!(given.try_get_one::<bool>("json"), Ok(Some(true)));
+    let format = given.try_get_raw("format").ok().flatten().and_then(|mut values| values.next_back());
+    flag || format.is_some_and(|format| format == "json")
+}
+
+/// An error as the one object that a program reads.
+fn as_json(error: &Error) -> serde_json::Value {
+    match error {
+        Error::Recipe(diagnostics) => json!({"valid": false, "diagnostics": diagnostics.to_json()}),
+        Error::Failed { message, place, help } => {
+            json!({"error": {"message": message, "place": place, "help": help}})
+        }
+        Error::Interrupted => json!({"error": {"message": error.to_string(), "place": null, "help": null}}),
+    }
+}
+
+/// An error as the terminal shows it.
+pub(crate) fn message(error: &Error) -> String {
+    match error {
+        Error::Recipe(diagnostics) => {
+            let mut codes: Vec<&str> = diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
+            codes.dedup();
+            let explain =
+                codes.first().map_or_else(String::new, |code| format!("\n\n`maclip explain {code}` says more"));
+            format!("{}{explain}", diagnostics.render(terminal::colored()))
+        }
+        other => other.to_string(),
+    }
+}

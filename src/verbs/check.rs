@@ -1,0 +1,75 @@
+//! `maclip check RUNS`: measured numbers against those that the recipes expect; exit 1 where one falls short.
+
+use super::runs::{all_read, readable};
+use crate::terminal::columns::columns;
+use crate::terminal::say;
+use clap::Args;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::recipe::expectation::{Expectation, Setting, Verdict};
+use maclip_framework::runs::directory::RunDirectory;
+use maclip_language::from_node;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Hold results against the numbers that their recipes expect
+#[derive(Args)]
+pub struct Arguments {
+    /// Run directories, or folders that hold some
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+    /// One JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+crate::verb!("check", 160, Arguments, check);
+
+/// What the frozen recipe of `run` expects, and the data and weights that it has.
+pub fn expectations(run: &RunDirectory) -> Result<(Vec<Expectation>, Setting)> {
+    let document =
+        maclip_language::load(&run.path.join("recipe.resolved.yaml"), &maclip_language::Arguments::default())?;
+    let expected = document.root.at("expect").map(|node| from_node(node, "expect")).transpose()?.unwrap_or_default();
+    Ok((expected, Setting::of(&document.root)))
+}
+
+fn check(arguments: Arguments) -> Result<()> {
+    let (mut count, mut wrong, mut elsewhere, mut unreadable) = (0, 0, 0, 0);
+    let mut listed = Vec::new();
+    let mut rows = vec![["run", "expected", "measured", "", "source"].map(str::to_owned)];
+    for root in &arguments.runs {
+        for run in readable(root, &mut unreadable)? {
+            let (expected, setting) = expectations(&run)?;
+            for expect in expected {
+                let verdict = expect.verdict(run.test(), &setting);
+                count += 1;
+                match verdict {
+                    Verdict::Met { .. } => {}
+                    Verdict::Elsewhere { .. } => elsewhere += 1,
+                    Verdict::Short { .. } | Verdict::Missing { .. } => wrong += 1,
+                }
+                let (measured, word) = expect.words(run.test(), &setting);
+                listed.push(json!({"dir": run.path, "expect": expect, "outcome": verdict}));
+                rows.push([
+                    format!("{} {} s{}", run.manifest.name, run.manifest.variant, run.manifest.seed),
+                    format!("{} ≥ {:.1}", expect.metric, expect.value - expect.tolerance),
+                    measured,
+                    word,
+                    expect.source,
+                ]);
+            }
+        }
+    }
+    if arguments.json {
+        say(json!({"checked": count, "short": wrong, "not_comparable": elsewhere, "expectations": listed}))?;
+    } else if count > 0 {
+        say(columns(&rows, 5).join("\n"))?;
+    }
+    all_read(unreadable)?;
+    match (count, wrong) {
+        (0, _) => Err(Error::failed("no run expects anything").help(
+            "add `expect: [{metric: accuracy, value: 83.4, tolerance: 0.5, source: 'paper, table 1'}]` to the recipe",
+        )),
+        (_, 0) => Ok(()),
+        _ => Err(Error::failed(format!("{wrong} of {count} expectations are not met"))),
+    }
+}

@@ -1,0 +1,288 @@
+//! `maclip describe NAME`: a component or a key of recipes, its source, and every option with its default and reason.
+
+use crate::terminal::columns::grouped;
+use crate::terminal::say;
+use crate::terminal::words::capitalized;
+use crate::shipped;
+use crate::terminal::completion;
+use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
+use maclip_framework::error::Result;
+use maclip_framework::recipe::keys::{KEYS, Key};
+use maclip_framework::registry::options::{OptionDoc, options, shown, whole};
+use maclip_framework::registry::{Info, Stability, slots};
+use maclip_language::{Diagnostic, codes, name_help};
+use serde_json::{Value, json};
+
+/// Show a component or a key of recipes: its source, and every option with its default and reason
+#[derive(Args)]
+pub struct Arguments {
+    /// A component (`otam`, `alignment/otam`) or a key of recipes (`compute`, `study`)
+    #[arg(required_unless_present = "markdown", add = ArgValueCompleter::new(completion::described))]
+    name: Option<String>,
+    /// One JSON object on stdout, with the JSON schema of the options
+    #[arg(long)]
+    json: bool,
+    /// All components and keys as one Markdown page: docs/components.md
+    #[arg(long, conflicts_with_all = ["name", "json"])]
+    markdown: bool,
+}
+
+crate::verb!("describe", 70, Arguments, describe);
+
+/// What can be described.
+enum Subject {
+    Component(&'static str, &'static Info),
+    Key(&'static Key),
+}
+
+impl Subject {
+    fn all() -> Vec<Subject> {
+        let of_slots = slots().flat_map(|slot| {
+            (slot.components)().into_iter().map(|candidate| Subject::Component(slot.name, candidate.info))
+        });
+        KEYS.iter().map(Subject::Key).chain(of_slots).collect()
+    }
+
+    /// Names by which it can be asked for.
+    fn is(&self, wanted: &str) -> bool {
+        match self {
+            Subject::Key(key) => key.name == wanted,
+            Subject::Component(slot, info) => {
+                info.name == wanted || wanted.split_once(['/', '.']) == Some((slot, info.name))
+            }
+        }
+    }
+
+    fn full_name(&self) -> String {
+        match self {
+            Subject::Key(key) => key.name.to_owned(),
+            Subject::Component(slot, info) => format!("{slot}/{}", info.name),
+        }
+    }
+
+    /// Its options; of a key that is no map, the key itself.
+    fn options(&self) -> Vec<OptionDoc> {
+        let schema = self.schema();
+        match (options(&schema), self) {
+            (none, Subject::Key(key)) if none.is_empty() => vec![whole(&schema, key.name)],
+            (options, _) => options,
+        }
+    }
+
+    fn schema(&self) -> Value {
+        match self {
+            Subject::Key(key) => key.schema(),
+            Subject::Component(_, info) => (info.schema)().into(),
+        }
+    }
+}
+
+fn describe(arguments: Arguments) -> Result<()> {
+    if arguments.markdown {
+        return say(markdown().trim_end());
+    }
+    let wanted = arguments.name.unwrap_or_default();
+    let all = Subject::all();
+    let found: Vec<&Subject> = all.iter().filter(|subject| subject.is(&wanted)).collect();
+    if found.is_empty() {
+        let names: Vec<String> = all
+            .iter()
+            .map(|subject| match subject {
+                Subject::Component(_, info) if !wanted.contains(['/', '.']) => info.name.to_owned(),
+                other => other.full_name(),
+            })
+            .collect();
+        let slot = slots().find(|slot| slot.name == wanted);
+        let problem = Diagnostic::new(codes::UNKNOWN_NAME, format!("there is no component or key `{wanted}`"));
+        let problem = match slot {
+            Some(slot) => problem.help(format!("`{0}` is a slot: `maclip list {0}` shows its components", slot.name)),
+            None => problem.helps(name_help(&wanted, names.iter().map(String::as_str))),
+        };
+        return Err(problem.into());
+    }
+    if arguments.json {
+        let list: Vec<Value> = found.iter().map(|subject| data(subject)).collect();
+        return say(json!({ "described": list }));
+    }
+    let texts: Vec<String> = found.iter().map(|subject| text(subject)).collect();
+    say(texts.join("\n\n"))
+}
+
+fn data(subject: &Subject) -> Value {
+    let (schema, options) = (subject.schema(), subject.options());
+    match subject {
+        Subject::Key(key) => json!({"key": key.name, "summary": key.summary, "options": options, "schema": schema}),
+        Subject::Component(slot, info) => json!({
+            "slot": slot, "component": info, "options": options, "trainable_vit_b16": trainable(slot, info),
+            "recipes": shipped::using(slot, info.name), "schema": schema,
+        }),
+    }
+}
+
+/// Trainable parameters with the example's options on CLIP ViT-B/16 with 8 frames, where the component has any to count.
+fn trainable(slot: &str, info: &Info) -> Option<usize> {
+    maclip_framework::model::component_size::trainable(slot, info)
+}
+
+/// The component as a line of a recipe.
+fn line(slot: &str, info: &Info) -> String {
+    let example = info.usage.trim();
+    let body = example.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(example).trim();
+    let options = if body.is_empty() { String::new() } else { format!(", {body}") };
+    format!("{slot}: {{type: {}{options}}}", info.name)
+}
+
+fn text(subject: &Subject) -> String {
+    let mut lines = Vec::new();
+    match subject {
+        Subject::Key(key) => {
+            lines.push(format!("{}: a key of recipes", key.name));
+            lines.extend(wrapped(key.summary, 100).into_iter().map(|line| format!("  {line}")));
+        }
+        Subject::Component(slot, info) => {
+            lines.push(format!("{slot}/{}: {}", info.name, info.summary));
+            lines.extend(info.paper.map(|paper| format!("  after       {paper}")));
+            if info.stability == Stability::Experimental {
+                lines.push("  stability   experimental: options may change".to_owned());
+            }
+            lines.push(format!("  example     {}", line(slot, info)));
+            if let Some(count) = trainable(slot, info) {
+                lines.push(format!("  trainable   {} on CLIP ViT-B/16, 8 frames", grouped(count)));
+            }
+            let recipes = shipped::using(slot, info.name);
+            if !recipes.is_empty() {
+                lines.extend(
+                    wrapped(&recipes.join(", "), 88)
+                        .into_iter()
+                        .enumerate()
+                        .map(|(at, line)| format!("  {:<10}  {line}", if at == 0 { "recipes" } else { "" })),
+                );
+            }
+        }
+    }
+    let options = subject.options();
+    if options.is_empty() {
+        lines.push("  no options".to_owned());
+    }
+    for option in options {
+        lines.push(format!("\n  {}", heading(&option)));
+        lines.extend(wrapped(&option.description, 100).into_iter().map(|line| format!("      {line}")));
+        for (value, reason) in option.choices {
+            let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            lines.extend(wrapped(&format!("{value}{reason}"), 96).into_iter().map(|line| format!("        {line}")));
+        }
+    }
+    lines.join("\n")
+}
+
+/// `train.steps: 1000   integer ≥ 1`
+fn heading(option: &OptionDoc) -> String {
+    let range = option.range.iter().map(|range| format!(" {range}")).collect::<String>();
+    let value = match &option.default {
+        Some(default) => shown(default),
+        None if option.required => "required".to_owned(),
+        None => String::new(),
+    };
+    format!("{}: {value}   ({}{range})", option.path, option.kind).replace(":    (", ":   (")
+}
+
+/// Every component and key, for docs/components.md.
+fn markdown() -> String {
+    let mut out = vec![
+        "# Components".to_owned(),
+        String::new(),
+        "Every slot, component and option, from the code: `maclip describe --markdown > docs/components.md`. The same for one \
+         component in the terminal: `maclip describe alignment/otam`."
+            .to_owned(),
+        String::new(),
+    ];
+    let count = |slot: &maclip_framework::registry::SlotInfo| (slot.components)().len();
+    out.extend(["| slot | what it does | components |".to_owned(), "|---|---|---|".to_owned()]);
+    out.extend(slots().map(|slot| format!("| [{0}](#{0}) | {1} | {2} |", slot.name, slot.summary, count(slot))));
+    for slot in slots() {
+        out.extend([String::new(), format!("## {}", slot.name), String::new()]);
+        let default = slot.default.map_or_else(String::new, |name| format!(" Without it: `{name}`."));
+        let identity = slot.identity.map_or_else(String::new, |name| format!(" Its absence: `{name}`."));
+        out.push(format!("{}.{default}{identity}", capitalized(slot.summary)));
+        for info in (slot.components)().into_iter().map(|candidate| candidate.info) {
+            out.extend([String::new(), format!("### {}/{}", slot.name, info.name), String::new()]);
+            let paper = info.paper.map_or_else(String::new, |paper| format!(" After {paper}."));
+            out.push(format!("{}.{paper}", capitalized(info.summary)));
+            out.extend([String::new(), "```yaml".to_owned(), line(slot.name, info), "```".to_owned(), String::new()]);
+            if info.stability == Stability::Experimental {
+                out.push("Experimental: options may change.\n".to_owned());
+            }
+            if let Some(count) = trainable(slot.name, info) {
+                out.push(format!("{} trainable parameters on CLIP ViT-B/16 with 8 frames.\n", grouped(count)));
+            }
+            let recipes = shipped::using(slot.name, info.name);
+            if !recipes.is_empty() {
+                let links: Vec<String> =
+                    recipes.iter().map(|name| format!("[{name}](../recipes/{name}.yaml)")).collect();
+                out.push(format!("Recipes: {}.\n", links.join(", ")));
+            }
+            table(&options(&(info.schema)().into()), &mut out);
+        }
+    }
+    out.extend([String::new(), "## Keys of a recipe beside the slots".to_owned()]);
+    for key in KEYS {
+        out.extend([String::new(), format!("### {}", key.name), String::new(), key.summary.to_owned(), String::new()]);
+        table(&Subject::Key(key).options(), &mut out);
+    }
+    // One empty line between blocks.
+    let text = out.join("\n");
+    let mut lines: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        if !(line.is_empty() && lines.last().is_some_and(|last| last.is_empty())) {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
+}
+
+fn table(options: &[OptionDoc], out: &mut Vec<String>) {
+    if options.is_empty() {
+        return;
+    }
+    let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+    out.extend(["| option | type | default | what |".to_owned(), "|---|---|---|---|".to_owned()]);
+    for option in options {
+        let range = option.range.iter().map(|range| format!(", {range}")).collect::<String>();
+        let default = match &option.default {
+            Some(default) => format!("`{}`", shown(default)),
+            None if option.required => "required".to_owned(),
+            None => String::new(),
+        };
+        let choices: Vec<String> = option
+            .choices
+            .iter()
+            .map(|(name, why)| if why.is_empty() { format!("`{name}`") } else { format!("`{name}`: {why}") })
+            .collect();
+        let choices = if choices.is_empty() { String::new() } else { format!(" {}", choices.join(" ")) };
+        out.push(format!(
+            "| `{}` | {}{} | {} | {}{} |",
+            option.path,
+            cell(&option.kind),
+            cell(&range),
+            cell(&default),
+            cell(&option.description),
+            cell(&choices)
+        ));
+    }
+}
+
+/// Words of `text` in lines of at most `width` characters.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

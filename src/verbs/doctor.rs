@@ -1,0 +1,186 @@
+//! `maclip doctor`: what this binary is, what this machine has, and whether the two get along.
+
+use super::validate::deep::{free, writable};
+use crate::shipped::RECIPES;
+use crate::terminal::say;
+use clap::Args;
+use maclip_components::datasets::readers::video::Programs;
+use maclip_framework::engine::attempt::cpu_name;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::recipe::device;
+use maclip_framework::registry::slots;
+use maclip_framework::slots::backbone::Precision;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Look at this binary and this machine: devices, memory, disk, programs
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder that run directories would go to
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs: PathBuf,
+    /// One JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+crate::verb!("doctor", 180, Arguments, doctor);
+
+#[derive(Clone, Copy, PartialEq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Good,
+    /// Something is not there that only some recipes need.
+    Absent,
+    Bad,
+}
+
+#[derive(serde::Serialize)]
+struct Finding {
+    what: &'static str,
+    verdict: Verdict,
+    found: String,
+}
+
+fn doctor(arguments: Arguments) -> Result<()> {
+    let mut findings = vec![binary(), registry(), processor(), memory()];
+    findings.extend(devices());
+    findings.extend([weights(), folder(&arguments.runs)]);
+    findings.extend(programs());
+    findings.extend(variables());
+    let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
+    if arguments.json {
+        say(json!({"healthy": bad == 0, "findings": findings}))?;
+    } else {
+        for Finding { what, verdict, found } in &findings {
+            let mark = match verdict {
+                Verdict::Good => "ok  ",
+                Verdict::Absent => "–   ",
+                Verdict::Bad => "BAD ",
+            };
+            say(format!("{mark}{what:<18} {found}"))?;
+        }
+    }
+    match bad {
+        0 => Ok(()),
+        _ => Err(Error::failed(format!("{bad} of {} checks failed", findings.len()))),
+    }
+}
+
+fn finding(what: &'static str, verdict: Verdict, found: impl Into<String>) -> Finding {
+    Finding { what, verdict, found: found.into() }
+}
+
+fn binary() -> Finding {
+    let features = device::features();
+    let features = if features.is_empty() { "no optional features".to_owned() } else { features.join(", ") };
+    let commit = option_env!("MACLIP_COMMIT").unwrap_or("no commit");
+    finding("maclip", Verdict::Good, format!("{} ({commit}), built with {features}", env!("CARGO_PKG_VERSION")))
+}
+
+fn registry() -> Finding {
+    let components: usize = slots().map(|slot| (slot.components)().len()).sum();
+    // A binary that does not link the components would find none.
+    let verdict = if components > 0 { Verdict::Good } else { Verdict::Bad };
+    let about = format!("{components} components in {} slots, {} recipes in the program", slots().len(), RECIPES.len());
+    finding("components", verdict, about)
+}
+
+fn processor() -> Finding {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let name = cpu_name();
+    let faster = cfg!(target_arch = "x86_64") && !cfg!(feature = "x86-v4");
+    #[cfg(target_arch = "x86_64")]
+    let hint = if faster && std::arch::is_x86_feature_detected!("avx512f") {
+        "; has AVX-512: building with `--features x86-v4` uses it"
+    } else {
+        ""
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let hint = if faster { "" } else { "" };
+    finding("processor", Verdict::Good, format!("{name}, {threads} threads{hint}"))
+}
+
+fn memory() -> Finding {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let of = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+        line.trim().trim_end_matches("kB").trim().parse::<f64>().ok().map(|kilobytes| kilobytes / 1e6)
+    };
+    match (of("MemAvailable:"), of("MemTotal:")) {
+        (Some(free), Some(all)) => {
+            // The quickstart takes a third of this.
+            let verdict = if free < 1.0 { Verdict::Bad } else { Verdict::Good };
+            finding("memory", verdict, format!("{free:.1} of {all:.1} GB free; the quickstart takes 0.35"))
+        }
+        _ => finding("memory", Verdict::Absent, "this system does not tell"),
+    }
+}
+
+/// Each device that the binary knows, with a product computed on it.
+fn devices() -> Vec<Finding> {
+    let tried = device::available().into_iter().map(|name| match device::probe(name, Precision::F32) {
+        Ok(_) => finding("device", Verdict::Good, format!("{name} computes")),
+        // An accelerator that is not in this machine is no fault of it.
+        Err(error) if name != "flex" => finding("device", Verdict::Absent, format!("{name}: {}", first_line(&error))),
+        Err(error) => finding("device", Verdict::Bad, format!("{name}: {}", first_line(&error))),
+    });
+    tried.collect()
+}
+
+fn first_line(error: &Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}
+
+fn weights() -> Finding {
+    match maclip_components::backbones::inspect::inspect("builtin:shapes_clip", Default::default()) {
+        Ok(found) if found.problem().is_none() => {
+            finding("embedded weights", Verdict::Good, format!("builtin:shapes_clip, sha256 {}", &found.sha256[..12]))
+        }
+        Ok(found) => finding("embedded weights", Verdict::Bad, found.problem().unwrap_or_default()),
+        Err(error) => finding("embedded weights", Verdict::Bad, first_line(&error)),
+    }
+}
+
+fn folder(runs: &Path) -> Finding {
+    let room = free(runs).map_or_else(String::new, |bytes| format!(", {:.1} GB free", bytes as f64 / 1e9));
+    match writable(runs) {
+        Ok(()) => finding("runs folder", Verdict::Good, format!("{} can be written{room}", runs.display())),
+        Err(error) => finding("runs folder", Verdict::Bad, format!("{} cannot be written: {error}", runs.display())),
+    }
+}
+
+/// The programs that video files are read with.
+fn programs() -> [Finding; 2] {
+    let Programs { ffmpeg, ffprobe, .. } = Programs::default();
+    [("ffmpeg", ffmpeg), ("ffprobe", ffprobe)].map(|(name, program)| {
+        let output = std::process::Command::new(&program).arg("-version").output();
+        match output.ok().filter(|output| output.status.success()) {
+            Some(output) => {
+                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                let line: String = text.lines().next().unwrap_or_default().chars().take(60).collect();
+                finding(name, Verdict::Good, line)
+            }
+            None => {
+                let about = "not found; only video files need it, frame folders do not";
+                finding(name, Verdict::Absent, format!("{}: {about}", program.to_string_lossy()))
+            }
+        }
+    })
+}
+
+/// Variables that shipped recipes and the program read.
+fn variables() -> Vec<Finding> {
+    let recipes = RECIPES.iter().flat_map(|recipe| recipe.text.split("${env:").skip(1));
+    let names: BTreeSet<&str> = recipes.filter_map(|rest| rest.split([':', '}']).next()).collect();
+    let names = names.into_iter().chain(["MACLIP_FFMPEG", "MACLIP_FFPROBE", "RAYON_NUM_THREADS", "NO_COLOR"]);
+    let told = names.filter_map(|name| Some((name, std::env::var(name).ok()?)));
+    told.map(|(name, value)| {
+        let path = ["_ROOT", "_LISTS", "_LABELS", "_WEIGHTS"].iter().any(|end| name.ends_with(end));
+        let gone = path && !value.is_empty() && !Path::new(&value).exists();
+        let about = if gone { format!("{value}, which is not there") } else { value };
+        finding(name, if gone { Verdict::Bad } else { Verdict::Good }, about)
+    })
+    .collect()
+}

@@ -1,0 +1,127 @@
+//! `maclip init [RECIPE]`: writes a shipped recipe, and what it extends, to edit.
+
+use crate::shipped::{self, RECIPES, Shipped};
+use crate::terminal::{completion, say};
+use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::files::write_atomically;
+use maclip_framework::recipe::schema;
+use maclip_language::{Diagnostic, Node, codes, name_help};
+use serde_json::json;
+use std::path::{Component, Path, PathBuf};
+
+/// Write a shipped recipe to edit, with what it extends
+#[derive(Args)]
+pub struct Arguments {
+    /// A shipped recipe, such as `quickstart` or `ablations/modules`; without one, the list
+    #[arg(add = ArgValueCandidates::new(completion::shipped))]
+    recipe: Option<String>,
+    /// Folder to write to
+    #[arg(long, value_name = "DIR", default_value = "recipes")]
+    folder: PathBuf,
+    /// Replace files that are there and differ
+    #[arg(long)]
+    force: bool,
+    /// One JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+crate::verb!("init", 50, Arguments, init);
+
+fn init(arguments: Arguments) -> Result<()> {
+    let Some(name) = &arguments.recipe else { return list(arguments.json) };
+    let first = shipped::find(name).ok_or_else(|| {
+        Diagnostic::new(codes::UNKNOWN_NAME, format!("there is no shipped recipe `{name}`"))
+            .helps(name_help(name, RECIPES.iter().map(|recipe| recipe.name)))
+    })?;
+    let mut wanted = vec![first];
+    let mut at = 0;
+    while at < wanted.len() {
+        for parent in parents(wanted[at]) {
+            if !wanted.iter().any(|known| known.name == parent.name) {
+                wanted.push(parent);
+            }
+        }
+        at += 1;
+    }
+    let mut files: Vec<(PathBuf, String)> =
+        wanted.iter().map(|recipe| (file(&arguments.folder, recipe), recipe.text.to_owned())).collect();
+    // For editors; the recipes say where it is.
+    files.push((arguments.folder.join("schema.json"), format!("{:#}\n", schema::recipe())));
+    let differs =
+        |path: &Path, text: &str| path.exists() && std::fs::read(path).ok().as_deref() != Some(text.as_bytes());
+    if let Some((path, _)) = files.iter().find(|(path, text)| !arguments.force && differs(path, text)) {
+        return Err(Error::failed(format!("{} is there already, and differs", path.display()))
+            .help("choose another folder with `--folder DIR`, or replace it with --force"));
+    }
+    for (path, text) in &files {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| Error::io("make the folder", folder, error))?;
+        }
+        write_atomically(path, text.as_bytes())?;
+    }
+    let path = file(&arguments.folder, first);
+    if arguments.json {
+        return say(json!({"recipe": path, "files": files.iter().map(|(path, _)| path).collect::<Vec<_>>()}));
+    }
+    files.iter().try_for_each(|(path, _)| say(format!("wrote {}", path.display())))?;
+    let path = path.display();
+    say(format!("\nnext: edit it, then\n  maclip validate {path}\n  maclip run {path} --dry-run\n  maclip run {path}"))
+}
+
+fn list(json: bool) -> Result<()> {
+    if json {
+        let listed: Vec<_> =
+            RECIPES.iter().map(|recipe| json!({"name": recipe.name, "summary": recipe.summary()})).collect();
+        return say(json!({ "recipes": listed }));
+    }
+    say("shipped recipes; `maclip init NAME` writes one to recipes/ for you to edit\n")?;
+    RECIPES.iter().try_for_each(|recipe| say(format!("  {:<32} {}", recipe.name, recipe.summary())))
+}
+
+fn file(folder: &Path, recipe: &Shipped) -> PathBuf {
+    folder.join(format!("{}.yaml", recipe.name))
+}
+
+/// The recipes that `recipe` extends, in its variants too.
+fn parents(recipe: &Shipped) -> Vec<&'static Shipped> {
+    let Some(tree) = recipe.tree() else { return Vec::new() };
+    let variants = tree.at("study.variants").and_then(Node::as_map);
+    let variants = variants.into_iter().flatten().map(|variant| &variant.value);
+    let extends = std::iter::once(&tree).chain(variants).filter_map(|tree| tree.at("extends"));
+    let paths = extends.flat_map(|node| match node.as_list() {
+        Some(list) => list.iter().filter_map(Node::as_str).collect(),
+        None => node.as_str().into_iter().collect::<Vec<_>>(),
+    });
+    paths.filter_map(|path| shipped::find(&beside(recipe.name, path))).collect()
+}
+
+/// `../quickstart.yaml` seen from `ablations/modules` is `quickstart.yaml`.
+fn beside(name: &str, path: &str) -> String {
+    let joined = Path::new(name).parent().unwrap_or(Path::new("")).join(path);
+    let mut parts: Vec<&std::ffi::OsStr> = Vec::new();
+    for part in joined.components() {
+        match part {
+            Component::ParentDir => drop(parts.pop()),
+            Component::Normal(part) => parts.push(part),
+            _ => {}
+        }
+    }
+    parts.iter().collect::<PathBuf>().display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_recipe_extends_comes_with_it() {
+        assert_eq!(beside("ablations/modules", "../quickstart.yaml"), "quickstart.yaml");
+        let names = |name: &str| parents(shipped::find(name).unwrap()).iter().map(|r| r.name).collect::<Vec<_>>();
+        assert_eq!(names("ablations/modules"), ["quickstart"]);
+        assert!(names("methods").contains(&"methods/base") && names("methods").contains(&"methods/trx"));
+        assert_eq!(names("quickstart"), [""; 0]);
+    }
+}

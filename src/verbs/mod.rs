@@ -1,0 +1,88 @@
+//! The verbs of the command line, one file each.
+//!
+//! A file has `Arguments`, whose doc comment is the line in `maclip --help`, and ends with `verb!`, which registers it. What several
+//! verbs need is in `terminal`.
+
+mod check;
+mod compare;
+pub(crate) mod completions;
+mod describe;
+mod docs;
+mod doctor;
+mod explain;
+mod init;
+mod list;
+mod man;
+mod new;
+mod plan;
+mod prepare;
+mod replay;
+mod report;
+mod run;
+mod runs;
+mod schema;
+mod status;
+mod validate;
+mod weights;
+
+use clap::{ArgMatches, Command};
+use maclip_framework::error::Result;
+
+/// A registered verb.
+pub struct Verb {
+    /// As it is written on the command line.
+    pub name: &'static str,
+    /// Place in the list of `maclip --help`.
+    pub order: u32,
+    /// Adds the arguments and their descriptions.
+    pub augment: fn(Command) -> Command,
+    /// Reads the arguments and does the work.
+    pub work: fn(&ArgMatches) -> Result<()>,
+}
+
+inventory::collect!(Verb);
+
+/// Registers the verb `$name` at the place `$order` of the help: `$arguments` implements `clap::Args`, `$work` takes it.
+#[macro_export]
+macro_rules! verb {
+    ($name:literal, $order:literal, $arguments:ty, $work:path) => {
+        inventory::submit! {
+            $crate::verbs::Verb {
+                name: $name,
+                order: $order,
+                augment: <$arguments as clap::Args>::augment_args,
+                work: |given| {
+                    let read = <$arguments as clap::FromArgMatches>::from_arg_matches(given);
+                    $work(read.unwrap_or_else(|error| error.exit()))
+                },
+            }
+        }
+    };
+}
+
+impl Verb {
+    /// The verb as clap knows it.
+    pub fn command(&self) -> Command {
+        (self.augment)(Command::new(self.name))
+    }
+
+    /// Does what the verb says.
+    ///
+    /// # Errors
+    /// Whatever the verb could not do.
+    pub fn run(&self, given: &ArgMatches) -> Result<()> {
+        (self.work)(given)
+    }
+}
+
+/// All verbs in the order of the help.
+pub fn all() -> impl Iterator<Item = &'static Verb> {
+    let mut verbs: Vec<&Verb> = inventory::iter::<Verb>().collect();
+    verbs.sort_by_key(|verb| (verb.order, verb.name));
+    verbs.into_iter()
+}
+
+/// The verb called `name`.
+pub fn find(name: &str) -> Option<&'static Verb> {
+    inventory::iter::<Verb>().find(|verb| verb.name == name)
+}

@@ -1,0 +1,125 @@
+//! `maclip plan RECIPE`: the graph with shapes and scopes, the parameters of each component, FLOPs and an estimate of the memory.
+//! Needs no data and no weights.
+
+use crate::terminal::arguments::Source;
+use crate::terminal::columns::{columns, grouped};
+use crate::terminal::say;
+use clap::{Args, ValueEnum};
+use maclip_framework::engine::task;
+use maclip_framework::error::Result;
+use maclip_framework::model::plan::{Flops, Memory, Plan, short};
+use maclip_framework::recipe::{Purpose, Recipe};
+use serde_json::json;
+
+/// Show the graph, shapes, parameters, FLOPs and memory of a recipe, without its data and weights
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// One JSON object on stdout, as `--format json`
+    #[arg(long)]
+    json: bool,
+}
+
+crate::verb!("plan", 30, Arguments, plan);
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Mermaid,
+}
+
+impl Arguments {
+    /// Whether the plan goes to a program.
+    fn json(&self) -> bool {
+        self.json || self.format == Format::Json
+    }
+}
+
+fn plan(arguments: Arguments) -> Result<()> {
+    // Data and weights may be missing.
+    let mut runs = arguments.source.expand(Purpose::Plan)?.runs;
+    // Seeds of one variant have one plan.
+    runs.dedup_by(|b, a| a.variant == b.variant);
+    let mut listed = Vec::new();
+    for run in &runs {
+        let plan = plan_of(&run.recipe)?;
+        match arguments.format {
+            _ if arguments.json() => listed.push(json!({"variant": run.variant, "plan": plan})),
+            Format::Mermaid => say(format!("%% {} {}\n{}\n", run.recipe.name, run.variant, plan.mermaid()))?,
+            Format::Text | Format::Json => say(text(&run.recipe, &run.variant, &plan))?,
+        }
+    }
+    if !listed.is_empty() {
+        say(json!({ "plans": listed }))?;
+    }
+    Ok(())
+}
+
+fn plan_of(recipe: &Recipe) -> Result<Plan> {
+    task::of(recipe)?.plan(recipe)
+}
+
+fn text(recipe: &Recipe, variant: &str, plan: &Plan) -> String {
+    let mut lines = vec![format!("{}, variant {variant}", recipe.name), String::new()];
+    let rows = plan.nodes.iter().map(|node| {
+        let flops = match node.flops {
+            Some(0.0) => "–".to_owned(),
+            Some(flops) => short(flops).trim_end().to_owned(),
+            None => "not counted".to_owned(),
+        };
+        let (shape, reads) = (format!("{:?}", node.shape), node.from.join(", "));
+        [node.id.to_owned(), node.by.clone(), shape, node.runs.to_owned(), reads, flops]
+    });
+    let graph: Vec<_> =
+        std::iter::once(["step", "by", "shape", "runs", "reads", "FLOPs"].map(str::to_owned)).chain(rows).collect();
+    lines.extend(columns(&graph, 5));
+    lines.push(String::new());
+    let count = |slot: &str, part: &str, trainable: usize, total: usize| {
+        [slot.to_owned(), part.to_owned(), grouped(trainable), grouped(total)]
+    };
+    let mut parameters = vec![["component", "part", "trainable", "all"].map(str::to_owned)];
+    parameters.extend(plan.params.parts.iter().map(|part| {
+        let inner = if part.part == part.slot { "" } else { &part.part };
+        count(&part.slot, inner, part.trainable, part.total)
+    }));
+    parameters.push(count("model", "", plan.params.trainable, plan.params.total));
+    lines.extend(columns(&parameters, 2));
+    lines.push(String::new());
+    lines.extend(flops(&plan.flops));
+    lines.push(String::new());
+    lines.extend(memory(&plan.memory));
+    lines.join("\n") + "\n"
+}
+
+/// `, without a, b`, or nothing.
+fn without(steps: &[&str]) -> String {
+    if steps.is_empty() { String::new() } else { format!("; without {}", steps.join(", ")) }
+}
+
+fn flops(flops: &Flops) -> Vec<String> {
+    let row = |of: &str, number: &str, about: String| [of.to_owned(), number.to_owned(), about];
+    let mut rows = vec![row("FLOPs", "", String::new())];
+    rows.extend(flops.totals.iter().map(|total| {
+        row(&total.of.replace('_', " "), &short(total.flops), format!("{}{}", total.about, without(&total.without)))
+    }));
+    let mut lines = columns(&rows, 3);
+    lines.push(format!("  Of the shape shown, or of one of each. {}.", flops.counted));
+    lines
+}
+
+fn memory(memory: &Memory) -> Vec<String> {
+    let row =
+        |of: &str, bytes: f64, about: &str| [of.replace('_', " "), format!("{}B", short(bytes)), about.to_owned()];
+    let mut rows = vec![["memory, estimated".to_owned(), String::new(), String::new()]];
+    rows.extend(memory.parts.iter().map(|part| row(part.of, part.bytes, &part.about)));
+    rows.extend(memory.training_bytes.map(|bytes| row("training", bytes, "in all")));
+    rows.push(row("evaluation", memory.evaluation_bytes, "in all"));
+    let mut lines = columns(&rows, 3);
+    lines.push(format!("  {}{}.", memory.about, without(&memory.without)));
+    lines
+}

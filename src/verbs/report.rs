@@ -1,0 +1,67 @@
+//! `maclip report RUNS… --out DIR`: the report of run directories.
+
+use crate::terminal::progress::{Console, stop_on_ctrl_c};
+use crate::terminal::say;
+use clap::Args;
+use maclip_framework::error::Result;
+use maclip_framework::progress::stop_requested;
+use maclip_reports::{Options, load};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Write the report of runs: one HTML page, figures, CSV and Parquet
+#[derive(Args)]
+pub struct Arguments {
+    /// Run directories, or folders that hold some
+    #[arg(default_value = "runs")]
+    runs: Vec<PathBuf>,
+    /// Where the page, the figures and the tables go
+    #[arg(long, value_name = "DIR", default_value = "report")]
+    out: PathBuf,
+    /// Make the report again whenever a run has written something, until Ctrl-C; an open page reloads itself
+    #[arg(long)]
+    watch: bool,
+}
+
+crate::verb!("report", 120, Arguments, report);
+
+/// Time between two looks at the runs.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+fn report(arguments: Arguments) -> Result<()> {
+    if arguments.watch {
+        return watch(&arguments.runs, &arguments.out);
+    }
+    let report = maclip_reports::report(&arguments.runs, &arguments.out, &Options::default())?;
+    say(report.table)?;
+    report.unreadable.iter().for_each(|line| eprintln!("could not be read: {line}"));
+    say(format!("report: {}", report.index.display()))
+}
+
+fn watch(runs: &[PathBuf], out: &Path) -> Result<()> {
+    stop_on_ctrl_c(&Console::new())?;
+    let mut before = None;
+    let mut waiting = false;
+    while !stop_requested() {
+        let now = load::stamp(runs);
+        if now.is_empty() && !waiting {
+            waiting = true;
+            let places: Vec<String> = runs.iter().map(|path| path.display().to_string()).collect();
+            eprintln!("no runs at or below {} yet; waiting", places.join(", "));
+        }
+        if !now.is_empty() && before.as_ref() != Some(&now) {
+            // A run that is being written may be caught between two files: the next look finds it whole.
+            match maclip_reports::report(runs, out, &Options { reload: Some(LOOK_EVERY) }) {
+                Ok(report) => eprintln!("report: {}", report.index.display()),
+                Err(error) => eprintln!("{error}"),
+            }
+            before = Some(now);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    // What stays behind is a page like any other.
+    if before.is_some() {
+        maclip_reports::report(runs, out, &Options::default())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,416 @@
+//! `maclip run RECIPE…`: trains and tests every run of recipes that is not done yet, then writes the reports.
+
+use super::status;
+use crate::terminal::arguments::{Changes, load};
+use crate::terminal::columns::columns;
+use crate::terminal::progress::{Console, stop_on_ctrl_c};
+use crate::terminal::words::matches;
+use crate::terminal::{completion, say, warn};
+use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
+use maclip_framework::engine::episodes::EpisodeList;
+use maclip_framework::engine::execute::{self, Options};
+use maclip_framework::engine::overview::{RunOverview, estimate};
+use maclip_framework::error::{Error, Result};
+use maclip_framework::files::{unix_seconds, write_json};
+use maclip_framework::model::parameters::Params;
+use maclip_framework::profile::{self, Totals};
+use maclip_framework::recipe::Purpose;
+use maclip_framework::recipe::study::{Expansion, Skipped, StudyRun, expand};
+use maclip_framework::runs::directory::RunDirectory;
+use maclip_framework::runs::records::{LeftOut, Manifest, State, Status};
+use maclip_framework::runs::store::{RunStore, in_use};
+use maclip_language::{Change, Diagnostic, Diagnostics, Node, Origin, Severity, codes, name_help};
+use serde_json::json;
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+/// Train and test what a recipe says; goes on where an earlier call stopped
+#[derive(Args)]
+pub struct Arguments {
+    /// Recipe files, run one after the other
+    #[arg(required = true, value_name = "RECIPE", add = ArgValueCompleter::new(completion::recipes))]
+    recipes: Vec<PathBuf>,
+    #[command(flatten)]
+    changes: Changes,
+    /// Folder that run directories go to
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs: PathBuf,
+    /// Where the report goes [default: <runs>/<recipe name>/report]; of several recipes, the one over all of them [<runs>/report]
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Test on the episodes of a file, such as runs/NAME/episodes-HASH.json
+    #[arg(long, value_name = "FILE")]
+    episodes: Option<PathBuf>,
+    /// Only these runs: a variant, or variant and seed (`ma_clip-s1`); `*` stands for anything; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    only: Vec<String>,
+    /// Show the runs, what exists of them and how long the rest may take; do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Make runs that are done again; what is there moves to <runs>/<recipe name>/.replaced
+    #[arg(long, conflicts_with = "dry_run")]
+    force: bool,
+    /// Stop at the first run that fails
+    #[arg(long)]
+    fail_fast: bool,
+    /// Go on with the other runs when one fails (the default)
+    #[arg(long, conflicts_with = "fail_fast")]
+    keep_going: bool,
+    /// Print the time of each phase (waits for the device after each, which costs some)
+    #[arg(long)]
+    profile: bool,
+    /// One JSON object on stdout in place of the table
+    #[arg(long)]
+    json: bool,
+}
+
+crate::verb!("run", 10, Arguments, run);
+
+fn run(arguments: Arguments) -> Result<()> {
+    let Requested { runs, skipped } = requested(&arguments)?;
+    let (runs, reported) = only(runs, skipped.clone(), &arguments.only)?;
+    reported.iter().for_each(|Skipped { run, reason }| {
+        eprintln!("{} {} is left out: {reason}", run.recipe.name, run.name());
+    });
+    let runs: Vec<RunOverview> = runs.into_iter().map(|run| RunOverview::new(run, &arguments.runs)).collect();
+    if arguments.dry_run {
+        return say(if arguments.json { status::json(&runs).to_string() } else { status::table(&runs) });
+    }
+    let progress = Console::new();
+    stop_on_ctrl_c(&progress)?;
+    let mut tables = by_name(runs);
+    let own = |name: &str| arguments.runs.join(name).join("report");
+    let over_all = match (&arguments.report, tables.as_slice()) {
+        (Some(folder), _) => Some(folder.clone()),
+        (None, [_, _, ..]) => Some(arguments.runs.join("report")),
+        (None, _) => None,
+    };
+    // Before the work: a place that cannot be written must not be found after it.
+    let own_folders = tables.iter().filter(|_| tables.len() > 1 || over_all.is_none()).map(|(name, _)| own(name));
+    for out in own_folders.chain(over_all.clone()) {
+        std::fs::create_dir_all(&out).map_err(|error| {
+            Error::io("make the report's folder", &out, error)
+                .help("choose another with `--runs DIR` or `--report DIR`")
+        })?;
+    }
+    note_left_out(&tables, &skipped, &arguments.runs)?;
+    let all: Vec<&RunOverview> = tables.iter().flat_map(|(_, runs)| runs).collect();
+    if arguments.force {
+        if let Some(busy) = all.iter().find(|run| in_use(&run.path)) {
+            return Err(Error::failed(format!(
+                "another process works on {}, so nothing was moved",
+                busy.path.display()
+            ))
+            .help("wait for it, or leave that run out with --only"));
+        }
+        all.iter().filter(|run| run.done()).try_for_each(|run| put_aside(&run.path))?;
+    }
+    let count = all.len();
+    if arguments.force {
+        tables.iter_mut().flat_map(|(_, runs)| runs).for_each(RunOverview::refresh);
+    }
+    let mut work = Work::new(&arguments, count > 1, &progress);
+    let mut written = Vec::new();
+    let several = tables.len() > 1;
+    for (name, runs) in &mut tables {
+        if several {
+            eprintln!("{name}:");
+        }
+        work.through(runs)?;
+        let of_table = begun(runs);
+        let out = own(name);
+        if several && !of_table.is_empty() {
+            maclip_reports::report(&of_table, &out, &maclip_reports::Options::default())?;
+        }
+        written.extend(of_table);
+    }
+    if !written.is_empty() {
+        let out = over_all.unwrap_or_else(|| own(&tables[0].0));
+        let report = maclip_reports::report(&written, &out, &maclip_reports::Options::default())?;
+        if arguments.json {
+            say(summary(&written, &skipped)?)?;
+            eprintln!("report: {}", report.index.display());
+        } else {
+            say(format!("\n{}", report.table))?;
+            say(format!("report: {}", report.index.display()))?;
+        }
+    }
+    work.outcome.into_result(count)
+}
+
+/// What recipes ask for.
+#[derive(Default)]
+struct Requested {
+    runs: Vec<StudyRun>,
+    skipped: Vec<Skipped>,
+}
+
+/// The runs of all recipes, each of which is checked before the first begins.
+fn requested(arguments: &Arguments) -> Result<Requested> {
+    let episodes = arguments.episodes.as_deref().map(of_file).transpose()?;
+    let changes = arguments.changes.arguments(episodes.into_iter().collect());
+    let mut requested = Requested::default();
+    let mut seen = HashSet::new();
+    let mut problems = Vec::new();
+    for path in &arguments.recipes {
+        if path.is_dir() {
+            let message = format!("{} is a folder, not a recipe", path.display());
+            let help = format!("name its recipes: `maclip run {}`", path.join("*.yaml").display());
+            let origin = Origin::argument("run", &path.display().to_string());
+            return Err(Diagnostic::new(codes::ARGUMENT, message).at(&origin).help(help).into());
+        }
+        if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+            continue;
+        }
+        match load(path, &changes).and_then(|document| expand(&document, Purpose::Run)) {
+            Ok(Expansion { runs, skipped, notes }) => {
+                // What the recipe's author wrote was for the author; what this command line does is news.
+                let news = |note: &&Diagnostic| {
+                    let argument = |origin: &Origin| matches!(origin.written(), Origin::Argument { .. });
+                    note.origin.as_deref().is_some_and(argument) || note.severity <= Severity::Warning
+                };
+                warn(notes.iter().filter(news));
+                requested.runs.extend(runs);
+                requested.skipped.extend(skipped);
+            }
+            Err(found) => problems.extend(found.into_vec()),
+        }
+    }
+    Diagnostics::check(problems)?;
+    Ok(requested)
+}
+
+/// Runs by the name of their recipe, in the order in which the names come.
+fn by_name(runs: Vec<RunOverview>) -> Vec<(String, Vec<RunOverview>)> {
+    let mut tables: Vec<(String, Vec<RunOverview>)> = Vec::new();
+    for run in runs {
+        let name = run.run.recipe.name.clone();
+        match tables.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, runs)) => runs.push(run),
+            None => tables.push((name, vec![run])),
+        }
+    }
+    tables
+}
+
+/// Leaves beside the runs of each recipe what its preset leaves out, for the report.
+fn note_left_out(tables: &[(String, Vec<RunOverview>)], skipped: &[Skipped], runs: &Path) -> Result<()> {
+    let of_skipped = skipped.iter().map(|skipped| &skipped.run.recipe.name);
+    for name in tables.iter().map(|(name, _)| name).chain(of_skipped).collect::<BTreeSet<_>>() {
+        let of_recipe = skipped.iter().filter(|skipped| skipped.run.recipe.name == *name);
+        let left_out: Vec<LeftOut> = of_recipe.map(LeftOut::new).collect();
+        let path = runs.join(name).join(LeftOut::FILE);
+        // An earlier preset may have left something out.
+        if !left_out.is_empty() || path.exists() {
+            std::fs::create_dir_all(runs.join(name)).map_err(|error| Error::io("make the folder", &path, error))?;
+            write_json(&path, &left_out)?;
+        }
+    }
+    Ok(())
+}
+
+/// The directories of runs that have begun.
+fn begun(runs: &[RunOverview]) -> Vec<PathBuf> {
+    runs.iter().map(|run| run.path.clone()).filter(|path| path.join(Manifest::FILE).is_file()).collect()
+}
+
+/// The change that `--episodes FILE` stands for.
+fn of_file(file: &Path) -> Result<Change> {
+    let origin = Origin::argument("--episodes", &file.display().to_string());
+    let list = json!({"path": file, "hash": EpisodeList::hash_of(file)?});
+    let value = Node::from_json(&list).map_origins(&|_| origin.clone());
+    Ok(Change { path: "task.test.list".to_owned(), origin, value: Some(value) })
+}
+
+/// What became of the runs.
+#[derive(Default)]
+struct Outcome {
+    failed: Vec<(String, Error)>,
+    /// Runs that another process works on.
+    elsewhere: usize,
+}
+
+impl Outcome {
+    /// Success, or the failure of one run itself, or of several by name.
+    fn into_result(mut self, all: usize) -> Result<()> {
+        if self.elsewhere == all && all > 0 {
+            return Err(Error::failed("another process works on what is left of this")
+                .help("wait for it, or stop it; the run can be resumed"));
+        }
+        if self.elsewhere > 0 {
+            eprintln!(
+                "{} of {all} runs are another process's, which writes the report when it is done",
+                self.elsewhere
+            );
+        }
+        match self.failed.len() {
+            0 => Ok(()),
+            1 if all == 1 => Err(self.failed.remove(0).1),
+            count => {
+                let names: Vec<&str> = self.failed.iter().map(|(name, _)| name.as_str()).collect();
+                Err(Error::failed(format!("{count} of {all} runs failed: {}", names.join(", ")))
+                    .help("the reasons stand above and in `maclip status`; the same command tries them again"))
+            }
+        }
+    }
+}
+
+/// This process at work.
+struct Work<'a> {
+    arguments: &'a Arguments,
+    /// Whether there are several runs, so that a failure is told at once.
+    several: bool,
+    progress: &'a Console,
+    outcome: Outcome,
+    /// Runs that it has done.
+    made: HashSet<PathBuf>,
+}
+
+impl<'a> Work<'a> {
+    fn new(arguments: &'a Arguments, several: bool, progress: &'a Console) -> Self {
+        Self { arguments, several, progress, outcome: Outcome::default(), made: HashSet::new() }
+    }
+
+    /// Runs what is missing of `runs`. What another process works on is left to it, and looked at again as long as there was other
+    /// work: it may have been stopped meanwhile.
+    fn through(&mut self, runs: &mut [RunOverview]) -> Result<()> {
+        let mut open: Vec<usize> = (0..runs.len()).collect();
+        loop {
+            let (mut locked, mut worked) = (Vec::new(), false);
+            for at in open {
+                self.progress.study(at + 1, runs.len(), estimate(runs));
+                eprintln!("[{}/{}] {}", at + 1, runs.len(), runs[at].path.display());
+                let made = self.once(&runs[at]);
+                // An error leaves its phase open.
+                self.progress.clear();
+                match made {
+                    Ok(execute::Outcome::Busy) => {
+                        eprintln!("  another process works on it");
+                        locked.push(at);
+                    }
+                    Ok(_) => worked = true,
+                    Err(Error::Interrupted) => return Err(Error::Interrupted),
+                    Err(error) if self.arguments.fail_fast => return Err(error),
+                    Err(error) => {
+                        worked = true;
+                        if self.several {
+                            eprintln!("{}", crate::message(&error));
+                        }
+                        self.outcome.failed.push((runs[at].run.name(), error));
+                    }
+                }
+                runs[at].refresh();
+            }
+            if locked.is_empty() || !worked {
+                self.outcome.elsewhere += locked.len();
+                return Ok(());
+            }
+            open = locked;
+        }
+    }
+
+    /// Runs `overview`, or copies the same run under another name.
+    fn once(&mut self, overview: &RunOverview) -> Result<execute::Outcome> {
+        // Forced, what was there already does not count.
+        let reuse = |from: &Path| !self.arguments.force || self.made.contains(from);
+        let options =
+            Options { exact_phases: self.arguments.profile, commit: option_env!("MACLIP_COMMIT"), reuse: &reuse };
+        let started = Totals::now();
+        let outcome = execute::attempt(&overview.run, &self.arguments.runs, options, self.progress);
+        if self.arguments.profile && !matches!(outcome, Ok(execute::Outcome::Busy)) {
+            eprintln!("{}", profile_table(&started));
+        }
+        if matches!(outcome, Ok(execute::Outcome::Made)) {
+            self.made.insert(overview.path.clone());
+        }
+        outcome
+    }
+}
+
+/// What `only` names by variant, or by variant and seed (`ma_clip-s1`), of the runs and of what a preset leaves out; `*` stands for
+/// anything.
+fn only(runs: Vec<StudyRun>, skipped: Vec<Skipped>, only: &[String]) -> Result<(Vec<StudyRun>, Vec<Skipped>)> {
+    let named = |run: &StudyRun, pattern: &String| matches(&run.variant, pattern) || matches(&run.name(), pattern);
+    for pattern in only {
+        let mut all = runs.iter().chain(skipped.iter().map(|skipped| &skipped.run));
+        if !all.clone().any(|run| named(run, pattern)) {
+            let mut variants: Vec<&str> = all.by_ref().map(|run| run.variant.as_str()).collect();
+            variants.dedup();
+            let problem = Diagnostic::new(codes::ARGUMENT, format!("`{pattern}` names no run of the study"));
+            return Err(problem.at(&Origin::argument("--only", pattern)).helps(name_help(pattern, variants)).into());
+        }
+    }
+    let wanted = |run: &StudyRun| only.is_empty() || only.iter().any(|pattern| named(run, pattern));
+    let runs = runs.into_iter().filter(wanted).collect();
+    Ok((runs, skipped.into_iter().filter(|skipped| wanted(&skipped.run)).collect()))
+}
+
+/// What a preset leaves out, as data.
+pub(super) fn left_out(skipped: &[Skipped]) -> Vec<serde_json::Value> {
+    let one = |Skipped { run, reason }: &Skipped| json!({"name": run.recipe.name, "variant": run.variant, "seed": run.recipe.seed, "reason": reason});
+    skipped.iter().map(one).collect()
+}
+
+/// Thread-seconds of each phase since `started`.
+fn profile_table(started: &Totals) -> String {
+    let phases = Totals::now().since(started);
+    let all: f64 = phases.iter().map(|(_, seconds, _)| seconds).sum();
+    let mut rows = vec![["phase", "thread-seconds", "share", "calls", "each"].map(str::to_owned)];
+    rows.extend(phases.iter().map(|(name, seconds, calls)| {
+        [
+            (*name).to_owned(),
+            format!("{seconds:.2}"),
+            format!("{:.1} %", 100.0 * seconds / all),
+            calls.to_string(),
+            format!("{:.2} ms", 1e3 * seconds / *calls as f64),
+        ]
+    }));
+    if let Some(bytes) = profile::peak_memory() {
+        let memory = format!("{:.0} MB", bytes as f64 / 1e6);
+        rows.push(["peak memory".to_owned(), memory, String::new(), String::new(), String::new()]);
+    }
+    columns(&rows, 1).join("\n")
+}
+
+/// Moves a run out of the way; nothing that was written is lost.
+fn put_aside(path: &Path) -> Result<()> {
+    // Locked, so that nobody else is at work on it; and looked at again, because somebody may have been.
+    let store = RunStore::open(path)?;
+    if !matches!(store.status(), Some(Status { state: State::Done, .. })) {
+        return Ok(());
+    }
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::failed(format!("{} is no run directory", path.display())));
+    };
+    let folder = folder.join(".replaced");
+    std::fs::create_dir_all(&folder).map_err(|error| Error::io("make the folder", &folder, error))?;
+    let free = (0..).map(|count| folder.join(format!("{}-{}", name.to_string_lossy(), unix_seconds() + count)));
+    let to = free.into_iter().find(|path| !path.exists()).unwrap_or_else(|| folder.join(name));
+    std::fs::rename(path, &to).map_err(|error| Error::io("move aside", path, error))?;
+    eprintln!("{} is now {}", path.display(), to.display());
+    Ok(())
+}
+
+/// The object of `--json`.
+fn summary(paths: &[PathBuf], skipped: &[Skipped]) -> Result<serde_json::Value> {
+    let runs = paths
+        .iter()
+        .map(|path| {
+            let RunDirectory { manifest, params, status, .. } = RunDirectory::open(path)?;
+            let Params { trainable, total, .. } = params.unwrap_or_default();
+            // Another process may have only begun.
+            let status = status.unwrap_or_else(|| Status::new(State::Running));
+            let test = status.test.as_ref().map(|test| {
+                json!({"accuracy": test.value, "ci95": test.ci95, "episodes": test.episodes, "metric": test.metric})
+            });
+            Ok(json!({
+                "name": manifest.name, "variant": manifest.variant, "seed": manifest.seed, "hash": manifest.hash,
+                "dir": path, "status": status.state, "reason": status.reason, "test": test,
+                "params": {"trainable": trainable, "total": total},
+                "seconds": {"train": status.seconds.train, "test": status.seconds.test},
+            }))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(json!({"runs": runs, "left_out": left_out(skipped)}))
+}

@@ -1,0 +1,323 @@
+//! `maclip runs list|show|diff|rm`: what there is, what is in it, how two differ.
+
+use super::check::expectations;
+use super::status::state_name;
+use crate::terminal::columns::{columns, grouped};
+use crate::terminal::say;
+use clap::{Args, Subcommand};
+use maclip_framework::error::{Error, Result};
+use maclip_framework::recipe::expectation::Expectation;
+use maclip_framework::runs::directory::RunDirectory;
+use maclip_framework::runs::records::Attempt;
+use maclip_framework::runs::store::{RunStore, checkpoint_steps};
+use maclip_language::{Node, Value};
+use maclip_reports::format;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// List, show, diff and remove runs
+#[derive(Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+crate::verb!("runs", 140, Arguments, runs);
+
+#[derive(Subcommand)]
+enum Verb {
+    /// One line for each run
+    List {
+        /// Run directories, or folders that hold some
+        #[arg(default_value = "runs")]
+        runs: Vec<PathBuf>,
+        /// One JSON object on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Everything about one run
+    Show {
+        /// Run directory
+        run: PathBuf,
+        /// One JSON object on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Recipe keys, environment and results that differ between two runs
+    Diff {
+        /// Run directory
+        a: PathBuf,
+        /// Another
+        b: PathBuf,
+        /// One JSON object on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove runs, with their records and checkpoints
+    Rm {
+        /// Run directories
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// Really remove them; without this, only say what would go
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+fn runs(arguments: Arguments) -> Result<()> {
+    match arguments.verb {
+        Verb::List { runs, json } => list(&runs, json),
+        Verb::Show { run, json } => show(&RunDirectory::open(&run)?, json),
+        Verb::Diff { a, b, json } => diff(&RunDirectory::open(&a)?, &RunDirectory::open(&b)?, json),
+        Verb::Rm { runs, yes } => remove(&runs, yes),
+    }
+}
+
+/// The runs at or below `root` that can be read. The others are named on stderr and counted, and hide none.
+pub fn readable(root: &Path, unreadable: &mut usize) -> Result<Vec<RunDirectory>> {
+    let mut runs = Vec::new();
+    for run in RunDirectory::find(root)? {
+        match run {
+            Ok(run) => runs.push(run),
+            Err(error) => {
+                *unreadable += 1;
+                eprintln!("{error}");
+            }
+        }
+    }
+    Ok(runs)
+}
+
+/// An error where some runs could not be read.
+pub fn all_read(unreadable: usize) -> Result<()> {
+    match unreadable {
+        0 => Ok(()),
+        _ => Err(Error::failed(format!("{} could not be read", format::plural(unreadable, "run")))),
+    }
+}
+
+fn list(roots: &[PathBuf], as_json: bool) -> Result<()> {
+    let mut unreadable = 0;
+    let mut listed = Vec::new();
+    let mut rows = vec![["run", "variant", "seed", "state", "accuracy", "trainable"].map(str::to_owned)];
+    for root in roots {
+        for run in readable(root, &mut unreadable)? {
+            if as_json {
+                listed.push(json!({
+                    "dir": run.path, "name": run.manifest.name, "variant": run.manifest.variant,
+                    "seed": run.manifest.seed, "hash": run.manifest.hash, "state": state_name(run.state()),
+                    "test": run.test(), "params": run.params.as_ref().map(|params| (params.trainable, params.total)),
+                }));
+                continue;
+            }
+            rows.push([
+                run.path.display().to_string(),
+                run.manifest.variant.clone(),
+                run.manifest.seed.to_string(),
+                state_name(run.state()).to_owned(),
+                run.test().map_or_else(String::new, |test| format::percent_interval(test.value, test.ci95)),
+                run.params.as_ref().map_or_else(String::new, |params| grouped(params.trainable)),
+            ]);
+        }
+    }
+    if as_json {
+        say(json!({ "runs": listed }))?;
+    } else {
+        say(columns(&rows, 5).join("\n"))?;
+    }
+    all_read(unreadable)
+}
+
+fn show(run: &RunDirectory, as_json: bool) -> Result<()> {
+    let (expected, setting) = expectations(run)?;
+    let store_steps = checkpoint_steps(&run.path)?;
+    if as_json {
+        let verdict = |expect: &Expectation| json!({"expect": expect, "outcome": expect.verdict(run.test(), &setting)});
+        let verdicts: Vec<_> = expected.iter().map(verdict).collect();
+        say(json!({"dir": run.path, "state": state_name(run.state()), "manifest": run.manifest, "params": run.params,
+                   "status": run.status, "steps": run.last_step()?, "checkpoints": store_steps, "expect": verdicts,
+                   "recipe": run.recipe()?}))?;
+        return Ok(());
+    }
+    let manifest = &run.manifest;
+    let mut rows: Vec<[String; 2]> = Vec::new();
+    let mut row = |key: &str, value: String| rows.push([key.to_owned(), value]);
+    row("run", run.path.display().to_string());
+    row("recipe", format!("{}, variant {}, seed {}", manifest.name, manifest.variant, manifest.seed));
+    row("identity", manifest.hash.clone());
+    row("state", state_name(run.state()).to_owned());
+    if let Some(status) = &run.status {
+        status.reason.iter().for_each(|reason| row("reason", reason.clone()));
+        if let Some(test) = &status.test {
+            let result = format::percent_interval(test.value, test.ci95);
+            row(&test.metric, format!("{result} % on {} test episodes ({})", test.episodes, test.episodes_hash));
+        }
+        status.best_step.iter().for_each(|step| row("tested step", step.to_string()));
+    }
+    if let Some(params) = &run.params {
+        row("parameters", format!("{} trainable of {}", grouped(params.trainable), grouped(params.total)));
+    }
+    row("steps", run.last_step()?.to_string());
+    let steps: Vec<String> = store_steps.iter().map(u64::to_string).collect();
+    row("checkpoints", steps.join(", "));
+    for (slot, component) in &manifest.components {
+        row(slot, component.clone());
+    }
+    manifest.lists.iter().for_each(|(split, sum)| row(&format!("list {split}"), sum.clone()));
+    manifest.weights.iter().for_each(|(file, sum)| row(&format!("weights {file}"), sum.clone()));
+    for (number, attempt) in manifest.attempts.iter().enumerate() {
+        let command: Vec<String> = attempt.argv.iter().map(|word| format::shell(word)).collect();
+        row(&format!("attempt {}", number + 1), command.join(" "));
+        for (key, value) in environment(attempt).into_iter().filter(|(_, value)| !value.is_empty()) {
+            row(&format!("  {key}"), value);
+        }
+        let seconds = attempt.seconds;
+        row(
+            "  time",
+            format!("{} training, {} testing", format::duration(seconds.train), format::duration(seconds.test)),
+        );
+        if let Some(bytes) = attempt.peak_memory_bytes {
+            row("  peak memory", format!("{:.0} MB", bytes as f64 / 1e6));
+        }
+        let phases: Vec<String> =
+            attempt.phases.iter().map(|(phase, seconds)| format!("{phase} {seconds:.1} s")).collect();
+        row("  thread-seconds", phases.join(", "));
+    }
+    manifest.notes.iter().for_each(|note| row("note", note.clone()));
+    for expect in &expected {
+        let (measured, word) = expect.words(run.test(), &setting);
+        let wanted = expect.value - expect.tolerance;
+        row("expects", format!("{} ≥ {wanted:.1} ({}): {measured}, {word}", expect.metric, expect.source));
+    }
+    say(columns(&rows, 2).join("\n"))?;
+    Ok(())
+}
+
+/// What a attempt was done with.
+fn environment(attempt: &Attempt) -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
+        ("maclip", attempt.maclip_version.clone()),
+        ("commit", attempt.commit.clone().unwrap_or_default()),
+        ("features", attempt.features.join(" ")),
+        ("device", attempt.device.clone()),
+        ("accelerator", attempt.accelerator.clone().unwrap_or_default()),
+        ("cpu", attempt.cpu.clone()),
+        ("threads", attempt.threads.to_string()),
+    ])
+}
+
+/// The leaves of a recipe by dotted path, as YAML.
+fn leaves(node: &Node, path: &str, found: &mut BTreeMap<String, String>) {
+    match &node.value {
+        Value::Map(map) if !map.is_empty() => {
+            for entry in map.iter() {
+                let inner = if path.is_empty() { entry.key.clone() } else { format!("{path}.{}", entry.key) };
+                leaves(&entry.value, &inner, found);
+            }
+        }
+        _ => drop(found.insert(path.to_owned(), node.to_json().to_string())),
+    }
+}
+
+/// Entries that are not the same in both: (key, in a, in b).
+fn differences<K: Ord + ToString, V: ToString>(
+    a: &BTreeMap<K, V>,
+    b: &BTreeMap<K, V>,
+) -> Vec<(String, String, String)> {
+    let keys: std::collections::BTreeSet<&K> = a.keys().chain(b.keys()).collect();
+    let value = |map: &BTreeMap<K, V>, key: &K| map.get(key).map_or_else(|| "–".to_owned(), ToString::to_string);
+    keys.into_iter().map(|key| (key.to_string(), value(a, key), value(b, key))).filter(|(_, a, b)| a != b).collect()
+}
+
+fn diff(a: &RunDirectory, b: &RunDirectory, as_json: bool) -> Result<()> {
+    let recipe = |run: &RunDirectory| -> Result<BTreeMap<String, String>> {
+        let document =
+            maclip_language::load(&run.path.join("recipe.resolved.yaml"), &maclip_language::Arguments::default())?;
+        let mut found = BTreeMap::new();
+        leaves(&document.root, "", &mut found);
+        Ok(found)
+    };
+    let around = |run: &RunDirectory| {
+        let mut found: BTreeMap<String, String> = run
+            .manifest
+            .last_attempt()
+            .map(environment)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        found.extend(run.manifest.lists.iter().map(|(split, sum)| (format!("list {split}"), sum.clone())));
+        found.extend(run.manifest.weights.iter().map(|(file, sum)| (format!("weights {file}"), sum.clone())));
+        found
+    };
+    let result = |run: &RunDirectory| {
+        let mut found = BTreeMap::from([("state".to_owned(), state_name(run.state()).to_owned())]);
+        if let Some(test) = run.test() {
+            found.insert(test.metric.clone(), format!("{} %", format::percent_interval(test.value, test.ci95)));
+            found.insert("episodes".to_owned(), test.episodes_hash.clone());
+        }
+        if let Some(params) = &run.params {
+            found.insert("trainable".to_owned(), grouped(params.trainable));
+        }
+        if let Some(step) = run.status.as_ref().and_then(|status| status.best_step) {
+            found.insert("tested step".to_owned(), step.to_string());
+        }
+        let seconds = run.manifest.seconds();
+        found.insert("training".to_owned(), format::duration(seconds.train));
+        found.insert("testing".to_owned(), format::duration(seconds.test));
+        found
+    };
+    let parts = [
+        ("recipe", differences(&recipe(a)?, &recipe(b)?)),
+        ("environment", differences(&around(a), &around(b))),
+        ("result", differences(&result(a), &result(b))),
+    ];
+    if as_json {
+        let object = |list: &[(String, String, String)]| {
+            list.iter().map(|(key, a, b)| (key.clone(), json!({"a": a, "b": b}))).collect::<serde_json::Map<_, _>>()
+        };
+        let found: serde_json::Map<_, _> =
+            parts.iter().map(|(part, list)| ((*part).to_owned(), object(list).into())).collect();
+        say(json!({"a": a.path, "b": b.path, "differences": found}))?;
+        return Ok(());
+    }
+    let mut rows = vec![["".to_owned(), a.path.display().to_string(), b.path.display().to_string()]];
+    for (part, list) in parts {
+        rows.push([
+            format!("{part}:"),
+            String::new(),
+            if list.is_empty() { "the same".to_owned() } else { String::new() },
+        ]);
+        rows.extend(list.into_iter().map(|(key, a, b)| [format!("  {key}"), a, b]));
+    }
+    say(columns(&rows, 3).join("\n"))?;
+    Ok(())
+}
+
+fn remove(paths: &[PathBuf], yes: bool) -> Result<()> {
+    // Opening each first: a path that is no run, or a run in use, stops before anything is gone. A damaged run can be removed.
+    let mut stores = BTreeMap::new();
+    for path in paths {
+        if !path.join("manifest.json").is_file() {
+            return Err(Error::failed(format!("{} is not a run directory: no manifest.json", path.display()))
+                .help("`maclip runs list` shows the run directories"));
+        }
+        let real = path.canonicalize().map_err(|error| Error::io("find", path, error))?;
+        if !stores.contains_key(&real) {
+            stores.insert(real.clone(), RunStore::open(&real)?);
+        }
+    }
+    if !yes {
+        for path in stores.keys() {
+            say(format!("would remove {}", path.display()))?;
+        }
+        return Err(Error::failed("nothing was removed").help("say `--yes` to remove these runs for good"));
+    }
+    for (path, store) in stores {
+        std::fs::remove_dir_all(&path).map_err(|error| Error::io("remove", &path, error))?;
+        drop(store);
+        say(format!("removed {}", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! `maclip status [RUNS]`: how far runs are, one line each.
+
+use super::runs::{all_read, readable};
+use crate::terminal::arguments::{Changes, load};
+use crate::terminal::columns::columns;
+use crate::terminal::words::rough_duration;
+use crate::terminal::{completion, say};
+use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
+use maclip_framework::engine::overview::{RunOverview, estimate, to_make};
+use maclip_framework::error::{Error, Result};
+use maclip_framework::files::unix_seconds;
+use maclip_framework::recipe::{Purpose, study};
+use maclip_framework::runs::directory::RunDirectory;
+use maclip_framework::runs::records::State;
+use maclip_reports::format::percent_interval;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Show how far runs are, or all runs of a recipe
+#[derive(Args)]
+pub struct Arguments {
+    /// Run directories, folders that hold some, or recipes: then all their runs, those too that are missing
+    #[arg(default_value = "runs", value_name = "RUNS|RECIPE", add = ArgValueCompleter::new(completion::recipes))]
+    runs: Vec<PathBuf>,
+    #[command(flatten)]
+    changes: Changes,
+    /// Folder that the recipes' run directories go to
+    #[arg(long = "runs", value_name = "DIR", default_value = "runs")]
+    folder: PathBuf,
+    /// One JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+crate::verb!("status", 130, Arguments, status);
+
+/// `done`, `running`, …; `unknown` before the first status.
+pub(super) fn state_name(state: Option<State>) -> &'static str {
+    state.map_or("unknown", State::name)
+}
+
+/// Steps done, and those wanted of a run that is not done.
+fn steps(run: &RunDirectory, state: Option<State>) -> (u64, Option<u64>) {
+    // Records that cannot be read are `maclip run`'s to complain about.
+    let done = run.last_step().unwrap_or(0);
+    if state == Some(State::Done) {
+        return (done, None);
+    }
+    let document =
+        maclip_language::load(&run.path.join("recipe.resolved.yaml"), &maclip_language::Arguments::default());
+    (done, document.ok().and_then(|document| document.root.at("task.train.steps")?.to_json().as_u64()))
+}
+
+/// When the run last wrote its status or a step.
+fn updated(run: &RunDirectory) -> Option<u64> {
+    let status = run.status.as_ref()?.updated_unix;
+    let step = std::fs::metadata(run.path.join("train.jsonl")).and_then(|data| data.modified()).ok();
+    let step = step.and_then(|time| Some(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs()));
+    Some(status.max(step.unwrap_or(0)))
+}
+
+/// `3 min ago`; a clock that was set back is no reason to fail.
+fn ago(then: u64) -> String {
+    match unix_seconds().checked_sub(then) {
+        None => "in the future: the clock was set back".to_owned(),
+        Some(seconds @ 0..=119) => format!("{seconds} s ago"),
+        Some(seconds @ 120..=7_199) => format!("{} min ago", seconds / 60),
+        Some(seconds @ 7_200..=172_799) => format!("{} h ago", seconds / 3600),
+        Some(seconds) => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+/// The runs of the recipes, one line each.
+fn of_recipes(arguments: &Arguments) -> Result<()> {
+    for path in &arguments.runs {
+        let document = load(path, &arguments.changes.arguments(Vec::new()))?;
+        // A folder that a run would need is no matter here.
+        let expansion = study::expand(&document, Purpose::Plan)?;
+        let runs: Vec<RunOverview> =
+            expansion.runs.into_iter().map(|run| RunOverview::new(run, &arguments.folder)).collect();
+        say(if arguments.json { json(&runs).to_string() } else { table(&runs) })?;
+    }
+    Ok(())
+}
+
+/// One line for each run of a study, and a last one with the sum.
+pub(super) fn table(runs: &[RunOverview]) -> String {
+    let mut rows = vec![["run", "state", "steps", "accuracy", "directory", "reason"].map(str::to_owned)];
+    rows.extend(runs.iter().map(|run| {
+        let test = run.directory.as_ref().and_then(RunDirectory::test);
+        let steps = match run.wanted_steps() {
+            Some(wanted) if !run.done() => format!("{}/{wanted}", run.steps),
+            _ => run.steps.to_string(),
+        };
+        [
+            run.run.name(),
+            run.state_name().to_owned(),
+            steps,
+            test.map_or_else(String::new, |test| percent_interval(test.value, test.ci95)),
+            run.path.display().to_string(),
+            run.reason().iter().flat_map(|reason| reason.lines()).next().unwrap_or_default().to_owned(),
+        ]
+    }));
+    let done = runs.iter().filter(|run| run.done()).count();
+    let make = to_make(runs).len();
+    let time = match estimate(runs) {
+        _ if make == 0 => String::new(),
+        Some(seconds) => format!("; the rest about {} after the runs that are done", rough_duration(seconds)),
+        None => "; how long the rest takes is not known yet".to_owned(),
+    };
+    let alike = if done + make == runs.len() { String::new() } else { format!(", {make} to make") };
+    format!("{}\n\n  {done} of {} done{alike}{time}", columns(&rows, 6).join("\n"), runs.len())
+}
+
+/// The same as data.
+pub(super) fn json(runs: &[RunOverview]) -> Value {
+    let listed: Vec<Value> = runs
+        .iter()
+        .map(|run| {
+            json!({
+                "name": run.run.recipe.name, "variant": run.run.variant, "seed": run.run.recipe.seed,
+                "hash": run.run.recipe.hash, "dir": run.path, "state": run.state_name(),
+                "reason": run.reason(), "same_as": run.same,
+                "steps": {"done": run.steps, "wanted": run.wanted_steps()},
+                "test": run.directory.as_ref().and_then(RunDirectory::test),
+            })
+        })
+        .collect();
+    let done = runs.iter().filter(|run| run.done()).count();
+    json!({"runs": listed, "done": done, "missing": runs.len() - done, "seconds_left": estimate(runs)})
+}
+
+fn status(arguments: Arguments) -> Result<()> {
+    let recipes = arguments.runs.iter().filter(|path| path.is_file()).count();
+    if recipes == arguments.runs.len() {
+        return of_recipes(&arguments);
+    }
+    if !arguments.changes.is_empty() {
+        return Err(Error::failed("--set and --unset are for recipes").help("give the recipe in place of a folder"));
+    }
+    if recipes > 0 {
+        return Err(Error::failed("recipes and run folders do not go together").help("ask for one kind at a time"));
+    }
+    let mut unreadable = 0;
+    let mut listed = Vec::new();
+    let mut rows = vec![["run", "state", "steps", "accuracy", "updated", "reason"].map(str::to_owned)];
+    for root in &arguments.runs {
+        for run in readable(root, &mut unreadable)? {
+            let state = run.state();
+            let (done, wanted) = steps(&run, state);
+            let reason = run.status.as_ref().and_then(|status| status.reason.as_deref()).unwrap_or_default();
+            if arguments.json {
+                listed.push(json!({
+                    "dir": run.path, "name": run.manifest.name, "variant": run.manifest.variant,
+                    "seed": run.manifest.seed, "state": state_name(state), "reason": reason,
+                    "steps": {"done": done, "wanted": wanted}, "test": run.test(),
+                }));
+                continue;
+            }
+            rows.push([
+                run.path.display().to_string(),
+                state_name(state).to_owned(),
+                wanted.map_or_else(|| done.to_string(), |wanted| format!("{done}/{wanted}")),
+                run.test().map_or_else(String::new, |test| percent_interval(test.value, test.ci95)),
+                updated(&run).map_or_else(String::new, ago),
+                reason.lines().next().unwrap_or_default().to_owned(),
+            ]);
+        }
+    }
+    if arguments.json {
+        say(json!({ "runs": listed }))?;
+    } else if rows.len() == 1 {
+        say("no runs")?;
+    } else {
+        say(columns(&rows, 6).join("\n"))?;
+    }
+    all_read(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_is_told_and_not_a_panic() {
+        assert!(ago(unix_seconds() + 1000).contains("set back"));
+        assert_eq!(ago(unix_seconds() - 600), "10 min ago");
+    }
+}

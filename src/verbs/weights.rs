@@ -1,0 +1,154 @@
+//! `maclip weights inspect|convert`: what a checkpoint holds, and its form in maclip.
+
+use crate::terminal::say;
+use clap::{Args, Subcommand, ValueEnum};
+use maclip_components::backbones::clip::block::Activation;
+use maclip_components::backbones::inspect::{self, Hints, Inspection};
+use maclip_framework::error::{Error, Result};
+use maclip_framework::weights::ElementType;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Look into checkpoints, and convert them
+#[derive(Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+crate::verb!("weights", 110, Arguments, weights);
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Format, guessed architecture, tensors, and what a backbone would lack or not use
+    Inspect {
+        #[command(flatten)]
+        source: Source,
+        /// List every tensor
+        #[arg(long)]
+        tensors: bool,
+        /// One JSON object on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a checkpoint as one safetensors file with OpenAI's names
+    Convert {
+        #[command(flatten)]
+        source: Source,
+        /// The file to write
+        out: PathBuf,
+        /// Type of the written values
+        #[arg(long, value_enum, default_value_t = Stored::F16)]
+        precision: Stored,
+        /// Replace the file if it is there
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Args)]
+struct Source {
+    /// A safetensors file, a torch state dict, a Hugging Face folder, or `builtin:shapes_clip`
+    file: String,
+    /// Heads of the image tower, where they are not width / 64
+    #[arg(long)]
+    vision_heads: Option<usize>,
+    /// Heads of the text tower, where they are not width / 64
+    #[arg(long)]
+    text_heads: Option<usize>,
+    /// Activation, where the file does not say and it is not OpenAI's QuickGELU
+    #[arg(long, value_enum)]
+    activation: Option<Kind>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    QuickGelu,
+    Gelu,
+}
+
+impl Source {
+    fn hints(&self) -> Hints {
+        let activation = self.activation.map(|kind| match kind {
+            Kind::QuickGelu => Activation::QuickGelu,
+            Kind::Gelu => Activation::Gelu,
+        });
+        Hints { vision_heads: self.vision_heads, text_heads: self.text_heads, activation }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Stored {
+    F16,
+    Bf16,
+    F32,
+}
+
+fn weights(arguments: Arguments) -> Result<()> {
+    match arguments.verb {
+        Verb::Inspect { source, tensors, json } => {
+            let found = inspect::inspect(&source.file, source.hints())?;
+            if json {
+                say(json!(found))?;
+            } else {
+                print(&found, tensors)?;
+            }
+            match found.problem() {
+                None => Ok(()),
+                Some(_) => Err(Error::failed(format!("{} does not fit a backbone as a whole", found.source))
+                    .help("heads and activation that the file does not say are given with --vision-heads, --text-heads, --activation")),
+            }
+        }
+        Verb::Convert { source, out, precision, force } => {
+            if out.exists() && !force {
+                return Err(Error::failed(format!("{} is there already", out.display()))
+                    .help("give another name, or --force to replace it"));
+            }
+            let precision = match precision {
+                Stored::F16 => ElementType::F16,
+                Stored::Bf16 => ElementType::BF16,
+                Stored::F32 => ElementType::F32,
+            };
+            let found = inspect::convert(&source.file, &out, precision, source.hints())?;
+            let values = found.backbone.map_or(0, |backbone| backbone.values);
+            say(format!("{}: {values} values", out.display()))?;
+            Ok(())
+        }
+    }
+}
+
+fn print(found: &Inspection, tensors: bool) -> Result<()> {
+    say(&found.source)?;
+    say(format!("  format        {}", found.format))?;
+    say(format!("  sha256        {}", found.sha256))?;
+    let mut dtypes: BTreeMap<&str, usize> = BTreeMap::new();
+    found.stored.iter().for_each(|tensor| *dtypes.entry(tensor.dtype).or_default() += 1);
+    let stored: Vec<String> = dtypes.iter().map(|(dtype, count)| format!("{count} {dtype}")).collect();
+    say(format!("  tensors       {}", stored.join(", ")))?;
+    if found.not_finite > 0 {
+        say(format!("  not finite    {} values", found.not_finite))?;
+    }
+    match &found.backbone {
+        Ok(backbone) => {
+            let sizes = backbone.published.map_or_else(|| backbone.architecture.to_string(), str::to_owned);
+            say(format!("  backbone      {} {sizes}, {} values", backbone.name, backbone.values))?;
+            let fit = &backbone.fit;
+            for (what, list) in [("missing", &fit.missing), ("unused", &fit.unused), ("wrong shape", &fit.misshapen)] {
+                say(format!(
+                    "  {what:<13} {}",
+                    if list.is_empty() { "none".to_owned() } else { list.len().to_string() }
+                ))?;
+                list.iter().try_for_each(|entry| say(format!("                {entry}")))?;
+            }
+        }
+        Err(problem) => say(format!("  backbone      none: {}", problem.trim_start_matches("error: ")))?,
+    }
+    // What fits nothing must at least be seen.
+    if tensors || found.backbone.is_err() {
+        for tensor in &found.stored {
+            say(format!("  {:<60} {:<16} {}", tensor.name, format!("{:?}", tensor.shape), tensor.dtype))?;
+        }
+    }
+    Ok(())
+}
