@@ -12,6 +12,7 @@ use maclip_components as _;
 use maclip_framework::clips::filler::Filler;
 use maclip_framework::clips::loader::{ClipLoader, View};
 use maclip_framework::clips::sources::Part;
+use maclip_framework::engine::task;
 use maclip_framework::clips::store::stored::StoredClips;
 use maclip_framework::progress::Silent;
 use maclip_framework::random::Stream;
@@ -63,7 +64,7 @@ fn epochs(folder: &Path, format: &str) -> [f64; 3] {
     );
     let written = read_str("bench", &text).expect("the recipe is YAML");
     let recipe = Recipe::check_for(&written, Purpose::Plan).expect("the recipe is valid");
-    let mut needs = recipe.task().and_then(|task| task.needs(&recipe)).expect("the clips are there");
+    let mut needs = task::of(&recipe).and_then(|task| task.needs(&recipe)).expect("the clips are there");
     // Of the others only the frames of the test are kept.
     needs.wants.retain(|(_, part)| *part == Part::All);
     let stored = StoredClips::open(&recipe, &needs.clips, &needs.geometry, store.path()).expect("the store opens");

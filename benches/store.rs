@@ -7,6 +7,8 @@
 //! 20 recipes × 20 variants × 5 seeds, each with 600 training steps and 200 test episodes in the form in which runs write them.
 
 use maclip_framework::files::write_json;
+use maclip_framework::model::parameters::Params;
+use maclip_framework::recipe::expectation::TestResult;
 use maclip_framework::runs::records::*;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

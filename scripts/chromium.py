@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 NAMES = ["chromium", "chromium-browser", "google-chrome"]
+INSTALL = "install Chromium (`apt install chromium`), or name a browser in CHROMIUM"
 PATIENCE_S = 120
 FLAGS = [
     "--headless=new",

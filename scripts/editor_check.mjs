@@ -20,7 +20,7 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const { values: options } = parseArgs({ options: { schema: { type: 'string' }, server: { type: 'string' } } });
 const schema = path.resolve(options.schema ?? path.join(root, 'recipes/schema.json'));
 if (!existsSync(schema)) {
-  console.error(`${schema} does not exist: write it with \`maclip schema > recipes/schema.json\`, or give --schema FILE`);
+  console.error(`${schema} does not exist: write it with \`cargo xtask regenerate\`, or give --schema FILE`);
   process.exit(1);
 }
 
@@ -184,7 +184,7 @@ async function checks(editor) {
   slots.push('alignment', 'objective', 'optimizer', 'schedule');
   const keys = ['name', 'description', 'seed', 'device', 'precision', 'compute', 'expect', 'study', 'extends'];
   const directions = ['both', 'query_to_support', 'support_to_query'];
-  const extended = (text) => `extends: methods/base.yaml\n${text}`;
+  const extended = (text) => `extends: parts/method.yaml\n${text}`;
   let components = new Map();
   let given = new Map();
 

@@ -3,8 +3,9 @@
 
     python3 scripts/frame_check.py FOLDER
 
-FOLDER holds runs.csv, runs.parquet, variants.csv and variants.parquet. Needs polars, or pandas with pyarrow; exit status 77 without.
-One line for each frame; exit status 1 where names, rows, types, nulls or values differ. Numbers may differ by 1e-12 of their size.
+FOLDER holds runs.csv, runs.parquet, variants.csv and variants.parquet. Needs polars, or pandas with pyarrow; exit status 77 without
+(1 with MACLIP_REQUIRE=1). One line for each frame; exit status 1 where names, rows, types, nulls or values differ. Numbers may differ
+by 1e-12 of their size.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import importlib.util
 import math
 import sys
 from pathlib import Path
+
+from skip import skip
 
 FRAMES = ["runs", "variants"]
 CLOSE = 1e-12
@@ -102,8 +105,7 @@ def main():
     elif there["pandas"] and there["pyarrow"]:
         read = with_pandas
     else:
-        print("skipped: neither polars nor pandas with pyarrow")
-        return 77
+        return skip("neither polars nor pandas with pyarrow", "install one of them (`pip install polars`)")
     well = True
     for name in FRAMES:
         seen, problems = compare(folder / f"{name}.csv", folder / f"{name}.parquet", read)

@@ -4,7 +4,8 @@
 #   scripts/latex_check.sh FOLDER [--png DIR]
 #
 # Takes FOLDER/tables/*.tex, or FOLDER/*.tex where there is no such folder. One line for each table; exit status 1 if one has an
-# error or a box more than 20pt too wide, 77 without pdflatex. --png writes a picture of each with pdftoppm.
+# error or a box more than 20pt too wide, 77 without pdflatex and the two packages (1 with MACLIP_REQUIRE=1). --png writes a picture
+# of each with pdftoppm.
 set -euo pipefail
 
 WIDEST=20  # pt that a table may be wider than the text
@@ -18,7 +19,16 @@ usage() {
 [[ -d $1 ]] || { echo "latex_check.sh: $1 is no folder" >&2; exit 2; }
 folder=$(cd "$1" && pwd)
 pictures=${3-}
-command -v pdflatex >/dev/null || { echo "skipped: no pdflatex"; exit 77; }
+if ! command -v pdflatex >/dev/null || ! kpsewhich booktabs.sty >/dev/null || ! kpsewhich siunitx.sty >/dev/null; then
+  missing="no pdflatex with booktabs and siunitx"
+  get="install them (\`apt install texlive-latex-recommended texlive-science\`)"
+  if [[ ${MACLIP_REQUIRE:-0} != 0 ]]; then
+    echo "FAILED: $missing; $get. MACLIP_REQUIRE is set, and turns this into a failure"
+    exit 1
+  fi
+  echo "skipped: $missing; $get"
+  exit 77
+fi
 if [[ -n $pictures ]]; then
   command -v pdftoppm >/dev/null || { echo "latex_check.sh: --png needs pdftoppm, of poppler-utils" >&2; exit 2; }
   mkdir -p "$pictures"

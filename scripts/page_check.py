@@ -4,8 +4,9 @@
     python3 scripts/page_check.py PAGE [--screenshots DIR] [--without CHECK]...
 
 Checks: layout, contrast, theme, sort, filter, print, scripts (that the page does without), access, and quiet (no message on the
-console, nothing loaded from outside). One line for each; exit status 1 if one failed, 77 without a browser. `--without` leaves a
-check out, such as `sort` of a page that has no table. The variable CHROMIUM names the browser.
+console, nothing loaded from outside). One line for each; exit status 1 if one failed, 77 without a browser (1 with
+MACLIP_REQUIRE=1). `--without` leaves a check out, such as `sort` of a page that has no table. The variable CHROMIUM names the
+browser.
 """
 
 import argparse
@@ -15,7 +16,8 @@ import sys
 import zlib
 from pathlib import Path
 
-from chromium import Browser, BrowserError, BrowserGone, Tab, find
+from chromium import INSTALL, Browser, BrowserError, BrowserGone, Tab, find
+from skip import skip
 
 WIDTHS = [400, 1400]
 SCHEMES = ["light", "dark"]
@@ -236,8 +238,7 @@ def main():
         parser.error(f"{arguments.page} is no file")
     program = find()
     if program is None:
-        print("skipped: no browser")
-        return 77
+        return skip("no browser", INSTALL)
     try:
         with Browser(program) as browser:
             page = Page(browser, arguments.page.resolve().as_uri())

@@ -13,7 +13,8 @@ import unittest.mock
 from pathlib import Path
 
 import page_check
-from chromium import Browser, BrowserGone, Tab, find
+from chromium import INSTALL, Browser, BrowserGone, Tab, find
+from skip import required
 
 SCRIPT = Path(__file__).with_name("page_check.py")
 GOOD = """<!doctype html>
@@ -114,8 +115,13 @@ BAD = [
 ]
 
 
-@unittest.skipIf(find() is None, "no browser")
 class Pages(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if find() is None:
+            missing = f"no browser; {INSTALL}"
+            raise RuntimeError(f"{missing}. MACLIP_REQUIRE is set") if required() else unittest.SkipTest(missing)
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -166,8 +172,10 @@ class Pages(unittest.TestCase):
         ran = self.ran(self.page(GOOD), CHROMIUM="true")
         self.assertEqual(ran.returncode, 1, ran.stdout)
         self.assertRegex(ran.stdout, r"\AFAILED browser: .* has ended before .*\n\Z")
-        ran = self.ran(self.page(GOOD), CHROMIUM="no-such-browser")
-        self.assertEqual((ran.returncode, ran.stdout), (77, "skipped: no browser\n"))
+        for value, status, begin in [("", 77, "skipped: "), ("0", 77, "skipped: "), ("1", 1, "FAILED: ")]:
+            ran = self.ran(self.page(GOOD), CHROMIUM="no-such-browser", MACLIP_REQUIRE=value)
+            self.assertEqual(ran.returncode, status, value)
+            self.assertTrue(ran.stdout.startswith(f"{begin}no browser; install Chromium"), ran.stdout)
 
     def test_a_page_that_hangs_is_given_up(self):
         page = self.page(GOOD.replace("const root", "while (true); const root")).as_uri()

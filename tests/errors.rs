@@ -56,7 +56,7 @@ fn values_out_of_range_and_of_the_wrong_type_are_placed() {
 #[test]
 fn a_recipe_that_cannot_be_read_is_named() {
     fails(2, &["run", "recipes/no_such.yaml"], &["recipes/no_such.yaml"]);
-    fails(2, &["run", "recipes"], &["recipes"]);
+    fails(2, &["run", "recipes"], &["recipes is a folder, not a recipe"]);
     let folder = tempfile::tempdir().unwrap();
     let path = recipe(folder.path(), "name: x\n  dataset: {\n");
     fails(2, &["run", &path], &["recipe.yaml:"]);
@@ -76,13 +76,13 @@ fn a_way_that_the_split_cannot_fill_names_the_place() {
 
 #[test]
 fn a_missing_root_or_weights_file_says_how_to_give_it() {
-    let kinetics = ["kinetics_5w1s.yaml:", "dataset.root", "benchmarks/base.yaml:", "backbone.weights", "safetensors"];
+    let kinetics = ["kinetics_5w1s.yaml:", "dataset.root", "parts/benchmark.yaml:", "backbone.weights", "safetensors"];
     fails(2, &["run", "recipes/kinetics_5w5s.yaml"], &kinetics);
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().to_str().unwrap();
     let missing = folder.path().join("nowhere");
     let root = format!("dataset.root={}", missing.display());
-    let frames = ["run", "recipes/frames_5w1s.yaml", "--runs", runs, "--set", &root];
+    let frames = ["run", "recipes/benchmarks/frames_5w1s.yaml", "--runs", runs, "--set", &root];
     fails(1, &frames, &["nowhere", "--set dataset.root="]);
     fails(
         1,
@@ -135,7 +135,7 @@ fn an_unwritable_runs_folder_is_named() {
 fn usage_errors_are_exit_2() {
     assert_eq!(maclip(&["run"]).code, Some(2));
     assert_eq!(maclip(&["fly"]).code, Some(2));
-    fails(2, &["list", "alignmnet"], &["alignment"]);
+    fails(2, &["list", "alignmnet"], &["no slot `alignmnet`", "did you mean `alignment`?"]);
     let nothing = tempfile::tempdir().unwrap();
     let out = nothing.path().join("out");
     fails(1, &["report", nothing.path().to_str().unwrap(), "--out", out.to_str().unwrap()], &["help:"]);

@@ -1,12 +1,12 @@
-//! `recipes/frames_5w1s.yaml` on frame folders: made here, and the real ones where they are.
+//! `recipes/benchmarks/frames_5w1s.yaml` on frame folders: made here, and the real ones where `MACLIP_DATA` names them.
 
 mod common;
 
-use common::{clip, fails, find, maclip, ok, root, run_directory, tree};
+use common::{clip, fails, find, maclip, needs, ok, records, run_directory, tree};
 use std::path::Path;
 
 fn arguments<'a>(runs: &'a str, root: &'a str) -> Vec<&'a str> {
-    let mut arguments = vec!["run", "recipes/frames_5w1s.yaml", "--runs", runs, "--set", root];
+    let mut arguments = vec!["run", "recipes/benchmarks/frames_5w1s.yaml", "--runs", runs, "--set", root];
     for set in [
         "task.train.steps=2",
         "task.train.validate_every_steps=2",
@@ -47,20 +47,21 @@ fn broken_clips_are_named_skipped_and_counted() {
     // The other policy: stop.
     let mut strict = arguments(runs.to_str().unwrap(), &root);
     strict.extend(["--set", "dataset.broken=fail"]);
-    fails(1, &strict, &["train_class_2/short", "recipes/frames_5w1s.yaml:"]);
+    fails(1, &strict, &["train_class_2/short", "recipes/benchmarks/frames_5w1s.yaml:"]);
 }
 
 #[test]
-fn real_frames_run_where_they_are() {
-    let frames = root().join("../shared/data/ssv2_frames");
-    if !frames.is_dir() {
-        eprintln!("skipped: {} is not there", frames.display());
-        return;
-    }
+fn real_frames_run_where_they_are_given() {
+    let Some(frames) = needs::data("MACLIP_DATA", "ssv2_frames") else { return };
     let folder = tempfile::tempdir().unwrap();
     let set = format!("dataset.root={}", frames.display());
-    let table = ok(&arguments(folder.path().to_str().unwrap(), &set));
-    assert!(table.contains("frames_5w1s"), "{table}");
+    ok(&arguments(folder.path().to_str().unwrap(), &set));
+    let run = run_directory(folder.path(), "frames_5w1s", "default");
+    assert_eq!(records(&run.join("train.jsonl")).len(), 2);
+    assert_eq!(records(&run.join("episodes.jsonl")).len(), 40);
+    for split in ["train", "val", "test"] {
+        assert!(!run.join(format!("skipped_{split}.json")).exists(), "clips of {split} are left out");
+    }
 }
 
 #[test]

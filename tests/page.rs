@@ -1,8 +1,8 @@
-//! A report as its readers see it: in a browser, in LaTeX and in Python. What the system lacks for one of them is told, and skipped.
+//! A report as its readers see it: in a browser, in LaTeX and in Python. A test whose program is not there is skipped, and says so.
 
 mod common;
 
-use common::{ok, root};
+use common::{needs, ok, root};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -27,17 +27,19 @@ fn report() -> (TempDir, PathBuf) {
     (folder, out)
 }
 
-/// Exit status and output of a script of `scripts/`; `None` where it was skipped, which is told.
+/// Exit status and output of a script of `scripts/`; `None` where the check is skipped.
 fn asked(program: &str, script: &str, arguments: &[&Path]) -> Option<(i32, String)> {
     let script = root().join("scripts").join(script);
     let Ok(output) = Command::new(program).arg(script).args(arguments).output() else {
-        eprintln!("skipped: no {program}");
+        needs::skip(&format!("no {program}"), &format!("install {program}"));
         return None;
     };
     let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     match output.status.code() {
         Some(SKIPPED) => {
-            eprintln!("{}", told.trim());
+            let told = told.trim().trim_start_matches("skipped: ");
+            let (missing, get) = told.split_once("; ").expect("a script says what is missing, and how to get it");
+            needs::skip(missing, get);
             None
         }
         code => Some((code.unwrap(), told)),

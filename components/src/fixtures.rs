@@ -24,7 +24,7 @@ impl Fixture {
     pub fn checkpoint(&self) -> PathBuf {
         let path = self.folder.path().join("weights.safetensors");
         let bytes = weights::serialize(&self.tensors, &BTreeMap::new(), ElementType::F32).unwrap();
-        weights::write_atomically(&path, &bytes).unwrap();
+        maclip_framework::files::write_atomically(&path, &bytes).unwrap();
         path
     }
 }

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use maclip_framework::engine::task::Task;
 use maclip_framework::error::Result;
 use maclip_framework::recipe::Recipe;
-use maclip_framework::registry::{BuildContext, Facts, SLOTS, build_choice, resolve_choice, slot, tell};
+use maclip_framework::registry::{BuildContext, Facts, slots, build_choice, resolve_choice, slot, describe_choice};
 use maclip_framework::slots::adapter::Adapter;
 use maclip_framework::slots::alignment::Alignment;
 use maclip_framework::slots::augment::Augment;
@@ -27,7 +27,7 @@ fn resolved(slot_name: &str, component: &str, options: &str) -> std::result::Res
 
 #[test]
 fn the_defaults_of_every_component_are_in_range() {
-    for slot in SLOTS {
+    for slot in slots() {
         for info in (slot.components)().into_iter().map(|candidate| candidate.info) {
             let example = info.usage.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap();
             let node = resolved(slot.name, info.name, example).unwrap_or_else(|problems| panic!("{problems}"));
@@ -58,7 +58,7 @@ fn the_example_of_every_component_round_trips_and_builds() {
     let mut plain = BuildContext::new(0, Device::flex());
     plain.sizes_only = true;
     let context = plain.with_sizes(Geometry::clip_vit_b16(), 8);
-    for slot in SLOTS {
+    for slot in slots() {
         for info in (slot.components)().into_iter().map(|candidate| candidate.info) {
             let name = format!("{}/{}", slot.name, info.name);
             let example = info.usage.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap();
@@ -68,7 +68,7 @@ fn the_example_of_every_component_round_trips_and_builds() {
             match built(slot.name, &node, &context) {
                 Ok(reads) => {
                     let mut facts = Facts::default();
-                    tell(slot, &node, &mut facts);
+                    describe_choice(slot, &node, &mut facts);
                     let told = facts.readers.contains(&slot.name);
                     assert_eq!(reads.unwrap_or(told), told, "{name}: what it tells about class texts");
                 }

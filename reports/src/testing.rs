@@ -2,6 +2,8 @@
 
 use crate::episodes::{List, Right};
 use maclip_framework::random::{Rng, Stream};
+use maclip_framework::model::parameters::{Params, ParamsPart};
+use maclip_framework::recipe::expectation::TestResult;
 use maclip_framework::runs::records::*;
 use serde::Serialize;
 use std::path::Path;

@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(beside("ablations/modules", "../quickstart.yaml"), "quickstart.yaml");
         let names = |name: &str| parents(shipped::find(name).unwrap()).iter().map(|r| r.name).collect::<Vec<_>>();
         assert_eq!(names("ablations/modules"), ["quickstart"]);
-        assert!(names("methods").contains(&"methods/base") && names("methods").contains(&"methods/trx"));
+        assert!(names("methods").contains(&"parts/method") && names("methods").contains(&"methods/trx"));
         assert_eq!(names("quickstart"), [""; 0]);
     }
 }

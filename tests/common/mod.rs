@@ -1,11 +1,14 @@
 //! Drives the binary as a user does.
 #![allow(dead_code)]
 
+pub mod needs;
 pub mod videos;
 
 use jpeg_encoder::{ColorType, Encoder};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 /// The repository, where recipes are.
 pub fn root() -> &'static Path {
@@ -81,6 +84,34 @@ pub fn fails(code: i32, arguments: &[&str], words: &[&str]) -> String {
     ran.stderr
 }
 
+/// Holds a file of the repository against `now`, what the program says. With `MACLIP_UPDATE=1` it is written in place of that;
+/// `command` does so.
+#[track_caller]
+pub fn generated(file: &str, now: &str, command: &str) {
+    let path = root().join(file);
+    if needs::is_on("MACLIP_UPDATE") {
+        std::fs::write(path, now).unwrap();
+        return;
+    }
+    let there = std::fs::read_to_string(path).unwrap_or_default();
+    if there == now {
+        return;
+    }
+    let only = |text: &str, other: &str, sign: char| -> String {
+        let other: HashSet<&str> = other.lines().collect();
+        let lines = text.lines().filter(|line| !other.contains(line)).take(10);
+        lines.map(|line| format!("\n{sign} {line}")).collect()
+    };
+    let difference = only(&there, now, '-') + &only(now, &there, '+');
+    panic!("{file} is not as the program says: look at the difference, then `{command}`{difference}");
+}
+
+/// The names of the shipped components, `slot/name`, as tests/names.txt has them.
+pub fn names() -> Vec<String> {
+    let names = std::fs::read_to_string(root().join("tests/names.txt")).unwrap();
+    names.lines().map(str::to_owned).collect()
+}
+
 /// Options that make the quickstart small: seconds in place of minutes.
 pub const SMALL: [&str; 12] = [
     "--set",
@@ -122,15 +153,35 @@ pub fn records(path: &Path) -> Vec<serde_json::Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Runs a shell script as root of its own mount table, where small and read-only file systems can be mounted. `None` where the
-/// system does not let us.
-pub fn in_own_mounts(script: &str) -> Option<Output> {
-    let can = Command::new("unshare").args(["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).output();
-    if !can.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: this system lets no user mount a file system of its own");
+/// What a shell is started with so that it may mount: in a mount table of its own as any user, in one as root, in everybody's.
+const MOUNTING: [&[&str]; 3] = [&["unshare", "-rm", "sh", "-c"], &["unshare", "-m", "sh", "-c"], &["sh", "-c"]];
+
+/// The first of [`MOUNTING`] that mounts a file system here.
+fn mounting() -> Option<&'static [&'static str]> {
+    static FOUND: OnceLock<Option<&[&str]>> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!("mount -t tmpfs tmpfs '{0}' && umount '{0}'", folder.path().display());
+        let mounts = |words: &&&[&str]| {
+            let ran = Command::new(words[0]).args(&words[1..]).arg(&script).output();
+            ran.is_ok_and(|output| output.status.success())
+        };
+        MOUNTING.iter().find(mounts).copied()
+    })
+}
+
+/// Runs a shell script that mounts a small or read-only file system at `folder`, which nobody sees afterwards. `None` where the
+/// system lets nobody mount: the test is skipped.
+pub fn with_mount(folder: &Path, script: &str) -> Option<Output> {
+    let Some(words) = mounting() else {
+        needs::skip_mounts();
         return None;
-    }
-    Some(Command::new("unshare").current_dir(root()).args(["-rm", "sh", "-c", script]).output().unwrap())
+    };
+    let output = Command::new(words[0]).current_dir(root()).args(&words[1..]).arg(script).output().unwrap();
+    // Only what was mounted in everybody's table is still there.
+    let unmount = || Command::new("umount").arg(folder).stderr(Stdio::null()).status();
+    while unmount().is_ok_and(|status| status.success()) {}
+    Some(output)
 }
 
 pub fn quoted(arguments: &[&str]) -> String {

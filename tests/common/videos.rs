@@ -7,14 +7,6 @@ use std::process::{Command, Stdio};
 /// Classes that [`videos`] makes a video of: those of a 5-way episode.
 pub const CLASSES: usize = 5;
 
-pub fn no_ffmpeg() -> bool {
-    let there = Command::new("ffmpeg").arg("-version").stdout(Stdio::null()).status().is_ok();
-    if !there {
-        eprintln!("skipped: no ffmpeg to make videos with");
-    }
-    !there
-}
-
 /// Videos of 12 frames, one for each class of a split: of its own colours, and moving at its own speed.
 pub fn videos(folder: &Path) -> Vec<Vec<u8>> {
     let mut command = Command::new("ffmpeg");

@@ -208,7 +208,7 @@ pub fn structures(check: &mut Check) {
         check.note(&format!("{name} names and shapes"), f64::from(ours != openai), 0.5);
         let zeros = shapes(&row["hf"]).into_iter().map(|(name, shape)| {
             let values = vec![0.0; shape.iter().product()];
-            (name, parameters::HostTensor { shape, values })
+            (name, maclip_framework::weights::HostTensor { shape, values })
         });
         let renamed: BTreeMap<String, Vec<usize>> = names::from_hugging_face(zeros.collect())
             .unwrap_or_else(|error| panic!("{error}"))

@@ -1,18 +1,23 @@
 //! Every case of the golden sets: numbers of an independent implementation (PyTorch, float64) that maclip must meet.
 //!
-//! Runs the small set beside this file and, where it is there, the folder in `MACLIP_GOLDEN` (default ../shared/golden/open), on
-//! the device in `MACLIP_DEVICE` (default flex). Prints the largest error of each case as a part of what its tolerance allows,
+//! Runs the small set beside this file and the whole one in the folder that `MACLIP_GOLDEN` names, if it names one, on the
+//! device in `MACLIP_DEVICE` (default flex). Prints the largest error of each case as a part of what its tolerance allows,
 //! and fails where one is above it. A kind of case that this program does not know is a failure.
+//!
+//! `MACLIP_GOLDEN_DIGEST=FILE` appends one line for each compared value with a checksum of its bits to FILE: two versions of the
+//! program whose files are equal compute the same numbers, bit for bit.
 
 mod clip;
 mod method;
 mod metrics;
+#[path = "../common/needs.rs"]
+mod needs;
 mod set;
 
 use maclip_components as _;
 use set::{Check, Set};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -27,19 +32,7 @@ fn main() -> ExitCode {
     let device = std::env::var("MACLIP_DEVICE").unwrap_or_else(|_| "flex".to_owned());
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders = vec![own.join("tests/golden/small")];
-    match std::env::var_os("MACLIP_GOLDEN").map(PathBuf::from) {
-        Some(folder) => folders.push(folder),
-        None => {
-            let shared = own.join("../shared/golden/open");
-            if shared.is_dir() {
-                folders.push(shared);
-            } else {
-                println!(
-                    "the whole set is not there (its folder goes into MACLIP_GOLDEN); only the small one is checked"
-                );
-            }
-        }
-    }
+    folders.extend(needs::data("MACLIP_GOLDEN", ""));
     let mut failed = 0;
     for folder in folders {
         failed += run(&folder, &device);
@@ -50,8 +43,10 @@ fn main() -> ExitCode {
 /// All cases of one folder; the number that failed.
 fn run(folder: &Path, device: &str) -> usize {
     let set = Set::open(folder, device);
+    assert!(!set.cases.is_empty(), "{} has no case", folder.display());
     println!("{} cases of {} on {device}", set.cases.len(), folder.display());
     let mut failed = 0;
+    let mut digests = String::new();
     for case in &set.cases {
         let id = case["id"].as_str().unwrap();
         let mut check = Check::new(&set, case);
@@ -81,6 +76,7 @@ fn run(folder: &Path, device: &str) -> usize {
         if check.compared == 0 && check.problems.is_empty() {
             check.fail("compared nothing");
         }
+        digests.push_str(&check.digest());
         let state = if check.problems.is_empty() { "ok  " } else { "FAIL" };
         println!(
             "  {state} {id:<44} {:>4} values, largest error {:>8.1e} of its tolerance",
@@ -90,6 +86,11 @@ fn run(folder: &Path, device: &str) -> usize {
             println!("       {problem}");
         }
         failed += usize::from(!check.problems.is_empty());
+    }
+    if let Some(file) = std::env::var_os("MACLIP_GOLDEN_DIGEST") {
+        use std::io::Write;
+        let opened = std::fs::OpenOptions::new().create(true).append(true).open(&file);
+        opened.and_then(|mut file| file.write_all(digests.as_bytes())).unwrap_or_else(|error| panic!("{error}"));
     }
     println!("{} passed, {failed} failed\n", set.cases.len() - failed);
     failed

@@ -96,11 +96,24 @@ pub struct Check<'a> {
     /// Largest error in units of what is allowed.
     pub worst: f64,
     pub problems: Vec<String>,
+    /// Names and values that were compared, for [`Check::digest`].
+    digest: Vec<(String, Vec<f64>)>,
 }
 
 impl<'a> Check<'a> {
     pub fn new(set: &'a Set, case: &'a Value) -> Self {
-        Self { set, case, compared: 0, worst: 0.0, problems: Vec::new() }
+        Self { set, case, compared: 0, worst: 0.0, problems: Vec::new(), digest: Vec::new() }
+    }
+
+    /// One line for each value that was compared, with a checksum of its bits: two versions of the program that compute the same
+    /// print the same lines.
+    pub fn digest(&self) -> String {
+        let id = self.case["id"].as_str().unwrap();
+        let line = |(name, values): &(String, Vec<f64>)| {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            format!("{id} {name} {:08x} {}\n", crc32fast::hash(&bytes), values.len())
+        };
+        self.digest.iter().map(line).collect()
     }
 
     pub fn fail(&mut self, problem: impl Into<String>) {
@@ -138,6 +151,7 @@ impl<'a> Check<'a> {
     /// The error of one value in units of `allowed`.
     pub fn note(&mut self, name: &str, error: f64, allowed: f64) {
         self.compared += 1;
+        self.digest.push((format!("{name} error"), vec![error]));
         let part = if error == 0.0 { 0.0 } else { error / allowed };
         self.worst = self.worst.max(part);
         // Not a number is a failure too.
@@ -161,6 +175,7 @@ impl<'a> Check<'a> {
         if got.len() != want.len() {
             return self.fail(format!("{name}: {} values, expected {}", got.len(), want.len()));
         }
+        self.digest.push((name.to_owned(), got.to_vec()));
         if rule["exact"] == true {
             let different = got.iter().zip(want).filter(|(g, w)| g != w).count();
             return self.note(name, different as f64, 0.5);

@@ -271,7 +271,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("absurd.safetensors");
         let bytes = weights::serialize(&tensors, &Default::default(), ElementType::F32).unwrap();
-        weights::write_atomically(&path, &bytes).unwrap();
+        maclip_framework::files::write_atomically(&path, &bytes).unwrap();
         let config = ClipVitConfig { weights: path.display().to_string(), ..ClipVitConfig::default() };
         let message = config.clip(&BuildContext::new(0, Device::flex())).unwrap_err().to_string();
         assert!(message.contains("absurd.safetensors holds") && message.contains("say a model of"), "{message}");

@@ -103,7 +103,7 @@ codes! {
         cause "`validate --deep` lists the clips of every split and opens one of each class: a folder is missing, a split has too few classes \
             or clips, a list does not fit its file, or a clip cannot be read."
         resolution "Correct the folder or list that the message names. `broken: skip` leaves unreadable clips out and counts them."
-        example "maclip validate recipes/frames_5w1s.yaml --deep --set dataset.root=nowhere";
+        example "maclip validate recipes/benchmarks/frames_5w1s.yaml --deep --set dataset.root=nowhere";
     MODEL "MC016" "the model cannot be built"
         cause "`validate --deep` reads the weights and builds the whole model: a file is missing, damaged or of another architecture, or a \
             parameter group names no parameter."

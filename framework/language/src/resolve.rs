@@ -8,7 +8,7 @@ use crate::origin::Origin;
 use crate::read::{read_file, read_str};
 use crate::suggest::name_help;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A chain of `extends` longer than this is a mistake.
 const MAX_CHAIN: usize = 32;
@@ -225,7 +225,7 @@ impl Loader {
     fn extended(&mut self, extends: Option<Node>, path: &Path, place: &str) -> Result<Option<Node>, Diagnostics> {
         let mut node: Option<Node> = None;
         for Parent { file, origin, place } in parents(extends, place)? {
-            let parent = path.parent().unwrap_or(Path::new("")).join(file);
+            let parent = folded(path.parent().unwrap_or(Path::new("")).join(file));
             let parent = self.file(&parent).map_err(|problems| located(problems, &origin, &place))?;
             match &mut node {
                 None => node = Some(parent),
@@ -319,4 +319,18 @@ fn parents(extends: Option<Node>, place: &str) -> Result<Vec<Parent>, Diagnostic
     }
     Diagnostics::check(problems)?;
     Ok(found)
+}
+
+/// `path` without its `folder/..`, as a reader of messages would write it; as it is where a link makes that another file.
+fn folded(path: PathBuf) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        let below = matches!(short.components().next_back(), Some(Component::Normal(_)));
+        match part {
+            Component::ParentDir if below => drop(short.pop()),
+            other => short.push(other),
+        }
+    }
+    let same = short.canonicalize().ok().zip(path.canonicalize().ok()).is_some_and(|(short, path)| short == path);
+    if same { short } else { path }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use burn::tensor::Device;
-use maclip_framework::registry::{BuildContext, Facts, build_choice, slot, tell};
+use maclip_framework::registry::{BuildContext, Facts, build_choice, slot, describe_choice};
 use maclip_language::Node;
 use std::fs;
 
@@ -179,7 +179,7 @@ fn both_datasets_tell_whether_classes_have_a_direction() {
     for kind in ["video_folder", "frame_folder"] {
         for (rest, expected) in [("{}", false), (r#"{"directed": true}"#, true)] {
             let mut facts = Facts::default();
-            tell(slot("dataset").unwrap(), &choice(kind, Path::new("x"), rest), &mut facts);
+            describe_choice(slot("dataset").unwrap(), &choice(kind, Path::new("x"), rest), &mut facts);
             assert_eq!(facts.directed, Some(expected), "{kind}");
         }
     }

@@ -104,7 +104,7 @@ impl Bench {
         let test = &self.parts.data[2];
         let shape = Shape { way: 4, shot: 2, queries: 1 };
         let list = EpisodeList::new(shape, Split::Test, &test.classes, 5, 12).unwrap();
-        let split = evaluation::Split { classes: &test.classes, texts: &test.texts, list: &list };
+        let split = evaluation::SplitEpisodes { classes: &test.classes, texts: &test.texts, list: &list };
         let model = change(self.parts.model.valid());
         let source = self.source(None);
         [
@@ -211,7 +211,7 @@ fn examples_are_of_what_was_tested() {
         let bench = bench(changes);
         let test = &bench.parts.data[2];
         let list = EpisodeList::new(Shape { way: 4, shot: 2, queries: 1 }, Split::Test, &test.classes, 5, 12).unwrap();
-        let split = evaluation::Split { classes: &test.classes, texts: &test.texts, list: &list };
+        let split = evaluation::SplitEpisodes { classes: &test.classes, texts: &test.texts, list: &list };
         let (model, source) = (bench.parts.model.valid(), bench.source(None));
         let outcomes = evaluation::evaluate(&model, &source, &split, &Silent).unwrap();
         let gallery = Gallery::new(&model, &source, &split, &outcomes, 2).unwrap();

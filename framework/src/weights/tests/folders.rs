@@ -1,6 +1,7 @@
 //! Folders, shards and what lies beside a file.
 
 use super::*;
+use crate::files::{sha256, write_atomically};
 use crate::error::Error;
 
 fn tensors(names: &[&str]) -> BTreeMap<String, HostTensor> {
@@ -20,7 +21,7 @@ fn folders_are_read_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let write = |name: &str, names: &[&str]| {
-        let bytes = serialize(&tensors(names), &BTreeMap::new(), Precision::F32).unwrap();
+        let bytes = serialize(&tensors(names), &BTreeMap::new(), ElementType::F32).unwrap();
         write_atomically(&path(name), &bytes).unwrap();
         bytes
     };

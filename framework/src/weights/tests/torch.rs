@@ -2,6 +2,7 @@
 
 use super::pickled::{call, dict, global, int, ints, tensor, text, tuple};
 use super::*;
+use crate::files::sha256;
 
 #[test]
 fn torch_zip_files_are_read() {

@@ -107,7 +107,7 @@ fn components_share_their_options() {
     let problems = |class_names: &[(&str, &str)]| {
         let class_names = class_names.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
         let mut problems = Problems::default();
-        Settings { class_names, ..Settings::default() }.check(&hmdb51::BENCHMARK, &mut problems);
+        Settings { class_names, ..Settings::default() }.validate(&hmdb51::BENCHMARK, &mut problems);
         problems.into_vec().into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("; ")
     };
     assert_eq!(problems(&[("brush hair", "brushing hair"), ("test0", "fencing match")]), "");

@@ -1,0 +1,149 @@
+//! The house stays in order: rooms of the framework import only rooms above them, and siblings form no circles.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// The doors on the first floor of `framework/src`, from the top down. A room imports only what stands above it.
+const ROOMS: [&str; 14] = [
+    "error", "files", "images", "profile", "progress", "random", "slots", "registry", "recipe", "clips", "weights", "model",
+    "runs", "engine",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Rust files below `folder`.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The path of the module in `file`: `engine/training/mod.rs` is engine, training.
+fn module(file: &Path) -> Vec<String> {
+    let mut parts: Vec<String> = file.iter().map(|part| part.to_string_lossy().trim_end_matches(".rs").to_owned()).collect();
+    if parts.last().is_some_and(|last| last == "mod" || last == "lib") {
+        parts.pop();
+    }
+    parts
+}
+
+/// Paths that `text`, the source of the module `own`, names below the crate's root: of `use` trees and of single names.
+fn names(text: &str, own: &[String], is_folder: bool) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim_start).filter(|line| !line.starts_with("//")) {
+        for (at, _) in line.match_indices("crate::") {
+            // `$crate` of a macro is where the macro is used.
+            let before = line[..at].chars().next_back();
+            if before.is_none_or(|c| !c.is_alphanumeric() && !"_:$".contains(c)) {
+                found.push(segments(&line[at + "crate::".len()..]));
+            }
+        }
+        for (at, _) in line.match_indices("super::") {
+            let ups = line[at..].split("::").take_while(|part| *part == "super").count();
+            let follows = line[..at].ends_with("::");
+            // In the file of a folder, `super` is the folder above; `mod tests` inside a file does not count.
+            let keep = own.len().saturating_sub(ups);
+            if !follows && own.len() >= ups && !(is_folder && ups > own.len()) {
+                let mut path = own[..keep].to_vec();
+                path.extend(segments(&line[at + ups * "super::".len()..]));
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// The lower-case names that a path begins with: modules, and maybe a function at the end.
+fn segments(text: &str) -> Vec<String> {
+    let end = text.find(|c: char| !c.is_alphanumeric() && !"_:".contains(c)).unwrap_or(text.len());
+    let names = text[..end].split("::").filter(|name| !name.is_empty());
+    names.take_while(|name| !name.starts_with(char::is_uppercase)).map(str::to_owned).collect()
+}
+
+#[test]
+fn rooms_import_only_what_stands_above_them() {
+    let folder = root().join("framework/src");
+    let mut doors = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for file in sources(&folder) {
+        let own = module(file.strip_prefix(&folder).unwrap());
+        let Some(room) = own.first() else { continue };
+        doors.insert(room.clone());
+        let place = |name: &str| ROOMS.iter().position(|room| *room == name);
+        let here = place(room).unwrap_or_else(|| panic!("{room} has no place in ROOMS"));
+        for path in names(&std::fs::read_to_string(&file).unwrap(), &own, false) {
+            // Macros are at the root of the crate.
+            let Some(there) = path.first().and_then(|name| place(name)) else { continue };
+            if there > here {
+                wrong.push(format!("{}: {room} imports {}", file.display(), path.join("::")));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert_eq!(doors, ROOMS.iter().map(|room| (*room).to_owned()).collect(), "doors of the first floor");
+    assert!(ROOMS.len() <= 15);
+}
+
+#[test]
+fn siblings_form_no_circles() {
+    for krate in ["framework/src", "src"] {
+        let folder = root().join(krate);
+        let mut arrows: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
+        let files = sources(&folder);
+        let modules: BTreeSet<Vec<String>> =
+            files.iter().map(|file| module(file.strip_prefix(&folder).unwrap())).collect();
+        for file in &files {
+            let relative = file.strip_prefix(&folder).unwrap();
+            let own = module(relative);
+            // Unit tests may use what their module may not.
+            if relative.iter().any(|part| part.to_string_lossy().contains("tests")) || own.is_empty() {
+                continue;
+            }
+            let text = std::fs::read_to_string(file).unwrap();
+            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let is_folder = relative.ends_with("mod.rs");
+            for path in names(text, &own, is_folder) {
+                let shared = own.iter().zip(&path).take_while(|(a, b)| a == b).count();
+                // From the own ancestor below the common folder to that of the other.
+                if shared < own.len() && shared < path.len() && modules.contains(&path[..=shared]) {
+                    let (from, to) = (own[..=shared].to_vec(), path[..=shared].to_vec());
+                    arrows.entry(from).or_default().insert(to);
+                }
+            }
+        }
+        for start in arrows.keys() {
+            let mut reached = BTreeSet::new();
+            let mut open: Vec<&Vec<String>> = arrows[start].iter().collect();
+            while let Some(next) = open.pop() {
+                if reached.insert(next) {
+                    open.extend(arrows.get(next).into_iter().flatten());
+                }
+            }
+            assert!(!reached.contains(start), "{krate}: {} is in a circle of imports: {reached:?}", start.join("::"));
+        }
+    }
+}
+
+#[test]
+fn heavy_libraries_stay_with_the_reports() {
+    for package in ["Cargo.toml", "framework/Cargo.toml", "framework/language/Cargo.toml", "components/Cargo.toml"] {
+        let text = std::fs::read_to_string(root().join(package)).unwrap();
+        let own = text.split("[workspace.dependencies]").last().unwrap();
+        let own = if package == "Cargo.toml" { own.split("[package]").last().unwrap() } else { own };
+        for library in ["polars", "plotters", "minijinja", "resvg"] {
+            assert!(!own.contains(library), "{package} depends on {library}");
+        }
+    }
+    let language = std::fs::read_to_string(root().join("framework/language/Cargo.toml")).unwrap();
+    assert!(!language.contains("maclip-framework") && !language.contains("burn"), "the language imports the framework");
+}
