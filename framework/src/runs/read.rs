@@ -1,0 +1,45 @@
+//! Reading record files: JSON, and JSON lines.
+
+use crate::error::{Error, Result};
+use serde::de::DeserializeOwned;
+use std::path::Path;
+
+/// A JSON file, or `None` where it does not exist.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    match std::fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            Error::failed(format!("{} cannot be read: {error}", path.display())).help(
+                "mend the file or move it away; `maclip run` writes it anew and goes on from the newest checkpoint",
+            )
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path, error)),
+    }
+}
+
+/// The records of an append-only file; empty where it does not exist. A last line without its line end was cut by a
+/// crash and is left out; any other damage is an error that names the line.
+pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let mut records = Vec::new();
+    each_line(path, |line| {
+        records.push(serde_json::from_str(line).map_err(|error| error.to_string())?);
+        Ok(())
+    })?;
+    Ok(records)
+}
+
+/// Gives `take` every line of an append-only file, as [`read_lines`] reads them; what it refuses becomes an error that names the line.
+pub fn each_line(path: &Path, mut take: impl FnMut(&str) -> std::result::Result<(), String>) -> Result<()> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io("read", path, error)),
+    };
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().enumerate().try_for_each(|(number, line)| {
+        take(line).map_err(|reason| {
+            Error::failed(format!("{}:{}: {reason}", path.display(), number + 1))
+                .help("mend the line, or remove it and all after it: the run then goes on from the checkpoint before")
+        })
+    })
+}
