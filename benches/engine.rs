@@ -21,7 +21,7 @@ use maclip_framework::random::Stream;
 use maclip_framework::recipe::{Recipe, device};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component};
-use maclip_framework::runs::records::{FORMAT, Manifest, Attempt};
+use maclip_framework::runs::records::{Attempt, FORMAT, Manifest};
 use maclip_framework::runs::store::RunStore;
 use maclip_framework::slots::backbone::Backbone;
 use maclip_framework::slots::dataset::{Class, Dataset, Frames, Listing, Split};

@@ -8,7 +8,7 @@ use maclip_framework::profile::{peak_memory, reset_peak_memory};
 use maclip_framework::random::Stream;
 use maclip_framework::recipe::expectation::TestResult;
 use maclip_framework::runs::records::{
-    EpisodeRecord, FORMAT, Manifest, Seconds, Attempt, State, Status, TrainRecord, ValidationRecord,
+    Attempt, EpisodeRecord, FORMAT, Manifest, Seconds, State, Status, TrainRecord, ValidationRecord,
 };
 use maclip_reports::{Options, report};
 use serde::Serialize;

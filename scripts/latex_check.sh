@@ -73,7 +73,7 @@ TEX
   # Twice, for what refers to something. Long lines, so that a message is not broken.
   for _ in 1 2; do
     (cd "$work" && max_print_line=1000 timeout 60 pdflatex -interaction=nonstopmode -no-shell-escape paper.tex) \
-      >/dev/null </dev/null || status=$?
+      >/dev/null 2>&1 </dev/null || status=$?
   done
   told=$(complaints "$work/paper.log" 2>/dev/null | paste -sd ' ')
   if [[ -z $told && ($status -ne 0 || ! -s $work/paper.pdf) ]]; then

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// The doors on the first floor of `framework/src`, from the top down. A room imports only what stands above it.
 const ROOMS: [&str; 14] = [
-    "error", "files", "images", "profile", "progress", "random", "slots", "registry", "recipe", "clips", "weights", "model",
-    "runs", "engine",
+    "error", "files", "images", "profile", "progress", "random", "slots", "registry", "recipe", "clips", "weights",
+    "model", "runs", "engine",
 ];
 
 fn root() -> &'static Path {
@@ -30,7 +30,8 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 /// The path of the module in `file`: `engine/training/mod.rs` is engine, training.
 fn module(file: &Path) -> Vec<String> {
-    let mut parts: Vec<String> = file.iter().map(|part| part.to_string_lossy().trim_end_matches(".rs").to_owned()).collect();
+    let mut parts: Vec<String> =
+        file.iter().map(|part| part.to_string_lossy().trim_end_matches(".rs").to_owned()).collect();
     if parts.last().is_some_and(|last| last == "mod" || last == "lib") {
         parts.pop();
     }

@@ -20,7 +20,8 @@ fn write(folder: &Path, name: &str, text: &str) -> String {
 
 #[test]
 fn generated_files_are_as_the_code_says() {
-    for (file, words) in [("recipes/schema.json", &["schema"][..]), ("docs/components.md", &["describe", "--markdown"])] {
+    for (file, words) in [("recipes/schema.json", &["schema"][..]), ("docs/components.md", &["describe", "--markdown"])]
+    {
         generated(file, &ok(words), "cargo xtask regenerate");
     }
 }

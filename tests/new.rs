@@ -220,7 +220,7 @@ fn a_component_of_every_slot_builds_passes_its_tests_and_runs() {
     let copied = Copy::new();
     let (source, runs) = (copied.source(), copied.folder.path().join("runs"));
     for slot in &slots {
-        ok(&["new", slot, &format!("own_{slot}"), "--root", source.to_str().unwrap()]);
+        ok(&["new", slot, &format!("own_{slot}"), "--root", source.to_str().unwrap(), "--no-regenerate"]);
     }
     let formatted = copied.cargo(&["fmt", "--all", "--check"]);
     if String::from_utf8_lossy(&formatted.stderr).contains("not installed") {

@@ -116,7 +116,7 @@ fn manifest(run: &Path) -> Value {
 }
 
 #[test]
-fn the_same_run_is_made_once_and_taken_over_under_its_other_names() {
+fn the_same_run_is_made_once_and_copied_under_its_other_names() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().join("runs");
     let to = runs.to_str().unwrap();
@@ -137,7 +137,7 @@ fn the_same_run_is_made_once_and_taken_over_under_its_other_names() {
 
     let ran = maclip(&["run", &first, &second, &first, "--runs", to, "--json"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(ran.stderr.matches("its records are taken over").count(), 2, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("its records are copied").count(), 2, "{}", ran.stderr);
     let listed = parsed(&ran.stdout)["runs"].as_array().unwrap().clone();
     assert_eq!(listed.len(), 3);
     assert!(listed.iter().all(|run| run["test"] == listed[0]["test"] && run["status"] == "done"), "{listed:?}");
@@ -180,7 +180,7 @@ fn the_same_run_is_made_once_and_taken_over_under_its_other_names() {
     // By force it is made.
     let forced = maclip(&["run", &second, "--runs", to, "--force"]);
     assert_eq!(forced.code, Some(0), "{}", forced.stderr);
-    assert!(!forced.stderr.contains("taken over") && taken.join("checkpoints").is_dir(), "{}", forced.stderr);
+    assert!(!forced.stderr.contains("records are copied") && taken.join("checkpoints").is_dir(), "{}", forced.stderr);
     assert_eq!(manifest(&taken)["notes"], json!([]));
 }
 

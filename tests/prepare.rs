@@ -264,7 +264,8 @@ fn clips_without_room_are_decoded_and_said_to_be() {
     let new = prepare(folder, "runs", &limit);
     assert_eq!(new[0]["broken"].as_array().unwrap().len(), 3, "{new}");
     // With room, all that can be are kept.
-    let (found, kept) = (again[0]["found"].as_u64().unwrap(), prepare(folder, "runs", &[])[0]["kept"].as_u64().unwrap());
+    let (found, kept) =
+        (again[0]["found"].as_u64().unwrap(), prepare(folder, "runs", &[])[0]["kept"].as_u64().unwrap());
     assert!(0 < found && found < 60 && found + kept == 60, "{found} + {kept}");
 }
 

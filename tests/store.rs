@@ -2,9 +2,7 @@
 
 mod common;
 
-use common::{
-    command, fails, finish, maclip, ok, quoted, records, root, run_directory, small_quickstart, with_mount,
-};
+use common::{command, fails, finish, maclip, ok, quoted, records, root, run_directory, small_quickstart, with_mount};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

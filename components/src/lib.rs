@@ -12,6 +12,9 @@ pub mod datasets;
 mod fixtures;
 mod frames;
 pub mod layers;
+#[cfg(test)]
+#[path = "../../tests/common/needs.rs"]
+mod needs;
 mod objectives;
 mod optimizers;
 mod prompts;

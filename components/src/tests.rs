@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use maclip_framework::engine::task::Task;
 use maclip_framework::error::Result;
 use maclip_framework::recipe::Recipe;
-use maclip_framework::registry::{BuildContext, Facts, slots, build_choice, resolve_choice, slot, describe_choice};
+use maclip_framework::registry::{BuildContext, Facts, build_choice, describe_choice, resolve_choice, slot, slots};
 use maclip_framework::slots::adapter::Adapter;
 use maclip_framework::slots::alignment::Alignment;
 use maclip_framework::slots::augment::Augment;

@@ -1,8 +1,8 @@
 //! Synthetic run directories for the tests of this crate, written with the framework's own record types.
 
 use crate::episodes::{List, Right};
-use maclip_framework::random::{Rng, Stream};
 use maclip_framework::model::parameters::{Params, ParamsPart};
+use maclip_framework::random::{Rng, Stream};
 use maclip_framework::recipe::expectation::TestResult;
 use maclip_framework::runs::records::*;
 use serde::Serialize;

@@ -4,6 +4,7 @@ pub mod arguments;
 pub mod columns;
 pub mod completion;
 pub mod progress;
+pub mod run_list;
 mod sparkline;
 pub mod words;
 

@@ -1,13 +1,11 @@
 //! `maclip check RUNS`: measured numbers against those that the recipes expect; exit 1 where one falls short.
 
-use super::runs::{all_read, readable};
 use crate::terminal::columns::columns;
+use crate::terminal::run_list::{all_read, readable};
 use crate::terminal::say;
 use clap::Args;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::recipe::expectation::{Expectation, Setting, Verdict};
-use maclip_framework::runs::directory::RunDirectory;
-use maclip_language::from_node;
+use maclip_framework::recipe::expectation::Verdict;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -24,21 +22,13 @@ pub struct Arguments {
 
 crate::verb!("check", 160, Arguments, check);
 
-/// What the frozen recipe of `run` expects, and the data and weights that it has.
-pub fn expectations(run: &RunDirectory) -> Result<(Vec<Expectation>, Setting)> {
-    let document =
-        maclip_language::load(&run.path.join("recipe.resolved.yaml"), &maclip_language::Arguments::default())?;
-    let expected = document.root.at("expect").map(|node| from_node(node, "expect")).transpose()?.unwrap_or_default();
-    Ok((expected, Setting::of(&document.root)))
-}
-
 fn check(arguments: Arguments) -> Result<()> {
     let (mut count, mut wrong, mut elsewhere, mut unreadable) = (0, 0, 0, 0);
     let mut listed = Vec::new();
     let mut rows = vec![["run", "expected", "measured", "", "source"].map(str::to_owned)];
     for root in &arguments.runs {
         for run in readable(root, &mut unreadable)? {
-            let (expected, setting) = expectations(&run)?;
+            let (expected, setting) = run.expectations()?;
             for expect in expected {
                 let verdict = expect.verdict(run.test(), &setting);
                 count += 1;

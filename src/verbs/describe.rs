@@ -1,10 +1,9 @@
 //! `maclip describe NAME`: a component or a key of recipes, its source, and every option with its default and reason.
 
-use crate::terminal::columns::grouped;
-use crate::terminal::say;
-use crate::terminal::words::capitalized;
 use crate::shipped;
-use crate::terminal::completion;
+use crate::terminal::columns::grouped;
+use crate::terminal::words::capitalized;
+use crate::terminal::{completion, say};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::error::Result;
@@ -192,7 +191,7 @@ fn markdown() -> String {
     let mut out = vec![
         "# Components".to_owned(),
         String::new(),
-        "Every slot, component and option, from the code: `maclip describe --markdown > docs/components.md`. The same for one \
+        "Every slot, component and option, from the code: `cargo xtask regenerate` writes this page. The same for one \
          component in the terminal: `maclip describe alignment/otam`."
             .to_owned(),
         String::new(),

@@ -21,6 +21,9 @@ pub struct Arguments {
     /// Only components that are this settled
     #[arg(long, value_enum)]
     stability: Option<Settled>,
+    /// Only the names, one `slot/component` a line: tests/names.txt
+    #[arg(long, conflicts_with = "json")]
+    names: bool,
     /// One JSON object on stdout
     #[arg(long)]
     json: bool,
@@ -65,6 +68,14 @@ fn list(arguments: Arguments) -> Result<()> {
         })
         .filter(|(_, components)| !narrowed || !components.is_empty())
         .collect();
+    if arguments.names {
+        let mut names: Vec<String> = listed
+            .iter()
+            .flat_map(|(slot, components)| components.iter().map(|info| format!("{}/{}", slot.name, info.name)))
+            .collect();
+        names.sort();
+        return say(names.join("\n"));
+    }
     if arguments.json {
         let listed: serde_json::Map<String, serde_json::Value> = listed
             .into_iter()

@@ -1,8 +1,7 @@
 //! `maclip runs list|show|diff|rm`: what there is, what is in it, how two differ.
 
-use super::check::expectations;
-use super::status::state_name;
 use crate::terminal::columns::{columns, grouped};
+use crate::terminal::run_list::{all_read, readable, state_name};
 use crate::terminal::say;
 use clap::{Args, Subcommand};
 use maclip_framework::error::{Error, Result};
@@ -14,7 +13,7 @@ use maclip_language::{Node, Value};
 use maclip_reports::format;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// List, show, diff and remove runs
 #[derive(Args)]
@@ -74,29 +73,6 @@ fn runs(arguments: Arguments) -> Result<()> {
     }
 }
 
-/// The runs at or below `root` that can be read. The others are named on stderr and counted, and hide none.
-pub fn readable(root: &Path, unreadable: &mut usize) -> Result<Vec<RunDirectory>> {
-    let mut runs = Vec::new();
-    for run in RunDirectory::find(root)? {
-        match run {
-            Ok(run) => runs.push(run),
-            Err(error) => {
-                *unreadable += 1;
-                eprintln!("{error}");
-            }
-        }
-    }
-    Ok(runs)
-}
-
-/// An error where some runs could not be read.
-pub fn all_read(unreadable: usize) -> Result<()> {
-    match unreadable {
-        0 => Ok(()),
-        _ => Err(Error::failed(format!("{} could not be read", format::plural(unreadable, "run")))),
-    }
-}
-
 fn list(roots: &[PathBuf], as_json: bool) -> Result<()> {
     let mut unreadable = 0;
     let mut listed = Vec::new();
@@ -130,7 +106,7 @@ fn list(roots: &[PathBuf], as_json: bool) -> Result<()> {
 }
 
 fn show(run: &RunDirectory, as_json: bool) -> Result<()> {
-    let (expected, setting) = expectations(run)?;
+    let (expected, setting) = run.expectations()?;
     let store_steps = checkpoint_steps(&run.path)?;
     if as_json {
         let verdict = |expect: &Expectation| json!({"expect": expect, "outcome": expect.verdict(run.test(), &setting)});

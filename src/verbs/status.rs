@@ -1,8 +1,8 @@
 //! `maclip status [RUNS]`: how far runs are, one line each.
 
-use super::runs::{all_read, readable};
 use crate::terminal::arguments::{Changes, load};
 use crate::terminal::columns::columns;
+use crate::terminal::run_list::{all_read, readable, state_name};
 use crate::terminal::words::rough_duration;
 use crate::terminal::{completion, say};
 use clap::Args;
@@ -34,11 +34,6 @@ pub struct Arguments {
 }
 
 crate::verb!("status", 130, Arguments, status);
-
-/// `done`, `running`, …; `unknown` before the first status.
-pub(super) fn state_name(state: Option<State>) -> &'static str {
-    state.map_or("unknown", State::name)
-}
 
 /// Steps done, and those wanted of a run that is not done.
 fn steps(run: &RunDirectory, state: Option<State>) -> (u64, Option<u64>) {

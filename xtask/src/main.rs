@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 
 /// A generated file, and the arguments of `maclip` that print it.
 const GENERATED: [(&str, &[&str]); 3] = [
-    ("docs/components.md", &["describe", "--all", "--markdown"]),
+    ("docs/components.md", &["describe", "--markdown"]),
     ("recipes/schema.json", &["schema"]),
     ("tests/names.txt", &["list", "--names"]),
 ];

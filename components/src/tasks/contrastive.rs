@@ -16,7 +16,7 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::files::sha256;
 use maclip_framework::images::resize_crop_rgb;
 use maclip_framework::model::parameters::{self, Params};
-use maclip_framework::model::plan::{Flops, Memory, MemoryPart, Node, Plan, Total};
+use maclip_framework::model::plan::{Flops, Memory, MemoryPart, Plan, Step, Total};
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::progress::stop_requested;
 use maclip_framework::random::{Rng, Stream};
@@ -122,7 +122,7 @@ impl Task for Contrastive {
             images.and_then(|prefix| Some(prefix + model.backbone.encode_cost(clips, adapter, &Branch::Query)?));
         let texts = model.backbone.texts_cost(b);
         let logits = Some(Cost::product(b, e, b));
-        let node = |id, by: &str, from: &[&'static str], shape: &[usize], cost: Option<Cost>| Node {
+        let node = |id, by: &str, from: &[&'static str], shape: &[usize], cost: Option<Cost>| Step {
             id,
             by: by.to_owned(),
             from: from.to_vec(),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// One step of the graph.
 #[derive(Clone, Debug, Serialize)]
-pub struct Node {
+pub struct Step {
     pub id: &'static str,
     /// The component or components that do it, such as `clip_vit + multimodal`.
     pub by: String,
@@ -27,7 +27,7 @@ pub struct Node {
 /// The graph of one episode, the model's parameters, and costs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<Step>,
     pub params: Params,
     pub flops: Flops,
     pub memory: Memory,

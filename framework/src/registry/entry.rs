@@ -1,9 +1,10 @@
 //! One registration, and what it does with the options of its component.
 
 use super::choice::{check_compatible_at, check_required_inputs_at, describe_at};
-use super::{BuildContext, Component, Facts, Info, Problems, nested};
+use super::{BuildContext, Component, Facts, Info, Problems, SlotTrait, nested};
 use crate::error::Result;
 use maclip_language::{Diagnostic, Diagnostics, Node, Origin, Repaired, codes, from_node_repaired, join, ranges};
+use std::any::TypeId;
 
 pub(super) type Resolve = fn(&Node, &str) -> std::result::Result<Node, Diagnostics>;
 pub(super) type RequiredInputs = fn(&Node, &str) -> std::result::Result<(), Diagnostics>;
@@ -22,6 +23,16 @@ pub struct Entry<T: ?Sized + 'static> {
     /// [`Component::compatible`].
     pub compatible: Compatible,
     pub build: fn(&Node, &str, &BuildContext) -> Result<Box<T>>,
+    /// The configuration type.
+    pub config: fn() -> TypeId,
+}
+
+/// The registration of the configuration type `C`; `None` where there is none.
+pub fn entry_of<C: Component>() -> Option<&'static Entry<C::Slot>>
+where
+    C::Slot: SlotTrait,
+{
+    <C::Slot>::entries().into_iter().find(|entry| (entry.config)() == TypeId::of::<C>())
 }
 
 /// Deserialises and checks options, ranges included; `node` is the component's map with its `type`.
@@ -145,6 +156,7 @@ macro_rules! register {
                 describe: $crate::registry::describe::<$config>,
                 compatible: $crate::registry::compatible::<$config>,
                 build: $crate::registry::build::<$config>,
+                config: std::any::TypeId::of::<$config>,
             }
         }
     };

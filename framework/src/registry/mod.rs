@@ -17,7 +17,7 @@ mod slot;
 pub use choice::{build_choice, check_compatible, check_required_inputs, describe_choice, resolve_choice};
 pub use component::{Component, Info, Problems, Stability};
 pub use context::BuildContext;
-pub use entry::{Entry, build, compatible, describe, required_inputs, resolve};
+pub use entry::{Entry, build, compatible, describe, entry_of, required_inputs, resolve};
 pub use facts::{Facts, SplitSize};
 pub use nested::{Nested, SLOT};
 pub(crate) use slot::declare_slot;

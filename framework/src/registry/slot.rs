@@ -4,7 +4,8 @@
 //! that a room further down can declare a slot whose trait needs what is known only there, as `engine::task` does.
 
 use super::entry::{Compatible, Describe, RequiredInputs, Resolve};
-use super::{Entry, Info};
+use super::{BuildContext, Entry, Info};
+use crate::error::Result;
 use crate::slots::adapter::Adapter;
 use crate::slots::alignment::Alignment;
 use crate::slots::augment::Augment;
@@ -17,6 +18,7 @@ use crate::slots::prompt::Prompt;
 use crate::slots::prototype::Prototype;
 use crate::slots::resize::Resize;
 use crate::slots::schedule::Schedule;
+use maclip_language::Node;
 use std::sync::OnceLock;
 
 /// A slot as the recipe language sees it.
@@ -33,6 +35,8 @@ pub struct SlotInfo {
     pub identity: Option<&'static str>,
     /// All registered components of the slot, by name.
     pub components: fn() -> Vec<Candidate>,
+    /// Builds the component that a checked node names and lets go of it, to see whether it can be built.
+    pub try_build: fn(&Node, &BuildContext) -> Result<()>,
 }
 
 inventory::collect!(SlotInfo);
@@ -91,6 +95,7 @@ macro_rules! declare_slot {
                     let entries = <dyn $trait as $crate::registry::SlotTrait>::entries();
                     entries.into_iter().map($crate::registry::Candidate::new).collect()
                 },
+                try_build: |node, context| $crate::registry::build_choice::<dyn $trait>(node, context).map(drop),
             }
         }
     };

@@ -2,11 +2,12 @@
 
 use crate::error::{Error, Result};
 use crate::model::parameters::Params;
-use crate::recipe::expectation::TestResult;
+use crate::recipe::expectation::{Expectation, Setting, TestResult};
 use crate::runs::examples::Examples;
 use crate::runs::read::{read_json, read_lines};
 use crate::runs::records::{EpisodeRecord, Manifest, State, Status, TrainLoss, TrainRecord, ValidationRecord};
 use crate::runs::store::in_use;
+use maclip_language::{Arguments, from_node, load};
 use std::path::{Path, PathBuf};
 
 /// A run directory, opened for reading. Records are read on demand.
@@ -113,6 +114,16 @@ impl RunDirectory {
     /// The examples of the test; `None` where none were written.
     pub fn examples(&self) -> Result<Option<Examples>> {
         Examples::read(&self.path)
+    }
+
+    /// What the frozen recipe expects, and the data and the weights that the run has.
+    ///
+    /// # Errors
+    /// Where the recipe cannot be read, or holds no such expectations.
+    pub fn expectations(&self) -> Result<(Vec<Expectation>, Setting)> {
+        let document = load(&self.path.join("recipe.resolved.yaml"), &Arguments::default())?;
+        let expected = document.root.at("expect").map(|node| from_node(node, "expect")).transpose()?;
+        Ok((expected.unwrap_or_default(), Setting::of(&document.root)))
     }
 
     /// The resolved recipe as it was frozen.

@@ -10,6 +10,7 @@ use maclip_framework::registry::{SlotInfo, slot, slots};
 use maclip_language::{Diagnostic, codes, name_help};
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Write the file of a new component from a template
 #[derive(Args)]
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// maclip's source tree [default: the nearest one from the current folder upwards]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Leave the generated files as they are; `cargo xtask regenerate` writes them anew later
+    #[arg(long)]
+    no_regenerate: bool,
 }
 
 crate::verb!("new", 80, Arguments, new);
@@ -76,7 +80,7 @@ const RESERVED: [&str; 51] = [
 ];
 
 fn new(arguments: Arguments) -> Result<()> {
-    let Arguments { slot: wanted, name, summary, root } = arguments;
+    let Arguments { slot: wanted, name, summary, root, no_regenerate } = arguments;
     let template = TEMPLATES.iter().find(|template| template.slot == wanted);
     let (Some(slot), Some(template)) = (slot(&wanted), template) else {
         return Err(Diagnostic::new(codes::UNKNOWN_NAME, format!("there is no slot `{wanted}`"))
@@ -88,7 +92,8 @@ fn new(arguments: Arguments) -> Result<()> {
     if summary.is_empty() || summary.chars().any(char::is_control) {
         return Err(refused("--summary must be one line that says what the component does"));
     }
-    let folder = components(root)?.join(template.folder);
+    let root = tree(root)?;
+    let folder = root.join("components/src").join(template.folder);
     let (file, list) = (folder.join(format!("{name}.rs")), folder.join("mod.rs"));
     if let Some(taken) = [&file, &folder.join(&name)].into_iter().find(|path| path.exists()) {
         return Err(Error::failed(format!("{} is there already", taken.display())).help("choose another name"));
@@ -109,12 +114,32 @@ fn new(arguments: Arguments) -> Result<()> {
     say(format!(
         "wrote {}\n      `{line}` in {}\n\nIt works as it is; change it into your idea, with its tests and its source. Then:\n  \
          cargo test --release --workspace --lib {name}\n  cargo run --release -- describe {slot}/{name}\n  in a recipe:  \
-         {slot}: {{type: {name}}}\n\ntests/registry.rs lists the components that are shipped: add `{name}` to it, and write \
-         docs/components.md and recipes/schema.json anew (`cargo test` says how).",
+         {slot}: {{type: {name}}}",
         file.display(),
         list.display(),
         slot = slot.name
-    ))
+    ))?;
+    match no_regenerate {
+        true => Ok(()),
+        false => regenerate(&root),
+    }
+}
+
+/// Builds the tree in `root` and writes what is generated from the registrations, where it has the chores for it.
+fn regenerate(root: &Path) -> Result<()> {
+    if !root.join("xtask/Cargo.toml").is_file() {
+        return Ok(());
+    }
+    eprintln!("\nbuilding it, to write docs/components.md, recipes/schema.json and tests/names.txt anew …");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let ran = Command::new(cargo).args(["xtask", "regenerate"]).current_dir(root).status();
+    let failed = match ran {
+        Ok(status) if status.success() => return Ok(()),
+        Ok(status) => format!("`cargo xtask regenerate` ended with {status}"),
+        Err(error) => format!("`cargo xtask regenerate` could not be started: {error}"),
+    };
+    Err(Error::failed(format!("the component is written, and the generated files are not: {failed}"))
+        .help("once it compiles, call `cargo xtask regenerate`; `--no-regenerate` leaves it to you"))
 }
 
 /// An error of the command line.
@@ -143,8 +168,8 @@ fn check_name(slot: &SlotInfo, template: &Template, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// `components/src` of the source tree in `root`, or of the nearest one upwards from here.
-fn components(root: Option<PathBuf>) -> Result<PathBuf> {
+/// The source tree in `root`, or the nearest one upwards from here.
+fn tree(root: Option<PathBuf>) -> Result<PathBuf> {
     let has = |folder: &Path| folder.join("components/src/lib.rs").is_file();
     let help = "components are compiled in: clone maclip's repository and run this inside it, or say where it is with \
                 `--root DIR`";
@@ -157,10 +182,9 @@ fn components(root: Option<PathBuf>) -> Result<PathBuf> {
             found.ok_or_else(|| here.display().to_string())
         }
     };
-    let found = found.map_err(|place| {
+    found.map_err(|place| {
         Error::failed(format!("{place} is not in maclip's source tree: no components/src/lib.rs")).help(help)
-    })?;
-    Ok(found.join("components/src"))
+    })
 }
 
 /// The new `mod` line, and the text of a `mod.rs` with it in its alphabetical place, as public as the others.

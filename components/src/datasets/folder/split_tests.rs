@@ -2,6 +2,7 @@
 
 use super::tests::{VIDEO, clips, dataset, refused, write};
 use super::*;
+use crate::needs;
 use std::fs;
 
 /// A root with one clip in each class folder.
@@ -164,11 +165,7 @@ fn class_split_serves_frames_too() {
 
 #[test]
 fn class_split_of_real_videos() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/jhmdb14");
-    if !root.is_dir() {
-        eprintln!("skipped: no folder {}", root.display());
-        return;
-    }
+    let Some(root) = needs::data("MACLIP_DATA", "jhmdb14") else { return };
     let rest = r#"{"splits": {"train": ["catch", "clap", "golf", "jump", "pick", "pullup", "run"], "val": ["push", "wave"],
         "test": ["pour", "sit", "stand", "throw", "walk"]}}"#;
     let data = dataset("video_folder", &root, rest);

@@ -2,7 +2,7 @@
 
 use super::*;
 use burn::tensor::Device;
-use maclip_framework::registry::{BuildContext, Facts, build_choice, slot, describe_choice};
+use maclip_framework::registry::{BuildContext, Facts, build_choice, describe_choice, slot};
 use maclip_language::Node;
 use std::fs;
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::datasets::folder::tests::{refused, write};
+use crate::needs;
 use jpeg_encoder::{ColorType, Encoder};
 use maclip_framework::images;
 use maclip_framework::slots::dataset::{Class, Frames, Split};
@@ -212,11 +213,7 @@ fn frame_folder_opens_from_many_threads() {
 
 #[test]
 fn frame_folder_reads_real_clips() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/ssv2_frames");
-    if !root.is_dir() {
-        eprintln!("skipped: no folder {}", root.display());
-        return;
-    }
+    let Some(root) = needs::data("MACLIP_DATA", "ssv2_frames") else { return };
     let text = r#"{"class_names": {"test0": "Approaching something with your camera"}}"#;
     let data = dataset(&root, text);
     for split in Split::ALL {

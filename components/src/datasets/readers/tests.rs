@@ -4,20 +4,12 @@
 use super::mp4::Header;
 use super::video::VideoReader;
 use super::*;
+use crate::needs::no_ffmpeg;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// Whether ffmpeg is there to make videos with; says so where it is not.
-fn no_ffmpeg() -> bool {
-    let there = Command::new("ffmpeg").arg("-version").stdout(Stdio::null()).status().is_ok();
-    if !there {
-        eprintln!("skipped: no ffmpeg");
-    }
-    !there
-}
 
 fn level(frame: usize) -> u8 {
     20 + 10 * frame as u8

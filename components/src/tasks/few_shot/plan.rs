@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use maclip_framework::error::Result;
 use maclip_framework::model::few_shot::FewShotModel;
 use maclip_framework::model::parameters;
-use maclip_framework::model::plan::{Node, Plan};
+use maclip_framework::model::plan::{Plan, Step};
 use maclip_framework::recipe::Recipe;
 use maclip_framework::registry::BuildContext;
 use maclip_framework::slots::Scope;
@@ -40,7 +40,7 @@ impl FewShot {
         // A module that relates clips first rewrites each on its own.
         let relates = prototype == Scope::Episode;
         let alone = if relates { Scope::LabelledClip } else { prototype };
-        let node = |id, by: String, from: &[&'static str], shape: &[usize], scope: Scope, cost: Option<Cost>| Node {
+        let node = |id, by: String, from: &[&'static str], shape: &[usize], scope: Scope, cost: Option<Cost>| Step {
             id,
             by: if by.is_empty() { "–".to_owned() } else { by },
             from: from.to_vec(),

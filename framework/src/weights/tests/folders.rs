@@ -1,8 +1,8 @@
 //! Folders, shards and what lies beside a file.
 
 use super::*;
-use crate::files::{sha256, write_atomically};
 use crate::error::Error;
+use crate::files::{sha256, write_atomically};
 
 fn tensors(names: &[&str]) -> BTreeMap<String, HostTensor> {
     let tensor = |name: &&str| ((*name).to_owned(), HostTensor { shape: vec![1], values: vec![name.len() as f32] });

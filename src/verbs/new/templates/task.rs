@@ -17,7 +17,7 @@ use maclip_framework::engine::task::Task;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::few_shot::{FewShotModel, class_texts};
 use maclip_framework::model::parameters;
-use maclip_framework::model::plan::{Flops, Memory, Node, Plan};
+use maclip_framework::model::plan::{Flops, Memory, Plan, Step};
 use maclip_framework::recipe::Recipe;
 use maclip_framework::recipe::expectation::TestResult;
 use maclip_framework::register;
@@ -61,7 +61,8 @@ register!(dyn Task, __Name__, name: "__name__", summary: "__summary__",
     paper: None, stability: Experimental, usage: "{way: 5, shot: 1}");
 
 /// Slots that the task reads; a recipe that fills any other is refused.
-const SLOTS: &[&str] = &["dataset", "frames", "resize", "augment", "backbone", "prompt", "adapter", "prototype", "alignment", "objective"];
+const SLOTS: &[&str] =
+    &["dataset", "frames", "resize", "augment", "backbone", "prompt", "adapter", "prototype", "alignment", "objective"];
 
 impl Component for __Name__ {
     type Slot = dyn Task;
@@ -138,7 +139,7 @@ impl Task for __Name__ {
         let (w, e, side) = (self.way, geometry.embed_dim, geometry.image_size);
         let (q, clips) = (w * self.queries, w * (self.shot + self.queries));
         let names = recipe.components();
-        let node = |id, slot: &str, from: &[&'static str], shape: &[usize], scope| Node {
+        let node = |id, slot: &str, from: &[&'static str], shape: &[usize], scope| Step {
             id,
             by: names.get(slot).cloned().unwrap_or_default(),
             from: from.to_vec(),
@@ -234,7 +235,7 @@ mod tests {
     use maclip_framework::profile::Totals;
     use maclip_framework::progress::Silent;
     use maclip_framework::runs::directory::RunDirectory;
-    use maclip_framework::runs::records::{Manifest, Attempt, State};
+    use maclip_framework::runs::records::{Attempt, Manifest, State};
     use maclip_framework::runs::store::RunStore;
     use maclip_language::read_str;
     use super::*;

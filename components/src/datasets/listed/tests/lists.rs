@@ -2,6 +2,7 @@
 
 use super::super::lists::{self, Line, key, parse};
 use super::*;
+use crate::needs;
 
 #[test]
 fn lines_of_every_form_are_read() {
@@ -77,19 +78,9 @@ fn lists_are_found_by_their_published_names() {
     assert!(told(Val).contains("names no clip"));
 }
 
-/// A folder of what others publish, where it is at hand.
-fn shared(name: &str) -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let folder = std::env::var_os("MACLIP_SHARED").map_or_else(beside, PathBuf::from).join(name);
-    if !folder.is_dir() {
-        eprintln!("skipped: no folder {}", folder.display());
-    }
-    folder.is_dir().then_some(folder)
-}
-
 #[test]
 fn published_lists_are_read_whole() {
-    let Some(folder) = shared("splits") else { return };
+    let Some(folder) = needs::data("MACLIP_SPLITS", "") else { return };
     // Clips: counted from the lists with wc -l.
     let lists = [
         ("clipfsar/kinetics100", &kinetics100::BENCHMARK, [6400, 1200, 2400]),
@@ -130,7 +121,10 @@ fn published_lists_are_read_whole() {
 
 #[test]
 fn published_lists_find_real_clips() {
-    let (Some(folder), Some(root)) = (shared("splits"), shared("data/ssv2_frames")) else { return };
+    let (Some(folder), Some(root)) = (needs::data("MACLIP_SPLITS", ""), needs::data("MACLIP_DATA", "ssv2_frames"))
+    else {
+        return;
+    };
     // Ten clips each of the first five classes of train and test of SSv2-Full. In `val` lie clips of its train list.
     for lists in ["clipfsar/ssv2_full", "perrett/ssv2_OTAM"] {
         let data = |lists: Option<PathBuf>| {
