@@ -51,7 +51,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Options that every verb has.
 #[derive(Args)]
 struct Everywhere {
-    /// Colours in messages; `auto` asks whether standard error is a terminal, and NO_COLOR
+    /// Colours in messages; `auto` uses them where standard error is a terminal and NO_COLOR is not set
     #[arg(
         long,
         value_enum,
@@ -63,7 +63,7 @@ struct Everywhere {
     color: terminal::Color,
 }
 
-/// The whole command line.
+/// The whole command line, as clap reads it.
 pub fn command() -> Command {
     let whole = Command::new("maclip")
         .version(env!("CARGO_PKG_VERSION"))
@@ -78,7 +78,8 @@ pub fn command() -> Command {
 
 /// The program: reads the command line, does what its verb says, and reports what went wrong.
 ///
-/// Exit codes: 0 done; 1 the work could not be done, or something fell short; 2 the recipe or the command line is wrong; 130 interrupted.
+/// Exit codes: 0 done; 1 the work could not be done, or a result is below what its recipe expects; 2 the recipe or the
+/// command line is wrong; 130 interrupted.
 pub fn main() -> ExitCode {
     // `maclip list | head` ends quietly, as other programs do.
     sigpipe::reset();
@@ -87,12 +88,12 @@ pub fn main() -> ExitCode {
     let Everywhere { color } = Everywhere::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     terminal::choose(color);
     let Some((verb, given)) = matches.subcommand().and_then(|(name, given)| Some((verbs::find(name)?, given))) else {
-        // clap asks for one of the verbs, and all of them are found.
+        // Cannot happen: clap accepts only registered verbs.
         return ExitCode::from(2);
     };
     let Err(error) = verb.run(given) else { return ExitCode::SUCCESS };
     if wants_json(given) && !terminal::has_said() {
-        // That this could not be written either adds nothing to the message below.
+        // Where this cannot be written either, the message below is enough.
         let _ = terminal::say(as_json(&error));
     }
     eprintln!("{}", message(&error));

@@ -14,7 +14,7 @@ pub struct Shipped {
 }
 
 impl Shipped {
-    /// Its comment before the first key, in one line, without the editor's.
+    /// The first sentence of the comment before its first key, without the line for editors.
     pub fn summary(&self) -> String {
         let comments = self.text.lines().take_while(|line| line.starts_with('#'));
         let lines = comments.map(|line| line.trim_start_matches('#').trim()).filter(|line| !line.contains("$schema="));
@@ -22,7 +22,7 @@ impl Shipped {
         text.split_once(". ").map_or(text.clone(), |(first, _)| format!("{first}."))
     }
 
-    /// Its tree as it stands in the file.
+    /// Its tree, without what it extends.
     pub fn tree(&self) -> Option<Node> {
         read_str(self.name, self.text).ok()
     }
@@ -50,7 +50,8 @@ impl Topic {
     }
 }
 
-/// The recipe called `name`, with or without `.yaml` and `recipes/`; without its folder too, where only one is called so.
+/// The recipe called `name`, with or without `.yaml` and `recipes/`. The folder can be left out where only one recipe
+/// has the name.
 pub fn find(name: &str) -> Option<&'static Shipped> {
     let short = name.strip_prefix("recipes/").unwrap_or(name);
     let short = short.strip_suffix(".yaml").unwrap_or(short);
@@ -59,7 +60,7 @@ pub fn find(name: &str) -> Option<&'static Shipped> {
     exact.or_else(|| alike.next().filter(|_| alike.next().is_none()))
 }
 
-/// Shipped recipes in a file called as that of `path`, wherever they are: recipes move, and their names stay.
+/// Shipped recipes whose file has the same name as that of `path`, in any folder: recipes move, and their names stay.
 pub fn named_as(path: &Path) -> impl Iterator<Item = &'static Shipped> {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     RECIPES.iter().filter(move |recipe| recipe.name.rsplit('/').next() == Some(stem.as_str()))

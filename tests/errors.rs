@@ -140,3 +140,78 @@ fn usage_errors_are_exit_2() {
     let out = nothing.path().join("out");
     fails(1, &["report", nothing.path().to_str().unwrap(), "--out", out.to_str().unwrap()], &["help:"]);
 }
+
+/// Verbs of `maclip COMMAND --help`, without `help` itself.
+fn verbs(of: &[&str]) -> Vec<String> {
+    let help = common::ok(&[of, &["--help"]].concat());
+    let listed = help.split("Commands:\n").nth(1).unwrap_or_default().split("\n\n").next().unwrap_or_default();
+    let names = listed.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names = names.filter_map(|line| line.split_whitespace().next()).map(str::to_owned);
+    names.filter(|name| name != "help").collect()
+}
+
+/// A program that asks for JSON gets one object, also where something is wrong: what is wrong is in it, and the exit code says of what
+/// kind it is.
+#[test]
+fn every_verb_that_has_json_gives_its_errors_as_json() {
+    // What a verb cannot do; `doctor` looks at this machine and has no argument that could be wrong.
+    let wrong: &[(&str, &[&str])] = &[
+        ("run", &["gone.yaml"]),
+        ("validate", &["gone.yaml"]),
+        ("plan", &["gone.yaml"]),
+        ("prepare", &["gone.yaml"]),
+        ("init", &["gone"]),
+        ("list", &["gone"]),
+        ("describe", &["gone"]),
+        ("explain", &["MC999"]),
+        ("status", &["gone"]),
+        ("compare", &["gone", "gone"]),
+        ("check", &["gone"]),
+        ("docs", &["gone"]),
+        ("runs list", &["gone"]),
+        ("runs show", &["gone"]),
+        ("runs diff", &["gone", "gone"]),
+        ("weights inspect", &["gone.safetensors"]),
+    ];
+    let mut with_json = Vec::new();
+    for verb in verbs(&[]) {
+        let below = verbs(&[&verb]);
+        let all = if below.is_empty() {
+            vec![vec![verb]]
+        } else {
+            below.into_iter().map(|b| vec![verb.clone(), b]).collect()
+        };
+        for words in all {
+            let arguments: Vec<&str> = words.iter().map(String::as_str).chain(["--help"]).collect();
+            if common::ok(&arguments).contains("--json") {
+                with_json.push(words.join(" "));
+            }
+        }
+    }
+    let mut known: Vec<&str> = wrong.iter().map(|(verb, _)| *verb).chain(["doctor"]).collect();
+    known.sort_unstable();
+    with_json.sort();
+    assert_eq!(with_json, known, "verbs that have --json: each needs a case here");
+    for (verb, arguments) in wrong {
+        let all: Vec<&str> = verb.split(' ').chain(arguments.iter().copied()).chain(["--json"]).collect();
+        let ran = maclip(&all);
+        assert!(ran.code == Some(1) || ran.code == Some(2), "{verb}: {:?} {}", ran.code, ran.stderr);
+        let object: serde_json::Value =
+            serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{verb}: {error}: {:?}", ran.stdout));
+        let message = match ran.code {
+            Some(2) => object["diagnostics"][0]["message"].as_str(),
+            _ => object["error"]["message"].as_str(),
+        };
+        let message = message.unwrap_or_else(|| panic!("{verb}: {object}"));
+        assert!(ran.stderr.contains(message), "{verb}: {message} {}", ran.stderr);
+    }
+    let plan = maclip(&["plan", "gone.yaml", "--format", "json"]);
+    assert!(serde_json::from_str::<serde_json::Value>(&plan.stdout).unwrap()["diagnostics"].is_array());
+}
+
+#[test]
+fn a_shipped_recipe_that_moved_says_where_it_is() {
+    fails(2, &["validate", "recipes/hmdb51_5w1s.yaml"], &["recipes/benchmarks/hmdb51_5w1s.yaml"]);
+    // The card of the project names this one.
+    assert!(root().join("recipes/kinetics_5w5s.yaml").is_file());
+}

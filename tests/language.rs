@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{command, fails, finish, generated, maclip, names, needs, ok};
+use common::{command, fails, finish, generated, maclip, names, needs, ok, root};
 use maclip_language::codes::TABLE;
 use serde_json::Value;
 use std::path::Path;
@@ -278,4 +278,33 @@ fn paths_start_where_the_recipe_says() {
     );
     let deep = fails(2, &["validate", &recipe, "--deep"], &["MC015"]);
     assert!(deep.contains("sub/clips"), "{deep}");
+}
+
+/// The book is in the program: its chapters in reading order, each with a sentence that says what it is for.
+#[test]
+fn the_book_is_read_in_the_terminal() {
+    let contents = std::fs::read_to_string(root().join("docs/README.md")).unwrap();
+    let linked = contents.split("](").skip(1).filter_map(|rest| rest.split(')').next()?.strip_suffix(".md"));
+    let linked: Vec<&str> = linked.filter(|name| !name.contains('/')).collect();
+    let listed: serde_json::Value = serde_json::from_str(&ok(&["docs", "--json"])).unwrap();
+    let topics = listed["topics"].as_array().unwrap();
+    assert_eq!(topics.iter().map(|topic| topic["topic"].as_str().unwrap()).collect::<Vec<_>>(), linked);
+    let mut files: Vec<String> = std::fs::read_dir(root().join("docs"))
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().unwrap().strip_suffix(".md").map(str::to_owned))
+        .filter(|name| name != "README")
+        .collect();
+    files.sort();
+    let mut sorted = linked.clone();
+    sorted.sort_unstable();
+    assert_eq!(files, sorted, "every chapter is in the table of contents");
+    let shown = ok(&["docs"]);
+    for topic in topics {
+        let (name, summary) = (topic["topic"].as_str().unwrap(), topic["summary"].as_str().unwrap());
+        assert!(summary.ends_with('.') && summary.len() > 30, "{name}: {summary}");
+        assert!(shown.contains(summary), "{name}");
+        let text = std::fs::read_to_string(root().join(format!("docs/{name}.md"))).unwrap();
+        assert_eq!(ok(&["docs", name]).trim_end(), text.trim_end(), "{name}");
+    }
+    fails(2, &["docs", "recipe"], &["no topic `recipe`", "did you mean `recipes`?"]);
 }

@@ -1,4 +1,4 @@
-//! Layers that several components share, with initial weights drawn from the run's own counter-based streams.
+//! Layers that several components share, with initial weights drawn from the run's own random streams.
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
@@ -8,8 +8,8 @@ use maclip_framework::model::parameters::is_trainable;
 use maclip_framework::random::{Rng, Stream};
 use maclip_framework::slots::cost::Cost;
 
-/// Draws the initial values of one tensor after the other. Each is drawn when it is first read, from its own place in the
-/// stream, so that a model of which only the sizes matter costs nothing.
+/// Makes parameters and draws their initial values, one tensor after the other. The values of a tensor are drawn when
+/// it is first read, from a place in the stream that is its own: a model of which only the sizes matter draws nothing.
 pub struct Init {
     stream: Option<Stream>,
     next: u64,
@@ -17,11 +17,13 @@ pub struct Init {
 }
 
 impl Init {
+    /// Parameters on `device`, with values drawn from `stream`.
     pub fn new(stream: Stream, device: Device) -> Self {
         Self { stream: Some(stream), next: 0, device }
     }
 
-    /// Zeros everywhere: for weights that are read next, and for models of which only the sizes matter.
+    /// Parameters on `device` that are all zero: for weights that are read from a file next, and for models of which
+    /// only the sizes matter.
     pub fn blank(device: Device) -> Self {
         Self { stream: None, next: 0, device }
     }
@@ -46,19 +48,22 @@ impl Init {
         Param::uninitialized(ParamId::new(), tensor, self.device.clone(), true, shape.into())
     }
 
+    /// Values of a normal distribution with mean 0 and standard deviation `std`.
     pub fn normal<const D: usize>(&mut self, shape: [usize; D], std: f64) -> Param<Tensor<D>> {
         self.draw(shape, move |rng| rng.normal() * std)
     }
 
+    /// Values of a uniform distribution from −`bound` to `bound`.
     pub fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
         self.draw(shape, move |rng| rng.range(-bound, bound))
     }
 
+    /// The same value everywhere.
     pub fn constant<const D: usize>(&mut self, shape: [usize; D], value: f64) -> Param<Tensor<D>> {
         self.draw(shape, move |_| value)
     }
 
-    /// PyTorch's default: weight and bias uniform within 1/√inputs.
+    /// PyTorch's default: weight `[inputs, outputs]` and bias `[outputs]` uniform within ±1/√inputs.
     pub fn linear(&mut self, inputs: usize, outputs: usize) -> Linear {
         let bound = (inputs as f64).powf(-0.5);
         let weight = self.uniform([inputs, outputs], bound);
@@ -88,7 +93,7 @@ impl Init {
         linear
     }
 
-    /// Weight uniform within 1/√inputs, no bias.
+    /// Weight uniform within ±1/√inputs, no bias.
     pub fn linear_unbiased(&mut self, inputs: usize, outputs: usize) -> Linear {
         let weight = self.uniform([inputs, outputs], (inputs as f64).powf(-0.5));
         let mut linear = LinearConfig::new(inputs, outputs).with_bias(false).init(&self.device);
@@ -96,22 +101,24 @@ impl Init {
         linear
     }
 
-    /// ε = 1e-5, as in CLIP.
+    /// Layer norm over the last `width` values with ε = 1e-5, as in CLIP.
     pub fn layer_norm(&mut self, width: usize) -> LayerNorm {
         self.layer_norm_with(width, 1e-5)
     }
 
+    /// Layer norm over the last `width` values.
     pub fn layer_norm_with(&mut self, width: usize, epsilon: f64) -> LayerNorm {
         LayerNormConfig::new(width).with_epsilon(epsilon).init(&self.device)
     }
 }
 
-/// The plain device of a tensor: inputs made there cost no graph.
+/// The device of a tensor without automatic differentiation: tensors made there are not part of a graph.
 pub fn plain_device<const D: usize>(tensor: &Tensor<D>) -> Device {
     tensor.clone().without_autodiff().device()
 }
 
-/// The layer's product in the format of its weights, bias and result in that of `x`.
+/// The layer with `x` `[…, inputs]` → `[…, outputs]`. The product is computed in the element type of the weights, the
+/// bias is added in that of `x`.
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     let (weight, outer) = (layer.weight.val(), x.dtype());
     if weight.dtype() == outer {
@@ -151,7 +158,7 @@ fn sizes(layer: &Linear) -> [usize; 2] {
     layer.weight.lazy_shape().dims()
 }
 
-/// What the layer costs for so many rows. Its input is kept for the gradient of a trained weight only.
+/// What the layer costs for `rows` rows of input. The input is kept only for the gradient of a trained weight.
 pub fn linear_cost(layer: &Linear, rows: usize) -> Cost {
     let [inputs, outputs] = sizes(layer);
     let input = if is_trainable(&layer.weight) { (rows * inputs) as f64 } else { 0.0 };
@@ -159,7 +166,7 @@ pub fn linear_cost(layer: &Linear, rows: usize) -> Cost {
     Cost { values: product.values + input, ..product }
 }
 
-/// What two layers with an activation between them cost for so many rows.
+/// What two layers with an activation between them cost for `rows` rows of input.
 pub fn feed_forward_cost(first: &Linear, second: &Linear, rows: usize) -> Cost {
     let [_, hidden] = sizes(first);
     linear_cost(first, rows) + Cost::elementwise(rows * hidden, 2.0) + linear_cost(second, rows)
@@ -175,12 +182,13 @@ pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 pub struct Attention {
     /// `[D, 3D]`: the transpose of PyTorch's `in_proj_weight`.
     pub in_proj: Linear,
+    /// `[D, D]`, after the heads are joined.
     pub out_proj: Linear,
     heads: usize,
 }
 
 impl Attention {
-    /// `width` must be divisible by `heads`.
+    /// Weights normal with `std`, biases zero. `width` D must be divisible by `heads`.
     pub fn new(width: usize, heads: usize, std: f64, init: &mut Init) -> Self {
         Self {
             in_proj: init.linear_normal(width, 3 * width, std),
@@ -189,7 +197,7 @@ impl Attention {
         }
     }
 
-    /// The same without biases of queries, keys and values.
+    /// The same without the biases of queries, keys and values.
     pub fn without_projection_bias(mut self) -> Self {
         self.in_proj.bias = None;
         self
@@ -260,16 +268,18 @@ pub struct Bottleneck {
 }
 
 impl Bottleneck {
+    /// `width` D is the width of the tokens, `hidden` that of the bottleneck.
     pub fn new(width: usize, hidden: usize, skip: bool, init: &mut Init) -> Self {
         Self { down: init.linear(width, hidden), up: init.linear_zero(hidden, width), skip }
     }
 
+    /// `[…, D]` → the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let y = self.up.forward(gelu(self.down.forward(x.clone())));
         if self.skip { x + y } else { y }
     }
 
-    /// What it costs for so many rows.
+    /// What it costs for `rows` rows of input.
     pub fn cost(&self, rows: usize) -> Cost {
         feed_forward_cost(&self.down, &self.up, rows)
     }

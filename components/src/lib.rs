@@ -7,6 +7,7 @@ pub mod adapters;
 pub mod alignments;
 mod augments;
 pub mod backbones;
+pub mod conformance;
 pub mod datasets;
 #[cfg(test)]
 mod fixtures;

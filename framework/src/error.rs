@@ -1,33 +1,37 @@
-//! What can go wrong, and which exit code it earns.
+//! What can go wrong, and the exit code of each kind of error.
 
 use maclip_language::Diagnostics;
 use std::fmt;
 use std::path::Path;
 
+/// What most functions of this crate return.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An error for the user who must act on it: what is wrong, where, and the way out.
+/// An error for the user who must act on it: what is wrong, where, and how to fix it.
 #[derive(Debug)]
 pub enum Error {
-    /// The recipe or the command line is wrong (exit 2).
+    /// The recipe or the command line is wrong (exit code 2).
     Recipe(Diagnostics),
-    /// The work could not be done or fell short (exit 1).
+    /// The work could not be done, or a result is below its expected number (exit code 1).
     Failed {
+        /// What is wrong, in one line, without "error:" and without a full stop.
         message: String,
-        /// Where in the recipe the cause was written.
+        /// Where in the recipe the cause was written: `file:line:column (path)`, or the argument of the command line.
         place: Option<String>,
+        /// A hint how to fix it.
         help: Option<String>,
     },
-    /// Asked to stop; everything valid is on disk (exit 130).
+    /// The user asked the program to stop (exit code 130). A checkpoint is on disk.
     Interrupted,
 }
 
 impl Error {
+    /// An [`Error::Failed`] without a place and a hint.
     pub fn failed(message: impl Into<String>) -> Self {
         Error::Failed { message: message.into(), place: None, help: None }
     }
 
-    /// Adds the way out to a failure; other errors already carry theirs.
+    /// Adds a hint to a failure that has none yet. Other errors stay as they are.
     pub fn help(self, help: impl Into<String>) -> Self {
         match self {
             Error::Failed { message, place, help: None } => Error::Failed { message, place, help: Some(help.into()) },
@@ -35,7 +39,7 @@ impl Error {
         }
     }
 
-    /// Adds the place in the recipe to a failure that has none yet.
+    /// Adds the place in the recipe to a failure that has none yet. Other errors stay as they are.
     pub fn at(self, place: Option<String>) -> Self {
         match self {
             Error::Failed { message, place: None, help } => Error::Failed { message, place, help },
@@ -43,12 +47,12 @@ impl Error {
         }
     }
 
-    /// An operating-system error while doing `what` to `path`.
+    /// An error of the operating system: `what` is the verb that failed, such as "read", and `path` its file.
     pub fn io(what: &str, path: &Path, error: std::io::Error) -> Self {
         Error::failed(format!("cannot {what} {}: {error}", path.display()))
     }
 
-    /// What is wrong, alone, for a list of such.
+    /// What is wrong, without place and hint, for a list of problems.
     pub fn reason(&self) -> String {
         match self {
             Error::Failed { message, .. } => message.clone(),
@@ -56,6 +60,7 @@ impl Error {
         }
     }
 
+    /// The exit code of a program that ends with this error: 2, 1 or 130.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Recipe(_) => 2,

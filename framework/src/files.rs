@@ -1,4 +1,4 @@
-//! Files that are whole or not there, checksums, and small things that every record needs.
+//! Files that are complete or not there, checksums, and small helpers of all records.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -8,15 +8,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Writes `bytes` to a temporary name beside `path`, waits for the disk and renames: `path` is always the old or the new file.
+/// Writes `bytes` to a temporary file beside `path`, waits for the disk, and renames it: `path` is always the old or
+/// the new file.
 ///
 /// # Errors
-/// Where the file cannot be written; the old one is then as it was.
+/// Where the file cannot be written. The old one is then unchanged.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes, true)
 }
 
-/// [`write_atomically`] for what can be made again, such as a report: nobody waits for the disk.
+/// [`write_atomically`] without waiting for the disk, for files that can be made again, such as a report.
 ///
 /// # Errors
 /// As [`write_atomically`].
@@ -24,7 +25,7 @@ pub fn write_quickly(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes, false)
 }
 
-/// Copies the file `from` so that `to` is whole or not there.
+/// Copies the file `from` to `to`, as [`write_atomically`] writes: `to` is never a part of the file.
 ///
 /// # Errors
 /// Where `from` cannot be read or `to` cannot be written.
@@ -34,7 +35,8 @@ pub fn copy_atomically(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<()> {
-    // Threads and processes, also of other machines, may write the same file at once: each has a name of its own.
+    // Several threads and processes, also on other machines, may write the same file at once: each uses a name of its
+    // own.
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let moment = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -49,23 +51,26 @@ fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<()> {
         std::fs::rename(&temporary, path)
     };
     write().map_err(|error| {
-        // The temporary file is useless whatever happened to it.
+        // The temporary file is of no use, whatever happened to it.
         let _ = std::fs::remove_file(&temporary);
         Error::io("write", path, error)
     })
 }
 
-/// SHA-256 in hex.
+/// SHA-256 of `bytes`, as 64 lower-case hex digits.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Bytes as lower-case hex digits.
+/// Two lower-case hex digits for each byte.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes `value` as a JSON file, whole or not at all.
+/// Writes `value` as an indented JSON file, as [`write_atomically`] writes.
+///
+/// # Errors
+/// Where `value` cannot be JSON, such as a map whose keys are not strings, or the file cannot be written.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)
         .map_err(|error| Error::failed(format!("{} cannot be written: {error}", path.display())))?;
@@ -73,12 +78,12 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     write_atomically(path, &bytes)
 }
 
-/// Seconds since 1970; 0 where the clock stands before that.
+/// Seconds since 1970, UTC; 0 where the clock is before that.
 pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
-/// A number of a JSON record. JSON cannot write what is not a number and has `null` in its place.
-pub fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
+/// Reads a number of a JSON record. JSON has no NaN: it is written as `null`, and read as NaN here.
+pub(crate) fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }

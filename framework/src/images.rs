@@ -1,7 +1,7 @@
 //! JPEG and PNG decoding, JPEG encoding, and the image preparation that CLIP was trained with.
 //!
-//! The preparation has to match the one behind the published weights (Pillow's antialiased bicubic filter, then a
-//! centre crop), because a different filter shifts the image features by more than rounding.
+//! The preparation must be the one with which the published weights were trained: Pillow's antialiased bicubic filter,
+//! then a centre crop. Another filter changes the image features by more than rounding.
 
 use crate::error::{Error, Result};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images as fir};
@@ -22,22 +22,28 @@ pub const CLIP_STD: [f32; 3] = [0.26862954, 0.261_302_6, 0.275_777_1];
 /// An 8-bit RGB image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
+    /// In pixels.
     pub width: usize,
+    /// In pixels.
     pub height: usize,
     /// `height * width * 3` bytes, rows from the top, RGB interleaved.
     pub pixels: Vec<u8>,
 }
 
-/// What the header of a JPEG or PNG says about the image.
+/// The size of an image, as the header of a JPEG or PNG gives it. Both sides are at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageHeader {
+    /// In pixels.
     pub width: usize,
+    /// In pixels.
     pub height: usize,
 }
 
 /// Reads the header of a JPEG from its first bytes; `bytes` need not hold more than that.
 ///
-/// Refuses what [`decode_jpeg`] refuses by its header alone, so that a clip can be judged without decoding it.
+/// # Errors
+/// Where there is no JPEG header, the image has no pixels, or its colours are not grey, RGB or YCbCr. These are the
+/// errors of [`decode_jpeg`] that the header alone shows, so a clip can be checked without decoding it.
 pub fn jpeg_header(bytes: &[u8]) -> Result<ImageHeader> {
     let mut decoder = decoder(bytes);
     read_header(&mut decoder)
@@ -45,19 +51,22 @@ pub fn jpeg_header(bytes: &[u8]) -> Result<ImageHeader> {
 
 /// Whether `tail`, the last bytes of a JPEG, holds the marker that ends an image.
 ///
-/// Cameras and video tools append padding, so the marker need not come last. Inside compressed data the byte FF is
-/// always escaped, so a marker found after the last start of a scan is a real one and not the end of an embedded
+/// Cameras and video tools append padding, so the marker need not be the last bytes. Inside compressed data the byte FF
+/// is always escaped. So a marker after the last start of a scan is a real one, and not the end of an embedded
 /// thumbnail.
 pub fn has_end_of_image(tail: &[u8]) -> bool {
     let last = |marker: u8| tail.windows(2).rposition(|pair| pair == [0xff, marker]);
     last(0xd9).is_some_and(|end| last(0xda).is_none_or(|scan| scan < end))
 }
 
-/// Decodes a JPEG to RGB. Grey images become RGB with three equal channels; CMYK is refused, as are files without an
-/// end and files with data that cannot be decoded, for which a lenient decoder would make up grey areas.
+/// Decodes a JPEG to RGB. Grey images become RGB with three equal channels.
 ///
-/// Data that is missing or changed, but still reads as valid codes followed by an end marker, cannot be told from an
-/// image that looks like this: JPEG has no checksums.
+/// JPEG has no checksums. Data that was lost or changed is not noticed if the rest is still a valid image with an end
+/// marker.
+///
+/// # Errors
+/// As [`jpeg_header`]; where the end marker is missing; and where data cannot be decoded, for which a lenient decoder
+/// would put grey areas.
 pub fn decode_jpeg(bytes: &[u8]) -> Result<Image> {
     let mut decoder = decoder(bytes);
     let header = read_header(&mut decoder)?;
@@ -97,8 +106,8 @@ fn read_header(decoder: &mut JpegDecoder<ZCursor<&[u8]>>) -> Result<ImageHeader>
     Ok(ImageHeader { width, height })
 }
 
-/// RGB pixels as a JPEG; `None` where a side is 0 or beyond what JPEG can say (65,535).
-pub fn encode_jpeg(
+/// RGB pixels as a JPEG; `None` where a side is 0 or above 65,535, the limit of JPEG.
+pub(crate) fn encode_jpeg(
     pixels: &[u8],
     width: usize,
     height: usize,
@@ -117,7 +126,10 @@ const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The chunk that ends every PNG: length 0, name, checksum.
 const PNG_END: &[u8] = b"\0\0\0\0IEND\xaeB`\x82";
 
-/// Reads the header of a PNG from its first bytes, of which the first 33 are enough.
+/// Reads the header of a PNG from its first bytes; 33 are enough.
+///
+/// # Errors
+/// Where the signature or the header is missing, cut or damaged, or the image has no pixels.
 pub fn png_header(bytes: &[u8]) -> Result<ImageHeader> {
     let bad = |what: &str| Error::failed(format!("not a readable PNG: {what}"));
     let body = bytes.strip_prefix(PNG_SIGNATURE).ok_or_else(|| bad("its signature is missing"))?;
@@ -142,8 +154,11 @@ pub fn has_end_of_png(tail: &[u8]) -> bool {
     tail.windows(PNG_END.len()).any(|window| window == PNG_END)
 }
 
-/// Decodes a PNG to RGB: grey, colour or palette, any bit depth. Transparency is dropped and 16 bits become the upper
-/// 8. Refuses a file without an end and one whose checksums do not hold.
+/// Decodes a PNG to RGB: grey, colour or palette, any bit depth. Transparency is dropped, and of 16 bits the upper 8
+/// are kept.
+///
+/// # Errors
+/// As [`png_header`]; where the last chunk is missing; and where a checksum or the data is wrong.
 pub fn decode_png(bytes: &[u8]) -> Result<Image> {
     let ImageHeader { width, height } = png_header(bytes)?;
     let damaged = |error: &dyn std::fmt::Display| Error::failed(format!("damaged PNG data: {error}"));
@@ -164,16 +179,17 @@ pub fn decode_png(bytes: &[u8]) -> Result<Image> {
     Ok(Image { width, height, pixels })
 }
 
-/// How a resize weighs the pixels around each new one.
+/// The filter of a resize: how the pixels around each new one are weighted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Filter {
-    /// Pillow's bicubic filter, antialiased; what CLIP was trained with.
+    /// Pillow's bicubic filter, antialiased. CLIP was trained with it.
     Bicubic,
-    /// Pillow's bilinear filter, antialiased: a triangle as wide as the pixels that become one.
+    /// Pillow's bilinear filter, antialiased: a triangle over all pixels that become one.
     Bilinear,
-    /// Between the two nearest pixels in each direction, however many are passed over: PyTorch's `interpolate` with
-    /// `mode="bilinear"` and corners not aligned, which the code of CLIP-FSAR and its family uses.
+    /// Between the two nearest pixels in each direction, also where an image becomes much smaller: PyTorch's
+    /// `interpolate` with `mode="bilinear"` and `align_corners=False`. The code of CLIP-FSAR and of its successors uses
+    /// it.
     BilinearNoAntialias,
 }
 
@@ -188,14 +204,20 @@ impl Filter {
     }
 }
 
-/// CLIP's preparation of an image: see [`resize_crop_rgb`].
+/// CLIP's preparation of an image, to `size` × `size` pixels: see [`resize_crop_rgb`].
+///
+/// # Errors
+/// Where `size` is 0, or the image has no pixels.
 pub fn clip_resize_crop(image: &Image, size: usize) -> Result<Image> {
     let pixels = resize_crop_rgb(&image.pixels, image.width, image.height, size)?;
     Ok(Image { width: size, height: size, pixels })
 }
 
 /// Resizes the shorter side to `size` with Pillow's antialiased bicubic filter, keeping the aspect ratio, and cuts
-/// out the centre: `size * size * 3` bytes. `pixels` are those of an [`Image`].
+/// out the centre: `size * size * 3` bytes. `pixels` are those of an [`Image`] of `width` × `height`.
+///
+/// # Errors
+/// Where a side is 0, or `pixels` is not an RGB image of this size.
 pub fn resize_crop_rgb(pixels: &[u8], width: usize, height: usize, size: usize) -> Result<Vec<u8>> {
     let (new_width, new_height) = short_side_size(width, height, size);
     let full = resize_rgb(pixels, (width, height), (new_width, new_height), Filter::Bicubic)?;
@@ -203,26 +225,30 @@ pub fn resize_crop_rgb(pixels: &[u8], width: usize, height: usize, size: usize) 
     Ok(crop_rgb(&full, new_width, corner, (size, size)))
 }
 
-/// The image with sides `width` and `height`, whatever its aspect ratio was.
+/// The image resized to `width` × `height`; the aspect ratio may change.
+///
+/// # Errors
+/// Where a side is 0, or the image's `pixels` do not have its size.
 pub fn resize_to(image: &Image, width: usize, height: usize, filter: Filter) -> Result<Image> {
     let pixels = resize_rgb(&image.pixels, (image.width, image.height), (width, height), filter)?;
     Ok(Image { width, height, pixels })
 }
 
-/// Width and height after the shorter side became `size`; the longer one is rounded down, as torchvision does.
+/// Width and height of an image whose shorter side becomes `size`. The longer one is rounded down, as in torchvision.
 pub fn short_side_size(width: usize, height: usize, size: usize) -> (usize, usize) {
     if width <= height { (size, size * height / width.max(1)) } else { (size * width / height.max(1), size) }
 }
 
-/// First row or column of the centre crop of `size` in a `side` that is no shorter. Halves go to the even number:
-/// torchvision uses Python's `round`.
+/// First row or column of the centre crop of `size` pixels in a `side` of at least `size`. Halves are rounded to the
+/// even number, because torchvision uses Python's `round`.
 pub fn crop_offset(side: usize, size: usize) -> usize {
     ((side - size) as f64 / 2.0).round_ties_even() as usize
 }
 
-/// The part of `width` × `height` pixels whose first is at `(left, top)`, out of rows of `row` pixels.
+/// The part of `width` × `height` pixels whose first is at column `left` and row `top`. The rows of `pixels` have `row`
+/// pixels. The part must be inside the image.
 pub fn crop_rgb(pixels: &[u8], row: usize, (left, top): (usize, usize), (width, height): (usize, usize)) -> Vec<u8> {
-    // Whole rows are copied: byte by byte this took longer than the resizing.
+    // Whole rows are copied: a copy byte by byte took longer than the resize.
     let mut part = Vec::with_capacity(width * height * 3);
     for row in pixels.chunks_exact(row * 3).skip(top).take(height) {
         part.extend_from_slice(&row[left * 3..(left + width) * 3]);
@@ -230,7 +256,7 @@ pub fn crop_rgb(pixels: &[u8], row: usize, (left, top): (usize, usize), (width, 
     part
 }
 
-/// Two calls, width first, each rounding to 8 bit: what Pillow does. One call would filter in the other order and
+/// Two calls, width first, each with rounding to 8 bits, as Pillow does. One call would filter in the other order and
 /// without rounding in between.
 fn resize_rgb(pixels: &[u8], from: (usize, usize), to: (usize, usize), filter: Filter) -> Result<Vec<u8>> {
     check_buffer(pixels, from.0, from.1)?;
@@ -263,7 +289,7 @@ fn check_buffer(pixels: &[u8], width: usize, height: usize) -> Result<()> {
     Ok(())
 }
 
-/// Pixels (RGB interleaved, 8 bit) as floats, one channel after the other: `(value / 255 - mean) / std`.
+/// Pixels (RGB interleaved, 8 bits) as floats `(value / 255 - mean) / std`, one channel after the other: `[3, H, W]`.
 pub fn to_tensor_values(pixels: &[u8], mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
     let mut values = Vec::with_capacity(pixels.len());
     for channel in 0..3 {

@@ -1,7 +1,8 @@
-//! Where the time goes: seconds per phase, added up over all threads.
+//! How much time each phase takes: seconds, added up over all threads.
 //!
-//! A span costs two clock readings. On devices that work in the background a span would measure how long it takes to ask, so
-//! `maclip run --profile` waits for the device at the end of each ([`wait_for`]), which is slower and exact.
+//! A span costs two clock readings. A device that works in the background accepts an operation before it has computed
+//! it, and a span would measure only that. So `maclip run --profile` waits for the device at the end of each span
+//! ([`wait_for`]); this is slower, and exact.
 
 use burn::tensor::Device;
 use std::collections::BTreeMap;
@@ -9,29 +10,33 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// What is timed.
+/// A part of a run whose time is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Opening, sampling, augmenting and resizing clips; reading cached features.
+    /// Opening, sampling, augmenting and resizing clips; reading features from the cache.
     Data,
-    /// The training, waiting for clips that are opened ahead of it.
+    /// The training waits for clips of the next steps that are not open yet.
     Wait,
     /// Class texts through the text tower.
     Texts,
     /// The image tower with its adapters.
     Encode,
+    /// The prototype module.
     Prototype,
+    /// Distances of queries and classes.
     Align,
     /// Loss and prediction.
     Objective,
+    /// Gradients of the loss.
     Backward,
+    /// The change of the weights.
     Optimizer,
     /// Writing checkpoints.
     Checkpoint,
 }
 
 /// All phases in the order of the data flow, with their names in records.
-pub const PHASES: [(Phase, &str); 10] = [
+const PHASES: [(Phase, &str); 10] = [
     (Phase::Data, "data"),
     (Phase::Wait, "wait"),
     (Phase::Texts, "texts"),
@@ -48,19 +53,19 @@ static NANOSECONDS: [AtomicU64; PHASES.len()] = [const { AtomicU64::new(0) }; PH
 static CALLS: [AtomicU64; PHASES.len()] = [const { AtomicU64::new(0) }; PHASES.len()];
 static DEVICE: OnceLock<Device> = OnceLock::new();
 
-/// Makes every span wait for `device`. For the life of the process.
+/// From now on every span of this process waits for `device` before it ends.
 pub fn wait_for(device: Device) {
-    // A second call names the same device: one process works on one.
+    // A second call names the same device: a process works on one.
     let _ = DEVICE.set(device);
 }
 
-/// Time from its making to its drop.
+/// Measures the time until it is dropped. Made by [`span`].
 pub struct Span {
     phase: Phase,
     started: Instant,
 }
 
-/// Begins a span of `phase`.
+/// Begins to measure a part of `phase`.
 pub fn span(phase: Phase) -> Span {
     Span { phase, started: Instant::now() }
 }
@@ -68,7 +73,7 @@ pub fn span(phase: Phase) -> Span {
 impl Drop for Span {
     fn drop(&mut self) {
         if let Some(device) = DEVICE.get() {
-            // A device that fails here fails again in the next operation, with a better message.
+            // A device that fails here also fails in the next operation, which has a better message.
             let _ = device.sync();
         }
         let nanoseconds = self.started.elapsed().as_nanos() as u64;
@@ -77,11 +82,12 @@ impl Drop for Span {
     }
 }
 
-/// Thread-seconds and calls of each phase since the process began.
+/// Seconds of all threads and number of spans of each phase, since the process began.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Totals([(f64, u64); PHASES.len()]);
 
 impl Totals {
+    /// Up to this moment.
     pub fn now() -> Self {
         let mut totals = Self::default();
         for (phase, _) in PHASES {
@@ -91,7 +97,7 @@ impl Totals {
         totals
     }
 
-    /// Name, thread-seconds and calls of the phases that ran since `earlier`.
+    /// Name, seconds of all threads, and number of spans of the phases that had a span since `earlier`.
     pub fn since(&self, earlier: &Self) -> Vec<(&'static str, f64, u64)> {
         PHASES
             .iter()
@@ -103,19 +109,20 @@ impl Totals {
             .collect()
     }
 
-    /// [`Totals::since`] as a map of thread-seconds.
+    /// The seconds of [`Totals::since`] by the name of the phase.
     pub fn seconds_since(&self, earlier: &Self) -> BTreeMap<String, f64> {
         self.since(earlier).into_iter().map(|(name, seconds, _)| (name.to_owned(), seconds)).collect()
     }
 }
 
-/// Begins the count of [`peak_memory`] anew, where the system can (Linux).
+/// Makes [`peak_memory`] start from the present memory, where the system can do this (Linux).
 pub fn reset_peak_memory() {
-    // Where it cannot, the peak stays that of the process, and too much is told rather than too little.
+    // Where it cannot, the peak stays that of the whole process: too much is reported rather than too little.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
-/// Largest resident memory of this process in bytes, since [`reset_peak_memory`] or its start, where the system tells.
+/// Largest resident memory of this process in bytes, since [`reset_peak_memory`] or the start; `None` where the system
+/// does not say it (it does on Linux).
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

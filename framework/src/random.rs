@@ -1,20 +1,20 @@
 //! Counter-based random numbers: every draw is a pure function of (seed, stream name, index).
 //!
-//! Nothing has to be restored on resume, and the order in which workers ask cannot change an answer.
-//! The generator is ChaCha8 (`rand_chacha`); the conversions below are written out so that a new release of a
-//! library can never move a published number.
+//! Nothing has to be restored when a run is resumed, and the order in which workers ask does not matter.
+//! The generator is ChaCha8 (`rand_chacha`). The conversions to numbers are written here, so that a new release of a
+//! library cannot change a published number.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-/// A named family of generators, one for each index.
+/// A family of generators with a name, one generator for each index.
 #[derive(Clone, Debug)]
 pub struct Stream {
     key: [u8; 32],
 }
 
 impl Stream {
-    /// The stream `name` of `seed`. Different names give independent draws.
+    /// The stream `name` of `seed`. Streams with different names are independent.
     pub fn new(seed: u64, name: &str) -> Self {
         use sha2::{Digest, Sha256};
         let mut hash = Sha256::new();
@@ -23,7 +23,7 @@ impl Stream {
         Self { key: hash.finalize().into() }
     }
 
-    /// The generator of `index`.
+    /// The generator of `index`, always at its first draw.
     pub fn at(&self, index: u64) -> Rng {
         let mut rng = ChaCha8Rng::from_seed(self.key);
         rng.set_stream(index);
@@ -31,16 +31,17 @@ impl Stream {
     }
 }
 
-/// One generator: a finite sequence of draws for one purpose.
+/// One generator: a sequence of draws for one purpose.
 #[derive(Clone, Debug)]
 pub struct Rng(ChaCha8Rng);
 
 impl Rng {
+    /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0.next_u64()
     }
 
-    /// Uniform in [0, 1), 53 bits.
+    /// Uniform in [0, 1), a multiple of 2⁻⁵³.
     pub fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
@@ -50,7 +51,10 @@ impl Rng {
         low + (high - low) * self.unit()
     }
 
-    /// Uniform in 0..n. `n` must not be 0.
+    /// Uniform in 0..n.
+    ///
+    /// # Panics
+    /// Where `n` is 0.
     pub fn below(&mut self, n: usize) -> usize {
         assert!(n > 0, "cannot draw from an empty range");
         // Lemire's multiply-shift; the bias is below n / 2^64.
@@ -62,18 +66,24 @@ impl Rng {
         self.unit() < p
     }
 
-    /// Standard normal (Box-Muller, cosine branch).
+    /// Normal with mean 0 and standard deviation 1 (Box and Muller's method, the cosine).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.unit()).cos()
     }
 
-    /// One element of a non-empty slice.
+    /// One element of `items`.
+    ///
+    /// # Panics
+    /// Where `items` is empty.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len())]
     }
 
-    /// `k` distinct numbers of 0..n in random order. `k` must not exceed `n`.
+    /// `k` different numbers of 0..n in random order.
+    ///
+    /// # Panics
+    /// Where `k` is above `n`.
     pub fn distinct(&mut self, k: usize, n: usize) -> Vec<usize> {
         assert!(k <= n, "cannot draw {k} distinct numbers out of {n}");
         let mut pool: Vec<usize> = (0..n).collect();

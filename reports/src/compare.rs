@@ -8,51 +8,70 @@ use maclip_framework::error::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
 
-/// What [`compare`] found.
+/// Two variants on the episodes that both were tested on. Accuracies and differences are shares from 0 to 1.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
+    /// The first variant.
     pub a: Side,
+    /// The variant that it is compared with.
     pub b: Side,
-    /// `a` less `b`, in shares.
+    /// Accuracy of `a` minus that of `b`.
     pub difference: f64,
+    /// Half width of the 95 % interval of `difference`, paired over episodes given these videos.
     pub ci95_episodes: f64,
+    /// The same over classes and videos; `None` where the records do not name them.
     pub ci95_clusters: Option<f64>,
-    /// Two-sided, exact sign-flip permutation over episodes.
+    /// p-value of `difference`: two-sided, exact sign-flip permutation over episodes.
     pub p: f64,
+    /// Number of episodes that both were tested on.
     pub episodes: usize,
-    /// Difference of each class, the largest gain of `a` first.
+    /// Accuracies of each class, the largest gain of `a` first.
     pub classes: Vec<ClassDifference>,
-    /// What makes the comparison less than it seems, such as runs that do not count.
+    /// What limits the comparison, such as runs that do not count.
     pub warnings: Vec<String>,
 }
 
+/// One variant of a [`Comparison`], over all its seeds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Side {
+    /// Name of its recipe.
     pub name: String,
+    /// Name of the variant in its study.
     pub variant: String,
+    /// Seeds of the runs that count.
     pub seeds: Vec<u64>,
+    /// Mean accuracy over the seeds.
     pub accuracy: f64,
+    /// Half width of its 95 % interval over episodes given these videos.
     pub ci95_episodes: f64,
+    /// The same over classes and videos; `None` where the records do not name them.
     pub ci95_clusters: Option<f64>,
+    /// The same over seeds; `None` for a single seed.
     pub ci95_seeds: Option<f64>,
+    /// Number of trainable parameters.
     pub trainable: Option<usize>,
 }
 
+/// How well both variants of a [`Comparison`] recognise one class.
 #[derive(Clone, Debug, Serialize)]
 pub struct ClassDifference {
+    /// The class text.
     pub class: String,
+    /// Accuracy of the first variant on queries of this class.
     pub a: f64,
+    /// Accuracy of the second one.
     pub b: f64,
 }
 
-/// Classes that the text names on either end.
+/// How many classes the text names at the top and at the bottom of the list.
 const NAMED: usize = 5;
 
 /// Compares the runs of `a` with those of `b`. Each is a run directory, a folder with the runs of one variant, or
 /// `<folder>/<variant>`: the runs of that variant in the folder, all seeds.
 ///
 /// # Errors
-/// What cannot be read; runs of several variants where one is wanted; tests on other episodes.
+/// Where a path does not exist or no run of it can be read; where it holds runs of several variants; and where the two
+/// were tested on different episodes.
 pub fn compare(a: &Path, b: &Path) -> Result<Comparison> {
     let mut warnings = Vec::new();
     let (one, other) = (variant(a, &mut warnings)?, variant(b, &mut warnings)?);
@@ -145,7 +164,7 @@ fn classes(a: &Variant, b: &Variant) -> Vec<ClassDifference> {
 }
 
 impl Comparison {
-    /// For a terminal.
+    /// The comparison as text for a terminal.
     pub fn text(&self) -> String {
         let wide = |half: Option<f64>| half.map_or_else(|| format::NONE.to_owned(), format::percent);
         let side = |letter: &str, side: &Side| {

@@ -1,10 +1,10 @@
-//! What training looked like, over the seeds of a variant.
+//! Training loss and validation results over the steps, for all seeds of a variant.
 
 use crate::load::Run;
 use crate::statistics::{self, Interval};
 use std::collections::BTreeMap;
 
-/// What training looked like, over the seeds.
+/// The curves of a variant.
 #[derive(Clone, Debug, Default)]
 pub struct Curve {
     /// Training loss, averaged within [`BINS`] equal spans of steps. The band spans the seeds.
@@ -45,8 +45,8 @@ impl Curve {
     }
 }
 
-/// Training loss of each seed averaged within spans of steps, then over the seeds; each point sits at the mean of its steps. A loss
-/// that is no number is left out.
+/// Training loss of each seed averaged within spans of steps, then over the seeds; each point is at the mean of its
+/// steps. A loss that is not finite is left out.
 fn loss(runs: &[&Run]) -> Vec<At> {
     let last = runs.iter().flat_map(|run| &run.train).map(|record| record.step).max().unwrap_or(0).max(1);
     let mut bins: BTreeMap<u64, BTreeMap<usize, (f64, f64, f64)>> = BTreeMap::new();
@@ -64,7 +64,8 @@ fn loss(runs: &[&Run]) -> Vec<At> {
     bins.into_values().filter_map(point).collect()
 }
 
-/// Validation over all runs at the steps that all of them validated: a mean whose runs change is no curve.
+/// Validation over all runs, at the steps that all of them validated: points that are means of different runs would not
+/// make a curve.
 fn validation(runs: &[&Run]) -> Vec<At> {
     let mut steps: BTreeMap<u64, BTreeMap<usize, Interval>> = BTreeMap::new();
     let validated: Vec<_> = runs.iter().filter(|run| !run.validation.is_empty()).collect();

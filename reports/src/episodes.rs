@@ -1,4 +1,4 @@
-//! Test episodes in columns: what 10,000 records say, in a few bytes a query.
+//! Test episodes in columns: 10,000 records in a few bytes for each query.
 
 use maclip_framework::error::Result;
 use maclip_framework::runs::read::each_line;
@@ -51,12 +51,12 @@ fn part(all: &[u32], episode: usize, size: usize) -> &[u32] {
     all.get(episode * size..(episode + 1) * size).unwrap_or_default()
 }
 
-/// Whether both are the same episodes. Lists are shared, so that equal ones mostly are the same one.
+/// Whether both are the same episodes. Equal lists are mostly one shared list, which is quick to see.
 pub fn same_list(one: &Arc<List>, other: &Arc<List>) -> bool {
     Arc::ptr_eq(one, other) || one == other
 }
 
-/// What a run answered.
+/// The episodes of a run and its answers.
 #[derive(Clone, Debug)]
 pub struct Episodes {
     pub list: Arc<List>,

@@ -1,4 +1,5 @@
-//! Numbers as people read them. Page, terminal, Markdown and figures all come here, so a number has one spelling.
+//! Numbers and words as people read them. Page, terminal, Markdown, figures and the command line all call these
+//! functions, so a number has one spelling.
 
 /// Shown where there is no number.
 pub const NONE: &str = "–";
@@ -87,7 +88,7 @@ pub fn tick(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A whole number with thin groups of three: `10,000`.
+/// A whole number in groups of three digits: `10,000`.
 pub fn whole(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -100,7 +101,7 @@ pub fn whole(number: u64) -> String {
     text
 }
 
-/// A duration: `0.4 s`, `42 s`, `12 min 5 s`, `3 h 12 min`.
+/// A duration that was measured: `0.4 s`, `42 s`, `12 min 5 s`, `3 h 12 min`. See [`rough_duration`] for an estimate.
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return NONE.into();
@@ -111,6 +112,15 @@ pub fn duration(seconds: f64) -> String {
         0..60 => format!("{rounded} s"),
         60..3600 => format!("{} min {} s", rounded / 60, rounded % 60),
         _ => format!("{} h {} min", rounded / 3600, rounded % 3600 / 60),
+    }
+}
+
+/// A duration that is estimated, in whole units: `60 s`, `2 min`, `2 h 05 min`. See [`duration`] for a measured one.
+pub fn rough_duration(seconds: f64) -> String {
+    match seconds.round() as u64 {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 120..=7_199 => format!("{} min", seconds / 60),
+        seconds => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
     }
 }
 
@@ -132,6 +142,12 @@ pub fn short_hash(hash: &str) -> String {
 /// `few_shot` as `few shot`, `recall_at_1` as `recall at 1`.
 pub fn words(name: &str) -> String {
     name.replace('_', " ")
+}
+
+/// `text` with its first letter in upper case: `Accuracy`.
+pub fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A word for a shell: as it is where that is safe, else in single quotes.
@@ -186,8 +202,9 @@ mod tests {
         assert_eq!(duration(59.4), "59 s");
         assert_eq!(duration(725.0), "12 min 5 s");
         assert_eq!(duration(11_520.0), "3 h 12 min");
+        assert_eq!([59.6, 130.0, 7500.0].map(rough_duration), ["60 s", "2 min", "2 h 05 min"]);
         assert_eq!(whole(10_000), "10,000");
-        assert_eq!(whole(999), "999");
+        assert_eq!([0, 12, 999, 1000, 18_529_536].map(whole), ["0", "12", "999", "1,000", "18,529,536"]);
         assert_eq!(plural(1, "seed"), "1 seed");
     }
 
@@ -205,6 +222,11 @@ mod tests {
         assert_eq!([tick(0.1 + 0.2), tick(10_000.0), tick(-0.5)], ["0.3", "10,000", "-0.5"]);
         assert_eq!([0.1, 30.0, 300.0, 7200.0].map(round_duration), ["0.1 s", "30 s", "5 min", "2 h"]);
         assert_eq!([round_count(2e6), round_count(500.0), round_count(1e4)], ["2 M", "500", "10 k"]);
+    }
+
+    #[test]
+    fn texts_begin_with_a_capital() {
+        assert_eq!(["épée", "", "two words"].map(capitalized), ["Épée", "", "Two words"]);
     }
 
     #[test]

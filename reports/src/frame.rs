@@ -1,4 +1,4 @@
-//! All that was read and computed as two tidy tables: a row for each run, and a row for each variant.
+//! Everything that was read and computed as two tables: one with a row for each run, one with a row for each variant.
 
 use crate::load::Run;
 use crate::settings::varying;
@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 /// One row for each run, in the order given: what it is, what it measured, what it cost, the component of each slot, and every
 /// key of the recipe whose value differs among the runs.
 ///
-/// `value` and `ci95` are shares from 0 to 1, times are in seconds, memory in bytes. Nulls where a run has nothing to say. A slot that is
-/// named like another column gets the prefix `slot_`.
+/// `value` and `ci95` are shares from 0 to 1, times are in seconds, memory in bytes; null where a run has no value. A
+/// slot with the name of another column gets the prefix `slot_`.
 pub fn runs(runs: &[Run]) -> Result<DataFrame> {
     fn manifest(run: &Run) -> &Manifest {
         &run.directory.manifest
@@ -130,7 +130,7 @@ pub fn parquet(frame: &mut DataFrame) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The state as a word; a run that wrote no status was started and no more is known.
+/// The state as a word; `started` where the run has not written a status yet.
 pub fn state(state: Option<State>) -> &'static str {
     match state {
         Some(State::Running) => "running",

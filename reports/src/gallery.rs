@@ -1,4 +1,4 @@
-//! A look inside: test queries that a run recorded closely, ready to be shown.
+//! Test queries that a run recorded in detail, prepared for the page.
 
 use crate::figures::alignment::{self, Matrix};
 use crate::figures::inline;
@@ -87,16 +87,17 @@ const MOST: usize = 4;
 /// The galleries of a page.
 #[derive(Clone, Debug)]
 pub struct Galleries {
-    /// One for each group; `None` where no run of it recorded examples, or they are shown elsewhere.
+    /// One for each group; `None` where no run of it recorded examples, or they are shown with another group.
     pub of_groups: Vec<Option<Gallery>>,
     /// Runs whose examples are left to a report of their own.
     pub left_out: Vec<String>,
-    /// Records that cannot be understood. They cost their gallery and no more.
+    /// Records that cannot be read. Only their gallery is missing.
     pub problems: Vec<String>,
 }
 
 impl Galleries {
-    /// Of the best variant of each group that recorded examples; a run that stands in several groups is shown once.
+    /// Galleries of the best variant of each group that recorded examples. A run that is in several groups is shown
+    /// once.
     pub fn of(groups: &[Group]) -> Self {
         let mut found = Self { of_groups: Vec::new(), left_out: Vec::new(), problems: Vec::new() };
         let mut shown = BTreeSet::new();

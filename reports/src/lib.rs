@@ -7,25 +7,30 @@
 //!                           └──────────────frame──────────────┴─────────▶ CSV, Parquet
 //! ```
 //!
-//! Only what `maclip-framework` wrote is read. The same runs give the same bytes: everything is sorted and nothing depends on the
-//! time or place of the report.
+//! The same runs give the same bytes: everything is sorted and nothing depends on the time or place of the report.
+//!
+//! Here belongs what is made of finished run directories. Not here: how they are written (`maclip_framework::runs`),
+//! and anything that needs a model or data.
 #![forbid(unsafe_code)]
 
-pub mod compare;
-pub mod curve;
-pub mod episodes;
-pub mod figures;
+mod compare;
+mod curve;
+mod episodes;
+mod figures;
 pub mod format;
-pub mod frame;
-pub mod gallery;
-pub mod load;
-pub mod page;
-pub mod settings;
-pub mod statistics;
-pub mod summary;
-pub mod table;
+mod frame;
+mod gallery;
+mod load;
+mod page;
+mod settings;
+mod statistics;
+mod summary;
+mod table;
 #[cfg(test)]
 mod testing;
+
+pub use compare::{ClassDifference, Comparison, Side, compare};
+pub use load::stamp;
 
 use figures::Figures;
 use gallery::Galleries;
@@ -39,14 +44,14 @@ use table::Table;
 /// How a report is made.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// The open page loads itself anew after this time.
+    /// A page that is open in a browser reloads itself after this time; `None` for never.
     pub reload: Option<Duration>,
 }
 
-/// What [`report`] wrote and what there is to say about it.
+/// What [`report`] wrote, and what it could not read.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The page: open it in a browser.
+    /// The page, to open in a browser.
     pub index: PathBuf,
     /// Every file written, the page included, sorted.
     pub files: Vec<PathBuf>,
@@ -66,10 +71,10 @@ pub struct Report {
 /// ```
 ///
 /// Each file is written under a temporary name and renamed, so a page that is open never sees half a file. A run that
-/// cannot be read is named on the page and in [`Report::unreadable`] and spoils nothing else.
+/// cannot be read is named on the page and in [`Report::unreadable`]; the others are reported as usual.
 ///
 /// # Errors
-/// When `roots` hold no readable run, or `out` cannot be written.
+/// Where `roots` do not exist or hold no run that can be read, or `out` cannot be written.
 pub fn report(roots: &[PathBuf], out: &Path, options: &Options) -> Result<Report> {
     let loaded = load::load(roots)?;
     let summary = summary::summarise(&loaded);
@@ -162,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn no_run_is_an_error_with_a_way_out() {
+    fn no_run_is_an_error_with_a_hint() {
         let folder = tempfile::tempdir().unwrap();
         let error = report(&[folder.path().to_owned()], &folder.path().join("out"), &Options::default()).unwrap_err();
         let text = error.to_string();
@@ -238,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_is_no_number_is_told_and_does_not_count() {
+    fn a_result_that_is_no_number_is_reported_and_does_not_count() {
         let folder = tempfile::tempdir().unwrap();
         let runs = folder.path().join("runs");
         study(&runs);

@@ -1,4 +1,4 @@
-//! Finding and reading runs. Unlike `RunDirectory::find`, one damaged run does not hide the others.
+//! Finds and reads runs. A damaged run is a problem of its own and does not hide the others.
 
 use crate::episodes::{Episodes, List};
 use crate::settings::Settings;
@@ -22,12 +22,13 @@ pub struct Run {
     pub episodes: Option<Episodes>,
     /// The resolved recipe, where it could be read.
     pub recipe: Option<String>,
-    /// What it says; nothing where it could not be read.
+    /// The settings in it; empty where it could not be read.
     pub settings: Settings,
 }
 
 impl Run {
-    /// The test result of a run that is done. A number left by a run that failed later is not a result, nor is what is no number.
+    /// The test result of a run that is done. `None` for a run that failed after its test, and where the result is not
+    /// a finite number.
     pub fn result(&self) -> Option<&TestResult> {
         let status = self.directory.status.as_ref()?;
         let test = (status.state == State::Done).then_some(status.test.as_ref()).flatten();
@@ -65,7 +66,7 @@ pub struct Loaded {
 /// Reads all runs at or below `roots`.
 ///
 /// # Errors
-/// When a root does not exist or no run at all could be read.
+/// Where a root does not exist or no run at all could be read.
 pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
     let mut loaded = Loaded { runs: Vec::new(), problems: Vec::new(), left_out: Vec::new() };
     let mut found = Found::default();
@@ -82,7 +83,7 @@ pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
         loaded.problems.extend(problems);
     }
     for folder in recipes {
-        // `.` has no name as it stands.
+        // `.` has no file name of its own.
         let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
         let name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         match LeftOut::read(&folder) {
@@ -107,7 +108,8 @@ pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
     })
 }
 
-/// Sizes and times of everything that the runs at or below `roots` wrote: two equal stamps are runs that wrote nothing in between.
+/// Path, size in bytes and time of every file in the runs at or below `roots`. Where two stamps are equal, no run has
+/// written anything in between.
 pub fn stamp(roots: &[PathBuf]) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
     let mut found = Found::default();
     roots.iter().for_each(|root| found.walk(root));
@@ -162,7 +164,7 @@ impl Found {
     }
 }
 
-/// Reads a run with its records; a damaged file costs what it holds and no more.
+/// Reads a run with its records. Of a damaged file only its own records are missing.
 fn read(folder: &Path, lists: &Lists) -> (Option<Run>, Vec<Problem>) {
     let directory = match RunDirectory::open(folder) {
         Ok(directory) => directory,
@@ -180,7 +182,7 @@ fn read(folder: &Path, lists: &Lists) -> (Option<Run>, Vec<Problem>) {
     (Some(Run { train, validation, episodes, recipe, settings, directory }), problems)
 }
 
-/// One copy of each list: a study's runs share theirs, and lists are most of what is held.
+/// One copy of each episode list: the runs of a study share theirs, and lists take most of the memory.
 #[derive(Default)]
 struct Lists(Mutex<HashSet<Arc<List>>>);
 

@@ -1,11 +1,11 @@
-//! What a frozen recipe says, key by key.
+//! The keys and values of a resolved recipe.
 
 use maclip_framework::error::Result;
 use maclip_framework::recipe::expectation::{Expectation, Setting};
 use maclip_language::{Arguments, Node, from_node};
 use std::collections::BTreeMap;
 
-/// Top-level keys that name a run and do not make it.
+/// Top-level keys that name or select a run and do not change what it computes.
 const NAMING: [&str; 6] = ["name", "description", "expect", "study", "preset", "presets"];
 
 /// A resolved recipe, read.
@@ -46,12 +46,12 @@ fn flatten(node: &Node, path: String, keys: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Keys whose values differ among `settings`; one that some lack differs. The seed is what runs of a variant differ in and
-/// no key of a variant.
+/// Keys whose values differ among `settings`; a key that some of them lack differs. Not the seed, in which all runs of
+/// a variant differ.
 pub fn varying<'a>(settings: impl IntoIterator<Item = &'a Settings>) -> Vec<String> {
     let mut seen: BTreeMap<&str, (usize, &str, bool)> = BTreeMap::new();
     let mut count = 0;
-    // A recipe that could not be read says nothing, also not that a key is missing.
+    // A recipe that could not be read does not count as one that lacks a key.
     for settings in settings.into_iter().filter(|settings| settings.setting.is_some()) {
         count += 1;
         for (key, value) in &settings.keys {

@@ -25,13 +25,13 @@ pub struct Changes {
     /// Change a value: `--set alignment.lambda=0.5` (the value is YAML; `list[0]` is an item of a list, `list[+]` a new one)
     #[arg(long = "set", value_name = "PATH=VALUE", add = ArgValueCompleter::new(completion::changes))]
     sets: Vec<String>,
-    /// Take a key out, so that its default holds: `--unset study`
+    /// Remove a key, so that its default holds: `--unset study`
     #[arg(long = "unset", value_name = "PATH", add = ArgValueCompleter::new(completion::paths))]
     unsets: Vec<String>,
 }
 
 impl Changes {
-    /// As arguments, with `others` that a verb's own options stand for.
+    /// As arguments of the recipe language, with `others`, which come from a verb's own options.
     pub fn arguments(&self, others: Vec<Change>) -> Arguments {
         Arguments { sets: self.sets.clone(), unsets: self.unsets.clone(), others }
     }
@@ -42,7 +42,7 @@ impl Changes {
 }
 
 impl Source {
-    /// The recipe with its changes, and `others` that the verb's own options stand for.
+    /// The recipe with its changes and with `others`, which come from the verb's own options.
     pub fn load(&self, others: Vec<Change>) -> Result<Document, Diagnostics> {
         load(&self.recipe, &self.changes.arguments(others))
     }
@@ -53,20 +53,20 @@ impl Source {
     }
 }
 
-/// The recipe at `path` with its changes. Where no file is there, the error says where the shipped recipe of that name is.
+/// The recipe at `path` with its changes. Where there is no such file, the error says where the shipped recipe of that
+/// name is.
 pub fn load(path: &Path, changes: &Arguments) -> Result<Document, Diagnostics> {
     maclip_language::load(path, changes).map_err(|problems| {
         let places: Vec<String> = match path.exists() {
             true => Vec::new(),
             false => shipped::named_as(path).map(|recipe| format!("recipes/{}.yaml", recipe.name)).collect(),
         };
-        let moved = places.iter().filter(|place| Path::new(place) != path).fold(problems, |problems, place| {
+        places.iter().filter(|place| Path::new(place) != path).fold(problems, |problems, place| {
             let found = problems.into_iter().map(|problem| {
                 let help = format!("the shipped recipe of this name is {place}");
                 if problem.code == codes::UNREADABLE { problem.help(help) } else { problem }
             });
             Diagnostics::from_list(found.collect()).expect("there were problems to begin with")
-        });
-        moved
+        })
     })
 }

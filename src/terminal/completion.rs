@@ -7,7 +7,7 @@ use maclip_language::codes;
 use std::ffi::OsStr;
 use std::path::Path;
 
-/// Candidates that begin with what is there.
+/// Candidates that begin with what was typed.
 fn beginning(current: &OsStr, all: impl Iterator<Item = (String, String)>) -> Vec<CompletionCandidate> {
     let Some(start) = current.to_str() else { return Vec::new() };
     all.filter(|(name, _)| name.starts_with(start))
@@ -15,7 +15,7 @@ fn beginning(current: &OsStr, all: impl Iterator<Item = (String, String)>) -> Ve
         .collect()
 }
 
-/// YAML files and folders below what is there; `recipes/` first.
+/// YAML files and folders in the folder that was typed.
 pub fn recipes(current: &OsStr) -> Vec<CompletionCandidate> {
     let text = current.to_string_lossy();
     let (folder, _) = text.rsplit_once('/').unwrap_or(("", ""));

@@ -1,12 +1,14 @@
 //! What a person sees in a terminal: standard output, colours, tables, progress, completion, and the arguments of several verbs.
+//!
+//! Not here: what one verb does (`verbs`), and how numbers are written (`maclip_reports::format`).
 
 pub mod arguments;
 pub mod columns;
 pub mod completion;
+pub mod pattern;
 pub mod progress;
 pub mod run_list;
 mod sparkline;
-pub mod words;
 
 use clap::ValueEnum;
 use maclip_framework::error::{Error, Result};
@@ -52,7 +54,7 @@ pub fn has_said() -> bool {
     SAID.load(Ordering::Relaxed)
 }
 
-/// Writes a line to standard output; a full disk behind it is an error like any other.
+/// Writes a line to standard output. An error where that fails, such as on a full disk.
 pub fn say(line: impl Display) -> Result<()> {
     SAID.store(true, Ordering::Relaxed);
     let mut out = std::io::stdout().lock();
@@ -60,7 +62,7 @@ pub fn say(line: impl Display) -> Result<()> {
     written.map_err(|error| Error::failed(format!("cannot write to standard output: {error}")))
 }
 
-/// Shows warnings on standard error, and notes in a line each.
+/// Shows warnings on standard error in full, and notes in one line each.
 pub fn warn<'a>(notes: impl IntoIterator<Item = &'a Diagnostic>) {
     for note in notes {
         match (note.severity, &note.origin) {

@@ -1,11 +1,10 @@
-//! Progress on stderr: on a terminal a live view with the time left, plain lines elsewhere.
+//! Progress on standard error: a live view with the time left on a terminal, plain lines elsewhere.
 
 use super::sparkline::sparkline;
-use super::words::rough_duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::progress::{Progress, Validated, request_stop, stop_requested};
-use maclip_reports::format::{percent, percent_interval};
+use maclip_reports::format::{percent, percent_interval, rough_duration};
 use std::io::IsTerminal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,12 +17,12 @@ const CURVE_WIDTH: usize = 16;
 const BAR: &str = "\n  {prefix:<7} {bar:20} {pos}/{len}  {eta} left  {wide_msg}";
 const TEXT: &str = "  {prefix:<7} {wide_msg}";
 
-/// Makes Ctrl-C end the work after the step that is being done, and a second one at once.
+/// Makes the first Ctrl-C end the work after the current step, and the second one end it at once.
 pub fn stop_on_ctrl_c(console: &Console) -> Result<()> {
     let screen = console.screen.clone();
     ctrlc::set_handler(move || {
         if stop_requested() {
-            // The program ends here whether the view could be taken away or not.
+            // The program ends here, even if the view cannot be removed.
             let _ = screen.as_ref().map(MultiProgress::clear);
             std::process::exit(130);
         }
@@ -57,7 +56,7 @@ struct State {
 struct Study {
     number: usize,
     runs: usize,
-    /// Seconds that all runs needed when this one began, and when that was.
+    /// Estimated seconds for all runs when this one began.
     left: Option<f64>,
     began: Instant,
 }
@@ -71,7 +70,7 @@ struct Phase {
     live: Option<Live>,
 }
 
-/// The lines of a phase in the live view, which leave it with their phase.
+/// The lines of a phase in the live view. They disappear with their phase.
 struct Live {
     bar: ProgressBar,
     study: Option<ProgressBar>,
@@ -109,7 +108,7 @@ impl Drop for Live {
     }
 }
 
-/// A line that is on the screen already: one that is not draws itself below.
+/// A line with its style. It must be on the screen already; otherwise it would draw itself below the others.
 fn dressed(line: ProgressBar, template: &str, prefix: &str) -> ProgressBar {
     // The templates are constants; should one ever be wrong, a line without style is still a line.
     if let Ok(style) = ProgressStyle::with_template(template) {
@@ -128,7 +127,8 @@ impl Study {
     }
 }
 
-/// `61.2 ± 1.0 at step 150, best`, or with the best before where this one is none. `None` where nothing was validated.
+/// `61.2 ± 1.0 at step 150, best`, or with the best one so far where this one is not the best. `None` where nothing was
+/// validated.
 fn newest(curve: &[Validated]) -> Option<String> {
     let now = curve.last()?;
     let best = match curve.iter().rev().find(|record| record.best) {
@@ -146,17 +146,17 @@ impl Console {
         Self { screen, state: Mutex::default() }
     }
 
-    /// Run `number` of `runs` begins; all that are missing may take `left` seconds from here.
+    /// Run `number` of `runs` begins. All runs that are left may take `left` seconds from here.
     pub fn study(&self, number: usize, runs: usize, left: Option<f64>) {
         self.state().study = (runs > 1).then(|| Study { number, runs, left, began: Instant::now() });
     }
 
-    /// Takes away what a phase shows that an error has ended.
+    /// Removes from the view a phase that was ended by an error.
     pub fn clear(&self) {
         self.state().phase = None;
     }
 
-    /// What a worker that panicked has left is still good enough to be shown.
+    /// The state, also after a panic of a worker: it is good enough to be shown.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -165,7 +165,7 @@ impl Console {
 impl Progress for Console {
     fn begin(&self, phase: &str, done: u64, total: u64) {
         let state = &mut *self.state();
-        // Before the next: what the old one shows is to be gone first.
+        // First, so that the old phase is gone from the view before the new one appears.
         state.phase = None;
         let live = self.screen.as_ref().map(|screen| Live::begin(screen, phase, done, total, state.study.as_ref()));
         let now = Instant::now();
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_validation_is_told_beside_the_best() {
+    fn a_validation_is_shown_beside_the_best() {
         let curve = [record(50, 0.5, true), record(100, 0.612, true), record(150, 0.6, false)];
         assert_eq!(newest(&curve[..2]).unwrap(), "61.2 ± 1.0 at step 100, best");
         assert_eq!(newest(&curve).unwrap(), "60.0 ± 1.0 at step 150, best 61.2 at step 100");
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_study_tells_the_time_left_where_it_is_known() {
+    fn a_study_shows_the_time_left_where_it_is_known() {
         let began = Instant::now();
         let study = |left| Study { number: 3, runs: 12, left, began };
         assert_eq!(study(None).text(), "run 3 of 12");

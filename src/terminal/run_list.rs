@@ -1,4 +1,4 @@
-//! Run directories as a verb lists them.
+//! Run directories, for the verbs that list them.
 
 use maclip_framework::error::{Error, Result};
 use maclip_framework::runs::directory::RunDirectory;
@@ -11,7 +11,7 @@ pub fn state_name(state: Option<State>) -> &'static str {
     state.map_or("unknown", State::name)
 }
 
-/// The runs at or below `root` that can be read. The others are named on stderr and counted, and hide none.
+/// The runs at or below `root` that can be read. The others are named on standard error and added to `unreadable`.
 pub fn readable(root: &Path, unreadable: &mut usize) -> Result<Vec<RunDirectory>> {
     let mut runs = Vec::new();
     for run in RunDirectory::find(root)? {

@@ -2,8 +2,8 @@
 
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The last `width` of `values`, each as a block whose height is its place between the smallest and the largest of them. Values
-/// that are all the same stand in the middle, and what is no number is a gap.
+/// The last `width` of `values`, each as a block whose height is its place between the smallest and the largest of
+/// them. Equal values are all of middle height, and a value that is not finite is a gap.
 pub fn sparkline(values: &[f64], width: usize) -> String {
     let shown = &values[values.len().saturating_sub(width)..];
     let finite = || shown.iter().copied().filter(|value| value.is_finite());

@@ -1,4 +1,4 @@
-//! `maclip check RUNS`: measured numbers against those that the recipes expect; exit 1 where one falls short.
+//! `maclip check RUNS`: measured numbers against those that the recipes expect; exit code 1 where one is too low.
 
 use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, readable};
@@ -9,7 +9,7 @@ use maclip_framework::recipe::expectation::Verdict;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Hold results against the numbers that their recipes expect
+/// Compare results with the numbers that their recipes expect
 #[derive(Args)]
 pub struct Arguments {
     /// Run directories, or folders that hold some

@@ -20,6 +20,6 @@ pub struct Arguments {
 crate::verb!("compare", 150, Arguments, compare);
 
 fn compare(arguments: Arguments) -> Result<()> {
-    let found = maclip_reports::compare::compare(&arguments.a, &arguments.b)?;
+    let found = maclip_reports::compare(&arguments.a, &arguments.b)?;
     if arguments.json { say(serde_json::json!(found)) } else { say(found.text()) }
 }

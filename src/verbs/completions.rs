@@ -1,11 +1,12 @@
-//! `maclip completions SHELL`: a script for the shell, which then asks this program: component names and recipes complete too.
+//! `maclip completions SHELL`: a script for the shell. The shell then calls this program, so component names and
+//! recipes complete too.
 
 use crate::terminal::say;
 use clap::{Args, ValueEnum};
 use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh};
 use maclip_framework::error::{Error, Result};
 
-/// The environment variable by which the shell asks.
+/// The environment variable that the shell sets when it calls this program.
 pub(crate) const VARIABLE: &str = "COMPLETE";
 
 #[derive(Clone, Copy, ValueEnum)]

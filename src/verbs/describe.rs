@@ -1,8 +1,6 @@
 //! `maclip describe NAME`: a component or a key of recipes, its source, and every option with its default and reason.
 
 use crate::shipped;
-use crate::terminal::columns::grouped;
-use crate::terminal::words::capitalized;
 use crate::terminal::{completion, say};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
@@ -11,6 +9,7 @@ use maclip_framework::recipe::keys::{KEYS, Key};
 use maclip_framework::registry::options::{OptionDoc, options, shown, whole};
 use maclip_framework::registry::{Info, Stability, slots};
 use maclip_language::{Diagnostic, codes, name_help};
+use maclip_reports::format;
 use serde_json::{Value, json};
 
 /// Show a component or a key of recipes: its source, and every option with its default and reason
@@ -147,7 +146,7 @@ fn text(subject: &Subject) -> String {
             }
             lines.push(format!("  example     {}", line(slot, info)));
             if let Some(count) = trainable(slot, info) {
-                lines.push(format!("  trainable   {} on CLIP ViT-B/16, 8 frames", grouped(count)));
+                lines.push(format!("  trainable   {} on CLIP ViT-B/16, 8 frames", format::whole(count as u64)));
             }
             let recipes = shipped::using(slot, info.name);
             if !recipes.is_empty() {
@@ -203,17 +202,18 @@ fn markdown() -> String {
         out.extend([String::new(), format!("## {}", slot.name), String::new()]);
         let default = slot.default.map_or_else(String::new, |name| format!(" Without it: `{name}`."));
         let identity = slot.identity.map_or_else(String::new, |name| format!(" Its absence: `{name}`."));
-        out.push(format!("{}.{default}{identity}", capitalized(slot.summary)));
+        out.push(format!("{}.{default}{identity}", format::capitalized(slot.summary)));
         for info in (slot.components)().into_iter().map(|candidate| candidate.info) {
             out.extend([String::new(), format!("### {}/{}", slot.name, info.name), String::new()]);
             let paper = info.paper.map_or_else(String::new, |paper| format!(" After {paper}."));
-            out.push(format!("{}.{paper}", capitalized(info.summary)));
+            out.push(format!("{}.{paper}", format::capitalized(info.summary)));
             out.extend([String::new(), "```yaml".to_owned(), line(slot.name, info), "```".to_owned(), String::new()]);
             if info.stability == Stability::Experimental {
                 out.push("Experimental: options may change.\n".to_owned());
             }
             if let Some(count) = trainable(slot.name, info) {
-                out.push(format!("{} trainable parameters on CLIP ViT-B/16 with 8 frames.\n", grouped(count)));
+                let count = format::whole(count as u64);
+                out.push(format!("{count} trainable parameters on CLIP ViT-B/16 with 8 frames.\n"));
             }
             let recipes = shipped::using(slot.name, info.name);
             if !recipes.is_empty() {

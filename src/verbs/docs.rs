@@ -26,9 +26,7 @@ fn candidates() -> Vec<CompletionCandidate> {
     TOPICS.iter().map(|topic| CompletionCandidate::new(topic.name).help(Some(topic.title().into()))).collect()
 }
 
-/// # Errors
-/// Where there is no such topic.
-pub fn docs(arguments: Arguments) -> Result<()> {
+fn docs(arguments: Arguments) -> Result<()> {
     let Some(name) = arguments.topic else { return list(arguments.json) };
     let Some(topic) = TOPICS.iter().find(|topic| topic.name == name) else {
         return Err(Diagnostic::new(codes::UNKNOWN_NAME, format!("there is no topic `{name}`"))

@@ -1,4 +1,4 @@
-//! `maclip doctor`: what this binary is, what this machine has, and whether the two get along.
+//! `maclip doctor`: what this binary is, what this machine has, and whether the one runs on the other.
 
 use super::validate::deep::{free, writable};
 use crate::shipped::RECIPES;
@@ -31,7 +31,7 @@ crate::verb!("doctor", 180, Arguments, doctor);
 #[serde(rename_all = "lowercase")]
 enum Verdict {
     Good,
-    /// Something is not there that only some recipes need.
+    /// Missing, but only some recipes need it.
     Absent,
     Bad,
 }
@@ -114,7 +114,7 @@ fn memory() -> Finding {
             let verdict = if free < 1.0 { Verdict::Bad } else { Verdict::Good };
             finding("memory", verdict, format!("{free:.1} of {all:.1} GB free; the quickstart takes 0.35"))
         }
-        _ => finding("memory", Verdict::Absent, "this system does not tell"),
+        _ => finding("memory", Verdict::Absent, "not known on this system"),
     }
 }
 
@@ -175,8 +175,8 @@ fn variables() -> Vec<Finding> {
     let recipes = RECIPES.iter().flat_map(|recipe| recipe.text.split("${env:").skip(1));
     let names: BTreeSet<&str> = recipes.filter_map(|rest| rest.split([':', '}']).next()).collect();
     let names = names.into_iter().chain(["MACLIP_FFMPEG", "MACLIP_FFPROBE", "RAYON_NUM_THREADS", "NO_COLOR"]);
-    let told = names.filter_map(|name| Some((name, std::env::var(name).ok()?)));
-    told.map(|(name, value)| {
+    let set = names.filter_map(|name| Some((name, std::env::var(name).ok()?)));
+    set.map(|(name, value)| {
         let path = ["_ROOT", "_LISTS", "_LABELS", "_WEIGHTS"].iter().any(|end| name.ends_with(end));
         let gone = path && !value.is_empty() && !Path::new(&value).exists();
         let about = if gone { format!("{value}, which is not there") } else { value };

@@ -11,10 +11,10 @@ use maclip_language::{Diagnostic, Node, codes, name_help};
 use serde_json::json;
 use std::path::{Component, Path, PathBuf};
 
-/// Write a shipped recipe to edit, with what it extends
+/// Write a shipped recipe, and the recipes it extends, into a folder to edit them
 #[derive(Args)]
 pub struct Arguments {
-    /// A shipped recipe, such as `quickstart` or `ablations/modules`; without one, the list
+    /// A shipped recipe, such as `quickstart` or `ablations/modules`; without it, all of them are listed
     #[arg(add = ArgValueCandidates::new(completion::shipped))]
     recipe: Option<String>,
     /// Folder to write to

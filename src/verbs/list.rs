@@ -1,6 +1,6 @@
 //! `maclip list [SLOT]`: slots and their components.
 
-use crate::terminal::words::matches;
+use crate::terminal::pattern::matches;
 use crate::terminal::{completion, say};
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
@@ -15,10 +15,11 @@ pub struct Arguments {
     /// Only this slot
     #[arg(add = ArgValueCompleter::new(completion::slot_names))]
     slot: Option<String>,
-    /// Only components whose name, summary or paper holds this; with `*`, whose name is such (`*hausdorff`)
+    /// Only components with this text in their name, summary or paper; a text with `*` is a pattern of the name
+    /// (`*hausdorff`)
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Only components that are this settled
+    /// Only components of this stability
     #[arg(long, value_enum)]
     stability: Option<Settled>,
     /// Only the names, one `slot/component` a line: tests/names.txt
@@ -42,7 +43,7 @@ impl Arguments {
         let settled =
             self.stability.is_none_or(|wanted| (wanted == Settled::Stable) == (info.stability == Stability::Stable));
         let texts = [info.name, info.summary, info.paper.unwrap_or_default()];
-        // A pattern is of the name; a word may stand anywhere.
+        // A pattern is for the name alone; a text may be anywhere.
         let fits = |filter: &str| match filter.contains('*') {
             true => matches(info.name, filter),
             false => texts.iter().any(|text| text.to_lowercase().contains(&filter.to_lowercase())),

@@ -1,7 +1,7 @@
 //! The verbs of the command line, one file each.
 //!
-//! A file has `Arguments`, whose doc comment is the line in `maclip --help`, and ends with `verb!`, which registers it. What several
-//! verbs need is in `terminal`.
+//! A file has `Arguments`, whose doc comment is the line in `maclip --help`, and `verb!`, which registers it. Not here:
+//! what several verbs need (`terminal`), and what a recipe means and how it is run (`maclip-framework`).
 
 mod check;
 mod compare;
@@ -30,13 +30,13 @@ use maclip_framework::error::Result;
 
 /// A registered verb.
 pub struct Verb {
-    /// As it is written on the command line.
+    /// Its name on the command line.
     pub name: &'static str,
     /// Place in the list of `maclip --help`.
     pub order: u32,
-    /// Adds the arguments and their descriptions.
+    /// Adds its arguments and their descriptions to a command.
     pub augment: fn(Command) -> Command,
-    /// Reads the arguments and does the work.
+    /// Reads its arguments and does the work.
     pub work: fn(&ArgMatches) -> Result<()>,
 }
 
@@ -61,15 +61,15 @@ macro_rules! verb {
 }
 
 impl Verb {
-    /// The verb as clap knows it.
+    /// The verb as a subcommand for clap.
     pub fn command(&self) -> Command {
         (self.augment)(Command::new(self.name))
     }
 
-    /// Does what the verb says.
+    /// Does the work of the verb with the arguments that clap has read.
     ///
     /// # Errors
-    /// Whatever the verb could not do.
+    /// Where the recipe or an argument is wrong, or the work could not be done.
     pub fn run(&self, given: &ArgMatches) -> Result<()> {
         (self.work)(given)
     }

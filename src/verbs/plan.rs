@@ -2,13 +2,14 @@
 //! Needs no data and no weights.
 
 use crate::terminal::arguments::Source;
-use crate::terminal::columns::{columns, grouped};
+use crate::terminal::columns::columns;
 use crate::terminal::say;
 use clap::{Args, ValueEnum};
 use maclip_framework::engine::task;
 use maclip_framework::error::Result;
 use maclip_framework::model::plan::{Flops, Memory, Plan, short};
 use maclip_framework::recipe::{Purpose, Recipe};
+use maclip_reports::format::whole;
 use serde_json::json;
 
 /// Show the graph, shapes, parameters, FLOPs and memory of a recipe, without its data and weights
@@ -80,7 +81,7 @@ fn text(recipe: &Recipe, variant: &str, plan: &Plan) -> String {
     lines.extend(columns(&graph, 5));
     lines.push(String::new());
     let count = |slot: &str, part: &str, trainable: usize, total: usize| {
-        [slot.to_owned(), part.to_owned(), grouped(trainable), grouped(total)]
+        [slot.to_owned(), part.to_owned(), whole(trainable as u64), whole(total as u64)]
     };
     let mut parameters = vec![["component", "part", "trainable", "all"].map(str::to_owned)];
     parameters.extend(plan.params.parts.iter().map(|part| {
@@ -96,7 +97,7 @@ fn text(recipe: &Recipe, variant: &str, plan: &Plan) -> String {
     lines.join("\n") + "\n"
 }
 
-/// `, without a, b`, or nothing.
+/// `; without a, b`, or nothing.
 fn without(steps: &[&str]) -> String {
     if steps.is_empty() { String::new() } else { format!("; without {}", steps.join(", ")) }
 }

@@ -1,4 +1,5 @@
-//! `maclip prepare RECIPE`: decodes every clip that the recipe needs once and keeps its frames, so that no run has to.
+//! `maclip prepare RECIPE`: decodes every clip that the recipe needs and keeps the frames, so that no run has to decode
+//! them.
 
 use crate::terminal::arguments::Source;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
@@ -23,16 +24,16 @@ pub struct Arguments {
     /// Folder that run directories go to; the clips go to `.cache/clips` in it, where the recipe names no other folder
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs: PathBuf,
-    /// Decode a few clips, tell how many are missing and how much room they will take, and stop
+    /// Decode a few clips, report how many are missing and how much room they will take, and stop
     #[arg(long)]
     dry_run: bool,
-    /// First read every byte of the store and take out what is damaged, so that it is made again
+    /// First read every byte of the store and remove what is damaged, so that it is decoded again
     #[arg(long, conflicts_with = "dry_run")]
     verify: bool,
-    /// Remove what this recipe does not use, also what others use; alone it only tells what would go
+    /// List the kept frames that this recipe does not use, even if other recipes use them; with --yes, remove them
     #[arg(long, conflicts_with_all = ["dry_run", "verify"])]
     prune: bool,
-    /// Do what --prune tells
+    /// Remove what --prune lists
     #[arg(long, requires = "prune")]
     yes: bool,
     /// One JSON object on stdout
@@ -86,7 +87,7 @@ fn prepare(arguments: Arguments) -> Result<()> {
     }
 }
 
-/// Everything that `recipes` keep, by the folder that they keep it in.
+/// The keys of everything that `recipes` keep, by folder.
 fn keys(recipes: &[Recipe], runs: &Path) -> Result<BTreeMap<PathBuf, HashSet<Key>>> {
     let mut all: BTreeMap<PathBuf, HashSet<Key>> = BTreeMap::new();
     for recipe in recipes {

@@ -1,4 +1,5 @@
-//! `maclip replay RUN --step N`: one training step again, from the newest checkpoint before it, looked at closely.
+//! `maclip replay RUN --step N`: repeats one training step, from the newest checkpoint before it, and shows it in
+//! detail.
 
 use crate::terminal::progress::Console;
 use crate::terminal::say;
@@ -8,7 +9,7 @@ use maclip_framework::error::Result;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Make one training step again and show what happens in it
+/// Repeat one training step and show what happens in it
 #[derive(Args)]
 pub struct Arguments {
     /// Run directory

@@ -5,7 +5,7 @@ use crate::terminal::say;
 use clap::Args;
 use maclip_framework::error::Result;
 use maclip_framework::progress::stop_requested;
-use maclip_reports::{Options, load};
+use maclip_reports::Options;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn watch(runs: &[PathBuf], out: &Path) -> Result<()> {
     let mut before = None;
     let mut waiting = false;
     while !stop_requested() {
-        let now = load::stamp(runs);
+        let now = maclip_reports::stamp(runs);
         if now.is_empty() && !waiting {
             waiting = true;
             let places: Vec<String> = runs.iter().map(|path| path.display().to_string()).collect();
@@ -59,7 +59,7 @@ fn watch(runs: &[PathBuf], out: &Path) -> Result<()> {
         }
         std::thread::sleep(LOOK_EVERY);
     }
-    // What stays behind is a page like any other.
+    // The page that is left does not reload itself.
     if before.is_some() {
         maclip_reports::report(runs, out, &Options::default())?;
     }

@@ -3,8 +3,8 @@
 use super::status;
 use crate::terminal::arguments::{Changes, load};
 use crate::terminal::columns::columns;
+use crate::terminal::pattern::matches;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
-use crate::terminal::words::matches;
 use crate::terminal::{completion, say, warn};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
@@ -25,7 +25,7 @@ use serde_json::json;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-/// Train and test what a recipe says; goes on where an earlier call stopped
+/// Train and test the runs of recipes; continues where an earlier call stopped
 #[derive(Args)]
 pub struct Arguments {
     /// Recipe files, run one after the other
@@ -36,19 +36,19 @@ pub struct Arguments {
     /// Folder that run directories go to
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs: PathBuf,
-    /// Where the report goes [default: <runs>/<recipe name>/report]; of several recipes, the one over all of them [<runs>/report]
+    /// Folder of the report [default: <runs>/<recipe name>/report; for the report over several recipes, <runs>/report]
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Test on the episodes of a file, such as runs/NAME/episodes-HASH.json
     #[arg(long, value_name = "FILE")]
     episodes: Option<PathBuf>,
-    /// Only these runs: a variant, or variant and seed (`ma_clip-s1`); `*` stands for anything; may be given several times
+    /// Only these runs: a variant, or variant and seed (`ma_clip-s1`); `*` matches any text; may be given several times
     #[arg(long, value_name = "PATTERN")]
     only: Vec<String>,
-    /// Show the runs, what exists of them and how long the rest may take; do nothing
+    /// Only show the runs, how far they are and how long the rest may take
     #[arg(long)]
     dry_run: bool,
-    /// Make runs that are done again; what is there moves to <runs>/<recipe name>/.replaced
+    /// Repeat runs that are done; the old ones move to <runs>/<recipe name>/.replaced
     #[arg(long, conflicts_with = "dry_run")]
     force: bool,
     /// Stop at the first run that fails
@@ -57,7 +57,7 @@ pub struct Arguments {
     /// Go on with the other runs when one fails (the default)
     #[arg(long, conflicts_with = "fail_fast")]
     keep_going: bool,
-    /// Print the time of each phase (waits for the device after each, which costs some)
+    /// Print the time of each phase (waits for the device after each phase, which takes some time)
     #[arg(long)]
     profile: bool,
     /// One JSON object on stdout in place of the table
@@ -86,7 +86,7 @@ fn run(arguments: Arguments) -> Result<()> {
         (None, [_, _, ..]) => Some(arguments.runs.join("report")),
         (None, _) => None,
     };
-    // Before the work: a place that cannot be written must not be found after it.
+    // Before the work, so that a folder that cannot be written is found now and not after it.
     let own_folders = tables.iter().filter(|_| tables.len() > 1 || over_all.is_none()).map(|(name, _)| own(name));
     for out in own_folders.chain(over_all.clone()) {
         std::fs::create_dir_all(&out).map_err(|error| {
@@ -139,14 +139,14 @@ fn run(arguments: Arguments) -> Result<()> {
     work.outcome.into_result(count)
 }
 
-/// What recipes ask for.
+/// The runs of the given recipes, and those that a preset leaves out.
 #[derive(Default)]
 struct Requested {
     runs: Vec<StudyRun>,
     skipped: Vec<Skipped>,
 }
 
-/// The runs of all recipes, each of which is checked before the first begins.
+/// The runs of all recipes. All of them are checked before the first begins.
 fn requested(arguments: &Arguments) -> Result<Requested> {
     let episodes = arguments.episodes.as_deref().map(of_file).transpose()?;
     let changes = arguments.changes.arguments(episodes.into_iter().collect());
@@ -165,7 +165,7 @@ fn requested(arguments: &Arguments) -> Result<Requested> {
         }
         match load(path, &changes).and_then(|document| expand(&document, Purpose::Run)) {
             Ok(Expansion { runs, skipped, notes }) => {
-                // What the recipe's author wrote was for the author; what this command line does is news.
+                // Notes on the recipe are for its author; shown are notes on this command line, and warnings.
                 let news = |note: &&Diagnostic| {
                     let argument = |origin: &Origin| matches!(origin.written(), Origin::Argument { .. });
                     note.origin.as_deref().is_some_and(argument) || note.severity <= Severity::Warning
@@ -194,7 +194,7 @@ fn by_name(runs: Vec<RunOverview>) -> Vec<(String, Vec<RunOverview>)> {
     tables
 }
 
-/// Leaves beside the runs of each recipe what its preset leaves out, for the report.
+/// Writes next to the runs of each recipe which runs its preset leaves out, for the report.
 fn note_left_out(tables: &[(String, Vec<RunOverview>)], skipped: &[Skipped], runs: &Path) -> Result<()> {
     let of_skipped = skipped.iter().map(|skipped| &skipped.run.recipe.name);
     for name in tables.iter().map(|(name, _)| name).chain(of_skipped).collect::<BTreeSet<_>>() {
@@ -215,7 +215,7 @@ fn begun(runs: &[RunOverview]) -> Vec<PathBuf> {
     runs.iter().map(|run| run.path.clone()).filter(|path| path.join(Manifest::FILE).is_file()).collect()
 }
 
-/// The change that `--episodes FILE` stands for.
+/// The change of the recipe that `--episodes FILE` makes.
 fn of_file(file: &Path) -> Result<Change> {
     let origin = Origin::argument("--episodes", &file.display().to_string());
     let list = json!({"path": file, "hash": EpisodeList::hash_of(file)?});
@@ -250,7 +250,7 @@ impl Outcome {
             count => {
                 let names: Vec<&str> = self.failed.iter().map(|(name, _)| name.as_str()).collect();
                 Err(Error::failed(format!("{count} of {all} runs failed: {}", names.join(", ")))
-                    .help("the reasons stand above and in `maclip status`; the same command tries them again"))
+                    .help("the reasons are above and in `maclip status`; the same command tries them again"))
             }
         }
     }
@@ -259,7 +259,7 @@ impl Outcome {
 /// This process at work.
 struct Work<'a> {
     arguments: &'a Arguments,
-    /// Whether there are several runs, so that a failure is told at once.
+    /// Whether there are several runs, so that a failure is reported at once.
     several: bool,
     progress: &'a Console,
     outcome: Outcome,
@@ -272,8 +272,8 @@ impl<'a> Work<'a> {
         Self { arguments, several, progress, outcome: Outcome::default(), made: HashSet::new() }
     }
 
-    /// Runs what is missing of `runs`. What another process works on is left to it, and looked at again as long as there was other
-    /// work: it may have been stopped meanwhile.
+    /// Does the runs that are missing. One that another process works on is skipped, and tried again as long as there
+    /// was other work: the other process may have stopped meanwhile.
     fn through(&mut self, runs: &mut [RunOverview]) -> Result<()> {
         let mut open: Vec<usize> = (0..runs.len()).collect();
         loop {
@@ -282,7 +282,7 @@ impl<'a> Work<'a> {
                 self.progress.study(at + 1, runs.len(), estimate(runs));
                 eprintln!("[{}/{}] {}", at + 1, runs.len(), runs[at].path.display());
                 let made = self.once(&runs[at]);
-                // An error leaves its phase open.
+                // After an error the phase was not ended.
                 self.progress.clear();
                 match made {
                     Ok(execute::Outcome::Busy) => {
@@ -312,7 +312,7 @@ impl<'a> Work<'a> {
 
     /// Runs `overview`, or copies the same run under another name.
     fn once(&mut self, overview: &RunOverview) -> Result<execute::Outcome> {
-        // Forced, what was there already does not count.
+        // With --force, only runs of this call are copied.
         let reuse = |from: &Path| !self.arguments.force || self.made.contains(from);
         let options =
             Options { exact_phases: self.arguments.profile, commit: option_env!("MACLIP_COMMIT"), reuse: &reuse };
@@ -328,8 +328,8 @@ impl<'a> Work<'a> {
     }
 }
 
-/// What `only` names by variant, or by variant and seed (`ma_clip-s1`), of the runs and of what a preset leaves out; `*` stands for
-/// anything.
+/// The runs, and those that a preset leaves out, that `only` names: by variant, or by variant and seed (`ma_clip-s1`),
+/// with `*` for any text.
 fn only(runs: Vec<StudyRun>, skipped: Vec<Skipped>, only: &[String]) -> Result<(Vec<StudyRun>, Vec<Skipped>)> {
     let named = |run: &StudyRun, pattern: &String| matches(&run.variant, pattern) || matches(&run.name(), pattern);
     for pattern in only {
@@ -346,7 +346,7 @@ fn only(runs: Vec<StudyRun>, skipped: Vec<Skipped>, only: &[String]) -> Result<(
     Ok((runs, skipped.into_iter().filter(|skipped| wanted(&skipped.run)).collect()))
 }
 
-/// What a preset leaves out, as data.
+/// The runs that a preset leaves out, as JSON.
 pub(super) fn left_out(skipped: &[Skipped]) -> Vec<serde_json::Value> {
     let one = |Skipped { run, reason }: &Skipped| json!({"name": run.recipe.name, "variant": run.variant, "seed": run.recipe.seed, "reason": reason});
     skipped.iter().map(one).collect()
@@ -373,9 +373,10 @@ fn profile_table(started: &Totals) -> String {
     columns(&rows, 1).join("\n")
 }
 
-/// Moves a run out of the way; nothing that was written is lost.
+/// Moves a run that is done to `.replaced`.
 fn put_aside(path: &Path) -> Result<()> {
-    // Locked, so that nobody else is at work on it; and looked at again, because somebody may have been.
+    // Locked, so that no other process works on it; the status is read again, because another process may have changed
+    // it.
     let store = RunStore::open(path)?;
     if !matches!(store.status(), Some(Status { state: State::Done, .. })) {
         return Ok(());

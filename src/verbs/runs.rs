@@ -1,6 +1,6 @@
-//! `maclip runs list|show|diff|rm`: what there is, what is in it, how two differ.
+//! `maclip runs list|show|diff|rm`: which runs there are, what is in one, how two differ.
 
-use crate::terminal::columns::{columns, grouped};
+use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, readable, state_name};
 use crate::terminal::say;
 use clap::{Args, Subcommand};
@@ -58,7 +58,7 @@ enum Verb {
         /// Run directories
         #[arg(required = true)]
         runs: Vec<PathBuf>,
-        /// Really remove them; without this, only say what would go
+        /// Really remove them; without this, only list them
         #[arg(long)]
         yes: bool,
     },
@@ -93,7 +93,7 @@ fn list(roots: &[PathBuf], as_json: bool) -> Result<()> {
                 run.manifest.seed.to_string(),
                 state_name(run.state()).to_owned(),
                 run.test().map_or_else(String::new, |test| format::percent_interval(test.value, test.ci95)),
-                run.params.as_ref().map_or_else(String::new, |params| grouped(params.trainable)),
+                run.params.as_ref().map_or_else(String::new, |params| format::whole(params.trainable as u64)),
             ]);
         }
     }
@@ -132,7 +132,8 @@ fn show(run: &RunDirectory, as_json: bool) -> Result<()> {
         status.best_step.iter().for_each(|step| row("tested step", step.to_string()));
     }
     if let Some(params) = &run.params {
-        row("parameters", format!("{} trainable of {}", grouped(params.trainable), grouped(params.total)));
+        let (trainable, total) = (format::whole(params.trainable as u64), format::whole(params.total as u64));
+        row("parameters", format!("{trainable} trainable of {total}"));
     }
     row("steps", run.last_step()?.to_string());
     let steps: Vec<String> = store_steps.iter().map(u64::to_string).collect();
@@ -170,7 +171,7 @@ fn show(run: &RunDirectory, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// What a attempt was done with.
+/// Program, machine and device of an attempt.
 fn environment(attempt: &Attempt) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("maclip", attempt.maclip_version.clone()),
@@ -234,7 +235,7 @@ fn diff(a: &RunDirectory, b: &RunDirectory, as_json: bool) -> Result<()> {
             found.insert("episodes".to_owned(), test.episodes_hash.clone());
         }
         if let Some(params) = &run.params {
-            found.insert("trainable".to_owned(), grouped(params.trainable));
+            found.insert("trainable".to_owned(), format::whole(params.trainable as u64));
         }
         if let Some(step) = run.status.as_ref().and_then(|status| status.best_step) {
             found.insert("tested step".to_owned(), step.to_string());

@@ -1,4 +1,4 @@
-//! `maclip schema`: the JSON Schema of a whole recipe, for editors: recipes/schema.json.
+//! `maclip schema`: the JSON Schema of a whole recipe, for editors. recipes/schema.json is its output.
 
 use crate::terminal::say;
 use clap::Args;

@@ -1,9 +1,8 @@
-//! `maclip status [RUNS]`: how far runs are, one line each.
+//! `maclip status [RUNS]`: how far runs are, in one line each.
 
 use crate::terminal::arguments::{Changes, load};
 use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, readable, state_name};
-use crate::terminal::words::rough_duration;
 use crate::terminal::{completion, say};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
@@ -13,14 +12,15 @@ use maclip_framework::files::unix_seconds;
 use maclip_framework::recipe::{Purpose, study};
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::State;
-use maclip_reports::format::percent_interval;
+use maclip_reports::format::{percent_interval, rough_duration};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Show how far runs are, or all runs of a recipe
 #[derive(Args)]
 pub struct Arguments {
-    /// Run directories, folders that hold some, or recipes: then all their runs, those too that are missing
+    /// Run directories, folders that hold some, or recipes: of a recipe all runs are listed, also those that are
+    /// missing
     #[arg(default_value = "runs", value_name = "RUNS|RECIPE", add = ArgValueCompleter::new(completion::recipes))]
     runs: Vec<PathBuf>,
     #[command(flatten)]
@@ -37,7 +37,7 @@ crate::verb!("status", 130, Arguments, status);
 
 /// Steps done, and those wanted of a run that is not done.
 fn steps(run: &RunDirectory, state: Option<State>) -> (u64, Option<u64>) {
-    // Records that cannot be read are `maclip run`'s to complain about.
+    // Records that cannot be read are reported by `maclip run`.
     let done = run.last_step().unwrap_or(0);
     if state == Some(State::Done) {
         return (done, None);
@@ -70,7 +70,7 @@ fn ago(then: u64) -> String {
 fn of_recipes(arguments: &Arguments) -> Result<()> {
     for path in &arguments.runs {
         let document = load(path, &arguments.changes.arguments(Vec::new()))?;
-        // A folder that a run would need is no matter here.
+        // Files and folders that a run needs may be missing here.
         let expansion = study::expand(&document, Purpose::Plan)?;
         let runs: Vec<RunOverview> =
             expansion.runs.into_iter().map(|run| RunOverview::new(run, &arguments.folder)).collect();
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_was_set_back_is_told_and_not_a_panic() {
+    fn a_clock_that_was_set_back_is_reported_and_not_a_panic() {
         assert!(ago(unix_seconds() + 1000).contains("set back"));
         assert_eq!(ago(unix_seconds() - 600), "10 min ago");
     }

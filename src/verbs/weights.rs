@@ -1,4 +1,4 @@
-//! `maclip weights inspect|convert`: what a checkpoint holds, and its form in maclip.
+//! `maclip weights inspect|convert`: what a checkpoint holds, and its conversion to one safetensors file.
 
 use crate::terminal::say;
 use clap::{Args, Subcommand, ValueEnum};
@@ -21,7 +21,7 @@ crate::verb!("weights", 110, Arguments, weights);
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Format, guessed architecture, tensors, and what a backbone would lack or not use
+    /// Show format, architecture, and the tensors that a backbone would lack or not use
     Inspect {
         #[command(flatten)]
         source: Source,
@@ -144,7 +144,7 @@ fn print(found: &Inspection, tensors: bool) -> Result<()> {
         }
         Err(problem) => say(format!("  backbone      none: {}", problem.trim_start_matches("error: ")))?,
     }
-    // What fits nothing must at least be seen.
+    // Of a file that fits no backbone the tensors are shown in any case.
     if tensors || found.backbone.is_err() {
         for tensor in &found.stored {
             say(format!("  {:<60} {:<16} {}", tensor.name, format!("{:?}", tensor.shape), tensor.dtype))?;

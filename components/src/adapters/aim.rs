@@ -10,7 +10,7 @@
 //! Also trained: temporal position codes, zero at the start, and the norm after the last block. On ViT-B with T = 8 that is
 //! 10,659,072 parameters; the paper says 11 M. Drop path of the public code is left out.
 
-use super::blocks::{Blocks, frames, over_time};
+use super::blocks::{self, Blocks, frames, over_time};
 use crate::layers::{Bottleneck, Init};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -53,7 +53,7 @@ impl Component for AimConfig {
     type Slot = dyn Adapter;
 
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        self.at.fit(facts, problems);
+        self.at.compatible(facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
@@ -120,9 +120,7 @@ impl Adapter for Aim {
     }
 
     fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
-        let Some(adapters) = &self.blocks[index] else {
-            unreachable!("forward is called for adapted blocks only");
-        };
+        let adapters = blocks::adapted(&self.blocks, index);
         let shape = x.dims();
         let temporal = over_time(x.clone(), |tokens| {
             let u = block.ln_1(tokens);
@@ -143,5 +141,33 @@ impl Adapter for Aim {
         let own: Cost = own.into_iter().flatten().map(|adapter| adapter.cost(tokens)).sum();
         let over_time = block.attention_cost([b * n, t, d])? + Cost::norm(tokens * d);
         Some(over_time + block.cost(x)? + own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::counts::{B32, Sizes, count, flops};
+    use super::*;
+    use crate::conformance::{self, adapter::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::adapter::holds::<AimConfig>(Traits {
+            also: &["at: {last: 2}", "temporal_adapters: 2"],
+            ..Traits::default()
+        });
+    }
+
+    #[test]
+    fn parameters_are_those_of_the_paper() {
+        // 11 M on ViT-B/16: adapters 10,651,392, position codes 8 × 768, last norm 2 × 768.
+        assert_eq!(count("aim", "none", "ViT-B/16").trainable, 10_659_072);
+    }
+
+    #[test]
+    fn flops_are_the_hand_computed_ones() {
+        let Sizes { t, n, blocks, .. } = B32;
+        let own = B32.attention(n, t) + 3.0 * B32.bottleneck(t * n);
+        assert_eq!(flops("aim", &Branch::Query), B32.tower() + blocks * own);
     }
 }

@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 pub enum Blocks {
     /// Every block.
     All,
-    /// So many at the output side.
+    /// This many blocks at the output side.
     Last(#[schemars(range(min = 1))] usize),
-    /// These.
+    /// The blocks with these numbers.
     List(#[schemars(length(min = 1))] Vec<usize>),
 }
 
 impl Blocks {
-    /// What does not fit the backbone: no transformer blocks to go around, or not these.
-    pub fn fit(&self, facts: &Facts, problems: &mut Problems) {
+    /// Reports what does not go with the backbone: it has no transformer blocks, or not as many as are named.
+    pub fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         if facts.transformer == Some(false) {
             problems.push(
                 "type",
@@ -53,6 +53,14 @@ impl Blocks {
     }
 }
 
+/// The adapter of block `index`, out of one for each block.
+///
+/// # Panics
+/// Where that block has none: the backbone calls `forward` for adapted blocks only.
+pub fn adapted<T>(blocks: &[Option<T>], index: usize) -> &T {
+    blocks[index].as_ref().expect("forward is called for adapted blocks only")
+}
+
 /// `[B, T, N, D]` → `[B T, N, D]`: each frame's tokens.
 pub fn frames(x: Tensor<4>) -> Tensor<3> {
     let [b, t, n, d] = x.dims();
@@ -85,7 +93,7 @@ mod tests {
         facts.backbone(Geometry { blocks: 3, ..Geometry::clip_vit_b16() });
         let wrong = |blocks: Blocks| {
             let mut problems = Problems::default();
-            blocks.fit(&facts, &mut problems);
+            blocks.compatible(&facts, &mut problems);
             problems.into_vec()
         };
         assert_eq!(wrong(Blocks::List(vec![0, 3]))[0].0, "at.list[1]");

@@ -54,3 +54,30 @@ impl Adapter for Full {
         as_trained(block, x)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::counts::{FRAME, count};
+    use super::*;
+    use crate::conformance::{self, adapter::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::adapter::holds::<FullConfig>(Traits::default());
+    }
+
+    #[test]
+    fn parameters_are_those_of_the_paper() {
+        // MA-CLIP, table 4: fine-tuned visual-only 90.99 M, of which 3,150,336 are TPCM's.
+        assert_eq!(count("full", "text_guided", "ViT-B/32").trainable, 87_849_216 + 3_150_336);
+    }
+
+    #[test]
+    fn the_whole_tower_is_encoded_anew() {
+        for (architecture, flops) in FRAME {
+            let full = conformance::model::sized(&[("adapter", "{type: full}")], architecture);
+            assert_eq!(full.backbone.prefix_cost([1, 1], &*full.adapter).unwrap().flops, 0.0);
+            assert_eq!(full.backbone.encode_cost([1, 1], &*full.adapter, &Branch::Query).unwrap().flops, flops);
+        }
+    }
+}

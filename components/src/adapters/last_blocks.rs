@@ -84,3 +84,20 @@ impl Adapter for LastBlocks {
         as_trained(block, x)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::counts::{B32, flops};
+    use super::*;
+    use crate::conformance::{self, adapter::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::adapter::holds::<LastBlocksConfig>(Traits { also: &["count: 3"], ..Traits::default() });
+    }
+
+    #[test]
+    fn flops_are_those_of_the_tower() {
+        assert_eq!(flops("last_blocks", &Branch::Query), B32.tower());
+    }
+}

@@ -3,7 +3,7 @@
 //! Source: LoRA (Hu et al., ICLR 2022). x W + s (x A) B with s = α / r, A normal and B zero at the start. The weight is never
 //! merged while training, so a token costs r (D + D) more and not D².
 
-use super::blocks::{Blocks, frames};
+use super::blocks::{self, Blocks, frames};
 use crate::layers::Init;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -53,7 +53,7 @@ impl Component for LoraConfig {
     type Slot = dyn Adapter;
 
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        self.at.fit(facts, problems);
+        self.at.compatible(facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
@@ -112,9 +112,7 @@ impl Adapter for Lora {
     }
 
     fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
-        let Some(changes) = &self.blocks[index] else {
-            unreachable!("forward is called for adapted blocks only");
-        };
+        let changes = blocks::adapted(&self.blocks, index);
         let shape = x.dims();
         let x = frames(x);
         let u = block.ln_1(x.clone());
@@ -133,5 +131,30 @@ impl Adapter for Lora {
             Cost::product(b * t * n, d, rank) + Cost::product(b * t * n, rank, d)
         });
         Some(block.cost([b * t, n, d])? + own.sum() + Cost::elementwise(3 * b * t * n * d, 1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::counts::{B32, Sizes, count, flops};
+    use super::*;
+    use crate::conformance::{self, adapter::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::adapter::holds::<LoraConfig>(Traits { also: &["on: [key]"], ..Traits::default() });
+    }
+
+    #[test]
+    fn parameters_are_those_of_two_projections_in_every_block() {
+        // 2 · 768 · r for each of query and value in each of 12 blocks.
+        assert_eq!(count("lora, rank: 4", "none", "ViT-B/16").trainable, 12 * 2 * 2 * 768 * 4);
+    }
+
+    #[test]
+    fn flops_are_the_hand_computed_ones() {
+        let Sizes { t, n, d, blocks } = B32;
+        let own = 2.0 * (2.0 * 2.0 * t * n * d * 4.0);
+        assert_eq!(flops("lora, rank: 4", &Branch::Query), B32.tower() + blocks * own);
     }
 }

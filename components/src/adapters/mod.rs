@@ -1,6 +1,11 @@
-//! Slot `adapter`.
+//! Slot `adapter`: what is trained inside the frozen image tower, one file for each method.
+//!
+//! Here too: which blocks are adapted, and the moves between frames, tokens and clips (`blocks`). Not here: modules on
+//! the features that the tower gives, which are prototypes.
 mod aim;
 pub mod blocks;
+#[cfg(test)]
+pub(crate) mod counts;
 mod full;
 mod last_blocks;
 mod lora;
@@ -8,7 +13,5 @@ mod multimodal;
 mod none;
 mod st_adapter;
 mod task_adapter;
-#[cfg(test)]
-mod tests;
 
 pub use none::no_adapter;

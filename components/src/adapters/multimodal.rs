@@ -14,7 +14,7 @@
 //! Parts can be left out (table 4): without A_T there is no z', without A_M the attention's output is added as it is, without A_J
 //! nothing is.
 
-use super::blocks::Blocks;
+use super::blocks::{self, Blocks};
 use crate::layers::{Bottleneck, Init, linear_cost};
 use burn::module::Module;
 use burn::nn::Linear;
@@ -40,10 +40,11 @@ struct MultimodalConfig {
     at: Blocks,
     /// Which adapters a block has: `all`, or `{only: [temporal, multimodal]}` (table 4). TextFC comes with `use_text`.
     parts: Parts,
-    /// Whether the support branch sees the class text (table 5); without, it takes the query's path.
+    /// Whether the support branch sees the class text (table 5). Without it the support branch is the same as the query
+    /// branch.
     use_text: bool,
-    /// What stands for a class text in the query branch, whose class is not known: `none`, as in the paper, or `mean`, the average
-    /// over the episode's classes (every episode then encodes its own clips).
+    /// What takes the place of the class text in the query branch, where the class is not known: `none`, as in the
+    /// paper, or `mean`, the average over the episode's classes (every episode then encodes its own clips).
     query_text: QueryText,
     /// One TextFC for all blocks instead of one per block. Per block is what the counts of table 4 say.
     shared_text_fc: bool,
@@ -69,7 +70,7 @@ struct MultimodalConfig {
 enum Parts {
     /// All three.
     All,
-    /// These; none of them leaves TextFC alone.
+    /// Only these. An empty list leaves TextFC alone.
     Only(Vec<Part>),
 }
 
@@ -138,7 +139,7 @@ impl Component for MultimodalConfig {
     }
 
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        self.at.fit(facts, problems);
+        self.at.compatible(facts, problems);
     }
 
     fn describe(&self, facts: &mut Facts) {
@@ -221,9 +222,7 @@ impl Adapter for Multimodal {
     }
 
     fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4> {
-        let Some(adapters) = &self.blocks[index] else {
-            unreachable!("forward is called for adapted blocks only");
-        };
+        let adapters = blocks::adapted(&self.blocks, index);
         let [b, t, n, d] = x.dims();
         let mut tokens = vec![x.clone()];
         if let Some(temporal) = &adapters.temporal {
@@ -241,7 +240,7 @@ impl Adapter for Multimodal {
             Branch::Support { text } => Some(Tensor::clone(text)),
             Branch::Query => None,
             Branch::Episode { text } => {
-                // As many shots of each class, so the mean over supports is the mean over classes.
+                // Every class has the same number of shots, so the mean over supports is the mean over classes.
                 let [supports, e] = text.dims();
                 let queries = Tensor::clone(text).mean_dim(0).expand([b - supports, e]);
                 Some(Tensor::cat(vec![Tensor::clone(text), queries], 0))
@@ -254,7 +253,7 @@ impl Adapter for Multimodal {
         let h = Tensor::cat(tokens, 2);
         let length = h.dims()[2];
         let h = h.reshape([b * t, length, d]);
-        // The last step reads the first N + 1 tokens only, so the others need no more than to be attended to.
+        // The last step reads the first N + 1 tokens only; of the others only keys and values are needed.
         let mixed = block.attention(block.ln_1(h.clone())).narrow(1, 0, n);
         let y = h.narrow(1, 0, n) + adapted(&adapters.multimodal, mixed);
 
@@ -292,5 +291,68 @@ fn adapted(adapter: &Option<Bottleneck>, x: Tensor<3>) -> Tensor<3> {
     match adapter {
         Some(adapter) => adapter.forward(x),
         None => x,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::counts::{B32, Sizes, count, flops, text};
+    use super::*;
+    use crate::conformance::tensors::difference;
+    use crate::conformance::{self, adapter::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::adapter::holds::<MultimodalConfig>(Traits {
+            // Its frames attend to one more token from the start.
+            starts_frozen: false,
+            also: &[
+                "parts: {only: []}",
+                "parts: {only: [temporal]}",
+                "parts: {only: [multimodal]}",
+                "parts: {only: [joint]}",
+                "use_text: false",
+                "query_text: mean",
+            ],
+            ..Traits::default()
+        });
+    }
+
+    #[test]
+    fn parameters_are_those_of_the_paper() {
+        // MA-CLIP, table 4: 18.54 M of 169.81 M.
+        let ours = count("multimodal", "text_guided", "ViT-B/32");
+        assert_eq!((ours.trainable, ours.total), (18_529_536, 169_806_849));
+        assert_eq!(count("multimodal", "text_guided", "ViT-B/16").trainable, 18_529_536);
+        // Its rows add 4.79 M, 7.10 M and 3.50 M: the twelve TextFC, two adapters a block, and one.
+        let rows = ["[]", "[temporal, multimodal]", "[joint, temporal, multimodal]"]
+            .map(|parts| count(&format!("multimodal, parts: {{only: {parts}}}"), "text_guided", "ViT-B/32").trainable);
+        assert_eq!(rows, [3_150_336 + 12 * 393_984, 7_878_144 + 24 * 295_872, ours.trainable]);
+    }
+
+    #[test]
+    fn flops_are_the_hand_computed_ones() {
+        let Sizes { t, n, d, blocks } = B32;
+        // The class tokens over time; then one token more in each frame, and with a text two and TextFC.
+        let more = |tokens: f64| B32.attention(t, n + tokens) - B32.attention(t, n);
+        let shared = B32.attention(1.0, t) + B32.bottleneck(t) + 2.0 * B32.bottleneck(t * n);
+        assert_eq!(flops("multimodal", &Branch::Query), B32.tower() + blocks * (shared + more(1.0)));
+        let support = flops("multimodal", &Branch::Support { text: &text(1) });
+        assert_eq!(support, B32.tower() + blocks * (shared + more(2.0) + 2.0 * 512.0 * d));
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_block_is_the_frozen_block() {
+        // Without text and adapters that see other frames, the query branch is the plain tower.
+        let features = |adapter: &str| {
+            let model = conformance::model::built(&[("adapter", &format!("{{type: {adapter}}}"))]);
+            let pixels = conformance::model::pixels(2, &model, 2);
+            model.backbone.encode_clips(pixels, &*model.adapter, &Branch::Query)
+        };
+        let plain = features("none");
+        let joint = features("multimodal, use_text: false, parts: {only: [joint]}");
+        assert!(difference(&joint, &plain) < 1e-4);
+        let temporal = features("multimodal, use_text: false, parts: {only: [temporal]}");
+        assert!(difference(&temporal, &plain) > 1e-4, "its token is attended to");
     }
 }

@@ -58,3 +58,21 @@ pub fn as_trained(block: &dyn FrozenBlock, x: Tensor<4>) -> Tensor<4> {
     let shape = x.dims();
     block.forward(frames(x)).reshape(shape)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::counts::{B32, count, flops};
+    use super::*;
+    use crate::conformance::{self, adapter::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::adapter::holds::<NoneConfig>(Traits { trains: false, ..Traits::default() });
+    }
+
+    #[test]
+    fn nothing_is_trained_and_the_tower_costs_what_it_costs() {
+        assert_eq!(count("none", "none", "ViT-B/16").trainable, 0);
+        assert_eq!(flops("none", &Branch::Query), B32.tower());
+    }
+}

@@ -5,7 +5,7 @@
 //! the frozen model. On ViT-B with 384 channels and a 3 × 3 × 3 kernel that is 7.2 M parameters, as in the paper; with the default
 //! kernel of 3 × 1 × 1 it is 7.1 M.
 
-use super::blocks::{Blocks, frames};
+use super::blocks::{self, Blocks, frames};
 use crate::layers::{Init, linear_cost};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -50,7 +50,7 @@ impl Component for StAdapterConfig {
     }
 
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        self.at.fit(facts, problems);
+        self.at.compatible(facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
@@ -91,7 +91,7 @@ struct StAdapter {
 }
 
 impl BlockAdapter {
-    /// x `[B, T, H, W, C]` → the same shape, zeros around it.
+    /// x `[B, T, H, W, C]` → the same shape; outside of x there are zeros.
     fn convolve(&self, x: Tensor<5>, sides: [usize; 3]) -> Tensor<5> {
         let kernel = self.kernel.val();
         let c = kernel.dims()[1];
@@ -142,9 +142,7 @@ impl Adapter for StAdapter {
     }
 
     fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
-        let Some(adapter) = &self.blocks[index] else {
-            unreachable!("forward is called for adapted blocks only");
-        };
+        let adapter = blocks::adapted(&self.blocks, index);
         let [b, t, n, d] = x.dims();
         let patches = x.clone().narrow(2, 1, n - 1);
         let down = adapter.down.forward(patches.clone());
@@ -169,8 +167,29 @@ impl Adapter for StAdapter {
 
 #[cfg(test)]
 mod tests {
+    use super::super::counts::{B32, Sizes, count, flops};
     use super::*;
+    use crate::conformance::{self, adapter::Traits};
     use burn::tensor::{Device, TensorData};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::adapter::holds::<StAdapterConfig>(Traits { also: &["kernel: [3, 3, 3]"], ..Traits::default() });
+    }
+
+    #[test]
+    fn parameters_are_those_of_the_paper() {
+        // 7.2 M on ViT-B/16 with a 3 × 3 × 3 kernel.
+        assert_eq!(count("st_adapter, kernel: [3, 3, 3]", "none", "ViT-B/16").trainable, 7_220_736);
+    }
+
+    #[test]
+    fn flops_are_the_hand_computed_ones() {
+        let Sizes { t, n, d, blocks } = B32;
+        // Down and up of the patches, and three taps between them.
+        let own = 2.0 * t * (n - 1.0) * (2.0 * d * 384.0 + 3.0 * 384.0);
+        assert_eq!(flops("st_adapter", &Branch::Query), B32.tower() + blocks * own);
+    }
 
     #[test]
     fn the_convolution_is_the_hand_computed_one() {

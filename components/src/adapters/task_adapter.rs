@@ -9,10 +9,11 @@
 //! x = x + A_E(MSA(LN1 x))   over the support clips, or over the queries, of the episode
 //! x = x + MLP(LN2 x) + s · A_J(LN2 x)
 //! ```
-//! Also trained: temporal position codes, zero at the start. Results depend on what else is in the episode (transductive), so every
-//! episode encodes its own clips. The text score of the public code is not part of an adapter.
+//! Also trained: temporal position codes, zero at the start. Results depend on what else is in the episode
+//! (transductive), so every episode encodes its own clips. The text score of the public code belongs to the objective
+//! and is not part of this adapter.
 
-use super::blocks::{Blocks, frames, over_clips, over_time};
+use super::blocks::{self, Blocks, frames, over_clips, over_time};
 use crate::layers::{Bottleneck, Init};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -63,7 +64,7 @@ impl Component for TaskAdapterConfig {
     type Slot = dyn Adapter;
 
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        self.at.fit(facts, problems);
+        self.at.compatible(facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
@@ -129,9 +130,7 @@ impl Adapter for TaskAdapter {
     }
 
     fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4> {
-        let Some(adapters) = &self.blocks[index] else {
-            unreachable!("forward is called for adapted blocks only");
-        };
+        let adapters = blocks::adapted(&self.blocks, index);
         let shape = x.dims();
         let attend = |tokens: Tensor<3>| block.attention(block.ln_1(tokens));
         let temporal = over_time(x.clone(), |tokens| adapters.temporal.forward(attend(tokens)));
@@ -166,5 +165,33 @@ impl Adapter for TaskAdapter {
         let over_clips: Option<Cost> = groups.into_iter().map(|clips| block.attention_cost([t * n, clips, d])).sum();
         let over_time = block.attention_cost([b * n, t, d])?;
         Some(over_time + over_clips? + block.cost([b * t, n, d])? + Cost::norm(tokens * d) * 2.0 + own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::counts::{B32, Sizes, count, flops, text};
+    use super::*;
+    use crate::conformance::{self, adapter::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::adapter::holds::<TaskAdapterConfig>(Traits { also: &["across: episode"], ..Traits::default() });
+    }
+
+    #[test]
+    fn parameters_are_those_of_four_bottlenecks_in_two_blocks() {
+        // Four adapters of 295,872 in each of the last two blocks, and position codes.
+        assert_eq!(count("task_adapter", "none", "ViT-B/16").trainable, 2 * 4 * 295_872 + 8 * 768);
+    }
+
+    #[test]
+    fn flops_are_the_hand_computed_ones() {
+        let Sizes { t, n, .. } = B32;
+        // Two of five clips are supports; two blocks.
+        let over_clips = B32.attention(t * n, 2.0) + B32.attention(t * n, 3.0);
+        let own = 5.0 * B32.attention(n, t) + over_clips + 4.0 * B32.bottleneck(5.0 * t * n);
+        let episode = flops("task_adapter", &Branch::Episode { text: &text(2) });
+        assert_eq!(episode, 5.0 * B32.tower() + 2.0 * own);
     }
 }

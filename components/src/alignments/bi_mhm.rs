@@ -14,16 +14,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct BiMhm {
-    /// `both` as HyRSM, or one direction alone.
+    /// `both` as in HyRSM, or one direction alone.
     direction: Direction,
-    /// `sum` as public code (HyRSM, D2ST, CLIP-FSAR), or `mean` as the name says; for equal lengths they differ by the factor T.
+    /// `sum` as public code has it (HyRSM, D2ST, CLIP-FSAR), or `mean` as the name says. For sequences of equal length
+    /// T they differ by the factor T.
     reduce: Reduce,
-    /// What becomes of several shots.
+    /// How several shots of a class become one distance.
     shots: ShotRule,
-    /// The cosine of two frames.
+    /// How the cosine of two frames is computed.
     cosine: Cosine,
 }
 
+/// Whose frames look for their nearest frame in the other sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -35,12 +37,13 @@ pub enum Direction {
     Support,
 }
 
+/// How the smallest cost of each frame becomes one distance.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reduce {
-    /// Over the frames.
+    /// The sum over the frames.
     Sum,
-    /// Over the frames.
+    /// The mean over the frames.
     Mean,
 }
 
@@ -89,6 +92,17 @@ pub fn bi_mhm(costs: Tensor<3>, direction: Direction, reduce: Reduce) -> Tensor<
 mod tests {
     use super::super::frame_costs::check;
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<BiMhm>(Traits { order_blind: true, ..Traits::default() });
+    }
+
+    #[test]
+    fn the_cost_is_that_of_the_cosines() {
+        assert_eq!(conformance::alignment::flops::<BiMhm>(""), Some(check::COSINES));
+    }
 
     #[test]
     fn values_agree_with_an_independent_implementation() {
@@ -96,6 +110,7 @@ mod tests {
         check::close(bi_mhm(check::d2(), Direction::Both, Reduce::Sum), 0.16821363059117644);
         check::close(bi_mhm(check::d2(), Direction::Both, Reduce::Mean), 0.16821363059117644 / 8.0);
     }
+
     #[test]
     fn the_explanation_is_the_matches_by_hand() {
         // Costs [[0, .5], [.06, .83]]: both rows are nearest in the first column, both columns in the first row.

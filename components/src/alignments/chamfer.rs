@@ -15,14 +15,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Chamfer {
-    /// Whose frames look for their nearest. `both` is half the sum.
+    /// Whose frames look for their nearest frame in the other sequence. `both` is half the sum of the two.
     side: Side,
-    /// What becomes of several shots.
+    /// How several shots of a class become one distance.
     shots: ShotRule,
-    /// The cosine of two frames.
+    /// How the cosine of two frames is computed.
     cosine: Cosine,
 }
 
+/// Whose frames look for their nearest frame in the other sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
@@ -30,7 +31,7 @@ pub enum Side {
     Query,
     /// mean_j max_i of the cosine.
     Support,
-    /// The sum of both.
+    /// Half the sum of both.
     Both,
 }
 
@@ -57,7 +58,7 @@ impl Component for Chamfer {
     }
 }
 
-/// `[P, Tq, Ts]` → `[P]`.
+/// Chamfer distance of costs `[P, Tq, Ts]` → `[P]`; rows are query frames.
 pub fn chamfer(costs: Tensor<3>, side: Side) -> Tensor<1> {
     let query = |costs: Tensor<3>| mean(nearest(costs, 2)) - 1.0;
     let support = |costs: Tensor<3>| mean(nearest(costs, 1)) - 1.0;
@@ -72,6 +73,17 @@ pub fn chamfer(costs: Tensor<3>, side: Side) -> Tensor<1> {
 mod tests {
     use super::super::frame_costs::check;
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<Chamfer>(Traits { order_blind: true, ..Traits::default() });
+    }
+
+    #[test]
+    fn the_cost_is_that_of_the_cosines() {
+        assert_eq!(conformance::alignment::flops::<Chamfer>(""), Some(check::COSINES));
+    }
 
     #[test]
     fn a_hand_computed_case() {

@@ -16,12 +16,13 @@ use serde::{Deserialize, Serialize};
 struct Diagonal {
     /// `cost`: Σ_i D[i, i]; `similarity`: −mean_i of the cosine, as matching_based_fsar.
     form: Form,
-    /// What becomes of several shots.
+    /// How several shots of a class become one distance.
     shots: ShotRule,
-    /// The cosine of two frames.
+    /// How the cosine of two frames is computed.
     cosine: Cosine,
 }
 
+/// What is taken of the pairs of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
@@ -49,7 +50,7 @@ impl Component for Diagonal {
     }
 }
 
-/// `[P, Tq, Ts]` → `[P]`.
+/// Diagonal distance of costs `[P, Tq, Ts]` → `[P]`.
 pub fn diagonal(costs: Tensor<3>, form: Form) -> Tensor<1> {
     let [pairs, rows, columns] = costs.dims();
     let length = rows.min(columns);
@@ -65,6 +66,17 @@ pub fn diagonal(costs: Tensor<3>, form: Form) -> Tensor<1> {
 mod tests {
     use super::super::frame_costs::check;
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<Diagonal>(Traits::default());
+    }
+
+    #[test]
+    fn the_cost_is_that_of_the_cosines() {
+        assert_eq!(conformance::alignment::flops::<Diagonal>(""), Some(check::COSINES));
+    }
 
     #[test]
     fn values_agree_with_an_independent_implementation() {

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Dtw {
-    /// What becomes of several shots.
+    /// How several shots of a class become one distance.
     shots: ShotRule,
-    /// The cosine of two frames.
+    /// How the cosine of two frames is computed.
     cosine: Cosine,
 }
 
@@ -39,13 +39,14 @@ impl Component for Dtw {
     }
 }
 
-/// `[P, Tq, Ts]` → `[P]`.
+/// DTW of costs `[P, Tq, Ts]` → `[P]`.
 pub fn dtw(costs: Tensor<3>) -> Tensor<1> {
     warp(costs, |[a, b, c]| a.min_pair(b).min_pair(c))
 }
 
-/// The recurrence with any way to `join` the values of three predecessors, each `[P, n]`. Cells of one anti-diagonal i + j do not
-/// depend on each other, so each is one step; predecessors outside the table are [`OUT`] of reach.
+/// The recurrence on costs `[P, Tq, Ts]` → `[P]`, where `join` is the minimum of three predecessors, each `[P, n]`.
+/// Cells of one anti-diagonal i + j do not depend on each other, so an anti-diagonal is one step. Predecessors outside
+/// the table have the value [`OUT`].
 pub fn warp(costs: Tensor<3>, join: impl Fn([Tensor<2>; 3]) -> Tensor<2>) -> Tensor<1> {
     let [pairs, rows, columns] = costs.dims();
     let device = plain_device(&costs);
@@ -56,7 +57,7 @@ pub fn warp(costs: Tensor<3>, join: impl Fn([Tensor<2>; 3]) -> Tensor<2>) -> Ten
     let order = Tensor::<1, Int>::from_data(TensorData::new(order, [rows * columns]), &device);
     let costs: Tensor<2> = costs.reshape([pairs, rows * columns]).select(1, order);
     let out = Tensor::<2>::full([pairs, 1], OUT, &device);
-    // Values of an anti-diagonal between one cell out of reach on either side, with the row of the first.
+    // Values of an anti-diagonal with one cell outside the table on either side, and the row of the first.
     let mut before: [(Tensor<2>, usize); 2] = [(out.clone().repeat_dim(1, 2), 0), (out.clone().repeat_dim(1, 2), 0)];
     let mut from = 0;
     for diagonal in 0..diagonals {
@@ -83,6 +84,22 @@ pub fn warp(costs: Tensor<3>, join: impl Fn([Tensor<2>; 3]) -> Tensor<2>) -> Ten
 mod tests {
     use super::super::frame_costs::check;
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<Dtw>(Traits::default());
+    }
+
+    #[test]
+    fn the_cost_is_that_of_the_cosines() {
+        let flops = conformance::alignment::flops::<Dtw>;
+        assert_eq!(flops(""), Some(check::COSINES));
+        // Two shots side by side, or one after the other in time, are twice the frames.
+        for shots in ["mean_distances", "joint"] {
+            assert_eq!(flops(&format!("shots: {shots}")), Some(2.0 * check::COSINES), "{shots}");
+        }
+    }
 
     #[test]
     fn values_agree_with_an_independent_implementation() {

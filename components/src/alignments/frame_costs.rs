@@ -1,5 +1,5 @@
 //! What metrics on frame-to-frame costs share: the cosine, the rule for several shots, and the component around a function
-//! of cost matrices.
+//! of cost matrices. P pairs of a query and a support sequence, Tq query frames, Ts support frames.
 
 use crate::layers::plain_device;
 use burn::module::Module;
@@ -15,7 +15,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ShotRule {
-    /// Average the shots' features frame by frame, then one distance (CLIP-FSAR, D2ST; MA-CLIP as we read it).
+    /// Average the shots' features frame by frame, then one distance (CLIP-FSAR, D2ST; probably MA-CLIP, which does not
+    /// say it).
     MeanFeatures,
     /// One distance for each support clip, then their mean (OTAM and HyRSM in public code).
     MeanDistances,
@@ -34,7 +35,7 @@ impl ShotRule {
         }
     }
 
-    /// How many of K clips stand side by side in the frames of [`ShotRule::sequences`].
+    /// How many of K clips lie one after the other in the frames of all [`ShotRule::sequences`] together.
     pub fn side_by_side(self, k: usize) -> usize {
         if self == ShotRule::MeanFeatures { 1 } else { k }
     }
@@ -49,7 +50,7 @@ impl ShotRule {
     }
 }
 
-/// The cosine of two frames. The public heads differ in what keeps the division from zero.
+/// The cosine of two frames. Public code differs in how it avoids a division by zero.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Cosine {
@@ -57,9 +58,9 @@ pub enum Cosine {
     PlusEpsilon,
     /// x/‖x‖ · y/‖y‖, each norm at least 1e-12: HyRSM, D2ST, matching_based_fsar.
     Normalized,
-    /// x·y / (‖x‖ ‖y‖ + ε) with an own ε.
+    /// x·y / (‖x‖ ‖y‖ + ε) with this ε.
     Plus(#[schemars(range(min = 0.0))] f64),
-    /// x/max(‖x‖, ε) · y/max(‖y‖, ε) with an own ε.
+    /// x/max(‖x‖, ε) · y/max(‖y‖, ε) with this ε.
     Clamp(#[schemars(range(min = 0.0))] f64),
 }
 
@@ -87,7 +88,7 @@ impl Cosine {
     pub fn cost(self, n: usize, [a, b]: [usize; 2], e: usize) -> Cost {
         let units = Cost::elementwise(n * (a + b) * e, 2.0);
         let norms = match self {
-            // The product of the norms is one too.
+            // The product of the norms is a matrix product too.
             Cosine::PlusEpsilon | Cosine::Plus(_) => Cost::product(n * a, 1, b),
             Cosine::Normalized | Cosine::Clamp(_) => Cost::NONE,
         };
@@ -95,8 +96,8 @@ impl Cosine {
     }
 }
 
-/// Pairwise values → `[N, Q, W]`, from a metric on cost matrices D = 1 − cosine, `[P, Tq, Ts]` → `[P]`; rows are query
-/// frames.
+/// Distances `[N, Q, W]` of queries `[N, Q, Tq, E]` to classes with supports `[N, W, K, Ts, E]`, from a `metric` on
+/// cost matrices D = 1 − cosine, `[P, Tq, Ts]` → `[P]`; rows are query frames.
 pub fn distances(
     query: Tensor<4>,
     support: Tensor<5>,
@@ -121,9 +122,13 @@ fn costs_of_pairs(query: Tensor<4>, sequences: Tensor<5>, cosine: Cosine) -> Ten
     costs.reshape([n * q * w * k, tq, ts])
 }
 
-/// The explanation of a metric on cost matrices: its gradient, which is how much the distance grows with each cost. For a sum over
-/// matched pairs it is their indicator, for a soft minimum over paths the share of the paths through each cell, as soft-DTW's
-/// expected alignment (Cuturi and Blondel, ICML 2017). `what` are the metric's own words.
+/// The explanation of a metric on cost matrices, for queries `[P, Tq, E]` and supports `[P, K, Ts, E]`: its gradient,
+/// which is how much the distance grows with each cost. For a sum over matched pairs it is 1 at these pairs, for a soft
+/// minimum over paths the share of the paths through each cell, as in soft-DTW's expected alignment (Cuturi and
+/// Blondel, ICML 2017). `what` says in a few words what the weights are.
+///
+/// # Errors
+/// Where a weight is not finite.
 pub fn explain(
     (query, support): (Tensor<3>, Tensor<4>),
     shots: ShotRule,
@@ -143,10 +148,11 @@ pub fn explain(
     Explanation::new(what, shots.side_by_side(clips), side_by_side)
 }
 
-/// Values that a metric keeps for each cell of a cost matrix, about: a soft recurrence has shifts, exponentials and their sums.
+/// About how many values a metric keeps for each cell of a cost matrix: a soft recurrence has shifts, exponentials and
+/// their sums.
 const KEPT_OF_A_CELL: f64 = 10.0;
 
-/// What [`distances`] costs: the cosines, and about what a metric keeps.
+/// What [`distances`] costs: the cosines, and an estimate of what a metric keeps.
 pub fn distances_cost(query: [usize; 4], support: [usize; 5], shots: ShotRule, cosine: Cosine) -> Cost {
     let [n, q, tq, e] = query;
     let [_, w, k, ts, _] = shots.sequences_shape(support);
@@ -190,8 +196,11 @@ impl Alignment for OnCosts {
     }
 }
 
-/// The alignment that a function of cost matrices D = 1 − cosine makes; `[P, Tq, Ts]` → `[P]`, rows are query frames. `what` says in
-/// a few words which pairs of frames its distance rests on.
+/// The alignment with the distance `metric` on cost matrices D = 1 − cosine, `[P, Tq, Ts]` → `[P]`; rows are query
+/// frames. `what` says in a few words which pairs of frames decide the distance.
+///
+/// # Errors
+/// Never; a component's `build` can return the result as it is.
 pub fn on_costs(
     shots: ShotRule,
     cosine: Cosine,
@@ -201,7 +210,7 @@ pub fn on_costs(
     Ok(Box::new(OnCosts { shots, cosine, metric: CostMetric(Arc::new(metric)), what }))
 }
 
-/// Smallest value along `dim`, which then has one entry.
+/// The smallest value along axis `dim`, which then has one entry.
 pub fn nearest(costs: Tensor<3>, dim: usize) -> Tensor<3> {
     costs.min_dim(dim)
 }
@@ -236,7 +245,8 @@ pub fn weighted_soft_min(values: Tensor<3>, weights: &[f32], lambda: f64) -> Ten
     let constant = |values: Vec<f32>| Tensor::<3>::from_data(TensorData::new(values, [1, rows, columns]), &device);
     let out = constant(weights.iter().map(|&w| if w > 0.0 { 0.0 } else { OUT }).collect());
     let lowest = (values.clone().detach() + out).min_dim(2);
-    // What counts nothing may lie below the shift; it must not overflow before its weight takes it out.
+    // A value of weight 0 may be smaller than the shift; its exponential must not overflow before it is multiplied by
+    // 0.
     let exponents = ((values - lowest.clone()) * (-1.0 / lambda)).clamp_max(0.0);
     let sum = (exponents.exp() * constant(weights.to_vec())).sum_dim(2);
     (lowest - sum.log() * lambda).reshape([pairs, rows])
@@ -251,6 +261,10 @@ pub mod check {
     use super::*;
     use burn::tensor::Device;
 
+    /// FLOPs of the cosines of all pairs of frames in [`crate::conformance::alignment::flops`]: two episodes, each
+    /// three queries and three classes of four frames, six features.
+    pub const COSINES: f64 = 2.0 * 2.0 * 12.0 * 12.0 * 6.0;
+
     /// D1 = [[.1,.5,.9],[.6,.2,.7],[.8,.4,.3]], rows are query frames.
     pub fn d1() -> Tensor<3> {
         let values = vec![0.1f32, 0.5, 0.9, 0.6, 0.2, 0.7, 0.8, 0.4, 0.3];
@@ -264,7 +278,8 @@ pub mod check {
         Tensor::from_data(TensorData::new(values, [1, 8, 8]), &Device::flex())
     }
 
-    /// What `metric` tells of a query and one support clip whose frames point at these angles, in degrees.
+    /// The weights by which `metric` explains its distance of a query and one support clip, whose frames point at these
+    /// angles in degrees.
     pub fn explained(metric: &dyn Alignment, query: &[f32], support: &[f32]) -> Vec<Vec<f32>> {
         let clip = |degrees: &[f32]| -> Tensor<2> {
             let values: Vec<f32> =
@@ -276,6 +291,7 @@ pub mod check {
         found.weights[0].clone()
     }
 
+    /// Asserts that `got` is `want` within 2e-5, relative to `want` above 1.
     pub fn close(got: Tensor<1>, want: f64) {
         let got = got.into_scalar::<f32>() as f64;
         assert!((got - want).abs() <= 2e-5 * want.abs().max(1.0), "{got} is not {want}");

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Hausdorff {
-    /// What becomes of several shots.
+    /// How several shots of a class become one distance.
     shots: ShotRule,
-    /// The cosine of two frames.
+    /// How the cosine of two frames is computed.
     cosine: Cosine,
 }
 
@@ -38,7 +38,7 @@ impl Component for Hausdorff {
     }
 }
 
-/// `[P, Tq, Ts]` → `[P]`.
+/// Hausdorff distance of costs `[P, Tq, Ts]` → `[P]`.
 pub fn hausdorff(costs: Tensor<3>) -> Tensor<1> {
     let pairs = costs.dims()[0];
     let query = nearest(costs.clone(), 2).max_dim(1);
@@ -50,6 +50,17 @@ pub fn hausdorff(costs: Tensor<3>) -> Tensor<1> {
 mod tests {
     use super::super::frame_costs::check;
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<Hausdorff>(Traits { order_blind: true, ..Traits::default() });
+    }
+
+    #[test]
+    fn the_cost_is_that_of_the_cosines() {
+        assert_eq!(conformance::alignment::flops::<Hausdorff>(""), Some(check::COSINES));
+    }
 
     #[test]
     fn values_agree_with_an_independent_implementation() {

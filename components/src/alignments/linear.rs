@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct LinearConfig {
-    /// What becomes of several shots; not `joint`, as the weights are for T support frames.
+    /// How several shots of a class become one distance; not `joint`, as there are weights for T support frames only.
     shots: ShotRule,
-    /// The cosine of two frames.
+    /// How the cosine of two frames is computed.
     cosine: Cosine,
 }
 
@@ -36,7 +36,7 @@ impl Component for LinearConfig {
     type Slot = dyn Alignment;
 
     fn validate(&self, problems: &mut Problems) {
-        problems.when(self.shots == ShotRule::Joint, "shots", "is mean_features or mean_distances here");
+        problems.when(self.shots == ShotRule::Joint, "shots", "must be mean_features or mean_distances here");
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Alignment>> {
@@ -72,7 +72,7 @@ impl Alignment for Linear {
     }
 }
 
-/// costs `[P, Tq, Ts]`, weight `[Tq, Ts]` → `[P]`.
+/// −Σ w (1 − cost) of costs `[P, Tq, Ts]` and weights w `[Tq, Ts]` → `[P]`.
 pub fn linear(costs: Tensor<3>, weight: Tensor<2>) -> Tensor<1> {
     total((costs - 1.0) * weight.unsqueeze())
 }
@@ -81,7 +81,23 @@ pub fn linear(costs: Tensor<3>, weight: Tensor<2>) -> Tensor<1> {
 mod tests {
     use super::super::frame_costs::check;
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
     use burn::tensor::Device;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        // The weights are for T × T.
+        conformance::alignment::holds::<LinearConfig>(Traits {
+            fixed_length: true,
+            shots: &["mean_features", "mean_distances"],
+            ..Traits::default()
+        });
+    }
+
+    #[test]
+    fn the_cost_is_that_of_the_cosines() {
+        assert_eq!(conformance::alignment::flops::<LinearConfig>(""), Some(check::COSINES));
+    }
 
     #[test]
     fn a_hand_computed_case() {

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct MaxSimilarity {
-    /// What becomes of several shots.
+    /// How several shots of a class become one distance.
     shots: ShotRule,
-    /// The cosine of two frames.
+    /// How the cosine of two frames is computed.
     cosine: Cosine,
 }
 
@@ -38,7 +38,7 @@ impl Component for MaxSimilarity {
     }
 }
 
-/// `[P, Tq, Ts]` → `[P]`.
+/// Distance of costs `[P, Tq, Ts]` → `[P]`.
 pub fn max_similarity(costs: Tensor<3>) -> Tensor<1> {
     let pairs = costs.dims()[0];
     nearest(nearest(costs, 2), 1).reshape([pairs]) - 1.0
@@ -48,12 +48,24 @@ pub fn max_similarity(costs: Tensor<3>) -> Tensor<1> {
 mod tests {
     use super::super::frame_costs::check;
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
     use burn::tensor::Device;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<MaxSimilarity>(Traits { order_blind: true, ..Traits::default() });
+    }
+
+    #[test]
+    fn the_cost_is_that_of_the_cosines() {
+        assert_eq!(conformance::alignment::flops::<MaxSimilarity>(""), Some(check::COSINES));
+    }
 
     #[test]
     fn a_hand_computed_case() {
         check::close(max_similarity(check::d1()), -0.9);
     }
+
     #[test]
     fn the_explanation_has_shots_side_by_side() {
         // Frames of angle 0 and 90; the first shot has the same 0 second, the other the same 90 first.

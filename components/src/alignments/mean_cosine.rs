@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct MeanCosineConfig {
-    /// What becomes of several shots. Public code averages similarities.
+    /// How several shots of a class become one distance. Public code averages similarities: `mean_distances`.
     shots: ShotRule,
-    /// The cosine of two averages.
+    /// How the cosine of two averages is computed.
     cosine: Cosine,
 }
 
@@ -68,7 +68,19 @@ impl Alignment for MeanCosine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
     use burn::tensor::Device;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<MeanCosineConfig>(Traits { order_blind: true, ..Traits::default() });
+    }
+
+    #[test]
+    fn the_cost_is_that_of_one_cosine_for_each_pair() {
+        // Two episodes of three queries and three classes, six features.
+        assert_eq!(conformance::alignment::flops::<MeanCosineConfig>(""), Some(2.0 * 2.0 * 3.0 * 3.0 * 6.0));
+    }
 
     #[test]
     fn a_hand_computed_case() {

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct MeanSimilarity {
-    /// What becomes of several shots.
+    /// How several shots of a class become one distance.
     shots: ShotRule,
-    /// The cosine of two frames.
+    /// How the cosine of two frames is computed.
     cosine: Cosine,
 }
 
@@ -38,7 +38,7 @@ impl Component for MeanSimilarity {
     }
 }
 
-/// `[P, Tq, Ts]` → `[P]`.
+/// Distance of costs `[P, Tq, Ts]` → `[P]`.
 pub fn mean_similarity(costs: Tensor<3>) -> Tensor<1> {
     let [_, rows, columns] = costs.dims();
     total(costs) / rows as f64 - columns as f64
@@ -48,6 +48,22 @@ pub fn mean_similarity(costs: Tensor<3>) -> Tensor<1> {
 mod tests {
     use super::super::frame_costs::check;
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        // A sum over all pairs of frames is not largest for equal sequences.
+        conformance::alignment::holds::<MeanSimilarity>(Traits {
+            order_blind: true,
+            nearest_to_itself: false,
+            ..Traits::default()
+        });
+    }
+
+    #[test]
+    fn the_cost_is_that_of_the_cosines() {
+        assert_eq!(conformance::alignment::flops::<MeanSimilarity>(""), Some(check::COSINES));
+    }
 
     #[test]
     fn a_hand_computed_case() {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct MeanSquaredL2Config {
-    /// What becomes of several shots. Prototypical networks average features.
+    /// How several shots of a class become one distance. Prototypical networks average features.
     shots: ShotRule,
 }
 
@@ -63,7 +63,22 @@ impl Alignment for MeanSquaredL2 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
     use burn::tensor::Device;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<MeanSquaredL2Config>(Traits {
+            order_blind: true,
+            norm_blind: false,
+            ..Traits::default()
+        });
+    }
+
+    #[test]
+    fn there_are_no_products_to_count() {
+        assert_eq!(conformance::alignment::flops::<MeanSquaredL2Config>(""), Some(0.0));
+    }
 
     #[test]
     fn a_hand_computed_case() {

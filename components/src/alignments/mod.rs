@@ -1,4 +1,7 @@
-//! Slot `alignment`. The functions on cost matrices are public, for own metrics and for checks against other code.
+//! Slot `alignment`: how far a query is from a class, one file for each metric. The functions on cost matrices are
+//! public, for metrics of your own and for checks against other code.
+//!
+//! Not here: modules that rewrite features before they are compared (prototypes), and the loss (objectives).
 pub mod bi_mhm;
 pub mod chamfer;
 pub mod diagonal;
@@ -13,7 +16,5 @@ pub mod mean_squared_l2;
 pub mod modified_hausdorff;
 pub mod optimal_transport;
 pub mod otam;
-#[cfg(test)]
-mod properties;
 pub mod soft_dtw;
 pub mod trx;

@@ -6,7 +6,8 @@
 //! ```text
 //! f_i = −r ε ln Σ_j b exp((g_j − D[i, j]) / ε)        g_j likewise        r = 1, or ρ / (ρ + ε) when unbalanced
 //! ```
-//! The distance is ⟨P, D⟩, plus ρ KL(P 1 ‖ a) + ρ KL(Pᵀ 1 ‖ b) when unbalanced (else moving nothing would be free).
+//! The distance is ⟨P, D⟩, plus ρ KL(P 1 ‖ a) + ρ KL(Pᵀ 1 ‖ b) when unbalanced; without that, moving nothing would cost
+//! nothing.
 
 use super::frame_costs::{Cosine, ShotRule, on_costs, total};
 use crate::layers::plain_device;
@@ -30,9 +31,9 @@ struct OptimalTransport {
     /// Sinkhorn iterations; the gradient goes through all of them. A smaller ε needs more.
     #[schemars(range(min = 1, max = 1000))]
     iterations: usize,
-    /// What becomes of several shots.
+    /// How several shots of a class become one distance.
     shots: ShotRule,
-    /// The cosine of two frames.
+    /// How the cosine of two frames is computed.
     cosine: Cosine,
 }
 
@@ -56,7 +57,7 @@ impl Component for OptimalTransport {
     }
 }
 
-/// `[P, Tq, Ts]` → `[P]`.
+/// Transport cost of costs `[P, Tq, Ts]` → `[P]`.
 pub fn optimal_transport(costs: Tensor<3>, epsilon: f64, rho: Option<f64>, iterations: usize) -> Tensor<1> {
     let [pairs, rows, columns] = costs.dims();
     let (a, b) = (1.0 / rows as f64, 1.0 / columns as f64);
@@ -92,6 +93,21 @@ pub fn optimal_transport(costs: Tensor<3>, epsilon: f64, rho: Option<f64>, itera
 mod tests {
     use super::super::frame_costs::check;
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<OptimalTransport>(Traits {
+            order_blind: true,
+            long: &["epsilon: 0.01"],
+            ..Traits::default()
+        });
+    }
+
+    #[test]
+    fn the_cost_is_that_of_the_cosines() {
+        assert_eq!(conformance::alignment::flops::<OptimalTransport>(""), Some(check::COSINES));
+    }
 
     #[test]
     fn a_sharp_balanced_plan_is_the_cheapest_assignment() {

@@ -23,12 +23,13 @@ struct OtamConfig {
     /// `both` sums OTAM(D) and OTAM(Dᵀ), as few-shot-action-recognition and CLIP-FSAR do (matching_based_fsar halves the
     /// sum: use `both` with half the objective's factor on distances); or only one direction.
     direction: Direction,
-    /// What becomes of several shots.
+    /// How several shots of a class become one distance.
     shots: ShotRule,
-    /// The cosine of two frames.
+    /// How the cosine of two frames is computed.
     cosine: Cosine,
 }
 
+/// Which sequence is passed as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -122,6 +123,18 @@ fn one_way(costs: Tensor<3>, lambda: f64) -> Tensor<1> {
 mod tests {
     use super::super::frame_costs::check;
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<OtamConfig>(Traits { long: &["lambda: 0.01"], ..Traits::default() });
+    }
+
+    #[test]
+    fn the_cost_is_that_of_the_cosines_and_of_the_product_of_norms() {
+        // Seven products for each pair of frames with six features.
+        assert_eq!(conformance::alignment::flops::<OtamConfig>(""), Some(check::COSINES * 7.0 / 6.0));
+    }
 
     #[test]
     fn values_agree_with_an_independent_implementation() {

@@ -18,9 +18,9 @@ struct SoftDtw {
     /// γ of the soft minimum; towards 0 it becomes DTW.
     #[schemars(range(min = 1e-6))]
     gamma: f64,
-    /// What becomes of several shots.
+    /// How several shots of a class become one distance.
     shots: ShotRule,
-    /// The cosine of two frames.
+    /// How the cosine of two frames is computed.
     cosine: Cosine,
 }
 
@@ -42,7 +42,7 @@ impl Component for SoftDtw {
     }
 }
 
-/// `[P, Tq, Ts]` → `[P]`.
+/// Soft-DTW of costs `[P, Tq, Ts]` → `[P]`.
 pub fn soft_dtw(costs: Tensor<3>, gamma: f64) -> Tensor<1> {
     warp(costs, |candidates| soft_min(candidates, gamma))
 }
@@ -51,6 +51,17 @@ pub fn soft_dtw(costs: Tensor<3>, gamma: f64) -> Tensor<1> {
 mod tests {
     use super::super::frame_costs::check;
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<SoftDtw>(Traits { long: &["gamma: 0.01"], ..Traits::default() });
+    }
+
+    #[test]
+    fn the_cost_is_that_of_the_cosines() {
+        assert_eq!(conformance::alignment::flops::<SoftDtw>(""), Some(check::COSINES));
+    }
 
     #[test]
     fn values_agree_with_an_independent_implementation() {

@@ -173,8 +173,8 @@ impl TrxHead {
         distances.swap_dims(1, 2)
     }
 
-    /// Of each query tuple to the support tuples of each group: tuples of N episodes → `[N, groups, rows, length]`, each row 1 in
-    /// sum.
+    /// Attention of each query tuple to the support tuples of each group: tuples of N episodes → `[N, groups, rows,
+    /// length]`; each row sums to 1.
     fn attention(&self, query: Tensor<3>, support: Tensor<3>, [n, groups, rows, length]: [usize; 4]) -> Tensor<4> {
         let keys = |x: Tensor<3>| self.norm_k.forward(self.k_linear.forward(x));
         let (query, support) = (keys(query), keys(support));
@@ -184,9 +184,10 @@ impl TrxHead {
         softmax(query.matmul(support.swap_dims(2, 3)) * (d as f64).powf(-0.5), 3)
     }
 
-    /// The attention of tuples as one of frames: query `[P, 1, Tq, E]`, support `[P, 1, K, Ts, E]` → `[P, Tq, K Ts]`, 1 in sum for
-    /// each pair. What a query tuple gives to a support tuple goes in equal parts to their first frames, their second frames and so
-    /// on, averaged over query tuples, and over shots where each is attended to alone.
+    /// The attention between tuples, brought to frames: query `[P, 1, Tq, E]`, support `[P, 1, K, Ts, E]` → `[P, Tq, K
+    /// Ts]`, which sums to 1 for each pair. The attention of a query tuple to a support tuple goes in equal parts to
+    /// their first frames, their second frames and so on. It is averaged over query tuples, and over shots where each
+    /// is attended to alone.
     fn attended_frames(&self, query: Tensor<4>, support: Tensor<5>, joined: bool) -> Tensor<3> {
         let [pairs, _, tq, e] = query.dims();
         let [_, _, k, ts, _] = support.dims();
@@ -222,7 +223,7 @@ impl TrxHead {
     }
 }
 
-/// More tuples of one clip than this are refused.
+/// The largest number of tuples of one clip that is accepted.
 const MAX_TUPLES: f64 = 10_000.0;
 
 /// Number of choices of `size` out of `of`.
@@ -247,8 +248,31 @@ fn combinations(count: usize, size: usize) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
     use burn::tensor::Device;
     use maclip_framework::random::Stream;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<TrxConfig>(Traits {
+            options: "width: 8",
+            norm_blind: false,
+            long: &["cardinalities: [2]"],
+            ..Traits::default()
+        });
+    }
+
+    #[test]
+    fn the_cost_is_the_hand_computed_one() {
+        // Two episodes of three queries and three classes of two shots, T = 4, E = 6. Cardinalities 2 and 3 have 6 and
+        // 4 tuples, 8 wide; keys and values of 6 queries and 12 supports, then scores and mixtures of 2 · 3 groups, all
+        // shots together.
+        let want = [(2.0, 6.0), (3.0, 4.0)].map(|(c, tuples)| {
+            let projected = 2.0 * 2.0 * (18.0 * tuples) * (c * 6.0) * 8.0;
+            projected + 2.0 * 2.0 * 6.0 * (3.0 * tuples) * (2.0 * tuples) * 8.0
+        });
+        assert_eq!(conformance::alignment::flops::<TrxConfig>("width: 8"), Some(want.iter().sum()));
+    }
 
     #[test]
     fn tuples_are_ordered_and_as_many_as_the_paper_says() {
@@ -256,6 +280,7 @@ mod tests {
         assert_eq!((combinations(8, 2).len(), combinations(8, 3).len()), (28, 56));
         assert_eq!((count(8, 3), count(4, 1)), (56.0, 4.0));
     }
+
     #[test]
     fn attention_to_frames_sums_to_one_and_keeps_the_order_of_tuples() {
         let device = Device::flex();

@@ -160,6 +160,7 @@ fn shifted(color: Color, shift: f32) -> Color {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, augment::Traits};
     use maclip_framework::random::Stream;
 
     const GRAY: f32 = 0.299 * 0.8 + 0.587 * 0.4 + 0.114 * 0.2;
@@ -173,6 +174,14 @@ mod tests {
     fn near(got: &[Color], want: &[Color]) {
         let same = got.iter().flatten().zip(want.iter().flatten()).all(|(a, b)| (a - b).abs() < 1e-6);
         assert!(same && got.len() == want.len(), "{got:?} {want:?}");
+    }
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::augment::holds::<ColorJitter>(Traits {
+            also: &["", "brightness: 0, contrast: 0, saturation: 0, hue: 0, grayscale: 0"],
+            ..Traits::default()
+        });
     }
 
     #[test]

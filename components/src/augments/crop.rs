@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Crop {
-    /// Pixels of each side. 224 is the image size of CLIP ViT-B and RN50; give the backbone's where it has another one,
-    /// as crops are brought to it.
+    /// Pixels of each side. 224 is the image size of CLIP ViT-B and RN50. Where the backbone has another image size,
+    /// give that one: crops are resized to it.
     #[schemars(range(min = 1, max = 4096))]
     size: usize,
 }
@@ -69,6 +69,7 @@ fn enlarged(frames: Frames, size: usize) -> Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, augment::Traits};
     use maclip_framework::random::Stream;
     use std::collections::BTreeSet;
 
@@ -76,6 +77,11 @@ mod tests {
     fn frames(width: u8, height: u8) -> Frames {
         let image: Vec<u8> = (0..height).flat_map(|y| (0..width).flat_map(move |x| [x, y, 9])).collect();
         Frames { height: height.into(), width: width.into(), images: vec![image.clone(), image] }
+    }
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::augment::holds::<Crop>(Traits { also: &["size: 20"], changes_evaluation: true });
     }
 
     #[test]

@@ -62,12 +62,18 @@ pub(super) fn mirrored(pixels: &[u8], width: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, augment::Traits};
     use burn::tensor::Device;
     use maclip_framework::random::Stream;
 
     fn frames() -> Frames {
         let image = vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
         Frames { height: 2, width: 2, images: vec![image.clone(), image] }
+    }
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::augment::holds::<Flip>(Traits { also: &["", "probability: 0"], ..Traits::default() });
     }
 
     #[test]

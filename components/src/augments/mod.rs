@@ -1,4 +1,7 @@
-//! Slot `augment`.
+//! Slot `augment`: random changes of the frames of a clip, one file each; evaluation takes the frames without a draw.
+//!
+//! Not here: what is done to every frame alike in training and evaluation (resizes), and which frames are taken
+//! (frames).
 mod color_jitter;
 mod crop;
 mod flip;

@@ -33,3 +33,14 @@ impl Augment for NoAugment {
         frames
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, augment::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::augment::holds::<NoAugment>(Traits::default());
+    }
+}

@@ -61,12 +61,18 @@ impl Augment for RandomCrop {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, augment::Traits};
     use maclip_framework::random::Stream;
 
     /// Two frames in which each pixel holds its place.
     fn frames() -> Frames {
         let image: Vec<u8> = (0..6 * 8).flat_map(|at| [at, at, 200]).collect();
         Frames { height: 6, width: 8, images: vec![image.clone(), image] }
+    }
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::augment::holds::<RandomCrop>(Traits::default());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::dataset::Frames;
 use serde::{Deserialize, Serialize};
 
-/// Rectangles that are tried before a clip stays whole.
+/// How many rectangles are drawn before the clip is left as it is.
 const ATTEMPTS: usize = 10;
 
 /// Options of erasing.
@@ -131,6 +131,7 @@ impl Augment for RandomErasing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, augment::Traits};
     use maclip_framework::random::Stream;
 
     fn white(width: usize, height: usize) -> Frames {
@@ -142,6 +143,11 @@ mod tests {
         let pixels = frames.images[0].chunks(3).enumerate();
         let changed = pixels.filter(|(_, pixel)| *pixel != [255; 3]);
         changed.map(|(at, _)| (at % frames.width, at / frames.width)).collect()
+    }
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::augment::holds::<RandomErasing>(Traits { also: &["", "probability: 0"], ..Traits::default() });
     }
 
     #[test]

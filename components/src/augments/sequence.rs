@@ -45,6 +45,7 @@ impl Augment for Steps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, augment::Traits};
     use burn::tensor::Device;
     use maclip_framework::random::Stream;
     use maclip_framework::registry::{build_choice, resolve_choice, slot};
@@ -70,6 +71,11 @@ mod tests {
     fn frames() -> Frames {
         let image: Vec<u8> = (0..6 * 8).flat_map(|at| [at, 2 * at, 200]).collect();
         Frames { height: 6, width: 8, images: vec![image.clone(), image] }
+    }
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::augment::holds::<Sequence>(Traits { changes_evaluation: true, ..Traits::default() });
     }
 
     #[test]

@@ -23,19 +23,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClipVitConfig {
-    /// Where the weights come from: a safetensors file or torch state dict with OpenAI's or Hugging Face's names, a Hugging
-    /// Face folder, `builtin:shapes_clip` (in the program), or `random`, to train from scratch with `task: contrastive`.
+    /// Where the weights come from: a safetensors file or torch state dict with OpenAI's or Hugging Face's names, a
+    /// Hugging Face folder, `builtin:shapes_clip` (part of the program), or `random`, to train from scratch with `task:
+    /// contrastive`.
     pub weights: String,
-    /// Sizes: a published name (`ViT-B/32`, `ViT-B/16`, `ViT-L/14`, `ViT-L/14@336`) or own sizes. Needed with `weights: random`;
-    /// otherwise the checkpoint tells, and a given one is checked against it.
+    /// Sizes: a published name (`ViT-B/32`, `ViT-B/16`, `ViT-L/14`, `ViT-L/14@336`) or sizes of your own. Needed with
+    /// `weights: random`; otherwise the checkpoint decides the sizes, and those that are given must be the same.
     pub architecture: Option<Choice<Architecture>>,
-    /// Heads of the image tower, where the checkpoint neither says nor follows width / 64.
+    /// Heads of the image tower. Needed where the checkpoint does not say them and they are not width / 64.
     #[schemars(range(min = 1))]
     pub vision_heads: Option<usize>,
-    /// Heads of the text tower, likewise.
+    /// Heads of the text tower. Needed where the checkpoint does not say them and they are not width / 64.
     #[schemars(range(min = 1))]
     pub text_heads: Option<usize>,
-    /// Activation, where the checkpoint does not say and it is not OpenAI's QuickGELU (open_clip's own models: `gelu`).
+    /// Activation of the feed-forward layers. Needed where the checkpoint does not say it and it is not OpenAI's
+    /// QuickGELU (open_clip's own models: `gelu`).
     pub activation: Option<Activation>,
     /// Run at another image size than the checkpoint's, by bicubic interpolation of its positional embeddings.
     pub image_size: Option<usize>,
@@ -104,8 +106,8 @@ impl Component for ClipVitConfig {
     }
 }
 
-/// Refuses unknown built-in weights.
-pub fn check_builtin(weights: &str, problems: &mut Problems) {
+/// Reports built-in weights that do not exist.
+pub(crate) fn check_builtin(weights: &str, problems: &mut Problems) {
     if let Some(name) = weights.strip_prefix("builtin:")
         && !checkpoint::is_builtin(name)
     {
@@ -113,8 +115,8 @@ pub fn check_builtin(weights: &str, problems: &mut Problems) {
     }
 }
 
-/// Refuses an empty source.
-pub fn check_given(weights: &str, example: &str, problems: &mut Problems) {
+/// Reports that no weights are given.
+pub(crate) fn check_given(weights: &str, example: &str, problems: &mut Problems) {
     if weights.is_empty() {
         let message = format!("is missing: give {} (`--set backbone.weights={example}`)", checkpoint::SOURCES);
         problems.push("weights", message);
@@ -129,6 +131,10 @@ impl ClipVitConfig {
     }
 
     /// The model, with its weights.
+    ///
+    /// # Errors
+    /// Where the weights cannot be read, are of another architecture than the recipe says, or do not fit the model; and
+    /// where `weights: random` comes without an architecture.
     pub fn clip(&self, context: &BuildContext) -> Result<Clip> {
         let asked = self.architecture.as_ref().and_then(Choice::<Architecture>::sizes);
         if self.weights == "random" {
@@ -151,7 +157,7 @@ impl ClipVitConfig {
         context.note_config(&self.weights, source.config.as_ref());
         let mut sizes = self.sizes(&source)?;
         if let Some(mut asked) = asked {
-            // What a published name does not say is the file's and the options'.
+            // A published name says no activation: the file or the options do.
             asked.activation = sizes.activation;
             if asked != sizes {
                 return Err(Error::failed(format!(
@@ -174,7 +180,7 @@ impl ClipVitConfig {
     }
 
     /// A model of these sizes without weights.
-    pub fn blank(&self, sizes: &Architecture, tokenizer: Tokenizer, device: &Device) -> Clip {
+    pub(crate) fn blank(&self, sizes: &Architecture, tokenizer: Tokenizer, device: &Device) -> Clip {
         self.new_clip(sizes, tokenizer, &mut Init::blank(device.clone())).no_grad()
     }
 
@@ -188,15 +194,16 @@ impl ClipVitConfig {
         clip
     }
 
-    /// Puts the recipe's word over what a file or a name says.
+    /// Options of the recipe replace what a file or a published name says.
     fn apply_options(&self, sizes: &mut Architecture) {
         sizes.vision_heads = self.vision_heads.unwrap_or(sizes.vision_heads);
         sizes.text_heads = self.text_heads.unwrap_or(sizes.text_heads);
         sizes.activation = self.activation.unwrap_or(sizes.activation);
     }
 
-    /// Sizes of a checkpoint: the recipe's word, then the file's own, then its config's for what shapes do not show.
-    pub fn sizes(&self, source: &Source) -> Result<Architecture> {
+    /// Sizes of a checkpoint: from the recipe's options, else from the file's own metadata, else from its tensor
+    /// shapes, with the config for what shapes do not show.
+    pub(crate) fn sizes(&self, source: &Source) -> Result<Architecture> {
         let mut sizes = match source.own_architecture()? {
             Some(sizes) => sizes,
             None => {
@@ -226,10 +233,21 @@ impl ClipVitConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::counts::FRAME;
     use crate::adapters::no_adapter;
+    use crate::conformance::model;
     use crate::fixtures;
     use burn::tensor::{Int, Tensor, TensorData};
     use maclip_framework::slots::adapter::Branch;
+
+    #[test]
+    fn flops_of_a_frame_are_those_of_an_independent_count() {
+        for (architecture, flops) in FRAME {
+            let model = model::sized(&[], architecture);
+            let prefix = |clips| model.backbone.prefix_cost(clips, &*model.adapter).unwrap().flops;
+            assert_eq!((prefix([1, 1]), prefix([3, 8])), (flops, 24.0 * flops), "{architecture}");
+        }
+    }
 
     #[test]
     fn a_clip_with_exact_gelu_agrees_with_open_clip() {

@@ -1,4 +1,4 @@
-//! What a checkpoint holds and which backbone it fits; and its conversion to maclip's own form.
+//! What a checkpoint holds and which backbone it fits; and its conversion to one safetensors file.
 
 use super::clip::block::Activation;
 use super::clip::checkpoint::{self, Source, Stored};
@@ -16,20 +16,25 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What neither shapes nor a file may say.
+/// What a checkpoint may not say, given by the user. `None` takes what the file says, or the usual value.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hints {
+    /// Attention heads of the image tower; usually width / 64.
     pub vision_heads: Option<usize>,
+    /// Attention heads of the text tower; usually width / 64.
     pub text_heads: Option<usize>,
+    /// Activation of the feed-forward layers; usually OpenAI's QuickGELU.
     pub activation: Option<Activation>,
 }
 
 /// What a checkpoint holds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
+    /// The path or `builtin:NAME` that was asked for.
     pub source: String,
-    /// Plain words: "safetensors, Hugging Face names".
+    /// In words: "safetensors, Hugging Face names".
     pub format: String,
+    /// Checksum of the file, in hexadecimal.
     pub sha256: String,
     /// Everything in the file, under its own names.
     pub stored: Vec<Stored>,
@@ -42,13 +47,15 @@ pub struct Inspection {
 /// A backbone and how a checkpoint fits it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Found {
+    /// The component, such as `clip_vit`.
     pub name: &'static str,
     /// A published name, where the sizes have one.
     pub published: Option<&'static str>,
+    /// Its sizes, as the recipe's `backbone.architecture` writes them.
     pub architecture: Value,
     /// Number of values of the model.
     pub values: usize,
-    /// What the backbone would lack or not use.
+    /// Tensors that the backbone needs and the file lacks, and those that it does not use.
     pub fit: Fit,
 }
 
@@ -62,7 +69,10 @@ impl Inspection {
     }
 }
 
-/// Looks into `source`, a path or `builtin:NAME`.
+/// Looks into `source`, a path or `builtin:NAME`. That it fits no backbone is no error: see [`Inspection::problem`].
+///
+/// # Errors
+/// Where the file cannot be read, or is no checkpoint.
 pub fn inspect(source: &str, hints: Hints) -> Result<Inspection> {
     Ok(inspection(&checkpoint::open(source)?, hints))
 }
@@ -79,10 +89,10 @@ fn inspection(source: &Source, hints: Hints) -> Inspection {
     }
 }
 
-/// The backbone that the names say.
+/// The backbone that the tensor names belong to.
 fn find(source: &Source, hints: Hints) -> Result<Found> {
     let Hints { vision_heads, text_heads, activation } = hints;
-    if vit::is_vit(&source.tensors) {
+    if names::is_vit(&source.tensors) {
         let (architecture, values, fit) = vit::fit(source, vision_heads)?;
         return Ok(Found { name: "vit", published: None, architecture, values, fit });
     }
@@ -120,8 +130,11 @@ fn fit(source: &Source, blank: &Clip) -> Fit {
     fit
 }
 
-/// Writes `source` as one safetensors file with OpenAI's names, which says its own architecture. Refuses what does not fit a CLIP
-/// backbone as a whole, and values that are not finite or that `precision` cannot hold.
+/// Writes `source` as one safetensors file with OpenAI's names, with its architecture in the metadata.
+///
+/// # Errors
+/// Where `source` cannot be read, does not fit a CLIP backbone as a whole, or holds values that are not finite or that
+/// `precision` cannot hold; and where `to` cannot be written.
 pub fn convert(source: &str, to: &Path, precision: ElementType, hints: Hints) -> Result<Inspection> {
     let opened = checkpoint::open(source)?;
     let inspection = inspection(&opened, hints);

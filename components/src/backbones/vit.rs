@@ -32,7 +32,7 @@ use std::path::Path;
 pub struct VitConfig {
     /// A safetensors file, torch state dict or Hugging Face folder with timm's or Hugging Face's names.
     pub weights: String,
-    /// Heads, where neither a config says nor width / 64 holds.
+    /// Attention heads. Needed where no config says them and they are not width / 64.
     #[schemars(range(min = 1))]
     pub heads: Option<usize>,
     /// How pixels in 0..1 are normalised: `half` (mean and std 0.5: ImageNet-21k and augreg weights), `imagenet`, or `clip`.
@@ -42,6 +42,7 @@ pub struct VitConfig {
     pub epsilon: Option<f64>,
 }
 
+/// What is subtracted from pixels in 0..1, and what they are divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Pixels {
@@ -49,7 +50,7 @@ pub enum Pixels {
     Half,
     /// ImageNet's mean and standard deviation.
     Imagenet,
-    /// CLIP's.
+    /// CLIP's mean and standard deviation.
     Clip,
 }
 
@@ -161,14 +162,8 @@ impl Naming {
     }
 }
 
-/// Whether names are those of an image transformer.
-pub fn is_vit(tensors: &BTreeMap<String, HostTensor>) -> bool {
-    let names = ["patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"];
-    tensors.keys().any(|name| names.contains(&name.strip_prefix("vit.").unwrap_or(name)))
-}
-
 /// The sizes of a checkpoint, the number of values of its model, and how it fits, by module path.
-pub fn fit(source: &Source, heads: Option<usize>) -> Result<(serde_json::Value, usize, Fit)> {
+pub(crate) fn fit(source: &Source, heads: Option<usize>) -> Result<(serde_json::Value, usize, Fit)> {
     let options = VitConfig { weights: source.label.clone(), heads, ..VitConfig::default() };
     let naming = Naming::of(&source.tensors);
     let tensors = module_paths(source.tensors.clone())?;
@@ -230,8 +225,8 @@ impl Backbone for Vit {
     }
 }
 
-/// timm's and Hugging Face's names → module paths, with our layouts. The head and the pooler are not part of the model and left
-/// out; other unknown names stay and are reported as unused.
+/// timm's and Hugging Face's names → module paths, with the layouts of this program. The classification head and the
+/// pooler are not part of the model and left out; other unknown names stay and are reported as unused.
 fn module_paths(tensors: BTreeMap<String, HostTensor>) -> Result<BTreeMap<String, HostTensor>> {
     const NO_PART: [&str; 6] = ["head.", "classifier.", "pooler.", "head_drop.", "fc_norm.", "pre_logits."];
     let mut renamed = Renamed::default();

@@ -5,6 +5,7 @@ use super::{built, choice, context, ok, registered, resolved, scopes, usage};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
+use maclip_framework::slots::explanation::normalize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What an alignment claims of itself.
@@ -73,15 +74,17 @@ pub fn holds<C: Component<Slot = dyn Alignment>>(traits: Traits) {
     scopes::evaluation_follows_them(&[("alignment", &choice::<C>(usage::<C>()))]);
 }
 
+type Build = Box<dyn Fn(&str, &BuildContext) -> Box<dyn Alignment>>;
+
 struct Subject {
     name: &'static str,
     traits: Traits,
-    built: fn(&str, &BuildContext) -> Box<dyn Alignment>,
+    built: Build,
 }
 
 impl Subject {
     fn of<C: Component<Slot = dyn Alignment>>(traits: Traits) -> Self {
-        Self { name: registered::<C>().info.name, traits, built: built::<C> }
+        Self { name: registered::<C>().info.name, traits, built: Box::new(built::<C>) }
     }
 
     /// With its options, and more of them.
@@ -106,12 +109,21 @@ impl Subject {
     }
 
     fn nearest_to_itself(&self) {
-        let support = random(1, [2, 3, FRAMES, WIDTH]);
+        let (metric, clips) = (self.with(""), random(1, [2, 3, FRAMES, WIDTH]));
         // The same directions, where only those count.
         let factor = if self.traits.norm_blind { 1.5 } else { 1.0 };
-        let d = values(self.with("").distances(support.clone() * factor, support.unsqueeze_dim(2)));
+        let d = values(metric.distances(clips.clone() * factor, clips.clone().unsqueeze_dim(2)));
         let nearest = d.chunks(3).enumerate().all(|(row, d)| (0..3).all(|w| w == row % 3 || d[row % 3] < d[w]));
-        assert_eq!(nearest, self.traits.nearest_to_itself, "{}: whether a clip is nearest to itself: {d:?}", self.name);
+        // Of clips that stand still at its average direction, one may be nearer to a clip than the clip itself.
+        let clips = clips.reshape([6, 1, FRAMES, WIDTH]);
+        let still = normalize(clips.clone()).mean_dim(2).expand([6, 1, FRAMES, WIDTH]);
+        let support = Tensor::cat(vec![clips.clone(), still], 1).unsqueeze_dim(2);
+        let beside = values(metric.distances(clips * factor, support));
+        let always = nearest && beside.chunks(2).all(|d| d[0] < d[1]);
+        match self.traits.nearest_to_itself {
+            true => assert!(nearest, "{}: a clip is not nearest to itself: {d:?}", self.name),
+            false => assert!(!always, "{}: a clip is nearest to itself: {d:?} {beside:?}", self.name),
+        }
     }
 
     fn norms(&self) {
@@ -130,7 +142,11 @@ impl Subject {
             let d = values(metric.distances(query.clone(), support.clone()));
             assert!(d.iter().all(|value| value.is_finite()), "{} {shots}: {d:?}", self.name);
             let flipped = values(metric.distances(query.clone(), support.clone().flip([1])).flip([2]));
-            assert!(close(&flipped, &d, 1e-5), "{} {shots}: the order of classes counts\n{flipped:?}\n{d:?}", self.name);
+            assert!(
+                close(&flipped, &d, 1e-5),
+                "{} {shots}: the order of classes counts\n{flipped:?}\n{d:?}",
+                self.name
+            );
             let shuffled = values(metric.distances(query, support.flip([2])));
             assert!(close(&shuffled, &d, 1e-5), "{} {shots}: the order of shots counts", self.name);
         }
@@ -271,4 +287,91 @@ fn clips() -> (Tensor<4>, Tensor<5>) {
 /// On the device's autodiff twin, with a gradient.
 fn tracked(tensor: Tensor<4>) -> Tensor<4> {
     Tensor::<4>::from_data(tensor.into_data(), &Device::flex().autodiff()).require_grad()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::caught;
+    use super::*;
+    use burn::module::Module;
+
+    /// Squared distances of frames at the same time, with one mistake.
+    #[derive(Module, Debug)]
+    struct Fake {
+        #[module(skip)]
+        mistake: Mistake,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Mistake {
+        None,
+        MixesEpisodes,
+        CountsClasses,
+        CountsShots,
+        ForgetsTheGradient,
+        DividesByZero,
+    }
+
+    impl Alignment for Fake {
+        fn distances(&self, query: Tensor<4>, support: Tensor<5>) -> Tensor<3> {
+            let support = match self.mistake {
+                Mistake::CountsShots => support.narrow(2, 0, 1),
+                _ => support.mean_dim(2),
+            };
+            let [n, q, tq, e] = query.dims();
+            let [_, w, _, ts, _] = support.dims();
+            let t = tq.min(ts);
+            let query = query.narrow(2, 0, t).reshape([n, q, 1, t * e]);
+            let support = support.narrow(3, 0, t).reshape([n, 1, w, t * e]);
+            let distances: Tensor<3> = (query - support).powf_scalar(2.0).sum_dim(3).squeeze_dim(3);
+            match self.mistake {
+                Mistake::None | Mistake::CountsShots => distances,
+                Mistake::MixesEpisodes => distances.clone() + distances.mean_dim(0),
+                Mistake::CountsClasses => distances.cumsum(2),
+                Mistake::ForgetsTheGradient => distances.clone() + distances.detach(),
+                Mistake::DividesByZero => distances.clone() / (distances * 0.0),
+            }
+        }
+    }
+
+    /// Whether a property does not hold for the metric with this mistake.
+    fn refused(mistake: Mistake, change: impl FnOnce(&mut Traits), property: fn(&Subject)) -> bool {
+        let mut traits = Traits { norm_blind: false, shots: &[], costed: false, ..Traits::default() };
+        change(&mut traits);
+        let built: Build = Box::new(move |_, _| Box::new(Fake { mistake }));
+        caught(|| property(&Subject { name: "fake", traits, built }))
+    }
+
+    #[test]
+    fn a_mistake_is_caught_by_its_property() {
+        let properties: [(Mistake, fn(&Subject)); 5] = [
+            (Mistake::MixesEpisodes, Subject::episodes_do_not_mix),
+            (Mistake::CountsClasses, Subject::order_of_classes_and_shots),
+            (Mistake::CountsShots, Subject::order_of_classes_and_shots),
+            (Mistake::ForgetsTheGradient, Subject::gradients),
+            (Mistake::DividesByZero, Subject::long_clips),
+        ];
+        for (mistake, property) in properties {
+            assert!(!refused(Mistake::None, |_| (), property), "{mistake:?}: without it");
+            assert!(refused(mistake, |_| (), property), "{mistake:?}");
+        }
+        for property in [Subject::order_of_classes_and_shots, Subject::lengths, Subject::explanations] {
+            assert!(refused(Mistake::DividesByZero, |_| (), property), "no finite number");
+        }
+    }
+
+    #[test]
+    fn a_wrong_claim_is_caught() {
+        let claims: [(fn(&mut Traits), fn(&Subject)); 5] = [
+            (|traits| traits.order_blind = true, Subject::order_of_frames),
+            (|traits| traits.norm_blind = true, Subject::norms),
+            (|traits| traits.nearest_to_itself = false, Subject::nearest_to_itself),
+            (|traits| traits.fixed_length = true, Subject::lengths),
+            (|traits| traits.costed = true, Subject::cost),
+        ];
+        for (at, (change, property)) in claims.into_iter().enumerate() {
+            assert!(!refused(Mistake::None, |_| (), property), "claim {at}: as it is");
+            assert!(refused(Mistake::None, change, property), "claim {at}");
+        }
+    }
 }

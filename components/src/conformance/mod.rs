@@ -30,7 +30,7 @@ pub mod scopes;
 pub mod tensors;
 
 use burn::tensor::Device;
-use maclip_framework::registry::{BuildContext, Component, Entry, Facts, SlotTrait, self};
+use maclip_framework::registry::{self, BuildContext, Component, Entry, Facts, SlotTrait};
 use maclip_framework::slots::backbone::Geometry;
 use maclip_language::{Diagnostics, Node, read_str};
 use std::fmt::Display;
@@ -142,4 +142,10 @@ where
 /// The value, or a panic that says what went wrong with `what`.
 fn ok<T, E: Display>(result: Result<T, E>, what: &str) -> T {
     result.unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+/// Whether `check` panics: that a property does not hold where it does not.
+#[cfg(test)]
+fn caught(check: impl FnOnce()) -> bool {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).is_err()
 }

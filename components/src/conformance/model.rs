@@ -1,5 +1,6 @@
 //! Few-shot models on the embedded benchmark, to try components in.
 
+use super::ok;
 use burn::tensor::{Device, Tensor};
 use maclip_framework::model::few_shot::FewShotModel;
 use maclip_framework::model::parameters;
@@ -8,7 +9,6 @@ use maclip_framework::recipe::{Purpose, Recipe};
 use maclip_framework::registry::BuildContext;
 use maclip_language::{Diagnostics, read_str};
 use std::collections::BTreeMap;
-use super::ok;
 
 /// Frames T of a clip in the models of this module.
 pub const FRAMES: usize = 8;

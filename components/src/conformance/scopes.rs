@@ -1,28 +1,25 @@
 //! Evaluation by scopes: what a component says its output depends on decides what is computed once and what in every episode.
 //! A component that says too little makes numbers wrong without any error, so each is compared with episodes one by one.
 
+use super::{model, ok};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use maclip_framework::clips::loader::ClipLoader;
 use maclip_framework::clips::sources::Clips;
 use maclip_framework::engine::episodes::{EpisodeList, Shape};
-use maclip_framework::engine::evaluation::{Outcome, SplitEpisodes, self};
+use maclip_framework::engine::evaluation::{self, Outcome, SplitEpisodes};
 use maclip_framework::engine::features::ClipSource;
 use maclip_framework::model::few_shot::{FewShotModel, class_texts};
 use maclip_framework::progress::Silent;
 use maclip_framework::slots::dataset::Split;
 use maclip_framework::slots::prompt::Prompt;
-use super::{model, ok};
 
 /// Twelve test episodes of four classes with two shots, by scopes and one by one. `changes` are those of [`model::recipe`], and
 /// `change` is done to the model with noise on its trained parts.
 ///
 /// # Panics
 /// With what stands in the way of building or testing the model.
-pub fn both_ways(
-    changes: &[(&str, &str)],
-    change: impl FnOnce(FewShotModel) -> FewShotModel,
-) -> [Vec<Outcome>; 2] {
+pub fn both_ways(changes: &[(&str, &str)], change: impl FnOnce(FewShotModel) -> FewShotModel) -> [Vec<Outcome>; 2] {
     let (recipe, device) = (model::recipe(changes), Device::flex());
     let context = ok(recipe.build_context(&device), "the device");
     let clips = ok(Clips::build(&recipe, &context), "the clips");
@@ -56,10 +53,10 @@ pub fn evaluation_follows_them(changes: &[(&str, &str)]) {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use maclip_framework::slots::Scope;
     use maclip_framework::slots::module::Slot;
     use maclip_framework::slots::prototype::Prototype;
-    use super::*;
 
     /// Adds the mean over all clips it is given, and says that it looks at one clip alone.
     #[derive(Module, Debug)]

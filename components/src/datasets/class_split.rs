@@ -1,7 +1,7 @@
 //! Which class folder is in which split: named in the recipe or in a file, or drawn with a seed.
 //!
 //! Source: the class-disjoint splits of few-shot benchmarks, which are published as lists of classes.
-//! A data set without one is split by drawing.
+//! Where there is no list, the classes are drawn.
 
 use super::readers::entries::{Entries, found, natural};
 use maclip_framework::error::{Error, Result};
@@ -41,7 +41,8 @@ impl ClassSplits {
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassDraw {
-    /// Another seed gives other classes. Not the recipe's seed: its runs with several seeds share one split.
+    /// Seed of the draw: another seed gives other classes. It is not the recipe's seed, so that runs with several seeds
+    /// share one split.
     #[serde(default)]
     pub seed: u64,
     /// Number of classes to train on.
@@ -67,7 +68,7 @@ pub struct SplitOptions {
 pub struct Assigned {
     /// In natural order.
     pub classes: [Vec<String>; 3],
-    /// What names them, for messages.
+    /// Where the classes are named, for messages.
     pub source: String,
     /// See [`maclip_framework::slots::dataset::Listing::notes`].
     pub notes: Vec<String>,
@@ -76,7 +77,7 @@ pub struct Assigned {
 }
 
 impl SplitOptions {
-    /// Values that do not go with each other.
+    /// Reports options that exclude each other, and classes that are named twice.
     pub fn validate(&self, problems: &mut Problems) {
         let given = [
             ("splits", self.splits.is_some()),
@@ -98,7 +99,8 @@ impl SplitOptions {
         problems.when(empty, "split_file", "is empty: give a file, or leave it out");
     }
 
-    /// The class folders of each split out of `top`, what the folder `root` holds; `None` where no option says them.
+    /// The class folders of each split, out of `top`, which is what the folder `root` holds; `None` where no option
+    /// says them.
     pub fn assign(&self, root: &Path, top: &Entries) -> Result<Option<Assigned>> {
         if let Some(splits) = &self.splits {
             return Lists::of_recipe(splits).assign(root, top).map(Some);
@@ -113,7 +115,7 @@ impl SplitOptions {
 
 const DISJOINT: &str = "the splits of a few-shot benchmark share no class; name each class once";
 
-/// Adds the class folder that `class` was probably meant to be.
+/// Adds a help with the class folder that `class` was probably meant to be.
 pub fn nearest<'a>(error: Error, class: &str, folders: impl IntoIterator<Item = &'a str>) -> Error {
     match suggest(class, folders) {
         Some(name) => error.help(format!("did you mean `{name}`?")),

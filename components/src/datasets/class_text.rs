@@ -5,7 +5,7 @@
 /// * square, curly and angle brackets go and what they hold stays: `Closing [something]` is "Closing something";
 /// * round brackets stay: they belong to names such as `hurling (sport)`, and published class lists keep them;
 /// * underscores are blanks, and several blanks are one: `shoot_ball` is "shoot ball";
-/// * a name without blanks, underscores and hyphens is taken apart at its capitals: `YoYo` is "Yo Yo".
+/// * a name without blanks, underscores and hyphens is split at its capitals: `YoYo` is "Yo Yo".
 pub(super) fn class_text(name: &str) -> String {
     let letters: Vec<char> = name.chars().filter(|c| !"[]{}<>".contains(*c)).collect();
     let camel = !letters.iter().any(|&c| c.is_whitespace() || c == '_' || c == '-');

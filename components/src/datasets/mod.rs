@@ -1,4 +1,7 @@
-//! Slot `dataset`.
+//! Slot `dataset`: clips, classes and splits, one file or folder for each dataset.
+//!
+//! Here too: what reads videos and folders of images (`readers`), and layouts that several datasets share (`folder`,
+//! `listed`). Not here: which frames of a clip are taken (frames) and what size they get (resizes).
 mod class_split;
 mod class_text;
 mod folder;

@@ -1,5 +1,5 @@
-//! `ssv2_full`: 100 classes of Something-Something V2 with all of their clips; what moves where, and less what is to be
-//! seen.
+//! `ssv2_full`: 100 classes of Something-Something V2 with all of their clips. Classes differ in how things move, less
+//! in how they look.
 //!
 //! Source: the lists of OTAM (Cao et al., CVPR 2020), 67,013/1,926/2,857 clips. The paper names 77,500/1,926/2,854; no
 //! published list has those. The names of the val classes are not published: they are `val0` to `val11` until `labels`

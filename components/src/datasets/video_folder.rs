@@ -27,8 +27,8 @@ struct VideoFolderConfig {
     split_file: Option<PathBuf>,
     /// Draws the classes of each split with a seed, in place of `splits`.
     draw: Option<ClassDraw>,
-    /// Class folder -> class text for prompts. A folder not named here gets its own name with underscores as spaces,
-    /// CamelCase split and square brackets removed.
+    /// The class text for prompts, by class folder. The text of a folder that is not named here is its own name, with
+    /// spaces for underscores, split at capitals and without square brackets.
     class_names: BTreeMap<String, String>,
     /// What to do about clips that are empty or otherwise unusable.
     broken: BrokenPolicy,

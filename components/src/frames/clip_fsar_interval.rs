@@ -99,11 +99,18 @@ fn linspace32(first: f32, last: f32, count: usize) -> impl Iterator<Item = f32> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::properties::check;
     use super::*;
+    use crate::conformance;
+    use crate::conformance::frames::{Traits, seen};
 
     fn evaluated(frames: usize, fps: f64) -> Vec<usize> {
         ClipFsarInterval::default().sample(&Timeline { frames, fps: Some(fps) }, None).unwrap()
+    }
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        // 35 frames, the rate, brought up to a multiple of the 8 that are taken.
+        conformance::frames::holds::<ClipFsarInterval>(Traits { least: 40, needs_clock: true, ..Traits::default() });
     }
 
     #[test]
@@ -124,16 +131,16 @@ mod tests {
     #[test]
     fn training_starts_anywhere_that_the_part_fits() {
         for frames in [40, 41, 47, 48, 1_000_000] {
-            check(&ClipFsarInterval::default(), frames);
+            seen(&ClipFsarInterval::default(), frames);
         }
         // L = 296 of 300: starts from 0 to 5 exclusive.
         let sampler = ClipFsarInterval::default();
-        assert_eq!(check(&sampler, 300)[0], (0..5).collect());
-        assert_eq!(check(&sampler, 300)[7], (261..266).collect());
+        assert_eq!(seen(&sampler, 300)[0], (0..5).collect());
+        assert_eq!(seen(&sampler, 300)[7], (261..266).collect());
         // Where R is the distance in frames of the clip, the window slides over all of it: L = 2 * 3 = 6 of 20 frames.
         let sampler = ClipFsarInterval { count: 2, rate: 3, target_fps: 30.0, fps: None };
-        assert_eq!(check(&sampler, 20)[0], (0..15).collect());
-        assert_eq!(check(&sampler, 20)[1], (3..18).collect());
+        assert_eq!(seen(&sampler, 20)[0], (0..15).collect());
+        assert_eq!(seen(&sampler, 20)[1], (3..18).collect());
     }
 
     #[test]
@@ -149,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clip_too_short_for_the_rate_is_refused_with_the_way_out() {
+    fn a_clip_too_short_for_the_rate_is_refused_with_a_hint() {
         for frames in [1, 2, 7, 8, 9, 39] {
             let clip = Timeline { frames, fps: Some(30.0) };
             let error = ClipFsarInterval::default().sample(&clip, None).unwrap_err().to_string();

@@ -72,8 +72,14 @@ impl FrameSampler for ClipFsarSegments {
 
 #[cfg(test)]
 mod tests {
-    use super::super::properties::{check, evaluated};
     use super::*;
+    use crate::conformance;
+    use crate::conformance::frames::{Traits, evaluated, seen};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::frames::holds::<ClipFsarSegments>(Traits { options: "count: 4", least: 4, ..Traits::default() });
+    }
 
     #[test]
     fn without_draws_each_part_gives_its_middle() {
@@ -90,15 +96,15 @@ mod tests {
         let sampler = ClipFsarSegments { count: 4, ..Default::default() };
         assert!(sampler.random_in_evaluation());
         for frames in [4, 5, 8, 1_000_000] {
-            check(&sampler, frames);
+            seen(&sampler, frames);
         }
-        for (part, seen) in check(&sampler, 23).into_iter().enumerate() {
+        for (part, seen) in seen(&sampler, 23).into_iter().enumerate() {
             assert_eq!(seen, (5 * part..5 * part + 5).collect());
         }
     }
 
     #[test]
-    fn a_clip_of_fewer_frames_is_refused_with_the_way_out() {
+    fn a_clip_of_fewer_frames_is_refused_with_a_hint() {
         for frames in [1, 2, 7] {
             let error = ClipFsarSegments::default().sample(&Timeline::of(frames), None).unwrap_err().to_string();
             assert!(error.contains(&format!("{frames} frames")) && error.contains("dataset.broken: skip"), "{error}");

@@ -63,8 +63,14 @@ impl FrameSampler for Dense {
 
 #[cfg(test)]
 mod tests {
-    use super::super::properties::{check, evaluated};
     use super::*;
+    use crate::conformance;
+    use crate::conformance::frames::{Traits, evaluated, seen};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::frames::holds::<Dense>(Traits { options: "count: 4, stride: 3", ..Traits::default() });
+    }
 
     #[test]
     fn evaluation_takes_the_middle_window() {
@@ -87,9 +93,9 @@ mod tests {
     #[test]
     fn training_starts_anywhere_that_the_window_fits() {
         for frames in [1, 2, 3, 4, 5, 12, 1_000_000] {
-            check(&Dense { count: 4, stride: 3 }, frames);
+            seen(&Dense { count: 4, stride: 3 }, frames);
         }
-        let starts = check(&Dense { count: 4, stride: 3 }, 17).swap_remove(0);
+        let starts = seen(&Dense { count: 4, stride: 3 }, 17).swap_remove(0);
         assert_eq!(starts, (0..=7).collect());
     }
 }

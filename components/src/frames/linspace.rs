@@ -65,8 +65,14 @@ pub(super) fn linspace(first: usize, last: usize, count: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::properties::{check, evaluated};
     use super::*;
+    use crate::conformance;
+    use crate::conformance::frames::{Traits, evaluated, seen};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::frames::holds::<Linspace>(Traits::default());
+    }
 
     #[test]
     fn frames_are_those_of_numpy() {
@@ -86,7 +92,7 @@ mod tests {
             let sampler = Linspace { count };
             for frames in [1, 2, 7, 8, 9, 1_000_000] {
                 assert_eq!(
-                    check(&sampler, frames).into_iter().flatten().collect::<Vec<_>>(),
+                    seen(&sampler, frames).into_iter().flatten().collect::<Vec<_>>(),
                     evaluated(&sampler, frames)
                 );
             }

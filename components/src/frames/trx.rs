@@ -77,8 +77,14 @@ impl FrameSampler for Trx {
 
 #[cfg(test)]
 mod tests {
-    use super::super::properties::{check, evaluated};
     use super::*;
+    use crate::conformance;
+    use crate::conformance::frames::{Traits, evaluated, seen};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::frames::holds::<Trx>(Traits { options: "count: 4", least: 4, ..Traits::default() });
+    }
 
     #[test]
     fn evaluation_leaves_out_the_first_and_the_last_frame() {
@@ -95,7 +101,7 @@ mod tests {
     #[test]
     fn training_moves_each_end_by_at_most_five_frames() {
         let sampler = Trx { count: 4 };
-        let places = |frames: usize| check(&sampler, frames);
+        let places = |frames: usize| seen(&sampler, frames);
         assert_eq!(places(5)[0], [0].into(), "one frame left over is no room");
         assert_eq!(places(5)[3], [4].into());
         assert_eq!(places(40)[0], (0..=5).collect());
@@ -103,12 +109,12 @@ mod tests {
         assert_eq!(places(10)[0], (0..=3).collect(), "half of the 6 that are left over");
         assert_eq!(places(10)[3], (6..=9).collect());
         for frames in [4, 5, 6, 7, 8, 1_000_000] {
-            check(&sampler, frames);
+            seen(&sampler, frames);
         }
     }
 
     #[test]
-    fn a_clip_of_fewer_frames_is_refused_with_the_way_out() {
+    fn a_clip_of_fewer_frames_is_refused_with_a_hint() {
         for frames in [1, 2, 7] {
             let error = Trx::default().sample(&Timeline::of(frames), None).unwrap_err().to_string();
             assert!(error.contains(&format!("{frames} frames")) && error.contains("dataset.broken: skip"), "{error}");

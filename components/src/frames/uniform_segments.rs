@@ -66,7 +66,13 @@ impl FrameSampler for UniformSegments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, frames::Traits};
     use maclip_framework::random::Stream;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::frames::holds::<UniformSegments>(Traits { options: "count: 4", ..Traits::default() });
+    }
 
     #[test]
     fn evaluation_takes_the_centres() {

@@ -104,8 +104,14 @@ impl Objective for ClipFsar {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, objective::Traits};
     use burn::tensor::{Device, Int};
     use maclip_framework::slots::objective::AllClasses;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::objective::holds::<ClipFsarConfig>(Traits::default());
+    }
 
     #[test]
     fn loss_and_prediction_are_the_hand_computed_ones() {

@@ -24,17 +24,17 @@ struct MaClipConfig {
     /// α in 0..1, the weight of the video-text part in loss and prediction. 0.5: no side is preferred.
     #[schemars(range(min = 0.0, max = 1.0))]
     alpha: f64,
-    /// s_t, the factor on video-text cosines: 100 is where CLIP's own temperature ends.
+    /// s_t, the factor on video-text cosines. 100 is the factor that CLIP itself has learned.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     text_scale: f64,
     /// s_m, the factor on −distance. 1 in public code.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     metric_scale: f64,
     /// Form of the video-text loss: `kl`, KL(target ‖ p) with target = softmax(`kl_target_scale` · one-hot), mean over
-    /// clips; `kl_elements`, the same sum divided by the way, which is ActionCLIP's mean over all elements times the clips;
-    /// or `cross_entropy`, the limit of a sharp target.
+    /// clips; `kl_elements`, the sum over clips divided by the number of classes, as in ActionCLIP's code; or
+    /// `cross_entropy`, the same as `kl` with a one-hot target.
     text_loss: TextLoss,
-    /// 10 in ActionCLIP.
+    /// How close the target of `kl` is to one-hot. 10 in ActionCLIP.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     kl_target_scale: f64,
 }
@@ -44,9 +44,9 @@ struct MaClipConfig {
 enum TextLoss {
     /// KL(target ‖ p), mean over clips.
     Kl,
-    /// The same sum divided by the way: ActionCLIP's code.
+    /// The sum over clips divided by the number of classes, as in ActionCLIP's code.
     KlElements,
-    /// The limit of a sharp target.
+    /// KL with a one-hot target.
     CrossEntropy,
 }
 
@@ -143,6 +143,7 @@ impl Objective for MaClip {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, objective::Traits};
     use burn::tensor::Device;
 
     fn objective(change: impl Fn(&mut MaClipConfig)) -> MaClip {
@@ -166,6 +167,13 @@ mod tests {
 
     fn value(tensor: &Tensor<1>) -> f64 {
         tensor.clone().into_scalar::<f32>() as f64
+    }
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::objective::holds::<MaClipConfig>(Traits {
+            also: &["alpha: 0", "text_loss: kl_elements", "text_loss: cross_entropy"],
+        });
     }
 
     #[test]

@@ -57,3 +57,14 @@ impl Objective for Metric {
         softmax(scores.distances.clone() * -self.scale, 2)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, objective::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::objective::holds::<MetricConfig>(Traits::default());
+    }
+}

@@ -1,4 +1,6 @@
-//! Slot `objective`.
+//! Slot `objective`: the loss and the prediction, from distances and from cosines with class texts, one file each.
+//!
+//! Not here: the distances themselves (alignments), and the sentences around class names (prompts).
 mod clip_fsar;
 mod ma_clip;
 mod metric;

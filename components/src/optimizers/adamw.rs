@@ -78,3 +78,14 @@ impl Optimizer for AdamW {
         Some(2)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, optimizer::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::optimizer::holds::<AdamW>(Traits::default());
+    }
+}

@@ -70,3 +70,14 @@ impl Optimizer for Sgd {
         Some(usize::from(self.momentum > 0.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, optimizer::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::optimizer::holds::<Sgd>(Traits { also: &["momentum: 0"], ..Traits::default() });
+    }
+}

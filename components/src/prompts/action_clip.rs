@@ -48,3 +48,14 @@ impl Prompt for ActionClip {
         SENTENCES.iter().map(|sentence| sentence.replace("{}", class)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, prompt::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::prompt::holds::<ActionClip>(Traits::default());
+    }
+}

@@ -27,3 +27,14 @@ impl Prompt for Plain {
         vec![class.to_owned()]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, prompt::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::prompt::holds::<Plain>(Traits::default());
+    }
+}

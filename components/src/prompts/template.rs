@@ -44,3 +44,14 @@ impl Prompt for Template {
         vec![self.template.replace("{}", class)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, prompt::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::prompt::holds::<Template>(Traits::default());
+    }
+}

@@ -38,3 +38,14 @@ impl Prompt for Templates {
         self.templates.iter().map(|template| template.replace("{}", class)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, prompt::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::prompt::holds::<Templates>(Traits::default());
+    }
+}

@@ -5,17 +5,14 @@
 //! kept; query: frames alone. The public code's dropout of 0.2 is left out: a draw inside the forward pass would not be a function
 //! of seed and index.
 
-use super::text_guided::{AverageShots, average_then};
-use super::transformer::{Layer, LayerSizes, Norm, fit_heads};
+use super::text_layer::{AverageShots, TextLayer};
+use super::transformer::{Layer, LayerSizes, Norm, check_heads};
 use crate::layers::Init;
-use burn::module::Module;
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
-use maclip_framework::slots::Scope;
-use maclip_framework::slots::cost::Cost;
-use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype, Related};
+use maclip_framework::slots::prototype::Prototype;
 use serde::{Deserialize, Serialize};
 
 /// Options of CLIP-FSAR's prototype modulation.
@@ -28,7 +25,8 @@ struct ClipFsarConfig {
     /// Width of the feed-forward layer. 2048 in public code; `null` is 4 E, the same at E = 512.
     #[schemars(range(min = 1, max = 65536))]
     hidden: Option<usize>,
-    /// `before` is public code's MERGE_BEFORE of its 5-shot configurations.
+    /// Whether several shots of a class are averaged `after` this module (by the alignment's own rule) or `before` it.
+    /// Public code's 5-shot configurations average before (`MERGE_BEFORE`).
     average_shots: AverageShots,
 }
 
@@ -50,7 +48,7 @@ impl Component for ClipFsarConfig {
     }
 
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        fit_heads(self.heads, facts, problems);
+        check_heads(self.heads, facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {
@@ -58,64 +56,44 @@ impl Component for ClipFsarConfig {
         let mut init = Init::new(context.init("prototype"), context.trainable_device());
         let hidden = self.hidden.unwrap_or(4 * e);
         let sizes = LayerSizes { width: e, heads: self.heads, hidden, norm: Norm::Pre, projection_bias: false };
-        Ok(Box::new(ClipFsar { layer: Layer::new(sizes, &mut init), average_shots: self.average_shots }))
+        Ok(Box::new(TextLayer::new(Layer::new(sizes, &mut init), modulate, self.average_shots)))
     }
 }
 
-#[derive(Module, Debug)]
-struct ClipFsar {
-    layer: Layer,
-    #[module(skip)]
-    average_shots: AverageShots,
+/// Tokens [F_S, f_T]. The text's own row of the result is not used, so the text need not be a query.
+fn modulate(layer: &Layer, frames: Tensor<3>, text: Tensor<2>) -> Tensor<3> {
+    layer.forward(frames.clone(), Tensor::cat(vec![frames, text.unsqueeze_dim(1)], 1))
 }
 
-impl ClipFsar {
-    fn modulate(&self, frames: Tensor<3>, text: Tensor<2>) -> Tensor<3> {
-        // The text's own row is dropped, so it need not be a query.
-        self.layer.forward(frames.clone(), Tensor::cat(vec![frames, text.unsqueeze_dim(1)], 1))
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::super::checks;
+    use super::*;
+    use crate::conformance::{self, prototype::Traits};
 
-impl Prototype for ClipFsar {
-    fn scope(&self) -> Scope {
-        match self.average_shots {
-            AverageShots::After => Scope::LabelledClip,
-            AverageShots::Before => Scope::Episode,
-        }
-    }
-
-    fn needs_text(&self) -> bool {
-        true
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::prototype::holds::<ClipFsarConfig>(Traits {
+            also: &["average_shots: before"],
+            ..Traits::default()
+        });
     }
 
-    fn support(&self, frames: Tensor<3>, text: Tensor<2>) -> Tensor<3> {
-        match self.average_shots {
-            AverageShots::After => self.modulate(frames, text),
-            AverageShots::Before => frames,
-        }
+    #[test]
+    fn parameters_are_those_of_public_code() {
+        // TPCM's 3,150,336, without biases of queries, keys and values, and with one norm.
+        assert_eq!(checks::parameters::<ClipFsarConfig>(), 3_150_336 - 3 * 512 + 2 * 512);
     }
 
-    fn query(&self, frames: Tensor<3>) -> Tensor<3> {
-        self.layer.forward(frames.clone(), frames)
+    #[test]
+    fn flops_are_the_hand_computed_ones() {
+        // Four frames, in the support with the text.
+        let want = (checks::layer_flops(4.0, 5.0), checks::layer_flops(4.0, 4.0));
+        assert_eq!(checks::flops::<ClipFsarConfig>(), want);
     }
 
-    fn relate(&self, features: EpisodeFeatures) -> Related {
-        let EpisodeFeatures { query, support, text } = features;
-        average_then(support, text, query, |frames, text| self.modulate(frames, text))
-    }
-
-    fn support_cost(&self, frames: [usize; 3]) -> Option<Cost> {
-        Some(match self.average_shots {
-            AverageShots::After => self.layer.cost(frames, frames[1] + 1),
-            AverageShots::Before => Cost::NONE,
-        })
-    }
-
-    fn query_cost(&self, frames: [usize; 3]) -> Option<Cost> {
-        Some(self.layer.cost(frames, frames[1]))
-    }
-
-    fn relate_cost(&self, _: [usize; 4], [n, w, _, t, e]: [usize; 5]) -> Option<(Cost, [usize; 6])> {
-        Some((self.layer.cost([n * w, t, e], t + 1), [n, 1, w, 1, t, e]))
+    #[test]
+    fn equal_shots_are_averaged_first_or_last() {
+        checks::equal_shots_are_averaged_first_or_last::<ClipFsarConfig>();
     }
 }

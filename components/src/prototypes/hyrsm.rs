@@ -17,8 +17,8 @@
 //! dropout is left out (a draw inside the forward pass would not be a function of seed and index), and so is its auxiliary loss
 //! over all training classes.
 
-use super::text_guided::AverageShots;
-use super::transformer::{fit_heads, position_codes};
+use super::text_layer::AverageShots;
+use super::transformer::{check_heads, position_codes};
 use crate::layers::{Attention, Init, linear_cost};
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
@@ -63,7 +63,7 @@ impl Component for HyrsmConfig {
     type Slot = dyn Prototype;
 
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        fit_heads(self.heads, facts, problems);
+        check_heads(self.heads, facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {
@@ -161,5 +161,49 @@ impl Prototype for Hyrsm {
         let frames = linear_cost(&self.join_frames, n * w * k * ts) + linear_cost(&self.join_frames, n * q * t);
         let views = Cost::elementwise(n * q * w * k * ts * e, 1.0);
         Some((inter + related + frames + views, [n, q, w, k, ts, e]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::checks;
+    use super::*;
+    use crate::conformance::tensors::{difference, random};
+    use crate::conformance::{self, prototype::Traits};
+    use burn::tensor::Device;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::prototype::holds::<HyrsmConfig>(Traits { also: &["average_shots: after"], ..Traits::default() });
+    }
+
+    #[test]
+    fn a_query_has_its_own_view_of_the_supports() {
+        let hyrsm = checks::module::<HyrsmConfig>("average_shots: after", 16);
+        let (support, query) = (random::<5>(1, [1, 2, 2, 4, 16]), random::<4>(2, [1, 3, 4, 16]));
+        let text = || Tensor::zeros([1, 2, 16], &Device::flex());
+        let relate = |query| hyrsm.relate(EpisodeFeatures { query, support: support.clone(), text: text() });
+        let all = relate(query.clone());
+        assert_eq!((all.query.dims(), all.support.dims()), ([1, 3, 4, 16], [1, 3, 2, 2, 4, 16]));
+        let alone = relate(query.clone().narrow(1, 1, 1));
+        assert!(difference(&all.query.narrow(1, 1, 1), &alone.query) < 1e-5);
+        let view = |query: usize| all.support.clone().narrow(1, query, 1);
+        assert!(difference(&view(1), &alone.support) < 1e-5);
+        assert!(difference(&view(0), &view(1)) > 1e-4);
+        let averaged = checks::module::<HyrsmConfig>("", 16);
+        let related = averaged.relate(EpisodeFeatures { query, support: support.clone(), text: text() });
+        assert_eq!(related.support.dims(), [1, 3, 2, 1, 4, 16]);
+    }
+
+    #[test]
+    fn flops_are_the_hand_computed_ones() {
+        let (t, e) = (4.0, 16.0);
+        let attention = |n: f64| 2.0 * (4.0 * n * e * e + 2.0 * n * n * e);
+        let hyrsm = checks::module::<HyrsmConfig>("average_shots: after", 16);
+        assert_eq!(hyrsm.query_cost([3, 4, 16]).unwrap().flops, 3.0 * attention(t));
+        // Three queries with views of four supports: attention among five clips each, W₂ of each clip, W₁ of all
+        // frames.
+        let (cost, _) = hyrsm.relate_cost([1, 3, 4, 16], [1, 2, 2, 4, 16]).unwrap();
+        assert_eq!(cost.flops, 3.0 * attention(5.0) + 2.0 * e * e * (15.0 + 4.0 * t + 3.0 * t));
     }
 }

@@ -1,10 +1,14 @@
-//! Slot `prototype`.
+//! Slot `prototype`: modules that rewrite frame features before they are compared, one file each.
+//!
+//! Here too: the transformer layer that several of them are made of (`transformer`, `text_layer`). Not here: layers
+//! inside the image tower (adapters), and distances (alignments).
+#[cfg(test)]
+mod checks;
 mod clip_fsar;
 mod hyrsm;
 mod multimodal_transformer;
 mod none;
-#[cfg(test)]
-mod tests;
 mod text_guided;
+mod text_layer;
 pub mod transformer;
 mod unimodal_transformer;

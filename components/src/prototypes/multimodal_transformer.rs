@@ -3,14 +3,12 @@
 //! Source: the row "Multimodal Transformer" of MA-CLIP's table 6. The paper does not draw it; this is a layer of TPCM's size whose
 //! support tokens are [f_T, F_S]. Queries go through the same layer without text.
 
+use super::text_layer::{AverageShots, TextLayer};
 use super::transformer::{Layer, LayerOptions};
-use burn::module::Module;
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
-use maclip_framework::slots::Scope;
-use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::prototype::Prototype;
 use serde::{Deserialize, Serialize};
 
@@ -31,42 +29,41 @@ impl Component for MultimodalTransformerConfig {
     }
 
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        self.0.fit(facts, problems);
+        self.0.compatible(facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {
-        Ok(Box::new(MultimodalTransformer { layer: self.0.build(context)? }))
+        Ok(Box::new(TextLayer::new(self.0.build(context)?, attend, AverageShots::After)))
     }
 }
 
-#[derive(Module, Debug)]
-struct MultimodalTransformer {
-    layer: Layer,
+/// Tokens [f_T, F_S]. The text's own row of the result is not used, so the text need not be a query.
+fn attend(layer: &Layer, frames: Tensor<3>, text: Tensor<2>) -> Tensor<3> {
+    layer.forward(frames.clone(), Tensor::cat(vec![text.unsqueeze_dim(1), frames], 1))
 }
 
-impl Prototype for MultimodalTransformer {
-    fn scope(&self) -> Scope {
-        Scope::LabelledClip
+#[cfg(test)]
+mod tests {
+    use super::super::checks;
+    use super::*;
+    use crate::conformance::{self, prototype::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::prototype::holds::<MultimodalTransformerConfig>(Traits::default());
     }
 
-    fn needs_text(&self) -> bool {
-        true
+    #[test]
+    fn parameters_are_those_of_the_paper() {
+        // TPCM's size at E = 512: an attention of 1,050,624 and a feed-forward layer of 2,099,712 (MA-CLIP, table 4:
+        // 3.15 M).
+        assert_eq!(checks::parameters::<MultimodalTransformerConfig>(), 3_150_336);
     }
 
-    fn support(&self, frames: Tensor<3>, text: Tensor<2>) -> Tensor<3> {
-        // The text's own row is dropped, so it need not be a query.
-        self.layer.forward(frames.clone(), Tensor::cat(vec![text.unsqueeze_dim(1), frames], 1))
-    }
-
-    fn query(&self, frames: Tensor<3>) -> Tensor<3> {
-        self.layer.forward(frames.clone(), frames)
-    }
-
-    fn support_cost(&self, frames: [usize; 3]) -> Option<Cost> {
-        Some(self.layer.cost(frames, frames[1] + 1))
-    }
-
-    fn query_cost(&self, frames: [usize; 3]) -> Option<Cost> {
-        Some(self.layer.cost(frames, frames[1]))
+    #[test]
+    fn flops_are_the_hand_computed_ones() {
+        // Four frames, in the support with the text.
+        let want = (checks::layer_flops(4.0, 5.0), checks::layer_flops(4.0, 4.0));
+        assert_eq!(checks::flops::<MultimodalTransformerConfig>(), want);
     }
 }

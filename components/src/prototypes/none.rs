@@ -54,3 +54,20 @@ impl Prototype for NoPrototype {
         Some(Cost::NONE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::checks;
+    use super::*;
+    use crate::conformance::{self, prototype::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::prototype::holds::<NoneConfig>(Traits::default());
+    }
+
+    #[test]
+    fn it_costs_nothing() {
+        assert_eq!(checks::flops::<NoneConfig>(), (0.0, 0.0));
+    }
+}

@@ -8,17 +8,15 @@
 //! ```
 //! One module for both branches: MHA and FFN of 4 E give the paper's 3,150,336 parameters at E = 512.
 
-use super::transformer::{Layer, LayerSizes, Norm, fit_heads};
+use super::text_layer::{AverageShots, TextLayer};
+use super::transformer::{Layer, LayerSizes, Norm, check_heads};
 use crate::layers::Init;
-use burn::module::Module;
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
-use maclip_framework::slots::Scope;
-use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::explanation::normalize;
-use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype, Related};
+use maclip_framework::slots::prototype::Prototype;
 use serde::{Deserialize, Serialize};
 
 /// Options of TPCM.
@@ -40,16 +38,6 @@ struct TextGuidedConfig {
     average_shots: AverageShots,
 }
 
-/// When the shots of a class are averaged.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AverageShots {
-    /// First the average, then the module.
-    Before,
-    /// First the module, then the alignment's own rule.
-    After,
-}
-
 impl Default for TextGuidedConfig {
     fn default() -> Self {
         Self { heads: 8, ffn_ratio: 4, norm: Norm::None, normalize_text: false, average_shots: AverageShots::After }
@@ -64,7 +52,7 @@ impl Component for TextGuidedConfig {
     type Slot = dyn Prototype;
 
     fn validate(&self, problems: &mut Problems) {
-        problems.when(self.norm == Norm::Pre, "norm", "is none or post");
+        problems.when(self.norm == Norm::Pre, "norm", "must be none or post");
     }
 
     fn describe(&self, facts: &mut Facts) {
@@ -72,7 +60,7 @@ impl Component for TextGuidedConfig {
     }
 
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        fit_heads(self.heads, facts, problems);
+        check_heads(self.heads, facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {
@@ -85,84 +73,52 @@ impl Component for TextGuidedConfig {
             norm: self.norm,
             projection_bias: true,
         };
-        Ok(Box::new(TextGuided {
-            layer: Layer::new(sizes, &mut init),
-            normalize_text: self.normalize_text,
-            average_shots: self.average_shots,
-        }))
+        let rewrite = if self.normalize_text { guide_by_direction } else { guide };
+        Ok(Box::new(TextLayer::new(Layer::new(sizes, &mut init), rewrite, self.average_shots)))
     }
 }
 
-#[derive(Module, Debug)]
-struct TextGuided {
-    layer: Layer,
-    normalize_text: bool,
-    #[module(skip)]
-    average_shots: AverageShots,
+/// q = F_S + f_T at every frame, k = v = [f_T, F_S].
+fn guide(layer: &Layer, frames: Tensor<3>, text: Tensor<2>) -> Tensor<3> {
+    let text: Tensor<3> = text.unsqueeze_dim(1);
+    layer.forward(frames.clone() + text.clone(), Tensor::cat(vec![text, frames], 1))
 }
 
-impl TextGuided {
-    /// frames `[S, T, E]`, text `[S, E]` → `[S, T, E]`.
-    fn guide(&self, frames: Tensor<3>, text: Tensor<2>) -> Tensor<3> {
-        let text = if self.normalize_text { normalize(text) } else { text };
-        let text: Tensor<3> = text.unsqueeze_dim(1);
-        self.layer.forward(frames.clone() + text.clone(), Tensor::cat(vec![text, frames], 1))
-    }
+/// The same with a text of length 1.
+fn guide_by_direction(layer: &Layer, frames: Tensor<3>, text: Tensor<2>) -> Tensor<3> {
+    guide(layer, frames, normalize(text))
 }
 
-impl Prototype for TextGuided {
-    fn scope(&self) -> Scope {
-        match self.average_shots {
-            AverageShots::After => Scope::LabelledClip,
-            AverageShots::Before => Scope::Episode,
-        }
+#[cfg(test)]
+mod tests {
+    use super::super::checks;
+    use super::*;
+    use crate::conformance::{self, prototype::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::prototype::holds::<TextGuidedConfig>(Traits {
+            also: &["average_shots: before", "norm: post, normalize_text: true"],
+            ..Traits::default()
+        });
     }
 
-    fn needs_text(&self) -> bool {
-        true
+    #[test]
+    fn parameters_are_those_of_the_paper() {
+        // TPCM's size at E = 512: an attention of 1,050,624 and a feed-forward layer of 2,099,712 (MA-CLIP, table 4:
+        // 3.15 M).
+        assert_eq!(checks::parameters::<TextGuidedConfig>(), 3_150_336);
     }
 
-    fn support(&self, frames: Tensor<3>, text: Tensor<2>) -> Tensor<3> {
-        match self.average_shots {
-            AverageShots::After => self.guide(frames, text),
-            AverageShots::Before => frames,
-        }
+    #[test]
+    fn flops_are_the_hand_computed_ones() {
+        // Four frames, in the support with the text.
+        let want = (checks::layer_flops(4.0, 5.0), checks::layer_flops(4.0, 4.0));
+        assert_eq!(checks::flops::<TextGuidedConfig>(), want);
     }
 
-    fn query(&self, frames: Tensor<3>) -> Tensor<3> {
-        self.layer.forward(frames.clone(), frames)
+    #[test]
+    fn equal_shots_are_averaged_first_or_last() {
+        checks::equal_shots_are_averaged_first_or_last::<TextGuidedConfig>();
     }
-
-    fn relate(&self, features: EpisodeFeatures) -> Related {
-        let EpisodeFeatures { query, support, text } = features;
-        average_then(support, text, query, |frames, text| self.guide(frames, text))
-    }
-
-    fn support_cost(&self, frames: [usize; 3]) -> Option<Cost> {
-        Some(match self.average_shots {
-            AverageShots::After => self.layer.cost(frames, frames[1] + 1),
-            AverageShots::Before => Cost::NONE,
-        })
-    }
-
-    fn query_cost(&self, frames: [usize; 3]) -> Option<Cost> {
-        Some(self.layer.cost(frames, frames[1]))
-    }
-
-    fn relate_cost(&self, _: [usize; 4], [n, w, _, t, e]: [usize; 5]) -> Option<(Cost, [usize; 6])> {
-        Some((self.layer.cost([n * w, t, e], t + 1), [n, 1, w, 1, t, e]))
-    }
-}
-
-/// Averages the shots of each class, then rewrites the averages `[N W, T, E]` with their texts `[N W, E]`.
-pub fn average_then(
-    support: Tensor<5>,
-    text: Tensor<3>,
-    query: Tensor<4>,
-    rewrite: impl Fn(Tensor<3>, Tensor<2>) -> Tensor<3>,
-) -> Related {
-    let [n, w, _, t, e] = support.dims();
-    let averages = support.mean_dim(2).reshape([n * w, t, e]);
-    let support = rewrite(averages, text.reshape([n * w, e])).reshape([n, 1, w, 1, t, e]);
-    Related { query, support }
 }

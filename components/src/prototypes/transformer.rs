@@ -22,7 +22,7 @@ pub enum Norm {
     Pre,
 }
 
-/// u = q + MHA(q, c, c); u + W2 gelu(W1 u), with norms as asked.
+/// u = q + MHA(q, c, c); u + W2 gelu(W1 u), with norms as [`Norm`] says.
 #[derive(Module, Debug)]
 pub struct Layer {
     attention: Attention,
@@ -33,20 +33,22 @@ pub struct Layer {
     norm: Norm,
 }
 
-/// What a layer is built by.
+/// Sizes of a [`Layer`].
 #[derive(Clone, Copy, Debug)]
 pub struct LayerSizes {
-    /// E
+    /// E, the width of its tokens.
     pub width: usize,
+    /// Attention heads; must divide E.
     pub heads: usize,
     /// Width of the feed-forward layer.
     pub hidden: usize,
+    /// Where it normalises.
     pub norm: Norm,
-    /// Biases of the packed query, key and value projection.
+    /// Whether the packed query, key and value projection has biases.
     pub projection_bias: bool,
 }
 
-/// Options of a prototype module that is one such layer.
+/// Options of a prototype module that is one [`Layer`].
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LayerOptions {
@@ -66,18 +68,23 @@ impl Default for LayerOptions {
     }
 }
 
-/// Refuses heads that do not divide E.
-pub fn fit_heads(heads: usize, facts: &Facts, problems: &mut Problems) {
+/// Reports a number of attention heads that does not divide E.
+pub fn check_heads(heads: usize, facts: &Facts, problems: &mut Problems) {
     if let Some(width) = facts.geometry.as_ref().map(|geometry| geometry.embed_dim) {
         problems.when(!width.is_multiple_of(heads), "heads", format!("is {heads}, which does not divide E = {width}"));
     }
 }
 
 impl LayerOptions {
-    pub fn fit(&self, facts: &Facts, problems: &mut Problems) {
-        fit_heads(self.heads, facts, problems);
+    /// Reports heads that do not divide the backbone's E.
+    pub fn compatible(&self, facts: &Facts, problems: &mut Problems) {
+        check_heads(self.heads, facts, problems);
     }
 
+    /// The layer, with weights drawn for the slot `prototype`.
+    ///
+    /// # Errors
+    /// Where `context` does not know the sizes of a backbone.
     pub fn build(&self, context: &BuildContext) -> Result<Layer> {
         let width = context.geometry()?.embed_dim;
         let mut init = Init::new(context.init("prototype"), context.trainable_device());
@@ -87,7 +94,7 @@ impl LayerOptions {
 }
 
 impl Layer {
-    /// `heads` must divide `width`, see [`fit_heads`].
+    /// `heads` must divide `width`, see [`check_heads`].
     pub fn new(sizes: LayerSizes, init: &mut Init) -> Self {
         let LayerSizes { width, heads, hidden, norm, projection_bias } = sizes;
         // Xavier for the packed projection, as PyTorch's MultiheadAttention.
@@ -117,7 +124,7 @@ impl Layer {
         norm(Norm::Post, 1, out)
     }
 
-    /// What it costs for a query `[B, n, E]` and a context of m tokens.
+    /// What [`Layer::forward`] costs for a query `[B, n, E]` and a context of m tokens.
     pub fn cost(&self, query: [usize; 3], m: usize) -> Cost {
         let [b, n, e] = query;
         let norms = match self.norm {
@@ -129,7 +136,8 @@ impl Layer {
     }
 }
 
-/// Interleaved sines and cosines, `[T, E]`, times `scale`, on the plain device of `like`.
+/// The position codes of Vaswani et al. (NeurIPS 2017), sines and cosines in turn, times `scale`: `[T, E]`, on the
+/// plain device of `like`.
 pub fn position_codes<const D: usize>(t: usize, e: usize, scale: f64, like: &Tensor<D>) -> Tensor<2> {
     let codes: Vec<f32> = (0..t * e)
         .map(|p| {

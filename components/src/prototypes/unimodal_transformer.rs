@@ -26,7 +26,7 @@ impl Component for UnimodalTransformerConfig {
     type Slot = dyn Prototype;
 
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        self.0.fit(facts, problems);
+        self.0.compatible(facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {
@@ -62,5 +62,34 @@ impl Prototype for UnimodalTransformer {
 
     fn query_cost(&self, frames: [usize; 3]) -> Option<Cost> {
         Some(self.layer.cost(frames, frames[1]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::checks;
+    use super::*;
+    use crate::conformance::{self, prototype::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::prototype::holds::<UnimodalTransformerConfig>(Traits {
+            also: &["norm: pre"],
+            ..Traits::default()
+        });
+    }
+
+    #[test]
+    fn parameters_are_those_of_the_paper() {
+        // TPCM's size at E = 512: an attention of 1,050,624 and a feed-forward layer of 2,099,712 (MA-CLIP, table 4:
+        // 3.15 M).
+        assert_eq!(checks::parameters::<UnimodalTransformerConfig>(), 3_150_336);
+    }
+
+    #[test]
+    fn flops_are_the_hand_computed_ones() {
+        // Four frames.
+        let want = (checks::layer_flops(4.0, 4.0), checks::layer_flops(4.0, 4.0));
+        assert_eq!(checks::flops::<UnimodalTransformerConfig>(), want);
     }
 }

@@ -32,3 +32,14 @@ impl Resize for NoResize {
         Ok(image)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, resize::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::resize::holds::<NoResize>(Traits::default());
+    }
+}

@@ -17,7 +17,7 @@ struct ShortSide {
     /// Pixels of the shorter side; the longer one is rounded down to whole pixels. 256 leaves room for a crop of 224.
     #[schemars(range(min = 1, max = 4096))]
     side: usize,
-    /// How pixels are weighed.
+    /// The resampling filter.
     filter: Filter,
 }
 
@@ -49,12 +49,18 @@ impl Resize for ShortSide {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, resize::Traits};
 
     fn sides(width: usize, height: usize, side: usize) -> (usize, usize) {
         let image = Image { width, height, pixels: vec![7; width * height * 3] };
         let out = ShortSide { side, filter: Filter::Bilinear }.apply(image).unwrap();
         assert_eq!(out.pixels, vec![7; out.width * out.height * 3], "a constant image stays one");
         (out.width, out.height)
+    }
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::resize::holds::<ShortSide>(Traits { also: &["side: 20"] });
     }
 
     #[test]

@@ -18,7 +18,7 @@ struct Square {
     /// Pixels of each side. 256 leaves room for a crop of 224.
     #[schemars(range(min = 1, max = 4096))]
     side: usize,
-    /// How pixels are weighed. `bilinear_no_antialias` is what CLIP-FSAR's code does.
+    /// The resampling filter. `bilinear_no_antialias` is what CLIP-FSAR's code does.
     filter: Filter,
 }
 
@@ -48,6 +48,12 @@ impl Resize for Square {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, resize::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::resize::holds::<Square>(Traits { also: &["side: 20"] });
+    }
 
     #[test]
     fn the_longer_side_is_pressed_together() {

@@ -27,3 +27,14 @@ impl Schedule for Constant {
         1.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, schedule::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::schedule::holds::<Constant>(Traits { constant: true, ..Traits::default() });
+    }
+}

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 struct Cosine {
     /// Steps of linear warm-up.
     warmup_steps: u64,
-    /// Factor at the end, 0 to 1.
+    /// Factor on the learning rate at the end, 0 to 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     floor: f64,
 }
@@ -48,6 +48,12 @@ impl Schedule for Cosine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, schedule::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::schedule::holds::<Cosine>(Traits { also: &["floor: 0.5"], ..Traits::default() });
+    }
 
     #[test]
     fn it_warms_up_and_comes_down() {

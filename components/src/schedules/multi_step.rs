@@ -57,6 +57,12 @@ impl Schedule for MultiStep {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, schedule::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::schedule::holds::<MultiStep>(Traits { also: &["warmup_steps: 4"], ..Traits::default() });
+    }
 
     #[test]
     fn it_falls_at_its_milestones() {

@@ -15,6 +15,7 @@ use maclip_framework::engine::training::{Learner, Loop, LoopOptions, StepOutput,
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::sha256;
 use maclip_framework::images::resize_crop_rgb;
+use maclip_framework::model::gradients::{gradient_norms, sum_gradients};
 use maclip_framework::model::parameters::{self, Params};
 use maclip_framework::model::plan::{Flops, Memory, MemoryPart, Plan, Step, Total};
 use maclip_framework::profile::{self, Phase};
@@ -42,7 +43,8 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Images encoded side by side: one graph each on its own thread, joined in the loss.
+/// Parts of a batch that are encoded at the same time, each with a graph on a thread of its own, and joined in the
+/// loss.
 const SHARDS: usize = 2;
 
 /// Options of contrastive pre-training.
@@ -52,14 +54,14 @@ struct Contrastive {
     /// Image-caption pairs of a step.
     #[schemars(range(min = 2))]
     batch_size: usize,
-    /// Part of the steps in which a few words of each caption are spelled in letters, so that spelled words mean something too.
-    /// Whole steps, because one long text makes its batch long.
+    /// Share of the steps in which a few words of each caption are spelled letter by letter, so that the model learns
+    /// spelled words too. All captions of such a step are treated so, because one long text makes its whole batch long.
     #[schemars(range(min = 0.0, max = 1.0))]
     spell: f64,
     train: LoopOptions,
-    /// Held-out pairs for validation and test; a gallery is `gallery` of them.
+    /// Number of held-out pairs for the validation, and for the test. They are split into galleries of `gallery` pairs.
     held_out: usize,
-    /// Captions among which the right one must be found.
+    /// Number of captions among which the right one must be found.
     #[schemars(range(min = 2))]
     gallery: usize,
 }
@@ -95,7 +97,7 @@ impl Component for Contrastive {
 #[derive(Module, Debug)]
 struct ContrastiveModel {
     backbone: Slot<dyn Backbone>,
-    /// The identity: pre-training has no adapters.
+    /// The adapter `none`: pre-training adapts nothing.
     adapter: Slot<dyn Adapter>,
 }
 
@@ -362,7 +364,7 @@ impl PairLearner<'_> {
     }
 }
 
-/// Words of a caption that are spelled at most; more would not fit a short context.
+/// The most words of a caption that are spelled; more would not fit into a short context.
 const SPELLED: usize = 5;
 
 /// Marks up to [`SPELLED`] words to be spelled: a leading `~` is the tokenizer's sign for it.
@@ -446,7 +448,7 @@ impl Learner for PairLearner<'_> {
                 GradientsParams::from_grads(chained.backward(), &replica)
             })
             .collect();
-        let mut gradients = parameters::sum_gradients(model, gradients, 1.0);
+        let mut gradients = sum_gradients(model, gradients, 1.0);
         // The temperature took part in the loss alone.
         register_scale(model, &mut gradients, scale_grad);
         Ok(StepOutput { gradients, loss: value, parts, accuracy: hits as f64 / batch as f64 })
@@ -462,7 +464,7 @@ impl Learner for PairLearner<'_> {
         let captions = input.1.clone();
         let output = self.step(model, input)?;
         let text = |value: f64| if value.is_finite() { json!(value) } else { json!(value.to_string()) };
-        let norms = parameters::gradient_norms(model, &output.gradients);
+        let norms = gradient_norms(model, &output.gradients);
         Ok(json!({
             "loss": text(output.loss),
             "parts": output.parts.into_iter().map(|(name, part)| (name, text(part))).collect::<BTreeMap<_, _>>(),

@@ -9,7 +9,10 @@ use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use std::collections::BTreeMap;
 
-/// Deserialises a subtree; `path` is where it is in the recipe, for messages.
+/// Deserialises a subtree; `path` is its dotted path in the recipe, for messages.
+///
+/// # Errors
+/// The first value that has a wrong type or range, the first unknown key or name, or a missing key, with its place.
 pub fn from_node<T: DeserializeOwned>(node: &Node, path: &str) -> Result<T, Diagnostic> {
     T::deserialize(TreeDeserializer { node, path }).map_err(|error| *error.placed(&node.origin, path).diagnostic)
 }
@@ -19,17 +22,17 @@ pub fn from_node<T: DeserializeOwned>(node: &Node, path: &str) -> Result<T, Diag
 pub struct Repaired<T> {
     /// The configuration without the faulty keys; `None` where it cannot be made without them.
     pub value: Option<T>,
-    /// Everything that is wrong.
+    /// Everything that is wrong, in the order in which it was found.
     pub problems: Vec<Diagnostic>,
     /// The tree without the faulty keys.
     pub tree: Node,
 }
 
-/// More mistakes than this in one place are not worth a list.
+/// After so many mistakes the rest is not looked for.
 const MOST_REPAIRS: usize = 64;
 
-/// As [`from_node`], but goes on after a problem: the faulty key or item is taken out and the rest read again, so that one look
-/// finds all.
+/// As [`from_node`], but finds all problems: after each one the faulty key or item is removed, and the rest is read
+/// again.
 pub fn from_node_repaired<T: DeserializeOwned>(node: &Node, path: &str) -> Repaired<T> {
     let mut tree = node.clone();
     let mut problems: Vec<Diagnostic> = Vec::new();
@@ -41,9 +44,9 @@ pub fn from_node_repaired<T: DeserializeOwned>(node: &Node, path: &str) -> Repai
         };
         let now = problem.path.clone();
         let faulty = out.original(&now);
-        // That a key is missing or a map is empty is no second mistake where this function emptied it.
+        // A key that this function removed, or a map that it emptied, is not a second mistake.
         let follows = out.paths.iter().any(|key| within(key, &faulty));
-        // A map that lacks a key cannot be mended, only left out.
+        // A map that lacks a key cannot be repaired, only left out.
         let missing = problem.code == codes::MISSING_KEY;
         problems.extend((!follows).then(|| problem.path(&faulty)));
         let wanted = if missing { parent(&now).unwrap_or_default() } else { now.as_str() };
@@ -55,16 +58,16 @@ pub fn from_node_repaired<T: DeserializeOwned>(node: &Node, path: &str) -> Repai
     Repaired { value: None, problems, tree }
 }
 
-/// What was taken out, by the paths in the tree as it was written.
+/// What was removed, by the paths in the tree as it was written.
 #[derive(Default)]
 struct Removed {
     paths: Vec<String>,
-    /// Indices of the items that were taken out of a list, in ascending order.
+    /// Indices of the items that were removed from a list, in ascending order.
     items: BTreeMap<String, Vec<usize>>,
 }
 
 impl Removed {
-    /// The path in the tree as it was written of what is at `path` now.
+    /// What is at `path` now: its path in the tree as it was written.
     fn original(&self, path: &str) -> String {
         let mut original = String::new();
         let mut rest = path;
@@ -95,7 +98,8 @@ impl Removed {
     }
 }
 
-/// Takes the value at `path` out of `tree`; a list goes with its last item, as it was not written empty.
+/// Removes the value at `path` from `tree`. A list that loses its last item is removed too, because it was not written
+/// empty.
 fn take_out(tree: &mut Node, path: &str) -> bool {
     let Some(keys) = keys_to(tree, path.trim_start_matches(['.', '['])) else { return false };
     let Some((last, above)) = keys.split_last() else { return false };
@@ -133,13 +137,13 @@ fn keys_to(tree: &Node, path: &str) -> Option<Vec<String>> {
     Some(keys)
 }
 
-/// The integer that a float is, if it is one and is exact.
+/// The integer that a float is equal to, if there is one and the float holds it exactly.
 pub(super) fn whole(value: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (value.fract() == 0.0 && value.abs() <= EXACT).then_some(value as i64)
 }
 
-/// What somebody who wrote `text` for a number probably meant.
+/// A hint for somebody who wrote the string `text` in the place of a number.
 fn number_help(text: &str) -> Option<String> {
     let text = text.trim();
     if text.parse::<f64>().is_ok() {
@@ -163,7 +167,7 @@ fn number_help(text: &str) -> Option<String> {
 #[derive(Clone, Copy)]
 pub(super) struct TreeDeserializer<'a, 'p> {
     pub node: &'a Node,
-    /// Borrowed for less long than the tree: paths are made on the way down.
+    /// Borrowed for a shorter time than the tree, because paths are made on the way down.
     pub path: &'p str,
 }
 
@@ -176,7 +180,7 @@ impl<'a> TreeDeserializer<'a, '_> {
         })
     }
 
-    /// Errors from a visitor belong to this node unless they already have a place.
+    /// Errors from a visitor get the place of this node, unless they already have one.
     fn here<T>(self, result: Result<T, DeError>) -> Result<T, DeError> {
         result.map_err(|error| error.placed(&self.node.origin, self.path))
     }

@@ -62,7 +62,7 @@ impl<'a> MapAccess<'a> for TreeMapAccess<'a, '_> {
     }
 }
 
-/// Deserialises a child, whose path lives only as long as this call.
+/// Deserialises a child. Its path is needed during this call only.
 fn nested<'a, S: DeserializeSeed<'a>>(seed: S, node: &'a Node, path: &str) -> Result<S::Value, DeError> {
     seed.deserialize(TreeDeserializer { node, path }).map_err(|error| error.placed(&node.origin, path))
 }
@@ -119,7 +119,7 @@ impl<'a> Deserializer<'a> for KeyDeserializer<'a> {
     }
 }
 
-/// An enum written as a map of one key: `cosine: { scale: 10 }`.
+/// An enum that was written as a map with one key: `cosine: { scale: 10 }`.
 pub(super) struct EntryEnum<'a, 'p> {
     pub entry: &'a Entry,
     pub path: &'p str,

@@ -1,4 +1,4 @@
-//! The error that serde carries out of a tree: a [`Diagnostic`] that learns its place on the way up.
+//! The error type of the deserialiser: a [`Diagnostic`] that gets its place on the way up.
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -8,7 +8,7 @@ use crate::suggest::name_help;
 use serde::de::{Expected, Unexpected};
 use std::fmt;
 
-/// A diagnostic that may not know its place yet.
+/// A diagnostic that may have no place yet.
 #[derive(Debug)]
 pub(super) struct DeError {
     pub diagnostic: Box<Diagnostic>,
@@ -20,7 +20,7 @@ impl DeError {
         DeError { diagnostic: Box::new(diagnostic), placed: false }
     }
 
-    /// Gives it a place, unless something further in did. What is missing has the place of the map that lacks it.
+    /// Gives it a place, unless it has one from a deeper node. A missing key has the place of the map that lacks it.
     pub fn placed(mut self, origin: &Origin, path: &str) -> Self {
         if !self.placed {
             self.placed = true;
@@ -33,14 +33,14 @@ impl DeError {
         self
     }
 
-    /// A value of another type than the one that is wanted.
+    /// For a value of another type than the expected one.
     pub fn wrong_type(node: &Node, path: &str, expected: &str) -> Self {
         let message = format!("expected {expected}, found {}", node.describe());
         let diagnostic = Diagnostic::new(codes::WRONG_TYPE, message).label(format!("expected {expected}"));
         DeError::unplaced(diagnostic).placed(&node.origin, path)
     }
 
-    /// A value of the right type that does not fit.
+    /// For a value of the right type that is not allowed.
     pub fn out_of_range(node: &Node, path: &str, expected: &str) -> Self {
         let message = format!("{} is out of range: expected {expected}", node.describe());
         let diagnostic = Diagnostic::new(codes::OUT_OF_RANGE, message).label(format!("expected {expected}"));

@@ -1,4 +1,4 @@
-//! What is wrong with a recipe, where, and the way out.
+//! What is wrong with a recipe, where it was written, and how to fix it.
 
 use crate::origin::Origin;
 use std::fmt;
@@ -7,30 +7,30 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Nothing can be run.
+    /// The recipe cannot be used.
     Error,
-    /// It runs, and probably not as it was meant.
+    /// It can be used, but probably not as it was meant.
     Warning,
-    /// Worth knowing.
+    /// Something to know; nothing is wrong.
     Note,
 }
 
 /// One problem.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Whether it stops the recipe from being used.
     pub severity: Severity,
     /// One of [`crate::codes`].
     pub code: &'static str,
     /// What is wrong, in one line.
     pub message: String,
-    /// Where it was written, if it was.
+    /// Where it was written; `None` where there is no such place.
     pub origin: Option<Box<Origin>>,
-    /// The dotted path in the recipe; empty for the whole.
+    /// The dotted path in the recipe; empty for the whole recipe.
     pub path: String,
-    /// What stands beside the caret, such as what was expected.
+    /// The text beside the mark under the source line, such as what was expected.
     pub label: Box<str>,
-    /// Ways out, the likeliest first.
+    /// Hints how to fix it, the most likely first.
     pub help: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ pub struct Diagnostic {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostic {
-    /// A problem of a kind, with nothing said yet about where.
+    /// An error with one of the [`crate::codes`], without a place yet.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Diagnostic {
             severity: Severity::Error,
@@ -52,57 +52,58 @@ impl Diagnostic {
         }
     }
 
-    /// As [`Diagnostic::new`], for what stops nothing.
+    /// As [`Diagnostic::new`], with [`Severity::Warning`].
     pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
         Diagnostic { severity: Severity::Warning, ..Self::new(code, message) }
     }
 
-    /// As [`Diagnostic::new`], for what is only worth knowing.
+    /// As [`Diagnostic::new`], with [`Severity::Note`].
     pub fn note(code: &'static str, message: impl Into<String>) -> Self {
         Diagnostic { severity: Severity::Note, ..Self::new(code, message) }
     }
 
-    /// Whether it stops a run.
+    /// Whether it is a [`Severity::Error`].
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 
-    /// Says where it was written.
+    /// Sets where it was written.
     pub fn at(mut self, origin: &Origin) -> Self {
         self.origin = Some(Box::new(origin.clone()));
         self
     }
 
-    /// Says where in the recipe it is.
+    /// Sets the dotted path in the recipe.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// Sets the text beside the caret.
+    /// Sets the text beside the mark under the source line.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into().into_boxed_str();
         self
     }
 
-    /// Adds a way out.
+    /// Adds a hint how to fix it.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help.push(help.into());
         self
     }
 
-    /// Adds several ways out.
+    /// Adds several hints.
     pub fn helps(mut self, help: impl IntoIterator<Item = String>) -> Self {
         self.help.extend(help);
         self
     }
 
-    /// The message with its source lines; `color` for a terminal.
+    /// The message with its source line and hints. `color` adds terminal colours.
     pub fn render(&self, color: bool) -> String {
         crate::render::render(self, color)
     }
 
-    /// For `--json`; the place is absent where nothing was written.
+    /// An object for `--json`: `severity`, `code`, `message`, `path`, `label` and `help`, and then `file`, `line`,
+    /// `column` and `length`, or `argument`. The last ones are absent where there is no place.
     pub fn to_json(&self) -> serde_json::Value {
         let mut json = serde_json::json!({
             "severity": self.severity,
@@ -133,7 +134,7 @@ impl Diagnostic {
 }
 
 impl Diagnostics {
-    /// The problems in reading order, each once; `None` if there are none.
+    /// The problems in the order of files, lines and columns, without repetitions; `None` for an empty list.
     pub fn from_list(mut list: Vec<Diagnostic>) -> Option<Self> {
         let key = |diagnostic: &Diagnostic| match diagnostic.origin.as_deref().map(Origin::written) {
             Some(Origin::File(place)) => (0, place.source.name.clone(), place.line, place.column),
@@ -145,27 +146,30 @@ impl Diagnostics {
         (!list.is_empty()).then_some(Diagnostics(list))
     }
 
-    /// `Ok` when the list is empty, for the end of a check that collects.
+    /// For the end of a check that collects problems in a list.
+    ///
+    /// # Errors
+    /// The problems of the list, if there are any.
     pub fn check(list: Vec<Diagnostic>) -> Result<(), Self> {
         Self::from_list(list).map_or(Ok(()), Err)
     }
 
-    /// The problems, in reading order.
+    /// The problems, in the order of their places.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.0.iter()
     }
 
-    /// The problems, to add to others.
+    /// The problems, in the order of their places.
     pub fn into_vec(self) -> Vec<Diagnostic> {
         self.0
     }
 
-    /// All messages with their source lines; `color` for a terminal.
+    /// All messages with their source lines and hints. `color` adds terminal colours.
     pub fn render(&self, color: bool) -> String {
         self.0.iter().map(|diagnostic| diagnostic.render(color)).collect::<Vec<_>>().join("\n\n")
     }
 
-    /// For `--json`: a list.
+    /// A list for `--json`, of the objects of [`Diagnostic::to_json`].
     pub fn to_json(&self) -> serde_json::Value {
         self.0.iter().map(Diagnostic::to_json).collect()
     }

@@ -4,8 +4,9 @@ use crate::node::{Node, Value, item, join};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
-/// SHA-256 (hex) of what a tree says: key order, spelling of numbers (`1e4`, `10000.0`, `10000`) and places do not
-/// matter. `ignore` lists dotted paths that are left out, whatever is below them.
+/// SHA-256 of the meaning of a tree, as 64 lower-case hex digits. The order of keys, the spelling of numbers (`1e4`,
+/// `10000.0`, `10000`) and places do not matter. `ignore` lists dotted paths that are left out, with everything below
+/// them.
 pub fn identity(node: &Node, ignore: &[&str]) -> String {
     let mut text = String::new();
     canonical(node, "", ignore, &mut text);
@@ -22,7 +23,7 @@ fn canonical(node: &Node, path: &str, ignore: &[&str], out: &mut String) {
         Value::Int(value) => out.push_str(&value.to_string()),
         Value::Float(value) => match crate::de::whole(*value) {
             Some(whole) => out.push_str(&whole.to_string()),
-            // Not JSON for NaN and infinities, but distinct from every string.
+            // For NaN and infinities this is not JSON, but it differs from every string.
             None => out.push_str(&crate::write::float(*value)),
         },
         Value::String(text) => out.push_str(&serde_json::Value::from(text.as_str()).to_string()),

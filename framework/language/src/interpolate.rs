@@ -1,8 +1,9 @@
-//! `${path.in.recipe}`, `${env:NAME}` and `${env:NAME:-default}` in string values; `$${` is a plain `${`. And `recipe:` and `~/`
-//! at the start of one, for the folder of the recipe that says it and the home folder.
+//! References in string values: `${path.in.recipe}`, `${env:NAME}` and `${env:NAME:-default}`; `$${` is a plain `${`.
+//! At the start of a string, `recipe:` is the folder of the recipe in which the string was written, and `~/` is the
+//! home folder.
 //!
-//! A value that is nothing but one `${path}` becomes a copy of what is there, whatever its type. One that is nothing
-//! but `${env:…}` is read as YAML reads a scalar, so `workers: ${env:WORKERS:-4}` is a number.
+//! A string that is one `${path}` and nothing else becomes a copy of the value there, of any type. A string that is one
+//! `${env:…}` and nothing else is read as a YAML scalar, so `workers: ${env:WORKERS:-4}` is a number.
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -13,19 +14,27 @@ use crate::suggest::name_help;
 use std::borrow::Cow;
 use std::path::Path;
 
-/// Bounds on what references may multiply a tree into.
+/// How large references may make a tree.
 const MAX_NODES: usize = 200_000;
 const MAX_BYTES: usize = 10_000_000;
 const MAX_CHAIN: usize = 32;
-/// More problems than this are one problem.
+/// After so many problems no more are looked for.
 const MAX_PROBLEMS: usize = 100;
 
-/// Replaces every `${…}`, `recipe:` and `~/`, reporting all that cannot be. `folder` is the recipe's, for what no file says.
+/// The tree with every `${…}`, `recipe:` and `~/` replaced. `folder` is the folder of the recipe, for values that were
+/// not written in a file.
+///
+/// # Errors
+/// Every reference that is malformed, leads to nothing or to itself, or names an environment variable that is not set;
+/// and references that make the tree too large or too deep.
 pub fn interpolate(root: &Node, folder: Option<&Path>) -> Result<Node, Diagnostics> {
     interpolate_with(root, folder, &|name| std::env::var(name).ok())
 }
 
-/// As [`interpolate`], with another source of environment variables.
+/// As [`interpolate`], with another source of environment variables: `env` gives the value of a name.
+///
+/// # Errors
+/// As [`interpolate`].
 pub fn interpolate_with(
     root: &Node,
     folder: Option<&Path>,
@@ -62,7 +71,7 @@ impl Resolver<'_> {
             return null();
         }
         if self.nodes > MAX_NODES || self.bytes > MAX_BYTES || depth > crate::MAX_DEPTH {
-            // Once is enough: everything after it would say the same.
+            // Reported once: everything after it would report the same.
             if self.problems.iter().all(|problem| problem.path != path) && self.nodes < usize::MAX / 2 {
                 self.problem(node, path, "references make the recipe too large or too deep".into(), Vec::new());
                 self.nodes = usize::MAX / 2;
@@ -176,7 +185,7 @@ impl Resolver<'_> {
         Ok(Node::new(Value::String(out), via(node, &brought.join("; "))))
     }
 
-    /// `recipe:clips` and `~/clips` as paths that start where they say. Not in prose.
+    /// `recipe:clips` and `~/clips` as full paths; `name` and `description` stay as they are.
     fn folders(&self, node: Node, path: &str) -> Result<Node, Option<Box<Diagnostic>>> {
         let Value::String(text) = &node.value else { return Ok(node) };
         let prose = path == "name" || path == "description";
@@ -212,7 +221,7 @@ impl Resolver<'_> {
             let problem = located(node, path, format!("`{name}` is not the name of an environment variable"));
             return Err(Some(Box::new(problem.help("write `${env:NAME}` or `${env:NAME:-default}`"))));
         }
-        // As in a shell, `:-` also stands in for an empty variable.
+        // As in a shell, the default after `:-` is also used for an empty variable.
         let value = (self.env)(name).filter(|value| default.is_none() || !value.is_empty());
         value.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
             let problem = located(node, path, format!("the environment variable `{name}` is not set"));
@@ -260,7 +269,7 @@ fn located(node: &Node, path: &str, message: String) -> Diagnostic {
     Diagnostic::new(codes::INTERPOLATION, message).at(&node.origin).path(path)
 }
 
-/// The place of `node` with what a `${…}` in it brought.
+/// The origin of the value of a `${…}` in `node`; `what` describes it.
 fn via(node: &Node, what: &str) -> Origin {
     Origin::Via { what: what.into(), at: Box::new(node.origin.clone()) }
 }
@@ -280,7 +289,7 @@ fn from_path(path: &str, target: &Node) -> String {
     format!("`{path}` is {}{written}", target.brief())
 }
 
-/// A secret or a file's whole text is not for a message.
+/// A message does not show a long text, which may be a secret.
 fn shortened(text: &str) -> String {
     let short: String = text.chars().take(60).collect();
     if short.len() < text.len() { format!("{short}…") } else { short }
@@ -308,7 +317,7 @@ fn pieces(text: &str) -> Result<Vec<Piece<'_>>, String> {
     Ok(pieces)
 }
 
-/// What an environment variable holds, typed as YAML would type it without quotes.
+/// The value of an environment variable, with the type that YAML gives it without quotes.
 fn scalar(text: &str, node: &Node, what: &str) -> Node {
     let value = match read_str("environment", text).map(|node| node.value) {
         Ok(value @ (Value::Bool(_) | Value::Int(_) | Value::Float(_))) => value,

@@ -1,9 +1,14 @@
-//! The recipe language: read a file into a tree that remembers where everything was written, resolve it, and
-//! deserialise components out of it with errors that point at the place.
+//! The recipe language: from a YAML file to typed values, with errors that point at the place in the file.
 //!
-//! The order is fixed: [`load`] reads the file, merges what it `extends` and the arguments `--unset` and `--set`; a study then
-//! [`apply`]s its changes; [`interpolate`] replaces `${…}` last, so that a variant can change what others refer to.
-//! [`from_node`] turns a subtree into a typed configuration.
+//! Here belongs what holds for every recipe, whatever its keys mean: the tree with its places, `extends`, `--set`,
+//! `${…}`, ranges, and diagnostics. Not here: slots, components and the keys of a recipe (crate `maclip-framework`).
+//! This crate imports nothing of the framework.
+//!
+//! The order is fixed:
+//! 1. [`load`] reads the file, merges it with what it `extends`, and applies the arguments `--unset` and `--set`.
+//! 2. A study changes the tree for each of its runs, with [`apply_variant`] and [`apply_all`].
+//! 3. [`interpolate`] replaces `${…}`. It comes last, so that a variant can change a value that others refer to.
+//! 4. [`from_node`] turns a subtree into a typed configuration.
 
 #![forbid(unsafe_code)]
 
@@ -28,16 +33,16 @@ pub use de::{Repaired, from_node, from_node_repaired};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use hash::identity;
 pub use interpolate::{interpolate, interpolate_with};
-pub use merge::{Change, apply, apply_all, apply_variant, merge};
+pub use merge::{Change, apply_all, apply_variant, merge};
 pub use node::{Entry, Map, Node, Value, item, join, parent, segments, within};
 pub use origin::{Origin, Place, Source};
-pub use read::{read_file, read_str};
+pub use read::read_str;
 pub use resolve::{Arguments, Document, load, load_text};
 pub use suggest::{name_help, suggest};
 
-/// Deeper trees are refused everywhere, so that no walk over one can exhaust the stack: an unoptimised build of the YAML
-/// reader takes tens of kilobytes a level.
-pub const MAX_DEPTH: usize = 32;
+/// Deeper trees are refused everywhere, so that no recursive function can exhaust the stack: an unoptimised build of
+/// the YAML reader takes tens of kilobytes for each level.
+pub(crate) const MAX_DEPTH: usize = 32;
 
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,17 @@
-//! Laying one tree over another.
+//! Merging trees, and changes of single places.
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::node::{Map, Node, Value, child_path, segments};
 use crate::origin::Origin;
 
-/// Lays `over` onto `base`, both at the dotted `path` of the recipe: maps merge key by key, anything else replaces, lists too. A
-/// map whose `type` changes replaces as well, because the options of the old type mean nothing to the new one; a note says which.
+/// Merges `over` into `base`; both are at the dotted `path` of the recipe. Maps merge key by key. Everything else,
+/// lists included, is replaced by the value of `over`. A map whose `type` changes is replaced too, because the new
+/// component does not have the options of the old one; a note then lists the options that were dropped.
 pub fn merge(base: &mut Node, over: Node, path: &str, notes: &mut Vec<Diagnostic>) {
     match (&mut base.value, over.value) {
         (Value::Map(base_map), Value::Map(over_map)) if keeps_type(base_map, &over_map) => {
-            // The user sees the file that says it last.
+            // Messages point at the file that gave the value last.
             base.origin = over.origin;
             for entry in over_map {
                 match base_map.get_mut(&entry.key) {
@@ -37,7 +38,7 @@ fn keeps_type(base: &Map, over: &Map) -> bool {
     }
 }
 
-/// The note that the new type `kind` of a component takes the options of the old one away.
+/// The note that the new type `kind` of a component drops the options of the old one.
 fn dropped(old: &Map, kind: &Node, path: &str) -> Option<Diagnostic> {
     let before = old.get("type")?.as_str()?;
     let options: Vec<&str> = old.keys().filter(|key| *key != "type").collect();
@@ -52,12 +53,13 @@ pub struct Change {
     pub path: String,
     /// Where the path was written.
     pub origin: Origin,
-    /// The new value; `None` takes the key out, so that its default holds again.
+    /// The new value; `None` removes the key, so that it has its default again.
     pub value: Option<Node>,
 }
 
-/// Applies `change`, making the maps that lead to its place. Changing a `type` drops the other keys beside it, as in [`merge`].
-pub fn apply(root: &mut Node, change: &Change, notes: &mut Vec<Diagnostic>) -> Result<(), Diagnostic> {
+/// Applies `change`. Maps that lead to its place are made where they are missing. A changed `type` drops the keys
+/// beside it, as in [`merge`].
+fn apply(root: &mut Node, change: &Change, notes: &mut Vec<Diagnostic>) -> Result<(), Diagnostic> {
     let Change { path, origin, value } = change;
     let problem = |code, message: String| Diagnostic::new(code, message).at(origin).path(path);
     let depth = value.as_ref().map_or(0, Node::depth);
@@ -69,7 +71,7 @@ pub fn apply(root: &mut Node, change: &Change, notes: &mut Vec<Diagnostic>) -> R
         let message = format!("`{path}` would nest deeper than {} levels", crate::MAX_DEPTH);
         return Err(problem(codes::ARGUMENT, message));
     }
-    let Some(value) = value else { return take_out(root, change) };
+    let Some(value) = value else { return unset(root, change) };
     let mut node = &mut *root;
     let mut at = String::new();
     let mut steps = Steps::new(path);
@@ -122,13 +124,14 @@ pub fn apply(root: &mut Node, change: &Change, notes: &mut Vec<Diagnostic>) -> R
 /// One step of a path into a tree.
 struct Step {
     key: String,
-    /// Whether it was written in brackets, so that only a list has it.
+    /// Whether it was written in brackets. Then it is an index of a list and never a key.
     bracket: bool,
     last: bool,
 }
 
-/// The steps of a path. A map's own keys may hold dots, as those of variants (`task.shot: 5`), axes and parameter groups do: the longest
-/// key that is there counts. Below an axis or a variant that has none of them, what follows is one key.
+/// The steps of a path. The keys of a map may hold dots themselves: those of variants (`task.shot: 5`), axes and
+/// parameter groups do. So each step takes the longest key that the map has. A new axis takes all that follows
+/// `study.axes` as one key.
 struct Steps<'a> {
     keys: Vec<&'a str>,
     brackets: Vec<bool>,
@@ -146,7 +149,7 @@ impl<'a> Steps<'a> {
         if start >= self.keys.len() {
             return None;
         }
-        // A key does not reach over brackets.
+        // A key ends before a bracket.
         let most = (start + 1..self.keys.len()).find(|&end| self.brackets[end]).unwrap_or(self.keys.len());
         let joined = |end: usize| self.keys[start..end].join(".");
         let there = |end: &usize| node.as_map().is_some_and(|map| map.contains_key(&joined(*end)));
@@ -157,8 +160,8 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// Takes the value at the path of `change` out of its map or list.
-fn take_out(root: &mut Node, change: &Change) -> Result<(), Diagnostic> {
+/// Removes the value at the path of `change` from its map or list.
+fn unset(root: &mut Node, change: &Change) -> Result<(), Diagnostic> {
     let path = &change.path;
     let problem =
         || Diagnostic::new(codes::NO_EFFECT, format!("there is no `{path}` to unset")).at(&change.origin).path(path);
@@ -185,7 +188,10 @@ fn take_out(root: &mut Node, change: &Change) -> Result<(), Diagnostic> {
 }
 
 /// Applies a variant: a map whose keys are dotted paths (`adapter.type: none`) or plain keys with maps below them. The
-/// order of its keys does not matter.
+/// order of its keys does not matter. Notes about dropped options are added to `notes`.
+///
+/// # Errors
+/// Where the variant is not a map or gives a value twice, and as [`apply_all`].
 pub fn apply_variant(root: &mut Node, variant: &Node, notes: &mut Vec<Diagnostic>) -> Result<(), Diagnostics> {
     if variant.is_null() {
         return Ok(());
@@ -213,12 +219,16 @@ fn given_twice(map: &Map, key: &str) -> bool {
     dots.into_iter().any(|at| map.get(&key[..at]).is_some_and(|node| node.at(&key[at + 1..]).is_some()))
 }
 
-/// Applies changes, those that could undo others first: what is taken out, the outer before the inner, a `type` before its
-/// siblings.
+/// Applies `changes`, first those that could undo others: removals before new values, outer places before inner ones, a
+/// `type` before the keys beside it. Notes about dropped options are added to `notes`.
+///
+/// # Errors
+/// Every change that cannot be made: an empty key in its path, a path through a scalar or past the end of a list, a
+/// place to unset that does not exist, or a tree that would become too deep. The other changes have been made then.
 pub fn apply_all(root: &mut Node, mut changes: Vec<Change>, notes: &mut Vec<Diagnostic>) -> Result<(), Diagnostics> {
     changes.sort_by_key(|change| {
         let path = change.path.as_str();
-        // The last item of a list is taken out first, because the others would move.
+        // The last item of a list is removed first, because the others would move.
         let index =
             segments(path).last().and_then(|last| last.parse::<usize>().ok()).filter(|_| change.value.is_none());
         let from_behind = std::cmp::Reverse(index.unwrap_or(0));

@@ -2,10 +2,10 @@
 
 use crate::origin::Origin;
 
-/// A value with the place it came from. Two nodes are equal when their values are, wherever they were written.
+/// A value with the place it came from. Two nodes are equal if their values are equal, wherever they were written.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// What it holds.
+    /// A scalar, a list or a map.
     pub value: Value,
     /// Where it was written.
     pub origin: Origin,
@@ -18,11 +18,11 @@ pub enum Value {
     Null,
     /// `true` or `false`; `yes` and `no` are strings.
     Bool(bool),
-    /// Written without a fraction or exponent.
+    /// A number without a fraction and exponent.
     Int(i64),
-    /// Written with one, such as `1e-4`; or `.nan`, `.inf`.
+    /// A number with a fraction or exponent, such as `1e-4`; or `.nan`, `.inf`.
     Float(f64),
-    /// Quoted, or not one of the others.
+    /// A quoted text, or one that is none of the others.
     String(String),
     /// A sequence.
     List(Vec<Node>),
@@ -39,11 +39,11 @@ pub struct Map {
 /// One key of a [`Map`] and its value.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The key.
+    /// As it was written; unique in its map.
     pub key: String,
     /// Where the key was written.
     pub key_origin: Origin,
-    /// The value.
+    /// With a place of its own.
     pub value: Node,
 }
 
@@ -59,7 +59,7 @@ impl PartialEq for Value {
             (Value::Null, Value::Null) => true,
             (Value::Bool(a), Value::Bool(b)) => a == b,
             (Value::Int(a), Value::Int(b)) => a == b,
-            // "Is it the same recipe?" must say yes for two NaNs, unlike arithmetic.
+            // Two recipes with NaN at one place are the same recipe, although NaN ≠ NaN in arithmetic.
             (Value::Float(a), Value::Float(b)) => a == b || (a.is_nan() && b.is_nan()),
             (Value::String(a), Value::String(b)) => a == b,
             (Value::List(a), Value::List(b)) => a == b,
@@ -76,7 +76,7 @@ impl PartialEq for Entry {
 }
 
 impl Node {
-    /// A value with its origin.
+    /// `value`, which was written at `origin`.
     pub fn new(value: Value, origin: Origin) -> Self {
         Node { value, origin }
     }
@@ -86,7 +86,8 @@ impl Node {
         Node::new(Value::Map(Map::default()), origin)
     }
 
-    /// The node at a dotted path; `[2]` or `.2` selects from a list; the empty path is the node itself.
+    /// The node at a dotted path, such as `optimizer.groups[2].rate`. `[2]` and `.2` both select from a list; the empty
+    /// path is the node itself. `None` where there is nothing.
     pub fn at(&self, path: &str) -> Option<&Node> {
         segments(path).try_fold(self, |node, segment| node.child(segment))
     }
@@ -97,7 +98,7 @@ impl Node {
     }
 
     /// As [`Node::child`], to change it.
-    pub fn child_mut(&mut self, segment: &str) -> Option<&mut Node> {
+    pub(crate) fn child_mut(&mut self, segment: &str) -> Option<&mut Node> {
         match &mut self.value {
             Value::Map(map) => map.get_mut(segment),
             Value::List(list) => list.get_mut(segment.parse::<usize>().ok()?),
@@ -114,7 +115,7 @@ impl Node {
         }
     }
 
-    /// The text of a string.
+    /// The text, if it is a string.
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {
             Value::String(text) => Some(text),
@@ -151,7 +152,7 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
-    /// What it is, in words, for a message.
+    /// What it is in words, for a message: "the integer `5`", "a list of 3".
     pub fn describe(&self) -> String {
         match &self.value {
             Value::Null => "nothing (null)".into(),
@@ -165,16 +166,16 @@ impl Node {
         }
     }
 
-    /// A scalar as it would be written, in backticks; anything else in words.
-    pub fn brief(&self) -> String {
+    /// A scalar as it would be written, in backticks; a list, a map and null in words.
+    pub(crate) fn brief(&self) -> String {
         match &self.value {
             Value::List(_) | Value::Map(_) | Value::Null => self.describe(),
             _ => format!("`{}`", self.to_yaml().trim_end().trim_matches('"')),
         }
     }
 
-    /// How many levels of lists and maps it has.
-    pub fn depth(&self) -> usize {
+    /// How many levels of lists and maps it has; 0 for a scalar.
+    pub(crate) fn depth(&self) -> usize {
         match &self.value {
             Value::List(list) => 1 + list.iter().map(Node::depth).max().unwrap_or(0),
             Value::Map(map) => 1 + map.iter().map(|entry| entry.value.depth()).max().unwrap_or(0),
@@ -182,7 +183,7 @@ impl Node {
         }
     }
 
-    /// Gives every key and value in the tree the origin that `to` makes of its own.
+    /// Gives every key and value in the tree the origin that `to` makes of its present one.
     pub fn map_origins(mut self, to: &dyn Fn(&Origin) -> Origin) -> Self {
         self.origin = to(&self.origin);
         self.value = match self.value {
@@ -218,7 +219,7 @@ impl Map {
         self.entry(key).map(|entry| &entry.value)
     }
 
-    /// The value with its key, for a message about the key.
+    /// The value together with its key, for a message about the key.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
@@ -228,7 +229,7 @@ impl Map {
         self.entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
     }
 
-    /// Puts a value under a key: in the place of the old one, which is returned, or at the end.
+    /// Puts a value under a key. An old value is replaced and returned; a new key comes at the end.
     pub fn insert(&mut self, key: impl Into<String>, key_origin: Origin, value: Node) -> Option<Node> {
         let key = key.into();
         match self.entries.iter_mut().find(|entry| entry.key == key) {
@@ -243,7 +244,8 @@ impl Map {
         }
     }
 
-    /// The value under a key, null where there was none; `origin` is where the key was written, if it is new or `again`.
+    /// The value under a key; a missing key is added with null. `origin` is where the key was written; it is noted if
+    /// the key is new or `again` is set.
     pub(super) fn key_mut(&mut self, key: &str, origin: &Origin, again: bool) -> &mut Node {
         let index = self.entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
             let value = Node::new(Value::Null, origin.clone());
@@ -256,13 +258,13 @@ impl Map {
         &mut self.entries[index].value
     }
 
-    /// Takes a key out and returns its value.
+    /// Removes a key and returns its value.
     pub fn remove(&mut self, key: &str) -> Option<Node> {
         let index = self.entries.iter().position(|entry| entry.key == key)?;
         Some(self.entries.remove(index).value)
     }
 
-    /// Whether a key is there.
+    /// Whether the map has the key.
     pub fn contains_key(&self, key: &str) -> bool {
         self.entry(key).is_some()
     }
@@ -277,7 +279,7 @@ impl Map {
         self.entries.iter()
     }
 
-    /// The entries, to change them; the keys must stay distinct.
+    /// The entries, to change them. Keys must stay different from each other.
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Entry> {
         self.entries.iter_mut()
     }
@@ -287,14 +289,14 @@ impl Map {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 }
 
 impl FromIterator<Entry> for Map {
-    /// The caller sees to it that no key comes twice.
+    /// The caller ensures that no key is there twice.
     fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
         Map { entries: entries.into_iter().collect() }
     }
@@ -316,17 +318,17 @@ impl<'a> IntoIterator for &'a Map {
     }
 }
 
-/// The parts of a dotted path, in which `a[2]` is as good as `a.2`; none for the empty one.
+/// The parts of a dotted path. `a[2]` and `a.2` have the same parts; the empty path has none.
 pub fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.split(['.', '[']).filter(move |_| !path.is_empty()).map(|part| part.strip_suffix(']').unwrap_or(part))
 }
 
-/// For each of the [`segments`], whether it stands in brackets, so that only a list has it.
+/// For each of the [`segments`], whether it was written in brackets. Then it is an index of a list and never a key.
 pub(super) fn bracketed(path: &str) -> Vec<bool> {
     path.split(['.', '[']).map(|part| part.ends_with(']')).collect()
 }
 
-/// The path of the value under a key.
+/// The path of the value under `key` in the map at `path`.
 pub fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
@@ -341,7 +343,7 @@ pub fn parent(path: &str) -> Option<&str> {
     path.rfind(['.', '[']).map(|end| &path[..end])
 }
 
-/// The path of an item of a list.
+/// The path of item `index` (from 0) of the list at `path`.
 pub fn item(path: &str, index: usize) -> String {
     format!("{path}[{index}]")
 }

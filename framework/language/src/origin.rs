@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// A text that was read, kept so that a message can quote it.
 #[derive(PartialEq, Eq)]
 pub struct Source {
-    /// How messages call it: the path as the user gave it, or a made-up name.
+    /// The name in messages: the path as the user gave it, or another name for a text in memory.
     pub name: String,
     /// The file, where there is one.
     pub path: Option<PathBuf>,
@@ -19,15 +19,15 @@ pub struct Source {
 /// A place in a [`Source`]; lines and columns count from 1, columns and lengths in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The text it is in.
+    /// The text that the place is in.
     pub source: Arc<Source>,
-    /// The line.
+    /// Counted from 1.
     pub line: usize,
-    /// The column of its first character.
+    /// Of the first character, counted from 1.
     pub column: usize,
-    /// How many characters on that line belong to it, if known.
+    /// How many characters of that line belong to it, if known.
     pub length: Option<usize>,
-    /// Line and column of the alias or merge key that brought it here, if it was written elsewhere.
+    /// Line and column of the alias or merge key that uses it, if it was written elsewhere.
     pub used_at: Option<(usize, usize)>,
 }
 
@@ -40,16 +40,16 @@ pub enum Origin {
     Argument {
         /// Such as `--set`.
         option: &'static str,
-        /// What follows it.
+        /// The text after the option.
         argument: Arc<str>,
-        /// Which of its characters.
+        /// Which characters of the argument, counted from 0.
         span: Range<usize>,
     },
-    /// Brought here by a `${…}`.
+    /// The value of a `${…}`.
     Via {
-        /// What it brought: "`WAY` is `5` in the environment".
+        /// What the `${…}` is, in words: "`WAY` is `5` in the environment".
         what: Arc<str>,
-        /// Where the `${…}` stands.
+        /// Where the `${…}` was written.
         at: Box<Origin>,
     },
     /// Filled in by the program.
@@ -58,7 +58,7 @@ pub enum Origin {
 }
 
 impl fmt::Debug for Source {
-    /// Without the text, which every origin would repeat.
+    /// Without the text: every origin would repeat it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Source").field(&self.name).finish()
     }
@@ -66,14 +66,14 @@ impl fmt::Debug for Source {
 
 impl Source {
     /// The text of a line, counted from 1, without its line break.
-    pub fn line(&self, number: usize) -> Option<&str> {
+    pub(crate) fn line(&self, number: usize) -> Option<&str> {
         self.text.lines().nth(number.checked_sub(1)?)
     }
 }
 
 impl Place {
-    /// What was written there, on its first line.
-    pub fn text(&self) -> Option<&str> {
+    /// What was written there, on its first line; `None` where the length is not known.
+    pub(crate) fn text(&self) -> Option<&str> {
         let line = self.source.line(self.line)?;
         let range = byte_range(line, self.column - 1..self.column - 1 + self.length?);
         Some(&line[range]).filter(|text| !text.is_empty())
@@ -81,12 +81,12 @@ impl Place {
 }
 
 impl Origin {
-    /// The origin of a whole argument of `option`.
+    /// The origin of a value that is the whole `argument` of `option`.
     pub fn argument(option: &'static str, argument: &str) -> Self {
         Origin::Argument { option, argument: argument.into(), span: 0..argument.chars().count() }
     }
 
-    /// The place in a file, for what was written in one.
+    /// The place in a text, for what was written in one. For the value of a `${…}`, the place of the `${…}`.
     pub fn place(&self) -> Option<&Place> {
         match self.written() {
             Origin::File(place) => Some(place),
@@ -94,7 +94,7 @@ impl Origin {
         }
     }
 
-    /// Where somebody wrote it, without what a `${…}` brought.
+    /// The origin without [`Origin::Via`]: for the value of a `${…}`, where the `${…}` was written.
     pub fn written(&self) -> &Origin {
         match self {
             Origin::Via { at, .. } => at.written(),
@@ -103,7 +103,7 @@ impl Origin {
     }
 
     /// The beginning of the same file.
-    pub fn beginning(&self) -> Origin {
+    pub(crate) fn beginning(&self) -> Origin {
         match self {
             Origin::File(place) => {
                 Origin::File(Place { line: 1, column: 1, length: None, used_at: None, ..place.clone() })
@@ -112,8 +112,8 @@ impl Origin {
         }
     }
 
-    /// What `${…}` brought it, the nearest first.
-    pub fn brought_by(&self) -> Vec<&str> {
+    /// The descriptions of the `${…}` that the value came through, the nearest first.
+    pub(crate) fn brought_by(&self) -> Vec<&str> {
         match self {
             Origin::Via { what, at } => std::iter::once(&**what).chain(at.brought_by()).collect(),
             _ => Vec::new(),
@@ -122,7 +122,7 @@ impl Origin {
 }
 
 impl fmt::Display for Origin {
-    /// `file:line:column` or the argument; nothing where nobody wrote it.
+    /// `file:line:column`, or the option with its argument; empty for a default.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.written() {
             Origin::File(place) => write!(f, "{}:{}:{}", place.source.name, place.line, place.column),

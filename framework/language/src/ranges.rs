@@ -1,24 +1,26 @@
-//! Ranges of options. They stand once, as schemars attributes on the fields, so that the JSON schema, `describe` and an editor
-//! know them; here a written tree is held to them.
+//! Ranges of options. They are written once, as schemars attributes on the fields, so that the JSON schema, `describe`
+//! and an editor know them. Here a tree is checked against them.
 
 use crate::{Diagnostic, Node, Value as Written, codes, within};
 use serde_json::Value;
 
-/// What of `node`, as it was written at `path`, is outside the ranges of `schema`, the root of a component's schema. Values of a
-/// wrong type and unknown keys are the deserialiser's to report.
+/// The values of `node` that are outside the ranges of `schema`, the whole JSON schema of a component or key. `path` is
+/// the dotted path of `node` in the recipe. Values of a wrong type and unknown keys are not reported here:
+/// [`crate::from_node`] reports them.
 pub fn check(schema: &Value, node: &Node, path: &str) -> Vec<Diagnostic> {
     let mut walk = Walk { root: schema, path, found: Vec::new() };
     walk.visit(schema, node, "");
     walk.found
 }
 
-/// [`check`], without what `problems` already say about the same values.
+/// [`check`], without values that `problems` are already about.
 pub fn check_beside(schema: &Value, node: &Node, path: &str, problems: &[Diagnostic]) -> Vec<Diagnostic> {
-    let told = |path: &str| problems.iter().any(|known| within(path, &known.path) || within(&known.path, path));
-    check(schema, node, path).into_iter().filter(|problem| !told(&problem.path)).collect()
+    let reported = |path: &str| problems.iter().any(|known| within(path, &known.path) || within(&known.path, path));
+    check(schema, node, path).into_iter().filter(|problem| !reported(&problem.path)).collect()
 }
 
-/// The range of an option in short form, such as `1 … 256` or `> 0, ≤ 4`; `None` where the schema gives none.
+/// The range of the option with this schema in short form, such as `1 … 256` or `> 0, ≤ 4`; `None` where it has no
+/// range.
 pub fn words(schema: &Value) -> Option<String> {
     let mut parts: Vec<String> = Bounds::of(schema).words().into_iter().collect();
     let count = |key: &str| schema[key].as_u64();
@@ -35,7 +37,7 @@ pub fn words(schema: &Value) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// An end of a range, and whether it is outside itself.
+/// An end of a range, and whether it is exclusive.
 type End = Option<(f64, bool)>;
 
 struct Bounds {
@@ -46,7 +48,8 @@ struct Bounds {
 impl Bounds {
     fn of(schema: &Value) -> Self {
         let number = |key: &str| schema[key].as_f64();
-        // schemars gives every unsigned integer a minimum, so both ends of a kind can stand side by side: the narrower holds.
+        // schemars gives every unsigned integer a minimum, so a schema can have an inclusive and an exclusive end: the
+        // narrower counts.
         let end = |open: Option<f64>, closed: Option<f64>, narrower: fn(f64, f64) -> bool| match (open, closed) {
             (Some(open), Some(closed)) if narrower(closed, open) => Some((closed, false)),
             (Some(open), _) => Some((open, true)),
@@ -63,7 +66,7 @@ impl Bounds {
         above && self.upper.is_none_or(|(end, open)| if open { value < end } else { value <= end })
     }
 
-    /// Reads on from the option's name.
+    /// Continues a sentence that begins with the option's name.
     fn message(&self) -> String {
         if let (Some((least, false)), Some((most, false))) = (self.lower, self.upper) {
             return format!("must be within {} and {}", short(least), short(most));
@@ -88,7 +91,7 @@ impl Bounds {
     }
 }
 
-/// As a person writes it: 1 for 1.0, 1e-6 for 0.000001.
+/// Short, as a person writes it: 1 for 1.0, 1e-6 for 0.000001.
 fn short(value: f64) -> String {
     if value != 0.0 && value.abs() < 1e-3 { format!("{value:e}") } else { value.to_string() }
 }
@@ -151,7 +154,7 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        // A field's own attributes stand beside the `$ref` to its type, so both count.
+        // A field's own attributes are beside the `$ref` to its type, so both count.
         if let Some(target) = self.target(schema) {
             self.visit(target, node, field);
         }
@@ -204,13 +207,13 @@ impl<'a> Walk<'a> {
         self.root.pointer(schema["$ref"].as_str()?.strip_prefix('#')?)
     }
 
-    /// Whether `node` is of the branch `schema` of an enumeration.
+    /// Whether `node` belongs to the branch `schema` of an enumeration.
     fn fits(&self, schema: &Value, node: &Node) -> bool {
         let kinds: &[&str] = match &node.value {
             Written::Null => &["null"],
             Written::Bool(_) => &["boolean"],
             Written::Int(_) => &["integer", "number"],
-            // The deserialiser takes 2.0 for an integer.
+            // The deserialiser accepts 2.0 as an integer.
             Written::Float(value) if value.fract() == 0.0 => &["integer", "number"],
             Written::Float(_) => &["number"],
             Written::String(_) => &["string"],
@@ -241,7 +244,7 @@ impl<'a> Walk<'a> {
                 .all(|key| schema.get(key).is_none() || list(schema, key).any(|branch| self.fits(branch, node)))
     }
 
-    /// `message` reads on from the option's name.
+    /// `message` continues a sentence that begins with the option's name.
     fn push(&mut self, node: &Node, field: &str, message: &str) {
         let dot = if field.is_empty() || field.starts_with('[') || self.path.is_empty() { "" } else { "." };
         let path = format!("{}{dot}{field}", self.path);
@@ -366,7 +369,7 @@ mod tests {
         schemars::schema_for!(Options).to_value()
     }
 
-    /// Message and path of each problem; the options must be such that the deserialiser takes them.
+    /// Message and path of each problem. The deserialiser must accept the options.
     fn found(options: &str) -> Vec<(String, String)> {
         let node = read_str("test.yaml", options).unwrap();
         from_node::<Options>(&node, "slot").unwrap_or_else(|problem| panic!("{problem}"));
@@ -412,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_in_range_where_it_may_stand() {
+    fn null_is_in_range_where_it_is_allowed() {
         none("{patience: null, clip_norm: null, maybe: null, choice: null}");
         one("patience: 0", "`patience` must be at least 1, or null", "slot.patience");
         one("clip_norm: 0", "`clip_norm` must be above 0, or null", "slot.clip_norm");

@@ -17,15 +17,15 @@ const MAX_BYTES: u64 = 5_000_000;
 /// Keys and values of one file; a recipe has some hundred.
 const MAX_NODES: usize = 20_000;
 
-/// Reads a YAML file.
-pub fn read_file(path: &Path) -> Result<Node, Diagnostics> {
+/// Reads a YAML file. A file that cannot be read gives a diagnostic without a place, unless it is not UTF-8.
+pub(crate) fn read_file(path: &Path) -> Result<Node, Diagnostics> {
     let name = path.display().to_string();
     let unreadable = |why: String| Diagnostic::new(codes::UNREADABLE, format!("cannot read {name}: {why}"));
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
     if metadata.is_dir() {
         return Err(unreadable("it is a directory".into()).help("give the YAML file inside it").into());
     }
-    // Not the length that the metadata claims, because a pipe or device claims none.
+    // The length in the metadata is no use here: a pipe or a device has none.
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
@@ -47,6 +47,10 @@ pub fn read_file(path: &Path) -> Result<Node, Diagnostics> {
 }
 
 /// Reads YAML from memory; messages call it `name`.
+///
+/// # Errors
+/// Where the text is not valid YAML 1.2, repeats a key in a map, or is beyond the limits on bytes, nodes, aliases and
+/// depth. The list then has one diagnostic.
 pub fn read_str(name: &str, text: &str) -> Result<Node, Diagnostics> {
     parse(Source { name: name.to_owned(), path: None, text: text.to_owned() })
 }
@@ -84,12 +88,12 @@ fn options() -> serde_saphyr::Options {
 
 fn syntax(error: &serde_saphyr::Error, source: &Arc<Source>) -> Diagnostic {
     let message = error.without_snippet().to_string();
-    // The place is shown with the source line, and advice on the library's API is no help to a recipe's author.
+    // The place is shown with the source line. Advice on the library's functions does not help a recipe's author.
     let cut = [" at line ", ", set DuplicateKeyPolicy", "; use "].iter().filter_map(|rest| message.find(rest)).min();
     let message = message[..cut.unwrap_or(message.len())].trim().trim_end_matches(',');
     let message = match message {
         message if message.starts_with("budget breached: Nodes") => {
-            format!("it has more than {MAX_NODES} keys and values, aliases written out")
+            format!("it has more than {MAX_NODES} keys and values, with every use of an alias counted")
         }
         message => message.to_owned(),
     };
@@ -100,7 +104,7 @@ fn syntax(error: &serde_saphyr::Error, source: &Arc<Source>) -> Diagnostic {
     }
 }
 
-/// The tree as the YAML library hands it over; every level goes through [`Spanned`].
+/// The tree as the YAML library gives it; every level is a [`Spanned`].
 enum Raw {
     Null,
     Bool(bool),
@@ -131,7 +135,7 @@ fn convert(raw: Spanned<Raw>, source: &Arc<Source>) -> Node {
                 .collect(),
         ),
     };
-    // A collection's span covers many lines; a caret under its first character says enough.
+    // A collection's span covers many lines; a mark under its first character is enough.
     if let (Value::List(_) | Value::Map(_), Origin::File(place)) = (&value, &mut origin) {
         place.length = None;
     }
@@ -150,8 +154,8 @@ fn origin(referenced: Location, defined: Location, source: &Arc<Source>) -> Orig
 }
 
 thread_local! {
-    /// How deep the reader is. Aliases can nest deeper than the text does, which the library's own limit on the text
-    /// does not see.
+    /// How deep the reader is. Aliases can nest deeper than the text does, and the library's own limit counts the text
+    /// only.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -160,7 +164,7 @@ struct Level;
 impl Level {
     fn enter() -> Option<Self> {
         let depth = DEPTH.get();
-        // Scalars inside the deepest allowed collection are one level further.
+        // Scalars inside the deepest allowed collection are one level deeper.
         (depth <= crate::MAX_DEPTH).then(|| {
             DEPTH.set(depth + 1);
             Level

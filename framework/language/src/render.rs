@@ -1,4 +1,4 @@
-//! Diagnostics as text, with the source line and a caret.
+//! Diagnostics as text, with the source line and a mark under it.
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::origin::{Origin, byte_range};
@@ -62,7 +62,7 @@ fn snippet<'a>(
     characters: Range<usize>,
     label: &str,
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    // A tab or control character would move the caret away from what it points at.
+    // A tab or control character would move the mark away from what it points at.
     let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut span = byte_range(&line, characters);
     if span.is_empty() {
@@ -73,7 +73,7 @@ fn snippet<'a>(
     Snippet::source(line).line_start(number).path(clean(name)).annotation(annotation)
 }
 
-/// Text from a recipe must not be able to drive the terminal.
+/// Text from a recipe must not be able to control the terminal.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

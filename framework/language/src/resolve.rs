@@ -1,4 +1,5 @@
-//! From a file on disk to one tree: what it extends, the file, then the changes of the command line.
+//! From a file on disk to one tree: the recipes that it extends, then the file itself, then the changes of the command
+//! line.
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -16,13 +17,13 @@ const MAX_CHAIN: usize = 32;
 /// A recipe with everything merged, but `${…}` still in it, so that a study can apply its variants first.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// The tree.
+    /// A map: the recipe.
     pub root: Node,
-    /// The file it was loaded from, if it was.
+    /// The file that it was loaded from; `None` for a text in memory.
     pub path: Option<PathBuf>,
-    /// Notes on the way here, such as options that were dropped.
+    /// Notes of the merge, such as dropped options.
     pub notes: Vec<Diagnostic>,
-    /// What the command line changed.
+    /// The changes of the command line, which `root` already has.
     pub changes: Vec<Change>,
 }
 
@@ -33,11 +34,15 @@ pub struct Arguments {
     pub sets: Vec<String>,
     /// Arguments of `--unset`: paths.
     pub unsets: Vec<String>,
-    /// Changes that other options stand for.
+    /// Changes that come from other options of the command line.
     pub others: Vec<Change>,
 }
 
-/// Reads a recipe with what it extends, and changes it.
+/// Reads the recipe at `path`, merges it over the recipes that it extends, and applies `arguments`.
+///
+/// # Errors
+/// Where a file cannot be read, is not valid YAML, or is not a map; where an `extends` is malformed or leads back to
+/// its own file; and every argument that is malformed or cannot be applied.
 pub fn load(path: &Path, arguments: &Arguments) -> Result<Document, Diagnostics> {
     let mut loader = Loader::default();
     let root = loader.file(path)?;
@@ -45,7 +50,10 @@ pub fn load(path: &Path, arguments: &Arguments) -> Result<Document, Diagnostics>
     document.changed(arguments)
 }
 
-/// As [`load`], for a text in memory, which can extend nothing; messages call it `name`.
+/// As [`load`], for a text in memory, which cannot extend a file. Messages call it `name`.
+///
+/// # Errors
+/// As [`load`], and where the text has an `extends`.
 pub fn load_text(name: &str, text: &str, arguments: &Arguments) -> Result<Document, Diagnostics> {
     let root = as_recipe(read_str(name, text)?)?;
     if let Some(entry) = root.as_map().and_then(|map| map.entry("extends")) {
@@ -56,13 +64,13 @@ pub fn load_text(name: &str, text: &str, arguments: &Arguments) -> Result<Docume
 }
 
 impl Document {
-    /// The folder that `recipe:` stands for where a value does not come from a file of its own.
+    /// The folder that `recipe:` means in values that were not written in a file; `None` for a text in memory.
     pub fn folder(&self) -> Option<&Path> {
         let parent = self.path.as_deref()?.parent()?;
         Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
     }
 
-    /// The order of arguments matters only for the same path.
+    /// Applies the arguments. Their order matters only where two have the same path.
     fn changed(mut self, arguments: &Arguments) -> Result<Self, Diagnostics> {
         let mut problems = Vec::new();
         let unsets = arguments.unsets.iter().map(|argument| parse_unset(argument));
@@ -79,7 +87,7 @@ impl Document {
         Ok(self)
     }
 
-    /// Changing something inside a variant that is not there would make a variant of a misspelt name.
+    /// Without this check, a change inside a variant with a misspelt name would make a new variant.
     fn existing_variant(&self, change: &Change) -> Result<(), Diagnostic> {
         let Some(rest) = change.path.strip_prefix("study.variants.").filter(|rest| rest.contains('.')) else {
             return Ok(());
@@ -202,7 +210,7 @@ impl Loader {
         let shared = parent.clone();
         let mut node = match parent {
             Some(mut node) => {
-                // A study is a whole: variants of two files under one name would be neither's.
+                // A study is replaced as a whole: a mixture of two files' variants would be the study of neither.
                 if let Some(map) = node.as_map_mut().filter(|_| has_study) {
                     map.remove("study");
                 }
@@ -212,7 +220,7 @@ impl Loader {
             None => own,
         };
         if has_study {
-            // What a variant's recipe shares with the study's is not a change.
+            // What a variant's recipe shares with the study's recipe is not a change.
             let shared = shared.unwrap_or_else(|| node.clone());
             self.variants(&mut node, &shared, path)?;
         }
@@ -221,7 +229,7 @@ impl Loader {
         Ok(node)
     }
 
-    /// The files that an `extends` of the file at `path` names, laid over one another.
+    /// The recipes that the `extends` of the file at `path` names, merged in their order.
     fn extended(&mut self, extends: Option<Node>, path: &Path, place: &str) -> Result<Option<Node>, Diagnostics> {
         let mut node: Option<Node> = None;
         for Parent { file, origin, place } in parents(extends, place)? {
@@ -235,8 +243,10 @@ impl Loader {
         Ok(node)
     }
 
-    /// A variant may extend recipes too: it is what they say differently from `shared`, what the study itself extends, but for
-    /// what names them, with its own changes on top. So what the study or `--set` says holds in such variants too.
+    /// A variant may extend recipes too. It then becomes the difference between these recipes and `shared`, which is
+    /// what the study itself extends, with the variant's own changes over it. Name, description, seed and study of the
+    /// recipes are left out. So the values of the study's file and of `--set` hold in such variants too, wherever the
+    /// recipes do not differ from `shared`.
     fn variants(&mut self, root: &mut Node, shared: &Node, path: &Path) -> Result<(), Diagnostics> {
         let study = root.as_map_mut().and_then(|map| map.get_mut("study")).and_then(Node::as_map_mut);
         let Some(variants) = study.and_then(|study| study.get_mut("variants")).and_then(Node::as_map_mut) else {
@@ -260,7 +270,7 @@ impl Loader {
     }
 }
 
-/// Drops from the map `node` what `base` says too. A component of another `type` stays whole.
+/// Removes from the map `node` the values that `base` has too. A component of another `type` stays whole.
 fn drop_equal(node: &mut Node, base: &Node) {
     let (Some(map), Some(base)) = (node.as_map_mut(), base.as_map()) else { return };
     if map.get("type") != base.get("type") {
@@ -278,7 +288,7 @@ fn drop_equal(node: &mut Node, base: &Node) {
     }
 }
 
-/// A problem that has no place yet, such as a missing file, is at the `extends` entry that led to it.
+/// Gives problems without a place, such as a missing file, the place of the `extends` entry that led to them.
 fn located(problems: Diagnostics, origin: &Origin, place: &str) -> Diagnostics {
     let locate = |problem: Diagnostic| match problem.origin {
         None => problem.at(origin).path(place),
@@ -321,7 +331,7 @@ fn parents(extends: Option<Node>, place: &str) -> Result<Vec<Parent>, Diagnostic
     Ok(found)
 }
 
-/// `path` without its `folder/..`, as a reader of messages would write it; as it is where a link makes that another file.
+/// `path` without `folder/..` in it, for messages; unchanged where a link would make that another file.
 fn folded(path: PathBuf) -> PathBuf {
     let mut short = PathBuf::new();
     for part in path.components() {

@@ -1,10 +1,11 @@
-//! Nearest names, for a reader who mistyped one.
+//! The nearest valid name to a misspelt one.
 
-/// The candidate that `name` was probably meant to be, if one is near.
+/// The candidate that `name` was probably meant to be, by its edit distance or a common beginning; `None` where none is
+/// near.
 pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = fold(name);
     let length = wanted.chars().count();
-    // A name this long is no typo, and comparing it costs time.
+    // A name this long is not a typing error, and comparing it costs time.
     if length == 0 || length > 100 {
         return None;
     }
@@ -18,11 +19,11 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates.into_iter().filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
 }
 
-/// Names that are compared with a misspelt one, and names that a message lists.
+/// How many names are compared with a misspelt one, and how many a message lists.
 const MOST_COMPARED: usize = 500;
 const MOST_LISTED: usize = 60;
 
-/// Help lines for an unknown name: the nearest one, and all that are valid.
+/// Hints for an unknown `name`: the nearest of `candidates`, where one is near, and the list of all.
 pub fn name_help<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let candidates: Vec<&str> = candidates.into_iter().collect();
     // A longer list is no help, and comparing with all of it costs time.
@@ -37,7 +38,7 @@ pub fn name_help<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) 
     near.into_iter().chain([list]).collect()
 }
 
-/// `Top-K` and `top_k` are the same name to somebody who misremembers it.
+/// `Top-K` and `top_k` count as the same name.
 fn fold(name: &str) -> String {
     name.to_lowercase().replace(['-', ' '], "_")
 }

@@ -5,11 +5,12 @@ use crate::origin::Origin;
 use serde_json::Value as Json;
 use std::fmt::Write;
 
-/// A longer key, quotes and escapes included, must be marked as one: YAML looks no further than 1,024 characters for its `:`.
+/// A longer key, with quotes and escapes, needs the mark `? `: YAML looks for the `:` of a key in its first 1,024
+/// characters only.
 const LONGEST_KEY: usize = 1000;
 
 impl Node {
-    /// As JSON, which has no NaN and infinities: those become the strings `.nan`, `.inf` and `-.inf`.
+    /// As JSON. JSON has no NaN and infinities: they become the strings `.nan`, `.inf` and `-.inf`.
     pub fn to_json(&self) -> Json {
         match &self.value {
             Value::Null => Json::Null,
@@ -23,7 +24,7 @@ impl Node {
         }
     }
 
-    /// From JSON, every node with [`Origin::Default`]. An integer beyond 64 bits signed becomes a float.
+    /// From JSON; every node has [`Origin::Default`]. An integer outside the range of `i64` becomes a float.
     pub fn from_json(json: &Json) -> Node {
         let value = match json {
             Json::Null => Value::Null,
@@ -47,7 +48,7 @@ impl Node {
         Node::new(value, Origin::Default)
     }
 
-    /// As YAML that reads back to the same tree: floats stay floats, strings stay strings.
+    /// As YAML that reads back to the same tree: floats stay floats, and strings stay strings.
     pub fn to_yaml(&self) -> String {
         let mut out = String::new();
         match &self.value {
@@ -102,7 +103,7 @@ fn write_list(list: &[Node], indent: usize, out: &mut String) {
                 out.push('\n');
             }
         }
-        // The first line of a nested block shares the line of its dash.
+        // The first line of a nested block is on the line of its dash.
         let spaces = out[start..].len() - out[start..].trim_start_matches(' ').len();
         out.replace_range(start..start + spaces, "");
     }
@@ -136,7 +137,7 @@ fn write_inline(node: &Node, out: &mut String) {
     }
 }
 
-/// A float as YAML writes it, never like an integer.
+/// A float as YAML writes it; it never looks like an integer.
 pub(super) fn float(value: f64) -> String {
     match value {
         _ if value.is_nan() => ".nan".into(),
@@ -168,7 +169,7 @@ fn write_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// Whether every YAML reader takes it for a string without quotes.
+/// Whether every YAML reader takes it as a string without quotes.
 fn is_plain(text: &str) -> bool {
     let words = ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"];
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')

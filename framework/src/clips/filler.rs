@@ -1,4 +1,4 @@
-//! Filling the store: every clip of a recipe is found in it or decoded once, before anything is trained on it.
+//! Filling the clip store: before the training begins, every clip of a recipe is found in the store or decoded once.
 
 use super::loader::ClipLoader;
 use super::sources::Part;
@@ -12,33 +12,34 @@ use crate::slots::frames::FrameSampler;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of decoded frames that are held at once. A clip that is larger on its own is not kept.
+/// Most bytes of decoded frames that are in memory at once. A clip that has more is not kept.
 const MEMORY: u64 = 512 << 20;
-/// Clips that are decoded in one go: enough for readers that open several at once.
+/// Most clips that are decoded in one go: enough for datasets that open several at once.
 const MOST: usize = 128;
-/// The first clips tell how large the others are. They are spread over all.
+/// Clips of the sample that the size of all clips is estimated from. They are spread over the whole list.
 const FIRST: usize = 16;
 
-/// A clip that will be needed, and what of it.
+/// The id of a clip that will be needed, and which of its frames.
 pub type Want<'a> = (&'a str, Part);
 
-/// What filling came to.
+/// The result of [`Filler::fill`], in numbers of clips.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filled {
-    /// Clips of files.
+    /// Clips that come from files. Clips that are made by code are not counted: they need no store.
     pub clips: usize,
-    /// Of these, clips that were there.
+    /// Clips that the store had before.
     pub found: usize,
-    /// Clips that were decoded and kept.
+    /// Clips that were decoded and put into the store.
     pub kept: usize,
-    /// Clips that can be decoded and are not kept.
+    /// Clips that can be decoded but are not in the store, because they found no room.
     pub unkept: usize,
-    /// Clips that cannot be decoded, with the reason.
+    /// Clips that cannot be decoded: (clip id, reason).
     pub broken: Vec<(String, String)>,
 }
 
 impl Filled {
-    /// What a person who waits wants to know; nothing where all was there.
+    /// What was added to the store and what found no room, as sentences for the user. Empty where the store had every
+    /// clip.
     pub fn sentences(&self, stored: &StoredClips) -> Vec<String> {
         let Some(store) = stored.store() else { return Vec::new() };
         let mut lines = Vec::new();
@@ -51,9 +52,9 @@ impl Filled {
             let why = store.closed().unwrap_or_else(|| {
                 format!("there is no room for them, or each has more than {} MB of frames", MEMORY >> 20)
             });
-            let way = "more `clip_store.limit_gb`, `clip_store.format: jpeg` or a `resize` helps";
+            let hint = "more `clip_store.limit_gb`, `clip_store.format: jpeg` or a `resize` helps";
             lines.push(format!(
-                "{} of {} clips are decoded whenever they are needed: {why}; {way}",
+                "{} of {} clips are decoded whenever they are needed: {why}; {hint}",
                 self.unkept, self.clips
             ));
         }
@@ -61,51 +62,59 @@ impl Filled {
     }
 }
 
-/// Size of what is missing, in bytes.
+/// How much room the missing clips will take in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// Clips that are not kept.
+    /// Number of clips that are not in the store.
     pub missing: usize,
-    /// Of their frames, from a sample of the clips.
+    /// Bytes that they will take, estimated from a sample of them.
     pub bytes: u64,
-    /// That the store may still take.
+    /// Bytes that can be added to the store, within its limit and on the disk. Packs that may be removed count as free.
     pub room: u64,
 }
 
-/// The work on `wants`: what is known of each, then decoding the rest.
+/// Fills the store with the clips of one recipe: [`Filler::look`] finds out which are missing, [`Filler::fill`] decodes
+/// those.
 pub struct Filler<'a> {
     loader: &'a ClipLoader<'a>,
     stored: &'a StoredClips,
-    /// Clips that nobody has decoded yet.
+    /// Clips that were never decoded.
     unknown: Vec<Want<'a>>,
-    /// Clips that are known to be sound and are not kept.
+    /// Clips that were decoded without an error before, but are not in the store.
     sound: Vec<Want<'a>>,
     filled: Filled,
-    /// Number and bytes, in the store, of the clips that were kept so far.
+    /// The clips that were put into the store so far: their number, and their bytes there.
     kept: (u64, u64),
-    /// Number and bytes, in memory, of the clips that were decoded so far.
+    /// The clips that were decoded so far: their number, and their bytes in memory.
     decoded: (u64, u64),
 }
 
-/// The frames that `sampler` picks of a clip, as a training does where all are kept.
+/// The frames that `sampler` picks of a clip; at random, as in training, where all frames are kept.
 fn sample(sampler: &dyn FrameSampler, timeline: &Timeline, part: Part) -> Result<Vec<usize>> {
     let mut draw = Stream::new(0, "look").at(0);
     sampler.sample(timeline, (part == Part::All).then_some(&mut draw))
 }
 
-/// Size of a clip out of their number and sum.
+/// Mean bytes of a clip, from the number of clips and their bytes.
 fn mean((count, bytes): (u64, u64)) -> u64 {
     bytes / count.max(1)
 }
 
 impl<'a> Filler<'a> {
-    /// Looks for `wants` in the loader's store. Hashes the files that it does not know.
+    /// Looks for `wants` in the store of `loader`; `None` where the loader has no store, or the recipe turns it off.
+    ///
+    /// The files of clips are read once, as their bytes are part of the key; the store remembers the hash of a file
+    /// that did not change. A clip whose files cannot be read, or that the sampler refuses, is noted in
+    /// [`Filled::broken`].
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] after a request to stop.
     pub fn look(loader: &'a ClipLoader<'a>, wants: &[Want<'a>], progress: &dyn Progress) -> Result<Option<Self>> {
         let Some(stored) = loader.store.filter(|stored| stored.store().is_some()) else { return Ok(None) };
         let dataset = &*loader.clips.dataset;
         let mut filled = Filled::default();
         let (mut unknown, mut sound) = (Vec::new(), Vec::new());
-        // What is made by code takes no time to look at.
+        // Clips that are made by code have no files to hash, so there is no progress to show.
         let files = wants.first().is_some_and(|(clip, _)| dataset.files(clip).is_ok_and(|files| !files.is_empty()));
         let progress = if files { progress } else { &Silent };
         progress.begin("look", 0, wants.len() as u64);
@@ -114,18 +123,18 @@ impl<'a> Filler<'a> {
                 return Err(Error::Interrupted);
             }
             progress.at((at * 256) as u64, "");
-            let standing = |(clip, part): &Want| {
-                let standing = stored.has(dataset, clip, *part)?;
-                if let Presence::Kept(timeline) = standing {
-                    // Another sampler than the one that it was kept for may refuse it.
+            let presence = |(clip, part): &Want| {
+                let presence = stored.has(dataset, clip, *part)?;
+                if let Presence::Kept(timeline) = presence {
+                    // It may have been kept for another sampler, and this one may refuse it.
                     sample(&*loader.clips.frames, &timeline, *part)?;
                 }
-                Ok(standing)
+                Ok(presence)
             };
-            let standings: Vec<Result<Presence>> = wants.par_iter().map(standing).collect();
-            for (want, standing) in wants.iter().zip(standings) {
+            let presences: Vec<Result<Presence>> = wants.par_iter().map(presence).collect();
+            for (want, presence) in wants.iter().zip(presences) {
                 filled.clips += 1;
-                match standing {
+                match presence {
                     Ok(Presence::Elsewhere) => filled.clips -= 1,
                     Ok(Presence::Kept(_)) => filled.found += 1,
                     Ok(Presence::Sound) => sound.push(*want),
@@ -135,7 +144,7 @@ impl<'a> Filler<'a> {
             }
         }
         progress.end();
-        // Two processes that fill one store begin at two places.
+        // Two processes that fill one store begin at different clips, so that they share the work.
         if stored.store().is_some_and(ClipStore::others_write) {
             let half = unknown.len() / 2;
             unknown.rotate_left(half);
@@ -143,12 +152,15 @@ impl<'a> Filler<'a> {
         Ok(Some(Self { loader, stored, unknown, sound, filled, kept: (0, 0), decoded: (0, 0) }))
     }
 
-    /// What was found out so far.
+    /// The result so far.
     pub fn filled(&self) -> &Filled {
         &self.filled
     }
 
-    /// How much room the missing clips will take, from decoding a few of them, which are kept.
+    /// How much room the missing clips will take. Decodes a sample of up to 16 of them and puts those into the store.
+    ///
+    /// # Errors
+    /// As [`Filler::fill`].
     pub fn estimate(&mut self, progress: &dyn Progress) -> Result<Estimate> {
         let pool = if self.unknown.is_empty() { &mut self.sound } else { &mut self.unknown };
         if self.decoded.0 == 0 && !pool.is_empty() {
@@ -166,11 +178,17 @@ impl<'a> Filler<'a> {
         Ok(Estimate { missing, bytes: mean(self.kept) * missing as u64, room })
     }
 
-    /// Decodes what is missing. What does not fit into the store is decoded all the same where it never was, to see that it can be.
+    /// Decodes the missing clips and puts them into the store. A clip that finds no room is decoded all the same if it
+    /// never was, to find out whether it can be. A clip that cannot be decoded is no error: it is noted in
+    /// [`Filled::broken`].
+    ///
+    /// # Errors
+    /// Where a program is missing that the dataset opens clips with, or the files of a clip disappear after they were
+    /// decoded, and [`Error::Interrupted`] after a request to stop.
     pub fn fill(mut self, progress: &dyn Progress) -> Result<Filled> {
         let estimate = self.estimate(progress)?;
         let mut missing = std::mem::take(&mut self.unknown);
-        // What is known to be sound is worth another decoding only where there is room for it.
+        // A clip that was decoded without an error before is decoded again only where the store has room for it.
         match estimate.bytes > estimate.room {
             true => self.filled.unkept += self.sound.len(),
             false => missing.append(&mut self.sound),
@@ -191,7 +209,7 @@ impl<'a> Filler<'a> {
                 return Err(Error::Interrupted);
             }
             let fitting = MEMORY / mean(self.decoded).max(MEMORY / MOST as u64);
-            // Nothing is known of the first clip.
+            // How large a clip is, is not known before the first one is decoded.
             let count = if self.decoded.0 == 0 { 1 } else { fitting.max(1) as usize };
             let chunk = &wants[done..wants.len().min(done + count)];
             self.decode(chunk)?;
@@ -202,16 +220,16 @@ impl<'a> Filler<'a> {
         Ok(())
     }
 
-    /// Decodes `wants`, keeps what there is room for, and notes which cannot be decoded.
+    /// Decodes `wants`, puts those into the store that it has room for, and notes which cannot be decoded.
     fn decode(&mut self, wants: &[Want<'a>]) -> Result<()> {
         let (dataset, stored) = (&*self.loader.clips.dataset, self.stored);
         let full = stored.store().is_none_or(ClipStore::is_full);
         let mut open = Vec::with_capacity(wants.len());
         for (clip, part) in wants {
-            // Another process may have made it meanwhile.
+            // Another process may have decoded it meanwhile.
             match stored.has(dataset, clip, *part) {
                 Ok(Presence::Kept(_)) => self.filled.found += 1,
-                // What is not kept is only looked at.
+                // The store is full: a few frames are enough to find out whether the clip can be decoded.
                 _ if full => open.push((*clip, *part, Part::Picked)),
                 _ => open.push((*clip, *part, *part)),
             }
@@ -254,7 +272,7 @@ impl<'a> Filler<'a> {
         Ok(())
     }
 
-    /// Reads the last part of each of `open`.
+    /// Decodes of each clip the part that stands last in its tuple.
     fn read(&self, open: &[(&str, Part, Part)]) -> Vec<Outcome> {
         let clips = self.loader.clips;
         let chooses: Vec<_> = open
@@ -294,10 +312,10 @@ impl<'a> Filler<'a> {
     }
 }
 
-/// What reading a clip came to.
+/// The result of decoding one clip.
 enum Outcome {
     Opened(Opened),
-    /// More than is held at once.
+    /// Its frames have more than [`MEMORY`] bytes.
     TooLarge,
     Broken(Error),
 }

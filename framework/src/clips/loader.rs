@@ -11,19 +11,19 @@ use crate::slots::dataset::{Opened, Request, Timeline};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-/// How a clip is looked at, with the draws that it takes.
+/// How the frames of a clip are picked and changed, with the random numbers for it.
 #[derive(Clone, Debug)]
 pub enum View {
-    /// Frames and augmentation are drawn.
+    /// Frames and augmentation are random.
     Training(Rng),
-    /// The same every time.
+    /// Nothing is random: the same pixels every time.
     Evaluation,
-    /// Frames are drawn and nothing else: what samplers want that are random in evaluation.
+    /// Only the choice of frames is random: for samplers that are random in evaluation, too.
     RandomFrames(Rng),
 }
 
 impl View {
-    /// The draws of frames.
+    /// The random numbers for the choice of frames.
     fn frames(&self) -> Option<Rng> {
         match self {
             View::Training(rng) | View::RandomFrames(rng) => Some(rng.clone()),
@@ -32,17 +32,24 @@ impl View {
     }
 }
 
-/// Opens clips the way a backbone wants them.
+/// Opens clips as the pixels that a backbone takes.
 pub struct ClipLoader<'a> {
+    /// The components that make frames of a clip.
     pub clips: &'a Clips,
+    /// The size of the backbone's images, and the mean and standard deviation that normalise their pixels.
     pub geometry: &'a Geometry,
+    /// Where the tensors are made.
     pub device: &'a Device,
-    /// Where decoded frames are kept, if anywhere.
+    /// The store that decoded frames are read from and written to; `None` decodes every time.
     pub store: Option<&'a StoredClips>,
 }
 
 impl ClipLoader<'_> {
-    /// For each clip T images of `image_size`² × 3 bytes, one after the other.
+    /// Opens clips as bytes: of each clip its T images one after the other, `image_size`² × 3 bytes each, RGB
+    /// interleaved.
+    ///
+    /// # Errors
+    /// Where a clip cannot be decoded, its frames cannot be sampled or resized, or the store cannot read its files.
     pub fn open(&self, clips: &[(&str, View)]) -> Result<Vec<Vec<u8>>> {
         let chooses: Vec<_> = clips
             .iter()
@@ -61,7 +68,7 @@ impl ClipLoader<'_> {
             let (opened, (clip, view)) = (read?, &clips[at]);
             found[at] = Some(match self.store {
                 Some(store) => {
-                    // Of a clip whose frames are drawn, these are not all that is needed.
+                    // Where the sampler picks at random, the next epoch needs other frames than these.
                     if part(view) == Part::Picked {
                         store.keep(dataset, clip, Part::Picked, &opened)?;
                     }
@@ -74,13 +81,13 @@ impl ClipLoader<'_> {
         opened.into_par_iter().zip(clips).map(|(opened, (_, view))| self.finish(opened, view)).collect()
     }
 
-    /// Augments, and brings to the backbone's size.
+    /// Augments the frames, then resizes them to the backbone's size.
     fn finish(&self, opened: Opened, view: &View) -> Result<Vec<u8>> {
         let Opened { timeline, mut frames, .. } = opened;
         let augment = &self.clips.augment;
         frames = match view.clone() {
             View::Training(mut rng) => {
-                // The draws of frames come first.
+                // The choice of frames takes its random numbers first, so that the augmentation gets those after them.
                 self.clips.frames.sample(&timeline, Some(&mut rng))?;
                 augment.apply(frames, Some(&mut rng))
             }
@@ -94,14 +101,17 @@ impl ClipLoader<'_> {
         Ok(pixels)
     }
 
-    /// Normalised pixels `[B, T, 3, H, W]`; clips are opened in parallel, and the order and the draws do not depend on
-    /// the number of threads.
+    /// Normalised pixels `[B, T, 3, H, W]` of B clips. Clips are opened in parallel; neither their order nor the random
+    /// numbers depend on the number of threads.
+    ///
+    /// # Errors
+    /// As [`ClipLoader::open`].
     pub fn load(&self, clips: &[(&str, View)]) -> Result<Tensor<5>> {
         let _span = profile::span(Phase::Data);
         Ok(self.tensor(&self.open(clips)?))
     }
 
-    /// Opened clips → normalised pixels `[B, T, 3, H, W]`.
+    /// Clips that [`ClipLoader::open`] opened → normalised pixels `[B, T, 3, H, W]`.
     pub fn tensor(&self, opened: &[impl AsRef<[u8]>]) -> Tensor<5> {
         let (b, t, size) = (opened.len(), self.clips.frames.count(), self.geometry.image_size);
         let pixels: Vec<u8> = opened.iter().flat_map(|clip| clip.as_ref()).copied().collect();

@@ -1,7 +1,7 @@
-//! From clip ids to pixels: which frames, how they are opened, and where decoded ones are kept.
+//! From clip ids to pixels: which frames of a clip are taken, how they are opened, and where decoded frames are kept.
 //!
-//! Here belongs everything between a dataset and the tensor that enters a backbone. Not here: how a video or an image is decoded (a
-//! dataset's, and `images`), and which clips an episode has (`engine`).
+//! Here belongs everything between a dataset and the tensor that enters a backbone.
+//! Not here: how a video or an image is decoded (the datasets and `images`), and which clips an episode has (`engine`).
 
 pub mod filler;
 pub mod loader;

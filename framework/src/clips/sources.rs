@@ -1,4 +1,4 @@
-//! The components that clips come from, and what a run needs of them.
+//! The four components that make frames of clips, and the list of clips that a run opens.
 
 use crate::error::Result;
 use crate::images::{Image, clip_resize_crop};
@@ -12,15 +12,23 @@ use crate::slots::frames::FrameSampler;
 use crate::slots::resize::Resize;
 use burn::tensor::Device;
 
-/// The components that clips come from.
+/// The four components that make frames of clips, in the order in which they work.
 pub struct Clips {
+    /// Lists the clips and decodes their frames.
     pub dataset: Box<dyn Dataset>,
+    /// Picks T frames of each clip.
     pub frames: Box<dyn FrameSampler>,
+    /// Makes each decoded frame smaller, always in the same way.
     pub resize: Box<dyn Resize>,
+    /// Changes the frames of training clips at random, and those of other clips always in the same way.
     pub augment: Box<dyn Augment>,
 }
 
 impl Clips {
+    /// Builds the components that `recipe` chooses in the slots `dataset`, `frames`, `resize` and `augment`.
+    ///
+    /// # Errors
+    /// Where one of the four cannot be built, for example because the folder of the dataset is missing.
     pub fn build(recipe: &Recipe, build: &BuildContext) -> Result<Self> {
         Ok(Self {
             dataset: recipe.build(build)?,
@@ -30,8 +38,15 @@ impl Clips {
         })
     }
 
-    /// What all views have in common of a frame: the most that can be done to it once for all. `image_size` is the backbone's.
-    pub fn keep(&self, image: Image, image_size: usize) -> Result<Image> {
+    /// A decoded frame in the form in which it is kept: after all steps that are the same whenever the clip is opened.
+    ///
+    /// `resize` is always such a step. Without augmentation, so are the backbone's own resize and centre crop: then the
+    /// result is `image_size` × `image_size`, the size of the backbone's images in pixels. With augmentation they must
+    /// wait, because the augmentation comes before them.
+    ///
+    /// # Errors
+    /// Where the frame cannot be resized.
+    pub(super) fn keep(&self, image: Image, image_size: usize) -> Result<Image> {
         let image = self.resize.apply(image)?;
         match self.augment.identity() {
             true => clip_resize_crop(&image, image_size),
@@ -39,12 +54,18 @@ impl Clips {
         }
     }
 
-    /// What is kept of a clip, by whether its frames are drawn.
+    /// Which frames of a clip must be kept, so that it need not be decoded again.
+    ///
+    /// `drawn` says whether the sampler gets random numbers for this clip, as it does in training. A sampler that uses
+    /// them picks other frames every time, so all frames are kept. Otherwise only the frames that it always picks.
     pub fn part(&self, drawn: bool) -> Part {
         if drawn && !self.frames.fixed() { Part::All } else { Part::Picked }
     }
 
-    /// Opens frames of `clip` to see that it can be done.
+    /// Opens frames of `clip` and drops them, to check that the clip can be read.
+    ///
+    /// # Errors
+    /// Where the clip cannot be decoded, its frames cannot be sampled (it is too short, for example) or not resized.
     pub fn look(&self, clip: &str) -> Result<()> {
         let draw = Stream::new(0, "look");
         let choose = |timeline: &Timeline| self.frames.sample(timeline, Some(&mut draw.at(0)));
@@ -53,22 +74,25 @@ impl Clips {
     }
 }
 
-/// What is kept of a clip.
+/// Which frames of a clip are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// Every frame, for samplers that draw.
+    /// Every frame: for samplers that pick at random.
     All,
-    /// The frames that the sampler picks where it draws nothing.
+    /// Only the frames that the sampler picks without random numbers.
     Picked,
 }
 
-/// The clips that a run opens, and what of each.
+/// The clips that a run opens, and the frames that it needs of each.
 pub struct Needs {
+    /// The components that open the clips.
     pub clips: Clips,
+    /// The size of the images that the backbone takes, and how their pixels are normalised.
     pub geometry: Geometry,
-    /// Any that can compute.
+    /// A device for [`ClipLoader::device`](crate::clips::loader::ClipLoader::device). Decoding does not use it.
     pub device: Device,
+    /// Clip ids, each with the frames that are needed of it.
     pub wants: Vec<(String, Part)>,
-    /// What was left out of the lists, in sentences.
+    /// Sentences for the user: what was left out of the lists, and why.
     pub notes: Vec<String>,
 }

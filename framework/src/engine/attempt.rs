@@ -1,4 +1,4 @@
-//! What a process notes about itself in the manifest of a run that it works on.
+//! The entry that a process adds to the manifest of a run: which program works on it, where and with what.
 
 use crate::error::{Error, Result};
 use crate::files::unix_seconds;
@@ -7,7 +7,7 @@ use crate::runs::records::{Attempt, FORMAT, Manifest};
 use crate::runs::store::RunStore;
 use std::path::PathBuf;
 
-/// The run's manifest with this attempt at its end.
+/// The manifest of the run, with a new attempt at its end.
 pub(super) fn manifest(recipe: &Recipe, variant: &str, store: &RunStore, commit: Option<&str>) -> Result<Manifest> {
     let components = recipe.components();
     let mut manifest = Manifest {
@@ -29,7 +29,7 @@ pub(super) fn manifest(recipe: &Recipe, variant: &str, store: &RunStore, commit:
         manifest.notes = earlier.notes;
         manifest.weights = earlier.weights;
         manifest.lists = earlier.lists;
-        // Each attempt looks at the lists again.
+        // Each attempt makes all other notes again.
         manifest.notes.retain(|note| note.starts_with(RESUMED));
     }
     let now = attempt(recipe, commit);
@@ -42,7 +42,7 @@ pub(super) fn manifest(recipe: &Recipe, variant: &str, store: &RunStore, commit:
 
 const RESUMED: &str = "resumed with ";
 
-/// What is not as it was in the attempt before.
+/// A note on what differs from the attempt before; `None` where nothing does.
 fn changed(before: &Attempt, now: &Attempt) -> Option<String> {
     let version = |attempt: &Attempt| {
         format!("maclip {} ({})", attempt.maclip_version, attempt.commit.as_deref().unwrap_or("no commit"))
@@ -80,7 +80,7 @@ fn attempt(recipe: &Recipe, commit: Option<&str>) -> Attempt {
     }
 }
 
-/// Name of the processor, as the system tells it; the architecture where it does not.
+/// Name of the processor, as the system reports it (Linux); otherwise its architecture, such as `x86_64`.
 pub fn cpu_name() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name =
@@ -88,7 +88,7 @@ pub fn cpu_name() -> String {
     name.unwrap_or(std::env::consts::ARCH).to_owned()
 }
 
-/// The model of the NVIDIA card that `tch:cuda:N` names, as its driver tells it.
+/// The model of the NVIDIA card that `tch:cuda:N` names, as its driver reports it.
 fn accelerator_name(device: &str) -> Option<String> {
     let index: usize = device.strip_prefix("tch:cuda:")?.parse().ok()?;
     let mut cards: Vec<PathBuf> =

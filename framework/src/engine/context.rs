@@ -1,4 +1,4 @@
-//! What a task works with.
+//! The environment that a task runs in.
 
 use crate::error::{Error, Result};
 use crate::profile;
@@ -11,41 +11,53 @@ use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What a task works with.
+/// The environment that a task runs in: the recipe, the open run directory, the device, and where to report progress.
 pub struct RunContext<'a> {
+    /// The checked recipe.
     pub recipe: &'a Recipe,
+    /// The run directory, open and locked.
     pub store: &'a RunStore,
+    /// Where the task reports how far it is.
     pub progress: &'a dyn Progress,
+    /// The device that the recipe chooses.
     pub device: &'a Device,
+    /// The manifest of the run; its last attempt is this process. [`RunContext::write_manifest`] writes it.
     pub manifest: Manifest,
-    /// Folder of the recipe's runs, for what they share.
+    /// Folder of the recipe's runs, for files that these share, such as episode lists.
     pub shared: &'a Path,
     /// Folder of all runs.
     pub runs: &'a Path,
-    /// Phase totals when this run began.
+    /// The seconds of each phase when this run began: the process may have made other runs before.
     pub started: profile::Totals,
 }
 
 impl RunContext<'_> {
-    /// The last attempt, this process's own.
+    /// The entry of this process in the manifest.
+    ///
+    /// # Errors
+    /// Where the manifest has no attempt.
     pub fn attempt(&mut self) -> Result<&mut Attempt> {
         self.manifest.attempts.last_mut().ok_or_else(|| Error::failed("the manifest has no attempt"))
     }
 
-    /// Notes something that a reader of the result has to know. An attempt that goes on says it again.
+    /// Adds a sentence to the manifest that a reader of the result must know, unless it is there already.
     pub fn note(&mut self, text: String) {
         if !self.manifest.notes.contains(&text) {
             self.manifest.notes.push(text);
         }
     }
 
-    /// Notes checksums of `what` (`weights`, `list`) in the manifest; an error where a training that goes on would go on with others.
+    /// Puts the checksums of the run's inputs into the manifest. `what` is `weights` or `list`, `sums` the SHA-256
+    /// (hex) of each by name.
+    ///
+    /// # Errors
+    /// Where a run that has checkpoints would continue with another file or list than before.
     pub fn note_inputs(&mut self, what: &str, sums: BTreeMap<String, String>) -> Result<()> {
         let earlier = if what == "weights" { &mut self.manifest.weights } else { &mut self.manifest.lists };
         let changed = sums.iter().find(|(name, sum)| earlier.get(*name).is_some_and(|before| before != *sum));
         if let Some((name, _)) = changed.filter(|_| checkpoint_steps(self.store.path()).is_ok_and(|s| !s.is_empty())) {
             return Err(Error::failed(format!("{what} `{name}` is not what this run was trained with so far")).help(
-                format!("bring it back, or begin anew with `maclip runs rm {} --yes`", self.store.path().display()),
+                format!("bring it back, or begin again with `maclip runs rm {} --yes`", self.store.path().display()),
             ));
         }
         *earlier = sums;
@@ -53,18 +65,29 @@ impl RunContext<'_> {
     }
 
     /// Writes the manifest as it is now.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
     pub fn write_manifest(&self) -> Result<()> {
         self.store.write_json(Manifest::FILE, &self.manifest)
     }
 
-    /// Closes the run: phases and memory into the manifest, then the status with `test`.
+    /// Ends the run: writes phases and memory to the manifest, then the status `done` with the result `test` and the
+    /// step of the checkpoint that was tested.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
     pub fn finish(&mut self, test: TestResult, best_step: Option<u64>) -> Result<()> {
         self.note_costs()?;
         let seconds = self.manifest.seconds();
         self.store.write_status(Status { test: Some(test), best_step, seconds, ..Status::new(State::Done) })
     }
 
-    /// Phases and memory of this attempt so far into the manifest.
+    /// Writes the phases and the memory of this attempt so far to the manifest. A task calls it also before it returns
+    /// an error.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
     pub fn note_costs(&mut self) -> Result<()> {
         let phases = profile::Totals::now().seconds_since(&self.started);
         let attempt = self.attempt()?;

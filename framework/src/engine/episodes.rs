@@ -1,4 +1,4 @@
-//! Episodes: C-way K-shot tasks drawn from one split.
+//! Episodes: small classification tasks, drawn from the classes of one split.
 
 use crate::error::{Error, Result};
 use crate::files::{sha256, write_atomically};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Shape of an episode.
+/// Numbers of classes and clips of an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     /// Number of classes.
@@ -19,17 +19,21 @@ pub struct Shape {
     pub queries: usize,
 }
 
-/// One episode by positions: `classes[c]` in the split's class list, clips as positions in that class.
+/// One episode. Classes are positions in the split's list of classes, clips are positions in the class's list of clips.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Episode {
+    /// The classes, `[way]`.
     pub classes: Vec<usize>,
-    /// `[way][shot]`
+    /// The support clips, `[way][shot]`.
     pub support: Vec<Vec<usize>>,
-    /// (label, clip), shuffled.
+    /// The queries in random order, `[way · queries]`: (label, clip). The label is a position in `classes`.
     pub queries: Vec<(usize, usize)>,
 }
 
-/// Refuses a shape that a split cannot fill; the message names the class that falls short.
+/// Checks that a split has enough classes and clips for episodes of `shape`.
+///
+/// # Errors
+/// Where it does not. The message names the first class that has too few clips.
 pub fn check(shape: Shape, split: Split, classes: &[Class]) -> Result<()> {
     if classes.len() < shape.way {
         return Err(Error::failed(format!(
@@ -56,8 +60,10 @@ pub fn check(shape: Shape, split: Split, classes: &[Class]) -> Result<()> {
     }
 }
 
-/// Episode `index` of a stream: classes uniformly, clips without replacement inside the episode, queries in random
-/// order. The split must have passed [`check`].
+/// Draws episode `index` of a stream: classes uniformly, clips without replacement inside the episode, queries in
+/// random order. The same arguments give the same episode.
+///
+/// The split must have passed [`check`].
 pub fn draw(shape: Shape, classes: &[Class], stream: &Stream, index: u64) -> Episode {
     let mut rng = stream.at(index);
     let chosen = rng.distinct(shape.way, classes.len());
@@ -73,16 +79,18 @@ pub fn draw(shape: Shape, classes: &[Class], stream: &Stream, index: u64) -> Epi
     Episode { classes: chosen, support, queries }
 }
 
-/// A fixed list of episodes with its hash: equal hashes mean the same clips in the same episodes.
+/// A fixed list of episodes. Two lists with the same hash have the same clips in the same episodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EpisodeList {
+    /// The shape of every episode.
     pub shape: Shape,
+    /// The episodes, in order.
     pub episodes: Vec<Episode>,
     /// SHA-256 (hex) over shape, class names, clip ids and episodes.
     pub hash: String,
 }
 
-/// An episode list as a file: positions in `classes`.
+/// An episode list as a file. Its positions are those in its own `classes`.
 #[derive(Serialize, Deserialize)]
 struct ListFile {
     hash: String,
@@ -91,7 +99,10 @@ struct ListFile {
     episodes: Vec<Episode>,
 }
 
-/// SHA-256 (hex) of classes and their clips.
+/// SHA-256 (hex) of the names of classes and the ids of their clips.
+///
+/// # Errors
+/// Where they cannot be written as JSON.
 pub fn list_checksum(classes: &[Class]) -> Result<String> {
     let named: Vec<_> = classes.iter().map(|class| (&class.name, &class.clips)).collect();
     checksum(&named)
@@ -104,7 +115,11 @@ fn checksum(value: &impl Serialize) -> Result<String> {
 }
 
 impl EpisodeList {
-    /// `count` episodes of `split`. `seed` is the evaluation's own, so that all runs of a study share the list.
+    /// Draws `count` episodes of `split`. `seed` is that of the evaluation and not of the training, so that all runs of
+    /// a study have the same list.
+    ///
+    /// # Errors
+    /// Where the split is too small, see [`check`].
     pub fn new(shape: Shape, split: Split, classes: &[Class], seed: u64, count: usize) -> Result<Self> {
         check(shape, split, classes)?;
         let stream = Stream::new(seed, &format!("episodes/{}", split.name()));
@@ -118,7 +133,10 @@ impl EpisodeList {
         Ok(Self { shape, episodes, hash })
     }
 
-    /// Writes the list with the classes that it was made from.
+    /// Writes the list to `path`, with the `classes` that it was drawn from.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
     pub fn write(&self, path: &Path, classes: &[Class]) -> Result<()> {
         let file = ListFile {
             hash: self.hash.clone(),
@@ -131,7 +149,10 @@ impl EpisodeList {
         write_atomically(path, &bytes)
     }
 
-    /// The hash that the file at `path` says it has.
+    /// The hash that is written in the file at `path`; it is not checked.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or is no episode list.
     pub fn hash_of(path: &Path) -> Result<String> {
         #[derive(Deserialize)]
         struct Hash {
@@ -140,8 +161,12 @@ impl EpisodeList {
         Ok(read_file::<Hash>(path)?.hash)
     }
 
-    /// Reads a list that [`EpisodeList::write`] wrote. `classes` is what the dataset has in `split` now: it may have more and in
-    /// another order, and must have all that the episodes name.
+    /// Reads a list that [`EpisodeList::write`] wrote, for the dataset as it is now: `classes` are those of `split`.
+    /// They may have another order and more clips than the list was drawn from.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, its hash does not fit its episodes, an episode does not have the list's shape, or
+    /// a class or clip of an episode is not in `classes`.
     pub fn read(path: &Path, split: Split, classes: &[Class]) -> Result<Self> {
         let file: ListFile = read_file(path)?;
         let wrong = |what: String| {
@@ -202,8 +227,8 @@ fn read_file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     })
 }
 
-/// Mean and half width of its 95 % interval over episodes: 1.96 · s / √n with s² = Σ(x − mean)² / n, as the field's
-/// public code has it (TRX, few-shot-action-recognition).
+/// Mean of n values, and the half width of its 95 % interval: 1.96 · s / √n with s² = Σ(x − mean)² / n. This is the
+/// formula of the field's public code (TRX, few-shot-action-recognition). The values are the accuracies of episodes.
 pub fn mean_ci95(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;

@@ -1,4 +1,7 @@
-//! Evaluation: each distinct clip is encoded once per branch, then episodes only gather and align, many at a time.
+//! Evaluation of a model on a list of episodes.
+//!
+//! Each distinct clip is encoded once for each branch. Then the episodes take its features from a table, and many of
+//! them are aligned at once.
 
 use crate::clips::loader::View;
 use crate::engine::episodes::{Episode, EpisodeList, Shape};
@@ -18,33 +21,38 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Clips encoded in one forward pass.
+/// Number of clips that are encoded in one forward pass.
 pub const CLIPS_PER_BATCH: usize = 8;
-/// Pairs of a query and a support clip that are aligned in one go: 125 episodes of 5 ways, one shot and one query.
+/// Number of pairs of a query and a support clip that are aligned at once: those of 125 episodes with 5 classes, one
+/// shot and one query.
 const PAIRS_PER_BATCH: usize = 125 * 25;
 
-/// Episodes of `shape` that are aligned in one go.
+/// Number of episodes of `shape` that are aligned at once, at least 1. It bounds the memory of the alignment.
 pub fn episodes_per_batch(shape: Shape) -> usize {
     (PAIRS_PER_BATCH / (shape.way * shape.way * shape.shot * shape.queries)).max(1)
 }
 
-/// A split with what its episodes need.
+/// The episodes of a split, with the classes and class texts that they refer to.
 pub struct SplitEpisodes<'a> {
+    /// The C classes of the split, with their clips.
     pub classes: &'a [Class],
-    /// Text features of the classes `[C, E]`, zeros where nothing reads them.
+    /// Text features of the classes `[C, E]`; zeros where no component reads them.
     pub texts: &'a Tensor<2>,
+    /// The episodes.
     pub list: &'a EpisodeList,
 }
 
-/// What one episode came to.
+/// The result of one episode. Queries and classes are in the episode's order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// Predicted label of each query, in the episode's order.
+    /// Predicted class of each query, as a position in [`Episode::classes`].
     pub predictions: Vec<usize>,
+    /// Number of queries that were predicted correctly.
     pub correct: usize,
-    /// Alignment distances `[query][class]`.
+    /// Distance of each query to each class, `[query][class]`, as the alignment computes it.
     pub distances: Vec<Vec<f32>>,
-    /// What the predictions are the largest of, `[query][class]`.
+    /// Probability of each class for each query, `[query][class]`, as the objective computes it. The prediction is the
+    /// class with the largest one; of equal ones, the first.
     pub probabilities: Vec<Vec<f32>>,
 }
 
@@ -59,18 +67,25 @@ impl Outcome {
         Self { predictions, correct, distances: rows(distances), probabilities }
     }
 
+    /// Share of the queries that were predicted correctly, 0 to 1.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.predictions.len() as f64
     }
 }
 
-/// Whether a clip has other features in another episode. A prototype module of scope `Episode` relates encoded clips, so it needs no
-/// encoding of its own; an adapter of that scope does, and so do frames that are drawn.
+/// Whether a clip must be encoded again for every episode, because its frame features depend on the episode.
+///
+/// They do with an adapter of [`Scope::Episode`], and where the sampler picks frames at random in evaluation. A
+/// prototype module of that scope makes no difference here: it works on frame features after they were encoded.
 pub fn encodes_every_episode(model: &FewShotModel, frames: &dyn FrameSampler) -> bool {
     model.adapter.scope() == Scope::Episode || frames.random_in_evaluation()
 }
 
-/// All episodes of `split`, in order. `model` must be free of autodiff (`valid()`).
+/// Evaluates all episodes of `split`; the outcomes are in their order. `model` must be without autodiff (`valid()`).
+///
+/// # Errors
+/// Where a clip cannot be opened, a distance or probability is not finite, and [`Error::Interrupted`] after a request
+/// to stop.
 pub fn evaluate(
     model: &FewShotModel,
     source: &ClipSource,
@@ -99,8 +114,11 @@ pub fn evaluate(
     Ok(outcomes.into_iter().flatten().collect())
 }
 
-/// The same by brute force: every episode encodes its own clips. The only way where [`encodes_every_episode`], and
-/// the check on the planned way.
+/// [`evaluate`] without the table: every episode encodes its own clips. Needed where [`encodes_every_episode`];
+/// elsewhere it is slower, with the same result, and tests compare the two.
+///
+/// # Errors
+/// As [`evaluate`].
 pub fn one_by_one(
     model: &FewShotModel,
     source: &ClipSource,
@@ -127,47 +145,55 @@ pub fn one_by_one(
     Ok(outcomes)
 }
 
-/// Encodes the clips of one episode after the other, as the test sees them.
+/// Encodes the clips of single episodes, with the same frames as in the test.
 pub struct EpisodeEncoder<'a> {
     model: &'a FewShotModel,
     source: &'a ClipSource<'a>,
     split: &'a SplitEpisodes<'a>,
-    /// Draws of frames, where the test has any.
+    /// Random numbers for the choice of frames; `None` where the test needs none.
     draws: Option<Stream>,
 }
 
-/// Both branches of one episode after the prototype module, with the class texts `[W, E]`.
+/// The encoded clips of one episode.
 pub struct EpisodeEncoding {
+    /// The S support clips, `[S, T, E]`, in the order of [`EpisodeClips::support`].
     pub support: Encoded,
+    /// The Q queries, `[Q, T, E]`.
     pub query: Encoded,
+    /// Text features of the episode's classes, `[W, E]`.
     pub class_text: Tensor<2>,
 }
 
 impl<'a> EpisodeEncoder<'a> {
+    /// Encodes episodes of `split`. `model` must be without autodiff (`valid()`).
     pub fn new(model: &'a FewShotModel, source: &'a ClipSource, split: &'a SplitEpisodes) -> Self {
-        // The list alone decides the draws, so that all runs on one list see the same frames.
+        // Only the list decides the random numbers, so that all runs on one list see the same frames.
         let draws = Stream::new(0, &format!("frames of {}", split.list.hash));
         let drawn = source.loader().clips.frames.random_in_evaluation();
         Self { model, source, split, draws: drawn.then_some(draws) }
     }
 
-    /// Whether a clip is seen in another way in another episode.
-    pub fn drawn(&self) -> bool {
+    /// Whether a clip has other frames in another episode.
+    pub(crate) fn drawn(&self) -> bool {
         self.draws.is_some()
     }
 
-    /// Clips of the episode at this place of the list.
+    /// Ids of the clips of episode number `episode` of the list, from 0.
     pub fn clips(&self, episode: usize) -> EpisodeClips<'a> {
         EpisodeClips::new(&self.split.list.episodes[episode], self.split.classes)
     }
 
-    /// How clip number `clip` of an episode is seen; support clips come first.
-    pub fn view(&self, episode: usize, clip: usize) -> View {
+    /// The view of clip number `clip` of an episode. Support clips are counted first, then queries.
+    pub(crate) fn view(&self, episode: usize, clip: usize) -> View {
         let Shape { way, shot, queries } = self.split.list.shape;
         let first = episode * way * (shot + queries);
         self.draws.as_ref().map_or(View::Evaluation, |draws| View::RandomFrames(draws.at((first + clip) as u64)))
     }
 
+    /// Encodes the clips of episode number `episode` of the list, from 0.
+    ///
+    /// # Errors
+    /// Where a clip cannot be opened.
     pub fn encode(&self, episode: usize) -> Result<EpisodeEncoding> {
         let (clips, device) = (self.clips(episode), self.source.loader().device);
         let texts = select_rows(self.split.texts, &clips.support_classes, device);
@@ -189,10 +215,12 @@ pub struct EpisodeClips<'a> {
     pub support: Vec<&'a str>,
     /// Class (position in the split) of each support clip.
     pub support_classes: Vec<usize>,
+    /// In the order of [`Episode::queries`].
     pub queries: Vec<&'a str>,
 }
 
 impl<'a> EpisodeClips<'a> {
+    /// The clips of `episode`, whose positions are those in `classes`.
     pub fn new(episode: &Episode, classes: &'a [Class]) -> Self {
         let clip = |class: usize, clip: usize| classes[class].clips[clip].as_str();
         let mut support = Vec::new();
@@ -206,7 +234,7 @@ impl<'a> EpisodeClips<'a> {
     }
 }
 
-/// Rows of a `[C, E]` tensor.
+/// The rows `rows` of a `[C, E]` tensor, `[rows, E]`, on `device`.
 pub fn select_rows(tensor: &Tensor<2>, rows: &[usize], device: &Device) -> Tensor<2> {
     tensor.clone().select(0, indices(rows.iter().copied(), device))
 }
@@ -217,7 +245,8 @@ fn indices(rows: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int>
     Tensor::from_data(TensorData::new(rows, [count]), device)
 }
 
-/// What `episodes` came to; an error where a number is not finite, as no prediction could be trusted then.
+/// The outcomes of `episodes` with these scores; an error where a number is not finite, as no prediction could be
+/// trusted then.
 fn outcomes(model: &FewShotModel, scores: &Scores, episodes: &[Episode]) -> Result<Vec<Outcome>> {
     let probabilities = {
         let _span = profile::span(Phase::Objective);
@@ -229,17 +258,21 @@ fn outcomes(model: &FewShotModel, scores: &Scores, episodes: &[Episode]) -> Resu
     if let Some(at) = probabilities.iter().zip(&distances).position(|(p, d)| !p.is_finite() || !d.is_finite()) {
         let Episode { classes, support, queries } = &episodes[at / (q * w)];
         return Err(Error::failed(format!(
-            "a distance or probability is not a finite number, so no prediction can be trusted; first in the episode of the \
-             classes {classes:?} with the support clips {support:?} and the queries (label, clip) {queries:?}"
+            "a distance or probability is not a finite number, so no prediction can be trusted; first in the episode \
+             of the classes {classes:?} with the support clips {support:?} and the queries (label, clip) {queries:?}"
         ))
-        .help("numbers are positions in the split's list; look at the weights with `maclip weights inspect`, and at the loss"));
+        .help(
+            "numbers are positions in the split's list; look at the weights with `maclip weights inspect`, and at the \
+             loss",
+        ));
     }
     let each = distances.chunks(q * w).zip(probabilities.chunks(q * w));
     Ok(episodes.iter().zip(each).map(|(episode, (d, p))| Outcome::new(episode, d, p)).collect())
 }
 
-/// Features of every clip that the episodes name.
+/// Features of the V clips that the episodes of a split use.
 struct ClipTable {
+    /// The row of a clip, by (class, clip) in the split.
     rows: BTreeMap<(usize, usize), usize>,
     /// `[V, T, E]` after the prototype module's support branch.
     support: Tensor<3>,
@@ -264,7 +297,8 @@ impl ClipTable {
             wanted.extend(episode.queries.iter().map(|&(label, clip)| (episode.classes[label], clip)));
         }
         let keys: Vec<(usize, usize)> = wanted.into_iter().collect();
-        // Where the support branch does not read the class text, both branches are one function and run once.
+        // Where the support branch does not read the class text, both branches are the same function, so one run is
+        // enough.
         let branches_differ = model.adapter.scope() > Scope::Clip;
         progress.begin("encode", 0, keys.len() as u64);
         let done = AtomicU64::new(0);
@@ -306,7 +340,7 @@ impl ClipTable {
         })
     }
 
-    /// Row of a clip that an episode names.
+    /// Row of a clip that an episode uses.
     fn row(&self, class: usize, clip: usize) -> usize {
         self.rows[&(class, clip)]
     }

@@ -1,6 +1,7 @@
-//! Execute one run: a checked recipe becomes the files of its run directory, and leaves a status whatever happens.
+//! Execute one run: train and test what a checked recipe says, and write the files of the run directory. Whatever
+//! happens, the directory has a status in the end.
 //!
-//! The command line, a launcher's job and a user's own program are callers of the same function.
+//! The command line, the jobs of a launcher and a user's own program all call the same function.
 
 use super::attempt::manifest;
 use super::context::RunContext;
@@ -22,12 +23,13 @@ use std::path::{Path, PathBuf};
 /// How a run is executed. Nothing here changes a result.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
-    /// Wait for the device at the end of each phase, so that its time is exact; costs some.
+    /// Wait for the device at the end of each phase, so that its measured time is exact. This makes the run slower.
     pub exact_phases: bool,
-    /// Commit that the program was built from, for the manifest.
+    /// Commit that the program was built from, for the manifest; see
+    /// [`Attempt::commit`](crate::runs::records::Attempt::commit).
     pub commit: Option<&'a str>,
-    /// Whether a finished run in this directory, which has the same identity under another name, may be copied in place of
-    /// making the run again.
+    /// Where a finished run has the same identity under another name, its records can be copied instead of training
+    /// again. This function says whether the run in a directory may be used for that.
     pub reuse: &'a dyn Fn(&Path) -> bool,
 }
 
@@ -37,24 +39,25 @@ impl Default for Options<'_> {
     }
 }
 
-/// What [`attempt`] came to.
+/// The result of [`attempt`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Trained and tested to the end by this call.
+    /// This call trained and tested the run to the end.
     Made,
-    /// It was done before; nothing was changed but what the recipe expects.
+    /// The run was done before. Nothing was changed, except for the results that the recipe expects.
     AlreadyDone,
-    /// The records of this run, which is the same under another name, were copied.
+    /// The records were copied from the run in this directory, which is the same run under another name.
     Reused(PathBuf),
-    /// Another process works on it.
+    /// Another process works on the run.
     Busy,
 }
 
-/// Trains and tests `run` in its directory below `runs`, from its newest checkpoint where there is one, and opens what came
-/// of it.
+/// Trains and tests `run` in its directory below `runs`, from its newest checkpoint where there is one. Returns the
+/// finished run directory, opened.
 ///
 /// # Errors
-/// Where another process works on the run; where the run fails, with the reason; [`Error::Interrupted`] after a request to stop.
+/// Where another process works on the run; where the run fails, with the reason; [`Error::Interrupted`] after a request
+/// to stop.
 pub fn execute(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Progress) -> Result<RunDirectory> {
     let path = run.directory(runs);
     match attempt(run, runs, options, progress)? {
@@ -63,10 +66,10 @@ pub fn execute(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
     }
 }
 
-/// [`execute`], which says what it did and leaves a run alone that another process works on.
+/// [`execute`], but the result says what was done, and it is no error that another process works on the run.
 ///
 /// # Errors
-/// As [`execute`], but for a run that another process works on.
+/// As [`execute`], except for a run that another process works on.
 pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Progress) -> Result<Outcome> {
     let path = run.directory(runs);
     if !path.join(Manifest::FILE).exists()
@@ -86,7 +89,7 @@ pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
     Ok(Outcome::Made)
 }
 
-/// Trains and tests in `store`, and notes there how it ended.
+/// Trains and tests in the run directory `store`, and writes there how it ended.
 fn work(store: &RunStore, run: &StudyRun, options: Options, progress: &dyn Progress) -> Result<()> {
     let recipe = &run.recipe;
     let device = device_of(recipe)?;
@@ -104,12 +107,12 @@ fn work(store: &RunStore, run: &StudyRun, options: Options, progress: &dyn Progr
             Error::Interrupted => (State::Interrupted, None),
             other => (State::Failed, Some(other.to_string())),
         };
-        // The error itself is what the user must see; that the status could not be written either adds nothing.
+        // The user must see this error; a second one, that the status could not be written, would only hide it.
         let _ = store.write_state(state, reason);
     })
 }
 
-/// What a recipe expects changes no result, so a run that is done takes it over.
+/// The results that a recipe expects do not change the run, so a finished run gets those of the recipe as it is now.
 fn renew_expectations(recipe: &Recipe, store: &RunStore) -> Result<()> {
     let mut frozen = Recipe::frozen(store.path())?;
     if frozen.expect == recipe.expect {
@@ -121,10 +124,11 @@ fn renew_expectations(recipe: &Recipe, store: &RunStore) -> Result<()> {
     store.write_text("recipe.resolved.yaml", &frozen.resolved.to_yaml())
 }
 
-/// Makes training step `step` (from 1) of the run in `path` again and reports what happens in it; the run stays as it is.
+/// Computes training step `step` (from 1) of the run in `path` again and reports what happens in it, as
+/// [`Task::replay`] does. The run stays as it is.
 ///
 /// # Errors
-/// Where another process works on the run, or the step cannot be made.
+/// Where another process works on the run, its recipe cannot be read, or the step cannot be computed.
 pub fn replay(path: &Path, step: u64, progress: &dyn Progress) -> Result<serde_json::Value> {
     let recipe = Recipe::frozen(path)?;
     let store = RunStore::open(path)?;

@@ -1,7 +1,8 @@
-//! What the frozen part of the backbone makes of clips: computed once, and kept on disk under a hash of all that decides it.
+//! The output of the backbone's frozen part (the prefix of a clip): computed once and kept on disk.
 //!
-//! The key of a clip hashes the very pixels that enter the network, the frozen weights, the component's options and code version,
-//! the device and the precision. So whatever changes a value changes the key: there is no stale entry to forget about.
+//! The key of a clip is a hash of the pixels that enter the network, the frozen weights, the backbone's options and
+//! code version, the device and the precision. Whatever changes a value changes the key, so an entry can never be out
+//! of date.
 
 use crate::clips::loader::{ClipLoader, View};
 use crate::error::{Error, Result};
@@ -24,38 +25,48 @@ use std::time::SystemTime;
 
 type Key = [u8; 32];
 
-/// Clips that go through the frozen part in one pass: enough to fill the cores, few enough for memory.
+/// Number of clips that go through the frozen part in one pass: enough to keep all cores busy, few enough for the
+/// memory.
 const CLIPS_AT_ONCE: usize = 8;
 
-/// Gives the frozen prefix of clips.
+/// Opens clips and computes their prefixes, or takes them from the feature cache.
 pub struct ClipSource<'a> {
     loader: ClipLoader<'a>,
-    /// Free of autodiff; only its frozen part is used, which training does not change.
+    /// Without autodiff. Only its frozen part is used, which training does not change.
     model: FewShotModel,
     cache: Option<FeatureCache<'a>>,
 }
 
 impl<'a> ClipSource<'a> {
+    /// Opens clips with `loader` and encodes them with the frozen part of `model`. Without `cache`, nothing is kept.
     pub fn new(loader: ClipLoader<'a>, model: &FewShotModel, cache: Option<FeatureCache<'a>>) -> Self {
         Self { loader, model: model.valid(), cache }
     }
 
+    /// The loader that opens the clips.
     pub fn loader(&self) -> &ClipLoader<'a> {
         &self.loader
     }
 
-    /// Removes the oldest features above the recipe's limit.
+    /// Removes the oldest files of the cache until it is within the recipe's `compute.cache_limit_gb`.
+    ///
+    /// # Errors
+    /// Where a file cannot be removed.
     pub fn trim(&self) -> Result<()> {
         self.cache.as_ref().map_or(Ok(()), |cache| trim(&cache.folder, cache.limit))
     }
 
-    /// Clips found in the cache from before, and clips that were missing, so far. What this process made itself counts once.
+    /// Counts of clips so far: (found, missing). Found are those that the cache had before this process, each time that
+    /// they are used; missing are those that this process had to compute. `None` without a cache.
     pub fn cached(&self) -> Option<(u64, u64)> {
         let cache = self.cache.as_ref()?;
         Some((cache.hits.load(Ordering::Relaxed), cache.misses.load(Ordering::Relaxed)))
     }
 
-    /// [`FewShotModel::prefix`] of `clips`, `[B, T, F]`, each seen in its own way.
+    /// [`FewShotModel::prefix`] of B clips, `[B, T, F]`. `view` gives the view of each by its position.
+    ///
+    /// # Errors
+    /// Where a clip cannot be opened.
     pub fn prefixes(&self, clips: &[&str], view: impl Fn(usize) -> View) -> Result<Tensor<3>> {
         let clips: Vec<(&str, View)> = clips.iter().enumerate().map(|(i, clip)| (*clip, view(i))).collect();
         let same = |(_, view): &(&str, View)| matches!(view, View::Evaluation);
@@ -118,20 +129,20 @@ struct Kept {
 
 enum Found {
     Kept(Kept),
-    /// The key, and the pixels to make it of.
+    /// The key, and the pixels to compute the prefix from.
     Missing(Key, Vec<u8>),
 }
 
-/// A folder of prefixes, one file for each clip.
+/// A folder of prefixes, with one file for each clip.
 pub struct FeatureCache<'a> {
     folder: PathBuf,
-    /// Hash of everything but the pixels.
+    /// Hash of everything in the key but the pixels.
     network: Key,
-    /// Keys of clips that this process has seen.
+    /// Keys of the clips that this process has opened.
     keys: Mutex<HashMap<String, Key>>,
-    /// Keys that this process has made.
+    /// Keys of the prefixes that this process has computed.
     made: Mutex<HashSet<Key>>,
-    /// Bytes.
+    /// Most bytes of the folder.
     limit: u64,
     hits: AtomicU64,
     misses: AtomicU64,
@@ -143,8 +154,12 @@ pub struct FeatureCache<'a> {
 const MAGIC: &[u8; 4] = b"MCF1";
 
 impl<'a> FeatureCache<'a> {
-    /// The cache for the frozen part of `model`, or `None` where keeping it would save nothing or the recipe turns it off.
-    /// `weights` are the checksums of the files that were read; `runs` the folder of all runs.
+    /// The cache for the frozen part of `model`; `None` where the recipe turns it off, or where the frozen part is so
+    /// small that keeping its output saves nothing. `weights` are the checksums of the weights files, `runs` is the
+    /// folder of all runs.
+    ///
+    /// # Errors
+    /// Where old files must be removed to stay within the limit, and cannot be.
     pub fn new(
         recipe: &Recipe,
         model: &FewShotModel,
@@ -195,7 +210,7 @@ impl<'a> FeatureCache<'a> {
         self.folder.join(&name[..2]).join(&name[2..])
     }
 
-    /// Each of `clips` by its key; `open` gives the pixels of those that it is called with.
+    /// Looks for each of `clips` in the cache. `open` opens the clips that it is called with, as pixels.
     fn find(
         &self,
         clips: &[(&str, View)],
@@ -207,7 +222,7 @@ impl<'a> FeatureCache<'a> {
             wanted.iter().zip(open(&unknown)?).for_each(|(&at, opened)| pixels[at] = Some(opened));
             Ok(())
         };
-        // Only a clip that was not met before needs its pixels for its key.
+        // The key needs the pixels, so a clip must be opened once; later its key is known.
         let known = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let new: Vec<usize> = (0..clips.len()).filter(|&at| !known.contains_key(clips[at].0)).collect();
         fill(&new, &mut pixels)?;
@@ -233,7 +248,7 @@ impl<'a> FeatureCache<'a> {
         found.collect()
     }
 
-    /// `None` where there is no such file or it is damaged; then it is made again.
+    /// The prefix under `key`; `None` where its file is missing or damaged. Then it is computed again.
     fn read(&self, key: &Key) -> Option<Kept> {
         let path = self.file(key);
         let bytes = std::fs::read(&path).ok()?;
@@ -258,7 +273,7 @@ impl<'a> FeatureCache<'a> {
         let written = std::fs::create_dir_all(folder)
             .map_err(|error| Error::io("make", folder, error))
             .and_then(|()| write_atomically(&path, &bytes));
-        // The run needs no cache; whoever waits for it learns that it will be as slow the next time.
+        // The run works without the cache, so this is only a note: the next run will be as slow as this one.
         if let Err(error) = written
             && !self.read_only.swap(true, Ordering::Relaxed)
         {
@@ -280,7 +295,8 @@ fn parse(bytes: &[u8]) -> Option<Kept> {
     })
 }
 
-/// Whether `path` is a file that this cache wrote: `<2 hex>/<62 hex>`, or one that a killed process left unfinished an hour ago.
+/// Whether `path` is a file of this cache: `<2 hex>/<62 hex>`, or an unfinished one of a killed process, at least an
+/// hour old.
 fn is_own(path: &Path, modified: SystemTime) -> bool {
     let name = |path: Option<&std::ffi::OsStr>| path.and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     let hex = |text: &str, length: usize| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,7 +1,7 @@
-//! A run at work: episodes, features, evaluation, training, and "execute one run".
+//! Runs are made here: episodes, features, evaluation, training, and one function that executes a run.
 //!
-//! Here belongs what happens between a checked recipe and the files of its run. Not here: the files themselves (`runs`), and what one
-//! task does (a component).
+//! Here belongs what happens between a checked recipe and the files of its run.
+//! Not here: the files themselves (`runs`), and what one task does (a component).
 
 pub mod attempt;
 pub mod context;
@@ -11,6 +11,6 @@ pub mod examples;
 pub mod execute;
 pub mod features;
 pub mod overview;
-pub mod reuse;
+mod reuse;
 pub mod task;
 pub mod training;

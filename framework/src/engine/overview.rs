@@ -1,4 +1,4 @@
-//! The runs of a study as they are on the disk: what is done, what is missing, how long the rest may take.
+//! The runs of a study as they are on the disk: which are done, which are missing, and how long these may take.
 
 use super::reuse;
 use crate::recipe::study::StudyRun;
@@ -8,24 +8,25 @@ use crate::runs::store::in_use;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// One run of a study and what there is of it.
+/// One run of a study, and how far it is.
 pub struct RunOverview {
-    /// What the recipe asks for.
+    /// The run that the recipe asks for.
     pub run: StudyRun,
-    /// Its run directory, whether it is there or not.
+    /// Path of its run directory, which may be missing.
     pub path: PathBuf,
-    /// `None` where nothing is there, or it cannot be read.
+    /// The run directory; `None` where it is missing or cannot be read.
     pub directory: Option<RunDirectory>,
-    /// `None` where the run has not begun.
+    /// The state of the run; `None` where it has not begun.
     pub state: Option<State>,
-    /// Optimizer steps done.
+    /// Number of optimizer steps done.
     pub steps: u64,
-    /// The same run under another name, which is done; searched where this one has not begun.
+    /// Directory of a finished run with the same identity under another name. Only searched where this run has not
+    /// begun.
     pub same: Option<PathBuf>,
 }
 
 impl RunOverview {
-    /// Of `run` below the folder `runs`.
+    /// Reads how far `run` is, in its directory below the folder `runs`.
     pub fn new(run: StudyRun, runs: &Path) -> Self {
         let path = run.directory(runs);
         let mut overview = Self { run, path, directory: None, state: None, steps: 0, same: None };
@@ -36,11 +37,11 @@ impl RunOverview {
         overview
     }
 
-    /// Reads again what is on the disk.
+    /// Reads the run directory again.
     pub fn refresh(&mut self) {
         self.directory = RunDirectory::open(&self.path).ok();
         self.state = self.directory.as_ref().and_then(RunDirectory::state);
-        // Records that cannot be read are reported when the run goes on.
+        // A damaged record file is reported when the run goes on, not here.
         self.steps = self.directory.as_ref().and_then(|directory| directory.last_step().ok()).unwrap_or(0);
     }
 
@@ -49,12 +50,12 @@ impl RunOverview {
         self.state == Some(State::Done)
     }
 
-    /// Optimizer steps that the recipe asks for, where its task has any.
+    /// Number of optimizer steps that the recipe asks for; `None` where its task trains nothing.
     pub fn wanted_steps(&self) -> Option<u64> {
         self.run.recipe.resolved.at("task.train.steps")?.to_json().as_u64()
     }
 
-    /// Why it failed, or which finished run will be copied.
+    /// Why the run failed, or which finished run it is the same as; `None` otherwise.
     pub fn reason(&self) -> Option<String> {
         match &self.same {
             Some(path) => Some(format!("the same as {}", path.display())),
@@ -62,12 +63,13 @@ impl RunOverview {
         }
     }
 
-    /// The state in one word: `missing`, `starting`, `running`, `done`, `failed`, `interrupted` or `unreadable`.
+    /// The state in one word: `missing`, `starting`, `running`, `done`, `failed`, `interrupted`, `unknown` (it has no
+    /// status) or `unreadable`.
     pub fn state_name(&self) -> &'static str {
         match self.state {
             Some(state) => state.name(),
             None if in_use(&self.path) => "starting",
-            // What cannot be read is not missing: `maclip run` says what is wrong with it.
+            // A directory that cannot be read is not missing: `maclip run` reports what is wrong with it.
             None if self.directory.is_some() => "unknown",
             None if self.path.join(Manifest::FILE).exists() => "unreadable",
             None => "missing",
@@ -75,7 +77,8 @@ impl RunOverview {
     }
 }
 
-/// Seconds that the missing runs may take, judged by the runs of the study that are done; `None` where none is.
+/// Estimate of the seconds that the missing runs will take, from the times of the runs that are done; `None` where none
+/// is done.
 pub fn estimate(runs: &[RunOverview]) -> Option<f64> {
     let done: Vec<_> = runs
         .iter()
@@ -83,7 +86,7 @@ pub fn estimate(runs: &[RunOverview]) -> Option<f64> {
         .filter_map(|run| Some((run, run.directory.as_ref()?.manifest.seconds())))
         .collect();
     let seconds_of = |run: &RunOverview| {
-        // Runs of the same variant say most; any run that trained says something.
+        // Runs of the same variant give the best estimate; without them, all runs that trained.
         let same: Vec<_> = done.iter().filter(|(other, _)| other.run.variant == run.run.variant).collect();
         let trained: Vec<_> = done.iter().filter(|(other, _)| other.steps > 0).collect();
         let alike = if same.is_empty() { trained } else { same };
@@ -92,14 +95,15 @@ pub fn estimate(runs: &[RunOverview]) -> Option<f64> {
         let train: f64 = alike.iter().map(|(_, seconds)| seconds.train).sum();
         let test: f64 = alike.iter().map(|(_, seconds)| seconds.test).sum();
         let left = run.wanted_steps().unwrap_or(0).saturating_sub(run.steps) as f64;
-        // A variant that trains nothing has no steps, and none left.
+        // A variant that trains nothing has no steps.
         let training = if steps > 0.0 { train / steps * left } else { 0.0 };
         (count > 0.0).then(|| training + test / count)
     };
     to_make(runs).into_iter().map(seconds_of).sum()
 }
 
-/// What is missing: the same run under several names once, and not where it is done under another.
+/// The runs that are still to be made. Where several have the same identity, only the first; where one of them is done,
+/// none.
 pub fn to_make(runs: &[RunOverview]) -> Vec<&RunOverview> {
     let mut seen: HashSet<&String> = runs.iter().filter(|run| run.done()).map(|run| &run.run.recipe.hash).collect();
     let missing = runs.iter().filter(|run| !run.done() && run.same.is_none());

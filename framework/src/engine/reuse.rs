@@ -1,4 +1,5 @@
-//! The same run under another name: what is done once is copied and not made again. Several tables of a paper have the same row.
+//! The same run under another name: a run that is done is copied and not made again. Several tables of a paper can have
+//! the same row.
 
 use crate::error::{Error, Result};
 use crate::files::copy_atomically;
@@ -11,15 +12,15 @@ use maclip_language::{Arguments, Origin, load};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the note of a run that was copied begins with.
+/// The beginning of the note in the manifest of a copied run.
 const COPIED: &str = "the same run as ";
 
-/// A run at or below `runs`, elsewhere than at `path`, that `counts`, is done and has the identity of `recipe`. One that was made itself comes
-/// before one that was copied.
+/// A finished run at or below `runs` that has the identity of `recipe`, is not the one at `path`, and that `counts`
+/// accepts. A run that was made comes before one that was copied.
 pub fn same(runs: &Path, recipe: &Recipe, path: &Path, counts: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     let ending = format!("-{}", &recipe.hash[..8]);
     let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&ending));
-    // A folder that is not there yet has no runs.
+    // A folder that is missing yet has no runs.
     let paths = RunDirectory::paths(runs).unwrap_or_default();
     let others = paths.into_iter().filter(|other| named(other) && other != path && counts(other));
     let done = others.filter_map(|path| {
@@ -29,17 +30,17 @@ pub fn same(runs: &Path, recipe: &Recipe, path: &Path, counts: impl Fn(&Path) ->
     done.min_by_key(|run| run.manifest.notes.iter().any(|note| note.starts_with(COPIED))).map(|run| run.path)
 }
 
-/// Makes `to`, where no run has begun, out of the run in `from`, under the name of `run`: all its records, but not
-/// its checkpoints. It appears as a whole or not at all. `false` where another process was there before.
+/// Copies the run in `from` to `to`, where no run has begun, under the name of `run`: all its records, but not its
+/// checkpoints. The directory appears as a whole or not at all. `false` where another process began the run meanwhile.
 pub fn copy_run(from: &Path, to: &Path, run: &StudyRun) -> Result<bool> {
     let StudyRun { recipe, variant } = run;
     let (Some(folder), Some(name)) = (to.parent(), to.file_name()) else {
         return Err(Error::failed(format!("{} is no run directory", to.display())));
     };
-    // Hidden, so that nobody takes it for a run.
+    // A hidden folder, because hidden folders are not searched for runs.
     let aside = folder.join(format!(".{}.tmp", name.to_string_lossy()));
     let Some(store) = RunStore::open_free(&aside)? else { return Ok(false) };
-    // A killed process may have left something there.
+    // A killed process may have left files there.
     clear(&aside)?;
     copy_files(from, &aside, &["lock", "checkpoints", Manifest::FILE, "recipe.resolved.yaml"])?;
     let source = RunDirectory::open(from)?;
@@ -56,7 +57,7 @@ pub fn copy_run(from: &Path, to: &Path, run: &StudyRun) -> Result<bool> {
     manifest.notes.push(format!("{COPIED}{}: its records were copied, its checkpoints were not", from.display()));
     store.write_json(Manifest::FILE, &manifest)?;
     episodes(from, folder)?;
-    // It takes its lock along. Where a run has begun meanwhile, the folder is not empty.
+    // The lock moves with the folder. Where a run has begun meanwhile, `to` is not empty and the rename fails.
     match fs::rename(&aside, to) {
         Ok(()) => Ok(true),
         Err(_) if to.exists() => {
@@ -67,7 +68,7 @@ pub fn copy_run(from: &Path, to: &Path, run: &StudyRun) -> Result<bool> {
     }
 }
 
-/// The lists of test episodes that lie beside the run in `from` lie beside those in `folder` too.
+/// Copies the lists of test episodes that are beside the run in `from` to `folder`.
 fn episodes(from: &Path, folder: &Path) -> Result<()> {
     let Some(beside) = from.parent().filter(|beside| *beside != folder) else { return Ok(()) };
     for (name, path) in entries(beside)? {
@@ -79,7 +80,7 @@ fn episodes(from: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies what is in the folder `from`, but for what is called as one of `leave`, into the folder `to`.
+/// Copies what is in the folder `from` to the folder `to`, except for the names in `leave`.
 fn copy_files(from: &Path, to: &Path, leave: &[&str]) -> Result<()> {
     for (name, path) in entries(from)? {
         let to = to.join(&name);
@@ -96,7 +97,7 @@ fn copy_files(from: &Path, to: &Path, leave: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Removes what is in `folder`, but for its lock.
+/// Removes what is in `folder`, except for its lock.
 fn clear(folder: &Path) -> Result<()> {
     for (name, path) in entries(folder)?.into_iter().filter(|(name, _)| name != "lock") {
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -105,7 +106,7 @@ fn clear(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Names and paths in `folder`.
+/// Names and paths of the entries of `folder`.
 fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let read = || -> std::io::Result<_> {
         fs::read_dir(folder)?

@@ -1,4 +1,5 @@
-//! Slot `task`: what is trained and tested. It stands here and not with the other slots, as its contract speaks of runs and plans.
+//! Slot `task`: what a run trains and tests. It is here and not with the other slots, because it is about runs and
+//! plans.
 //!
 //! The component of a task sets [`Facts::task_slots`](crate::registry::Facts::task_slots) in its `Component::describe`.
 
@@ -11,31 +12,47 @@ use crate::registry::{BuildContext, declare_slot};
 use burn::tensor::Device;
 use maclip_language::Diagnostic;
 
+/// What a run trains and tests, such as few-shot episodes or contrastive pre-training.
 pub trait Task: Send + Sync + std::fmt::Debug {
-    /// The graph and the parameters of `recipe`, without its data and weights.
+    /// The plan of `recipe`: its graph, parameters and costs. Reads neither data nor weights.
+    ///
+    /// # Errors
+    /// Where a component cannot be built.
     fn plan(&self, recipe: &Recipe) -> Result<Plan>;
 
-    /// Everything that is wrong with what a run of `recipe` would read and build: data, lists, weights, model. Trains nothing.
+    /// Checks everything that a run of `recipe` would read and build: data, lists, weights, model. Returns all problems
+    /// that it finds. Trains nothing.
     fn examine(&self, recipe: &Recipe, device: &Device) -> Vec<Diagnostic>;
 
     /// Every clip that a run of `recipe` opens, for `maclip prepare`.
+    ///
+    /// # Errors
+    /// Where the task keeps no clips, as by default, or the clips cannot be listed.
     fn needs(&self, _recipe: &Recipe) -> Result<Needs> {
         Err(Error::failed("the task decodes no clips that could be kept"))
     }
 
-    /// Trains and tests, from the last checkpoint where there is one. The run directory is open and locked.
+    /// Trains and tests, from the newest checkpoint where there is one, and writes records, result and status to the
+    /// run directory, which is open and locked.
+    ///
+    /// # Errors
+    /// Where the run fails, with a message for the user; [`Error::Interrupted`] after a request to stop.
     fn run(&self, context: &mut RunContext) -> Result<()>;
 
-    /// Makes training step `step` (from 1) again, from the newest checkpoint before it, and tells what happens in it.
+    /// Computes training step `step` (from 1) again, from the newest checkpoint before it, and reports its losses,
+    /// values and gradients as JSON. Changes nothing in the run directory.
+    ///
+    /// # Errors
+    /// Where the run has no such step, or the task trains nothing.
     fn replay(&self, context: &mut RunContext, step: u64) -> Result<serde_json::Value>;
 }
 
 declare_slot!("task": Task, order: 0, default: Some("few_shot"), identity: None, "what is trained and tested");
 
-/// The task of `recipe`, for what needs no device.
+/// Builds the task of `recipe`, for work that needs no device of its own.
 ///
 /// # Errors
-/// Where its options cannot be built.
+/// Where the task cannot be built from its options.
 pub fn of(recipe: &Recipe) -> Result<Box<dyn Task>> {
     recipe.build(&BuildContext::new(recipe.seed, Device::flex()))
 }

@@ -11,8 +11,9 @@ use crate::slots::prototype::Prototype;
 use burn::tensor::Device;
 use maclip_language::{Node, Origin, read_str};
 
-/// Trainable parameters of a component of a model's slot, with the options of its usage, on CLIP ViT-B/16 with 8 frames; `None` for the
-/// others, and where it cannot be built on that.
+/// Number of trainable parameters of the component `info` of the slot `slot`, with the options of its usage line, on
+/// CLIP ViT-B/16 with 8 frames. `None` for slots without parameters, and where the component cannot be built on that
+/// backbone.
 pub fn trainable(slot: &str, info: &Info) -> Option<usize> {
     let mut node = read_str("example", info.usage).ok()?;
     node.as_map_mut()?.insert("type", Origin::Default, Node::from_json(&info.name.into()));

@@ -1,4 +1,4 @@
-//! The few-shot model: slots as fields, and one episode through them.
+//! The few-shot model: its components as fields, and the forward pass of an episode.
 
 use crate::error::{Error, Result};
 use crate::model::parameters::{self, with_graph_strategy, with_stable_ids};
@@ -20,25 +20,39 @@ use burn::tensor::{Device, Tensor};
 
 /// Backbone, adapter, prototype, alignment and objective as one burn module.
 ///
-/// Frozen weights live on the plain device and trainable ones on its autodiff twin, so that whatever lies below the first
-/// trainable layer runs without a graph.
+/// Frozen weights are on the device without autodiff, trainable ones on the same device with it. So everything below
+/// the first trainable layer runs without a graph.
+///
+/// Dimensions: B clips, T frames, E features of a frame, F values of a frame's prefix, S support clips, Q queries, W
+/// classes (way), K shots, N episodes.
 #[derive(Module, Debug)]
 pub struct FewShotModel {
+    /// Frames → features, and class texts → features.
     pub backbone: Slot<dyn Backbone>,
+    /// Trainable parts inside the backbone.
     pub adapter: Slot<dyn Adapter>,
+    /// Frame features → the features that are compared.
     pub prototype: Slot<dyn Prototype>,
+    /// Distances between queries and classes.
     pub alignment: Slot<dyn Alignment>,
+    /// Distances and texts → loss and probabilities.
     pub objective: Slot<dyn Objective>,
 }
 
-/// Features of support clips: before and after the prototype module, `[S, T, E]`.
+/// Frame features of the support clips (or of the queries) of one episode.
 pub struct Encoded {
+    /// Before the prototype module, `[S, T, E]` (or `[Q, T, E]`).
     pub frames: Tensor<3>,
+    /// After it, the same shape.
     pub prototypes: Tensor<3>,
 }
 
 impl FewShotModel {
     /// Builds the components that `recipe` chooses, for clips of `frames` frames.
+    ///
+    /// # Errors
+    /// Where a component cannot be built, the backbone has no trained weights or cannot use the recipe's precision, or
+    /// a component reads class texts and the backbone has no text tower.
     pub fn build(recipe: &Recipe, context: &BuildContext, frames: usize) -> Result<Self> {
         let mut backbone = Slot::new(recipe.build::<dyn Backbone>(context)?);
         let context = context.with_sizes(backbone.geometry().clone(), frames);
@@ -62,45 +76,50 @@ impl FewShotModel {
         if model.needs_text() && !model.backbone.geometry().has_text_tower {
             return Err(Error::failed("the recipe reads class texts, but its backbone has no text tower")
                 .at(recipe.place("backbone"))
-                .help("choose a CLIP backbone, or an adapter, prototype and objective (such as `metric`) that read no text"));
+                .help(
+                    "choose a CLIP backbone, or an adapter, prototype and objective (such as `metric`) that read no \
+                     text",
+                ));
         }
         if context.sizes_only {
-            // Weights that nobody reads are not made.
+            // The weights are not needed, so they are not computed.
             return Ok(model);
         }
         Ok(with_stable_ids(with_graph_strategy(model, context.graph_strategy())))
     }
 
-    /// Whether any part reads class texts.
+    /// Whether the adapter, the prototype module or the objective reads class texts.
     pub fn needs_text(&self) -> bool {
         self.adapter.needs_text() || self.prototype.needs_text() || self.objective.needs_text()
     }
 
-    /// Normalised pixels `[B, T, 3, H, W]` → the frozen prefix `[B, T, F]` that both branches begin with.
+    /// Normalised pixels `[B, T, 3, H, W]` → prefixes `[B, T, F]`: the output of the frozen part of the backbone, below
+    /// the first trainable layer. It is the same for support clips and queries.
     pub fn prefix(&self, pixels: Tensor<5>) -> Tensor<3> {
         let _span = profile::span(Phase::Encode);
         self.backbone.prefix(pixels, &*self.adapter)
     }
 
-    /// Frame features `[B, T, E]` of prefixes `[B, T, F]`.
+    /// Prefixes `[B, T, F]` → frame features `[B, T, E]`, by the rest of the backbone with the adapter.
     pub fn encode(&self, prefix: Tensor<3>, branch: &Branch) -> Tensor<3> {
         let _span = profile::span(Phase::Encode);
         self.backbone.encode(prefix, &*self.adapter, branch)
     }
 
-    /// Frame features `[S, T, E]` of support clips after the prototype module's support branch; class texts `[S, E]`.
+    /// The prototype module on support clips: frame features `[S, T, E]` with the class text of each clip `[S, E]`.
     pub fn support_prototypes(&self, frames: Tensor<3>, text: Tensor<2>) -> Encoded {
         let _span = profile::span(Phase::Prototype);
         Encoded { prototypes: self.prototype.support(frames.clone(), text), frames }
     }
 
-    /// Frame features `[Q, T, E]` after the prototype module's query branch.
+    /// The prototype module on queries: frame features `[Q, T, E]`.
     pub fn query_prototypes(&self, frames: Tensor<3>) -> Encoded {
         let _span = profile::span(Phase::Prototype);
         Encoded { prototypes: self.prototype.query(frames.clone()), frames }
     }
 
-    /// Frame features of both branches of one episode: support clips `[S, T, F]` with their class texts `[S, E]`, and queries.
+    /// Prefixes of one episode → frame features of its support clips `[S, T, E]` and queries `[Q, T, E]`. `support` is
+    /// `[S, T, F]`, `text` the class text of each support clip `[S, E]`, `query` `[Q, T, F]`.
     pub fn episode(&self, support: Tensor<3>, text: Tensor<2>, query: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
         if self.adapter.scope() < Scope::Episode {
             return (self.encode(support, &Branch::Support { text: &text }), self.encode(query, &Branch::Query));
@@ -110,8 +129,8 @@ impl FewShotModel {
         (frames.clone().narrow(0, 0, supports), frames.narrow(0, supports, queries))
     }
 
-    /// Distances `[N, Q, W]` of queries `[N, Q, T, E]` to classes with supports `[N, W, K, T, E]` and texts `[N, W, E]`, all
-    /// after [`Prototype::support`] and [`Prototype::query`].
+    /// Distances `[N, Q, W]` of queries `[N, Q, T, E]` to classes with supports `[N, W, K, T, E]` and class texts
+    /// `[N, W, E]`. The features come from [`FewShotModel::query_prototypes`] and [`FewShotModel::support_prototypes`].
     pub fn align(&self, query: Tensor<4>, support: Tensor<5>, text: Tensor<3>) -> Tensor<3> {
         let _span = profile::span(Phase::Align);
         let ([n, q, _, _], w) = (query.dims(), support.dims()[1]);
@@ -119,8 +138,10 @@ impl FewShotModel {
         self.alignment.distances(query, support).reshape([n, q, w])
     }
 
-    /// What the alignment of [`FewShotModel::align`] sees: queries `[M, R, T, E]` and supports `[M, W, K, T, E]` after
-    /// [`Prototype::relate`]. M is N; or N · Q where each query has prototypes of its own, so that it is an episode with one query.
+    /// The input of the alignment in [`FewShotModel::align`]: queries and supports after [`Prototype::relate`].
+    ///
+    /// `[N, Q, T, E]` and `[N, W, K, T, E]` as before; or, where each query has prototypes of its own, N · Q episodes
+    /// with one query each: `[N · Q, 1, T, E]` and `[N · Q, W, K, T, E]`.
     pub fn related(&self, query: Tensor<4>, support: Tensor<5>, text: Tensor<3>) -> (Tensor<4>, Tensor<5>) {
         if self.prototype.scope() < Scope::Episode {
             return (query, support);
@@ -134,7 +155,8 @@ impl FewShotModel {
         (related.query.reshape([n * q, 1, t, e]), related.support.reshape([n * q, w, k, ts, e]))
     }
 
-    /// What [`Prototype::relate`] and [`Alignment::distances`] cost in [`FewShotModel::align`]; `None` where nobody counted.
+    /// Cost of [`Prototype::relate`] and of [`Alignment::distances`] in [`FewShotModel::align`], for queries
+    /// `[N, Q, T, E]` and supports `[N, W, K, T, E]`. `None` where the component does not report it.
     pub fn align_cost(&self, query: [usize; 4], support: [usize; 5]) -> (Option<Cost>, Option<Cost>) {
         if self.prototype.scope() < Scope::Episode {
             return (Some(Cost::NONE), self.alignment.cost(query, support));
@@ -149,7 +171,8 @@ impl FewShotModel {
         (Some(related), aligned)
     }
 
-    /// Scores of one episode from both branches; support clips are ordered by class, `shot` of each. class_text `[W, E]`.
+    /// Distances and text similarities of one episode. Support clips are ordered by class, `shot` of each; `class_text`
+    /// is `[W, E]`.
     pub fn scores(&self, support: Encoded, query: Encoded, class_text: Tensor<2>, shot: usize) -> Scores {
         let [clips, t, e] = support.prototypes.dims();
         let way = clips / shot;
@@ -169,7 +192,7 @@ impl FewShotModel {
     }
 }
 
-/// `[B, T, E]` → `[B, E]`.
+/// Mean over the frames: `[B, T, E]` → `[B, E]`.
 pub fn time_average(frames: Tensor<3>) -> Tensor<2> {
     frames.mean_dim(1).squeeze_dim(1)
 }
@@ -179,8 +202,11 @@ pub fn text_cosines(clips: Tensor<3>, texts: Tensor<3>) -> Tensor<3> {
     normalize(clips).matmul(normalize(texts).swap_dims(1, 2))
 }
 
-/// Text features of class names, `[C, E]`, not normalised: the prompt's sentences, averaged over unit vectors where there
-/// are several. Zeros where no part of the model reads them.
+/// Text features `[C, E]` of C class names. A name with one sentence has the features of that sentence, not normalised;
+/// a name with several has the mean of their unit vectors. Zeros where no part of the model reads class texts.
+///
+/// # Errors
+/// Where the backbone cannot encode a sentence: it has no text tower, or the sentence is too long for it.
 pub fn class_texts(model: &FewShotModel, prompt: &dyn Prompt, names: &[&str], device: &Device) -> Result<Tensor<2>> {
     let geometry = model.backbone.geometry();
     if !model.needs_text() {

@@ -1,32 +1,33 @@
-//! Parameters of a module by path: counted, exported, imported, given stable ids; and arithmetic on gradients.
+//! Parameters of a module by path: counted, exported, imported, made trainable, given stable ids.
 
 use crate::error::{Error, Result};
 use crate::slots::backbone::Precision;
 use crate::slots::module::{GraphStrategy, on_graph};
 use crate::weights::HostTensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
+/// Where a visitor of a module is: the names of the fields around it.
 #[derive(Default)]
-struct Path(Vec<String>);
+pub(super) struct Path(Vec<String>);
 
 impl Path {
-    fn enter(&mut self, name: &str) {
+    pub(super) fn enter(&mut self, name: &str) {
         self.0.push(name.to_owned());
     }
-    fn exit(&mut self) {
+    pub(super) fn exit(&mut self) {
         self.0.pop();
     }
-    fn dotted(&self) -> String {
+    pub(super) fn dotted(&self) -> String {
         self.0.join(".")
     }
 }
 
-/// The tensors of `module` by path; only the trainable ones with `trainable_only`.
+/// The tensors of `module` as f32, by dotted path (`adapter.blocks.3.joint.weight`). With `trainable_only`, those that
+/// are trained.
 pub fn export<M: Module>(module: &M, trainable_only: bool) -> BTreeMap<String, HostTensor> {
     struct Export {
         path: Path,
@@ -55,14 +56,18 @@ pub fn export<M: Module>(module: &M, trainable_only: bool) -> BTreeMap<String, H
     export.tensors
 }
 
-/// Puts `tensors` into the parameters of the same path. Every tensor must find its place with its shape, and every parameter
-/// (of those that are trainable, with `trainable_only`) must find a tensor; otherwise an error lists what is missing, unused
-/// and misshapen and nothing is changed.
+/// Puts `tensors` into the parameters of the same path. With `trainable_only`, only the trainable parameters take part.
+///
+/// # Errors
+/// Where a parameter has no tensor, a tensor has no parameter, or the shapes differ. The message lists the paths.
 pub fn import<M: Module>(module: M, tensors: BTreeMap<String, HostTensor>, trainable_only: bool) -> Result<M> {
     try_import(module, tensors, trainable_only).map_err(|fit| Error::failed(fit.problem().unwrap_or_default()))
 }
 
 /// [`import`], with what does not fit as lists.
+///
+/// # Errors
+/// As [`import`].
 pub fn try_import<M: Module>(
     module: M,
     tensors: BTreeMap<String, HostTensor>,
@@ -109,18 +114,19 @@ pub fn try_import<M: Module>(
     if fit.problem().is_none() { Ok(module) } else { Err(fit) }
 }
 
-/// How tensors fit a module: each entry is a path with its shape.
+/// What does not fit between a module and tensors. Each entry is a path with its shape.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Fit {
     /// Parameters without a tensor.
     pub missing: Vec<String>,
     /// Tensors without a parameter.
     pub unused: Vec<String>,
+    /// Paths where the tensor and the parameter have different shapes.
     pub misshapen: Vec<String>,
 }
 
 impl Fit {
-    /// What is wrong, in words and with the first names of each kind; `None` where all fits.
+    /// The three lists as a message, with the first eight entries of each; `None` where all fits.
     pub fn problem(&self) -> Option<String> {
         let lists = [("missing", &self.missing), ("unused", &self.unused), ("of the wrong shape", &self.misshapen)];
         let problems = lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(what, list)| {
@@ -136,7 +142,7 @@ impl Fit {
 /// The same parameter (id, device, training state) with other values of the same shape.
 fn replace<const D: usize>(param: Param<Tensor<D>>, tensor: HostTensor) -> Param<Tensor<D>> {
     if !param.is_initialized() {
-        // Its initial values are of no use to anybody.
+        // It has no values yet, and its initial values are not needed.
         let data = TensorData::new(tensor.values, tensor.shape);
         let (id, device) = (param.id, param.lazy_device());
         return param.transform_for_load(Tensor::from_data(data, (&device, DType::F32)), id);
@@ -144,14 +150,14 @@ fn replace<const D: usize>(param: Param<Tensor<D>>, tensor: HostTensor) -> Param
     let active = param.val().is_require_grad();
     param.map(|old| {
         let data = TensorData::new(tensor.values, tensor.shape);
-        // Built beside the old tensor, so that device and autodiff association stay.
+        // On the old tensor's device, with or without autodiff as before.
         let autodiff = old.is_autodiff();
         let new = Tensor::<D>::from_data(data, (&old.clone().without_autodiff().device(), DType::F32));
         if autodiff { on_graph(new, old.gradient_checkpointing_strategy()).set_require_grad(active) } else { new }
     })
 }
 
-/// Whether a parameter is trained, without making its values where they do not exist yet.
+/// Whether a parameter is trained. Does not compute its initial values where they do not exist yet.
 pub fn is_trainable<const D: usize>(param: &Param<Tensor<D>>) -> bool {
     if param.is_initialized() {
         return param.val().is_require_grad();
@@ -160,12 +166,12 @@ pub fn is_trainable<const D: usize>(param: &Param<Tensor<D>>) -> bool {
     if !device.is_autodiff() {
         return false;
     }
-    // burn keeps what was asked for to itself, but gives it to whatever is loaded in the parameter's place.
+    // burn does not show the flag of a parameter without values, but passes it on to a tensor that is loaded into it.
     let one = Tensor::<D>::zeros([1; D], &device);
     param.clone().transform_for_load(one, param.id).val().is_require_grad()
 }
 
-/// The module with every parameter trainable, on the autodiff twin of its device.
+/// The module with every parameter trainable, on the same device with autodiff.
 pub fn trainable<M: Module>(module: M) -> M {
     struct Train;
     impl ModuleMapper for Train {
@@ -186,7 +192,7 @@ pub fn trainable<M: Module>(module: M) -> M {
     module.map(&mut Train)
 }
 
-/// What the first trainable parameter of `module` says of [`GraphStrategy`].
+/// The [`GraphStrategy`] of the first trainable parameter of `module`; the default where nothing is trainable.
 pub fn trainable_graph_strategy<M: Module>(module: &M) -> GraphStrategy {
     struct First(Option<GraphStrategy>);
     impl ModuleVisitor for First {
@@ -202,7 +208,8 @@ pub fn trainable_graph_strategy<M: Module>(module: &M) -> GraphStrategy {
     first.0.flatten()
 }
 
-/// The module with all trainable parameters in graphs that keep activations as `graph_strategy` says.
+/// The module with `graph_strategy` for all its trainable parameters: which activations its graphs keep for the
+/// backward pass.
 pub fn with_graph_strategy<M: Module>(module: M, graph_strategy: GraphStrategy) -> M {
     struct Keep(GraphStrategy);
     impl ModuleMapper for Keep {
@@ -216,8 +223,8 @@ pub fn with_graph_strategy<M: Module>(module: M, graph_strategy: GraphStrategy) 
     module.map(&mut Keep(graph_strategy))
 }
 
-/// Gives every parameter the id that its path hashes to, so that optimizer state finds its parameter again in another
-/// process.
+/// The module with an id for every parameter that is a hash of its path. So another process finds the parameter that an
+/// optimizer's state belongs to.
 pub fn with_stable_ids<M: Module>(module: M) -> M {
     struct Name(Path);
     impl ModuleMapper for Name {
@@ -238,8 +245,8 @@ pub fn with_stable_ids<M: Module>(module: M) -> M {
     module.map(&mut Name(Path::default()))
 }
 
-/// The trainable parameters by path.
-pub fn trainable_ids<M: Module>(module: &M) -> BTreeMap<String, ParamId> {
+/// The ids of the trainable parameters, by dotted path.
+pub(crate) fn trainable_ids<M: Module>(module: &M) -> BTreeMap<String, ParamId> {
     struct Ids(Path, BTreeMap<String, ParamId>);
     impl ModuleVisitor for Ids {
         fn enter_module(&mut self, name: &str, _: &str) {
@@ -259,47 +266,32 @@ pub fn trainable_ids<M: Module>(module: &M) -> BTreeMap<String, ParamId> {
     ids.1
 }
 
-/// Moves the gradients of the parameters `ids` out of `gradients`.
-pub fn take_gradients<M: Module>(
-    module: &M,
-    gradients: &mut GradientsParams,
-    ids: &HashSet<ParamId>,
-) -> GradientsParams {
-    struct Take<'a>(&'a mut GradientsParams, &'a HashSet<ParamId>, GradientsParams);
-    impl ModuleVisitor for Take<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if self.1.contains(&param.id)
-                && let Some(gradient) = self.0.remove::<D>(param.id)
-            {
-                self.2.register(param.id, gradient);
-            }
-        }
-    }
-    let mut take = Take(gradients, ids, GradientsParams::new());
-    module.visit(&mut take);
-    take.2
-}
-
-/// `params.json`: counted from the built model.
+/// Numbers of parameters, counted from the built model. A run keeps them as `params.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Params {
+    /// Parameters that are trained.
     pub trainable: usize,
+    /// All parameters, trained and frozen.
     pub total: usize,
     /// One entry for each part of a component, in the order of the model.
     pub parts: Vec<ParamsPart>,
 }
 
+/// Numbers of parameters of one part of a component.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ParamsPart {
+    /// The slot of the component, such as `adapter`.
     pub slot: String,
-    /// Part inside the component, such as `temporal`; equals the slot where the component has one part.
+    /// The part of the component, such as `temporal`; the slot again where the component has one part.
     pub part: String,
+    /// Parameters of the part that are trained.
     pub trainable: usize,
+    /// All parameters of the part.
     pub total: usize,
 }
 
-/// Counts parameters by the first two parts of their path: slot and part. Lists (`adapter.blocks.3.joint`) and digits
-/// are passed over, so that all blocks add up under `joint`.
+/// Counts parameters by the first two names of their path: slot and part. `blocks` and numbers do not count as names,
+/// so `adapter.blocks.3.joint.…` of all blocks adds up under `adapter`, `joint`.
 pub fn count<M: Module>(module: &M) -> Params {
     struct Count {
         path: Path,
@@ -335,17 +327,20 @@ pub fn count<M: Module>(module: &M) -> Params {
     count.params
 }
 
-/// Bytes of a module's parameters.
+/// Memory of a module's parameters, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bytes {
+    /// Of the frozen parameters.
     pub frozen: f64,
+    /// Of the trainable parameters.
     pub trainable: f64,
 }
 
-/// Bytes of a model's parameters, frozen weights of linear layers in `precision` and all others in f32, without making them.
+/// Memory of a model's parameters: frozen weights of linear layers in `precision`, all others in f32. Does not compute
+/// their initial values.
 pub fn bytes<M: Module>(module: &M, precision: Precision) -> Bytes {
     struct Count {
-        /// Names of the containers around.
+        /// Names of the module types around the parameter.
         containers: Vec<String>,
         precision: Precision,
         bytes: Bytes,
@@ -370,70 +365,4 @@ pub fn bytes<M: Module>(module: &M, precision: Precision) -> Bytes {
     let mut count = Count { containers: Vec::new(), precision, bytes: Bytes::default() };
     module.visit(&mut count);
     count.bytes
-}
-
-/// Sum of gradients, added in the order given, times `factor`.
-pub fn sum_gradients<M: Module>(module: &M, mut all: Vec<GradientsParams>, factor: f64) -> GradientsParams {
-    struct Sum<'a>(&'a mut [GradientsParams], f64, GradientsParams);
-    impl ModuleVisitor for Sum<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let sum = self.0.iter_mut().filter_map(|grads| grads.remove::<D>(param.id)).reduce(|a, b| a + b);
-            if let Some(sum) = sum {
-                self.2.register(param.id, if self.1 == 1.0 { sum } else { sum * self.1 });
-            }
-        }
-    }
-    if all.len() == 1 && factor == 1.0 {
-        return all.remove(0);
-    }
-    let mut sum = Sum(&mut all, factor, GradientsParams::new());
-    module.visit(&mut sum);
-    sum.2
-}
-
-/// Global L2 norm of all gradients.
-pub fn gradient_norm<M: Module>(module: &M, grads: &GradientsParams) -> f64 {
-    struct Norm<'a>(&'a GradientsParams, f64);
-    impl ModuleVisitor for Norm<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(grad) = self.0.get::<D>(param.id) {
-                self.1 += grad.powf_scalar(2.0).sum().into_scalar::<f32>() as f64;
-            }
-        }
-    }
-    let mut norm = Norm(grads, 0.0);
-    module.visit(&mut norm);
-    norm.1.sqrt()
-}
-
-/// L2 norms of the gradients by parameter path.
-pub fn gradient_norms<M: Module>(module: &M, grads: &GradientsParams) -> BTreeMap<String, f64> {
-    struct Norms<'a>(Path, &'a GradientsParams, BTreeMap<String, f64>);
-    impl ModuleVisitor for Norms<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.0.enter(name);
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.0.exit();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(grad) = self.1.get::<D>(param.id) {
-                let norm = (grad.powf_scalar(2.0).sum().into_scalar::<f32>() as f64).sqrt();
-                self.2.insert(self.0.dotted(), norm);
-            }
-        }
-    }
-    let mut norms = Norms(Path::default(), grads, BTreeMap::new());
-    module.visit(&mut norms);
-    norms.2
-}
-
-/// [`gradient_norm`] before clipping; and the gradients scaled down to `limit` where the norm is above it (as torch's
-/// `clip_grad_norm_`; burn's own clipping is per tensor).
-pub fn clip_gradients<M: Module>(module: &M, grads: GradientsParams, limit: Option<f64>) -> (f64, GradientsParams) {
-    let norm = gradient_norm(module, &grads);
-    match limit {
-        Some(limit) if norm > limit => (norm, sum_gradients(module, vec![grads], limit / (norm + 1e-6))),
-        _ => (norm, grads),
-    }
 }

@@ -1,5 +1,5 @@
-//! The plan of a run: its graph with shapes and scopes, its parameters, and what it costs, from the built model and without its
-//! weights.
+//! The plan of a run: the steps of its model with shapes and scopes, its parameters, and its cost. Made from the built
+//! model, without data and weights.
 
 use crate::model::parameters::Params;
 use crate::slots::Scope;
@@ -9,35 +9,41 @@ use serde::Serialize;
 /// One step of the graph.
 #[derive(Clone, Debug, Serialize)]
 pub struct Step {
+    /// Unique name of the step in the graph, such as `texts`.
     pub id: &'static str,
-    /// The component or components that do it, such as `clip_vit + multimodal`.
+    /// The component or components that compute it, such as `clip_vit + multimodal`.
     pub by: String,
-    /// Ids of the steps that it reads.
+    /// Ids of the steps whose output it reads.
     pub from: Vec<&'static str>,
-    /// Shape of what it gives.
+    /// Shape of its output.
     pub shape: Vec<usize>,
     /// What its output for one clip depends on.
     pub scope: Scope,
-    /// How often it runs when N episodes are evaluated.
+    /// How often it runs in the test, in words: see [`Plan::runs`].
     pub runs: &'static str,
-    /// FLOPs for the whole of `shape`; `null` where a component does not say.
+    /// FLOPs for the whole of `shape`; `None` (`null` in JSON) where a component does not report them.
     pub flops: Option<f64>,
 }
 
 /// The graph of one episode, the model's parameters, and costs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
+    /// The steps of the graph, each after those that it reads.
     pub nodes: Vec<Step>,
+    /// Numbers of parameters.
     pub params: Params,
+    /// FLOPs of a clip, an episode and a training step.
     pub flops: Flops,
+    /// Estimates of the memory of a run.
     pub memory: Memory,
 }
 
-/// FLOPs of what a run does again and again.
+/// FLOPs of the things that a run does many times.
 #[derive(Clone, Debug, Serialize)]
 pub struct Flops {
-    /// What a FLOP is here.
+    /// What is counted as a FLOP, in words.
     pub counted: &'static str,
+    /// One entry for each of those things.
     pub totals: Vec<Total>,
 }
 
@@ -46,14 +52,16 @@ pub struct Flops {
 pub struct Total {
     /// `query_clip`, `support_clip`, `episode`, `training_step`, …
     pub of: &'static str,
+    /// FLOPs of one such thing, without the steps in `without`.
     pub flops: f64,
-    /// Steps of the graph that belong to it and are not in `flops`, as a component does not say.
+    /// Steps of the graph that belong to it but are not in `flops`, because a component does not report them.
     pub without: Vec<&'static str>,
-    /// What it holds, in words.
+    /// What is counted, in words.
     pub about: String,
 }
 
 impl Total {
+    /// The sum of `parts`, each the id of a step with its cost; `None` goes to [`Total::without`].
     pub fn new(of: &'static str, parts: &[(&'static str, Option<Cost>)], about: impl Into<String>) -> Self {
         let without = parts.iter().filter(|(_, cost)| cost.is_none()).map(|(id, _)| *id).collect();
         let flops = parts.iter().filter_map(|(_, cost)| *cost).sum::<Cost>().flops;
@@ -64,14 +72,15 @@ impl Total {
 /// Estimates of the memory that a run needs, in bytes.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Memory {
-    /// What the estimate holds, in words.
+    /// What is estimated, in words.
     pub about: String,
+    /// One entry for each kind of memory.
     pub parts: Vec<MemoryPart>,
-    /// Training as a whole; `null` where nothing is trained.
+    /// Training as a whole, in bytes; `None` where nothing is trained.
     pub training_bytes: Option<f64>,
-    /// Evaluation as a whole, before the features of the clips.
+    /// Evaluation as a whole, in bytes, without the features of the clips.
     pub evaluation_bytes: f64,
-    /// Steps whose activations are in no estimate, as a component does not say.
+    /// Steps whose activations are in no estimate, because a component does not report them.
     pub without: Vec<&'static str>,
 }
 
@@ -80,18 +89,21 @@ pub struct Memory {
 pub struct MemoryPart {
     /// `frozen_weights`, `trainable_weights`, `gradients`, `optimizer`, `inputs`, `activations`, …
     pub of: &'static str,
+    /// The estimate, in bytes.
     pub bytes: f64,
+    /// What is estimated, in words.
     pub about: String,
 }
 
 impl Flops {
+    /// `totals`, with the words for what is counted.
     pub fn new(totals: Vec<Total>) -> Self {
         Self { counted: COUNTED, totals }
     }
 }
 
 impl Plan {
-    /// How often something of `scope` runs when episodes are evaluated.
+    /// How often a step of `scope` runs when episodes are evaluated, in words.
     pub fn runs(scope: Scope) -> &'static str {
         match scope {
             Scope::Frozen | Scope::Clip => "once per clip",
@@ -116,7 +128,7 @@ impl Plan {
     }
 }
 
-/// Three digits and a prefix: 35126906880 → `35.1 G`, 0 → `0 `.
+/// A number with three digits and a metric prefix, for a unit that follows: 35126906880 → `35.1 G`, 0 → `0 `.
 pub fn short(number: f64) -> String {
     let mut value = number;
     let mut prefixes = ["", "k", "M", "G", "T", "P", "E"].into_iter();

@@ -1,15 +1,16 @@
-//! Whether what the command line changes holds in a run.
+//! Whether a change of the command line has an effect in a run.
 
 use maclip_language::{Change, Node, Origin, Value, join, segments, within};
 
-/// Whether `change` holds in `tree`, the recipe of one run: every value that it gives is still there, or what it takes out is not.
-/// Changes of the study itself are not in a run's tree.
+/// Whether `tree`, the recipe of one run, has the values of `change`: every value that it gives is still there, or the
+/// key that it removes is absent. `all` are the changes of the same command line. A change of the study itself always
+/// counts as effective, because a run's tree has no study.
 pub(super) fn reaches(change: &Change, tree: &Node, all: &[Change]) -> bool {
     if segments(&change.path).next() == Some("study") {
         return true;
     }
     let Some(value) = &change.value else {
-        // What the same command line gives anew was meant to be there.
+        // The same command line may give a new value to what it removes.
         let given = |other: &Change| other.value.is_some() && within(&other.path, &change.path);
         return tree.at(&change.path).is_none() || all.iter().any(given);
     };
@@ -25,7 +26,7 @@ pub(super) fn reaches(change: &Change, tree: &Node, all: &[Change]) -> bool {
     }
     let mut leaves = Vec::new();
     collect_leaves(value, &change.path, &mut leaves);
-    // What another argument of the same command line gives there is no study's doing.
+    // A value that another argument of the same command line gives was not changed by the study.
     let again = |path: &str| {
         let gives = |other: &Change| {
             let below = path.strip_prefix(&other.path).map(|rest| rest.trim_start_matches(['.', '[']));

@@ -1,4 +1,4 @@
-//! The check of a whole recipe: keys, components, and whether they fit together. Every problem is found in one go.
+//! The check of a whole recipe: keys, components, and whether they fit together. All problems are found in one check.
 
 use super::clip_store::ClipStoreOptions;
 use super::identity::hash_of;
@@ -9,11 +9,14 @@ use crate::registry::{Facts, check_compatible, check_required_inputs, describe_c
 use crate::slots::backbone::Precision;
 use maclip_language::{Diagnostic, Diagnostics, Node, Origin, codes, from_node, from_node_repaired, name_help, ranges};
 
-/// The slot whose component says which other slots a recipe may fill.
+/// The slot whose component decides which other slots a recipe may fill.
 const TASK: &str = "task";
 
 impl Recipe {
     /// [`Recipe::check`], for a run or only for its plan.
+    ///
+    /// # Errors
+    /// All problems, each with its place.
     pub fn check_for(root: &Node, purpose: Purpose) -> std::result::Result<Self, Diagnostics> {
         let mut problems = Vec::new();
         let mut resolved = Node::map(Origin::Default);
@@ -47,7 +50,7 @@ impl Recipe {
                     .help("add `name: my_experiment`; its runs go to <runs>/my_experiment/"),
             );
         } else if name.is_empty() {
-            // Of another type, which has been told.
+            // The value has another type, which was reported above.
         } else if !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) || name.starts_with('.') {
             let origin = root.at("name").map_or(&root.origin, |node| &node.origin);
             let message = format!("`{name}` cannot name a folder: use letters, digits, `-`, `_` and `.`");
@@ -67,7 +70,7 @@ impl Recipe {
         let expect: Vec<Expectation> = field(root, "expect", Vec::new(), &mut problems, &mut keep);
         let listed = root.at("expect").and_then(Node::as_list).unwrap_or_default();
         for (at, node) in listed.iter().enumerate() {
-            // What cannot be read has been told.
+            // An item that cannot be read was reported above.
             let Some((field, message)) = from_node::<Expectation>(node, "").ok().and_then(|item| item.problem()) else {
                 continue;
             };
@@ -117,7 +120,7 @@ impl Recipe {
             }
         }
         Diagnostics::check(problems)?;
-        Diagnostics::check(misfits(root, &resolved))?;
+        Diagnostics::check(incompatible(root, &resolved))?;
         let hash = hash_of(&resolved);
         let source = root.clone();
         Ok(Self { name, description, seed, device, precision, compute, clip_store, expect, resolved, hash, source })
@@ -132,7 +135,8 @@ fn default_choice(name: &str) -> Node {
     node
 }
 
-/// The value under `key`, with all that is wrong with it in `problems`.
+/// The value under `key`, or `default`. Everything that is wrong with it is added to `problems`, and the value is given
+/// to `keep`.
 fn field<T: serde::de::DeserializeOwned + serde::Serialize + schemars::JsonSchema>(
     root: &Node,
     key: &str,
@@ -157,9 +161,11 @@ fn field<T: serde::de::DeserializeOwned + serde::Serialize + schemars::JsonSchem
     value
 }
 
-/// Components that do not fit together. `root` is the recipe as written, `resolved` with every default.
-fn misfits(root: &Node, resolved: &Node) -> Vec<Diagnostic> {
-    // A component that nobody wrote has no place, and what it says is in the defaults.
+/// The problems of components that are right by themselves but do not work together, such as a prototype that reads
+/// class texts and a backbone that cannot encode them. `root` is the recipe as it was written, for places; `resolved`
+/// has every default.
+fn incompatible(root: &Node, resolved: &Node) -> Vec<Diagnostic> {
+    // The component as it was written, so that its problems have a place; or the default one, which has none.
     let written = |name: &str| root.at(name).or(resolved.at(name));
     let chosen: Vec<_> = slots()
         .filter(|slot| resolved.at(slot.name).is_some())
@@ -187,7 +193,7 @@ fn misfits(root: &Node, resolved: &Node) -> Vec<Diagnostic> {
     problems
 }
 
-/// The slots that the recipe's task reads; empty where the task itself has a problem, which is reported at its own place.
+/// The slots that the recipe's task uses. Empty if the task itself has a problem, which is reported at its own place.
 fn used_slots(root: &Node, problems: &mut Vec<Diagnostic>) -> Vec<&'static str> {
     let Some(task) = slot(TASK) else { return Vec::new() };
     let node = root.at(task.name).cloned().or_else(|| task.default.map(default_choice));

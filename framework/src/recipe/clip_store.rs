@@ -1,29 +1,30 @@
-//! The recipe's `clip_store:`, where and how decoded frames are kept.
+//! The recipe's `clip_store:`: where and how decoded frames are kept.
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// `clip_store:` of a recipe.
+/// The value of `clip_store:`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClipStoreOptions {
-    /// Keep decoded frames, and look at every clip before the training begins. Off decodes each clip whenever it is needed, and a
-    /// broken one stops the run when it is met.
+    /// Keep decoded frames on disk, and check every clip before the training begins. With `false` each clip is decoded
+    /// whenever it is needed, and a broken clip stops the run when it is reached.
     #[serde(rename = "use")]
     pub on: bool,
-    /// Where; `null` is `clips` beside the kept features, in `.cache` of the folder of the runs. Several recipes and processes may
-    /// share one.
+    /// The folder; `null` is `clips` in the cache folder, which is `compute.cache_folder` or `.cache` in the folder of
+    /// the runs. Several recipes and processes may use the same one.
     #[schemars(length(min = 1))]
     pub folder: Option<String>,
-    /// Size above which packs that nobody used for longest are removed. Clips that do not fit are decoded whenever they are needed.
+    /// Largest size in gigabytes. Above it, the packs that were not used for the longest time are removed. Clips that
+    /// do not fit are decoded whenever they are needed.
     #[schemars(range(min = 0.0))]
     pub limit_gb: f64,
-    /// How frames are written down.
+    /// How frames are stored.
     pub format: Format,
 }
 
 impl ClipStoreOptions {
-    /// Where clips are kept; `caches` is the folder of all that is kept between runs.
+    /// The folder of the clips. `caches` is [`Compute::caches`](super::compute::Compute::caches).
     pub fn folder(&self, caches: &Path) -> PathBuf {
         self.folder.as_ref().map_or_else(|| caches.join("clips"), PathBuf::from)
     }
@@ -39,10 +40,10 @@ impl Default for ClipStoreOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Every pixel as it was decoded: three bytes each.
+    /// Every pixel as it was decoded: three bytes for each pixel.
     #[default]
     Raw,
-    /// JPEG of quality 95 without colour subsampling: about a tenth of the room. It changes pixels a little, so results differ from
-    /// those of `raw`, and it is part of a run's identity.
+    /// JPEG of quality 95 without colour subsampling: about a tenth of the space. Pixels change a little, and so
+    /// results differ from those of `raw`; the format is part of a run's identity.
     Jpeg,
 }

@@ -1,39 +1,40 @@
-//! The recipe's `compute:`, how the work is done. Nothing here changes a result beyond rounding, so it is no part of a run's
+//! The recipe's `compute:`: how the work is done. It changes no result beyond rounding, so it is no part of a run's
 //! identity.
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Knobs of the engine.
+/// The value of `compute:`: threads, memory and caches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Compute {
-    /// Threads that open clips ahead of the training; 0 opens them when they are needed.
+    /// Threads that open clips for the next training steps; 0 opens clips only when they are needed.
     #[schemars(range(max = 256))]
     pub workers: usize,
-    /// Training steps whose clips wait ready in memory.
+    /// For how many training steps in advance clips are opened and kept in memory.
     #[schemars(range(max = 1024))]
     pub prefetch: usize,
-    /// Episodes of a step that are computed side by side; `null` computes all of them so. Fewer need less memory.
+    /// Episodes of a training step that are computed at the same time; `null` computes all. Fewer need less memory.
     #[schemars(range(min = 1))]
     pub episodes_at_once: Option<usize>,
-    /// Parts of a training episode whose clips are encoded side by side, each on a thread of its own; `null` is 4 on a processor
-    /// and 1, the whole episode, on an accelerator.
+    /// Number of parts of a training episode that are encoded at the same time, each in a thread of its own; `null` is
+    /// 4 on a processor, and 1 (the whole episode) on an accelerator.
     #[schemars(range(min = 1, max = 256))]
     pub shards: Option<usize>,
-    /// Clips of a training episode whose activations are held at once; `null` holds all. Fewer need less memory and encode each
-    /// clip twice: once for the loss, once for its gradient.
+    /// Clips of a training episode whose activations are in memory at the same time; `null` is all. Fewer need less
+    /// memory, but each clip is then encoded twice: once for the loss and once for its gradient.
     #[schemars(range(min = 1))]
     pub micro_batch: Option<usize>,
-    /// Keep only what is expensive to compute of the activations, and compute the rest again (burn's balanced checkpointing).
+    /// Keep only those activations that are expensive to compute, and compute the others again (burn's balanced
+    /// checkpointing).
     pub activation_checkpointing: bool,
-    /// Keep what the frozen part of the backbone makes of a clip on disk.
+    /// Keep the output of the backbone's frozen part on disk, for each clip.
     pub feature_cache: bool,
-    /// Folder of the kept features, and of the kept clips where `clip_store` names no other; `null` is `.cache` in the folder of the
-    /// runs.
+    /// The cache folder: for kept features, and for the clip store unless `clip_store.folder` is given. `null` is
+    /// `.cache` in the folder of the runs.
     #[schemars(length(min = 1))]
     pub cache_folder: Option<String>,
-    /// Size of that folder above which the oldest features are removed.
+    /// Largest size of the kept features in gigabytes. Above it, the oldest are removed.
     #[schemars(range(min = 0.0))]
     pub cache_limit_gb: f64,
 }
@@ -54,16 +55,17 @@ impl Default for Compute {
     }
 }
 
-/// Parts of an episode on a processor: more than a step's usual share of cores, and few enough that each is worth a thread.
+/// Parts of an episode on a processor: enough for the usual number of cores, and few enough that each is worth a
+/// thread.
 const SHARDS: usize = 4;
 
 impl Compute {
-    /// Folder of all that is kept between runs; `runs` is the folder of all runs.
+    /// The cache folder, for everything that is kept between runs. `runs` is the folder of all runs.
     pub fn caches(&self, runs: &Path) -> PathBuf {
         self.cache_folder.as_ref().map_or_else(|| runs.join(".cache"), PathBuf::from)
     }
 
-    /// [`Compute::shards`] on the device that the recipe names.
+    /// [`Compute::shards`], or its default on the device that the recipe calls `device`.
     pub fn shards_on(&self, device: &str) -> usize {
         let processor = ["flex", "tch:cpu"].contains(&device);
         self.shards.unwrap_or(if processor { SHARDS } else { 1 })

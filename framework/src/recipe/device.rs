@@ -1,11 +1,11 @@
-//! Device strings: `flex`, `tch:cpu`, `tch:cuda:N`, `vulkan:N`. Never `Device::default()`, which would open whatever GPU
-//! backend happens to be compiled in.
+//! Names of devices: `flex`, `tch:cpu`, `tch:cuda:N`, `vulkan:N`. `Device::default()` is never used, because it opens
+//! any GPU backend that is compiled in.
 
 use crate::error::{Error, Result};
 use crate::slots::backbone::Precision;
 use burn::tensor::{DType, Device, Tensor};
 
-/// Cargo features of this build that matter for devices.
+/// The cargo features of this build that matter for devices, for `doctor` and the manifest.
 pub fn features() -> Vec<String> {
     [("x86-v4", cfg!(feature = "x86-v4")), ("tch", cfg!(feature = "tch")), ("vulkan", cfg!(feature = "vulkan"))]
         .into_iter()
@@ -14,7 +14,7 @@ pub fn features() -> Vec<String> {
         .collect()
 }
 
-/// Device strings that this build understands.
+/// Device names that this build can use; of numbered devices the first one.
 pub fn available() -> Vec<&'static str> {
     let mut devices = vec!["flex"];
     if cfg!(feature = "tch") {
@@ -26,8 +26,8 @@ pub fn available() -> Vec<&'static str> {
     devices
 }
 
-/// Whether `text` names a device that some build of this program knows.
-pub fn known(text: &str) -> bool {
+/// Whether `text` names a device that some build of this program can use.
+pub(super) fn known(text: &str) -> bool {
     let number = |text: &str| text.parse::<usize>().is_ok();
     match text.split(':').collect::<Vec<_>>().as_slice() {
         ["flex"] | ["tch", "cpu"] => true,
@@ -36,7 +36,10 @@ pub fn known(text: &str) -> bool {
     }
 }
 
-/// The device that `text` names, or what is wrong with it and the way out.
+/// The device that `text` names. It is not opened.
+///
+/// # Errors
+/// Where there is no such device, or this build cannot use it: a message, and a hint how to fix it.
 pub fn parse(text: &str) -> std::result::Result<Device, (String, String)> {
     let built = || format!("this maclip was built with: {}", available().join(", "));
     let not_built = |feature: &str| {
@@ -64,15 +67,22 @@ pub fn parse(text: &str) -> std::result::Result<Device, (String, String)> {
     }
 }
 
-/// Refuses a precision that `device`, which the recipe calls `text`, lacks.
-pub fn check_precision(text: &str, device: &Device, precision: Precision) -> Result<()> {
+/// Checks that `device`, which the recipe calls `text`, can compute in `precision`.
+///
+/// # Errors
+/// Where it cannot.
+pub(super) fn check_precision(text: &str, device: &Device, precision: Precision) -> Result<()> {
     if precision == Precision::F32 || device.supports_dtype(DType::BF16) {
         return Ok(());
     }
     Err(Error::failed(format!("device `{text}` has no bf16")).help("use `precision: f32`"))
 }
 
-/// The device that `text` names, after it has computed a small product right in `precision`.
+/// Opens the device that `text` names and computes a small product on it.
+///
+/// # Errors
+/// Where this build cannot use the device, it lacks `precision`, its driver or library is missing, or the product is
+/// wrong.
 pub fn probe(text: &str, precision: Precision) -> Result<Device> {
     let device = parse(text).map_err(|(message, help)| Error::failed(message).help(help))?;
     check_precision(text, &device, precision)?;
@@ -80,7 +90,7 @@ pub fn probe(text: &str, precision: Precision) -> Result<Device> {
         let ones = Tensor::<2>::ones([8, 8], &device);
         ones.clone().matmul(ones).sum().into_scalar::<f32>()
     };
-    // A missing driver or library is a panic of the backend, and what it prints names no cause that a user knows.
+    // Where a driver or library is missing the backend panics, and its message names no cause that a user knows.
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(product)) {
         Ok(sum) if (sum - 512.0).abs() < 1e-3 => Ok(device),
         Ok(sum) => Err(Error::failed(format!("device `{text}` computes wrongly: {sum} in place of 512"))),

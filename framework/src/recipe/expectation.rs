@@ -1,4 +1,4 @@
-//! The recipe's `expect:`, numbers that a run must meet, and whether it does.
+//! The recipe's `expect:`: numbers that a run must meet, and whether it does.
 
 use crate::files::number_or_null;
 use maclip_language::Node;
@@ -20,30 +20,35 @@ pub struct Expectation {
     pub tolerance: f64,
     /// Where the number comes from: paper and table, or command.
     pub source: String,
-    /// Dataset component that it was measured on, such as `kinetics100`. A run on another is not compared with it.
+    /// Dataset component on which it was measured, such as `kinetics100`. A run on another is not compared with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
-    /// Backbone that it was measured with: its `architecture`, such as `ViT-B/32`, or the component's name where it has none. A run
-    /// with another, or without weights from a file, is not compared with it.
+    /// Backbone with which it was measured: its `architecture`, such as `ViT-B/32`, or the component's name where it
+    /// has none. A run with another one, or with random weights, is not compared with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backbone: Option<String>,
 }
 
-/// Result of a run's test.
+/// The result of a run's test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TestResult {
-    /// What is measured: `accuracy` of episodes, or `recall_at_1` of the contrastive task's held-out retrieval. 0 to 1.
+    /// What is measured: the mean `accuracy` over episodes, or `recall_at_1` of the contrastive task's retrieval.
     pub metric: String,
+    /// 0 to 1.
     #[serde(deserialize_with = "number_or_null")]
     pub value: f64,
-    /// Half width of the 95 % interval over episodes given these videos: 1.96 · s / √n. 0 to 1.
+    /// Half width of the 95 % interval over episodes of these videos, 0 to 1: 1.96 · s / √n for n episodes with the
+    /// standard deviation s.
     #[serde(deserialize_with = "number_or_null")]
     pub ci95: f64,
-    /// Episodes (or retrieval queries).
+    /// Number of episodes (or of retrieval queries).
     pub episodes: u64,
-    /// SHA-256 of the episode list: equal hashes mean paired results.
+    /// SHA-256 of the episode list. Two results with the same hash are of the same episodes and can be compared in
+    /// pairs.
     pub episodes_hash: String,
+    /// Classes of an episode.
     pub way: usize,
+    /// Support clips of each class.
     pub shot: usize,
 }
 
@@ -51,25 +56,28 @@ pub struct TestResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Weights {
+    /// From a file.
     File,
-    /// In the program.
+    /// From the program itself.
     Embedded,
-    /// None were loaded.
+    /// No weights were loaded.
     Random,
 }
 
-/// The data and the weights of a run.
+/// The data and the backbone of a run, for the comparison with a published number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Setting {
     /// The dataset component.
     pub dataset: String,
-    /// The name of the embedded weights; otherwise the architecture, or the component's name where the recipe gives no published one.
+    /// The name of the embedded weights; otherwise the architecture, or the component's name where the recipe gives no
+    /// architecture.
     pub backbone: String,
+    /// Where the backbone's weights come from.
     pub weights: Weights,
 }
 
 impl Setting {
-    /// Of a resolved recipe, such as a run's `recipe.resolved.yaml`.
+    /// The setting of a resolved recipe, such as a run's `recipe.resolved.yaml`.
     pub fn of(resolved: &Node) -> Self {
         let text = |path: &str| resolved.at(path).and_then(Node::as_str).unwrap_or_default();
         let (source, kind) = (text("backbone.weights"), text("backbone.type"));
@@ -96,39 +104,46 @@ impl fmt::Display for Setting {
     }
 }
 
-/// What became of an expectation.
+/// Whether a run meets an expectation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum Verdict {
-    /// Within the tolerance, or above.
+    /// The result is within the tolerance, or above.
     Met {
+        /// The result, in percent.
         measured: f64,
-        /// Points above value + tolerance; 0 inside. More than expected may mean another test.
+        /// Points above value + tolerance; 0 inside. A result far above may mean that the test was another one.
         above: f64,
     },
+    /// The result is too low.
     Short {
+        /// The result, in percent.
         measured: f64,
+        /// Points below value − tolerance.
         by: f64,
     },
-    /// The run measured something else: other data or other weights.
+    /// The number cannot be compared: the run has other data or another backbone.
     Elsewhere {
+        /// The result, in percent.
         measured: f64,
+        /// What differs.
         reason: String,
     },
     /// The run has no such result.
     Missing {
+        /// Why.
         reason: String,
     },
 }
 
 impl Expectation {
-    /// What is wrong beyond the ranges.
-    pub fn problem(&self) -> Option<(&'static str, &'static str)> {
+    /// What is wrong with it, apart from the ranges of its options: a field and a message.
+    pub(super) fn problem(&self) -> Option<(&'static str, &'static str)> {
         (!["accuracy", "recall_at_1"].contains(&self.metric.as_str()))
             .then_some(("metric", "is `accuracy` or `recall_at_1`"))
     }
 
-    /// The verdict in words: what was measured, and what that means.
+    /// The verdict in words: the result in percent, and what it means.
     pub fn words(&self, test: Option<&TestResult>, setting: &Setting) -> (String, String) {
         match self.verdict(test, setting) {
             Verdict::Met { measured, above } if above > 0.0 => {
@@ -141,7 +156,7 @@ impl Expectation {
         }
     }
 
-    /// What the number is of, where it is not what a run of `setting` measures.
+    /// Why the number cannot be compared with a run of `setting`; `None` where it can.
     pub fn elsewhere(&self, setting: &Setting) -> Option<String> {
         let other_data = self.dataset.as_ref().is_some_and(|dataset| *dataset != setting.dataset);
         let other_backbone = |wanted: &String| *wanted != setting.backbone || setting.weights == Weights::Random;
@@ -152,7 +167,7 @@ impl Expectation {
         Some(format!("measured on {setting}; the number is of {}", of.join(" with ")))
     }
 
-    /// What the result `test` of a run of `setting` means for it.
+    /// Whether the result `test` of a run of `setting` meets it. `test` is `None` for a run that is not done.
     pub fn verdict(&self, test: Option<&TestResult>, setting: &Setting) -> Verdict {
         match test {
             None => Verdict::Missing { reason: "the run is not done".to_owned() },
@@ -165,7 +180,7 @@ impl Expectation {
                     return Verdict::Elsewhere { measured, reason };
                 }
                 let by = self.value - self.tolerance - measured;
-                // A rounding error of the subtraction is no shortfall.
+                // A rounding error of the subtraction does not count.
                 if by > 1e-9 {
                     return Verdict::Short { measured, by };
                 }
@@ -208,7 +223,7 @@ mod tests {
     #[test]
     fn a_result_meets_falls_short_or_is_missing() {
         let expect = expectation("");
-        // It does not say what it is of, so that any run is compared with it.
+        // It names no dataset and no backbone, so every run is compared with it.
         let small = setting("shapes_in_motion", SMALL);
         let verdict = |metric: &str, value| expect.verdict(Some(&test(metric, value)), &small);
         assert!(matches!(verdict("accuracy", 0.83), Verdict::Met { .. }));

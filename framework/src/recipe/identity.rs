@@ -1,4 +1,4 @@
-//! The identity of a run: the hash of its resolved recipe, without what cannot change a result.
+//! The identity of a run: the hash of its resolved recipe, without the keys that cannot change a result.
 
 use maclip_language::{Node, identity};
 
@@ -20,12 +20,12 @@ const NO_RESULT: [&str; 14] = [
     "task.test.list.path",
 ];
 
-/// Keys that came later, with the value that stands for what was done before: left out of the identity, so that earlier runs keep
-/// theirs.
+/// Keys that older versions did not have, each with a field and the value that means the behaviour of those versions. A
+/// key with this value is left out of the identity, so that older runs keep theirs.
 const LATER: [(&str, &str, &str); 3] =
     [("resize", "type", "none"), ("clip_store", "format", "raw"), ("adapter.parts", "", "all")];
 
-/// Identity of a run, of its resolved recipe.
+/// The identity of a run with this resolved recipe.
 pub(super) fn hash_of(resolved: &Node) -> String {
     let as_before = |(key, field, value): &(&'static str, &str, &str)| {
         let found = resolved.at(key).and_then(|node| node.at(field)).and_then(Node::as_str);

@@ -1,4 +1,5 @@
-//! The keys of a recipe beside its slots, each with its schema: what the check, `describe`, the schema and the documentation know.
+//! The keys of a recipe apart from its slots, each with its schema: for the check, `describe`, the schema and the
+//! documentation.
 
 use crate::recipe::clip_store::ClipStoreOptions;
 use crate::recipe::compute::Compute;
@@ -11,14 +12,14 @@ use serde_json::{Value, json};
 
 /// One key of a recipe.
 pub struct Key {
-    /// As a recipe writes it.
+    /// The key, as it is written in a recipe.
     pub name: &'static str,
-    /// One line.
+    /// What it is, in one or two sentences.
     pub summary: &'static str,
-    /// `null` where it must be given, and for keys of the language itself.
+    /// `null` for keys that must be given, and for keys of the language itself.
     default: fn() -> Value,
     schema: fn() -> Schema,
-    /// Whether the resolved recipe still has it; the others say how to make that one.
+    /// Whether the resolved recipe has it. The other keys say how to make the resolved recipe.
     pub resolved: bool,
 }
 
@@ -55,22 +56,26 @@ fn folder_name() -> Schema {
 }
 
 fn device_name() -> Schema {
-    schemars::json_schema!({"type": "string", "pattern": r"^(flex|tch:cpu|tch:cuda:[0-9]+|vulkan:[0-9]+)$|\$\{", "examples": ["flex", "tch:cpu", "tch:cuda:0", "vulkan:0"]})
+    schemars::json_schema!({
+        "type": "string", "pattern": r"^(flex|tch:cpu|tch:cuda:[0-9]+|vulkan:[0-9]+)$|\$\{",
+        "examples": ["flex", "tch:cpu", "tch:cuda:0", "vulkan:0"]
+    })
 }
 
-/// In the order in which a recipe has them.
+/// All keys, in the order in which a recipe has them.
 pub const KEYS: &[Key] = &[
     Key {
         name: "extends",
-        summary: "Another recipe, or several, relative to this file: this one is laid over them. Maps merge key by key, lists and \
-                  numbers replace, a changed `type` drops the old component's options.",
+        summary: "The path of another recipe, or of several, relative to this file. This recipe changes what they say: \
+                  maps merge key by key, lists and numbers are replaced, and a changed `type` drops the old \
+                  component's options.",
         default: absent,
         schema: file_names,
         resolved: false,
     },
     Key {
         name: "name",
-        summary: "Names the folder of the runs: letters, digits, `-`, `_` and `.`.",
+        summary: "The name of the folder of its runs: letters, digits, `-`, `_` and `.`.",
         default: absent,
         schema: folder_name,
         resolved: true,
@@ -84,57 +89,60 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "seed",
-        summary: "All random numbers of training come from it: initial weights, episodes, augmentation. Test episodes have their own.",
+        summary: "The seed of all random numbers of the training: initial weights, episodes, augmentation. Test \
+                  episodes have a seed of their own.",
         default: || json!(0),
         schema: || schema_for!(u64),
         resolved: true,
     },
     Key {
         name: "device",
-        summary: "What computes: `flex` is the processor; `maclip doctor` shows what this binary has.",
+        summary: "The device that computes. `flex` is the processor; `maclip doctor` shows which devices this binary \
+                  can use.",
         default: || json!("flex"),
         schema: device_name,
         resolved: true,
     },
     Key {
         name: "precision",
-        summary: "Number format of the frozen towers' matrix products; everything trainable is f32.",
+        summary: "The number format of the frozen towers' matrix products. Everything trainable is f32.",
         default: || json!(Precision::default()),
         schema: || schema_for!(Precision),
         resolved: true,
     },
     Key {
         name: "compute",
-        summary: "How the work is done. Changes no number beyond rounding, and is no part of a run's identity.",
+        summary: "How the work is done. It changes no result beyond rounding, and is no part of a run's identity.",
         default: || json!(Compute::default()),
         schema: || schema_for!(Compute),
         resolved: true,
     },
     Key {
         name: "clip_store",
-        summary: "Decoded frames, kept on disk so that no clip is decoded twice. `maclip prepare` fills it, and so does every run. Only \
-                  `format` can change a result.",
+        summary: "Decoded frames, kept on disk so that no clip is decoded twice. `maclip prepare` fills it, and so \
+                  does every run. Only `format` can change a result.",
         default: || json!(ClipStoreOptions::default()),
         schema: || schema_for!(ClipStoreOptions),
         resolved: true,
     },
     Key {
         name: "expect",
-        summary: "Published or earlier numbers that the run must meet; `maclip check` compares.",
+        summary: "Published or earlier numbers that the run must meet. `maclip check` compares them with the result.",
         default: || json!([]),
         schema: || schema_for!(Vec<Expectation>),
         resolved: true,
     },
     Key {
         name: "presets",
-        summary: "Named sets of changes, as variants have them; `preset` chooses one. With `skip: REASON` a preset leaves the run out.",
+        summary: "Named sets of changes, written as those of variants. `preset` chooses one. With `skip: REASON` a \
+                  preset leaves the run out.",
         default: absent,
         schema: || schema_for!(Presets),
         resolved: false,
     },
     Key {
         name: "preset",
-        summary: "Which of `presets` is laid over every run: after its variant and axes, below what the command line says. It is no \
+        summary: "Which of `presets` is applied to every run, after its variant and axes and before `--set`. It is no \
                   part of a run's identity; its changes are.",
         default: absent,
         schema: || schema_for!(Option<String>),
@@ -142,19 +150,15 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "study",
-        summary: "Several runs out of one recipe: seeds, named variants, a grid of axes, slots left out.",
+        summary: "Several runs from one recipe: seeds, named variants, a grid of axes, slots that are left out.",
         default: absent,
         schema: || schema_for!(Study),
         resolved: false,
     },
 ];
 
-/// The key called `name`.
-pub fn key(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
-}
-
-/// Keys that a recipe may have once everything is merged, slots left out. `study` and presets are taken out before.
-pub fn resolved() -> impl Iterator<Item = &'static str> {
+/// Keys that the recipe of a run may have, apart from slots. `study` and the presets have been applied and removed
+/// before.
+pub(super) fn resolved() -> impl Iterator<Item = &'static str> {
     KEYS.iter().filter(|key| key.resolved).map(|key| key.name)
 }

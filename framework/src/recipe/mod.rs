@@ -1,20 +1,21 @@
-//! Recipes: what one says, checked, with every default filled in.
+//! Recipes: checked, and with every default filled in.
 //!
-//! Here belongs what a recipe may hold beside its components: keys, presets, studies, expectations, device names, and the
-//! schema of the whole. Not here: the language itself (crate `maclip-language`), and what is done with a recipe.
+//! Here belong the parts of a recipe that are not components: keys, presets, studies, expected numbers, device names,
+//! and the schema of the whole. Not here: the language itself (crate `maclip-language`), and the work that a recipe
+//! describes.
 
 pub mod clip_store;
 pub mod compute;
 pub mod device;
 pub mod expectation;
 pub mod keys;
-pub mod presets;
 pub mod schema;
 pub mod study;
 
 mod changes;
 mod check;
 mod identity;
+mod presets;
 
 use crate::error::{Error, Result};
 use crate::recipe::clip_store::ClipStoreOptions;
@@ -28,36 +29,45 @@ use maclip_language::{Arguments, Diagnostic, Diagnostics, Node, Origin, parent};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What a recipe is checked for.
+/// What a recipe is checked for: a plan needs less than a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
+    /// Options that only a run needs must be given, such as the folder of the data.
     Run,
-    /// Data and weights may be missing.
+    /// The options for data and weights may be missing.
     Plan,
 }
 
 /// A recipe that passed all checks, with every default filled in.
 #[derive(Clone, Debug)]
 pub struct Recipe {
+    /// The folder of its runs.
     pub name: String,
+    /// One line for the report; may be empty.
     pub description: String,
+    /// The seed of all random numbers of the training.
     pub seed: u64,
+    /// The name of the device: see [`device`].
     pub device: String,
+    /// Number format of the frozen towers' matrix products.
     pub precision: Precision,
+    /// How the work is done.
     pub compute: Compute,
+    /// Where and how decoded frames are kept.
     pub clip_store: ClipStoreOptions,
+    /// Numbers that the run must meet.
     pub expect: Vec<Expectation>,
-    /// The whole resolved tree: what is frozen into the run directory.
+    /// The whole tree with every default, as it is frozen in the run directory.
     pub resolved: Node,
-    /// Identity of the run, SHA-256 in hex.
+    /// Identity of the run: SHA-256 in hex of everything that can change a result.
     pub hash: String,
     /// The tree as it was written, for the places of its values.
     source: Node,
 }
 
 impl Recipe {
-    /// Where the value at the dotted `path` was written, or the nearest map around it: `file:line:column`, or the `--set`
-    /// argument. `None` for defaults.
+    /// Where the value at the dotted `path` was written, or the nearest map around it: `file:line:column (path)`, or
+    /// the `--set` argument. `None` for a default.
     pub fn place(&self, path: &str) -> Option<String> {
         let (path, node) = self.written(path, |origin| matches!(origin, Origin::File(_) | Origin::Argument { .. }))?;
         Some(match node.origin.written() {
@@ -66,7 +76,7 @@ impl Recipe {
         })
     }
 
-    /// What was written at `path`, or the nearest around it whose origin `fits`, with its path.
+    /// The value at `path`, or the nearest map around it, that was written and whose origin `fits`; with its path.
     fn written<'a>(&self, mut path: &'a str, fits: impl Fn(&Origin) -> bool) -> Option<(&'a str, &Node)> {
         loop {
             match self.source.at(path).filter(|node| fits(node.origin.written())) {
@@ -76,7 +86,7 @@ impl Recipe {
         }
     }
 
-    /// `error` as a problem with what was written at `path`.
+    /// `error` as a diagnostic with `code`, at the place where the value at the dotted `path` was written.
     pub fn diagnostic(&self, code: &'static str, path: &str, error: &Error) -> Diagnostic {
         let (message, help) = match error {
             Error::Failed { message, help, .. } => (message.clone(), help.clone()),
@@ -90,18 +100,24 @@ impl Recipe {
         self.written(path, |_| true).iter().fold(problem, |problem, (_, node)| problem.at(&node.origin))
     }
 
-    /// Checks the interpolated tree `root` (without `study`) and collects all problems. Does no heavy I/O.
+    /// Checks the interpolated tree `root`, without `study` and presets, for a run. Reads no data and no weights.
+    ///
+    /// # Errors
+    /// All problems, each with its place.
     pub fn check(root: &Node) -> std::result::Result<Self, Diagnostics> {
         Self::check_for(root, Purpose::Run)
     }
 
-    /// The recipe that the run in `directory` was frozen with.
+    /// The recipe of the run in `directory`, from its `recipe.resolved.yaml`.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or this version of the program refuses the recipe.
     pub fn frozen(directory: &Path) -> Result<Self> {
         let document = maclip_language::load(&directory.join("recipe.resolved.yaml"), &Arguments::default())?;
         Ok(Self::check(&document.root)?)
     }
 
-    /// The component chosen for each slot.
+    /// The name of the chosen component of each slot that the task uses.
     pub fn components(&self) -> BTreeMap<String, String> {
         slots()
             .filter_map(|slot| {
@@ -112,6 +128,10 @@ impl Recipe {
     }
 
     /// Builds the component of slot `T`.
+    ///
+    /// # Errors
+    /// Where the task does not use the slot, and as [`build_choice`]. The error has the place of the slot in the
+    /// recipe.
     pub fn build<T: SlotTrait + ?Sized>(&self, context: &BuildContext) -> Result<Box<T>> {
         let node = self
             .resolved
@@ -120,7 +140,7 @@ impl Recipe {
         build_choice::<T>(node, context).map_err(|error| error.at(self.place(T::NAME)))
     }
 
-    /// What components are built from in a run on `device`.
+    /// The context in which the components of a run on `device` are built.
     ///
     /// # Errors
     /// Where the device lacks the recipe's precision.

@@ -1,5 +1,6 @@
-//! Presets: named sets of changes that a recipe brings along. `preset: NAME` lays one over every run, after its variant and axes
-//! and below what the command line says. `embedded` scales a benchmark down to what is in the program.
+//! Presets: named sets of changes in a recipe. `preset: NAME` applies one of them to every run, after its variant and
+//! axes, and before the changes of the command line. In the shipped recipes the preset `embedded` replaces the data and
+//! the backbone by the small ones that are in the program.
 
 use crate::recipe::changes::reaches;
 use maclip_language::{
@@ -7,16 +8,24 @@ use maclip_language::{
 };
 use std::collections::BTreeMap;
 
-/// The value of `presets:`: names, and for each its changes as a variant has them. With `skip: REASON` the preset leaves the run out.
-pub type Presets = BTreeMap<String, BTreeMap<String, serde_json::Value>>;
+/// The value of `presets:`: for each name its changes, written as those of a variant. With `skip: REASON` the preset
+/// leaves the run out.
+pub(super) type Presets = BTreeMap<String, BTreeMap<String, serde_json::Value>>;
 
-/// What a preset cannot change: what is the whole study's, and what is done with before it.
-pub const FIXED: [&str; 6] = ["name", "seed", "study", "extends", "preset", "presets"];
+/// Keys that a preset cannot change. They belong to the whole study, or have been used before the preset is applied.
+pub(super) const FIXED: [&str; 6] = ["name", "seed", "study", "extends", "preset", "presets"];
 
-/// Takes `preset` and `presets` out of `tree`, the recipe of one run, and lays the chosen one over it. What `changes`, the command
-/// line's, say of what the preset gives holds afterwards, and so do those of which `hold` says that they held before; `hold` then
-/// tells of all. Returns why the preset leaves the run out, where it does; the tree is then as without it.
-pub fn lay(
+/// Removes the keys `preset` and `presets` from `tree`, the recipe of one run, and applies the chosen preset to it.
+///
+/// The command line counts more than the preset. So those of its `changes` that the preset overrides are applied again.
+/// `hold` has one entry for each of `changes`: before the call, whether `tree` has the value of the change (see
+/// [`reaches`]); after the call, whether the result has it.
+///
+/// Returns the preset's reason if it leaves the run out. Then no change is made, except that the two keys are removed.
+///
+/// # Errors
+/// Where there is no such preset, or it is malformed, changes a key of [`FIXED`], or cannot be applied.
+pub(super) fn apply(
     tree: &mut Node,
     changes: &[Change],
     hold: &mut [bool],
@@ -40,7 +49,7 @@ pub fn lay(
     for (change, holds) in changes.iter().zip(hold).filter(|(change, _)| !of_presets(change)) {
         let [was, is] = [&before, &*tree].map(|tree| tree.at(&change.path).map(|node| &node.origin));
         let lost = *holds && !reaches(change, tree, changes);
-        // What is not there cannot be taken out.
+        // A key that does not exist cannot be removed.
         if (was != is || lost) && (change.value.is_some() || is.is_some()) {
             *holds = true;
             again.push(change.clone());
@@ -50,12 +59,12 @@ pub fn lay(
     Ok(None)
 }
 
-/// Whether `change` is of the presets themselves, which no run's recipe has.
+/// Whether `change` is about the keys `preset`, `presets` or `study`, which the recipe of a run no longer has.
 fn of_presets(change: &Change) -> bool {
     matches!(maclip_language::segments(&change.path).next(), Some("preset" | "presets" | "study"))
 }
 
-/// The preset that `chosen` names, whose keys are its own to change.
+/// The changes of the preset that `chosen` names; `None` where it has none.
 fn find<'a>(chosen: &Node, presets: Option<&'a Node>) -> Result<Option<&'a Node>, Diagnostics> {
     let wrong = |node: &Node, path: &str, wanted: &str| -> Diagnostics {
         let message = format!("expected {wanted}, found {}", node.describe());
@@ -100,28 +109,28 @@ mod tests {
         small: {dataset: {type: shapes}, task: {train: {steps: 10}}}\n  \
         none: {skip: \"no weights\", task.shot: 1}\n  empty:\n";
 
-    fn laid(sets: &[&str]) -> (Node, Result<Option<String>, Diagnostics>) {
+    fn applied(sets: &[&str]) -> (Node, Result<Option<String>, Diagnostics>) {
         let arguments = Arguments { sets: sets.iter().map(|set| (*set).to_owned()).collect(), ..Arguments::default() };
         let Document { mut root, changes, .. } = load_text("recipe.yaml", TEXT, &arguments).unwrap();
         let mut hold: Vec<bool> = changes.iter().map(|change| reaches(change, &root, &changes)).collect();
-        let outcome = lay(&mut root, &changes, &mut hold, &mut Vec::new());
+        let outcome = apply(&mut root, &changes, &mut hold, &mut Vec::new());
         (root, outcome)
     }
 
     fn tree(sets: &[&str]) -> serde_json::Value {
-        let (root, outcome) = laid(sets);
+        let (root, outcome) = applied(sets);
         assert_eq!(outcome.unwrap(), None, "{sets:?}");
         root.to_json()
     }
 
     #[test]
-    fn a_preset_lies_over_the_recipe_and_below_the_command_line() {
+    fn a_preset_counts_more_than_the_recipe_and_less_than_the_command_line() {
         let plain = serde_json::json!({"dataset": {"type": "kinetics100", "root": "clips"},
                                        "task": {"shot": 5, "train": {"steps": 5000}}});
         assert_eq!(tree(&[]), plain);
         assert_eq!(tree(&["preset=empty"]), plain);
         let small = tree(&["preset=small"]);
-        assert_eq!(small["dataset"], serde_json::json!({"type": "shapes"}), "options of the other component go");
+        assert_eq!(small["dataset"], serde_json::json!({"type": "shapes"}), "options of the old component are dropped");
         assert_eq!((&small["task"]["shot"], &small["task"]["train"]["steps"]), (&5.into(), &10.into()));
         let own = tree(&["preset=small", "task.train.steps=7", "dataset.clips=3"]);
         assert_eq!((&own["task"]["train"]["steps"], &own["dataset"]["clips"]), (&7.into(), &3.into()));
@@ -129,15 +138,15 @@ mod tests {
     }
 
     #[test]
-    fn a_preset_can_leave_a_run_out_which_is_then_as_without_it() {
-        let (root, outcome) = laid(&["preset=none"]);
+    fn a_preset_can_leave_a_run_out_and_then_changes_nothing() {
+        let (root, outcome) = applied(&["preset=none"]);
         assert_eq!(outcome.unwrap().as_deref(), Some("no weights"));
         assert_eq!(root.at("task.shot").unwrap().to_json(), 5);
     }
 
     #[test]
-    fn what_is_wrong_with_a_preset_is_told_at_its_place() {
-        let problem = |sets: &[&str]| laid(sets).1.unwrap_err().render(false);
+    fn what_is_wrong_with_a_preset_is_reported_at_its_place() {
+        let problem = |sets: &[&str]| applied(sets).1.unwrap_err().render(false);
         let unknown = problem(&["preset=smal"]);
         assert!(unknown.contains("did you mean `small`?") && unknown.contains("small, none, empty"), "{unknown}");
         for (sets, words) in [

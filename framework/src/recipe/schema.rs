@@ -1,8 +1,9 @@
 //! The JSON Schema (draft 2020-12) of a whole recipe, from the registrations, for editors and other programs.
 //!
-//! Made so that an editor's completion and hover work: a slot is one object whose `type` is a `oneOf` of its components, with one
-//! condition for each component's options, rather than a `oneOf` of whole objects, which offers every component's options at once.
-//! Every value may be a `${…}` in place of what it is. A recipe that extends another may give any part of a slot without its `type`.
+//! It is made so that completion and hover of an editor work. A slot is one object whose `type` is a `oneOf` of its
+//! components, with one condition for each component's options. A `oneOf` of whole objects would offer the options of
+//! all components at once. Every value may be a `${…}`. A recipe that extends another one may give any part of a slot
+//! without its `type`.
 
 use crate::recipe::keys::KEYS;
 use crate::registry::options::{followed, shown};
@@ -10,10 +11,10 @@ use crate::registry::{SLOT, SlotInfo, slots};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// What a reference looks like; enough for an editor.
+/// The pattern of a reference; this is enough for an editor.
 const REFERENCE: &str = r"\$\{";
 
-/// The schema of a recipe.
+/// The JSON schema of a recipe, with all registered components.
 pub fn recipe() -> Value {
     let mut definitions = Map::new();
     definitions.insert("reference".to_owned(), json!({"type": "string", "pattern": REFERENCE}));
@@ -88,7 +89,7 @@ pub fn recipe() -> Value {
     })
 }
 
-/// Takes out that the value may be a `${…}`.
+/// Changes the schema of a value so that it cannot be a `${…}`.
 fn no_reference(schema: &mut Value) {
     let map = schema.as_object_mut();
     map.into_iter().for_each(|map| ["pattern", "patternErrorMessage"].iter().for_each(|key| drop(map.remove(*key))));
@@ -142,7 +143,7 @@ fn define_slot(slot: &SlotInfo, definitions: &mut Map<String, Value>, changes: &
     let of_slot = format!("#/$defs/{}", slot.name);
     changes.add(&format!("{}.type", slot.name), &format!("{of_slot}/properties/type"), &kind);
     changes.add(slot.name, &of_slot, &Value::Null);
-    // Without a `type`: a part of what another recipe says, so any component's options.
+    // Without a `type` it is a part of another recipe's component, so the options of all components are allowed.
     let mut parts: Map<String, Value> = any
         .into_iter()
         .map(|(name, mut schemas)| {
@@ -158,13 +159,13 @@ fn define_slot(slot: &SlotInfo, definitions: &mut Map<String, Value>, changes: &
     );
 }
 
-/// Options by dotted path, each with the places of its schemas: what a variant and an axis can change. Several components of a slot
-/// may have an option of one name; equal schemas count once.
+/// Options by dotted path, each with the pointers to its schemas, for variants and axes. Several components of a slot
+/// may have an option of the same name; equal schemas count once.
 #[derive(Default)]
 struct Changes(BTreeMap<String, Vec<(String, Value)>>);
 
 impl Changes {
-    /// The option at `path`, whose schema stands at `pointer`, and those below it.
+    /// Adds the option at `path`, whose schema is at `pointer`, and those below it.
     fn add(&mut self, path: &str, pointer: &str, schema: &Value) {
         let known = self.0.entry(path.to_owned()).or_default();
         if !known.iter().any(|(_, other)| other == schema) {
@@ -175,7 +176,7 @@ impl Changes {
         }
     }
 
-    /// Those with a dot; the others are properties of the recipe.
+    /// Those whose path has a dot; the others are properties of the recipe.
     fn dotted(&self) -> Map<String, Value> {
         let dotted = self.0.iter().filter(|(path, _)| path.contains('.'));
         let of = |pointers: &[(String, Value)]| {
@@ -186,7 +187,7 @@ impl Changes {
     }
 }
 
-/// What `study.axes` may hold: for each path a list of its values, or a map of names to them.
+/// The properties of `study.axes`: for each path a list of its values, or a map from names to values.
 fn axes(changes: &Changes) -> Value {
     let paths = changes.0.keys().filter(|path| !["name", "description", "seed", "expect"].contains(&path.as_str()));
     let axis = |path: &String| {
@@ -198,7 +199,8 @@ fn axes(changes: &Changes) -> Value {
     paths.map(axis).collect::<Map<_, _>>().into()
 }
 
-/// The schema of an option with every `$ref` replaced by what it leads to, with room for a `${…}`, and with what an editor shows.
+/// The schema of an option: every `$ref` is replaced by its definition, a `${…}` is allowed, and the texts for an
+/// editor are added.
 fn option(root: &Value, schema: &Value) -> Value {
     if let Some(slot) = schema[SLOT].as_str() {
         return json!({"$ref": format!("#/$defs/{slot}"), "required": ["type"]});
@@ -226,7 +228,7 @@ fn option(root: &Value, schema: &Value) -> Value {
             made
         }
     };
-    // Bounds may stand beside the reference to a type.
+    // Bounds may be beside the reference to a type.
     if let (Some(made), Some(schema)) = (made.as_object_mut(), schema.as_object()) {
         for (key, value) in schema {
             if !["$ref", "anyOf", "oneOf", "$defs", "$schema", "description", "default", "title"]
@@ -256,7 +258,7 @@ fn option(root: &Value, schema: &Value) -> Value {
         }
         made["type"] = if kinds.len() == 1 { kinds.remove(0) } else { kinds.into() };
     } else if null {
-        // Looked up and not indexed, which would put the key there.
+        // With `get`, because indexing would add the key.
         let branches = if made.get("oneOf").is_some() { made.get_mut("oneOf") } else { made.get_mut("anyOf") };
         if let Some(list) = branches.and_then(Value::as_array_mut) {
             list.push(json!({"type": "null"}));
@@ -308,7 +310,7 @@ fn named(root: &Value, target: &Value) -> Value {
             });
         }
     }
-    // One list, because the description of a `const` would stand in the place of the option's.
+    // One list, because an editor would show the description of a `const` in the place of the option's.
     if !names.is_empty() {
         branches.insert(0, json!({"enum": names, "markdownEnumDescriptions": reasons}));
     }
@@ -316,7 +318,7 @@ fn named(root: &Value, target: &Value) -> Value {
     json!({"oneOf": branches})
 }
 
-/// What completion and hover show; hover does not show defaults by itself.
+/// Adds the texts for completion and hover. Hover does not show defaults by itself.
 fn document(schema: &mut Value, description: &str, default: Option<&Value>) {
     let Some(map) = schema.as_object_mut() else { return };
     let default = default.or(map.get("default")).cloned();
@@ -326,7 +328,7 @@ fn document(schema: &mut Value, description: &str, default: Option<&Value>) {
             text.push_str(&format!("\n\nDefault: `{}`", shown(&default)));
         }
         map.remove("default");
-        // yaml-language-server ends at a null, and the parts of a map have their own.
+        // yaml-language-server fails on a default of null, and the parts of a map have defaults of their own.
         if !default.is_null() && !default.is_object() {
             map.insert("default".to_owned(), default);
         }

@@ -1,24 +1,28 @@
-//! The component that a recipe chooses for a slot: looked up, checked, built.
+//! The component that a recipe chooses for a slot: it is looked up, checked and built.
 
 use super::{BuildContext, Candidate, Facts, Info, SlotInfo, SlotTrait};
 use crate::error::{Error, Result};
 use maclip_language::{Diagnostic, Diagnostics, Node, codes, join, name_help};
 
-/// Checks the component map `node` of `slot`: its `type` and its options. Gives it back with defaults filled in.
+/// The component map `node` of `slot` with every default filled in, after its `type` and its options were checked.
+///
+/// # Errors
+/// Everything that is wrong: an unknown or missing `type`, unknown options, and values of a wrong type or range.
 pub fn resolve_choice(slot: &SlotInfo, node: &Node) -> std::result::Result<Node, Diagnostics> {
     resolve_at(slot, node, slot.name)
 }
 
-/// [`resolve_choice`] of a component at `path`, which is not the slot's own where the component is an option of another.
+/// [`resolve_choice`] of a component at `path`. This is not the slot's own key if the component is an option of another
+/// one.
 pub(super) fn resolve_at(slot: &SlotInfo, node: &Node, path: &str) -> std::result::Result<Node, Diagnostics> {
     let resolved = (chosen(slot, node, path)?.resolve)(node, path);
     resolved.map_err(|problems| {
-        let told = problems.into_iter().map(|problem| of_others(slot, path, problem)).collect();
-        Diagnostics::from_list(told).expect("there were problems to begin with")
+        let helped = problems.into_iter().map(|problem| of_others(slot, path, problem)).collect();
+        Diagnostics::from_list(helped).expect("there were problems to begin with")
     })
 }
 
-/// An unknown key may be an option of another component of the slot; the help says of which.
+/// Adds a hint to an unknown key that is an option of other components of the slot.
 fn of_others(slot: &SlotInfo, path: &str, problem: Diagnostic) -> Diagnostic {
     let key = problem.path.strip_prefix(path).and_then(|key| key.strip_prefix('.')).map(str::to_owned);
     let Some(key) = key.filter(|_| problem.code == codes::UNKNOWN_KEY) else { return problem };
@@ -28,7 +32,8 @@ fn of_others(slot: &SlotInfo, path: &str, problem: Diagnostic) -> Diagnostic {
     if owners.is_empty() { problem } else { problem.help(format!("`{key}` is an option of {}", owners.join(", "))) }
 }
 
-/// Adds what the component `node` says about the run to `facts`.
+/// Adds to `facts` what the options of the component `node` say about the run. Nothing is added if the options are
+/// wrong.
 pub fn describe_choice(slot: &SlotInfo, node: &Node, facts: &mut Facts) {
     describe_at(slot, node, slot.name, facts);
 }
@@ -39,8 +44,8 @@ pub(super) fn describe_at(slot: &SlotInfo, node: &Node, path: &str, facts: &mut 
     }
 }
 
-/// Checks that the component `node` fits what is known about the run.
-pub fn check_compatible(slot: &SlotInfo, node: &Node, facts: &Facts) -> std::result::Result<(), Diagnostics> {
+/// Checks that the component `node` is compatible with what is known about the run.
+pub(crate) fn check_compatible(slot: &SlotInfo, node: &Node, facts: &Facts) -> std::result::Result<(), Diagnostics> {
     check_compatible_at(slot, node, slot.name, facts)
 }
 
@@ -53,8 +58,8 @@ pub(super) fn check_compatible_at(
     (chosen(slot, node, path)?.compatible)(node, path, facts)
 }
 
-/// Checks that what only a run needs of the component `node` is given.
-pub fn check_required_inputs(slot: &SlotInfo, node: &Node) -> std::result::Result<(), Diagnostics> {
+/// Checks that the component `node` has the options that only a run needs.
+pub(crate) fn check_required_inputs(slot: &SlotInfo, node: &Node) -> std::result::Result<(), Diagnostics> {
     check_required_inputs_at(slot, node, slot.name)
 }
 
@@ -98,7 +103,11 @@ fn chosen(slot: &SlotInfo, node: &Node, path: &str) -> std::result::Result<Candi
     components.into_iter().find(|candidate| candidate.info.name == name).ok_or_else(|| problem.into())
 }
 
-/// Builds the component that `node` (checked by [`resolve_choice`]) names.
+/// Builds the component that `node`, the result of [`resolve_choice`], names.
+///
+/// # Errors
+/// Where there is no such component, it is not compatible with the sizes in `context`, or it cannot be built, for
+/// example because a file is missing.
 pub fn build_choice<T: SlotTrait + ?Sized>(node: &Node, context: &BuildContext) -> Result<Box<T>> {
     let name = node.at("type").and_then(Node::as_str).unwrap_or_default();
     let entry = T::entries()

@@ -1,4 +1,4 @@
-//! What components are built from.
+//! What components are built from, apart from their options.
 
 use super::Facts;
 use crate::error::{Error, Result};
@@ -10,21 +10,22 @@ use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// What components are built from.
+/// What components are built from, apart from their options.
 #[derive(Debug)]
 pub struct BuildContext {
+    /// The seed of the run.
     pub seed: u64,
-    /// The plain device; frozen weights and inputs live here.
+    /// The plain device, for frozen weights and inputs.
     pub device: Device,
-    /// Words that a text tower trained from scratch knows.
+    /// The words of a text tower that is trained from scratch; empty otherwise.
     pub vocabulary: Vec<String>,
-    /// Build the model for its sizes alone: weights need not be there, and are not made. For `maclip plan`.
+    /// Build the model for its sizes alone: weights need not be there, and no tensor gets values. For `maclip plan`.
     pub sizes_only: bool,
-    /// Of the frozen tower's matrix products.
+    /// Number format of the frozen towers' matrix products.
     pub precision: Precision,
-    /// Whether graphs keep only what is expensive to compute of the activations (`compute.activation_checkpointing`).
+    /// Whether graphs keep only those activations that are expensive to compute (`compute.activation_checkpointing`).
     pub activation_checkpointing: bool,
-    /// See [`Facts::directed`].
+    /// As [`Facts::directed`].
     pub directed: Option<bool>,
     geometry: Option<Geometry>,
     frames: Option<usize>,
@@ -32,6 +33,7 @@ pub struct BuildContext {
 }
 
 impl BuildContext {
+    /// In f32, for a run, and without the sizes of a backbone.
     pub fn new(seed: u64, device: Device) -> Self {
         Self {
             seed,
@@ -47,7 +49,8 @@ impl BuildContext {
         }
     }
 
-    /// The same with the sizes that adapters, prototypes and alignments are built by.
+    /// The same with the sizes that adapters, prototypes, alignments and objectives need: those of the backbone, and T
+    /// frames of a clip.
     pub fn with_sizes(&self, geometry: Geometry, frames: usize) -> Self {
         Self {
             device: self.device.clone(),
@@ -63,28 +66,32 @@ impl BuildContext {
         }
     }
 
-    /// Where trainable weights live: the device's autodiff twin.
+    /// The device for trainable weights: the plain device with autodiff.
     pub fn trainable_device(&self) -> Device {
         let device = self.device.clone().autodiff();
         if self.activation_checkpointing { device.gradient_checkpointing() } else { device }
     }
 
-    /// How graphs over trainable weights keep activations.
+    /// How graphs over trainable weights keep their activations.
     pub fn graph_strategy(&self) -> GraphStrategy {
         self.trainable_device().gradient_checkpointing_strategy()
     }
 
-    /// Random numbers for initial weights of `part`; draw `index` for the index-th tensor.
+    /// Random numbers for the initial weights of `part`. The generator [`Stream::at`] `index` is for the tensor of this
+    /// index.
     pub fn init(&self, part: &str) -> Stream {
         Stream::new(self.seed, &format!("init/{part}"))
     }
 
-    /// The backbone's sizes. Only components that are built before it may not ask.
+    /// The backbone's sizes.
+    ///
+    /// # Errors
+    /// Where the component is built before the backbone, such as a dataset.
     pub fn geometry(&self) -> Result<&Geometry> {
         self.geometry.as_ref().ok_or_else(|| Error::failed("the backbone's sizes are not known yet at this point"))
     }
 
-    /// What is known while components are built.
+    /// What is known about the run at this point.
     pub fn facts(&self) -> Facts {
         let mut facts = Facts { frames: self.frames, directed: self.directed, ..Facts::default() };
         self.geometry.iter().for_each(|geometry| facts.backbone(geometry.clone()));
@@ -92,24 +99,29 @@ impl BuildContext {
     }
 
     /// Number of frames T of a clip.
+    ///
+    /// # Errors
+    /// Where the component is built before the frame sampler is known, such as a dataset or a backbone.
     pub fn frames(&self) -> Result<usize> {
         self.frames.ok_or_else(|| Error::failed("the number of frames is not known yet at this point"))
     }
 
-    /// Notes the configuration that was read beside the weights called `name`: it decides heads, activation and norms.
+    /// Notes the checksum of the configuration file that belongs to the weights `name`, if there is one: it decides
+    /// heads, activation and norms.
     pub fn note_config(&self, name: &str, config: Option<&serde_json::Value>) {
         if let Some(config) = config {
             self.note_weights(&format!("{name}: config"), sha256(config.to_string().as_bytes()));
         }
     }
 
-    /// Notes that weights called `name` with this checksum were read; goes into the manifest.
+    /// Notes for the manifest that the weights `name` with this checksum were read.
     pub fn note_weights(&self, name: &str, sha256: String) {
         if let Ok(mut weights) = self.weights.lock() {
             weights.insert(name.to_owned(), sha256);
         }
     }
 
+    /// The names and checksums of all weights that were read.
     pub fn weights(&self) -> BTreeMap<String, String> {
         self.weights.lock().map(|weights| weights.clone()).unwrap_or_default()
     }

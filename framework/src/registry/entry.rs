@@ -1,4 +1,4 @@
-//! One registration, and what it does with the options of its component.
+//! A registration, and its functions on the options of its component.
 
 use super::choice::{check_compatible_at, check_required_inputs_at, describe_at};
 use super::{BuildContext, Component, Facts, Info, Problems, SlotTrait, nested};
@@ -11,23 +11,25 @@ pub(super) type RequiredInputs = fn(&Node, &str) -> std::result::Result<(), Diag
 pub(super) type Describe = fn(&Node, &str, &mut Facts);
 pub(super) type Compatible = fn(&Node, &str, &Facts) -> std::result::Result<(), Diagnostics>;
 
-/// One registered component of slot `T`.
+/// A registered component of slot `T`. Made by [`register!`](crate::register).
 pub struct Entry<T: ?Sized + 'static> {
+    /// Name, summary, source and options.
     pub info: Info,
-    /// Checks the options and gives them back with every default filled in.
+    /// Checks the options and returns them with every default filled in: [`resolve`].
     pub resolve: Resolve,
-    /// Checks that what only a run needs is given.
+    /// Checks that the options that only a run needs are given: [`required_inputs`].
     pub required_inputs: RequiredInputs,
     /// [`Component::describe`].
     pub describe: Describe,
     /// [`Component::compatible`].
     pub compatible: Compatible,
+    /// Builds the component: [`build`].
     pub build: fn(&Node, &str, &BuildContext) -> Result<Box<T>>,
-    /// The configuration type.
+    /// The type of the options.
     pub config: fn() -> TypeId,
 }
 
-/// The registration of the configuration type `C`; `None` where there is none.
+/// The registration of the component with the options `C`; `None` where there is none.
 pub fn entry_of<C: Component>() -> Option<&'static Entry<C::Slot>>
 where
     C::Slot: SlotTrait,
@@ -36,7 +38,7 @@ where
 }
 
 /// Deserialises and checks options, ranges included; `node` is the component's map with its `type`.
-pub fn options<C: Component>(node: &Node, path: &str) -> std::result::Result<C, Diagnostics> {
+fn options<C: Component>(node: &Node, path: &str) -> std::result::Result<C, Diagnostics> {
     let mut bare = node.clone();
     if let Some(map) = bare.as_map_mut() {
         map.remove("type");
@@ -47,7 +49,7 @@ pub fn options<C: Component>(node: &Node, path: &str) -> std::result::Result<C, 
     if let Some(config) = &value {
         let mut found = Problems::default();
         config.validate(&mut found);
-        // Beside a faulty option, a default is no choice to complain about.
+        // Where an option is wrong, messages about defaults that nobody wrote would only be confusing.
         found.retain(|field| !faulty || tree.at(field).is_some());
         problems.extend(placed(found, node, path, codes::OUT_OF_RANGE));
     }
@@ -57,13 +59,17 @@ pub fn options<C: Component>(node: &Node, path: &str) -> std::result::Result<C, 
     })
 }
 
-/// [`Entry::required_inputs`] of a component.
+/// [`Component::required_inputs`] of the component `node` at the dotted `path`, and of the components among its
+/// options.
+///
+/// # Errors
+/// Every option that only a run needs and that is missing, or that is wrong.
 pub fn required_inputs<C: Component>(node: &Node, path: &str) -> std::result::Result<(), Diagnostics> {
     let mut problems = Problems::default();
     options::<C>(node, path)?.required_inputs(&mut problems);
     let mut found = nested::problems::<C>(node, path, check_required_inputs_at);
     for (field, message) in problems.into_vec() {
-        // What nobody wrote is missing; what somebody wrote is wrong.
+        // An option that was not written is missing; one that was written is wrong.
         let (code, origin) = match node.at(&field) {
             Some(value) => (codes::OUT_OF_RANGE, &value.origin),
             None => (codes::MISSING_KEY, &node.origin),
@@ -73,9 +79,10 @@ pub fn required_inputs<C: Component>(node: &Node, path: &str) -> std::result::Re
     Diagnostics::check(found)
 }
 
-/// [`Entry::describe`] of a component.
+/// [`Component::describe`] of the component `node` at the dotted `path`, and of the components among its options. Adds
+/// nothing if the options are wrong.
 pub fn describe<C: Component>(node: &Node, path: &str, facts: &mut Facts) {
-    // What is wrong with the options has been reported.
+    // Wrong options are reported elsewhere.
     if let Ok(config) = options::<C>(node, path) {
         config.describe(facts);
         nested::of::<C>(node, path)
@@ -84,7 +91,10 @@ pub fn describe<C: Component>(node: &Node, path: &str, facts: &mut Facts) {
     }
 }
 
-/// [`Entry::compatible`] of a component.
+/// [`Component::compatible`] of the component `node` at the dotted `path`, and of the components among its options.
+///
+/// # Errors
+/// Every option that does not fit `facts`, or that is wrong.
 pub fn compatible<C: Component>(node: &Node, path: &str, facts: &Facts) -> std::result::Result<(), Diagnostics> {
     let mut problems = Problems::default();
     options::<C>(node, path)?.compatible(facts, &mut problems);
@@ -93,7 +103,7 @@ pub fn compatible<C: Component>(node: &Node, path: &str, facts: &Facts) -> std::
     Diagnostics::check(found)
 }
 
-/// Problems with the places of their fields; what is not written is at the component.
+/// Problems with the places of their fields. A field that was not written gets the place of the component.
 fn placed(problems: Problems, node: &Node, path: &str, code: &'static str) -> Vec<Diagnostic> {
     let place = |(field, message): (String, String)| {
         let origin = node.at(&field).or(node.at("type")).map_or(&node.origin, |value| &value.origin);
@@ -102,7 +112,11 @@ fn placed(problems: Problems, node: &Node, path: &str, code: &'static str) -> Ve
     problems.into_vec().into_iter().map(place).collect()
 }
 
-/// [`Entry::resolve`] of a component.
+/// The component map `node` at the dotted `path` with every default filled in, also in the components among its
+/// options.
+///
+/// # Errors
+/// Everything that is wrong with the options.
 pub fn resolve<C: Component>(node: &Node, path: &str) -> std::result::Result<Node, Diagnostics> {
     let (config, inner) = match (options::<C>(node, path), nested::resolved::<C>(node, path)) {
         (Ok(config), Ok(inner)) => (config, inner),
@@ -131,13 +145,23 @@ pub fn resolve<C: Component>(node: &Node, path: &str) -> std::result::Result<Nod
     Ok(resolved)
 }
 
-/// [`Entry::build`] of a component.
+/// Builds the component `node` at the dotted `path`, after it was checked against `context`.
+///
+/// # Errors
+/// Where an option is wrong or does not fit the sizes in `context`, and as [`Component::build`].
 pub fn build<C: Component>(node: &Node, path: &str, context: &BuildContext) -> Result<Box<C::Slot>> {
     compatible::<C>(node, path, &context.facts())?;
     options::<C>(node, path)?.build(context)
 }
 
-/// Registers a component. The configuration type implements [`Component`].
+/// Registers a component: its slot, the type of its options, which implements
+/// [`Component`](crate::registry::Component), and the fields of [`Info`](crate::registry::Info). The crate that uses it
+/// needs `inventory` and `schemars` as dependencies.
+///
+/// ```text
+/// register!(dyn Alignment, MyMetric, name: "my_metric", summary: "what it is, in one line", paper: Some("where it is from"),
+///           stability: Experimental, usage: "{scale: 2.0}");
+/// ```
 #[macro_export]
 macro_rules! register {
     ($slot:ty, $config:ty, name: $name:literal, summary: $summary:literal, paper: $paper:expr, stability: $stability:ident, usage: $usage:literal $(,)?) => {

@@ -1,11 +1,12 @@
-//! What the options of a recipe say about a run before anything is read or built.
+//! What the options of a recipe say about a run, before anything is read or built.
 
 use crate::slots::backbone::Geometry;
 
-/// What is known about a run before it is built.
+/// What is known about a run before it is built. Components add to it in `Component::describe`; `None` is what is not
+/// known.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// Slots that the task reads; a recipe that fills any other is refused.
+    /// The slots that the task uses. A recipe that fills any other slot is refused.
     pub task_slots: Option<&'static [&'static str]>,
     /// T, frames of a clip.
     pub frames: Option<usize>,
@@ -15,11 +16,11 @@ pub struct Facts {
     pub text_tower: Option<bool>,
     /// Whether the backbone has transformer blocks.
     pub transformer: Option<bool>,
-    /// Train, val and test of the dataset.
+    /// Sizes of the dataset's splits: train, val and test.
     pub splits: Option<[SplitSize; 3]>,
     /// Whether classes of the dataset have a direction, such as left and right, that a mirror image would change.
     pub directed: Option<bool>,
-    /// Slots whose components read class texts.
+    /// The slots whose components read class texts, such as `adapter`.
     pub readers: Vec<&'static str>,
 }
 
@@ -33,7 +34,7 @@ pub struct SplitSize {
 }
 
 impl Facts {
-    /// Notes the sizes of the backbone.
+    /// Sets the sizes of the backbone, and with them `text_tower` and `transformer`.
     pub fn backbone(&mut self, geometry: Geometry) {
         self.text_tower = Some(geometry.has_text_tower);
         self.transformer = Some(geometry.transformer);

@@ -1,9 +1,10 @@
-//! Registration: one `register!` beside each component feeds the check of recipes, schema, `list`, `describe` and reports.
+//! Registration: one `register!` in the file of a component is the source of the recipe checks, the schema, `list`,
+//! `describe` and the reports.
 //!
-//! Here belongs what is known of components by their registration: options, choices, and what they are built from. Not
-//! here: what a component does (`slots`), and what else a recipe says (`recipe`).
+//! Here belongs what follows from registrations: slots by name, options, choices, and what components are built from.
+//! Not here: what a component does (`slots`), and the other parts of a recipe (`recipe`).
 //!
-//! `inventory` registers nothing unless the crate is linked: a program says `use maclip_components as _;`.
+//! `inventory` finds registrations only in crates that are linked: a program must have `use maclip_components as _;`.
 
 mod choice;
 mod component;
@@ -14,7 +15,8 @@ mod nested;
 pub mod options;
 mod slot;
 
-pub use choice::{build_choice, check_compatible, check_required_inputs, describe_choice, resolve_choice};
+pub use choice::{build_choice, describe_choice, resolve_choice};
+pub(crate) use choice::{check_compatible, check_required_inputs};
 pub use component::{Component, Info, Problems, Stability};
 pub use context::BuildContext;
 pub use entry::{Entry, build, compatible, describe, entry_of, required_inputs, resolve};

@@ -1,8 +1,8 @@
 //! Components among the options of another, such as `augment: {type: sequence, steps: [{type: crop}, {type: flip}]}`.
 //!
-//! An option of type `Vec<Nested<dyn Slot>>` is all that a component declares. Its JSON schema names the slot, and by
-//! that the registry finds the components in it: it checks them where they were written, fills in their defaults, and
-//! asks them what it asks the component that holds them.
+//! A component only declares an option of type `Vec<Nested<dyn Slot>>`. The JSON schema of the option names the slot,
+//! so the registry finds the components in it: it checks them at their own places, fills in their defaults, and calls
+//! the same functions for them as for the component that contains them.
 
 use super::choice::resolve_at;
 use super::{BuildContext, Component, SlotInfo, SlotTrait, build_choice, slot};
@@ -14,7 +14,7 @@ use std::marker::PhantomData;
 /// The key of a schema that names the slot of a [`Nested`].
 pub const SLOT: &str = "slot";
 
-/// A component of slot `T`, as it was written.
+/// A component of slot `T` among the options of another, as it was written.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(transparent, bound = "")]
 pub struct Nested<T: ?Sized> {
@@ -24,7 +24,10 @@ pub struct Nested<T: ?Sized> {
 }
 
 impl<T: SlotTrait + ?Sized> Nested<T> {
-    /// Builds the component; its options were checked with those of the component that holds it.
+    /// Builds the component. Its options were checked together with those of the component that contains it.
+    ///
+    /// # Errors
+    /// As [`build_choice`].
     pub fn build(&self, context: &BuildContext) -> Result<Box<T>> {
         build_choice(&Node::from_json(&self.written), context)
     }
@@ -39,7 +42,7 @@ impl<T: SlotTrait + ?Sized> schemars::JsonSchema for Nested<T> {
         T::NAME.into()
     }
 
-    /// Only the name of the slot: a component may hold components of its own slot, so theirs cannot stand here.
+    /// Only the name of the slot: a component may contain components of its own slot, so the schema would have no end.
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({"type": "object", "required": ["type"], (SLOT): T::NAME})
     }
@@ -70,7 +73,8 @@ pub(crate) fn of<'a, C: Component>(node: &'a Node, path: &str) -> Vec<Inner<'a>>
     found
 }
 
-/// The components among the options of a `C`, by their fields, with defaults filled in; or all that is wrong with them.
+/// The components among the options of a `C`, by their fields, with defaults filled in; or everything that is wrong
+/// with them.
 pub(crate) fn resolved<C: Component>(node: &Node, path: &str) -> std::result::Result<Vec<(String, Node)>, Diagnostics> {
     let (mut components, mut problems) = (Vec::new(), Vec::new());
     for inner in of::<C>(node, path) {
@@ -82,7 +86,7 @@ pub(crate) fn resolved<C: Component>(node: &Node, path: &str) -> std::result::Re
     Diagnostics::check(problems).map(|()| components)
 }
 
-/// What `check` finds in the components among the options of a `C`.
+/// The problems that `check` finds in the components among the options of a `C`.
 pub(crate) fn problems<C: Component>(
     node: &Node,
     path: &str,

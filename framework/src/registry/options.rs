@@ -1,4 +1,5 @@
-//! The options of a component as a reader wants them, from its JSON schema: `describe`, the documentation and nothing else.
+//! The options of a component for readers, from its JSON schema: for `describe`, the documentation, completion and the
+//! schema of recipes.
 
 use maclip_language::ranges;
 use serde_json::Value;
@@ -6,32 +7,33 @@ use serde_json::Value;
 /// One option.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct OptionDoc {
-    /// Dotted from the component: `train.steps`.
+    /// Dotted path below the component: `train.steps`.
     pub path: String,
-    /// `integer`, `number`, `list of string`, `one of`, …; ` or null` where it may be left empty.
+    /// `integer`, `number`, `list of string`, `one of`, …, with ` or null` where null is allowed.
     pub kind: String,
-    /// `≥ 1`, where numbers or lengths are bounded.
+    /// Such as `≥ 1`; `None` where neither numbers nor lengths have bounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<String>,
-    /// `None` where it must be given, and for maps, whose parts have their own.
+    /// `None` where it must be given, and for maps, whose parts have defaults of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
+    /// Whether it must be given.
     pub required: bool,
     /// What it means, and why the default is what it is.
     pub description: String,
-    /// Names that it may have, each with its meaning.
+    /// The names that it may have, each with its meaning.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<(String, String)>,
 }
 
-/// The options that `schema` (a whole one, with its `$defs`) describes, parts of maps after the map.
+/// The options that `schema`, a whole one with its `$defs`, describes. The parts of a map come after the map.
 pub fn options(schema: &Value) -> Vec<OptionDoc> {
     let mut found = Vec::new();
     collect(schema, schema, "", None, &mut found);
     found
 }
 
-/// The value that `schema` describes, where it is no map of options.
+/// The option `name` whose value `schema` describes, for a value that is not a map of options.
 pub fn whole(schema: &Value, name: &str) -> OptionDoc {
     OptionDoc {
         path: name.to_owned(),
@@ -44,7 +46,7 @@ pub fn whole(schema: &Value, name: &str) -> OptionDoc {
     }
 }
 
-/// `whole` is the default of the value that the properties are part of, which is nearer than their own.
+/// `whole` is the default of the map that contains the properties. It counts before their own defaults.
 fn collect(root: &Value, schema: &Value, prefix: &str, whole: Option<&Value>, found: &mut Vec<OptionDoc>) {
     let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     for (name, option) in schema["properties"].as_object().into_iter().flatten() {
@@ -73,7 +75,8 @@ fn collect(root: &Value, schema: &Value, prefix: &str, whole: Option<&Value>, fo
     }
 }
 
-/// Where a `$ref` leads, also inside the `anyOf` of an optional value.
+/// `schema`, or the definition in `root` that its `$ref` names; also for a `$ref` inside the `anyOf` of an optional
+/// value.
 pub fn followed<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     let branches = schema["anyOf"].as_array().filter(|list| list.iter().any(|one| one["type"] == "null"));
     let schema = branches.and_then(|list| list.iter().find(|one| one["type"] != "null")).unwrap_or(schema);
@@ -83,8 +86,8 @@ pub fn followed<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     }
 }
 
-/// Whether null is a value of `schema`.
-pub fn nullable(schema: &Value) -> bool {
+/// Whether `schema` allows null.
+pub(crate) fn nullable(schema: &Value) -> bool {
     let in_list = |list: &Value, null: &Value| list.as_array().is_some_and(|list| list.contains(null));
     in_list(&schema["type"], &"null".into())
         || schema["anyOf"].as_array().is_some_and(|list| list.iter().any(|one| one["type"] == "null"))
@@ -113,7 +116,7 @@ fn kind(root: &Value, schema: &Value) -> String {
     format!("{kind}{null}")
 }
 
-/// Names and reasons of an enumeration's values.
+/// Names and descriptions of an enumeration's values.
 fn choices(root: &Value, schema: &Value) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let names = |list: &Value| -> Vec<String> { list.as_array().into_iter().flatten().map(shown).collect() };
@@ -133,7 +136,7 @@ fn choices(root: &Value, schema: &Value) -> Vec<(String, String)> {
     found
 }
 
-/// A value as YAML writes it in a line.
+/// A value as YAML writes it in one line.
 pub fn shown(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),

@@ -1,7 +1,7 @@
-//! The slots as the recipe language sees them.
+//! The list of slots.
 //!
-//! A slot is declared once, with its name, default and summary. The declarations are collected when the program starts, so
-//! that a room further down can declare a slot whose trait needs what is known only there, as `engine::task` does.
+//! A slot is declared once, with its name, default and summary. The declarations are collected when the program starts.
+//! So a module that may not be imported here can declare a slot too, as `engine::task` does.
 
 use super::entry::{Compatible, Describe, RequiredInputs, Resolve};
 use super::{BuildContext, Entry, Info};
@@ -21,21 +21,21 @@ use crate::slots::schedule::Schedule;
 use maclip_language::Node;
 use std::sync::OnceLock;
 
-/// A slot as the recipe language sees it.
+/// A slot: its key in a recipe, and its components.
 pub struct SlotInfo {
     /// Key of the recipe, such as `alignment`.
     pub name: &'static str,
-    /// Place in the flow of data; lists of slots are in this order.
+    /// Position in the flow of data. Lists of slots are in this order.
     pub order: u32,
-    /// One line.
+    /// What the slot does, in one line.
     pub summary: &'static str,
     /// The component that a recipe without this slot gets.
     pub default: Option<&'static str>,
-    /// The component that stands for the slot's absence.
+    /// The component that means "nothing here", such as `none`, for `study.without`.
     pub identity: Option<&'static str>,
     /// All registered components of the slot, by name.
     pub components: fn() -> Vec<Candidate>,
-    /// Builds the component that a checked node names and lets go of it, to see whether it can be built.
+    /// Builds the component that a checked node names and drops it, to see whether it can be built.
     pub try_build: fn(&Node, &BuildContext) -> Result<()>,
 }
 
@@ -43,7 +43,7 @@ inventory::collect!(SlotInfo);
 
 /// A component of a slot, whatever its trait.
 pub struct Candidate {
-    /// What its registration says.
+    /// The entries of its registration.
     pub info: &'static Info,
     pub(super) resolve: Resolve,
     pub(super) required_inputs: RequiredInputs,
@@ -65,7 +65,7 @@ impl Candidate {
 
 /// A trait that can fill a slot.
 pub trait SlotTrait: 'static {
-    /// Key of the recipe.
+    /// The slot's key in a recipe.
     const NAME: &'static str;
     /// All registered components, by name.
     fn entries() -> Vec<&'static Entry<Self>>;
@@ -78,7 +78,7 @@ macro_rules! declare_slot {
         impl $crate::registry::SlotTrait for dyn $trait {
             const NAME: &'static str = $name;
             fn entries() -> Vec<&'static $crate::registry::Entry<Self>> {
-                // Registration order is the linker's; names give a fixed one.
+                // The linker decides the order of registrations, so they are sorted.
                 let mut entries: Vec<_> = inventory::iter::<$crate::registry::Entry<dyn $trait>>().collect();
                 entries.sort_by_key(|entry| entry.info.name);
                 entries
@@ -138,7 +138,7 @@ pub fn slots() -> impl ExactSizeIterator<Item = &'static SlotInfo> + Clone {
     sorted.iter().copied()
 }
 
-/// The slot called `name`.
+/// The slot with the key `name`; `None` where there is none.
 pub fn slot(name: &str) -> Option<&'static SlotInfo> {
     slots().find(|slot| slot.name == name)
 }

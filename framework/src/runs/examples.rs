@@ -1,4 +1,4 @@
-//! `examples/examples.json`, as types.
+//! The file `examples/examples.json` of a run, as types.
 
 use crate::error::Result;
 use crate::runs::read::read_json;
@@ -6,31 +6,35 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Queries of the test to look at, with what the model saw and found.
+/// A few queries of the test, for a person to look at: the frames that the model saw, and what it found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Examples {
-    /// [`Examples::FORMAT`] of the program that wrote it.
+    /// [`Examples::FORMAT`] of the program that wrote the file.
     pub format: u32,
     /// Frames T of a clip.
     pub frames: usize,
-    /// What the weights of an [`ExampleAlignment`] are, in a few words.
+    /// What [`ExampleAlignment::weights`] are, in a few words for a caption.
     pub explanation: String,
-    /// The strip of each clip, a file beside this one: a JPEG of its T frames side by side, each 64 pixels high and wide, as the
-    /// model saw them before normalisation. Where the test draws frames for every episode, a clip is called `<clip id> in episode
-    /// <number>`, here and below.
+    /// The picture of each clip: the name of a JPEG file beside this one. It has the T frames side by side, each 64 ×
+    /// 64 pixels, as the model saw them before normalisation. The key is the clip id; where the test picks frames at
+    /// random for every episode, it is `<clip id> in episode <number>`, here and in the examples.
     pub clips: BTreeMap<String, String>,
-    /// By rule, and within a rule the plainest case first.
+    /// Ordered by rule, then by how clear a case is, the clearest first.
     pub examples: Vec<Example>,
 }
 
 impl Examples {
-    /// Where they are in a run directory, with the strips beside them.
+    /// The folder in a run directory that has the file and the pictures.
     pub const FOLDER: &'static str = "examples";
+    /// Name of the file in that folder.
     pub const FILE: &'static str = "examples.json";
     /// Version of this file's format.
     pub const FORMAT: u32 = 2;
 
-    /// Those of the run in `run`; `None` where none were written.
+    /// The examples of the run directory `run`; `None` where none were written.
+    ///
+    /// # Errors
+    /// Where the file is damaged or cannot be read.
     pub fn read(run: &Path) -> Result<Option<Self>> {
         read_json(&run.join(Self::FOLDER).join(Self::FILE))
     }
@@ -40,47 +44,55 @@ impl Examples {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
-    /// A wrong prediction of high probability.
+    /// A wrong prediction with a high probability.
     ConfidentMistake,
     /// The two highest probabilities lie close together.
     CloseCall,
-    /// Drawn, by the hash of the episode list.
+    /// Drawn at random. The seed is the hash of the episode list.
     Random,
 }
 
 /// One query of one episode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Example {
+    /// Why it was chosen.
     pub rule: Rule,
-    /// Its `id` in `episodes.jsonl`.
+    /// The `id` of its episode in `episodes.jsonl`.
     pub episode: u64,
-    /// Clip id.
+    /// Key of the query in [`Examples::clips`].
     pub query: String,
-    /// Positions in `classes`.
+    /// The true class, as a position in `classes`.
     pub label: usize,
+    /// The predicted class, as a position in `classes`.
     pub prediction: usize,
-    /// The episode's, in its order.
+    /// The classes of the episode, in its order.
     pub classes: Vec<ExampleClass>,
 }
 
+/// One class of the episode of an [`Example`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExampleClass {
+    /// The class text.
     pub name: String,
-    /// Clip ids of its K shots.
+    /// Keys of its K support clips in [`Examples::clips`].
     pub support: Vec<String>,
-    /// Of the query to this class, as in `episodes.jsonl`.
+    /// Distance of the query to this class, as in `episodes.jsonl`.
     pub distance: f32,
+    /// Probability of this class, as in `episodes.jsonl`.
     pub probability: f32,
-    /// Given for the true class and for the predicted one.
+    /// How the frames were aligned. Only for the true class and the predicted one.
     pub alignment: Option<ExampleAlignment>,
 }
 
-/// The query's frames against the class's: T rows, S columns. S is K · T, the frames of one shot after the other; or T where the
-/// metric or the prototype module averages the shots. Features are those that the metric sees. Rounded to four decimals.
+/// The frames of the query against the frames of one class: T rows, S columns.
+///
+/// S is K · T, the frames of one shot after the other; or T, where the metric or the prototype module averages the
+/// shots. The features are those that the metric gets. All values are rounded to four decimals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExampleAlignment {
-    /// 1 − cosine of two frames.
+    /// 1 − cosine of the two frames, 0 to 2.
     pub costs: Vec<Vec<f32>>,
-    /// How much the distance rests on two frames, see [`crate::slots::explanation::Explanation::weights`].
+    /// How much the distance depends on the two frames, 0 to 1; see
+    /// [`crate::slots::explanation::Explanation::weights`].
     pub weights: Vec<Vec<f32>>,
 }

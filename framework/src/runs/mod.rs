@@ -1,7 +1,7 @@
 //! Run directories: their files as types, how they are written so that nothing is lost, and how they are read.
 //!
-//! Here belongs what lies on the disk under `runs/`. Not here: what is done to get there (`engine`), and what is made of it (the crate
-//! of the reports).
+//! Here belongs what lies on the disk under `runs/`.
+//! Not here: the work that makes these files (`engine`), and what is shown of them (the crate `maclip-reports`).
 
 pub mod directory;
 pub mod examples;

@@ -4,12 +4,15 @@ use crate::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use std::path::Path;
 
-/// A JSON file, or `None` where it does not exist.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+/// A JSON file as a value; `None` where the file does not exist.
+///
+/// # Errors
+/// Where the file cannot be read, or is not the JSON of a `T`.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match std::fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
             Error::failed(format!("{} cannot be read: {error}", path.display())).help(
-                "mend the file or move it away; `maclip run` writes it anew and goes on from the newest checkpoint",
+                "repair the file or move it away; `maclip run` writes it again and goes on from the newest checkpoint",
             )
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -17,9 +20,12 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     }
 }
 
-/// The records of an append-only file; empty where it does not exist. A last line without its line end was cut by a
-/// crash and is left out; any other damage is an error that names the line.
-pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+/// The records of an append-only file, one JSON object a line; empty where the file does not exist. A last line without
+/// a line end was cut by a crash; it is left out.
+///
+/// # Errors
+/// Where the file cannot be read, or a line is not the JSON of a `T`. The message names the line.
+pub(crate) fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let mut records = Vec::new();
     each_line(path, |line| {
         records.push(serde_json::from_str(line).map_err(|error| error.to_string())?);
@@ -28,7 +34,11 @@ pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     Ok(records)
 }
 
-/// Gives `take` every line of an append-only file, as [`read_lines`] reads them; what it refuses becomes an error that names the line.
+/// Calls `take` with every line of an append-only file; not at all where the file does not exist. A last line without a
+/// line end was cut by a crash; it is left out.
+///
+/// # Errors
+/// Where the file cannot be read, or `take` refuses a line. The message names the line.
 pub fn each_line(path: &Path, mut take: impl FnMut(&str) -> std::result::Result<(), String>) -> Result<()> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -39,7 +49,7 @@ pub fn each_line(path: &Path, mut take: impl FnMut(&str) -> std::result::Result<
     whole.lines().enumerate().try_for_each(|(number, line)| {
         take(line).map_err(|reason| {
             Error::failed(format!("{}:{}: {reason}", path.display(), number + 1))
-                .help("mend the line, or remove it and all after it: the run then goes on from the checkpoint before")
+                .help("repair the line, or remove it and all after it: the run then goes on from an earlier checkpoint")
         })
     })
 }

@@ -1,11 +1,11 @@
-//! The files of a run directory, as types. Writers are in [`crate::runs::store`]; `reports` reads these and nothing else.
+//! The files of a run directory, as types. [`crate::runs::store`] writes them. Reports are made from them alone.
 //!
 //! ```text
 //! <runs>/<recipe name>/<variant>-s<seed>-<hash8>/
 //!   recipe.resolved.yaml  manifest.json  params.json
 //!   train.jsonl  validation.jsonl  episodes.jsonl      append-only, one record a line
-//!   examples/{examples.json, *.jpg}                   test queries to look at
-//!   checkpoints/step-<number>/                        the newest, and the best on val
+//!   examples/{examples.json, *.jpg}                    a few test queries to look at
+//!   checkpoints/step-<number>/                         the newest, and the best on val
 //!   status.json                                        written last
 //! ```
 
@@ -19,69 +19,78 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Version of the record format. Older ones are read, a newer one is refused.
+/// Version of the record format. Older versions are read, a newer one is refused.
 ///
-/// 1: times stood in the lines of `train.jsonl` and `validation.jsonl`, and the command of one attempt in the manifest.
-/// 2: attempts with their own times, under the key `sittings`; test episodes with distances and probabilities.
-/// 3: the key `attempts`.
+/// 1: times are in the lines of `train.jsonl` and `validation.jsonl`; the manifest has the command of one attempt.
+/// 2: the manifest has attempts with their own times, under the key `sittings`; test episodes have distances and
+///    probabilities.
+/// 3: the key is `attempts`.
 pub const FORMAT: u32 = 3;
 
 /// `manifest.json`: what was run, where and with what.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// [`FORMAT`] of the program that wrote it.
     pub format: u32,
     /// Name of the recipe.
     pub name: String,
     /// Name of the study's variant; `default` without a study.
     pub variant: String,
+    /// The seed of the run.
     pub seed: u64,
-    /// Identity of the run: SHA-256 (hex) of the resolved recipe without the knobs that cannot change a result.
+    /// Identity of the run: SHA-256 (hex) of the resolved recipe without the options that cannot change a result.
     pub hash: String,
-    /// `few_shot`, `contrastive`, …
+    /// The chosen task: `few_shot`, `contrastive`, …
     pub task: String,
-    /// The chosen component of each slot.
+    /// The chosen component of each slot, by the name of the slot.
     pub components: BTreeMap<String, String>,
-    /// SHA-256 of each weights file that was read, by its name in the recipe.
+    /// SHA-256 (hex) of each weights file that was read, by its name in the recipe.
     #[serde(default)]
     pub weights: BTreeMap<String, String>,
-    /// SHA-256 of each split's classes and clips.
+    /// SHA-256 (hex) of the classes and clips of each split, by the name of the split.
     #[serde(default)]
     pub lists: BTreeMap<String, String>,
-    /// Things a reader of the result has to know (skipped clips, stand-in data, …).
+    /// Sentences that a reader of the result must know: clips that were left out, data that stands in for other data, …
     #[serde(default)]
     pub notes: Vec<String>,
     /// One for each process that worked on the run, in order.
-    #[serde(default, alias = "attempts")]
+    #[serde(default, alias = "sittings")]
     pub attempts: Vec<Attempt>,
 }
 
 /// One process that worked on a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
+    /// Version of the program.
     pub maclip_version: String,
-    /// Commit that the binary was built from, where it was built in a repository; `+` where files differed from it.
+    /// Commit that the program was built from, with a `+` where files differed from it; `None` outside a repository.
     #[serde(default)]
     pub commit: Option<String>,
-    /// Cargo features of the binary.
+    /// Cargo features of the program.
     pub features: Vec<String>,
+    /// Name of the device, such as `flex` or `tch:cuda:0`.
     pub device: String,
-    /// Name of the processor, or of the accelerator where the device is one and tells.
+    /// Name of the processor.
     pub cpu: String,
+    /// Name of the accelerator, where the device is one and its driver reports a name.
     #[serde(default)]
     pub accelerator: Option<String>,
+    /// Number of threads that compute.
     pub threads: usize,
+    /// The command line.
     pub argv: Vec<String>,
+    /// When the attempt began, in seconds since 1970 (UTC).
     pub started_unix: u64,
-    /// Optimizer steps that earlier attempts had done.
+    /// Number of optimizer steps that earlier attempts had done.
     #[serde(default)]
     pub first_step: u64,
     /// Seconds of wall clock in training (validation included) and testing.
     #[serde(default)]
     pub seconds: Seconds,
-    /// Thread-seconds of each phase (`data`, `encode`, `backward`, …).
+    /// Seconds of each phase (`data`, `encode`, `backward`, …), summed over threads.
     #[serde(default)]
     pub phases: BTreeMap<String, f64>,
-    /// Largest resident memory of the process while it worked on this run.
+    /// Largest resident memory of the process while it worked on this run; `None` where the system does not report it.
     #[serde(default)]
     pub peak_memory_bytes: Option<u64>,
 }
@@ -91,6 +100,9 @@ impl Manifest {
     pub const FILE: &'static str = "manifest.json";
 
     /// The manifest in `directory`, of this format or an older one; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, is damaged, or has a newer format.
     pub fn read(directory: &Path) -> Result<Option<Self>> {
         let path = directory.join(Self::FILE);
         let Some(value) = read_json::<serde_json::Value>(&path)? else { return Ok(None) };
@@ -105,7 +117,7 @@ impl Manifest {
         let unreadable = |error| Error::failed(format!("{} cannot be read: {error}", path.display()));
         let mut manifest: Self = serde_json::from_value(value.clone()).map_err(unreadable)?;
         if format == 1 {
-            // The fields of the only attempt stood beside the others.
+            // In format 1 the fields of the only attempt are beside those of the manifest.
             manifest.attempts = vec![serde_json::from_value(value).map_err(unreadable)?];
         }
         Ok(Some(manifest))
@@ -128,23 +140,26 @@ impl Manifest {
 /// One line of `train.jsonl`: one optimizer step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainRecord {
-    /// Steps done, from 1.
+    /// Number of this step, from 1.
     pub step: u64,
+    /// The loss of the step.
     pub loss: f64,
     /// Terms of the loss by name (`q2s`, `s2t`, `q2t`).
     pub parts: BTreeMap<String, f64>,
     /// Accuracy of the step's episodes (of its batch in the contrastive task), 0 to 1.
     pub accuracy: f64,
+    /// The optimizer's learning rate in this step, after the schedule.
     pub learning_rate: f64,
-    /// Global L2 norm of the gradient before clipping.
+    /// L2 norm of all gradients together, before clipping.
     pub gradient_norm: f64,
 }
 
-/// What a learning curve needs of a [`TrainRecord`]; the rest of the line is passed over.
+/// The part of a [`TrainRecord`] that a loss curve needs. The rest of the line is not parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct TrainLoss {
+    /// Number of the step, from 1.
     pub step: u64,
-    /// Not a number where the record has `null`, which is how JSON writes that.
+    /// The loss of the step. NaN where the record has `null`: JSON has no NaN.
     #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
 }
@@ -152,13 +167,15 @@ pub struct TrainLoss {
 /// One line of `validation.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ValidationRecord {
+    /// Optimizer steps done before it.
     pub step: u64,
-    /// 0 to 1.
+    /// Mean accuracy over episodes, 0 to 1.
     pub accuracy: f64,
-    /// Half width of the 95 % interval over episodes, 0 to 1.
+    /// Half width of the 95 % interval of the mean, 0 to 1.
     pub ci95: f64,
+    /// Number of episodes.
     pub episodes: u64,
-    /// Whether this is the best so far, so that the checkpoint was kept.
+    /// Whether this is the best validation so far. The checkpoint of the best one is kept.
     pub best: bool,
 }
 
@@ -172,20 +189,24 @@ impl From<&ValidationRecord> for Validated {
 /// One line of `episodes.jsonl`: one test episode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpisodeRecord {
+    /// Position of the episode in the list, from 0.
     pub id: u64,
     /// Names of the episode's classes; labels and predictions are positions in this list.
     pub classes: Vec<String>,
-    /// Support clips of each class.
+    /// Ids of the support clips, `[class][shot]`.
     pub support: Vec<Vec<String>>,
+    /// Ids of the query clips.
     pub queries: Vec<String>,
+    /// True class of each query.
     pub labels: Vec<usize>,
+    /// Predicted class of each query.
     pub predictions: Vec<usize>,
     /// Number of right predictions.
     pub correct: usize,
     /// Alignment distance of each query to each class, `[query][class]`. Empty in format 1.
     #[serde(default)]
     pub distances: Vec<Vec<f32>>,
-    /// Probability of each class that the prediction was made by, `[query][class]`. Empty in format 1.
+    /// Probability of each class for each query, `[query][class]`; the prediction is the largest. Empty in format 1.
     #[serde(default)]
     pub probabilities: Vec<Vec<f32>>,
 }
@@ -193,18 +214,22 @@ pub struct EpisodeRecord {
 /// One item of `<runs>/<recipe name>/left_out.json`: a run that the preset of the last `maclip run` left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LeftOut {
+    /// Name of the run's variant.
     pub variant: String,
+    /// Seed of the run.
     pub seed: u64,
+    /// Why it was left out, as the preset says.
     pub reason: String,
-    /// What the run would be held against.
+    /// The results that the recipe expects of the run.
     #[serde(default)]
     pub expect: Vec<Expectation>,
 }
 
 impl LeftOut {
+    /// Name of the file in the folder of a recipe's runs.
     pub const FILE: &'static str = "left_out.json";
 
-    /// For the report.
+    /// The item for a run that was left out.
     pub fn new(skipped: &Skipped) -> Self {
         let StudyRun { variant, recipe } = &skipped.run;
         Self {
@@ -215,18 +240,26 @@ impl LeftOut {
         }
     }
 
-    /// Those in `folder`, that of a recipe's runs.
+    /// The items in `folder`, the folder of a recipe's runs; empty where nothing was left out.
+    ///
+    /// # Errors
+    /// Where the file is damaged or cannot be read.
     pub fn read(folder: &Path) -> Result<Vec<Self>> {
         Ok(read_json(&folder.join(Self::FILE))?.unwrap_or_default())
     }
 }
 
+/// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
+    /// A process works on it.
     Running,
+    /// Trained and tested to the end.
     Done,
+    /// It stopped with an error; see [`Status::reason`].
     Failed,
+    /// It was stopped before its end, and can go on.
     Interrupted,
 }
 
@@ -242,24 +275,28 @@ impl State {
     }
 }
 
-/// `status.json`: how far the run is; written last.
+/// `status.json`: how far the run is, and its result. Written after all other files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
+    /// [`FORMAT`] of the program that wrote it.
     pub format: u32,
+    /// How far the run is.
     pub state: State,
-    /// Why a run failed.
+    /// Why the run failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The result of the test; `None` before the run is done.
     pub test: Option<TestResult>,
-    /// Step of the checkpoint that was tested.
+    /// Step of the checkpoint that was tested; `None` where nothing was trained.
     pub best_step: Option<u64>,
-    /// Over all attempts.
+    /// Time spent, over all attempts.
     pub seconds: Seconds,
+    /// When the file was written, in seconds since 1970 (UTC).
     pub updated_unix: u64,
 }
 
 impl Status {
-    /// Without a result.
+    /// A status without a result, reason or times.
     pub fn new(state: State) -> Self {
         Self {
             format: FORMAT,
@@ -273,9 +310,33 @@ impl Status {
     }
 }
 
-/// Time spent, summed over all attempts of a resumed run.
+/// Wall-clock seconds of one attempt, or of all attempts of a run together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Seconds {
+    /// Training, validations included.
     pub train: f64,
+    /// The test.
     pub test: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_of_format_2_are_read_under_their_old_key_and_written_under_the_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"format": 2, "name": "quickstart", "variant": "ma_clip", "seed": 1, "hash": "78cc", "task": "few_shot",
+            "components": {}, "sittings": [{"maclip_version": "0.1.0", "features": [], "device": "flex", "cpu": "a processor",
+            "threads": 2, "argv": ["maclip"], "started_unix": 7, "first_step": 3, "seconds": {"train": 80.5, "test": 2.0}}]}"#;
+        std::fs::write(folder.path().join(Manifest::FILE), text).unwrap();
+        let manifest = Manifest::read(folder.path()).unwrap().unwrap();
+        assert_eq!(manifest.seconds(), Seconds { train: 80.5, test: 2.0 });
+        assert_eq!(manifest.last_attempt().map(|attempt| (attempt.first_step, attempt.threads)), Some((3, 2)));
+        let written = serde_json::to_value(&manifest).unwrap();
+        assert!(written["attempts"].is_array() && written.get("sittings").is_none());
+        let newer = text.replace("\"format\": 2", "\"format\": 4");
+        std::fs::write(folder.path().join(Manifest::FILE), newer).unwrap();
+        assert!(Manifest::read(folder.path()).unwrap_err().to_string().contains("reads up to 3"));
+    }
 }

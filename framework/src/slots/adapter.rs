@@ -1,4 +1,4 @@
-//! Slot `adapter`: what happens inside each block around the frozen attention and MLP.
+//! Slot `adapter`: trainable parts inside each block, around the frozen attention and MLP.
 
 use super::Scope;
 use super::backbone::FrozenBlock;
@@ -7,17 +7,21 @@ use crate::slots::cost::Cost;
 use crate::slots::module::DynModule;
 use burn::tensor::Tensor;
 
-/// Which clips of an episode are encoded.
+/// Which clips of an episode are encoded: adapters may treat support clips and queries differently.
 #[derive(Clone, Copy, Debug)]
 pub enum Branch<'a> {
-    /// Support clips with the text feature of each clip's class, `[B, E]`, not normalised.
+    /// Support clips.
     Support {
+        /// The text feature of each clip's class, `[B, E]`, not normalised; zeros where nothing in the model reads
+        /// class texts.
         text: &'a Tensor<2>,
     },
+    /// Queries.
     Query,
-    /// All clips of one episode, support clips first, so that they can see each other: adapters of [`Scope::Episode`]. The text
-    /// features of the support clips' classes, `[S, E]`; the clips from S on are queries.
+    /// All clips of one episode together, the S support clips first and the queries after them. Only for adapters of
+    /// [`Scope::Episode`].
     Episode {
+        /// The text features of the support clips' classes, `[S, E]`, not normalised. It has no rows for the queries.
         text: &'a Tensor<2>,
     },
 }
@@ -31,25 +35,26 @@ pub enum TowerPart {
     Block(usize),
     /// The norm after the last block.
     FinalNorm,
-    /// What maps to the joint embedding.
+    /// The linear map to the joint embedding.
     Projection,
 }
 
-/// Where the frozen prefix of an image tower ends: what lies below needs no graph, and its values can be kept.
+/// Where the frozen prefix of an image tower ends. The prefix is computed without a graph, and its values can be kept
+/// on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// Nothing is frozen; the prefix is the pixels themselves.
     Pixels,
-    /// Tokens before this block.
+    /// The prefix is the tokens before this block.
     Block(usize),
-    /// The class tokens before the norm and the projection.
+    /// All blocks are frozen; the prefix is the class tokens before the last norm and the projection.
     Head,
     /// The whole tower is frozen; the prefix is the frame features.
     Features,
 }
 
 impl Depth {
-    /// Of a tower with `blocks` blocks under `adapter`.
+    /// The depth for a tower of `blocks` blocks with `adapter`.
     pub fn of(adapter: &dyn Adapter, blocks: usize) -> Self {
         if adapter.embeds() || adapter.tunes(TowerPart::Embedding) {
             return Depth::Pixels;
@@ -61,18 +66,39 @@ impl Depth {
         }
     }
 
-    /// Whether the prefix saves at least one block, so that keeping it pays.
+    /// Whether the prefix contains at least one block, so that it is worth keeping.
     pub fn pays(self) -> bool {
         !matches!(self, Depth::Pixels | Depth::Block(0))
     }
 }
 
 /// Trainable parts around frozen transformer blocks. B clips, T frames, N + 1 tokens, width D.
+///
+/// # Contract
+/// - **Start.** Before the first training step the features are those of the frozen backbone, up to rounding. An
+///   adapter that does not start there says so in its test (`starts_frozen: false`).
+/// - **Training.** Every trainable tensor takes part in the features of a support clip or a query, so it has a
+///   gradient. An adapter has the scope [`Scope::Frozen`] if, and only if, it trains nothing: no weights of its own,
+///   and no part of the tower.
+/// - **Scope.** A feature depends only on what [`Adapter::scope`] says, and a batch of clips gives the same features as
+///   the clips one by one. Below [`Scope::LabelledClip`], [`Branch::Support`] and [`Branch::Query`] give the same
+///   features, and no class text is read. The other clips of an episode count if, and only if, the scope is
+///   [`Scope::Episode`].
+/// - **Parts.** With a scope below [`Scope::Episode`] the clips of an episode may be encoded in parts; the loss and its
+///   gradients change by rounding only. With [`Scope::Episode`] they cannot, and the option `compute.micro_batch` is
+///   refused.
+/// - **Class texts** change the features if, and only if, [`Adapter::needs_text`]. The component's
+///   `Component::describe` adds `adapter` to `Facts::readers` in the same cases.
+/// - **Depth.** [`Adapter::adapts`], [`Adapter::tunes`] and [`Adapter::embeds`] are constant, and everything that they
+///   do not name stays frozen: the values below the first named part are kept on disk and used again.
+/// - **Sizes.** With `BuildContext::sizes_only` no tensor gets values: a plan is made on machines that could not hold
+///   them.
+/// - **Cost.** [`Adapter::cost`] is given for every adapted block, or the test says `costed: false`.
 pub trait Adapter: DynModule + CloneAdapter {
-    /// Whether block `index` is touched; blocks below the first such are frozen, see [`Depth`].
+    /// Whether [`Adapter::forward`] replaces block `index`, counted from 0 at the input.
     fn adapts(&self, index: usize) -> bool;
 
-    /// Whether a part of the image tower itself is trained; the rest stays frozen.
+    /// Whether this part of the image tower itself is trained. Parts that are not named stay frozen.
     fn tunes(&self, _part: TowerPart) -> bool {
         false
     }
@@ -82,22 +108,23 @@ pub trait Adapter: DynModule + CloneAdapter {
         false
     }
 
-    /// Tokens with their position codes, before the norm that precedes the blocks: `[B, T, N + 1, D]` → the same shape. Only
-    /// called where [`Adapter::embeds`].
+    /// Changes the tokens with their position codes, before the norm that comes before the blocks: `[B, T, N + 1, D]` →
+    /// the same shape. Only called if [`Adapter::embeds`].
     fn embed(&self, tokens: Tensor<4>) -> Tensor<4> {
         tokens
     }
 
-    /// What the features of a clip depend on, see [`Scope`]. `Clip` or less says that both branches are the same function.
+    /// What the features of a clip depend on, see [`Scope`] and the contract above.
     fn scope(&self) -> Scope;
 
-    /// Whether the support branch reads the class text, so that the backbone must have a text tower.
+    /// Whether features depend on class texts. The backbone must have a text tower then.
     fn needs_text(&self) -> bool;
 
-    /// Block `index` with its adapters: x `[B, T, N + 1, D]` → the same shape. Only called where [`Adapter::adapts`].
+    /// Block `index` together with its adapters: x `[B, T, N + 1, D]` → the same shape. Only called if
+    /// [`Adapter::adapts`].
     fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4>;
 
-    /// What [`Adapter::forward`] costs for x of this shape, the block's own work included; `None` where nobody counted.
+    /// Cost of [`Adapter::forward`] for x of this shape, the frozen block included; `None` where it was not counted.
     fn cost(&self, _index: usize, _block: &dyn FrozenBlock, _x: [usize; 4], _branch: &Branch) -> Option<Cost> {
         None
     }

@@ -1,4 +1,4 @@
-//! Slot `alignment`: how far a query is from each class, frame sequence against frame sequence.
+//! Slot `alignment`: the distance of a query to each class, frame sequence against frame sequence.
 
 use crate::clone_boxed;
 use crate::error::Result;
@@ -7,23 +7,45 @@ use crate::slots::explanation::{Explanation, by_occlusion};
 use crate::slots::module::DynModule;
 use burn::tensor::Tensor;
 
-/// A temporal alignment metric. Smaller is nearer.
+/// A metric between a query and the support clips of a class. Smaller is nearer.
 ///
-/// N episodes of equal shape go through at once: Q queries, W classes (way), K shots, T frames, E features.
+/// N episodes of equal shape are computed at once: Q queries, W classes (way), K shots, Tq and Ts frames, E features.
+///
+/// # Contract
+/// - **Classes.** Another order of the classes only permutes the distances.
+/// - **Shots.** An alignment that can treat several shots in different ways has an option `shots` with some of these
+///   values, and a component without the option refuses it. `mean_features`: the features of the shots are averaged
+///   frame by frame, and one distance is taken. `mean_distances`: the mean of the distances to each shot. `joint`: all
+///   frames of all shots are one long sequence. The order of the shots does not count, except for `joint`.
+/// - **Batches.** Episodes and queries do not mix: a batch gives the same distances as each query of each episode
+///   alone, up to rounding.
+/// - **Length.** Query and support clips may have different numbers of frames. An alignment that was built for a fixed
+///   number panics on others, and its test says `fixed_length: true`.
+/// - **Numbers.** Distances are finite, also for clips of 32 frames and the sharpest options. The gradient with respect
+///   to the query is finite, is not 0 everywhere, and agrees with differences of distances.
+/// - **Claims.** Its test says whether the order of frames does not count (`order_blind`), whether only the directions
+///   of features count and not their lengths (`norm_blind`), and whether a clip is nearer to itself than to any other
+///   clip (`nearest_to_itself`). Each claim is checked both ways.
 pub trait Alignment: DynModule + CloneAlignment {
     /// query `[N, Q, Tq, E]`, support `[N, W, K, Ts, E]` → distances `[N, Q, W]`.
     ///
-    /// Must not mix episodes, and a distance to one class must not depend on the order of the others.
+    /// Must not mix episodes or queries, and the order of the classes must not count.
     fn distances(&self, query: Tensor<4>, support: Tensor<5>) -> Tensor<3>;
 
-    /// Which pairs of frames the distances of P pairs of a query clip and one class's support rest on: query `[P, Tq, E]`, support
-    /// `[P, K, Ts, E]`, on a device without autodiff. The report draws it; [`by_occlusion`] finds it for any metric, and a metric
-    /// that knows better tells it.
+    /// Which pairs of frames the distances depend on, for P pairs of a query clip and the support clips of one class:
+    /// query `[P, Tq, E]`, support `[P, K, Ts, E]`, on a device without autodiff. The report draws it.
+    ///
+    /// The default is [`by_occlusion`], which works for every metric. A metric with a matching of its own, such as a
+    /// path or a transport plan, should return this one. The largest weight of each pair is 1, and a pair's weights
+    /// must not depend on the other pairs.
+    ///
+    /// # Errors
+    /// Where a weight is not finite.
     fn explain(&self, query: Tensor<3>, support: Tensor<4>) -> Result<Explanation> {
         by_occlusion(|query, support| self.distances(query, support), query, support)
     }
 
-    /// What [`Alignment::distances`] costs for these shapes; `None` where nobody counted.
+    /// Cost of [`Alignment::distances`] for these shapes; `None` where it was not counted.
     fn cost(&self, _query: [usize; 4], _support: [usize; 5]) -> Option<Cost> {
         None
     }

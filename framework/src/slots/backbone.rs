@@ -1,4 +1,4 @@
-//! Slot `backbone`: frames → features, and class texts → features where it has a text tower.
+//! Slot `backbone`: frames → features, and class texts → features where there is a text tower.
 
 use super::adapter::{Adapter, Branch, TowerPart};
 use crate::clone_boxed;
@@ -9,7 +9,7 @@ use crate::slots::module::DynModule;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Number format of the frozen tower's matrix products. Trainable parts, norms and everything after the tower are f32.
+/// Number format of the frozen towers' matrix products. Trainable parts, norms and everything after the towers are f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -20,7 +20,7 @@ pub enum Precision {
     Bf16,
 }
 
-/// The sizes that other components build themselves by.
+/// The sizes of a backbone. Adapters, prototypes and alignments are built for them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Geometry {
     /// Side of the square input image in pixels.
@@ -31,18 +31,20 @@ pub struct Geometry {
     pub embed_dim: usize,
     /// Number of blocks: transformer blocks, or stages of a ResNet.
     pub blocks: usize,
-    /// Whether the blocks are transformer blocks, which adapters can go around.
+    /// Whether the blocks are transformer blocks, so that adapters can be put around them.
     pub transformer: bool,
     /// Tokens of one frame, class token included: N + 1.
     pub tokens: usize,
+    /// Whether it encodes texts too.
     pub has_text_tower: bool,
-    /// Normalisation of pixels in 0..1: (x − mean) / std.
+    /// Of red, green and blue. Pixels in 0..1 become (x − mean) / std.
     pub mean: [f32; 3],
+    /// See `mean`.
     pub std: [f32; 3],
 }
 
 impl Geometry {
-    /// CLIP's ViT-B/16, on which the field and MA-CLIP's paper (table 4) count parameters.
+    /// CLIP's ViT-B/16, for which papers give numbers of parameters, such as MA-CLIP's table 4.
     pub fn clip_vit_b16() -> Self {
         Self {
             image_size: 224,
@@ -58,48 +60,69 @@ impl Geometry {
     }
 }
 
-/// The frozen parts of one pre-norm transformer block, as adapters see them. All take `[b, n, D]` for any n.
+/// The frozen parts of one transformer block with a norm before attention and MLP, for adapters. All functions take and
+/// return `[b, n, D]`, for any b and n.
 pub trait FrozenBlock {
+    /// The norm before the attention.
     fn ln_1(&self, x: Tensor<3>) -> Tensor<3>;
     /// Multi-head self-attention with its output projection.
     fn attention(&self, x: Tensor<3>) -> Tensor<3>;
-    /// The same with `shift` `[b, n, 3 D]` added to the packed queries, keys and values, in this order.
+    /// The same, with `shift` `[b, n, 3 D]` added to queries, keys and values, in this order, before the attention is
+    /// computed.
     fn attention_shifted(&self, x: Tensor<3>, shift: Tensor<3>) -> Tensor<3>;
+    /// The norm before the MLP.
     fn ln_2(&self, x: Tensor<3>) -> Tensor<3>;
+    /// The feed-forward layer.
     fn mlp(&self, x: Tensor<3>) -> Tensor<3>;
 
-    /// The block as it was trained: y = x + MSA(LN1 x), y + MLP(LN2 y).
+    /// The block as it was pre-trained: y = x + MSA(LN1 x), result y + MLP(LN2 y).
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let y = x.clone() + self.attention(self.ln_1(x));
         y.clone() + self.mlp(self.ln_2(y))
     }
 
-    /// What [`FrozenBlock::attention`] costs for x of this shape; `None` where nobody counted.
+    /// Cost of [`FrozenBlock::attention`] for x of this shape; `None` where it was not counted.
     fn attention_cost(&self, _x: [usize; 3]) -> Option<Cost> {
         None
     }
 
-    /// What [`FrozenBlock::mlp`] costs for x of this shape.
+    /// Cost of [`FrozenBlock::mlp`] for x of this shape; `None` where it was not counted.
     fn mlp_cost(&self, _x: [usize; 3]) -> Option<Cost> {
         None
     }
 
-    /// What [`FrozenBlock::forward`] costs: attention, feed-forward layer and the norm before each.
+    /// Cost of [`FrozenBlock::forward`]: attention, feed-forward layer, and the norm before each.
     fn cost(&self, x: [usize; 3]) -> Option<Cost> {
         let norms = Cost::norm(x.iter().product()) * 2.0;
         Some(self.attention_cost(x)? + self.mlp_cost(x)? + norms)
     }
 }
 
-/// An image encoder with transformer blocks, and maybe a text encoder.
+/// An image encoder of several blocks, and a text encoder where there is one. B clips, T frames, F values of a frame's
+/// prefix, E features.
+///
+/// # Contract
+/// - [`Backbone::prefix`] and [`Backbone::encode`] are functions of each clip alone, except where an adapter of
+///   [`Scope::Episode`](super::Scope::Episode) mixes clips in `encode`. They use no random numbers.
+/// - The prefix is everything below the first part that the adapter changes or trains, and needs no graph. It is the
+///   same for support clips and queries. The feature cache keeps it on disk, with [`Backbone::code_version`] in its
+///   key.
+/// - Weights are frozen, except for the parts that [`Backbone::tune`] names and for a backbone that is trained from
+///   random weights (`task: contrastive`).
+/// - `Component::describe` sets the facts `text_tower` and `transformer` of `Facts` as far as the options alone decide
+///   them.
+///
+/// A component's options, such as `weights`, say where the weights come from. It must note their checksum with
+/// `BuildContext::note_weights`, and make no values with `BuildContext::sizes_only`.
 pub trait Backbone: DynModule + CloneBackbone {
+    /// The sizes. Constant.
     fn geometry(&self) -> &Geometry;
 
-    /// Normalised pixels `[B, T, 3, H, W]` → what the frozen part of the tower makes of them, `[B, T, F]`: see [`Depth`](super::adapter::Depth). A
-    /// function of each clip alone.
+    /// Normalised pixels `[B, T, 3, H, W]` → the output of the frozen part of the tower under `adapter`, `[B, T, F]`:
+    /// see [`Depth`](super::adapter::Depth).
     fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3>;
 
-    /// [`Backbone::prefix`] → frame features `[B, T, E]`, not normalised.
+    /// The rest of the tower, with the adapter: prefixes `[B, T, F]` → frame features `[B, T, E]`, not normalised.
     fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
 
     /// Normalised pixels `[B, T, 3, H, W]` → frame features `[B, T, E]`, not normalised.
@@ -107,27 +130,32 @@ pub trait Backbone: DynModule + CloneBackbone {
         self.encode(self.prefix(pixels, adapter), adapter, branch)
     }
 
-    /// What [`Backbone::prefix`] costs for `[B, T]` frames; `None` where nobody counted.
+    /// Cost of [`Backbone::prefix`] for `[B, T]` frames; `None` where it was not counted.
     fn prefix_cost(&self, _clips: [usize; 2], _adapter: &dyn Adapter) -> Option<Cost> {
         None
     }
 
-    /// What [`Backbone::encode`] costs for `[B, T]` frames.
+    /// Cost of [`Backbone::encode`] for `[B, T]` frames; `None` where it was not counted.
     fn encode_cost(&self, _clips: [usize; 2], _adapter: &dyn Adapter, _branch: &Branch) -> Option<Cost> {
         None
     }
 
-    /// What [`Backbone::encode_texts`] costs for so many texts of the greatest length; shorter ones cost less.
+    /// Cost of [`Backbone::encode_texts`] for this number of texts of the greatest length; shorter ones cost less.
+    /// `None` where it was not counted.
     fn texts_cost(&self, _texts: usize) -> Option<Cost> {
         None
     }
 
-    /// Raised whenever the values of [`Backbone::prefix`] change for the same weights, so that kept ones are made again.
+    /// Raise it whenever a change of the code changes the values of [`Backbone::prefix`] for the same weights: kept
+    /// values are then not used any more.
     fn code_version(&self) -> u32 {
         1
     }
 
-    /// Brings the frozen matrix products of the towers to `precision`. Called once, after [`Backbone::tune`].
+    /// Changes the frozen matrix products of the towers to `precision`. Called once, after [`Backbone::tune`].
+    ///
+    /// # Errors
+    /// Where the backbone cannot compute in `precision`.
     fn lower(&mut self, precision: Precision) -> Result<()> {
         match precision {
             Precision::F32 => Ok(()),
@@ -135,16 +163,23 @@ pub trait Backbone: DynModule + CloneBackbone {
         }
     }
 
-    /// Makes the parts of the image tower that `tunes` names trainable.
+    /// Makes those parts of the image tower trainable for which `tunes` is true. Called once, after it is built.
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool);
 
-    /// Sentences → features `[C, E]`, not normalised. An error where there is no text tower or a text does not fit.
+    /// C sentences → features `[C, E]`, not normalised.
+    ///
+    /// # Errors
+    /// Where there is no text tower, or a sentence is too long for it or has a word that it does not know.
     fn encode_texts(&self, texts: &[String]) -> Result<Tensor<2>>;
 
-    /// ln of the factor on image-text cosines, `[1]`, where the backbone learns one.
+    /// The logarithm of the factor on image-text cosines, `[1]`, where the backbone learns one (CLIP's temperature).
     fn logit_scale(&self) -> Option<Tensor<1>>;
 
-    /// Writes the weights in the backbone's own format, for `task: contrastive`.
+    /// Writes the weights as a file that the option `weights` accepts, with the entries of `about` as its metadata, for
+    /// `task: contrastive`.
+    ///
+    /// # Errors
+    /// Where the backbone cannot be trained by this task, or the file cannot be written.
     fn export(&self, path: &std::path::Path, about: &std::collections::BTreeMap<String, String>) -> Result<()>;
 }
 

@@ -1,50 +1,58 @@
-//! What a forward pass costs, computed from shapes: a component's `cost` mirrors its `forward`, shapes in place of tensors.
+//! The cost of a forward pass, computed from shapes. A component's `cost` has the same steps as its `forward`, with
+//! shapes in the place of tensors.
 //!
 //! ```text
 //! [b, n, k] · [k, m]      2 b n k m FLOPs, b n m values
 //! softmax(Q Kᵀ) V         2 · 2 b n m D FLOPs for Q, K, V of n, m and m tokens, 2 · b · heads · n m values
 //! ```
-//! A component that says nothing has the cost `None`: the plan names it as not counted, and no total pretends to hold it.
+//! A component without a count returns `None`. The plan then shows it as not counted, and its totals list what they
+//! leave out.
 
 use serde::Serialize;
 use std::iter::Sum;
 use std::ops::{Add, Mul};
 
-/// What [`Cost::flops`] holds, for people.
-pub const COUNTED: &str = "2 per multiply-add of matrix products and convolutions, attention's two products included; norms, \
-    activations, softmax, recurrences of alignments and other element-wise work are not counted";
+/// What [`Cost::flops`] counts, as a sentence for the plan.
+pub(crate) const COUNTED: &str = "2 per multiply-add of matrix products and convolutions, attention's two products \
+    included; norms, activations, softmax, recurrences of alignments and other element-wise work are not counted";
 
-/// Cost of a forward pass. Counts are `f64`: exact below 2⁵³ and not in danger of an overflow above.
+/// The cost of a forward pass. Counts are `f64`: they are exact below 2⁵³ and do not overflow above.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Cost {
-    /// See [`COUNTED`].
+    /// Floating-point operations: 2 for each multiply-add of matrix products and convolutions, with attention's two
+    /// products. Norms, activations, softmax, the recurrences of alignments and other element-wise work are not
+    /// counted.
     pub flops: f64,
-    /// Values that a graph keeps for the backward pass, about.
+    /// About how many values the graph keeps for the backward pass.
     pub values: f64,
-    /// Values of the largest step, its input and output, about: what a pass without a graph holds at a time.
+    /// About how many values the largest step has, input and output together: a pass without a graph holds so many at a
+    /// time.
     pub largest: f64,
 }
 
 impl Cost {
+    /// No cost.
     pub const NONE: Self = Self { flops: 0.0, values: 0.0, largest: 0.0 };
 
-    /// The product of `[rows, inner]` and `[inner, columns]`.
+    /// The matrix product of `[rows, inner]` and `[inner, columns]`.
     pub fn product(rows: usize, inner: usize, columns: usize) -> Self {
         let [rows, inner, columns] = [rows, inner, columns].map(|size| size as f64);
         Self { flops: 2.0 * rows * inner * columns, values: rows * columns, largest: rows * (inner + columns) }
     }
 
-    /// Element-wise work on `size` values, of which `kept` tensors of that size stay for the backward pass.
+    /// Element-wise work on `size` values. `kept` is the number of tensors of that size that stay for the backward
+    /// pass.
     pub fn elementwise(size: usize, kept: f64) -> Self {
         Self { flops: 0.0, values: kept * size as f64, largest: 2.0 * size as f64 }
     }
 
-    /// A layer norm of `size` values, which burn takes apart under autodiff: x − mean, x̂ and x̂ γ.
+    /// A layer norm of `size` values. Under autodiff, burn keeps three tensors for it: x − mean, x̂ and x̂ γ.
     pub fn norm(size: usize) -> Self {
         Self::elementwise(size, 3.0)
     }
 
-    /// Both products of attention and their softmax: queries `[b, n, D]`, keys and values `[b, m, D]`.
+    /// Attention without its projections, that is both products and the softmax: queries `[b, n, D]`, keys and values
+    /// `[b, m, D]`.
     pub fn attention(b: usize, [n, m]: [usize; 2], d: usize, heads: usize) -> Self {
         // Scores and mixture for all heads at once, then exponentials and quotients of the softmax.
         let scores = Self::product(b * n, d, m);
@@ -65,7 +73,7 @@ impl Add for Cost {
     }
 }
 
-/// One after the other, so many times; or a part of it.
+/// The same work `times` times, one after the other; or a part of it, below 1.
 impl Mul<f64> for Cost {
     type Output = Self;
     fn mul(self, times: f64) -> Self {

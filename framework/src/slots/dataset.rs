@@ -1,4 +1,4 @@
-//! Slot `dataset`: lists clips (class, split) and opens one as 8-bit frames.
+//! Slot `dataset`: lists the clips of each class and split, and opens a clip as 8-bit frames.
 
 use crate::error::Result;
 use crate::images::Image;
@@ -7,21 +7,23 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The three class-disjoint parts of a few-shot benchmark.
+/// The three parts of a few-shot benchmark. They have no class in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Classes that weights are trained on.
+    /// Classes for the training.
     Train,
-    /// Classes that the checkpoint is chosen on.
+    /// Classes for the choice of the checkpoint.
     Val,
-    /// Classes of the result.
+    /// Classes for the result.
     Test,
 }
 
 impl Split {
+    /// In the order of their use.
     pub const ALL: [Split; 3] = [Split::Train, Split::Val, Split::Test];
 
+    /// `train`, `val` or `test`, as recipes and records write it.
     pub fn name(self) -> &'static str {
         match self {
             Split::Train => "train",
@@ -34,53 +36,59 @@ impl Split {
 /// One class of a split and its clips.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Class {
-    /// The class text as a person would say it; prompts are made of it.
+    /// The class text, as a person would say it; prompts make sentences of it.
     pub name: String,
     /// Identifiers of the clips, unique in the dataset, in a fixed order.
     pub clips: Vec<String>,
 }
 
-/// What a dataset found out about one split.
+/// The classes and clips of one split.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
+    /// In a fixed order.
     pub classes: Vec<Class>,
-    /// Clips that cannot be used: (clip, reason).
+    /// Clips that the list names and that cannot be used: (clip, reason).
     pub skipped: Vec<(String, String)>,
-    /// Whether the dataset's policy is to stop where clips cannot be used, in place of leaving them out.
+    /// Whether `skipped` clips stop the run. Otherwise they are left out.
     pub strict: bool,
-    /// SHA-256 (hex) of the files that the split was read from, by their names.
+    /// SHA-256 (hex) of the files from which the split was read, by their names.
     pub sums: BTreeMap<String, String>,
-    /// Things a reader of the result has to know.
+    /// What a reader of the result must know, such as an unofficial list. Goes into the manifest.
     pub notes: Vec<String>,
 }
 
-/// What is known of a clip beside its pixels.
+/// Length and frame rate of a clip.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timeline {
     /// Number of frames, at least 1.
     pub frames: usize,
-    /// Mean frames per second, where the clip says.
+    /// Mean number of frames per second; `None` where the clip has no frame rate, such as a folder of images.
     pub fps: Option<f64>,
 }
 
 impl Timeline {
-    /// A clip without a clock.
+    /// A clip of this number of frames, without a frame rate.
     pub fn of(frames: usize) -> Self {
         Self { frames, fps: None }
     }
 }
 
-/// Frames of one clip: T images of `height` × `width`, RGB interleaved, 8 bit.
+/// Frames of one clip: T images of `height` × `width` pixels, RGB interleaved, 8 bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frames {
+    /// In pixels, of every frame.
     pub height: usize,
+    /// In pixels, of every frame.
     pub width: usize,
-    /// One buffer of `height * width * 3` bytes for each frame.
+    /// One buffer of `height * width * 3` bytes for each frame, in the order of time.
     pub images: Vec<Vec<u8>>,
 }
 
 impl Frames {
-    /// Single images, which must be of one size.
+    /// From single images.
+    ///
+    /// # Errors
+    /// Where they have different sizes.
     pub fn new(images: Vec<Image>) -> Result<Self> {
         let (width, height) = images.first().map_or((0, 0), |image| (image.width, image.height));
         if let Some(other) = images.iter().find(|image| (image.width, image.height) != (width, height)) {
@@ -99,62 +107,96 @@ impl Frames {
     }
 }
 
-/// A clip to read.
+/// A clip to read, for [`Dataset::read`].
 pub struct Request<'a> {
+    /// Its identifier.
     pub clip: &'a str,
-    /// Picks frames, each below the number that the clip has. May be asked again where decoding shows that the number was another
-    /// one, so it must be a pure function.
+    /// Chooses frames; each index must be below the number of frames. It is called again if decoding shows another
+    /// number of frames than the file's header, so it must return the same for the same timeline.
     pub choose: &'a (dyn Fn(&Timeline) -> Result<Vec<usize>> + Sync),
-    /// What is made of each frame as soon as it is there; frames of full size are held no longer than that.
+    /// Applied to each frame as soon as it is decoded, such as a resize. The frame of full size is dropped then, which
+    /// saves memory.
     pub each: &'a (dyn Fn(Image) -> Result<Image> + Sync),
 }
 
-/// What a [`Request`] came to.
+/// The result of a [`Request`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opened {
+    /// Length and frame rate, as the decoder found them.
     pub timeline: Timeline,
-    /// The frames that were picked.
+    /// The indices that the request chose.
     pub indices: Vec<usize>,
     /// Those frames, in the order of `indices`.
     pub frames: Frames,
 }
 
 impl Opened {
-    /// From single images of one size.
+    /// From the images of the chosen frames.
+    ///
+    /// # Errors
+    /// Where the images have different sizes.
     pub fn new(timeline: Timeline, indices: Vec<usize>, images: Vec<Image>) -> Result<Self> {
         Ok(Self { timeline, indices, frames: Frames::new(images)? })
     }
 }
 
-/// One image with a sentence that says what is to be seen.
+/// One image with a sentence that describes it.
 #[derive(Clone, Debug)]
 pub struct CaptionedImage {
+    /// In pixels.
     pub height: usize,
+    /// In pixels.
     pub width: usize,
     /// `height * width * 3` bytes, RGB interleaved.
     pub pixels: Vec<u8>,
+    /// The sentence.
     pub caption: String,
 }
 
-/// An endless supply of captioned single images, for contrastive pre-training.
+/// Any number of single images with captions, for contrastive pre-training.
 pub trait CaptionedImages: Send + Sync {
-    /// Image `index` of the part `split`; a pure function of (seed of the dataset, split, index).
+    /// Image `index` of `split`. It depends on the dataset's seed, the split and the index, and on nothing else.
+    ///
+    /// # Errors
+    /// Where the image cannot be made or read.
     fn captioned(&self, split: Split, index: u64) -> Result<CaptionedImage>;
-    /// All words that captions can hold, sorted; the vocabulary of a text tower.
+    /// All words that captions can have, sorted: the vocabulary of a text tower that is trained on them.
     fn words(&self) -> Vec<String>;
 }
 
+/// Lists clips and opens them.
+///
+/// # Contract
+/// - Everything is a function of the options and the files: the same classes, clips and frames every time, in the same
+///   order. No random numbers are drawn, except from a seed among the options.
+/// - The identifiers of clips are unique in the dataset, over all splits, and the splits have no class in common.
+/// - [`Dataset::read`], [`Dataset::open`] and [`Dataset::frame_count`] agree, and may be called from several threads at
+///   once.
+/// - A clip that cannot be read is an error of this clip, which names the clip or its file. It has no influence on
+///   other clips.
+/// - The clip store relies on [`Dataset::files`] and [`Dataset::decoder`]: while both stay the same, so do the pixels.
+/// - `Component::describe` sets the facts `splits` and `directed` of `Facts` as far as the options alone decide them;
+///   `Component::required_inputs` reports an option that only a run needs and that is not given, such as a folder.
 pub trait Dataset: Send + Sync {
-    /// Classes and clips of `split`. Does the checks that the dataset's policy asks for.
+    /// Classes and clips of `split`, after the checks that the options ask for.
+    ///
+    /// # Errors
+    /// Where a folder or list is missing or damaged.
     fn list(&self, split: Split) -> Result<Listing>;
 
-    /// Number of frames that the clip has on its own; frame samplers choose among 0..count.
+    /// Number of frames in the clip's file or folder. Frame samplers choose among 0..count.
+    ///
+    /// # Errors
+    /// Where the clip is not there or cannot be read.
     fn frame_count(&self, clip: &str) -> Result<usize>;
 
-    /// The frames `indices` (each below `frame_count`) of a clip, in that order.
+    /// The frames `indices` of a clip, in that order. Each index is below [`Dataset::frame_count`].
+    ///
+    /// # Errors
+    /// Where the clip cannot be decoded, has no such frame, or has frames of different sizes.
     fn open(&self, clip: &str, indices: &[usize]) -> Result<Frames>;
 
-    /// Several clips at once, each with its own outcome, in the order of the requests.
+    /// Several clips at once: a result for each request, in the order of the requests.
     fn read(&self, requests: &[Request]) -> Vec<Result<Opened>> {
         let read = |request: &Request| {
             let timeline = Timeline::of(self.frame_count(request.clip)?);
@@ -165,24 +207,31 @@ pub trait Dataset: Send + Sync {
         requests.par_iter().map(read).collect()
     }
 
-    /// The files whose bytes decide what a clip looks like, in a fixed order; empty where clips are made by code. The clip store
-    /// knows a clip by them.
+    /// The files that decide the pixels of a clip, in a fixed order; empty where clips are made by code. The clip store
+    /// identifies a clip by them.
+    ///
+    /// # Errors
+    /// Where the clip is not there.
     fn files(&self, _clip: &str) -> Result<Vec<PathBuf>> {
         Ok(Vec::new())
     }
 
-    /// Name and version of what turns those files into pixels. A change of it makes stored frames be read anew.
+    /// Name and version of the code that turns these files into pixels. Change it whenever the pixels change: stored
+    /// frames are then decoded again.
     fn decoder(&self) -> &'static str {
         "none"
     }
 
-    /// An error where what opens `clip` is not there, such as a program: that is no fault of the clip. Asked before many are read.
+    /// Checks that whatever is needed to open `clip` is there, such as a program. Called before many clips are read.
+    ///
+    /// # Errors
+    /// Where it is not there. This is not an error of the clip, so the clip is not left out as a broken one.
     fn ready(&self, _clip: &str) -> Result<()> {
         Ok(())
     }
 
-    /// Whether clips that cannot be decoded are left out, in place of stopping the run. [`Listing::strict`] is about those that the
-    /// list itself finds.
+    /// Whether clips that cannot be decoded are left out; otherwise they stop the run. For clips that are already
+    /// broken in the list, see [`Listing::strict`].
     fn skips_broken(&self) -> bool {
         false
     }

@@ -1,23 +1,27 @@
-//! Which pairs of frames a distance rests on: what an alignment tells of itself, and what can be found out about any.
+//! Which pairs of frames a distance depends on: the type of such an explanation, and a way to find one for any
+//! alignment.
 
 use crate::error::{Error, Result};
 use burn::tensor::{Tensor, TensorData};
 
-/// What the distances of P pairs of a query clip and one class's support rest on.
+/// Which pairs of frames the distances depend on, for P pairs of a query clip and the support clips of one class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
-    /// What the weights are, in a few words for a caption.
+    /// What the weights mean, in a few words for a caption.
     pub what: String,
-    /// `[P][Tq][S]`: a row for each query frame, S = shots · Ts columns for the support frames, shot after shot. 0 or above; the
-    /// largest of each pair is 1, unless all are 0.
+    /// `[P][Tq][S]`: a row for each query frame, and S = `shots` · Ts columns for the support frames, shot after shot.
+    /// Weights are within 0 and 1. The largest of each pair is 1, unless all are 0.
     pub weights: Vec<Vec<Vec<f32>>>,
-    /// Support clips that stand side by side in the columns: K, or 1 where the metric averages the shots before it aligns.
+    /// How many support clips are side by side in the columns: K, or 1 where the metric averages the shots first.
     pub shots: usize,
 }
 
 impl Explanation {
-    /// From raw values `[P, Tq, S]`. Their sign is left out: a pair of frames that lowers the distance bears on it as much as one
-    /// that raises it. An error where one is not finite.
+    /// From values `[P, Tq, S]` of any scale. Only their size counts, and not their sign: a pair of frames that makes
+    /// the distance smaller is as important as one that makes it larger.
+    ///
+    /// # Errors
+    /// Where a value is not finite.
     pub fn new(what: impl Into<String>, shots: usize, values: Tensor<3>) -> Result<Self> {
         let [_, rows, columns] = values.dims();
         let what = what.into();
@@ -35,25 +39,29 @@ impl Explanation {
     }
 }
 
-/// Variants of a support that are compared in one call of a metric, to bound its memory.
+/// Variants of a support that are compared in one call of a metric, to limit its memory.
 const AT_ONCE: usize = 64;
 
-/// Differences of distances below so many units of rounding of the largest distance are rounding.
+/// A difference of distances below this part of the largest distance counts as rounding.
 const ROUNDING: f64 = 16.0 * f32::EPSILON as f64;
 
-/// The interaction of each query frame with each support frame, for a metric of which only the distances are known.
+/// The interaction of each query frame with each support frame, for any metric: only its distances are used.
 ///
-/// With d(−i, −j) the distance after frame i of the query was replaced by the query's time average and frame j of a support clip
-/// by that clip's, and d(−i), d(−j) and d the distances with one or none of them replaced,
+/// Let d(−i, −j) be the distance after frame i of the query was replaced by the query's time average and frame j of a
+/// support clip by that clip's time average, and d(−i), d(−j) and d the distances with one or none of them replaced.
+/// Then
 ///
 /// ```text
 /// weight(i, j) = |d(−i, −j) − d(−i) − d(−j) + d|
 /// ```
-/// which is what the pair counts beyond what each frame counts alone; for a sum of terms that see one pair each, it is the change
-/// of the term of i and j. What is within rounding of the distances is 0.
+/// This is the effect of the pair beyond the effects of each frame alone. For a distance that is a sum of terms with
+/// one pair each, it is the change of the term of i and j. Values within the rounding of the distances become 0.
 ///
-/// `distances` is [`crate::slots::alignment::Alignment::distances`], query `[P, Tq, E]`, support `[P, K, Ts, E]`. Each variant of
-/// the support makes an episode of one class, all variants of the query are its queries.
+/// `distances` is [`crate::slots::alignment::Alignment::distances`], query `[P, Tq, E]`, support `[P, K, Ts, E]`. Each
+/// variant of the support becomes an episode of one class, and all variants of the query are its queries.
+///
+/// # Errors
+/// Where a distance is not finite.
 pub fn by_occlusion(
     distances: impl Fn(Tensor<4>, Tensor<5>) -> Tensor<3>,
     query: Tensor<3>,
@@ -73,7 +81,7 @@ pub fn by_occlusion(
             let supports = supports.clone().narrow(0, first, n).unsqueeze_dim::<5>(1);
             table.push(distances(queries, supports).reshape([n, rows + 1]));
         }
-        // `[1 + Tq, 1 + S]`; index 0 has nothing replaced.
+        // `[1 + Tq, 1 + S]`; at index 0 nothing is replaced.
         let table = Tensor::cat(table, 0).swap_dims(0, 1);
         let part = |row: usize, rows: usize, column: usize, columns: usize| {
             table.clone().narrow(0, row, rows).narrow(1, column, columns)
@@ -86,7 +94,8 @@ pub fn by_occlusion(
     Explanation::new("how much the distance rests on both frames together, by occlusion", k, Tensor::cat(values, 0))
 }
 
-/// Clips `[K, T, E]` → `[1 + K · T, K, T, E]`: as they are, then with one frame after the other replaced by its clip's average.
+/// Clips `[K, T, E]` → `[1 + K · T, K, T, E]`: first unchanged, then each time with one frame replaced by its clip's
+/// average.
 fn with_each_frame_averaged(clips: Tensor<3>) -> Tensor<4> {
     let [k, t, _] = clips.dims();
     let frames = k * t;
@@ -97,8 +106,9 @@ fn with_each_frame_averaged(clips: Tensor<3>) -> Tensor<4> {
     clips.unsqueeze::<4>() * (replaced.clone().neg() + 1.0) + averages * replaced
 }
 
-/// Plain costs 1 − cosine of frames, to draw an explanation on: query `[P, Tq, E]`, support `[P, K, Ts, E]` → `[P, Tq, S]` with the
-/// columns of [`Explanation::weights`] for its `shots`: the frames of all shots, or of their average where that is 1.
+/// Costs 1 − cosine of pairs of frames, as a background for an explanation: query `[P, Tq, E]`, support `[P, K, Ts, E]`
+/// → `[P, Tq, S]` with the columns of [`Explanation::weights`]: the frames of all shots, or of their average where
+/// `shots` is 1.
 pub fn frame_costs(query: Tensor<3>, support: Tensor<4>, shots: usize) -> Tensor<3> {
     let [pairs, k, ts, e] = support.dims();
     let support = match shots {
@@ -108,7 +118,7 @@ pub fn frame_costs(query: Tensor<3>, support: Tensor<4>, shots: usize) -> Tensor
     normalize(query).matmul(normalize(support).swap_dims(1, 2)).neg() + 1.0
 }
 
-/// x / max(‖x‖, 1e-12) along the last axis.
+/// Unit vectors along the last axis: x / max(‖x‖, 1e-12).
 pub fn normalize<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let norm = x.clone().powf_scalar(2.0).sum_dim(D - 1).sqrt().clamp_min(1e-12);
     x / norm
@@ -125,8 +135,8 @@ mod tests {
 
     #[test]
     fn occlusion_finds_the_pair_that_counts() {
-        // Each frame is one number; the distance is q₁ s₂ + q₀ + s₀ of the only shot, so that one product is all that two frames
-        // have together.
+        // Each frame is one number; the distance is q₁ s₂ + q₀ + s₀ of the only shot, so that one product is all that
+        // two frames have together.
         let metric = |query: Tensor<4>, support: Tensor<5>| -> Tensor<3> {
             let [n, q, _, _] = query.dims();
             let frame = |i: usize| query.clone().narrow(2, i, 1).reshape([n, q, 1]);
@@ -145,8 +155,8 @@ mod tests {
 
     #[test]
     fn occlusion_sees_every_shot_and_calls_in_parts() {
-        // 70 frames in two shots, more than go into one call; the distance is the product of the query's first frame and the last
-        // frame of the second shot.
+        // 70 frames in two shots, more than go into one call; the distance is the product of the query's first frame
+        // and the last frame of the second shot.
         let metric = |query: Tensor<4>, support: Tensor<5>| -> Tensor<3> {
             let ([n, q, _, _], [_, _, k, ts, _]) = (query.dims(), support.dims());
             let last = support.narrow(2, k - 1, 1).narrow(3, ts - 1, 1).reshape([n, 1, 1]);
@@ -170,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn costs_stand_in_the_columns_of_the_weights() {
+    fn costs_have_the_columns_of_the_weights() {
         // Query (2, 0); shots (3, 0) and (0, 1), whose average (1.5, 0.5) has the cosine 3/√10.
         let (query, support) = (clip(vec![2.0, 0.0], [1, 1, 2]), clip(vec![3.0, 0.0, 0.0, 1.0], [1, 2, 1, 2]));
         let costs = |shots: usize| -> Vec<f32> {

@@ -1,8 +1,9 @@
 //! Trainable components as trait objects: [`Slot<dyn Trait>`] is a burn [`Module`].
 //!
-//! `Module::visit` and `Module::map` are generic over the visitor, so `dyn Module` cannot exist. [`DynModule`] is its
-//! object-safe side, implemented once for every module: the visitor is passed as `dyn` and the parameter as `&dyn Any`;
-//! the other side tries the ranks 1 to 6 and downcasts. All other `Module` operations are maps over parameters.
+//! `Module::visit` and `Module::map` are generic over the visitor, so `dyn Module` cannot exist. [`DynModule`] is a
+//! form of it that can be a trait object, implemented once for every module: the visitor is passed as `dyn` and the
+//! parameter as `&dyn Any`. The receiver tries the ranks 1 to 6 and downcasts. All other operations of `Module` are
+//! maps over parameters.
 
 use burn::module::{Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, GradientCheckpointingStrategy, Tensor};
@@ -10,25 +11,32 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::ops::{Deref, DerefMut};
 
-/// Receives the float parameters of a module behind a trait object.
+/// Receives the float parameters of a module behind a trait object. The object-safe form of [`ModuleVisitor`].
 pub trait DynVisitor {
+    /// The parameters that follow belong to the field `name` of a module of the kind `container`.
     fn enter(&mut self, name: &str, container: &str);
+    /// The field `name` ends.
     fn exit(&mut self, name: &str, container: &str);
-    /// `param` is a `Param<Tensor<D>>` with D in 1..=6.
+    /// One parameter. `param` is a `Param<Tensor<D>>` with D in 1..=6.
     fn float(&mut self, param: &dyn Any);
 }
 
-/// Replaces the float parameters of a module behind a trait object.
+/// Replaces the float parameters of a module behind a trait object. The object-safe form of [`ModuleMapper`].
 pub trait DynMapper {
+    /// As [`DynVisitor::enter`].
     fn enter(&mut self, name: &str, container: &str);
+    /// As [`DynVisitor::exit`].
     fn exit(&mut self, name: &str, container: &str);
-    /// `param` is an `Option<Param<Tensor<D>>>` with D in 1..=6 that holds a value, and must again afterwards.
+    /// One parameter. `param` is an `Option<Param<Tensor<D>>>` with D in 1..=6 that holds a value. It must hold
+    /// one of the same rank afterwards.
     fn float(&mut self, param: &mut dyn Any);
 }
 
-/// The object-safe side of [`Module`]; every module has it.
+/// The object-safe form of [`Module`]. Every module has it.
 pub trait DynModule: Send + Sync + Debug {
+    /// As [`Module::visit`].
     fn visit_dyn(&self, visitor: &mut dyn DynVisitor);
+    /// As [`Module::map`].
     fn map_dyn(&mut self, mapper: &mut dyn DynMapper);
 }
 
@@ -129,11 +137,12 @@ impl<M: ModuleMapper> DynMapper for InwardMapper<'_, M> {
     }
 }
 
-/// A component in the model: a boxed trait object that takes part in every module operation.
+/// A component in the model: a boxed trait object that is a [`Module`].
 #[derive(Debug)]
 pub struct Slot<T: ?Sized>(Box<T>);
 
 impl<T: ?Sized> Slot<T> {
+    /// `component` as a part of a model.
     pub fn new(component: Box<T>) -> Self {
         Self(component)
     }
@@ -240,10 +249,11 @@ impl<T: ?Sized + DynModule> ModuleDisplayDefault for Slot<T> {
 
 impl<T: ?Sized + DynModule> ModuleDisplay for Slot<T> {}
 
-/// How activations are kept between forward and backward; burn refuses to mix two ways in one graph.
+/// How activations are kept between the forward and the backward pass; `None` keeps all. burn refuses to mix two ways
+/// in one graph.
 pub type GraphStrategy = Option<GradientCheckpointingStrategy>;
 
-/// A plain tensor on the autodiff twin of its device.
+/// A tensor of a plain device, moved to the same device with autodiff.
 pub fn on_graph<const D: usize>(plain: Tensor<D>, strategy: GraphStrategy) -> Tensor<D> {
     let tensor = Tensor::from_inner(plain);
     match strategy {
@@ -258,6 +268,7 @@ macro_rules! clone_boxed {
     ($Trait:ident, $CloneBoxed:ident) => {
         #[doc = concat!("Clones a `", stringify!($Trait), "` behind its trait object; implemented for every one.")]
         pub trait $CloneBoxed {
+            /// A clone, in a box of its own.
             fn clone_boxed(&self) -> Box<dyn $Trait>;
         }
         impl<T: $Trait + Clone + 'static> $CloneBoxed for T {

@@ -1,32 +1,32 @@
-//! Slot `objective`: distances, text similarities and labels → loss; and the prediction rule.
+//! Slot `objective`: distances, text similarities and labels → the loss; and the prediction.
 
 use crate::clone_boxed;
 use crate::slots::module::DynModule;
 use burn::tensor::{Int, Tensor};
 
-/// Everything after the encoders, for N episodes of equal shape: Q queries, S = way · shot supports, W classes.
+/// The input of an objective, for N episodes of equal shape: Q queries, S = way · shot supports, W classes.
 #[derive(Clone, Debug)]
 pub struct Scores {
     /// Alignment distances `[N, Q, W]`.
     pub distances: Tensor<3>,
-    /// Cosines of time-averaged query features and class texts `[N, Q, W]`, where there is a text tower.
+    /// Cosines of time-averaged query features and class texts `[N, Q, W]`; given if [`Objective::needs_text`].
     pub query_text: Option<Tensor<3>>,
-    /// The same for support clips, `[N, S, W]`.
+    /// The same for support clips, `[N, S, W]`; given in training if [`Objective::needs_text`].
     pub support_text: Option<Tensor<3>>,
-    /// Cosines with all training classes, in training and where the objective asks with [`Objective::all_classes`].
+    /// Cosines with all training classes; given in training if [`Objective::all_classes`].
     pub all_classes: Option<AllClasses>,
 }
 
-/// Cosines of time-averaged features with the texts of all C training classes, and the positions of the right ones.
+/// Cosines of time-averaged features with the texts of all C training classes, and the labels.
 #[derive(Clone, Debug)]
 pub struct AllClasses {
     /// `[N, M, C]` for the M = Q + S clips, queries first.
     pub cosines: Tensor<3>,
-    /// `[N, M]`
+    /// `[N, M]`: the position of each clip's class among the C training classes.
     pub labels: Tensor<2, Int>,
 }
 
-/// Labels of N episodes: positions in the episode's class list.
+/// Labels of N episodes: the position of each clip's class among the W classes of its episode.
 #[derive(Clone, Debug)]
 pub struct Labels {
     /// `[N, Q]`
@@ -35,23 +35,37 @@ pub struct Labels {
     pub support: Tensor<2, Int>,
 }
 
-/// A loss with its named terms, each `[1]`.
+/// A loss and its named terms.
 #[derive(Clone, Debug)]
 pub struct Loss {
+    /// What is trained on, `[1]`.
     pub total: Tensor<1>,
+    /// The terms for the records, each with a name and `[1]`.
     pub parts: Vec<(&'static str, Tensor<1>)>,
 }
 
+/// The loss of the training and the prediction of the test.
+///
+/// # Contract
+/// - **Loss.** The total is one finite number and the mean over the episodes: the loss of N episodes is the mean of
+///   their N losses. It has at least one named term; each name is there once, and none is `total`.
+/// - **Gradient.** The gradient with respect to distances and text cosines is finite and not 0 everywhere.
+/// - **Prediction.** The probabilities of a query are within 0 and 1, and their sum is 1. They do not depend on other
+///   episodes. They are computed from [`Scores::distances`] and [`Scores::query_text`] alone: the other fields are
+///   `None` in a test.
+/// - **Class texts** change the outcome if, and only if, [`Objective::needs_text`]; the texts of all training classes
+///   if, and only if, [`Objective::all_classes`]. `Component::describe` adds `objective` to `Facts::readers` if, and
+///   only if, [`Objective::needs_text`].
 pub trait Objective: DynModule + CloneObjective {
-    /// Whether the text similarities are read, so that the backbone must have a text tower.
+    /// Whether text cosines are read. The backbone must have a text tower then.
     fn needs_text(&self) -> bool;
 
-    /// Whether the loss compares clips with the texts of all training classes.
+    /// Whether the loss compares clips with the texts of all training classes, see [`Scores::all_classes`].
     fn all_classes(&self) -> bool {
         false
     }
 
-    /// Mean over the N episodes.
+    /// The loss, as the mean over the N episodes.
     fn loss(&self, scores: &Scores, labels: &Labels) -> Loss;
 
     /// Probabilities of the classes `[N, Q, W]`; the prediction is the largest.

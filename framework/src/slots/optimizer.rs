@@ -1,11 +1,11 @@
-//! Slot `optimizer`.
+//! Slot `optimizer`: how gradients change the trainable weights.
 
 use crate::error::Result;
 use burn::optim::ModuleOptimizer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a group of parameters has of its own; `null` takes the optimizer's.
+/// Options of one group of parameters; `null` takes the optimizer's own value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GroupOptions {
@@ -17,17 +17,33 @@ pub struct GroupOptions {
     pub weight_decay: Option<f64>,
 }
 
+/// Makes optimizers for groups of parameters.
+///
+/// # Contract
+/// - Its component has the options `learning_rate` (a number above 0) and `groups` (a map from beginnings of parameter
+///   paths to [`GroupOptions`], empty by default). Recipes, presets and the report rely on both.
+///   [`Optimizer::learning_rate`] and [`Optimizer::groups`] return them.
+/// - Steps with a small rate reduce a simple convex loss. They are deterministic.
+/// - The weight decay of a group has an effect, or the test of the component says `decays: false`.
+/// - The state of an optimizer can be written and read (burn's `into_bytes` and `from_bytes`), and the next step is
+///   then exactly the step that would have followed.
 pub trait Optimizer: Send + Sync + std::fmt::Debug {
-    /// The learning rate that the schedule multiplies.
+    /// The learning rate of parameters in no group, before the schedule's factor.
     fn learning_rate(&self) -> f64;
 
-    /// Groups by the beginning of their parameters' dotted paths, such as `adapter` or `backbone.visual`.
+    /// Groups by the beginning of their parameters' dotted paths, such as `adapter` or `backbone.visual`. The longest
+    /// beginning that fits decides.
     fn groups(&self) -> &BTreeMap<String, GroupOptions>;
 
-    /// A fresh optimizer for a group; its state is restored from a checkpoint by parameter id.
+    /// A new optimizer for the parameters of `group`. Its learning rate is given in each step. Its state, if there is a
+    /// checkpoint, is restored by parameter id.
+    ///
+    /// # Errors
+    /// Where the options cannot be used.
     fn init(&self, group: &GroupOptions) -> Result<ModuleOptimizer>;
 
-    /// Values that it keeps for each trained value, such as moments; `None` where nobody counted.
+    /// How many values it keeps for each trained value, such as 2 for two moments; `None` where it was not counted. The
+    /// property tests compare it with the size of a written state.
     fn state_values(&self) -> Option<usize> {
         None
     }

@@ -1,4 +1,4 @@
-//! Slot `prototype`: rewrites support features (with their class text) and query features before alignment.
+//! Slot `prototype`: changes the features of support clips (with their class text) and of queries before the alignment.
 
 use super::Scope;
 use crate::clone_boxed;
@@ -6,54 +6,73 @@ use crate::slots::cost::Cost;
 use crate::slots::module::DynModule;
 use burn::tensor::Tensor;
 
-/// Features of N episodes of equal shape, after the part of the module that sees one clip.
+/// Features of N episodes of equal shape, after [`Prototype::support`] and [`Prototype::query`]: Q queries, W classes,
+/// K shots, T frames, E features.
 pub struct EpisodeFeatures {
-    /// `[N, Q, T, E]`
+    /// Queries, `[N, Q, T, E]`.
     pub query: Tensor<4>,
-    /// `[N, W, K, T, E]`
+    /// Support clips, `[N, W, K, T, E]`.
     pub support: Tensor<5>,
-    /// Class texts `[N, W, E]`, zeros where [`Prototype::needs_text`] is false and no other part reads them.
+    /// Class texts, `[N, W, E]`, not normalised; zeros where nothing in the model reads class texts.
     pub text: Tensor<3>,
 }
 
-/// The same after the clips of an episode have seen each other.
+/// Features of N episodes after [`Prototype::relate`].
 pub struct Related {
-    /// `[N, Q, T, E]`
+    /// Queries, `[N, Q, T, E]`.
     pub query: Tensor<4>,
-    /// `[N, V, W, K, T, E]`: V = 1 where all queries see the same prototypes, or V = Q for one view each. K may have shrunk.
+    /// Prototypes, `[N, V, W, K, T, E]`: V = 1 where all queries are compared with the same prototypes, or V = Q where
+    /// each query has prototypes of its own. K is 1 up to the number of shots; it is smaller where shots were merged.
     pub support: Tensor<6>,
 }
 
-/// S support clips, Q queries, T frames, E features.
+/// Changes features before they are compared. S support clips, Q queries, T frames, E features.
+///
+/// # Contract
+/// - **Clips.** [`Prototype::support`] and [`Prototype::query`] are functions of each clip alone (with its class text):
+///   a batch gives the same features as the clips one by one. Only [`Prototype::relate`] may mix the clips of an
+///   episode; episodes never mix.
+/// - **Scope.** The result of the whole module depends only on what [`Prototype::scope`] says. Below
+///   [`Scope::LabelledClip`] no class text is read. The other clips of an episode count if, and only if, the scope is
+///   [`Scope::Episode`]. With [`Scope::Frozen`] nothing is trained.
+/// - **Class texts** change the result if, and only if, [`Prototype::needs_text`]. `Component::describe` adds
+///   `prototype` to `Facts::readers` in the same cases.
+/// - **Shapes** stay, except for V and K of [`Related::support`].
+/// - **Sizes.** With `BuildContext::sizes_only` no tensor gets values: a plan is made on machines that could not hold
+///   them.
+/// - **Cost.** All costs are given, with the right shape from [`Prototype::relate_cost`]; or none, and the test says
+///   `costed: false`.
 pub trait Prototype: DynModule + ClonePrototype {
-    /// What the rewritten features of a clip depend on.
+    /// What the changed features of a clip depend on, see [`Scope`] and the contract above.
     fn scope(&self) -> Scope;
 
+    /// Whether features depend on class texts. The backbone must have a text tower then.
     fn needs_text(&self) -> bool;
 
-    /// frames `[S, T, E]`, text `[S, E]` of each clip's class → `[S, T, E]`.
+    /// Support clips: frames `[S, T, E]` with the text of each clip's class `[S, E]` → `[S, T, E]`.
     fn support(&self, frames: Tensor<3>, text: Tensor<2>) -> Tensor<3>;
 
-    /// `[Q, T, E]` → `[Q, T, E]`.
+    /// Queries: `[Q, T, E]` → `[Q, T, E]`.
     fn query(&self, frames: Tensor<3>) -> Tensor<3>;
 
-    /// What the clips of an episode do to each other, on the results of [`Prototype::support`] and [`Prototype::query`]. Only
-    /// called where the scope is [`Scope::Episode`].
+    /// The part of the module that looks at all clips of an episode, after [`Prototype::support`] and
+    /// [`Prototype::query`]. Only called if the scope is [`Scope::Episode`].
     fn relate(&self, features: EpisodeFeatures) -> Related {
         Related { query: features.query, support: features.support.unsqueeze_dim(1) }
     }
 
-    /// What [`Prototype::support`] costs for frames `[S, T, E]`; `None` where nobody counted.
+    /// Cost of [`Prototype::support`] for frames `[S, T, E]`; `None` where it was not counted.
     fn support_cost(&self, _frames: [usize; 3]) -> Option<Cost> {
         None
     }
 
-    /// What [`Prototype::query`] costs for frames `[Q, T, E]`.
+    /// Cost of [`Prototype::query`] for frames `[Q, T, E]`; `None` where it was not counted.
     fn query_cost(&self, _frames: [usize; 3]) -> Option<Cost> {
         None
     }
 
-    /// What [`Prototype::relate`] costs for a query and a support of these shapes, and the shape of [`Related::support`].
+    /// Cost of [`Prototype::relate`] for [`EpisodeFeatures::query`] and [`EpisodeFeatures::support`] of these shapes,
+    /// and the shape of [`Related::support`]; `None` where it was not counted.
     fn relate_cost(&self, _query: [usize; 4], _support: [usize; 5]) -> Option<(Cost, [usize; 6])> {
         None
     }

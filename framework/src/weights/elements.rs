@@ -54,7 +54,8 @@ impl Element {
         }
     }
 
-    /// Little-endian `data` as f32 values; integers are rounded to the nearest f32. None where there is no memory for them.
+    /// Little-endian `data` as f32 values; integers are rounded to the nearest f32. `None` where there is not enough
+    /// memory.
     pub fn to_f32(self, data: &[u8]) -> Option<Vec<f32>> {
         let count = data.len() / self.size();
         let mut values = Vec::new();
@@ -115,12 +116,12 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Number of elements; none when it overflows.
+    /// Number of elements; `None` where it overflows.
     pub fn count(&self) -> Option<usize> {
         self.shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size))
     }
 
-    /// One more than the highest element that is touched; none when it overflows.
+    /// One more than the position of the last element in the storage; `None` where it overflows.
     fn end(&self) -> Option<usize> {
         let axes = self.shape.iter().zip(&self.strides);
         let last = axes
@@ -138,7 +139,7 @@ impl View {
         })
     }
 
-    /// The tensor in row-major order; none when it reaches out of `storage`.
+    /// The tensor in row-major order; `None` where it reaches beyond `storage`.
     pub fn read(self, storage: &[u8]) -> Option<HostTensor> {
         let size = self.element.size();
         let count = self.count()?;
@@ -181,7 +182,8 @@ impl View {
     }
 }
 
-/// The transposed matrix. Tensors of other ranks, or whose values do not fit their shape, are returned as they are.
+/// The transposed matrix: `[rows, columns]` → `[columns, rows]`. Returns tensors of other ranks, and tensors whose
+/// number of values does not fit their shape, as they are.
 pub fn transpose(tensor: HostTensor) -> HostTensor {
     const TILE: usize = 32;
     let [rows, columns] = tensor.shape[..] else { return tensor };

@@ -17,15 +17,15 @@ pub(super) enum Global {
     /// The classes of tensors and parameters.
     Class,
     Size,
-    /// A storage class; without a type for storages of bytes.
+    /// A storage class; `None` for a storage of bytes, which has no element type.
     Storage(Option<Element>),
     Type(Element),
-    /// Classes of values that are no part of a tensor.
+    /// Classes of values that are not part of a tensor.
     Other,
 }
 
 impl Global {
-    /// What a pickle calls `module.name`; none for all that is not on the list.
+    /// The meaning of `module.name` in a pickle; `None` for every name that is not on the list.
     pub fn of(module: &str, name: &str) -> Option<Self> {
         Some(match (module, name) {
             ("collections", "OrderedDict") => Global::OrderedDict,

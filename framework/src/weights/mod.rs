@@ -1,5 +1,8 @@
-//! Checkpoints on the host: safetensors files, torch files and Hugging Face folders, read without running anything in
-//! them; safetensors files, written atomically.
+//! Files of weights: safetensors files, torch files and Hugging Face folders are read into host memory, without running
+//! any code in them; safetensors files are also written.
+//!
+//! Here belongs the way from files of any kind to named tensors in f32.
+//! Not here: what the tensors are called in a model (the backbones), and checkpoints of a training (`runs`).
 
 mod elements;
 mod globals;
@@ -22,9 +25,9 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Largest file that is read: a ViT-L/14 in f32 is 1.7 GB.
+/// Most bytes of a file that is read: a ViT-L/14 in f32 has 1.7 GB.
 const MAX_BYTES: u64 = 8 << 30;
-/// Largest JSON file that is read.
+/// Most bytes of a JSON file that is read.
 const MAX_JSON: u64 = 64 << 20;
 
 const DAMAGED: &str = "copy or download the file again, and compare its size and checksum";
@@ -33,21 +36,25 @@ const RESAVE: &str = "in Python, where you trust the file, save only the tensors
                       safetensors.torch.save_file(model.state_dict(), \"weights.safetensors\")";
 const SINGLE: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
-/// A tensor on the host, always f32.
+/// A tensor in host memory, always f32.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostTensor {
     /// Sizes of its axes.
     pub shape: Vec<usize>,
-    /// Row-major.
+    /// The values in row-major order, as many as the product of the sizes.
     pub values: Vec<f32>,
 }
 
-/// How a checkpoint is stored.
+/// The file format of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    /// One safetensors file.
     Safetensors,
+    /// Several safetensors files with an index, as in large Hugging Face models.
     ShardedSafetensors,
+    /// A zip archive with a pickle, as `torch.save` writes since torch 1.6. Sharded ones have this format, too.
     TorchZip,
+    /// Pickles and storages one after the other, as `torch.save` wrote before torch 1.6.
     TorchLegacy,
 }
 
@@ -62,21 +69,22 @@ impl fmt::Display for Format {
     }
 }
 
-/// Everything that a checkpoint holds.
+/// The content of a checkpoint.
 #[derive(Clone, Debug)]
 pub struct StateDict {
+    /// The format of the files.
     pub format: Format,
-    /// By name, without a `module.` that all names start with.
+    /// The tensors by name. A `module.` that all names begin with is removed.
     pub tensors: BTreeMap<String, HostTensor>,
-    /// The element type in the file (`F16`), of each tensor.
+    /// The element type that each tensor has in the file, such as `F16`, by name.
     pub dtypes: BTreeMap<String, &'static str>,
-    /// That of safetensors; and `taken_from`, the key under which a training checkpoint had its state dict.
+    /// The metadata of safetensors files; and `taken_from`, the key of a training checkpoint that had the state dict.
     pub metadata: BTreeMap<String, String>,
-    /// The config.json of the folder, or beside the file.
+    /// The `config.json` of the folder, or beside the file.
     pub config: Option<serde_json::Value>,
-    /// In hex, of the file; of several files, of all in order of name.
+    /// SHA-256 (hex) of the file; of several files, of their bytes one after the other, in order of name.
     pub sha256: String,
-    /// The files with tensors, in order of name.
+    /// The files that hold tensors, in order of name.
     pub files: Vec<PathBuf>,
 }
 
@@ -87,14 +95,19 @@ struct Loaded {
     metadata: BTreeMap<String, String>,
 }
 
-/// Reads a safetensors or torch file, told apart by content, or a Hugging Face folder.
+/// Reads a safetensors file, a torch file, an index of several files (`*.index.json`) or a Hugging Face folder. The
+/// format of a file is recognised by its content, not by its name.
+///
+/// # Errors
+/// Where a file cannot be read, is damaged, is larger than 8 GiB or has no known format; where it holds anything but
+/// plain tensors; and where files of an index are missing or do not fit together.
 pub fn read(path: &Path) -> Result<StateDict> {
     let found = std::fs::metadata(path).map_err(|error| Error::io("read the weights", path, error))?;
     let is_index = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".index.json"));
     if found.is_dir() {
         let single = SINGLE.map(|name| path.join(name));
         let index = SINGLE.map(|name| path.join(format!("{name}.index.json")));
-        // Safetensors first.
+        // In order of preference: safetensors files first.
         let present = [&single[0], &index[0], &single[1], &index[1]].into_iter().find(|path| path.exists());
         let present = present.ok_or_else(|| {
             Error::failed(format!("the folder {} has no {} or {}", path.display(), SINGLE[0], SINGLE[1])).help(
@@ -108,7 +121,7 @@ pub fn read(path: &Path) -> Result<StateDict> {
         return Ok(StateDict { config, ..checkpoint? });
     }
     let checkpoint = if is_index { read_shards(path)? } else { gather(vec![path.to_owned()], None)? };
-    // A config.json beside a file may belong to something else, so that it is taken only as far as it can be read.
+    // A config.json beside a file may belong to something else, so it is no error that it cannot be read.
     let config = read_json(&path.with_file_name("config.json")).ok();
     Ok(StateDict { config, ..checkpoint })
 }
@@ -142,7 +155,7 @@ fn read_shards(path: &Path) -> Result<StateDict> {
     gather(files, Some(&shards.into_values().collect::<Vec<_>>()))
 }
 
-/// Reads `files`, which must hold different tensors, those `expected` of each among them.
+/// Reads `files`. No tensor may be in two of them, and each file must have the tensors that are `expected` of it.
 fn gather(files: Vec<PathBuf>, expected: Option<&[BTreeSet<&str>]>) -> Result<StateDict> {
     let mut format = None;
     let mut tensors = BTreeMap::new();
@@ -188,7 +201,7 @@ fn list(files: &[PathBuf]) -> String {
     files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Takes off the `module.` that torch's DataParallel puts before every name.
+/// Removes the `module.` that torch's DataParallel puts before every name.
 fn without_prefix<T>(entries: BTreeMap<String, T>) -> BTreeMap<String, T> {
     const PREFIX: &str = "module.";
     if entries.keys().all(|name| name.strip_prefix(PREFIX).is_some_and(|name| !name.is_empty())) {
@@ -200,7 +213,7 @@ fn without_prefix<T>(entries: BTreeMap<String, T>) -> BTreeMap<String, T> {
 
 /// The content of a file of any known format.
 fn load(name: &str, bytes: &[u8]) -> Result<Loaded> {
-    // Larger numbers are eight characters of a text.
+    // A larger number is no length, but the first eight characters of a text.
     let is_length = |length| length < 1 << 48;
     match bytes {
         [b'P', b'K', 3..=8, 4..=8, ..] => torch_file::load_zip(name, bytes),
@@ -236,7 +249,7 @@ fn unknown(name: &str, bytes: &[u8]) -> Error {
     Error::failed(format!("{name} {what}")).help(help)
 }
 
-/// The whole of a regular file of at most `limit` bytes.
+/// The content of a regular file of at most `limit` bytes.
 fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let bad = |error| Error::io("read", path, error);
     let found = std::fs::metadata(path).map_err(bad)?;

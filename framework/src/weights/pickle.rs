@@ -1,7 +1,7 @@
 //! Pickles of torch files, parsed as data: names come from a short list, and nothing is imported or run.
 //!
-//! Every opcode adds at most one value whose size is bounded by the bytes it read, so that memory stays in proportion to
-//! the file whatever a pickle repeats or refers to.
+//! Every opcode adds at most one value, and the size of that is bounded by the bytes that the opcode read. So the
+//! memory stays in proportion to the file, whatever a pickle repeats or refers to.
 
 use super::globals::Global;
 use super::{DAMAGED, RESAVE};
@@ -65,7 +65,7 @@ impl Pickle {
     }
 }
 
-/// Parses the pickle at the start of `bytes`; gives it with the number of its bytes. `name` is used in messages.
+/// Parses the pickle at the start of `bytes`; returns it with the number of its bytes. `name` is used in messages.
 pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<(Pickle, usize)> {
     let mut machine = Machine {
         name,
@@ -291,7 +291,7 @@ impl<'a> Machine<'a> {
         self.push(value)
     }
 
-    /// Does one opcode; gives the result after the last one.
+    /// Executes one opcode; returns the result after the last one.
     fn step(&mut self) -> Result<Option<Id>> {
         match self.number(1)? as u8 {
             b'.' => return self.pop().map(Some),

@@ -1,4 +1,4 @@
-//! Safetensors files: read with every name, shape, size and offset checked first, and written.
+//! Safetensors files: reading, after every name, shape, size and offset was checked, and writing.
 
 use super::elements::Element;
 use super::{DAMAGED, Format, Loaded};
@@ -11,18 +11,25 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-/// Largest header that is read: that of a large model has some 100 kB.
+/// Most bytes of a header that is read: a large model has about 100 kB.
 const MAX_HEADER: usize = 64 << 20;
 
-/// Element type of written files.
+/// Element type of the values in a written file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementType {
+    /// 32 bits: the values as they are.
     F32,
+    /// 16 bits, IEEE half precision: 11 significant bits, up to 65,504.
     F16,
+    /// 16 bits, bfloat16: 8 significant bits, the range of f32.
     BF16,
 }
 
-/// Tensors and metadata of a safetensors buffer, converted to f32. `name` is used in messages.
+/// Tensors by name, converted to f32, and metadata of a safetensors file with the content `bytes`. `name` is used in
+/// messages.
+///
+/// # Errors
+/// Where the file is damaged or cut, a name comes twice, or a tensor has an element type that is not supported.
 pub fn parse(name: &str, bytes: &[u8]) -> Result<(BTreeMap<String, HostTensor>, BTreeMap<String, String>)> {
     let loaded = load(name, bytes)?;
     Ok((loaded.tensors.into_iter().map(|(name, _, tensor)| (name, tensor)).collect(), loaded.metadata))
@@ -45,7 +52,7 @@ pub(super) fn load(name: &str, bytes: &[u8]) -> Result<Loaded> {
     let header: Header = serde_json::from_slice(header).map_err(|error| bad(&error))?;
 
     let mut tensors: Vec<(String, TensorInfo)> = header.tensors.into_iter().collect();
-    // Against the file first: the crate adds the offsets up.
+    // Checked before `Metadata::new`, which adds the offsets and could overflow.
     if let Some((tensor, _)) = tensors.iter().find(|(_, info)| info.data_offsets.1 > data.len()) {
         return Err(bad(&format!("tensor {tensor} ends after the end of the file")));
     }
@@ -136,7 +143,10 @@ fn overflow(tensors: &BTreeMap<String, HostTensor>) -> Option<(&str, f32)> {
     })
 }
 
-/// The tensors as a safetensors buffer; equal input gives equal bytes.
+/// The content of a safetensors file with these tensors and metadata. The same input gives the same bytes.
+///
+/// # Errors
+/// Where a value is too large for f16, or a tensor does not have as many values as its shape says.
 pub fn serialize(
     tensors: &BTreeMap<String, HostTensor>,
     metadata: &BTreeMap<String, String>,
@@ -178,7 +188,7 @@ pub fn serialize(
         .map_err(|error| Error::failed(format!("weights cannot be written: {error}")))
 }
 
-/// The metadata that [`serialize`] wrote; empty for files of others.
+/// The metadata that [`serialize`] wrote, out of the metadata of a file. Empty for files of other programs.
 pub fn own_metadata(metadata: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     metadata.get("maclip").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }

@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The number that a file of the old format starts with, as a pickled number.
 const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-/// Where a training checkpoint has its state dict, in order of preference.
+/// Keys under which training checkpoints have their state dict, in order of preference.
 const PARTS: [&str; 2] = ["state_dict", "model"];
-/// Most axes of a torch tensor.
+/// Largest number of axes of a torch tensor.
 const MAX_RANK: usize = 64;
 /// Tensors that share their storage can hold this many values for each byte of the file, and more in small files.
 const MAX_VALUES: (usize, usize) = (4, 1 << 20);
@@ -28,7 +28,7 @@ struct Stored<'a> {
 #[derive(Clone, Copy)]
 struct Storage<'a> {
     key: &'a str,
-    /// None for bytes of any type.
+    /// `None` for a storage of bytes, which can hold any element type.
     element: Option<Element>,
     bytes: usize,
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// An entry, a part of the file.
+/// An entry of the archive, as a part of the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'a> {
     data: &'a [u8],
@@ -79,7 +79,7 @@ fn wide(value: u32, extra: &mut &[u8]) -> Option<usize> {
     Some(value)
 }
 
-/// The zip64 part of an entry's extra fields; empty when there is none.
+/// The zip64 part of an entry's extra fields; empty where there is none.
 fn zip64(mut extra: &[u8]) -> &[u8] {
     while let (Some(id), Some(length)) = (u16_at(extra, 0), u16_at(extra, 2)) {
         let Some(content) = extra.get(4..4 + length) else { break };
@@ -103,7 +103,7 @@ struct Listed<'a> {
     data: Range<usize>,
 }
 
-/// The first entry of `directory`; none when it is damaged or not in `files`, the bytes before the directory.
+/// The first entry of `directory`; `None` where it is damaged or not in `files`, the bytes before the directory.
 fn listed<'a>(files: &[u8], directory: &'a [u8]) -> Option<Listed<'a>> {
     let name_end = 46 + u16_at(directory, 28)?;
     let extra_end = name_end + u16_at(directory, 30)?;

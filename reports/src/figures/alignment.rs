@@ -1,4 +1,4 @@
-//! How a query was aligned with a class: the distance of every pair of frames, and the pairs that the metric rests on.
+//! How a query was aligned with a class: the distance of every pair of frames, and the pairs that decide the metric.
 
 use super::Drawn;
 use super::canvas::{self, Anchor, Colour, WIDTH};
@@ -83,5 +83,5 @@ pub fn draw(matrix: &Matrix) -> Result<Option<Drawn>> {
             vec![(row + 1).to_string(), (column + 1).to_string(), number(cost), number(weight)]
         }));
     }
-    Ok(Some(Drawn { svg, alt, data }))
+    Ok(Some(Drawn { svg, data }))
 }

@@ -83,5 +83,5 @@ pub fn draw(title: &str, unit: &str, points: &[Point], chance: Option<f64>) -> R
         let (mean, half) = (format::percent(point.value.mean), format::percent(point.value.half_width));
         vec![point.label.clone(), mean, half, point.difference.clone().unwrap_or_default()]
     }));
-    Ok(Some(Drawn { svg, alt, data }))
+    Ok(Some(Drawn { svg, data }))
 }

@@ -18,7 +18,7 @@ pub const TEXT: f64 = 14.0;
 /// Second lines and crowded labels.
 pub const SMALL: f64 = 12.0;
 
-/// A colour; the ones that must change with the scheme carry a class.
+/// A colour. Those that change with the reader's colour scheme have a CSS class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour {
     rgb: (u8, u8, u8),
@@ -70,7 +70,7 @@ fn style() -> String {
     )
 }
 
-/// Where a text stands relative to its point.
+/// Which part of a text is at its point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
     Start,
@@ -80,7 +80,7 @@ pub enum Anchor {
 
 pub struct Canvas<'a> {
     area: DrawingArea<SVGBackend<'a>, Shift>,
-    /// Places that tell more when pointed at, as SVG.
+    /// Rectangles that show a text when pointed at, as SVG.
     spots: RefCell<String>,
 }
 
@@ -99,7 +99,7 @@ pub fn draw(height: f64, alt: &str, figure: impl FnOnce(&Canvas) -> Result<()>) 
     Ok(svg.trim_end().strip_suffix("</svg>").map_or(svg.clone(), |body| format!("{body}{spots}</svg>\n")))
 }
 
-/// The figure without its style sheet, for a page that brings its own.
+/// The figure without its style sheet, for a page with a style sheet of its own.
 pub fn without_style(svg: &str) -> String {
     match (svg.find("<style>"), svg.find("</style>")) {
         (Some(start), Some(end)) => svg[..start].to_owned() + &svg[end + "</style>".len()..],
@@ -148,7 +148,7 @@ impl Canvas<'_> {
         self.area.draw(&Rectangle::new([units(from), units(to)], style)).map_err(failed)
     }
 
-    /// Tells `text` to whoever points at the rectangle from corner to corner.
+    /// Shows `text` when the pointer is on the rectangle from corner to corner.
     pub fn spot(&self, from: (f64, f64), to: (f64, f64), text: &str) {
         let ((x, y), (right, bottom)) = (units(from), units(to));
         self.spots.borrow_mut().push_str(&format!(
@@ -179,7 +179,7 @@ impl Canvas<'_> {
     }
 
     pub fn title(&self, text: &str) -> Result<()> {
-        // Bold letters of 17 pixels are wider than those that the estimate is of.
+        // The estimate is for normal letters; bold ones of 17 pixels are wider.
         let text = shorten(text, WIDTH * TEXT / 17.0 / 1.08);
         self.styled(&text, (0.0, 16.0), Anchor::Start, Colour::INK, 17.0, FontStyle::Bold)
     }

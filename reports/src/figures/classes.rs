@@ -73,5 +73,5 @@ pub fn draw(title: &str, unit: &str, variant: &str, baseline: Option<&str>, rows
         let other = baseline.map(|_| row.other.map(format::percent).unwrap_or_default());
         [row.name.clone(), format::percent(row.value)].into_iter().chain(other).collect()
     }));
-    Ok(Some(Drawn { svg, alt, data }))
+    Ok(Some(Drawn { svg, data }))
 }

@@ -97,5 +97,5 @@ pub fn draw(title: &str, unit: &str, along: &str, lines: &[Line], percent: bool)
             vec![line.label.clone(), x, number(at.mean), number(at.low), number(at.high)]
         })
     }));
-    Ok(Some(Drawn { svg, alt, data }))
+    Ok(Some(Drawn { svg, data }))
 }

@@ -13,7 +13,7 @@ pub struct Grid<'a> {
     pub columns_are: &'a str,
     pub rows: Vec<String>,
     pub columns: Vec<String>,
-    /// `[row][column]`, 0 to 1; `None` where there is nothing to say.
+    /// `[row][column]`, 0 to 1; `None` where there is no value.
     pub shares: Vec<Vec<Option<f64>>>,
     /// Half widths to write under the shares, where there are some.
     pub half_widths: Vec<Vec<Option<f64>>>,
@@ -55,7 +55,7 @@ pub fn draw(grid: &Grid) -> Result<Option<Drawn>> {
         )?;
         for (column, name) in grid.columns.iter().enumerate() {
             let middle = left + width * (column as f64 + 0.5);
-            // Where there is no room for every number, every fifth stands there.
+            // Where there is no room for every number, every fifth is shown.
             if square && width < 19.0 && (column + 1) % 5 != 0 && column > 0 {
                 continue;
             }
@@ -74,7 +74,7 @@ pub fn draw(grid: &Grid) -> Result<Option<Drawn>> {
                 let across = left + width * column as f64;
                 let (corner, end) = ((across + 0.75, from + 0.75), (across + width - 0.75, from + height - 0.75));
                 let opacity = DARKEST * share / top_share;
-                // What is nothing keeps the ground, so that a rare confusion is seen.
+                // A share of 0 keeps the background, so that a rare confusion is seen.
                 if opacity > 0.004 {
                     canvas.rect(corner, end, Colour::SERIES[1], opacity)?;
                 }
@@ -104,7 +104,7 @@ pub fn draw(grid: &Grid) -> Result<Option<Drawn>> {
         let shares = (0..columns).map(|column| percent(row, column).unwrap_or_default());
         std::iter::once(name.clone()).chain(shares).collect()
     }));
-    Ok(Some(Drawn { svg, alt, data }))
+    Ok(Some(Drawn { svg, data }))
 }
 
 /// The largest entries: of a confusion those off the diagonal.

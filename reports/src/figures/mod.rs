@@ -1,4 +1,7 @@
 //! Figures as SVG, drawn with plotters, and the same as PNG. Each comes with a caption, an alternative text and its data.
+//!
+//! Here belongs one file for each kind of figure. Not here: the numbers that they show (`summary`, `statistics`) and
+//! where they appear on the page (`page`).
 
 pub mod alignment;
 mod bars;
@@ -30,8 +33,7 @@ pub struct Figure {
     pub id: String,
     pub title: String,
     pub caption: String,
-    /// What the figure shows, for those who do not see it.
-    pub alt: String,
+    /// The drawing, with a description for those who do not see it.
     pub svg: String,
     /// What was drawn, a header line first.
     pub data: Vec<Vec<String>>,
@@ -54,15 +56,15 @@ pub fn inline(svg: &str) -> String {
     canvas::without_style(svg)
 }
 
-/// What a drawing function gives.
+/// The result of a drawing function.
 #[derive(Clone, Debug)]
 pub struct Drawn {
+    /// With a description for those who do not see it.
     pub svg: String,
-    pub alt: String,
     pub data: Vec<Vec<String>>,
 }
 
-/// One variant's value and price, as the figures need them.
+/// The result and the costs of one variant.
 #[derive(Clone, Debug)]
 pub struct Point {
     pub label: String,
@@ -111,7 +113,7 @@ impl Figures {
     }
 }
 
-/// Gathers what was drawn.
+/// Collects the figures.
 #[derive(Default)]
 struct Album {
     prefix: String,
@@ -120,13 +122,13 @@ struct Album {
 
 impl Album {
     fn add(&mut self, id: &str, title: &str, caption: String, drawn: Option<Drawn>) {
-        if let Some(Drawn { svg, alt, data }) = drawn {
+        if let Some(Drawn { svg, data }) = drawn {
             let id = format!("{}{id}", self.prefix);
-            self.figures.push(Figure { id, title: title.to_owned(), caption, alt, svg, data });
+            self.figures.push(Figure { id, title: title.to_owned(), caption, svg, data });
         }
     }
 
-    /// The same, as the next of its kind: `shots-1`, `shots-2`, ….
+    /// Adds a figure as the next of its kind: `shots-1`, `shots-2`, ….
     fn add_numbered(&mut self, kind: &str, title: &str, caption: String, drawn: Option<Drawn>) {
         let known = self.figures.iter().filter(|figure| figure.id.starts_with(&format!("{kind}-"))).count();
         self.add(&format!("{kind}-{}", known + 1), title, caption, drawn);
@@ -141,10 +143,4 @@ pub fn palette() -> Vec<(String, String)> {
 /// Classes of the colours that follow the theme, with their dark values.
 pub fn themed() -> &'static [(&'static str, &'static str)] {
     &canvas::DARK
-}
-
-/// `accuracy` as `Accuracy`.
-pub fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

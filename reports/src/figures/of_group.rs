@@ -3,22 +3,22 @@
 use super::canvas::Colour;
 use super::scale::{decades, durations};
 use super::tradeoff::{self, Price};
-use super::{Album, Figure, Line, Point, bars, capital, classes, curves, heat, phases};
+use super::{Album, Figure, Line, Point, bars, classes, curves, heat, phases};
 use crate::curve::{At, BINS};
 use crate::format;
 use crate::summary::{Classes, Difference, Group, Variant};
 use maclip_framework::error::Result;
 
-/// More bars than this make a figure that nobody reads.
+/// The most bars of a figure that can still be read.
 const MOST_BARS: usize = 40;
-/// The same of lines.
+/// The most lines.
 const MOST_LINES: usize = 10;
-/// The same of classes in a confusion matrix.
+/// The most classes of a confusion matrix.
 const MOST_CLASSES: usize = 40;
 
 pub fn draw(prefix: &str, group: &Group) -> Result<Vec<Figure>> {
     let metric = format::words(group.metric());
-    let (name, unit, over) = (capital(&metric), format!("{metric} (%)"), group.interval());
+    let (name, unit, over) = (format::capitalized(&metric), format!("{metric} (%)"), group.interval());
     let mut album = Album { prefix: prefix.to_owned(), figures: Vec::new() };
     let all = points(group);
     let points = best(&all, MOST_BARS, |point| point.value.mean, |point| point.colour == 0);

@@ -1,7 +1,7 @@
 //! Figures that span groups: the same variant with other shots and ways, the same metric on other data.
 
 use super::canvas::Colour;
-use super::{Album, Figure, Line, capital, curves, heat};
+use super::{Album, Figure, Line, curves, heat};
 use crate::curve::At;
 use crate::format;
 use crate::statistics::Interval;
@@ -9,8 +9,8 @@ use crate::summary::{Data, Group, Measure, Summary, Variant};
 use maclip_framework::error::Result;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A variant with its result, where it stands.
-struct Standing<'a> {
+/// A variant with a result, and the group that it belongs to.
+struct Tested<'a> {
     group: &'a Group,
     measure: &'a Measure,
     variant: &'a Variant,
@@ -18,14 +18,14 @@ struct Standing<'a> {
 }
 
 pub fn draw(summary: &Summary) -> Result<Vec<Figure>> {
-    let all: Vec<Standing> = summary
+    let all: Vec<Tested> = summary
         .groups
         .iter()
         .flat_map(|group| {
             let measure = group.measure.as_ref().filter(|measure| measure.way > 0);
             group.variants.iter().filter_map(move |variant| {
                 let value = variant.result.as_ref()?.over_episodes;
-                Some(Standing { group, measure: measure?, variant, value })
+                Some(Tested { group, measure: measure?, variant, value })
             })
         })
         .collect();
@@ -45,43 +45,43 @@ fn kind(variant: &Variant) -> String {
     keys.map(|(key, value)| format!("{key}={value}\n")).collect()
 }
 
-/// Standings by the kind of their variant.
-type Kinds<'a> = BTreeMap<String, Vec<&'a Standing<'a>>>;
+/// Tested variants by their kind.
+type Kinds<'a> = BTreeMap<String, Vec<&'a Tested<'a>>>;
 
 /// One line for each kind of variant that was tested with several shots (or ways), a figure for each data and number of the other.
 fn along(
     album: &mut Album,
-    all: &[Standing],
+    all: &[Tested],
     id: &str,
     one: &str,
     x: fn(&Measure) -> usize,
     fixed: fn(&Measure) -> usize,
 ) -> Result<()> {
     let mut figures: BTreeMap<(Option<&String>, &Data, usize, &str), Kinds> = BTreeMap::new();
-    for standing in all {
-        let Standing { group, measure, variant, .. } = standing;
+    for tested in all {
+        let Tested { group, measure, variant, .. } = tested;
         let key = (group.study.as_ref(), &group.data, fixed(measure), measure.metric.as_str());
-        figures.entry(key).or_default().entry(kind(variant)).or_default().push(standing);
+        figures.entry(key).or_default().entry(kind(variant)).or_default().push(tested);
     }
     for ((study, data, fixed, metric), kinds) in figures {
-        let several = |standings: &Vec<&Standing>| {
-            let xs: BTreeSet<usize> = standings.iter().map(|standing| x(standing.measure)).collect();
-            // Two results at one place are two variants that nothing here tells apart.
-            xs.len() > 1 && xs.len() == standings.len()
+        let several = |variants: &Vec<&Tested>| {
+            let xs: BTreeSet<usize> = variants.iter().map(|tested| x(tested.measure)).collect();
+            // Two results at one place are of variants that differ in something that is not shown here.
+            xs.len() > 1 && xs.len() == variants.len()
         };
         // The same run under two names is one point.
-        let once = |mut standings: Vec<_>| {
+        let once = |mut variants: Vec<_>| {
             let mut seen = BTreeSet::new();
-            standings.retain(|standing: &&Standing| seen.insert(&standing.variant.hash));
-            standings
+            variants.retain(|tested: &&Tested| seen.insert(&tested.variant.hash));
+            variants
         };
         let mut lines: Vec<Line> =
-            kinds.into_values().map(once).filter(several).map(|standings| line(standings, one, x)).collect();
+            kinds.into_values().map(once).filter(several).map(|variants| line(variants, one, x)).collect();
         lines.sort_by(|a, b| a.label.cmp(&b.label));
         let colours = Colour::SERIES.len() - 1;
         lines.iter_mut().enumerate().for_each(|(at, line)| line.colour = 1 + at % colours);
         let about = study.map_or_else(|| data.label.clone(), |study| format!("{study}, {}", data.label));
-        let title = format!("{} against {id}", capital(&format::words(metric)));
+        let title = format!("{} against {id}", format::capitalized(&format::words(metric)));
         let setting = if one == "shot" { format!("{fixed}-way") } else { format!("{fixed}-shot") };
         let caption = format!("{about}, {setting}. Bands are the 95 % intervals over episodes given these videos.");
         let drawn = curves::draw(&title, &format!("{} (%)", format::words(metric)), id, &lines, true)?;
@@ -90,10 +90,10 @@ fn along(
     Ok(())
 }
 
-fn line(mut standings: Vec<&Standing>, one: &str, x: fn(&Measure) -> usize) -> Line {
-    standings.sort_by_key(|standing| x(standing.measure));
-    let points = standings.iter().map(|standing| At::interval(x(standing.measure) as f64, standing.value)).collect();
-    let label = standings.first().map(|first| {
+fn line(mut variants: Vec<&Tested>, one: &str, x: fn(&Measure) -> usize) -> Line {
+    variants.sort_by_key(|tested| x(tested.measure));
+    let points = variants.iter().map(|tested| At::interval(x(tested.measure) as f64, tested.value)).collect();
+    let label = variants.first().map(|first| {
         let ending = format!("{}{one}", x(first.measure));
         let label = first.variant.label.strip_suffix(&ending).unwrap_or(&first.variant.label);
         label.trim_end_matches(['-', '+', '_', ' ']).to_owned()
@@ -102,19 +102,19 @@ fn line(mut standings: Vec<&Standing>, one: &str, x: fn(&Measure) -> usize) -> L
 }
 
 /// Alignment metrics against datasets, where several of both were tested; a row for each metric with each rest of a method.
-fn metrics(album: &mut Album, all: &[Standing]) -> Result<()> {
-    let mut figures: BTreeMap<(Option<&String>, &Measure), Vec<&Standing>> = BTreeMap::new();
-    for standing in all {
-        figures.entry((standing.group.study.as_ref(), standing.measure)).or_default().push(standing);
+fn metrics(album: &mut Album, all: &[Tested]) -> Result<()> {
+    let mut figures: BTreeMap<(Option<&String>, &Measure), Vec<&Tested>> = BTreeMap::new();
+    for tested in all {
+        figures.entry((tested.group.study.as_ref(), tested.measure)).or_default().push(tested);
     }
-    for ((study, measure), standings) in figures {
-        let slot = |standing: &Standing, slot: &str| {
-            standing.variant.components.get(slot).cloned().unwrap_or_else(|| "none".to_owned())
+    for ((study, measure), variants) in figures {
+        let slot = |tested: &Tested, slot: &str| {
+            tested.variant.components.get(slot).cloned().unwrap_or_else(|| "none".to_owned())
         };
-        let metrics: BTreeSet<String> = standings.iter().map(|standing| slot(standing, "alignment")).collect();
-        let columns: Vec<String> = standings
+        let metrics: BTreeSet<String> = variants.iter().map(|tested| slot(tested, "alignment")).collect();
+        let columns: Vec<String> = variants
             .iter()
-            .map(|standing| standing.group.data.label.clone())
+            .map(|tested| tested.group.data.label.clone())
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
@@ -124,23 +124,23 @@ fn metrics(album: &mut Album, all: &[Standing]) -> Result<()> {
         let slots = ["backbone", "adapter", "prototype"];
         let differing: Vec<&&str> = slots
             .iter()
-            .filter(|name| standings.iter().map(|s| slot(s, name)).collect::<BTreeSet<_>>().len() > 1)
+            .filter(|name| variants.iter().map(|s| slot(s, name)).collect::<BTreeSet<_>>().len() > 1)
             .collect();
-        let row = |standing: &Standing| {
-            let rest: Vec<String> = differing.iter().map(|name| slot(standing, name)).collect();
-            std::iter::once(slot(standing, "alignment")).chain(rest).collect::<Vec<_>>().join(", ")
+        let row = |tested: &Tested| {
+            let rest: Vec<String> = differing.iter().map(|name| slot(tested, name)).collect();
+            std::iter::once(slot(tested, "alignment")).chain(rest).collect::<Vec<_>>().join(", ")
         };
-        let rows: Vec<String> = standings.iter().map(|s| row(s)).collect::<BTreeSet<_>>().into_iter().collect();
-        // Where several variants share a cell, the best of them stands there.
+        let rows: Vec<String> = variants.iter().map(|s| row(s)).collect::<BTreeSet<_>>().into_iter().collect();
+        // Where several variants share a cell, it shows the best of them.
         let cell = |name: &String, data: &String| {
-            let here = standings.iter().filter(|s| row(s) == *name && s.group.data.label == *data);
-            here.map(|standing| standing.value).max_by(|a, b| a.mean.total_cmp(&b.mean))
+            let here = variants.iter().filter(|s| row(s) == *name && s.group.data.label == *data);
+            here.map(|tested| tested.value).max_by(|a, b| a.mean.total_cmp(&b.mean))
         };
         let values = |of: fn(Interval) -> f64| {
             let row = |name: &String| columns.iter().map(|data| cell(name, data).map(of)).collect();
             rows.iter().map(row).collect::<Vec<Vec<_>>>()
         };
-        let title = format!("{} by metric and dataset", capital(&format::words(&measure.metric)));
+        let title = format!("{} by metric and dataset", format::capitalized(&format::words(&measure.metric)));
         let grid = heat::Grid {
             title: &title,
             rows_are: "alignment metric",

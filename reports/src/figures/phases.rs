@@ -91,5 +91,5 @@ pub fn draw(title: &str, variants: &[(String, &BTreeMap<String, f64>)]) -> Resul
             .chain(parts(of).into_iter().map(|(_, seconds)| format!("{seconds:.2}")))
             .collect()
     }));
-    Ok(Some(Drawn { svg, alt, data }))
+    Ok(Some(Drawn { svg, data }))
 }

@@ -1,4 +1,4 @@
-//! Where a number stands on an axis.
+//! Positions of numbers on an axis, and its marks.
 
 /// A straight map from a range of numbers to a range of pixels.
 #[derive(Clone, Copy, Debug)]

@@ -15,7 +15,7 @@ const RIGHT: f64 = WIDTH - 14.0;
 /// Room for the variants without trainable parameters, left of the logarithmic axis.
 const ZERO: f64 = 64.0;
 
-/// What is paid.
+/// The cost on the horizontal axis.
 pub struct Price {
     /// Name with its unit, below the axis.
     pub name: &'static str,
@@ -24,15 +24,15 @@ pub struct Price {
     pub said: fn(f64) -> String,
     /// A round price on the axis.
     pub round: fn(f64) -> String,
-    /// Round prices between two, given as powers of ten.
+    /// Round prices between two, which are given as exponents of ten.
     pub ticks: fn(f64, f64) -> Vec<f64>,
 }
 
 /// More points than this are named only where no other is cheaper and better.
 const NAMED: usize = 16;
 
-/// Points over a logarithmic axis, with a line along those that no other beats in both; what costs nothing stands at a marked 0
-/// left of it. `None` where no point has a price.
+/// Points over a logarithmic axis, with a line along those that no other beats in both; what costs nothing is at a
+/// marked 0 left of it. `None` where no point has a price.
 pub fn draw(title: &str, unit: &str, points: &[Point], price: &Price) -> Result<Option<Drawn>> {
     let points: Vec<(&Point, f64)> =
         points.iter().filter_map(|point| (price.of)(point).map(|at| (point, at))).collect();
@@ -115,7 +115,7 @@ pub fn draw(title: &str, unit: &str, points: &[Point], price: &Price) -> Result<
         let best = if front.contains(&at) { "yes" } else { "no" };
         vec![point.label.clone(), (price.said)(*paid), mean, half, best.to_owned()]
     }));
-    Ok(Some(Drawn { svg, alt, data }))
+    Ok(Some(Drawn { svg, data }))
 }
 
 /// Positions of the points that no other beats in price and value, by rising price.

@@ -1,4 +1,5 @@
-//! The page: one HTML file that needs nothing else.
+//! The page: one HTML file that needs no other file. The templates are in `templates/`; not here: the numbers and
+//! figures on it.
 
 mod group;
 mod run;
@@ -191,7 +192,7 @@ mod tests {
             let column = table.columns.iter().position(|column| column.heading == heading).unwrap();
             table.rows[3][column].text.clone()
         };
-        // Headline, table, bar, and what a bar tells when pointed at; the bar's data.
+        // Headline, table, bar, and what a bar shows when pointed at; the bar's data.
         assert!(html.matches(&cell("Δ baseline")).count() >= 5, "{}", cell("Δ baseline"));
         assert!(html.matches(&cell("accuracy")).count() >= 5);
         assert!(html.contains("maclip report &#x27;my runs&#x27; --out DIR"));

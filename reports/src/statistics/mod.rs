@@ -1,4 +1,5 @@
-//! Means, intervals and differences. Every interval says what varied; shares are from 0 to 1.
+//! Means, intervals and differences. Every interval says what varied; shares are from 0 to 1. Not here: which runs are
+//! compared (`summary`).
 //!
 //! | interval | what varies | how |
 //! |---|---|---|
@@ -37,10 +38,10 @@ pub const OVER_SEEDS: &str = "95 % interval over seeds (Student’s t)";
 pub const POOLING: &str = "with several seeds, the mean of the runs' half widths, an upper bound whatever the \
                            correlation between runs that share episodes";
 
-/// What a p-value is of.
+/// Which test a p-value comes from.
 pub const SIGN_FLIP: &str = "two-sided, exact sign-flip permutation of the paired episodes";
 
-/// What is made of several of them.
+/// How several p-values are corrected.
 pub const HOLM: &str = "Holm’s correction within the table";
 
 /// A mean and the half width of its 95 % interval.

@@ -1,4 +1,4 @@
-//! What became of each class: how often it was recognised, and what it was taken for.
+//! How often each class was recognised, and which classes it was taken for.
 
 use crate::episodes::Episodes;
 

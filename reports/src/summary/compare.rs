@@ -1,4 +1,4 @@
-//! What a variant gains over another on the same episodes.
+//! The difference of a variant to another on the same episodes.
 
 use super::Variant;
 use crate::format;

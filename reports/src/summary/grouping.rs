@@ -5,24 +5,24 @@ use crate::format;
 use crate::load::Run;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a run belongs. Ordered as groups are.
+/// What runs of one group have in common. Ordered as groups are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Home {
+pub struct GroupKey {
     pub study: Option<String>,
     pub task: String,
     pub data: Data,
     pub measure: Option<Measure>,
 }
 
-/// The home of each run, in order.
-pub fn homes(runs: &[Run]) -> Vec<Home> {
+/// The group of each run, in order.
+pub fn keys_of(runs: &[Run]) -> Vec<GroupKey> {
     let studies = studies(runs);
     let labels = labels(runs);
     runs.iter()
         .map(|run| {
             let manifest = &run.directory.manifest;
             let like = sibling(run, runs);
-            Home {
+            GroupKey {
                 study: studies.get(manifest.name.as_str()).map(|name| (*name).to_owned()),
                 task: manifest.task.clone(),
                 data: like.map_or_else(|| data(run, &labels), |like| data(like, &labels)),
@@ -80,11 +80,11 @@ fn data(run: &Run, labels: &BTreeMap<(&str, &str), String>) -> Data {
     Data { label: labels.get(&key).cloned().unwrap_or_else(|| key.0.to_owned()), test: key.1.to_owned() }
 }
 
-/// Longer values, such as paths, tell a reader nothing.
+/// Values that are longer than this, such as paths, are not part of a label.
 const LONGEST_VALUE: usize = 24;
 
-/// A name for each dataset and test list: the component, and the values of its options that tell it from another list of the
-/// same component.
+/// A name for each dataset and test list: the component, and the values of its options in which it differs from another
+/// list of the same component.
 fn labels(runs: &[Run]) -> BTreeMap<(&str, &str), String> {
     let mut first: BTreeMap<(&str, &str), &Run> = BTreeMap::new();
     for run in runs {
@@ -93,19 +93,19 @@ fn labels(runs: &[Run]) -> BTreeMap<(&str, &str), String> {
     let label = |key: &(&str, &str), run: &Run| {
         let others: Vec<&&Run> = first.iter().filter(|(other, _)| other.0 == key.0).map(|(_, run)| run).collect();
         let options = crate::settings::varying(others.iter().map(|run| &run.settings));
-        let told: Vec<&str> = options
+        let shown: Vec<&str> = options
             .iter()
             .filter(|option| option.starts_with("dataset."))
             .filter_map(|option| run.settings.get(option))
             .filter(|value| value.len() <= LONGEST_VALUE)
             .collect();
-        if told.is_empty() { key.0.to_owned() } else { format!("{} ({})", key.0, told.join(", ")) }
+        if shown.is_empty() { key.0.to_owned() } else { format!("{} ({})", key.0, shown.join(", ")) }
     };
     let mut labels: BTreeMap<(&str, &str), String> = first.iter().map(|(key, run)| (*key, label(key, run))).collect();
-    let told: Vec<String> = labels.values().cloned().collect();
+    let shown: Vec<String> = labels.values().cloned().collect();
     for (key, label) in &mut labels {
-        // Lists that nothing else tells apart are told by their checksum.
-        if told.iter().filter(|other| *other == label).count() > 1 {
+        // Lists that differ in nothing else get their checksum.
+        if shown.iter().filter(|other| *other == label).count() > 1 {
             *label = format!("{label} {}", format::short_hash(key.1));
         }
     }

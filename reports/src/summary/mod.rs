@@ -1,4 +1,7 @@
-//! Runs gathered for comparison: groups that measure the same thing, variants within a group, seeds within a variant.
+//! Runs put together for comparison: groups that measure the same thing, variants within a group, seeds within a
+//! variant.
+//!
+//! Not here: intervals and tests (`statistics`), and how numbers are shown (`table`, `figures`, `page`).
 
 mod classes;
 mod compare;
@@ -7,7 +10,7 @@ mod paper;
 mod variant;
 
 pub use classes::Classes;
-pub use compare::{Compared, Difference, compare};
+pub use compare::{Difference, compare};
 pub use paper::Paper;
 pub use variant::{Outcome, Variant};
 
@@ -16,7 +19,7 @@ use crate::settings::varying;
 use crate::statistics;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Everything the page, the tables and the figures say.
+/// All numbers of the page, the tables and the figures.
 #[derive(Clone, Debug)]
 pub struct Summary {
     pub groups: Vec<Group>,
@@ -35,7 +38,7 @@ pub struct Group {
     pub variants: Vec<Variant>,
     /// Keys of the recipe whose values differ among the variants.
     pub varying: Vec<String>,
-    /// Things that make the comparison less than it seems.
+    /// What limits the comparison.
     pub warnings: Vec<String>,
 }
 
@@ -68,7 +71,7 @@ impl Group {
 /// What was tested on. Ordered as groups are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Data {
-    /// The dataset, with what tells it from others of the report: `shapes_in_motion (motion)`.
+    /// The dataset, with the options in which it differs from others of the report: `shapes_in_motion (motion)`.
     pub label: String,
     /// Checksum of the test split's classes and clips; empty where the run noted none.
     pub test: String,
@@ -85,16 +88,16 @@ pub struct Measure {
 
 /// The groups of all runs: by study, data and measure; those without a result last.
 pub fn summarise(loaded: &Loaded) -> Summary {
-    let homes = grouping::homes(&loaded.runs);
-    let mut groups: BTreeMap<&grouping::Home, Vec<&Run>> = BTreeMap::new();
-    for (home, run) in homes.iter().zip(&loaded.runs) {
-        groups.entry(home).or_default().push(run);
+    let keys = grouping::keys_of(&loaded.runs);
+    let mut groups: BTreeMap<&grouping::GroupKey, Vec<&Run>> = BTreeMap::new();
+    for (key, run) in keys.iter().zip(&loaded.runs) {
+        groups.entry(key).or_default().push(run);
     }
-    let (open, measured): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(home, _)| home.measure.is_none());
-    Summary { groups: measured.into_iter().chain(open).map(|(home, runs)| group(home, &runs)).collect() }
+    let (open, measured): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(key, _)| key.measure.is_none());
+    Summary { groups: measured.into_iter().chain(open).map(|(key, runs)| group(key, &runs)).collect() }
 }
 
-fn group(home: &grouping::Home, runs: &[&Run]) -> Group {
+fn group(key: &grouping::GroupKey, runs: &[&Run]) -> Group {
     let mut variants: BTreeMap<(&str, &str), Vec<&Run>> = BTreeMap::new();
     for run in runs {
         let manifest = &run.directory.manifest;
@@ -121,10 +124,10 @@ fn group(home: &grouping::Home, runs: &[&Run]) -> Group {
         rank(a).cmp(&rank(b)).then(means).then(a.label.cmp(&b.label))
     });
     Group {
-        study: home.study.clone(),
-        task: home.task.clone(),
-        data: home.data.clone(),
-        measure: home.measure.clone(),
+        study: key.study.clone(),
+        task: key.task.clone(),
+        data: key.data.clone(),
+        measure: key.measure.clone(),
         varying: varying(built.iter().map(|variant| &variant.settings)),
         variants: built,
         warnings,

@@ -1,4 +1,4 @@
-//! One variant: what its runs with their seeds came to.
+//! One variant: the result of its runs over their seeds.
 
 use super::{Classes, Difference, Paper};
 use crate::curve::Curve;

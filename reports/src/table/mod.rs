@@ -1,5 +1,5 @@
-//! One table for each group, and its renderings. A number has the same characters in all of them: cells are written here,
-//! once, and a rendering only sets them.
+//! One table for each group, and its renderings as LaTeX, Markdown, CSV and text. A number has the same characters in
+//! all of them: the text of a cell is made here once. Not here: where the numbers come from (`summary`).
 
 mod csv;
 mod latex;
@@ -11,7 +11,6 @@ pub use latex::latex;
 pub use markdown::markdown;
 pub use terminal::terminal;
 
-use crate::figures::capital;
 use crate::summary::{Difference, Group, Variant};
 use crate::{format, statistics};
 use serde::Serialize;
@@ -240,7 +239,7 @@ pub fn title(group: &Group) -> String {
         Some(measure) => format!(", {} in %", format::words(&measure.metric)),
     };
     let study = group.study.as_ref().map(|study| format!("{study}: ")).unwrap_or_default();
-    format!("{study}{}{data}{measure}", capital(&task))
+    format!("{study}{}{data}{measure}", format::capitalized(&task))
 }
 
 /// Why a variant has no difference to the baseline, one line each.

@@ -1,6 +1,6 @@
 //! `maclip new SLOT NAME`: writes the one file of a new component from a template that compiles and passes its tests.
+//! The templates are in `templates/`, one for each slot; nothing else belongs there.
 
-use crate::terminal::words::capitalized;
 use crate::terminal::{completion, say};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
@@ -8,6 +8,7 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::files::write_atomically;
 use maclip_framework::registry::{SlotInfo, slot, slots};
 use maclip_language::{Diagnostic, codes, name_help};
+use maclip_reports::format::capitalized;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,7 +34,7 @@ pub struct Arguments {
 
 crate::verb!("new", 80, Arguments, new);
 
-/// The file that a component of a slot begins as.
+/// The file that a new component of a slot begins with.
 struct Template {
     slot: &'static str,
     /// Below `components/src`.
@@ -71,7 +72,7 @@ const TEMPLATES: &[Template] = templates! {
     "schedule", "schedules", "linear decay to a floor";
 };
 
-/// Words that cannot name a module, and the one that YAML reads as no name.
+/// Words that cannot name a module, and `null`, which YAML does not read as a name.
 const RESERVED: [&str; 51] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
     "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
@@ -102,12 +103,12 @@ fn new(arguments: Arguments) -> Result<()> {
     let (line, after) = with_module(&before, &name).map_err(|problem| {
         Error::failed(format!("{} {problem}", list.display())).help("choose another name, or mend that file")
     })?;
-    // Only a file that was not there is written, and it is whole or not there.
+    // A file that exists is never replaced, and a new one is written as a whole or not at all.
     OpenOptions::new().write(true).create_new(true).open(&file).map_err(|error| Error::io("write", &file, error))?;
     let text = filled(template.text, &name, summary);
     let written = write_atomically(&file, text.as_bytes()).and_then(|()| write_atomically(&list, after.as_bytes()));
     if let Err(error) = written {
-        // A file that no `mod` line names is not compiled, so it would only stand in the way of the next try.
+        // A file without its `mod` line is not compiled and would only block the next try.
         let _ = std::fs::remove_file(&file);
         return Err(error);
     }
@@ -125,7 +126,8 @@ fn new(arguments: Arguments) -> Result<()> {
     }
 }
 
-/// Builds the tree in `root` and writes what is generated from the registrations, where it has the chores for it.
+/// Builds the source tree in `root` and writes the files that are generated from the registrations, where the tree has
+/// an `xtask`.
 fn regenerate(root: &Path) -> Result<()> {
     if !root.join("xtask/Cargo.toml").is_file() {
         return Ok(());
@@ -187,7 +189,7 @@ fn tree(root: Option<PathBuf>) -> Result<PathBuf> {
     })
 }
 
-/// The new `mod` line, and the text of a `mod.rs` with it in its alphabetical place, as public as the others.
+/// The new `mod` line, and the text of a `mod.rs` with it at its alphabetical place. It is public where all others are.
 fn with_module(text: &str, name: &str) -> std::result::Result<(String, String), &'static str> {
     let lines: Vec<&str> = text.lines().collect();
     let module = |line: &&str| {

@@ -1,4 +1,5 @@
-//! `maclip validate --deep`: what only a look at the machine can tell. Device, data, weights, model, room on the disk.
+//! `maclip validate --deep`: what can only be known on the machine itself: device, data, weights, model, room on the
+//! disk.
 
 use maclip_framework::engine::task::Task;
 use maclip_framework::recipe::study::StudyRun;
@@ -7,7 +8,7 @@ use maclip_framework::registry::BuildContext;
 use maclip_language::{Diagnostic, Diagnostics, codes};
 use std::path::Path;
 
-/// Everything that is wrong or worth knowing, each once.
+/// Errors and warnings, each once.
 pub fn examine(planned: &[StudyRun], runs: &Path) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut room = 0;

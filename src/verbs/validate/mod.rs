@@ -1,4 +1,5 @@
-//! `maclip validate RECIPE`: all problems of a recipe at once, without heavy I/O; with `--deep` also data, weights, device and disk.
+//! `maclip validate RECIPE`: all problems of a recipe at once, and with `--deep` also those of data, weights, device
+//! and disk. Not here: the checks themselves, which belong to the framework and to each component.
 
 use super::run::left_out;
 use crate::terminal::arguments::Source;

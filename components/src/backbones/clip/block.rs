@@ -22,7 +22,10 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// By Hugging Face's name; `source` is used in messages.
+    /// By Hugging Face's name; `source` names the file in the message.
+    ///
+    /// # Errors
+    /// Where the name is neither `quick_gelu` nor `gelu`.
     pub fn named(source: &str, name: &str) -> Result<Self> {
         match name {
             "quick_gelu" => Ok(Activation::QuickGelu),
@@ -32,7 +35,7 @@ impl Activation {
     }
 }
 
-/// y = x + MSA(LN1 x), y + FFN(LN2 y).
+/// A pre-norm block: y = x + MSA(LN1 x), then y + FFN(LN2 y).
 #[derive(Module, Debug)]
 pub struct Block {
     ln_1: LayerNorm,
@@ -44,21 +47,26 @@ pub struct Block {
     activation: Activation,
 }
 
-/// What a stack of blocks is built by.
+/// Sizes of a stack of blocks.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockSizes {
+    /// Width D of the tokens.
     pub width: usize,
+    /// Attention heads; must divide D.
     pub heads: usize,
+    /// Number of blocks.
     pub layers: usize,
     /// Width of the feed-forward layer.
     pub hidden: usize,
+    /// Activation of the feed-forward layer.
     pub activation: Activation,
     /// ε of the layer norms.
     pub epsilon: f64,
 }
 
 impl Block {
-    /// A stack. Initial standard deviations of OpenAI's code: D^-½ for attention, narrower for what feeds the residual.
+    /// A stack of blocks. Initial standard deviations are those of OpenAI's code: D^-½ for attention, less for the last
+    /// layer before a residual sum.
     pub fn stack(sizes: BlockSizes, init: &mut Init) -> Vec<Self> {
         let BlockSizes { width, heads, layers, hidden, activation, epsilon } = sizes;
         let std = (width as f64).powf(-0.5);

@@ -1,4 +1,4 @@
-//! CLIP weights from anywhere, brought to one naming: built in, safetensors, torch, Hugging Face.
+//! CLIP weights of every kind (built in, safetensors, torch, Hugging Face), with OpenAI's names.
 
 use super::block::Activation;
 use super::names;
@@ -15,20 +15,22 @@ use std::path::Path;
 
 const BUILTIN: [(&str, &[u8]); 1] = [("shapes_clip", include_bytes!("../../../weights/shapes_clip/model.safetensors"))];
 
-/// What `backbone.weights` may say, for messages.
-pub const SOURCES: &str = "the path of a CLIP checkpoint (safetensors or torch state dict, OpenAI's or Hugging Face's \
-                           names, or a Hugging Face folder), or builtin:shapes_clip";
+/// What `backbone.weights` may be, for messages.
+pub(crate) const SOURCES: &str = "the path of a CLIP checkpoint (safetensors or torch state dict, OpenAI's or Hugging \
+                                  Face's names, or a Hugging Face folder), or builtin:shapes_clip";
 
-pub fn is_builtin(name: &str) -> bool {
+/// Whether the program holds weights of this name, which is written without `builtin:`.
+pub(crate) fn is_builtin(name: &str) -> bool {
     BUILTIN.iter().any(|(known, _)| *known == name)
 }
 
-pub fn builtin_names() -> String {
+/// All weights in the program, for messages.
+pub(crate) fn builtin_names() -> String {
     BUILTIN.map(|(name, _)| format!("builtin:{name}")).join(", ")
 }
 
-/// The architecture that built-in weights carry, from their header alone.
-pub fn builtin_architecture<T: DeserializeOwned>(source: &str) -> Option<T> {
+/// The architecture that built-in weights say in their header; only the header is read.
+pub(crate) fn builtin_architecture<T: DeserializeOwned>(source: &str) -> Option<T> {
     let name = source.strip_prefix("builtin:")?;
     let (_, bytes) = BUILTIN.iter().find(|(known, _)| *known == name)?;
     // safetensors: eight bytes of length, then a JSON object.
@@ -39,24 +41,27 @@ pub fn builtin_architecture<T: DeserializeOwned>(source: &str) -> Option<T> {
     serde_json::from_str(own_metadata(&metadata).get("architecture")?).ok()
 }
 
-/// A tensor as a file holds it.
+/// A tensor as a file holds it, without its values.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stored {
+    /// The file's own name of it.
     pub name: String,
+    /// Its axes.
     pub shape: Vec<usize>,
+    /// Element type in safetensors' words, such as `F16`; `?` where it is not known.
     pub dtype: &'static str,
 }
 
-/// A checkpoint in OpenAI's naming.
-pub struct Source {
+/// A checkpoint with OpenAI's names.
+pub(crate) struct Source {
     /// As the recipe names it.
     pub label: String,
-    /// Plain words: "safetensors, Hugging Face names".
+    /// In words: "safetensors, Hugging Face names".
     pub format: String,
     pub tensors: BTreeMap<String, HostTensor>,
     /// What the file holds, under its own names.
     pub stored: Vec<Stored>,
-    /// What maclip's own exports say of themselves.
+    /// Metadata that maclip writes into its own exports: architecture, vocabulary, recipe.
     pub about: BTreeMap<String, String>,
     /// `config.json` of a Hugging Face folder.
     pub config: Option<serde_json::Value>,
@@ -64,7 +69,7 @@ pub struct Source {
 }
 
 /// Reads `builtin:NAME` or a path.
-pub fn open(source: &str) -> Result<Source> {
+pub(crate) fn open(source: &str) -> Result<Source> {
     if let Some((_, bytes)) = source.strip_prefix("builtin:").and_then(|name| BUILTIN.iter().find(|(n, _)| *n == name))
     {
         let (tensors, metadata) = weights::parse(source, bytes)?;
@@ -83,7 +88,7 @@ pub fn open(source: &str) -> Result<Source> {
     let hugging_face = names::is_hugging_face(&file.tensors);
     let naming = match () {
         () if hugging_face => "Hugging Face",
-        () if super::super::vit::is_vit(&file.tensors) => "image transformer",
+        () if names::is_vit(&file.tensors) => "image transformer",
         () if file.tensors.contains_key("visual.conv1.weight") => "OpenAI",
         () => "unknown",
     };
@@ -115,12 +120,12 @@ fn stored(tensors: &BTreeMap<String, HostTensor>, dtype: impl Fn(&str) -> &'stat
 }
 
 impl Source {
-    /// The architecture that an export of maclip carries.
+    /// The architecture in the metadata of an export of maclip.
     pub fn own_architecture<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         self.own("architecture")
     }
 
-    /// A value that an export of maclip carries in its metadata.
+    /// The value `what` in the metadata of an export of maclip.
     fn own<T: DeserializeOwned>(&self, what: &str) -> Result<Option<T>> {
         let read = |text: &String| {
             serde_json::from_str(text)
@@ -129,7 +134,7 @@ impl Source {
         self.about.get(what).map(read).transpose()
     }
 
-    /// The vocabulary that the file carries, or OpenAI's where the number of token embeddings is its.
+    /// The vocabulary in the file's metadata, or OpenAI's where the number of token embeddings is that of OpenAI's.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         match self.own("vocabulary")? {
             Some(words) => Ok(Tokenizer::Words(Words::new(words)?)),
@@ -145,7 +150,8 @@ impl Source {
         self.config.as_ref()?.get(tower)?.get(key)?.as_u64().map(|value| value as usize)
     }
 
-    /// The activation that the Hugging Face config names for all `towers`. Refuses configs that the model cannot follow.
+    /// The activation that the Hugging Face config names for all `towers`. An error where they differ, or where the
+    /// config asks for what the model does not have.
     pub fn activation(&self, towers: &[&str]) -> Result<Option<Activation>> {
         let mut found = None;
         for tower in towers {

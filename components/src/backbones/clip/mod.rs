@@ -1,12 +1,13 @@
-//! What the CLIP backbones share: an image tower of either kind, the text tower, tokenizers, and checkpoints in every naming.
+//! What the CLIP backbones share: an image tower of either kind, the text tower, tokenizers, sizes, and checkpoints
+//! with every kind of names. Not here: the options of a component, which are in `clip_vit` and `clip_resnet`.
 //!
 //! Source: Radford et al. 2021 (arXiv 2103.00020) and the OpenAI state dict, whose tensor names the modules' fields follow.
 
 pub mod block;
 pub mod checkpoint;
 pub mod names;
-pub mod openai_tokens;
-pub mod positions;
+pub(crate) mod openai_tokens;
+pub(crate) mod positions;
 pub mod sizes;
 pub mod text_tower;
 pub mod tokenizer;
@@ -48,7 +49,10 @@ pub trait ImageTower: DynModule + CloneImageTower {
     /// See [`Backbone::tune`].
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool);
 
-    /// See [`Backbone::lower`].
+    /// See [`Backbone::lower`]. A tower that does not override it computes in f32 only.
+    ///
+    /// # Errors
+    /// Where the tower cannot compute in `precision`.
     fn lower(&mut self, precision: Precision) -> Result<()> {
         match precision {
             Precision::F32 => Ok(()),
@@ -56,7 +60,7 @@ pub trait ImageTower: DynModule + CloneImageTower {
         }
     }
 
-    /// Tensors of the state dict that are no parameters, by module path below the tower: running statistics.
+    /// Tensors of the state dict that are no parameters, such as running statistics, by module path below the tower.
     fn buffers(&self) -> BTreeMap<String, HostTensor> {
         BTreeMap::new()
     }
@@ -64,14 +68,16 @@ pub trait ImageTower: DynModule + CloneImageTower {
 
 clone_boxed!(ImageTower, CloneImageTower);
 
-/// Both towers.
+/// A CLIP: an image tower, a text tower and the learned temperature.
 #[derive(Module, Debug)]
 pub struct Clip {
+    /// The image tower.
     pub visual: Slot<dyn ImageTower>,
+    /// The text tower.
     pub text: TextTower,
     /// ln of the factor on cosines, `[1]`.
     pub logit_scale: Param<Tensor<1>>,
-    /// What an export says of itself, so that it needs no other file.
+    /// Metadata of an export: architecture and vocabulary, so that it needs no other file.
     #[module(skip)]
     about: BTreeMap<String, String>,
     #[module(skip)]
@@ -79,7 +85,7 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Initial weights from `init`. `architecture` is what an export says, as JSON.
+    /// A CLIP with initial weights from `init`. `architecture` goes into the metadata of an export, as JSON.
     pub fn new(
         visual: Box<dyn ImageTower>,
         text: TextSizes,
@@ -102,7 +108,10 @@ impl Clip {
         }
     }
 
-    /// The same with the tensors of a checkpoint, by module path: frozen. `source` is used in messages.
+    /// The same with the tensors of a checkpoint, by module path, and frozen. `source` names the file in messages.
+    ///
+    /// # Errors
+    /// Where tensors are missing, unused or of another shape.
     pub fn with_weights(self, source: &str, tensors: BTreeMap<String, HostTensor>) -> Result<Self> {
         let loaded = parameters::import(self, tensors, false)
             .map_err(|error| Error::failed(format!("{source} does not fit the model:\n  {error}")))?;
@@ -110,7 +119,10 @@ impl Clip {
     }
 }
 
-/// What every CLIP tells other components, whatever its image tower is.
+/// What every CLIP reports to other components, whatever its image tower is.
+///
+/// `image_size` is in pixels, `width` D of the tokens, `embed_dim` E; `blocks` are those of the image tower, `tokens`
+/// those of one frame.
 pub fn geometry(image_size: usize, width: usize, embed_dim: usize, blocks: usize, tokens: usize) -> Geometry {
     Geometry {
         image_size,

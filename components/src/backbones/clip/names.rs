@@ -1,4 +1,5 @@
-//! Tensor names: Hugging Face → OpenAI ↔ module paths, with the layouts that go with them.
+//! Tensor names: Hugging Face → OpenAI ↔ module paths, with the layouts that go with them; and whose names a checkpoint
+//! has.
 
 use maclip_framework::error::{Error, Result};
 use maclip_framework::weights::{HostTensor, transpose};
@@ -8,19 +9,25 @@ type Tensors = BTreeMap<String, HostTensor>;
 
 /// Entries of state dicts that are no weights: position numbers of older Hugging Face files, sizes in OpenAI's archives,
 /// batch counters.
-pub fn is_no_weight(name: &str) -> bool {
+pub(crate) fn is_no_weight(name: &str) -> bool {
     ["position_ids", "num_batches_tracked"].iter().any(|end| name.ends_with(end))
         || ["input_resolution", "context_length", "vocab_size"].contains(&name)
 }
 
+/// Whether names are those of an image transformer without text tower, timm's or Hugging Face's.
+pub(crate) fn is_vit(tensors: &Tensors) -> bool {
+    let names = ["patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"];
+    tensors.keys().any(|name| names.contains(&name.strip_prefix("vit.").unwrap_or(name)))
+}
+
 /// Whether names are those of a Hugging Face `CLIPModel`.
-pub fn is_hugging_face(tensors: &Tensors) -> bool {
+pub(crate) fn is_hugging_face(tensors: &Tensors) -> bool {
     tensors.keys().any(|name| name.starts_with("vision_model.") || name.starts_with("text_model."))
 }
 
-/// A map that refuses a second tensor of one name: two spellings of a name must not hide a tensor.
+/// Renamed tensors. A second tensor of one name is an error: two spellings of a name must not hide a tensor.
 #[derive(Default)]
-pub struct Renamed(Tensors);
+pub(crate) struct Renamed(Tensors);
 
 impl Renamed {
     pub fn insert(&mut self, name: String, tensor: HostTensor) -> Result<()> {
@@ -36,8 +43,11 @@ impl Renamed {
     }
 }
 
-/// Renames a Hugging Face `CLIPModel`: q, k, v stacked in that order, projections transposed. What it does not know keeps its
-/// name, so that it is reported as unused.
+/// Renames a Hugging Face `CLIPModel`: q, k, v stacked in that order, projections transposed. Unknown names stay, so
+/// that they are reported as unused.
+///
+/// # Errors
+/// Where two tensors get the same name.
 pub fn from_hugging_face(tensors: Tensors) -> Result<Tensors> {
     let mut renamed = Renamed::default();
     let mut stacks: BTreeMap<String, [Option<HostTensor>; 3]> = BTreeMap::new();
@@ -58,9 +68,9 @@ pub fn from_hugging_face(tensors: Tensors) -> Result<Tensors> {
     Ok(renamed.finish())
 }
 
-/// Puts queries, keys and values `[D, …]` of equal shape into one tensor `[3 D, …]`. Lone or unequal parts stay what they are: the
-/// whole will be missing and the parts unused.
-pub fn stack(target: String, parts: [Option<HostTensor>; 3], into: &mut Renamed) -> Result<()> {
+/// Puts queries, keys and values `[D, …]` of equal shape into one tensor `[3 D, …]`. Parts that are alone or of unequal
+/// shape stay as they are, so that the whole is reported as missing and the parts as unused.
+pub(crate) fn stack(target: String, parts: [Option<HostTensor>; 3], into: &mut Renamed) -> Result<()> {
     match parts {
         [Some(q), Some(k), Some(v)] if q.shape == k.shape && k.shape == v.shape && !q.shape.is_empty() => {
             let mut shape = q.shape;
@@ -150,7 +160,10 @@ pub fn to_openai(tensors: Tensors) -> Tensors {
         .collect()
 }
 
-/// The inverse of [`to_openai`]. Names it does not know keep their name, so that they are reported as unused.
+/// The inverse of [`to_openai`]. Unknown names stay, so that they are reported as unused.
+///
+/// # Errors
+/// Where two tensors get the same name.
 pub fn from_openai(tensors: Tensors) -> Result<Tensors> {
     let resnet = is_resnet(&tensors);
     let mut renamed = Renamed::default();
@@ -168,7 +181,7 @@ pub fn from_openai(tensors: Tensors) -> Result<Tensors> {
 }
 
 /// Whether the image tower is a ResNet.
-pub fn is_resnet(tensors: &Tensors) -> bool {
+pub(crate) fn is_resnet(tensors: &Tensors) -> bool {
     tensors.keys().any(|name| name.starts_with("visual.layer1."))
 }
 
@@ -221,7 +234,7 @@ fn module_path(name: &str, resnet: bool) -> String {
 }
 
 /// `[D, 3, P, P]` → `[D, 3 P P]`
-pub fn flatten_patch(tensor: HostTensor) -> HostTensor {
+pub(crate) fn flatten_patch(tensor: HostTensor) -> HostTensor {
     match tensor.shape.as_slice() {
         &[d, c, h, w] => HostTensor { shape: vec![d, c.saturating_mul(h).saturating_mul(w)], values: tensor.values },
         _ => tensor,

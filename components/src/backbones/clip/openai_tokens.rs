@@ -25,7 +25,7 @@ const WINDOWS_1252: [char; 32] = [
 
 static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(Tokenizer::new);
 
-/// HTML5 entities by name, without `&`; with `;`, where the name has one.
+/// HTML5 entities by name without `&`; some names end with `;`.
 static ENTITIES: LazyLock<HashMap<&str, &str>> =
     LazyLock::new(|| entities::ENTITIES.iter().map(|known| (&known.entity[1..], known.characters)).collect());
 
@@ -108,7 +108,8 @@ fn from_windows_1252(c: char) -> char {
     }
 }
 
-/// Of ftfy's `fix_text` what texts need: wrong decodings undone, characters in their standard form, composed letters.
+/// The part of ftfy's `fix_text` that class names and captions need: wrong decodings undone, characters in their
+/// standard form, letters composed.
 fn fix_text(text: &str) -> String {
     let repaired: String = repair(text).chars().map(from_windows_1252).collect();
     standard_characters(&repaired).chars().filter(|&c| !is_control(c)).nfc().collect()

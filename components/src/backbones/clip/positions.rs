@@ -6,7 +6,10 @@
 use maclip_framework::error::{Error, Result};
 use maclip_framework::weights::HostTensor;
 
-/// `[1 + from², D]` → `[1 + to², D]`.
+/// Embeddings `[1 + from², D]` → `[1 + to², D]`.
+///
+/// # Errors
+/// Where the embeddings are not those of a square grid and a class token.
 pub fn resize(embedding: HostTensor, to: usize) -> Result<HostTensor> {
     let &[rows, d] = embedding.shape.as_slice() else {
         return Err(Error::failed(format!("positional embeddings have shape {:?}, not two axes", embedding.shape)));

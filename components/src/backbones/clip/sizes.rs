@@ -1,4 +1,5 @@
-//! Sizes of a CLIP with a vision transformer: published names, own sizes, and what a checkpoint's tensors show.
+//! Sizes of a CLIP: what every CLIP has, and those of one with a vision transformer, from a published name, from a
+//! recipe or from the tensors of a checkpoint.
 
 use super::block::{Activation, BlockSizes};
 use super::vision_tower::VisionSizes;
@@ -12,65 +13,119 @@ use std::marker::PhantomData;
 
 /// ε of CLIP's layer norms.
 pub const EPSILON: f64 = 1e-5;
-/// Every size of a model is at most this, whether a recipe or a checkpoint says it.
+/// The largest size of a model that is accepted, from a recipe or from a checkpoint.
 pub const LARGEST: usize = 8192;
 
-/// Sizes of a ViT CLIP.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Architecture {
-    /// Side of the square input in pixels; a multiple of `patch_size`.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub image_size: usize,
-    /// Side of a patch in pixels.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub patch_size: usize,
-    /// Width D of the image tower's tokens.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub vision_width: usize,
-    /// Blocks of the image tower.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub vision_layers: usize,
-    /// Attention heads of the image tower; must divide its width.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub vision_heads: usize,
-    /// Width E of the joint embedding.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub embed_dim: usize,
-    /// Longest text in tokens, start and end included.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub context_length: usize,
-    /// Width of the text tower's tokens.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub text_width: usize,
-    /// Blocks of the text tower.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub text_layers: usize,
-    /// Attention heads of the text tower; must divide its width.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub text_heads: usize,
-    /// Activation of the feed-forward layers in both towers.
-    #[serde(default)]
-    pub activation: Activation,
+/// Declares the sizes of a CLIP: those of its image tower, then those that every CLIP has (the joint embedding and the
+/// text tower), then what it has `and` the others do not. One struct, because serde's `flatten` loses the place of an
+/// error.
+macro_rules! architecture {
+    (
+        $(#[$about:meta])*
+        $name:ident { $($(#[$image_about:meta])* $image:ident: $image_type:ty,)* }
+        $(and { $($(#[$own_about:meta])* $own:ident: $own_type:ty,)* })?
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$image_about])* pub $image: $image_type,)*
+            /// Width E of the joint embedding.
+            #[schemars(range(min = 1, max = LARGEST))]
+            pub embed_dim: usize,
+            /// Longest text in tokens, start and end included.
+            #[schemars(range(min = 1, max = LARGEST))]
+            pub context_length: usize,
+            /// Width of the text tower's tokens.
+            #[schemars(range(min = 1, max = LARGEST))]
+            pub text_width: usize,
+            /// Blocks of the text tower.
+            #[schemars(range(min = 1, max = LARGEST))]
+            pub text_layers: usize,
+            /// Attention heads of the text tower; must divide its width.
+            #[schemars(range(min = 1, max = LARGEST))]
+            pub text_heads: usize,
+            $($($(#[$own_about])* pub $own: $own_type,)*)?
+        }
+
+        impl $name {
+            /// The text tower, with this activation in its feed-forward layers.
+            fn text_tower(
+                &self,
+                activation: $crate::backbones::clip::block::Activation,
+            ) -> $crate::backbones::clip::sizes::TextSizes {
+                let (width, layers, heads) = (self.text_width, self.text_layers, self.text_heads);
+                let sizes = [self.context_length, width, layers, heads, self.embed_dim];
+                $crate::backbones::clip::sizes::TextSizes::new(sizes, activation)
+            }
+        }
+    };
+}
+pub(crate) use architecture;
+
+architecture! {
+    /// Sizes of a ViT CLIP.
+    Architecture {
+        /// Side of the square input in pixels; a multiple of `patch_size`.
+        #[schemars(range(min = 1, max = LARGEST))]
+        image_size: usize,
+        /// Side of a patch in pixels.
+        #[schemars(range(min = 1, max = LARGEST))]
+        patch_size: usize,
+        /// Width D of the image tower's tokens.
+        #[schemars(range(min = 1, max = LARGEST))]
+        vision_width: usize,
+        /// Blocks of the image tower.
+        #[schemars(range(min = 1, max = LARGEST))]
+        vision_layers: usize,
+        /// Attention heads of the image tower; must divide its width.
+        #[schemars(range(min = 1, max = LARGEST))]
+        vision_heads: usize,
+    }
+    and {
+        /// Activation of the feed-forward layers in both towers.
+        #[serde(default)]
+        activation: Activation,
+    }
 }
 
 /// Sizes of a text tower.
 #[derive(Clone, Copy, Debug)]
 pub struct TextSizes {
+    /// Its transformer blocks.
     pub blocks: BlockSizes,
+    /// Longest text in tokens, start and end included.
     pub context_length: usize,
+    /// Width E of the joint embedding.
     pub embed_dim: usize,
 }
 
-/// A published size by name, or own sizes.
+impl TextSizes {
+    /// From context length, width, layers, heads and E.
+    pub(crate) fn new([context_length, width, layers, heads, embed_dim]: [usize; 5], activation: Activation) -> Self {
+        let blocks = BlockSizes { width, heads, layers, hidden: 4 * width, activation, epsilon: EPSILON };
+        Self { blocks, context_length, embed_dim }
+    }
+
+    /// Number of values of the tower, about, with `vocabulary` token ids.
+    pub(crate) fn values(&self, vocabulary: usize) -> f64 {
+        let BlockSizes { width, layers, hidden, .. } = self.blocks;
+        let rows = vocabulary as f64 + self.context_length as f64 + self.embed_dim as f64;
+        stack_values(layers, width, hidden) + rows * width as f64
+    }
+}
+
+/// A published name, or sizes of your own.
 #[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Choice<T> {
+    /// A published name, such as `ViT-B/16`.
     Name(String),
+    /// Sizes of your own.
     Sizes(T),
 }
 
-/// By what is there, so that an error inside the sizes keeps its place: serde's own untagged enums lose it.
+/// Text is a name, a map is sizes: so an error inside the sizes keeps its place, which serde's own untagged enums lose.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Choice<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         struct Either<T>(PhantomData<T>);
@@ -101,12 +156,13 @@ const PUBLISHED: [(&str, [usize; 6]); 4] = [
     ("ViT-L/14@336", [336, 14, 1024, 24, 16, 768]),
 ];
 
-pub fn published_names() -> String {
+/// All published names, for messages.
+pub(crate) fn published_names() -> String {
     PUBLISHED.map(|(name, _)| name).join(", ")
 }
 
 impl Choice<Architecture> {
-    /// `None` for a name that nobody published.
+    /// The sizes; `None` for a name that is not a published one.
     pub fn sizes(&self) -> Option<Architecture> {
         match self {
             Choice::Sizes(sizes) => Some(sizes.clone()),
@@ -140,6 +196,7 @@ impl Architecture {
             .find(|name| Choice::Name((*name).to_owned()).sizes().as_ref() == Some(self))
     }
 
+    /// The image tower.
     pub fn vision(&self) -> VisionSizes {
         VisionSizes {
             image_size: self.image_size,
@@ -157,20 +214,17 @@ impl Architecture {
         }
     }
 
+    /// The text tower.
     pub fn text(&self) -> TextSizes {
-        text_sizes(
-            [self.context_length, self.text_width, self.text_layers, self.text_heads, self.embed_dim],
-            self.activation,
-        )
+        self.text_tower(self.activation)
     }
 
-    /// Number of values of the model, about.
+    /// Number of values of the model, about, with `vocabulary` token ids.
     pub fn values(&self, vocabulary: usize) -> f64 {
         let tokens = (self.image_size / self.patch_size.max(1)).pow(2) as f64;
         stack_values(self.vision_layers, self.vision_width, 4 * self.vision_width)
-            + stack_values(self.text_layers, self.text_width, 4 * self.text_width)
             + (tokens + 3.0 * (self.patch_size as f64).powi(2) + self.embed_dim as f64) * self.vision_width as f64
-            + (vocabulary as f64 + self.context_length as f64 + self.embed_dim as f64) * self.text_width as f64
+            + self.text().values(vocabulary)
     }
 
     fn sizes(&self) -> [(&'static str, usize); 10] {
@@ -188,7 +242,7 @@ impl Architecture {
         ]
     }
 
-    /// What cannot be built, in words; also guards against files that claim absurd sizes.
+    /// Why no model of these sizes can be built, in words. It also refuses files that claim absurd sizes.
     pub fn problem(&self) -> Option<String> {
         out_of_range(&self.sizes()).or_else(|| self.misfit())
     }
@@ -205,7 +259,12 @@ impl Architecture {
             .or_else(|| too_large(self.values(0)))
     }
 
-    /// Sizes from tensor shapes in OpenAI's naming. Heads cannot be seen; published models have width / 64.
+    /// Sizes from tensor shapes in OpenAI's naming. Shapes do not show the number of heads; published models have width
+    /// / 64.
+    ///
+    /// # Errors
+    /// Where a tensor that shows a size is missing or has another number of axes. `source` names the file in the
+    /// message.
     pub fn from_shapes(source: &str, tensors: &BTreeMap<String, HostTensor>) -> Result<Self> {
         let shapes = Shapes { source, tensors };
         let conv = shapes.of("visual.conv1.weight", 4)?;
@@ -228,9 +287,9 @@ impl Architecture {
     }
 }
 
-/// Refuses a model that needs far more values than its file holds, before memory is asked for: sizes come from names and shapes,
-/// which cost a hostile file nothing.
-pub fn refuse_bloat(source: &str, needed: f64, tensors: &BTreeMap<String, HostTensor>) -> Result<()> {
+/// Refuses a model that needs far more values than its file holds, before memory is allocated: sizes come from names
+/// and shapes, and a hostile file can claim any.
+pub(crate) fn refuse_bloat(source: &str, needed: f64, tensors: &BTreeMap<String, HostTensor>) -> Result<()> {
     let held: f64 = tensors.values().map(|tensor| tensor.values.len() as f64).sum();
     if needed <= 4.0 * held + 1e7 {
         return Ok(());
@@ -241,38 +300,35 @@ pub fn refuse_bloat(source: &str, needed: f64, tensors: &BTreeMap<String, HostTe
     .help(format!("the file is damaged or no whole checkpoint; `maclip weights inspect {source}` lists its tensors")))
 }
 
-/// Values of a stack of blocks, without the small ones.
-pub fn stack_values(layers: usize, width: usize, hidden: usize) -> f64 {
+/// Number of values of a stack of blocks, without norms and biases.
+pub(crate) fn stack_values(layers: usize, width: usize, hidden: usize) -> f64 {
     layers as f64 * (4.0 * (width as f64).powi(2) + 2.0 * width as f64 * hidden as f64)
 }
 
-/// From context length, width, layers, heads and E.
-pub fn text_sizes([context_length, width, layers, heads, embed_dim]: [usize; 5], activation: Activation) -> TextSizes {
-    let blocks = BlockSizes { width, heads, layers, hidden: 4 * width, activation, epsilon: EPSILON };
-    TextSizes { blocks, context_length, embed_dim }
-}
-
-pub fn out_of_range(sizes: &[(&str, usize)]) -> Option<String> {
+/// The first size that is 0 or above [`LARGEST`], in words.
+pub(crate) fn out_of_range(sizes: &[(&str, usize)]) -> Option<String> {
     let (name, value) = sizes.iter().find(|(_, value)| !(1..=LARGEST).contains(value))?;
     Some(format!("{name} is {value}; it must be within 1 and {LARGEST}"))
 }
 
-/// The largest open CLIP has 18 thousand million values.
-pub fn too_large(values: f64) -> Option<String> {
+/// A number of values that no CLIP has, in words. The largest open CLIP has 18 thousand million.
+pub(crate) fn too_large(values: f64) -> Option<String> {
     (values > 2e10).then(|| format!("it would have {values:.1e} values"))
 }
 
-pub fn no_multiple(a: (&str, usize), b: (&str, usize)) -> Option<String> {
+/// Two sizes of which the first should be a multiple of the second and is not, in words.
+pub(crate) fn no_multiple(a: (&str, usize), b: (&str, usize)) -> Option<String> {
     (!a.1.is_multiple_of(b.1)).then(|| format!("{} ({}) is not a multiple of {} ({})", a.0, a.1, b.0, b.1))
 }
 
 /// Shapes of a checkpoint's tensors, with errors that name the file.
-pub struct Shapes<'a> {
+pub(crate) struct Shapes<'a> {
     pub source: &'a str,
     pub tensors: &'a BTreeMap<String, HostTensor>,
 }
 
 impl Shapes<'_> {
+    /// The shape of the tensor `name`, which must have `rank` axes.
     pub fn of(&self, name: &str, rank: usize) -> Result<&[usize]> {
         let source = self.source;
         match self.tensors.get(name) {

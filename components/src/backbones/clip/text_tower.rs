@@ -11,6 +11,7 @@ use maclip_framework::error::Result;
 use maclip_framework::slots::backbone::FrozenBlock;
 use maclip_framework::slots::cost::Cost;
 
+/// The text tower.
 #[derive(Module, Debug)]
 pub struct TextTower {
     /// `[V, D]`
@@ -28,6 +29,7 @@ pub struct TextTower {
 }
 
 impl TextTower {
+    /// A tower with initial weights from `init`; the tokenizer decides the number of token embeddings.
     pub fn new(sizes: TextSizes, tokenizer: Tokenizer, init: &mut Init) -> Self {
         let d = sizes.blocks.width;
         Self {
@@ -41,12 +43,16 @@ impl TextTower {
         }
     }
 
+    /// The same with another rule for texts that are too long. A new tower refuses them.
     pub fn with_long_texts(mut self, long_texts: LongTexts) -> Self {
         self.long_texts = long_texts;
         self
     }
 
     /// Sentences → `[B, E]`, not normalised.
+    ///
+    /// # Errors
+    /// Where a text is too long and [`LongTexts::Refuse`] holds, or the tokenizer is [`Tokenizer::Unknown`].
     pub fn encode(&self, texts: &[String]) -> Result<Tensor<2>> {
         let context_length = self.positional_embedding.val().dims()[0];
         let encoded: Vec<Vec<i32>> = texts
@@ -75,7 +81,7 @@ impl TextTower {
         self.head(x, ends)
     }
 
-    /// What so many texts of the greatest length cost.
+    /// What `texts` texts of the greatest length cost.
     pub fn cost(&self, texts: usize) -> Option<Cost> {
         let [l, d] = self.positional_embedding.lazy_shape().dims();
         let [_, e] = self.text_projection.lazy_shape().dims();
@@ -92,12 +98,13 @@ impl TextTower {
         tokens + self.positional_embedding.val().narrow(0, 0, l).unsqueeze()
     }
 
+    /// The transformer blocks, from the first to the last.
     pub fn blocks(&self) -> &[Block] {
         &self.resblocks
     }
 
     /// The end tokens of `[B, L, D]` → ln_final → projection, `[B, E]`.
-    pub fn head(&self, x: Tensor<3>, ends: &[usize]) -> Tensor<2> {
+    fn head(&self, x: Tensor<3>, ends: &[usize]) -> Tensor<2> {
         let [b, l, d] = x.dims();
         let rows: Vec<i32> = ends.iter().enumerate().map(|(row, end)| (row * l + end) as i32).collect();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [b]), &crate::layers::plain_device(&x));
@@ -106,7 +113,8 @@ impl TextTower {
     }
 }
 
-/// `[L, L]`, added to the scores: no token sees a later one, so padding after the end token is never seen.
+/// `[L, L]` for ids `[B, L]`, added to the attention scores: no token sees a later one, so padding after the end token
+/// is never seen.
 pub fn causal_mask(ids: &Tensor<2, Int>) -> Tensor<2> {
     let [_, l] = ids.dims();
     // Finite, so that no row of scores can become not-a-number.

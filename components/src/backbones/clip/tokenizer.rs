@@ -1,4 +1,5 @@
-//! Texts to token ids: OpenAI's byte pairs for published weights, whole words for small own vocabularies.
+//! Texts to token ids: OpenAI's byte pairs for published weights, whole words for the small vocabularies of maclip's
+//! own weights.
 
 use super::openai_tokens;
 use super::words::Words;
@@ -9,25 +10,26 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LongTexts {
-    /// An error that names it.
+    /// An error that names the text.
     #[default]
     Refuse,
     /// Its last tokens are dropped, as open_clip does; the end token stays.
     Cut,
 }
 
+/// How a text tower turns texts into ids.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tokenizer {
     /// OpenAI's 49,408 byte pairs.
     OpenAi,
-    /// The vocabulary that a file carries.
+    /// The vocabulary in the metadata of a checkpoint.
     Words(Words),
-    /// So many ids, and nothing says what they mean.
+    /// This many ids, of which the checkpoint does not say what they mean. No text can be encoded.
     Unknown(usize),
 }
 
 impl Tokenizer {
-    /// For a checkpoint with `rows` token embeddings that names no vocabulary.
+    /// The tokenizer of a checkpoint with `rows` token embeddings that names no vocabulary.
     pub fn for_rows(rows: usize) -> Self {
         if rows == openai_tokens::VOCABULARY { Tokenizer::OpenAi } else { Tokenizer::Unknown(rows) }
     }
@@ -42,6 +44,9 @@ impl Tokenizer {
     }
 
     /// Start, the text's tokens, end: at most `context_length` ids.
+    ///
+    /// # Errors
+    /// Where the text is longer and `long` is [`LongTexts::Refuse`], or the tokenizer is [`Tokenizer::Unknown`].
     pub fn encode(&self, text: &str, context_length: usize, long: LongTexts) -> Result<Vec<i32>> {
         let mut ids = self.ids(text)?;
         if ids.len() <= context_length {

@@ -16,15 +16,20 @@ use std::ops::Range;
 /// Sizes of a vision transformer.
 #[derive(Clone, Copy, Debug)]
 pub struct VisionSizes {
+    /// Side of the square input in pixels.
     pub image_size: usize,
+    /// Side P of a patch in pixels; divides `image_size`.
     pub patch_size: usize,
+    /// The transformer blocks.
     pub blocks: BlockSizes,
     /// E, where there is a projection; otherwise E = D.
     pub projection: Option<usize>,
-    /// CLIP has a norm before the blocks and no bias in the patch embedding; ImageNet transformers the other way round.
+    /// CLIP has a norm before the blocks and no bias in the patch embedding; ImageNet transformers have the bias and
+    /// not the norm.
     pub clip_stem: bool,
 }
 
+/// The vision transformer.
 #[derive(Module, Debug)]
 pub struct VisionTower {
     /// Patch embedding as a matrix `[3 P P, D]`: the transpose of the convolution's flattened weight.
@@ -42,6 +47,7 @@ pub struct VisionTower {
 }
 
 impl VisionTower {
+    /// A tower with initial weights from `init`.
     pub fn new(sizes: VisionSizes, init: &mut Init) -> Self {
         let (d, p, epsilon) = (sizes.blocks.width, sizes.patch_size, sizes.blocks.epsilon);
         let grid = sizes.image_size / p;
@@ -99,7 +105,7 @@ impl VisionTower {
         }
     }
 
-    /// Tokens `[B, T, 1 + N, D]` through the blocks of `range`, each as `adapter` has it.
+    /// Tokens `[B, T, 1 + N, D]` through the blocks of `range`, by `adapter` where it adapts one.
     fn through(&self, range: Range<usize>, x: Tensor<4>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<4> {
         let [b, t, n, d] = x.dims();
         range.fold(x, |x, index| {
@@ -130,13 +136,13 @@ impl VisionTower {
         self.positional_embedding.lazy_shape().dims()
     }
 
-    /// What tokens of so many frames cost.
+    /// What the tokens of `frames` frames cost.
     fn tokens_cost(&self, frames: usize) -> Cost {
         let ([n, d], [inputs, _]) = (self.sizes(), self.patch.lazy_shape().dims());
         Cost::product(frames * (n - 1), inputs, d) + Cost::norm(frames * n * d)
     }
 
-    /// What the blocks of `range` cost for `[B, T]` frames, each as `adapter` has it.
+    /// What [`VisionTower::through`] costs for `[B, T]` frames.
     fn through_cost(
         &self,
         range: Range<usize>,
@@ -156,7 +162,7 @@ impl VisionTower {
         blocks.sum()
     }
 
-    /// What norm and projection of so many class tokens cost.
+    /// What norm and projection cost for the class tokens of `frames` frames.
     fn head_cost(&self, frames: usize) -> Cost {
         let [_, d] = self.sizes();
         let projection = self.proj.as_ref().map_or(Cost::NONE, |proj| {

@@ -1,10 +1,10 @@
-//! Words to token ids for small text towers: every known word is one token, and any other text is spelled in bytes, so
-//! that no class name is out of vocabulary.
+//! Words to token ids for small text towers: every known word is one token, and any other word is spelled in bytes, so
+//! that every class name can be encoded.
 
 use maclip_framework::error::{Error, Result};
 use std::collections::BTreeMap;
 
-/// 256 byte tokens, then words, then start and end.
+/// A vocabulary of words. Ids 0 to 255 are bytes; then come the words, then start and end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Words {
     words: Vec<String>,
@@ -12,7 +12,10 @@ pub struct Words {
 }
 
 impl Words {
-    /// `words` in the order of their ids. Duplicates are refused.
+    /// `words` in the order of their ids.
+    ///
+    /// # Errors
+    /// Where a word is there twice.
     pub fn new(words: Vec<String>) -> Result<Self> {
         let ids: BTreeMap<String, i32> =
             words.iter().enumerate().map(|(i, word)| (word.clone(), 256 + i as i32)).collect();
@@ -22,6 +25,7 @@ impl Words {
         Ok(Self { words, ids })
     }
 
+    /// The words in the order of their ids.
     pub fn words(&self) -> &[String] {
         &self.words
     }
@@ -31,8 +35,8 @@ impl Words {
         256 + self.words.len() + 2
     }
 
-    /// Start, the text's tokens, end. The text is lower-cased; punctuation separates words and is dropped, but for a `~`
-    /// before a word, which asks for it to be spelled.
+    /// Start, the text's tokens, end. The text is lower-cased; punctuation separates words and is dropped. A word with
+    /// a `~` before it is spelled in bytes, also if it is known.
     pub fn encode(&self, text: &str) -> Vec<i32> {
         let (start, end) = (self.size() as i32 - 2, self.size() as i32 - 1);
         let mut ids = vec![start];

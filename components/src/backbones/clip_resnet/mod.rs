@@ -3,13 +3,16 @@
 //!
 //! Source: Radford et al. 2021 (arXiv 2103.00020), section 2.4, and the OpenAI state dict. Batch norms keep the checkpoint's
 //! running statistics, also when the tower is fine-tuned: episodes are small and their statistics noisy.
+//!
+//! Here belong the options and sizes; the network is in `tower`. Not here: the text tower, tokenizers and names, which
+//! all CLIPs share (`clip`).
 
 mod tower;
 
 use crate::backbones::clip::block::Activation;
 use crate::backbones::clip::checkpoint::{self, Source};
 use crate::backbones::clip::sizes::{
-    Choice, LARGEST, Shapes, TextSizes, no_multiple, out_of_range, refuse_bloat, stack_values, text_sizes, too_large,
+    Choice, LARGEST, Shapes, TextSizes, architecture, no_multiple, out_of_range, refuse_bloat, too_large,
 };
 use crate::backbones::clip::tokenizer::Tokenizer;
 use crate::backbones::clip::{Clip, geometry, names};
@@ -32,8 +35,8 @@ use tower::ResNet;
 pub struct ClipResNetConfig {
     /// A safetensors file or torch state dict with OpenAI's names.
     pub weights: String,
-    /// A published name (`RN50`, `RN101`) or own sizes; only needed for `maclip plan` without weights, otherwise checked
-    /// against the checkpoint.
+    /// A published name (`RN50`, `RN101`) or sizes of your own. Only needed for `maclip plan` without weights;
+    /// otherwise the checkpoint must have these sizes.
     pub architecture: Option<Choice<Architecture>>,
     /// Heads of the pooling, where they are not the last stage's channels / 64.
     #[schemars(range(min = 1))]
@@ -43,37 +46,22 @@ pub struct ClipResNetConfig {
     pub text_heads: Option<usize>,
 }
 
-/// Sizes of a ResNet CLIP.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Architecture {
-    /// Side of the square input in pixels; a multiple of 32.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub image_size: usize,
-    /// Width of the first stage's bottlenecks; the last stage has 32 times as many channels.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub vision_width: usize,
-    /// Bottlenecks of the four stages.
-    #[schemars(inner(range(min = 1, max = LARGEST)))]
-    pub vision_layers: [usize; 4],
-    /// Heads of the attention pooling.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub vision_heads: usize,
-    /// Width E of the joint embedding.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub embed_dim: usize,
-    /// Longest text in tokens, start and end included.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub context_length: usize,
-    /// Width of the text tower's tokens.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub text_width: usize,
-    /// Blocks of the text tower.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub text_layers: usize,
-    /// Attention heads of the text tower; must divide its width.
-    #[schemars(range(min = 1, max = LARGEST))]
-    pub text_heads: usize,
+architecture! {
+    /// Sizes of a ResNet CLIP.
+    Architecture {
+        /// Side of the square input in pixels; a multiple of 32.
+        #[schemars(range(min = 1, max = LARGEST))]
+        image_size: usize,
+        /// Width of the first stage's bottlenecks; the last stage has 32 times as many channels.
+        #[schemars(range(min = 1, max = LARGEST))]
+        vision_width: usize,
+        /// Bottlenecks of the four stages.
+        #[schemars(inner(range(min = 1, max = LARGEST)))]
+        vision_layers: [usize; 4],
+        /// Heads of the attention pooling.
+        #[schemars(range(min = 1, max = LARGEST))]
+        vision_heads: usize,
+    }
 }
 
 impl Choice<Architecture> {
@@ -100,8 +88,7 @@ impl Choice<Architecture> {
 
 impl Architecture {
     fn text(&self) -> TextSizes {
-        let sizes = [self.context_length, self.text_width, self.text_layers, self.text_heads, self.embed_dim];
-        text_sizes(sizes, Activation::QuickGelu)
+        self.text_tower(Activation::QuickGelu)
     }
 
     /// Channels of the last stage.
@@ -110,11 +97,11 @@ impl Architecture {
     }
 
     /// The published name of these sizes, if they have one.
-    pub fn name(&self) -> Option<&'static str> {
+    pub(crate) fn name(&self) -> Option<&'static str> {
         ["RN50", "RN101"].into_iter().find(|name| Choice::Name((*name).to_owned()).resnet().as_ref() == Some(self))
     }
 
-    /// Number of values of the model, about.
+    /// Number of values of the model, about, with `vocabulary` token ids.
     fn values(&self, vocabulary: usize) -> f64 {
         let stage = |(number, layers): (usize, &usize)| {
             // Per bottleneck: 1 × 1 in, 3 × 3, 1 × 1 out, of w, w and 4 w channels.
@@ -123,8 +110,7 @@ impl Architecture {
         let channels = self.channels() as f64;
         self.vision_layers.iter().enumerate().map(stage).sum::<f64>()
             + channels * (3.0 * channels + self.embed_dim as f64 + (self.image_size / 32).pow(2) as f64)
-            + stack_values(self.text_layers, self.text_width, 4 * self.text_width)
-            + (vocabulary as f64 + self.context_length as f64 + self.embed_dim as f64) * self.text_width as f64
+            + self.text().values(vocabulary)
     }
 
     fn sizes(&self) -> [(&'static str, usize); 12] {
@@ -163,7 +149,7 @@ impl Architecture {
     }
 
     /// Sizes from tensor shapes; heads as published models have them.
-    pub fn from_shapes(source: &str, tensors: &BTreeMap<String, HostTensor>) -> Result<Self> {
+    fn from_shapes(source: &str, tensors: &BTreeMap<String, HostTensor>) -> Result<Self> {
         let shapes = Shapes { source, tensors };
         let width = shapes.of("visual.layer1.0.conv1.weight", 4)?[0];
         let grid = (shapes.of("visual.attnpool.positional_embedding", 2)?[0].saturating_sub(1)).isqrt();
@@ -216,6 +202,9 @@ impl Component for ClipResNetConfig {
 
 impl ClipResNetConfig {
     /// The model, with its weights.
+    ///
+    /// # Errors
+    /// Where the weights cannot be read, are of another architecture than the recipe says, or do not fit the model.
     pub fn clip(&self, context: &BuildContext) -> Result<Clip> {
         let asked = self.architecture.as_ref().and_then(Choice::<Architecture>::resnet);
         if context.sizes_only
@@ -245,14 +234,15 @@ impl ClipResNetConfig {
     }
 
     /// A model of these sizes without weights.
-    pub fn blank(&self, sizes: &Architecture, tokenizer: Tokenizer, device: &Device) -> Result<Clip> {
+    pub(crate) fn blank(&self, sizes: &Architecture, tokenizer: Tokenizer, device: &Device) -> Result<Clip> {
         let mut blank = Init::blank(device.clone());
         let tower = ResNet::new(sizes, &mut BTreeMap::new(), &mut blank)?;
         Ok(assemble(tower, sizes, tokenizer, &mut blank).no_grad())
     }
 
-    /// Sizes of a checkpoint: the recipe's word, then the file's own, then its shapes.
-    pub fn sizes(&self, source: &Source) -> Result<Architecture> {
+    /// Sizes of a checkpoint: from the recipe's options, else from the file's own metadata, else from its tensor
+    /// shapes.
+    pub(crate) fn sizes(&self, source: &Source) -> Result<Architecture> {
         let mut sizes = match source.own_architecture()? {
             Some(sizes) => sizes,
             None => Architecture::from_shapes(&source.label, &source.tensors)?,

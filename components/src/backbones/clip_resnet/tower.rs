@@ -19,7 +19,7 @@ use std::ops::Range;
 
 /// ε of PyTorch's batch norm.
 const EPSILON: f64 = 1e-5;
-/// Stages, which count as blocks.
+/// Number of stages; adapters count them as blocks.
 const STAGES: usize = 4;
 
 /// Batch norm with fixed statistics: (x − mean) / √(var + ε) · weight + bias.
@@ -96,10 +96,11 @@ impl Conv {
         self.weight.val().dims()[0]
     }
 
-    /// What so many output positions cost, with the norm and the activation that follow.
+    /// What `positions` output positions cost, with the norm and the activation that follow.
     fn cost(&self, positions: usize) -> Cost {
         let [output, input, height, width] = self.weight.lazy_shape().dims();
-        // The product reads its cut-out patches; x is what a step holds, and keeps where the weight is trained.
+        // The product reads patches that are cut out of x; x itself is held, and kept for the gradient where the weight
+        // is trained.
         let product = Cost::product(positions, input * height * width, output);
         let kept = if is_trainable(&self.weight) { (positions * input) as f64 } else { 0.0 };
         let product = Cost { values: product.values + kept, largest: (positions * (input + output)) as f64, ..product };
@@ -182,7 +183,7 @@ impl Bottleneck {
         relu(y + shortcut)
     }
 
-    /// What so many frames of `side` × `side` cost.
+    /// What `frames` frames of `side` × `side` cost.
     fn cost(&self, frames: usize, side: usize) -> Cost {
         let positions = |side: usize| frames * side * side;
         let (inner, outer) = (positions(side), positions(side / self.stride));
@@ -213,7 +214,7 @@ impl AttentionPool {
         self.positional_embedding.lazy_shape().dims()
     }
 
-    /// What so many frames cost.
+    /// What `frames` frames cost.
     fn cost(&self, frames: usize) -> Cost {
         let [n, c] = self.sizes();
         let all = linear_cost(&self.k_proj, frames * n) + linear_cost(&self.v_proj, frames * n);
@@ -223,8 +224,8 @@ impl AttentionPool {
 }
 
 impl ResNet {
-    /// Takes the running statistics out of `tensors` (by module path), which may be empty for a model of which only the sizes
-    /// matter.
+    /// Takes the running statistics out of `tensors` (by module path). They may be empty for a model of which only the
+    /// sizes matter.
     pub fn new(a: &Architecture, tensors: &mut BTreeMap<String, HostTensor>, init: &mut Init) -> Result<Self> {
         let (w, without) = (a.vision_width, tensors.is_empty());
         let mut norm =
@@ -296,13 +297,13 @@ impl ResNet {
         32 * (self.attnpool.sizes()[0] - 1).isqrt()
     }
 
-    /// What the stem costs for so many frames.
+    /// What the stem costs for `frames` frames.
     fn stem_cost(&self, frames: usize) -> Cost {
         let positions = frames * (self.side() / 2).pow(2);
         self.conv1.cost(positions) + self.conv2.cost(positions) + self.conv3.cost(positions)
     }
 
-    /// What the stages of `range` cost for so many frames.
+    /// What the stages of `range` cost for `frames` frames.
     fn through_cost(&self, range: Range<usize>, frames: usize) -> Cost {
         let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
         let of = |stage: usize| {

@@ -14,7 +14,7 @@ pub(super) struct Layout {
     pub(super) classes: [Vec<ClassFolder>; 3],
     /// Folders whose names cannot be used, with the reason.
     pub(super) unusable: [Vec<(String, String)>; 3],
-    /// What names the classes; `None` where the split folders do.
+    /// Where the classes are named; `None` where they are those of the split folders.
     pub(super) source: Option<String>,
     pub(super) notes: Vec<String>,
     pub(super) sums: [BTreeMap<String, String>; 3],
@@ -44,7 +44,7 @@ impl Layout {
         let mut unusable: [Vec<(String, String)>; 3] = Default::default();
         let (folders, source, notes, sums) = if let Some(assigned) = options.split.assign(root, &top)? {
             let Assigned { classes, source, notes, sums } = assigned;
-            // It belongs to no split, and nobody can name it; it is told once.
+            // It belongs to no split, and no list can name it; it is reported once, with the first split.
             unusable[0] = not_utf8(&str::to_owned, &top.not_utf8);
             let folders = classes.map(|split| split.into_iter().map(|class| (class.clone(), class)).collect());
             (folders, Some(source), notes, sums)
@@ -94,8 +94,8 @@ impl Layout {
     }
 }
 
-/// One class in two splits would leak training classes into the test; a class text for a folder that is not there
-/// would be ignored without a word.
+/// An error where one class is in two splits, as training classes would leak into the test, and where a class text is
+/// for a folder that is not there.
 fn check_classes(folders: &[Vec<Found>; 3], class_names: &BTreeMap<String, String>) -> Result<()> {
     let mut seen: HashMap<&str, &str> = HashMap::new();
     for (path, class) in folders.iter().flatten() {
@@ -111,7 +111,7 @@ fn check_classes(folders: &[Vec<Found>; 3], class_names: &BTreeMap<String, Strin
     Err(nearest(error, folder, folders.iter().flatten().map(|(_, class)| class.as_str())))
 }
 
-/// Two classes with one text could not be told apart.
+/// An error where two classes have the same text, which a model could not tell apart.
 fn check_texts(classes: &[Vec<ClassFolder>; 3]) -> Result<()> {
     let mut seen: HashMap<&str, &str> = HashMap::new();
     for ClassFolder { path, name } in classes.iter().flatten() {
@@ -124,7 +124,7 @@ fn check_texts(classes: &[Vec<ClassFolder>; 3]) -> Result<()> {
 }
 
 impl ClipKind {
-    /// What to do without a root.
+    /// The help where no root is given.
     pub(super) fn ask_for_root(self) -> String {
         format!("give the folder with the {}: --set dataset.root=…", self.content())
     }

@@ -1,7 +1,8 @@
 //! A folder of class folders of clips, whatever a clip is: what the datasets `frame_folder` and `video_folder` share.
 //!
 //! Two layouts are read: `<root>/<split>/<class>/<clip>`, with the split folders `train`, `val` and `test`, and
-//! `<root>/<class>/<clip>` with the classes of each split given by the recipe, by a file or by a draw.
+//! `<root>/<class>/<clip>` with the classes of each split given by the recipe, by a file or by a draw. Not here: how a
+//! clip is decoded (`readers`).
 
 mod layout;
 #[cfg(test)]
@@ -84,7 +85,7 @@ pub struct FolderOptions {
 }
 
 impl FolderOptions {
-    /// [`maclip_framework::registry::Component::check`].
+    /// See [`maclip_framework::registry::Component::validate`].
     pub fn validate(&self, problems: &mut Problems) {
         self.split.validate(problems);
         if let Some((folder, _)) = self.class_names.iter().find(|(_, text)| text.trim().is_empty()) {
@@ -93,7 +94,7 @@ impl FolderOptions {
         }
     }
 
-    /// [`maclip_framework::registry::Component::inputs`].
+    /// See [`maclip_framework::registry::Component::required_inputs`].
     pub fn required_inputs(&self, problems: &mut Problems) {
         let what = self.clips.content();
         problems.when(
@@ -110,7 +111,7 @@ impl FolderOptions {
 
 /// Clips in class folders.
 ///
-/// Nothing is read before the first question is asked, so a recipe can be checked where the data is not.
+/// Files are read when something is asked for the first time, so a recipe can be checked on a machine without the data.
 pub struct Folder {
     root: PathBuf,
     options: FolderOptions,
@@ -130,7 +131,7 @@ struct Cache {
 const NAMED: usize = 5;
 
 impl Folder {
-    /// The folder itself is first read when the dataset is asked for something.
+    /// An error where no root is given. The folder itself is not read yet.
     pub fn new(options: FolderOptions) -> Result<Self> {
         let root = options
             .root()

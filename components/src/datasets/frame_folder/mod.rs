@@ -1,6 +1,7 @@
 //! Dataset `frame_folder`: clips as folders of JPEG or PNG frames.
 //!
-//! Source: the layout of tobyperrett/few-shot-action-recognition, one folder of numbered frames for each clip.
+//! Source: the layout of tobyperrett/few-shot-action-recognition, one folder of numbered frames for each clip. Here
+//! belong the options; what is shared with `video_folder` is in `folder`.
 
 use super::class_split::{ClassDraw, ClassSplits, SplitOptions};
 use super::folder::{BrokenPolicy, ClipKind, Folder, FolderOptions};
@@ -27,8 +28,8 @@ struct FrameFolderConfig {
     split_file: Option<PathBuf>,
     /// Draws the classes of each split with a seed, in place of `splits`.
     draw: Option<ClassDraw>,
-    /// Class folder -> class text for prompts. A folder not named here gets its own name with underscores as spaces,
-    /// CamelCase split and square brackets removed.
+    /// The class text for prompts, by class folder. The text of a folder that is not named here is its own name, with
+    /// spaces for underscores, split at capitals and without square brackets.
     class_names: BTreeMap<String, String>,
     /// A clip with fewer frames than this is short and handled as `broken` says.
     #[schemars(range(min = 1))]

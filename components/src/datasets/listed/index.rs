@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// A clip by the name that records have for it.
+/// A clip and its name in records.
 pub(super) struct Clip {
     pub id: String,
     pub place: Place,
@@ -61,8 +61,8 @@ pub(super) fn make(benchmark: &Benchmark, settings: &Settings, root: &Path, spli
         let (name, here) = (split.name(), finder.root().describe());
         let what = format!("{what} of split {name} is under {}, which has {here}", root.display());
         return Err(Error::failed(what).help(
-            "wanted is CLIP.mp4 (or .webm, .avi, .mkv) or a folder CLIP with its frames: in a folder of its class, \
-             there below train, val or test, or all side by side",
+            "a clip is a file CLIP.mp4 (or .webm, .avi, .mkv) or a folder CLIP with its frames; it lies in a folder of \
+             its class, in such a folder below train, val or test, or with all others in one folder",
         ));
     }
     let mut notes = Vec::new();
@@ -80,7 +80,7 @@ pub(super) fn make(benchmark: &Benchmark, settings: &Settings, root: &Path, spli
     Ok(Index { classes, sums, notes, places })
 }
 
-/// What folders of a class are called: its name, or what lists call it.
+/// Names that a folder of the class may have: the class name, or its name in the lists.
 fn keys(benchmark: &Benchmark, split: Split, place: usize) -> Vec<String> {
     let mut keys = vec![key(benchmark.names(split)[place]), format!("{}{place}", split.name())];
     keys.dedup();
@@ -142,7 +142,7 @@ fn from_folders(benchmark: &Benchmark, finder: &mut Finder, split: Split) -> Res
         }
         let mut clips: Vec<(String, Place)> = clips.into_iter().map(|(clip, path)| (clip, Ok(path))).collect();
         if clips.is_empty() {
-            // Stands for all of its clips, so that a class that is not there is a matter of `missing`.
+            // One entry for the whole class, so that the option `missing` decides about a class that is not there.
             clips.push(("*".to_owned(), Err(format!("there is no folder of class `{name}` with clips in it"))));
         }
         found.insert(place, clips);

@@ -1,4 +1,4 @@
-//! Where clips lie below the root. Every layout that is in use is found without being named, and nothing is renamed.
+//! Where clips lie below the root. Every usual layout is found without an option, and nothing has to be renamed.
 //!
 //! Clips are folders of images or video files, and lie
 //! * under the path of the list, also with the extension of another video format;
@@ -158,7 +158,7 @@ impl Entry {
     }
 }
 
-/// Where a clip is, or why that cannot be said.
+/// Where a clip is, or why it was not found.
 pub(super) type Place = std::result::Result<PathBuf, String>;
 
 /// The id of a video and, where they follow, begin and end in seconds: `ID`, `ID_86_96`, `ID_000086_000096`.

@@ -149,7 +149,7 @@ fn split_line(text: &str) -> std::result::Result<(&str, &str), String> {
     }
 }
 
-/// The classes of a split by what lists and folders call them.
+/// The classes of a split by their names in lists and folders.
 pub(super) struct Classes<'a> {
     split: Split,
     benchmark: &'a Benchmark,
@@ -230,7 +230,7 @@ pub(super) fn labels(path: &Path, wanted: &HashSet<&str>) -> Result<Labels> {
         files.sort();
         if files.is_empty() {
             return Err(Error::failed(format!("dataset.labels: no label file in {}", path.display()))
-                .help("wanted are `…train.json` and `…validation.json` as Something-Something V2 has them"));
+                .help("label files end with `train.json` and `validation.json`, as Something-Something V2 has them"));
         }
     }
     let mut labels = Labels { templates: HashMap::new(), sums: Vec::new() };

@@ -1,4 +1,5 @@
-//! What the benchmarks of the field share: published lists of clips, found below a root in any layout that is in use.
+//! What the benchmarks of the field share: published lists of clips, which are found below a root in every usual
+//! layout. Not here: the classes of one benchmark, which are in its own file.
 //!
 //! The classes of each split are facts and built in; which clips a class has is read from lists that their authors
 //! publish. Names of clips in records are made of the class and of the clip's own name, so they are the same for every
@@ -46,7 +47,7 @@ pub(super) struct Benchmark {
     pub directed: bool,
     /// Whether clips are named by their YouTube id.
     pub youtube: bool,
-    /// Whether the lists hold all clips of their classes, so that the class folders say as much.
+    /// Whether the lists hold all clips of their classes. Then the class folders alone are enough.
     pub whole: bool,
     /// Repositories that publish lists.
     pub published: &'static [&'static str],
@@ -65,7 +66,7 @@ impl Benchmark {
         )
     }
 
-    /// [`maclip_framework::registry::Component::tells`].
+    /// See [`maclip_framework::registry::Component::describe`].
     pub fn describe(&self, facts: &mut Facts) {
         facts.directed = Some(self.directed);
         let size = |split: Split| SplitSize { classes: self.names(split).len(), clips: self.fewest[split as usize] };
@@ -128,8 +129,8 @@ macro_rules! benchmark {
             missing: $crate::datasets::listed::Policy,
             /// What happens to clips that are there and cannot be read.
             broken: $crate::datasets::listed::Policy,
-            /// Class text for prompts, by class name or by what lists call the class, such as `val0`. Other classes are
-            /// called by their own name without square brackets and underscores, and taken apart at capitals.
+            /// Class text for prompts, by class name or by the class's name in the lists, such as `val0`. The text of
+            /// other classes is their name, without square brackets and underscores and split at capitals.
             class_names: std::collections::BTreeMap<String, String>,
             $($($(#[$doc])* $extra: $kind,)*)?
         }
@@ -179,7 +180,7 @@ pub(super) use benchmark;
 
 /// A benchmark whose clips are on disk.
 ///
-/// Nothing is read before the first question is asked, so a recipe can be checked where the data is not.
+/// Files are read when something is asked for the first time, so a recipe can be checked on a machine without the data.
 pub(super) struct Listed {
     benchmark: &'static Benchmark,
     settings: Settings,
@@ -223,7 +224,7 @@ impl Listed {
         Ok(index)
     }
 
-    /// Where the clip is. Splits that nobody asked for are read last: their lists may not be at hand.
+    /// Where the clip is. Splits that were not read yet come last: their lists may be missing.
     fn locate(&self, clip: &str) -> Result<PathBuf> {
         let known = self.cache().indices.clone();
         if let Some(path) = known.iter().flatten().find_map(|index| index.place(clip)) {
@@ -238,7 +239,7 @@ impl Listed {
         Err(Error::failed(format!("{name} has no clip `{clip}`, or none was found under {}", self.root.display())))
     }
 
-    /// What `index` comes to when `check` has looked at each clip that was found.
+    /// The listing of `index`, after `check` has looked at each clip that was found.
     fn listing(&self, index: &Index, check: impl Fn(&Path) -> std::result::Result<(), String> + Sync) -> Listing {
         let checked: Vec<Vec<_>> = index
             .classes
@@ -264,7 +265,7 @@ impl Listed {
             }
         }
         listing.strict = skipped.iter().any(|(policy, _)| *policy == Policy::Fail);
-        // Those that are left out are no reason to stop.
+        // With a reason to stop, those that may be left out are not named.
         skipped.retain(|(policy, _)| !listing.strict || *policy == Policy::Fail);
         listing.skipped = skipped.into_iter().map(|(_, clip)| clip).collect();
         listing

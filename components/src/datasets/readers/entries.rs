@@ -18,7 +18,7 @@ pub(in crate::datasets) struct Entries {
     pub(in crate::datasets) videos: Vec<String>,
     /// Other files.
     pub(in crate::datasets) others: usize,
-    /// Names that are not UTF-8, written as well as it goes.
+    /// Names that are not UTF-8, with a sign in the place of each byte that is no character.
     pub(in crate::datasets) not_utf8: Vec<String>,
 }
 

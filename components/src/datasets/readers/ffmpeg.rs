@@ -31,12 +31,14 @@ const DAMAGE: &[&str] = &[
     "invalid as first byte of an EBML number",
 ];
 
-/// The programs, and how long they may be silent.
+/// The programs, and how long they may give nothing.
 #[derive(Clone, Debug)]
 pub struct Programs {
+    /// Name or path of `ffmpeg`.
     pub ffmpeg: OsString,
+    /// Name or path of `ffprobe`.
     pub ffprobe: OsString,
-    /// A program that gives no frame for so long is stopped.
+    /// A program that gives no frame for this time is stopped.
     pub stall: Duration,
 }
 
@@ -306,7 +308,7 @@ fn progress() -> (Progress, Watch) {
     (Progress { signs: signs.clone(), _end }, Watch { signs, end })
 }
 
-/// Everything that comes out of a pipe; `_running` tells that it is not at its end yet.
+/// Everything that comes out of a pipe; `_running` is held until the pipe ends.
 fn read_all(pipe: Option<impl Read>, _running: Progress) -> Vec<u8> {
     let mut text = Vec::new();
     // What was read before an error counts; the program's exit status says whether it is all.

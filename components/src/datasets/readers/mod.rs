@@ -1,4 +1,7 @@
-//! Clips on disk: folders of images, and video files. One trait, and what picks the reader of a path.
+//! Clips on disk, turned into frames: folders of images and video files, behind one trait, and what picks the reader of
+//! a path.
+//!
+//! Not here: which classes, splits and clips there are, which is what a dataset says.
 
 pub(super) mod entries;
 mod ffmpeg;
@@ -16,55 +19,74 @@ use maclip_framework::slots::dataset::{Opened, Request, Timeline};
 use std::path::{Path, PathBuf};
 use video::VideoReader;
 
-/// Name and version of what turns files into pixels. A change of pixels makes a new version.
+/// Name and version of what turns files into pixels, as [`maclip_framework::slots::dataset::Dataset::decoder`] reports
+/// it. The version changes whenever the pixels do.
 pub const DECODER: &str = "ffmpeg-rgb24/1 zune/1";
 
-/// Extensions of files that are listed as videos, in lower case.
+/// Extensions of files that count as videos, in lower case.
 pub const VIDEO_EXTENSIONS: &[&str] =
     &["3gp", "avi", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "ogv", "ts", "webm", "wmv"];
 
-/// Whether a file of this name is taken for a video.
+/// Whether a file of this name counts as a video, by its extension in any case.
 pub fn is_video(name: &str) -> bool {
     has_extension(name, VIDEO_EXTENSIONS)
 }
 
-/// Whether a file of this name is taken for a frame.
+/// Whether a file of this name counts as a frame, by its extension in any case.
 pub fn is_image(name: &str) -> bool {
     has_extension(name, JPEG_EXTENSIONS) || has_extension(name, PNG_EXTENSIONS)
 }
 
-/// A clip on disk to read: [`Request`] with the place in place of the name.
+/// A clip to read: a [`Request`] with the path of the clip instead of its name.
 #[derive(Clone, Copy)]
 pub struct FileRequest<'a> {
+    /// The folder of frames, or the video file.
     pub path: &'a Path,
+    /// Chooses frames by their index, once the number of frames is known.
     pub choose: &'a (dyn Fn(&Timeline) -> Result<Vec<usize>> + Sync),
+    /// What is done to each frame, such as resizing.
     pub each: &'a (dyn Fn(Image) -> Result<Image> + Sync),
 }
 
 /// Turns clips of one kind into frames.
 pub trait ClipReader: Send + Sync {
-    /// Number of frames, exactly, and their rate.
+    /// The exact number of frames, and their rate.
+    ///
+    /// # Errors
+    /// Where the clip is not there, is damaged or has no frames.
     fn timeline(&self, path: &Path) -> Result<Timeline>;
 
-    /// Several clips, each with its own outcome, in the order of the requests.
+    /// Reads several clips. Each has a result of its own, in the order of the requests: frames, or why this clip cannot
+    /// be read.
     fn read(&self, requests: &[FileRequest]) -> Vec<Result<Opened>>;
 
     /// The files whose bytes decide the pixels, in a fixed order.
+    ///
+    /// # Errors
+    /// Where the clip is not there or cannot be listed.
     fn files(&self, path: &Path) -> Result<Vec<PathBuf>>;
 
-    /// An error where a program is missing that reads clips of this kind.
+    /// Looks whether clips of this kind can be read at all.
+    ///
+    /// # Errors
+    /// Where a program that reads them is missing or does not run.
     fn ready(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Looks at a clip without decoding it. The error is the reason why it cannot be used.
+    /// Looks at a clip without decoding it.
+    ///
+    /// # Errors
+    /// The reason why the clip cannot be used, as a text without the clip's name.
     fn check(&self, path: &Path) -> std::result::Result<(), String>;
 }
 
 /// All readers; a folder goes to the one for images, a file to the one for videos.
 #[derive(Default)]
 pub struct Readers {
+    /// Reads folders of frames.
     pub images: ImageReader,
+    /// Reads video files.
     pub video: VideoReader,
 }
 
@@ -74,21 +96,33 @@ impl Readers {
     }
 
     /// [`ClipReader::timeline`] of a folder or a file.
+    ///
+    /// # Errors
+    /// Those of the reader.
     pub fn timeline(&self, path: &Path) -> Result<Timeline> {
         self.reader(path).timeline(path)
     }
 
     /// [`ClipReader::ready`] for a folder or a file.
+    ///
+    /// # Errors
+    /// Those of the reader.
     pub fn ready(&self, path: &Path) -> Result<()> {
         self.reader(path).ready()
     }
 
     /// [`ClipReader::files`] of a folder or a file.
+    ///
+    /// # Errors
+    /// Those of the reader.
     pub fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {
         self.reader(path).files(path)
     }
 
     /// [`ClipReader::check`] of a folder or a file.
+    ///
+    /// # Errors
+    /// Those of the reader.
     pub fn check(&self, path: &Path) -> std::result::Result<(), String> {
         self.reader(path).check(path)
     }
@@ -118,7 +152,7 @@ impl Readers {
     }
 }
 
-/// The error of a choice beyond the end of a clip.
+/// The error for a frame beyond the end of a clip.
 fn no_frame(path: &Path, frames: usize, index: usize) -> Error {
     Error::failed(format!("clip {} has {frames} frames; there is no frame {index}", path.display()))
 }

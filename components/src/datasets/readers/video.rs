@@ -24,7 +24,7 @@ use std::time::SystemTime;
 const BATCH_BYTES: u64 = 16 << 20;
 /// Pipes that are open at once over all processes; systems allow as few as 256 files.
 const PIPES: usize = 128;
-/// Frames between two signs of life of a process that picks few frames of a long clip.
+/// A process that picks few frames of a long clip gives one of this many besides, to show that it still works.
 const HEARTBEAT: usize = 512;
 /// Terms of a filter's expression, which ffmpeg evaluates by recursion.
 const TERMS: usize = 256;
@@ -34,6 +34,7 @@ const ROUNDS: usize = 6;
 /// Reads video files.
 #[derive(Default)]
 pub struct VideoReader {
+    /// The programs that decode.
     pub programs: Programs,
     /// What was found; a run asks for the same clips again and again.
     known: Mutex<HashMap<PathBuf, Known>>,
@@ -234,7 +235,7 @@ impl VideoReader {
         if decoded.damaged || known.cut {
             return Err(clip(format!("truncated or damaged: {count} of {} frames decode", known.listed)));
         }
-        // ffmpeg fails where it cannot tell the format of frames that never came.
+        // ffmpeg fails where no frame came, because it does not know their format then.
         if count == 0 && (decoded.succeeded || known.listed == 0) {
             return Err(clip("has no frames".to_string()));
         }

@@ -3,7 +3,8 @@
 //! No caption speaks of motion, so a model trained on them knows looks and places but has never read a class name's
 //! verb.
 
-use super::classes::{Shape, Texture, What, all_whats, second_colour, with_article};
+use super::colour::second_colour;
+use super::objects::{Shape, Texture, What, all_whats, with_article};
 use super::palette::{Backdrop, Ground, Paint, colour_words};
 use super::raster::{Pose, Sprite};
 use maclip_framework::random::Rng;

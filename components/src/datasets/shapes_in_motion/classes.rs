@@ -1,111 +1,9 @@
-//! What can move, the classes of both variants, and which split each class belongs to.
+//! The classes of both variants, and which split each class belongs to.
 
+use super::Variant;
 use super::motion::{Motion, Path};
-use super::{Variant, raster};
+use super::objects::{Shape, Texture, What};
 use maclip_framework::slots::dataset::Split;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Shape {
-    Disc,
-    Square,
-    Triangle,
-    Star,
-    Cross,
-    Ring,
-    Heart,
-    Crescent,
-    Diamond,
-    Hexagon,
-    Arrow,
-}
-
-impl Shape {
-    pub const ALL: [Shape; 11] = [
-        Shape::Disc,
-        Shape::Square,
-        Shape::Triangle,
-        Shape::Star,
-        Shape::Cross,
-        Shape::Ring,
-        Shape::Heart,
-        Shape::Crescent,
-        Shape::Diamond,
-        Shape::Hexagon,
-        Shape::Arrow,
-    ];
-
-    pub fn one(self) -> &'static str {
-        match self {
-            Shape::Disc => "disc",
-            Shape::Square => "square",
-            Shape::Triangle => "triangle",
-            Shape::Star => "star",
-            Shape::Cross => "cross",
-            Shape::Ring => "ring",
-            Shape::Heart => "heart",
-            Shape::Crescent => "crescent",
-            Shape::Diamond => "diamond",
-            Shape::Hexagon => "hexagon",
-            Shape::Arrow => "arrow",
-        }
-    }
-
-    pub fn many(self) -> String {
-        match self {
-            Shape::Cross => "crosses".into(),
-            other => format!("{}s", other.one()),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Texture {
-    Plain,
-    Striped,
-    Dotted,
-    Checkered,
-}
-
-impl Texture {
-    pub const ALL: [Texture; 4] = [Texture::Plain, Texture::Striped, Texture::Dotted, Texture::Checkered];
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Texture::Plain => "plain",
-            Texture::Striped => "striped",
-            Texture::Dotted => "dotted",
-            Texture::Checkered => "checkered",
-        }
-    }
-}
-
-/// The kind of an object: all that a class fixes of its looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct What {
-    pub shape: Shape,
-    pub texture: Texture,
-}
-
-impl What {
-    const fn new(texture: Texture, shape: Shape) -> Self {
-        Self { shape, texture }
-    }
-
-    /// "striped disc", or "striped discs" where `many`; a plain object is named by its shape alone.
-    pub fn text(self, many: bool) -> String {
-        let shape = if many { self.shape.many() } else { self.shape.one().to_string() };
-        match self.texture {
-            Texture::Plain => shape,
-            texture => format!("{} {shape}", texture.word()),
-        }
-    }
-}
-
-/// `text` behind its indefinite article.
-pub fn with_article(text: &str) -> String {
-    let article = if text.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-    format!("{article} {text}")
-}
 
 /// One class: what moves and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -224,17 +122,6 @@ pub fn combinations(variant: Variant) -> Vec<Combination> {
             })
             .collect(),
     }
-}
-
-/// Every kind of object that captions show.
-pub fn all_whats() -> Vec<What> {
-    Shape::ALL.iter().flat_map(|&shape| Texture::ALL.map(|texture| What { shape, texture })).collect()
-}
-
-/// The second colour of a texture: the main one made clearly lighter or darker.
-pub fn second_colour(main: raster::Colour) -> raster::Colour {
-    let light = 0.3 * main[0] + 0.59 * main[1] + 0.11 * main[2];
-    if light > 0.45 { raster::mix(main, [0.0; 3], 0.68) } else { raster::mix(main, [1.0; 3], 0.72) }
 }
 
 #[cfg(test)]

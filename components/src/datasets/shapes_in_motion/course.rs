@@ -299,7 +299,7 @@ impl Course {
         }
     }
 
-    /// The wall or floor that belongs to the motion; it stands before the objects.
+    /// The wall or floor that belongs to the motion; it is drawn over the objects.
     pub fn block(&self) -> Option<Block> {
         match self.plan {
             Plan::Line { wall, .. } => wall,

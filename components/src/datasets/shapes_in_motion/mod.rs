@@ -4,11 +4,15 @@
 //! many motions, and most motions come with their time reversal as another class, so looks cannot tell classes apart.
 //! The variant `appearance` is like Kinetics: many kinds of object, few motions. In both, validation and test classes
 //! are combinations of an object and a motion that training has not seen, while it has seen each part.
+//!
+//! Here belongs all that makes these clips, from the classes to the pixels. Not here: anything that is read from files.
 
 mod captions;
 mod classes;
+mod colour;
 mod course;
 mod motion;
+mod objects;
 mod palette;
 mod raster;
 mod scene;
@@ -25,7 +29,7 @@ use scene::Scene;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// What tells the classes apart.
+/// What the classes differ in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
@@ -49,7 +53,7 @@ impl Variant {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShapesInMotionConfig {
-    /// What tells the classes apart: `motion` (like SSv2) or `appearance` (like Kinetics).
+    /// What the classes differ in: `motion` (like SSv2) or `appearance` (like Kinetics).
     pub variant: Variant,
     /// Number of clips of each class; at least 2.
     #[schemars(range(min = 2))]

@@ -3,7 +3,7 @@
 //! A directed motion is a path walked forwards or backwards. The backward class is rendered from the same courses
 //! with time reversed, so no single frame, nor any unordered set of frames, can tell the two apart.
 
-use super::classes::{What, with_article};
+use super::objects::{What, with_article};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Path {

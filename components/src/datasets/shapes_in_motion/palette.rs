@@ -1,6 +1,7 @@
 //! Named colours and the backgrounds that are made of them.
 
-use super::raster::{Canvas, Colour, check, mix, scramble, stripe};
+use super::colour::{Colour, mix};
+use super::raster::{Canvas, check, scramble, stripe};
 use maclip_framework::random::Rng;
 
 /// A colour name with the hue (degrees), saturation and value that it may have.

@@ -3,17 +3,10 @@
 //! Each pixel is judged once: coverage is the signed distance in pixels, clamped to one pixel of edge. That is as
 //! smooth as 3×3 supersampling at a ninth of the work.
 
-use super::classes::{Shape, Texture, What};
+use super::colour::{Colour, mix};
+use super::objects::{Shape, Texture, What};
 
-/// RGB, each 0..=1.
-pub type Colour = [f32; 3];
-
-/// `a` with the share `amount` of `b`.
-pub fn mix(a: Colour, b: Colour, amount: f32) -> Colour {
-    std::array::from_fn(|i| a[i] + (b[i] - a[i]) * amount)
-}
-
-/// An object as it looks, wherever it is.
+/// How an object looks; where it is, a [`Pose`] says.
 #[derive(Clone, Debug)]
 pub struct Sprite {
     pub what: What,

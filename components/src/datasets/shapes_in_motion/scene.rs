@@ -1,10 +1,11 @@
 //! One clip: a motion's course, the objects that take it, and everything around them that carries no class.
 
-use super::classes::{What, all_whats, second_colour};
+use super::colour::{Colour, mix, second_colour};
 use super::course::Course;
 use super::motion::Motion;
+use super::objects::{What, all_whats};
 use super::palette::{Backdrop, Paint};
-use super::raster::{Canvas, Colour, Pose, Sprite, mix, scramble};
+use super::raster::{Canvas, Pose, Sprite, scramble};
 use maclip_framework::random::Rng;
 use std::f32::consts::TAU;
 
@@ -28,6 +29,7 @@ struct Camera {
 const MOST_SWAY: f32 = 0.04;
 
 #[derive(Clone, Debug)]
+/// Everything that is drawn of one clip.
 pub struct Scene {
     course: Course,
     backwards: bool,

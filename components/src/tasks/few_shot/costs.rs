@@ -87,7 +87,7 @@ impl EpisodeCosts {
         (self.supports + self.queries) as f64
     }
 
-    /// The prefix of so many clips.
+    /// The prefix of `clips` clips.
     pub fn prefixes(&self, clips: usize) -> Option<Cost> {
         self.prefix.map(|prefix| prefix * clips as f64)
     }
@@ -176,8 +176,8 @@ impl FewShot {
         Ok(Total::new("training_step", &parts, about))
     }
 
-    /// What training and evaluation hold at a time. A model of the engine's habits, fitted to measured peaks; see
-    /// docs/performance.md.
+    /// The most memory that training and evaluation hold: a model of what the engine does, with constants that were
+    /// fitted to measured peaks; see docs/performance.md.
     pub(super) fn memory(&self, recipe: &Recipe, model: &FewShotModel, sampler: &dyn FrameSampler) -> Result<Memory> {
         let frames = sampler.count();
         let context = BuildContext::new(recipe.seed, Device::flex());
@@ -193,7 +193,7 @@ impl FewShot {
             let at_once = recipe.compute.episodes_at_once.unwrap_or(usize::MAX);
             let running = self.episodes_per_step.min(at_once).min(threads);
             let held = EpisodeLearner::held(recipe, model, clips as usize);
-            // Each part of a running episode has its gradients, each that is done their sum.
+            // Each part of a running episode has gradients, and each episode that is done has their sum.
             let done = self.episodes_per_step.min(at_once) - running + 1;
             let gradients = trainable * (held.parts * running + done) as f64;
             parts.push(part(
@@ -251,7 +251,7 @@ impl FewShot {
         let align = (aligned.largest * FORWARD + gathered) * F32;
         let working = threads as f64 * if one_by_one { encode + align } else { encode.max(align) };
         parts.push(part("working_set", working, format!("clips or episodes of {threads} threads at a time")));
-        // Weights are there twice while they are read, and while the kept features' key is made.
+        // Weights are in memory twice while they are read, and while the key of the kept features is made.
         let evaluation = PROGRAM + 2.0 * frozen + trainable + working;
         without.sort_unstable();
         without.dedup();
@@ -273,7 +273,7 @@ fn part(of: &'static str, bytes: f64, about: impl Into<String>) -> MemoryPart {
     MemoryPart { of, bytes, about: about.into() }
 }
 
-/// What is known of the costs, and what is not.
+/// The sum of the costs that are known, and the names of the others.
 fn added<const N: usize>(costs: [(&'static str, Option<Cost>); N]) -> (Cost, Vec<&'static str>) {
     let known = costs.iter().filter_map(|(_, cost)| *cost).sum();
     (known, costs.iter().filter(|(_, cost)| cost.is_none()).map(|(id, _)| *id).collect())

@@ -1,4 +1,4 @@
-//! What a run would read and build, looked at without training: `validate --deep`.
+//! Reads and builds what a run would, without training: `validate --deep`.
 
 use super::FewShot;
 use super::lists::Skipped;
@@ -15,7 +15,7 @@ use maclip_framework::slots::optimizer::Optimizer;
 use maclip_framework::slots::prompt::Prompt;
 use maclip_language::{Diagnostic, Severity, codes};
 
-/// Clips that cannot be opened, of which so many are named.
+/// How many clips that cannot be opened are named.
 const NAMED: usize = 3;
 
 impl FewShot {

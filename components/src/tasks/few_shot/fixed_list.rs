@@ -9,21 +9,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Evaluation {
-    /// Classes that episodes are drawn from; `null` is val for validation and test for the test. The checkpoint may be chosen on
-    /// `val` or `train`, never on `test`.
+    /// Split whose classes the episodes are drawn from; `null` is val for the validation and test for the test. The
+    /// checkpoint may be chosen on `val` or `train`, never on `test`.
     pub split: Option<Split>,
     /// Number of episodes.
     #[schemars(range(min = 2))]
     pub episodes: usize,
-    /// Query clips of each class. 1 in the field.
+    /// Query clips of each class. 1 in most published work.
     #[schemars(range(min = 1, max = 10_000))]
     pub queries: usize,
-    /// Seed of the list: the evaluation's own, so that all runs of a study share it.
+    /// Seed that the episodes are drawn with. It is not the recipe's seed, so that all runs of a study share one list.
     pub seed: u64,
-    /// Use only the first clips of each class; `null` uses all.
+    /// Use only this many first clips of each class; `null` uses all.
     pub clips_per_class: Option<usize>,
-    /// Test queries that are kept as examples to look at, by each of three rules: most confident mistakes, closest calls, drawn ones.
-    /// `null` is 3 for the test; the validation has none. 0 keeps none.
+    /// Test queries that are kept as examples to look at, by each of three rules: most confident mistakes, closest
+    /// calls, random ones. `null` keeps 3 by each rule, 0 none. Only for the test.
     #[schemars(range(max = 20))]
     pub examples: Option<usize>,
     /// A file of episodes in place of drawn ones, as a run writes it; `maclip run --episodes FILE` sets it for the test.
@@ -36,7 +36,8 @@ pub(super) struct Evaluation {
 pub(super) struct ListFile {
     /// The file, such as runs/NAME/episodes-HASH.json.
     pub path: String,
-    /// Hash that the list must have, as it stands in the file: the list is part of a run's identity, its place is not.
+    /// Hash of the list, as the file says it; with any other the file is refused. The hash is part of a run's identity
+    /// and the path is not: the same episodes are the same run, wherever the file lies.
     hash: String,
 }
 
@@ -47,7 +48,7 @@ impl Default for Evaluation {
 }
 
 impl Evaluation {
-    /// The list of the file, or drawn.
+    /// The episodes of the file, where one is given, else drawn ones.
     pub fn episodes(&self, shape: Shape, split: Split, classes: &[Class]) -> Result<EpisodeList> {
         let Some(file) = &self.list else {
             return EpisodeList::new(shape, split, classes, self.seed, self.episodes);

@@ -11,7 +11,7 @@ use maclip_framework::engine::features::ClipSource;
 use maclip_framework::engine::training::{Learner, StepOutput, Validation};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::few_shot::{FewShotModel, text_cosines, time_average};
-use maclip_framework::model::parameters;
+use maclip_framework::model::gradients::{gradient_norm, gradient_norms, sum_gradients};
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::progress::Silent;
 use maclip_framework::random::Stream;
@@ -30,7 +30,7 @@ use std::ops::Range;
 pub struct EpisodeLearner<'a> {
     pub task: &'a FewShot,
     pub compute: &'a Compute,
-    /// Parts that an episode is encoded in side by side.
+    /// Number of parts that an episode is split into; they are encoded at the same time.
     pub shards: usize,
     pub source: &'a ClipSource<'a>,
     pub train: &'a SplitData,
@@ -41,7 +41,7 @@ pub struct EpisodeLearner<'a> {
     /// Draws frames and augmentation of each clip of each episode.
     pub clips: Stream,
     pub device: &'a Device,
-    /// How graphs keep activations.
+    /// Which activations a graph keeps for the backward pass.
     pub graph_strategy: GraphStrategy,
 }
 
@@ -61,14 +61,14 @@ struct Frames {
     query: Tensor<3>,
 }
 
-/// Loss of one episode and what led to it.
+/// Loss of one episode with its scores and accuracy.
 struct Judged {
     loss: Loss,
     scores: Scores,
     accuracy: f64,
 }
 
-/// Figures of one episode.
+/// Numbers of one episode.
 struct EpisodeStep {
     loss: f64,
     parts: Vec<(&'static str, f64)>,
@@ -82,14 +82,14 @@ fn scalar(tensor: &Tensor<1>) -> f64 {
 /// How much of an episode has its graph at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Held {
-    /// Parts with gradients of their own that are there together.
+    /// Parts with gradients of their own that are in memory together.
     pub parts: usize,
     /// Share of the clips that are encoded at once.
     pub share: f64,
 }
 
 impl EpisodeLearner<'_> {
-    /// What [`EpisodeLearner::episode`] does with an episode of `clips` clips.
+    /// How [`EpisodeLearner::episode`] splits an episode of `clips` clips.
     pub fn held(recipe: &Recipe, model: &FewShotModel, clips: usize) -> Held {
         let shards = recipe.compute.shards_on(&recipe.device);
         let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);
@@ -191,11 +191,11 @@ impl EpisodeLearner<'_> {
                 let frames = half.encode(model, part.clone());
                 let gradient = gradient.clone().narrow(0, part.start, part.len());
                 sums.extend(self.chained(model, frames, gradient));
-                sums = vec![parameters::sum_gradients(model, sums, 1.0)];
+                sums = vec![sum_gradients(model, sums, 1.0)];
             }
         }
         sums.push(GradientsParams::from_grads(gradients, model));
-        Ok((judged, parameters::sum_gradients(model, sums, 1.0)))
+        Ok((judged, sum_gradients(model, sums, 1.0)))
     }
 
     /// The same with the clips in `count` parts that are encoded side by side, each with a graph of its own: the loss is taken on
@@ -240,7 +240,7 @@ impl EpisodeLearner<'_> {
             })
             .collect();
         sums.push(GradientsParams::from_grads(gradients, model));
-        Ok((judged, parameters::sum_gradients(model, sums, 1.0)))
+        Ok((judged, sum_gradients(model, sums, 1.0)))
     }
 
     /// Takes the loss's gradient for `frames` back through their graph; `None` where nothing trainable made them, as an adapter of
@@ -273,7 +273,7 @@ impl EpisodeLearner<'_> {
     fn episode_step(&self, model: &FewShotModel, input: &Prepared) -> Result<(EpisodeStep, GradientsParams)> {
         let (judged, gradients) = self.episode(model, input)?;
         let loss = scalar(&judged.loss.total);
-        let norm = parameters::gradient_norm(model, &gradients);
+        let norm = gradient_norm(model, &gradients);
         if !loss.is_finite() || !norm.is_finite() {
             let classes: Vec<&str> =
                 input.episode.classes.iter().map(|&class| self.train.classes[class].name.as_str()).collect();
@@ -296,7 +296,7 @@ impl EpisodeLearner<'_> {
 /// One branch of an episode.
 struct Half<'a> {
     prefix: &'a Tensor<3>,
-    /// Given in the support branch.
+    /// `[S, E]`, in the support branch only.
     texts: Option<&'a Tensor<2>>,
 }
 
@@ -341,14 +341,14 @@ impl Learner for EpisodeLearner<'_> {
                 steps.push(step);
                 sum.push(gradients);
             }
-            sum = vec![parameters::sum_gradients(model, sum, 1.0)];
+            sum = vec![sum_gradients(model, sum, 1.0)];
         }
         let mean = |value: &dyn Fn(&EpisodeStep) -> f64| steps.iter().map(value).sum::<f64>() / count as f64;
         let names: Vec<&'static str> = steps.first().map_or(Vec::new(), |s| s.parts.iter().map(|(n, _)| *n).collect());
         let parts =
             names.iter().enumerate().map(|(i, name)| ((*name).to_owned(), mean(&|step| step.parts[i].1))).collect();
         let (loss, accuracy) = (mean(&|step| step.loss), mean(&|step| step.accuracy));
-        let gradients = parameters::sum_gradients(model, sum, 1.0 / count as f64);
+        let gradients = sum_gradients(model, sum, 1.0 / count as f64);
         Ok(StepOutput { gradients, loss, parts, accuracy })
     }
 
@@ -389,7 +389,7 @@ impl Learner for EpisodeLearner<'_> {
                     "prototypes": range(prototypes),
                     "distances": range(judged.scores.distances.inner()),
                 },
-                "gradient_norms": parameters::gradient_norms(&model, &gradients).into_iter()
+                "gradient_norms": gradient_norms(&model, &gradients).into_iter()
                     .map(|(path, norm)| (path, number(norm))).collect::<BTreeMap<_, _>>(),
             }))
         });
@@ -397,7 +397,8 @@ impl Learner for EpisodeLearner<'_> {
     }
 }
 
-/// JSON has no NaN and no infinity; here they are what is looked for.
+/// A number, or its name as a text where it is not finite: JSON has no NaN and no infinity, and `replay` is there to
+/// find them.
 fn number(value: f64) -> Value {
     if value.is_finite() { json!(value) } else { json!(value.to_string()) }
 }

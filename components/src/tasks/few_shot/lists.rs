@@ -11,12 +11,12 @@ use maclip_framework::slots::dataset::{Class, Dataset, Listing, Split};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Train, val and test. Val is whatever the checkpoint is chosen on.
+/// Train, val and test. Val are the classes that the checkpoint is chosen on, whichever split they are of.
 pub(super) struct Lists {
     parts: [Listed; 3],
 }
 
-/// What plays the part of a split.
+/// The split that is used for a role, and its listing.
 struct Listed {
     role: Split,
     split: Split,
@@ -46,7 +46,7 @@ impl Skipped {
         Some(Self { split: *split, clips, strict, note })
     }
 
-    /// Why the run cannot be: the first of them, and how many there are of each class.
+    /// The error that stops the run: the first of these clips, and how many there are of each class.
     fn refusal(&self, file: Option<PathBuf>) -> Error {
         const NAMED: usize = 5;
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -112,8 +112,9 @@ impl Lists {
         }
     }
 
-    /// Tells the run what was left out and what its dataset says; refuses lists that fall short.
-    pub(super) fn tell(&self, task: &FewShot, context: &mut RunContext) -> Result<()> {
+    /// Writes down in the run what was left out and what its dataset notes. An error where the lists are too small for
+    /// the episodes, or clips cannot be used and the policy is to stop.
+    pub(super) fn report(&self, task: &FewShot, context: &mut RunContext) -> Result<()> {
         self.check(task, context.recipe)?;
         let file = |split: Split| format!("skipped_{}.json", split.name());
         for skipped in self.skipped() {
@@ -137,9 +138,9 @@ impl Lists {
         }
     }
 
-    /// Refuses lists that are too small for their episodes.
+    /// An error where a list is too small for its episodes.
     pub(super) fn check(&self, task: &FewShot, recipe: &Recipe) -> Result<()> {
-        // A list that is refused for its clips falls short because of them.
+        // A list with clips that stop the run may be too small because of them.
         for Listed { role, split, listing } in
             self.parts.iter().filter(|part| !part.listing.strict || part.listing.skipped.is_empty())
         {
@@ -163,7 +164,7 @@ impl Lists {
         Ok(sums)
     }
 
-    /// What the store keeps of each clip: training draws frames, and so may the test.
+    /// What the store keeps of each clip: all frames where they are drawn, as in training, else those that are taken.
     pub(super) fn wants(&self, clips: &Clips) -> Vec<(String, Part)> {
         let mut wants: BTreeMap<&str, Part> = BTreeMap::new();
         let mut ordered = Vec::new();
@@ -184,7 +185,7 @@ impl Lists {
 }
 
 impl FewShot {
-    /// The split that plays the part of `role`, and how many clips of a class it uses at most.
+    /// The split that is used for `role`, and how many clips of a class it uses at most.
     fn part(&self, role: Split) -> (Split, usize) {
         let (split, limit) = match role {
             Split::Train => (role, None),
@@ -194,7 +195,7 @@ impl FewShot {
         (split, limit.unwrap_or(usize::MAX))
     }
 
-    /// The option that asks for most of the clips of `role`, for a message.
+    /// The option that asks for the most clips of `role`, for a message.
     fn asks(&self, role: Split, too_wide: bool) -> &'static str {
         let shape = self.shape(role);
         match role {
@@ -208,11 +209,11 @@ impl FewShot {
         }
     }
 
-    /// Splits that are known before anything is read, against the episodes.
-    pub(super) fn fit_splits(&self, facts: &Facts, problems: &mut Problems) {
+    /// Reports splits that are too small for the episodes, where their sizes are known before anything is read.
+    pub(super) fn check_splits(&self, facts: &Facts, problems: &mut Problems) {
         let Some(sizes) = facts.splits else { return };
-        // What one split lacks, another may lack too, for the same reason.
-        let mut told: Vec<&str> = Vec::new();
+        // Each option is reported once: what one split lacks, another may lack for the same reason.
+        let mut reported: Vec<&str> = Vec::new();
         for role in Split::ALL {
             let (split, limit) = self.part(role);
             let (size, shape, name) = (sizes[split as usize], self.shape(role), split.name());
@@ -227,9 +228,9 @@ impl FewShot {
                 () => continue,
             };
             let field = self.asks(role, too_wide);
-            if !told.contains(&field) {
+            if !reported.contains(&field) {
                 problems.push(field, message);
-                told.push(field);
+                reported.push(field);
             }
         }
     }

@@ -1,7 +1,10 @@
 //! `few_shot`: episodic training, selection on validation classes, one test of the selected checkpoint.
 //!
 //! Source: the protocol of the field (TRX, few-shot-action-recognition): C-way K-shot episodes, classes drawn uniformly, clips
-//! without replacement; 10,000 test episodes. Selection is on val and cannot be on test.
+//! without replacement; 10,000 test episodes. The checkpoint is chosen on val and never on test.
+//!
+//! Here belongs what is specific to this protocol: options, lists of clips, losses of an episode, costs. Not here: how
+//! episodes are drawn and evaluated (`maclip_framework::engine`).
 
 mod costs;
 mod examine;
@@ -53,7 +56,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-/// Queries of the test that are kept as examples, by each rule.
+/// Test queries that are kept as examples by each rule, where the recipe does not say it.
 const EXAMPLES: usize = 3;
 
 /// Options of few-shot training and testing.
@@ -145,7 +148,7 @@ impl Component for FewShot {
     }
 
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        self.fit_splits(facts, problems);
+        self.check_splits(facts, problems);
     }
 
     fn describe(&self, facts: &mut Facts) {
@@ -285,18 +288,18 @@ impl FewShot {
         let clips = Clips::build(recipe, &build)?;
         let prompt = recipe.build::<dyn Prompt>(&build)?;
         let mut lists = self.lists(&*clips.dataset, recipe)?;
-        lists.tell(self, context)?;
+        lists.report(self, context)?;
         let model = FewShotModel::build(recipe, &build, clips.frames.count())?;
         if clips.frames.random_in_evaluation() {
             let name = &recipe.components()["frames"];
             context.note(format!(
-                "test frames are random: `frames: {name}` draws them anew for every clip of every episode, so that results with \
-                 fixed frames are no equals of this one"
+                "test frames are random: `frames: {name}` draws them anew for every clip of every episode, so this \
+                 result cannot be compared with results on fixed frames"
             ));
         }
         let geometry = model.backbone.geometry().clone();
         let stored = StoredClips::open(recipe, &clips, &geometry, context.runs)?;
-        self.look_ahead(&mut lists, &clips, &geometry, &stored, context)?;
+        self.fill_store(&mut lists, &clips, &geometry, &stored, context)?;
         context.note_inputs("list", lists.sums()?)?;
         let lists = lists.into_classes();
         // Before the training: a list that does not fit must not be found after it.
@@ -334,8 +337,8 @@ impl FewShot {
         })
     }
 
-    /// Finds every clip in the store or decodes it, so that a broken one is known before the training.
-    fn look_ahead(
+    /// Finds every clip in the store or decodes it, so that broken clips are known before the training.
+    fn fill_store(
         &self,
         lists: &mut Lists,
         clips: &Clips,
@@ -351,7 +354,7 @@ impl FewShot {
         filled.sentences(stored).iter().for_each(|line| context.progress.note(line));
         if !filled.broken.is_empty() {
             lists.leave_out(&filled.broken, clips.dataset.skips_broken());
-            lists.tell(self, context)?;
+            lists.report(self, context)?;
         }
         Ok(())
     }
@@ -379,7 +382,8 @@ impl FewShot {
         }
     }
 
-    /// The test of the chosen weights, with its records; and why it has no examples, where they could not be made.
+    /// Tests the chosen weights and writes the records. The text says why there are no examples, where they could not
+    /// be made.
     fn test(
         &self,
         context: &RunContext,
@@ -411,7 +415,7 @@ impl FewShot {
         let note = match Gallery::new(model, source, &split, &outcomes, examples) {
             Ok(gallery) => gallery.write(context.store).map(|()| None)?,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
-            // The test is done; that it cannot be looked into takes nothing from its result.
+            // The test is done, and its result holds without examples.
             Err(error) => Some(format!("no examples of the test: {error}")),
         };
         let (value, ci95) = mean_ci95(&outcomes.iter().map(Outcome::accuracy).collect::<Vec<_>>());

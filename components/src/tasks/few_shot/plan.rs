@@ -37,7 +37,7 @@ impl FewShot {
         // The query branch reads no class text.
         let query = |scope: Scope| if scope == Scope::LabelledClip { Scope::Clip } else { scope };
         let (adapter, prototype) = (model.adapter.scope(), model.prototype.scope());
-        // A module that relates clips first rewrites each on its own.
+        // A module that relates clips with each other first rewrites each of them alone.
         let relates = prototype == Scope::Episode;
         let alone = if relates { Scope::LabelledClip } else { prototype };
         let node = |id, by: String, from: &[&'static str], shape: &[usize], scope: Scope, cost: Option<Cost>| Step {
@@ -52,7 +52,7 @@ impl FewShot {
         let mut nodes = Vec::new();
         let text = model.needs_text();
         if text {
-            // Their length is in the data; this is the most that it can be.
+            // How long texts are is in the data; these are the longest that are possible.
             let sentences = recipe.build::<dyn Prompt>(&build)?.sentences("class").len();
             let cost = model.backbone.texts_cost(w * sentences);
             let mut texts = node("texts", by(&["prompt", "backbone"]), &[], &[w, e], Scope::Frozen, cost);

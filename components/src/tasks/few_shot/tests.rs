@@ -1,9 +1,10 @@
-//! The engine's promises, for every registered component: planning, caching and splitting the work change no number.
+//! The engine's promises: keeping features and splitting the work change no number, and examples are of what was
+//! tested. That evaluation by scopes changes none either is a property of every component: `conformance::scopes`.
 
 use super::learner::EpisodeLearner;
 use super::*;
+use crate::conformance::model::{self, with_noise};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
 use maclip_framework::clips::loader::View;
 use maclip_framework::engine::evaluation::EpisodeEncoder;
 use maclip_framework::engine::examples::Seen;
@@ -12,13 +13,8 @@ use maclip_framework::progress::Silent;
 use maclip_framework::recipe::compute::Compute;
 use maclip_framework::registry::SlotTrait;
 use maclip_framework::slots::Scope;
-use maclip_framework::slots::adapter::Adapter;
-use maclip_framework::slots::alignment::Alignment;
-use maclip_framework::slots::module::Slot;
-use maclip_framework::slots::objective::Objective;
-use maclip_framework::slots::prototype::Prototype;
+use maclip_framework::slots::adapter::{Adapter, Depth};
 use maclip_framework::weights::HostTensor;
-use maclip_language::read_str;
 
 /// A small recipe on the embedded benchmark with some slots filled otherwise.
 struct Bench {
@@ -28,24 +24,11 @@ struct Bench {
 }
 
 fn bench(changes: &[(&str, &str)]) -> Bench {
-    let mut slots = BTreeMap::from([
-        ("dataset", "{type: shapes_in_motion, clips_per_class: 4}"),
-        ("frames", "{type: uniform_segments, count: 8}"),
-        ("backbone", "{type: clip_vit, weights: 'builtin:shapes_clip'}"),
-        ("adapter", "{type: none}"),
-        ("prototype", "{type: none}"),
-        ("alignment", "{type: otam}"),
-        ("objective", "{type: ma_clip, alpha: 0.3, text_scale: 10}"),
-        ("task", "{type: few_shot, way: 3, shot: 2, queries: 1, episodes_per_step: 2}"),
-    ]);
-    slots.extend(changes.iter().copied());
-    let lines: Vec<String> = slots.iter().map(|(slot, choice)| format!("{slot}: {choice}")).collect();
-    let text = format!("name: test\nseed: 1\n{}\n", lines.join("\n"));
-    let recipe = Recipe::check(&read_str("test.yaml", &text).unwrap()).unwrap_or_else(|error| panic!("{error}"));
+    let recipe = model::recipe(changes);
     let device = Device::flex();
     let build = recipe.build_context(&device).unwrap();
     let clips = Clips::build(&recipe, &build).unwrap();
-    let model = with_noise(FewShotModel::build(&recipe, &build, clips.frames.count()).unwrap());
+    let model = with_noise(FewShotModel::build(&recipe, &build, clips.frames.count()).unwrap(), 0.05);
     let prompt = recipe.build::<dyn Prompt>(&build).unwrap();
     let data = Split::ALL.map(|split| {
         let classes = clips.dataset.list(split).unwrap().classes;
@@ -78,14 +61,6 @@ fn bench(changes: &[(&str, &str)]) -> Bench {
     Bench { recipe, parts, device }
 }
 
-/// Trainable parts start as the identity; noise makes every one count.
-fn with_noise(model: FewShotModel) -> FewShotModel {
-    let mut rng = Stream::new(3, "noise").at(0);
-    let mut tensors = parameters::export(&model, true);
-    tensors.values_mut().flat_map(|t| &mut t.values).for_each(|value| *value += 0.05 * rng.normal() as f32);
-    parameters::import(model, tensors, true).unwrap()
-}
-
 impl Bench {
     fn loader(&self) -> ClipLoader<'_> {
         let Parts { clips, geometry, .. } = &self.parts;
@@ -97,20 +72,6 @@ impl Bench {
         let cache =
             runs.and_then(|runs| FeatureCache::new(&self.recipe, model, &self.parts.weights, runs, &Silent).unwrap());
         ClipSource::new(self.loader(), model, cache)
-    }
-
-    /// The test by scopes and episode by episode, with `change` made to the model.
-    fn both_ways(&self, change: impl Fn(FewShotModel) -> FewShotModel) -> [Vec<Outcome>; 2] {
-        let test = &self.parts.data[2];
-        let shape = Shape { way: 4, shot: 2, queries: 1 };
-        let list = EpisodeList::new(shape, Split::Test, &test.classes, 5, 12).unwrap();
-        let split = evaluation::SplitEpisodes { classes: &test.classes, texts: &test.texts, list: &list };
-        let model = change(self.parts.model.valid());
-        let source = self.source(None);
-        [
-            evaluation::evaluate(&model, &source, &split, &Silent).unwrap(),
-            evaluation::one_by_one(&model, &source, &split, &Silent).unwrap(),
-        ]
     }
 
     /// Loss and gradients by path of training step 3.
@@ -159,42 +120,6 @@ fn difference(a: &BTreeMap<String, HostTensor>, b: &BTreeMap<String, HostTensor>
     let (a, b) = (values(a), values(b));
     let largest = a.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
     a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest
-}
-
-fn choices<T: SlotTrait + ?Sized>() -> Vec<String> {
-    let choice = |name: &str, example: &str| format!("{{type: {name}, {}", example.trim_start_matches('{'));
-    T::entries().iter().map(|entry| choice(entry.info.name, entry.info.usage)).collect()
-}
-
-fn planned_equals_brute_force(changes: &[(&str, &str)]) {
-    let [planned, brute] = bench(changes).both_ways(|model| model);
-    assert_eq!(planned, brute, "{changes:?}");
-    assert!(planned.iter().any(|outcome| outcome.correct < 4), "a test that nothing fails says nothing");
-}
-
-#[test]
-fn evaluation_by_scopes_equals_evaluation_episode_by_episode() {
-    for adapter in choices::<dyn Adapter>() {
-        planned_equals_brute_force(&[("adapter", &adapter)]);
-    }
-    for prototype in choices::<dyn Prototype>() {
-        planned_equals_brute_force(&[("prototype", &prototype)]);
-    }
-    for alignment in choices::<dyn Alignment>() {
-        planned_equals_brute_force(&[("alignment", &alignment)]);
-    }
-    for objective in choices::<dyn Objective>() {
-        planned_equals_brute_force(&[("objective", &objective)]);
-    }
-    for (adapter, prototype) in [
-        ("{type: none}", "{type: text_guided, average_shots: before}"),
-        ("{type: none}", "{type: clip_fsar, average_shots: before}"),
-        ("{type: multimodal, query_text: mean}", "{type: text_guided}"),
-        ("{type: multimodal}", "{type: text_guided}"),
-        ("{type: multimodal}", "{type: hyrsm}"),
-    ] {
-        planned_equals_brute_force(&[("adapter", adapter), ("prototype", prototype)]);
-    }
 }
 
 /// What the alignment says of the examples of a test: the distances of the record, by scopes and by draws of frames.
@@ -250,32 +175,6 @@ fn examples_are_of_what_was_tested() {
     }
 }
 
-/// Adds the mean over all clips it is given, and says that it looks at one clip alone.
-#[derive(Module, Debug)]
-struct Liar {}
-
-impl Prototype for Liar {
-    fn scope(&self) -> Scope {
-        Scope::Clip
-    }
-    fn needs_text(&self) -> bool {
-        false
-    }
-    fn support(&self, frames: Tensor<3>, _: Tensor<2>) -> Tensor<3> {
-        self.query(frames)
-    }
-    fn query(&self, frames: Tensor<3>) -> Tensor<3> {
-        frames.clone() + frames.mean_dim(0)
-    }
-}
-
-#[test]
-fn a_component_that_lies_about_its_scope_is_caught() {
-    let [planned, brute] =
-        bench(&[]).both_ways(|model| FewShotModel { prototype: Slot::new(Box::new(Liar {})), ..model });
-    assert_ne!(planned, brute);
-}
-
 /// What trains below the features: nothing, some blocks, all blocks, the pixels' embedding.
 const ADAPTERS: [&str; 5] = [
     "{type: none}",
@@ -287,18 +186,19 @@ const ADAPTERS: [&str; 5] = [
 
 #[test]
 fn kept_features_change_nothing() {
+    let mut depths = Vec::new();
     for adapter in ADAPTERS {
         let fixed = "{type: uniform_segments, count: 8, random_in_training: false}";
         let bench = bench(&[("adapter", adapter), ("prototype", "{type: text_guided}"), ("frames", fixed)]);
         let folder = tempfile::tempdir().unwrap();
+        let depth = Depth::of(&*bench.parts.model.adapter, bench.parts.geometry.blocks);
+        depths.push(depth);
         let plain = bench.step(Compute::default(), &bench.source(None));
         for round in 0..2 {
             let source = bench.source(Some(folder.path()));
             assert!(bench.step(Compute::default(), &source) == plain, "{adapter}, round {round}");
-            let expected = match adapter {
-                "{type: multimodal}" | "{type: aim}" => None,
-                _ => Some(round),
-            };
+            // Kept is what saves a block at least.
+            let expected = depth.pays().then_some(round);
             // The first time all are new, the second time all are there; a clip in both episodes counts once as new.
             let found = source.cached().map(|(hits, misses)| match (hits, misses) {
                 (0, 1..) => 0,
@@ -308,6 +208,7 @@ fn kept_features_change_nothing() {
             assert_eq!(found, expected, "{adapter}");
         }
     }
+    assert_eq!(depths, [Depth::Features, Depth::Block(3), Depth::Block(2), Depth::Block(0), Depth::Pixels]);
 }
 
 #[test]
@@ -367,10 +268,19 @@ fn splitting_the_work_changes_gradients_by_rounding_only() {
 
 #[test]
 fn an_adapter_that_looks_across_clips_refuses_parts() {
-    let bench = bench(&[("adapter", "{type: task_adapter}")]);
-    let compute = Compute { micro_batch: Some(2), ..Compute::default() };
-    let message = bench.try_step(compute, &bench.source(None)).err().unwrap().to_string();
-    assert!(message.contains("micro_batch: null"), "{message}");
+    let mut refused = 0;
+    for entry in <dyn Adapter>::entries() {
+        let options = entry.info.usage.trim_start_matches('{');
+        let bench = bench(&[("adapter", &format!("{{type: {}, {options}", entry.info.name))]);
+        if bench.parts.model.adapter.scope() < Scope::Episode {
+            continue;
+        }
+        let compute = Compute { micro_batch: Some(2), ..Compute::default() };
+        let message = bench.try_step(compute, &bench.source(None)).err().unwrap().to_string();
+        assert!(message.contains("micro_batch: null"), "{}: {message}", entry.info.name);
+        refused += 1;
+    }
+    assert!(refused > 0, "no adapter looks across clips");
 }
 
 #[test]
@@ -394,7 +304,7 @@ fn activation_checkpointing_changes_nothing() {
     }
     // It is really on, also after a checkpoint was loaded into the model.
     let kept = bench(&[("adapter", "{type: multimodal}"), on]).parts;
-    assert_eq!(parameters::trainable_graph_strategy(&with_noise(kept.model)), kept.graph_strategy);
+    assert_eq!(parameters::trainable_graph_strategy(&with_noise(kept.model, 0.05)), kept.graph_strategy);
     assert_ne!(kept.graph_strategy, bench(&[]).parts.graph_strategy);
 }
 

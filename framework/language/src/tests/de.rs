@@ -193,9 +193,9 @@ fn one_look_finds_all_mistakes() {
     let paths: std::collections::BTreeSet<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
     let expected = ["t.name", "t.inner.steps", "t.inner.stepz", "t.inner.rate", "t.list[0][0]", "t.mode.last", "t.foo"];
     assert_eq!(paths, expected.into_iter().collect(), "{problems:?}");
-    // `name` is required, and was taken out because it was wrong: no second mistake.
+    // `name` is required, and was removed because it was wrong: this is not a second mistake.
     assert!(value.is_none() && tree.at("foo").is_none());
-    // Items keep the index that they were written with.
+    // Items keep the index with which they were written.
     let text = "- {steps: 1}\n- {steps: x, rate: y}\n- text\n- {steps: 2, foo: 1}\n";
     let Repaired { value, problems, .. } = from_node_repaired::<Vec<Inner>>(&read_str("r.yaml", text).unwrap(), "l");
     let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();

@@ -1,5 +1,6 @@
 //! Reading, writing and hashing.
 
+use crate::read::read_file;
 use crate::*;
 use std::path::Path;
 

@@ -142,7 +142,7 @@ fn lists_are_reached_by_index_and_grow() {
 #[test]
 fn what_is_unset_must_be_there() {
     assert_eq!(changed("{a: {b: 1, c: 2}}", &[], &["a.b"]).unwrap(), node("{a: {c: 2}}"));
-    // Taken out first, so that it can be given anew.
+    // Removed first, so that it can be given again.
     assert_eq!(changed("{a: {b: 1, c: 2}}", &["a.d=3"], &["a"]).unwrap(), node("{a: {d: 3}}"));
     let problem = first(changed("{a: {steps: 1}}", &[], &["a.stepz"]));
     assert_eq!(problem.code, codes::NO_EFFECT);
@@ -152,7 +152,7 @@ fn what_is_unset_must_be_there() {
 }
 
 #[test]
-fn a_misspelt_variant_is_not_made_anew() {
+fn a_misspelt_variant_is_not_made() {
     let study = "study: {variants: {small: {x: 1}}}";
     assert!(text(study, &["study.variants.small.x=2"]).is_ok());
     let problem = first(text(study, &["study.variants.smal.x=2"]));
@@ -175,7 +175,7 @@ fn keys_with_dots_are_reached_by_their_path() {
 }
 
 #[test]
-fn items_are_taken_out_and_lists_begun() {
+fn items_are_removed_and_lists_begun() {
     let base = "l: [0, 1, 2, 3]";
     assert_eq!(changed(base, &[], &["l[0]", "l[2]"]).unwrap(), node("l: [1, 3]"));
     assert_eq!(text("", &["l[+]=1", "l[+]=2"]).unwrap(), node("l: [1, 2]"));
@@ -183,7 +183,7 @@ fn items_are_taken_out_and_lists_begun() {
 }
 
 #[test]
-fn dropped_options_are_told() {
+fn dropped_options_are_reported() {
     let arguments = Arguments { sets: vec!["a.type=y".into()], ..Arguments::default() };
     let document = load_text("r.yaml", "a: {type: x, p: 1, q: 2}", &arguments).unwrap();
     assert_eq!(document.notes.len(), 1);
@@ -228,7 +228,7 @@ fn recipe_and_home_folders_are_written_out() {
 }
 
 #[test]
-fn what_a_reference_brought_is_told() {
+fn the_value_of_a_reference_is_reported() {
     let node = resolve("a: ${env:WORKERS}\nb: {c: 'x${a}'}\nd: ${env:NONE:-7}\n").unwrap();
     let brought = |path: &str| node.at(path).unwrap().origin.brought_by().join(" ");
     assert_eq!(brought("a"), "`WORKERS` is `4` in the environment");

@@ -1,4 +1,4 @@
-//! How the clip store writes frames down: as they are, or as JPEG.
+//! The form of a frame in the clip store: raw pixels, or JPEG.
 
 use crate::error::{Error, Result};
 use crate::images::{decode_jpeg, encode_jpeg};
@@ -17,7 +17,7 @@ impl Format {
         [Format::Raw, Format::Jpeg].into_iter().find(|format| format.code() == code)
     }
 
-    /// `height * width * 3` bytes as stored; `None` where a side is beyond what JPEG can say (65,535).
+    /// `height * width * 3` bytes in this form; `None` where a side is too long for JPEG (above 65,535).
     pub(super) fn encode(self, pixels: &[u8], width: usize, height: usize) -> Option<Cow<'_, [u8]>> {
         match self {
             Format::Raw => Some(Cow::Borrowed(pixels)),
@@ -25,7 +25,7 @@ impl Format {
         }
     }
 
-    /// What is left of a frame after it was stored.
+    /// A frame as it comes back after it was stored: JPEG changes pixels.
     pub(super) fn through(self, pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>> {
         let encoded = self.encode(pixels, width, height).map(Cow::into_owned);
         encoded.and_then(|bytes| self.decode(bytes, width, height)).ok_or_else(|| {
@@ -34,7 +34,7 @@ impl Format {
         })
     }
 
-    /// [`Format::encode`] undone; `None` where the bytes are no such frame.
+    /// Undoes [`Format::encode`]; `None` where the bytes are no frame of this size.
     pub(super) fn decode(self, bytes: Vec<u8>, width: usize, height: usize) -> Option<Vec<u8>> {
         match self {
             Format::Raw => (bytes.len() == width * height * 3).then_some(bytes),

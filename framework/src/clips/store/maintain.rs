@@ -1,4 +1,4 @@
-//! Looking after a store: every byte checked, and what no recipe needs removed.
+//! Maintenance of a store: check every byte, and remove what no recipe needs.
 
 use super::pack::{self, HEAD, Key, Kind, Span};
 use super::record::Table;
@@ -10,29 +10,33 @@ use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
-/// What [`verify`] found.
+/// The result of [`verify`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
+    /// Packs that were read.
     pub packs: usize,
     /// Records whose bytes are as they were written.
     pub sound: usize,
-    /// Records that are not; removed, so that they are made again.
+    /// Records whose bytes have changed. They were removed, so that the clips are decoded again.
     pub damaged: usize,
-    /// Bytes that belong to no record: what killed processes and damage leave behind. Removed too.
+    /// Bytes that belong to no record, left behind by killed processes and by damage. They were removed, too.
     pub lost: u64,
-    /// Packs that could not be mended because another process writes to them.
+    /// Packs that were only read, because another process writes to them or this one may not.
     pub busy: usize,
 }
 
-/// What [`prune`] removes, or would.
+/// What [`prune`] removed, or would remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
+    /// Records that stay.
     pub kept: usize,
+    /// Records that go.
     pub removed: usize,
-    /// Bytes of packs before and after.
+    /// Bytes of all packs before.
     pub before: u64,
+    /// Bytes of all packs after.
     pub after: u64,
-    /// Packs that stay as they are because another process writes to them.
+    /// Packs that stay as they are, because another process writes to them or this one may not.
     pub busy: usize,
 }
 
@@ -40,7 +44,7 @@ pub struct Pruned {
 struct Contents {
     path: PathBuf,
     file: File,
-    /// Whether this process has its lock.
+    /// Whether this process holds its lock.
     owned: bool,
     size: u64,
     records: Vec<(Kind, Key, Span)>,
@@ -49,7 +53,7 @@ struct Contents {
 impl Contents {
     fn read(path: &Path) -> Result<Self> {
         let failed = |error| Error::io("read", path, error);
-        // A folder that may only be read can be verified all the same.
+        // A pack without write access can still be verified.
         let writable = OpenOptions::new().read(true).write(true).open(path);
         let (file, owned) = match writable {
             Ok(file) => {
@@ -64,7 +68,7 @@ impl Contents {
         Ok(Self { path: path.to_owned(), file, owned, size, records })
     }
 
-    /// Bytes that records of these spans take.
+    /// Bytes that a pack of exactly these records has.
     fn needed(records: &[(Kind, Key, Span)]) -> u64 {
         records.iter().fold(0, |end, (_, _, span)| pack::aligned(end) + HEAD + span.length)
     }
@@ -76,12 +80,12 @@ impl Contents {
         }
     }
 
-    /// What the pack is rewritten to before it takes its place.
+    /// The file that a new pack is written to before it replaces this one.
     fn part(&self) -> PathBuf {
         self.path.with_extension("pack.part")
     }
 
-    /// Leaves `records` alone in the pack, which is replaced as a whole or removed.
+    /// Replaces the pack by one that has only `records`, or removes it where there are none.
     fn rewrite(&self, records: &[(Kind, Key, Span)]) -> Result<()> {
         let failed = |error| Error::io("write", &self.path, error);
         if records.is_empty() {
@@ -100,14 +104,18 @@ impl Contents {
             std::fs::rename(&part, &self.path)
         };
         copy().map_err(|error| {
-            // What stays behind only takes room; the pack is as it was.
+            // The pack is as it was; a rest of the new one would only take room.
             let _ = std::fs::remove_file(&part);
             failed(error)
         })
     }
 }
 
-/// Reads every record of the store in `folder`, and takes out what is damaged.
+/// Reads every record of the store in `folder`, and removes what is damaged. An empty or missing folder is no error.
+///
+/// # Errors
+/// Where the folder or a pack cannot be read, a damaged pack cannot be replaced, and [`Error::Interrupted`] after a
+/// request to stop.
 pub fn verify(folder: &Path, progress: &dyn Progress) -> Result<Verified> {
     let mut found = Verified::default();
     each_pack(folder, "verify", progress, |contents| {
@@ -126,7 +134,11 @@ pub fn verify(folder: &Path, progress: &dyn Progress) -> Result<Verified> {
     Ok(found)
 }
 
-/// Removes every record of the store in `folder` whose key is not in `keep`; with `dry` only tells.
+/// Removes every record of the store in `folder` whose key is not in `keep`; with `dry` it only counts them.
+///
+/// # Errors
+/// Where the folder or a pack cannot be read, a pack cannot be replaced, and [`Error::Interrupted`] after a request to
+/// stop.
 pub fn prune(folder: &Path, keep: &HashSet<Key>, dry: bool, progress: &dyn Progress) -> Result<Pruned> {
     let mut pruned = Pruned::default();
     each_pack(folder, "prune", progress, |contents| {
@@ -160,7 +172,8 @@ fn each_pack(
         }
         let contents = Contents::read(path)?;
         if contents.owned && contents.part().exists() {
-            // Of a process that was killed while it rewrote the pack: its lock is ours now.
+            // Left by a process that was killed while it replaced the pack. We hold the lock, so no other process needs
+            // it.
             std::fs::remove_file(contents.part()).map_err(|error| Error::io("remove", &contents.part(), error))?;
         }
         work(&contents)?;

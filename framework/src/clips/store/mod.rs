@@ -1,17 +1,23 @@
-//! The clip store: frames of clips as they come out of `resize`, decoded once and kept on disk for every later epoch, run and process.
+//! The clip store: decoded frames of clips, kept on disk for every later epoch, run and process. A frame is kept after
+//! all steps that never change: `resize`, and without augmentation also the crop to the size of the backbone's images.
+//!
+//! Here belongs how decoded frames lie on the disk and how they are found again.
+//! Not here: who decodes them (`filler` and `loader`), and what a backbone gets (`loader`).
 //!
 //! ```text
 //! <folder>/
 //!   <time>-<process>.pack     records, see [`pack`]
 //! ```
 //!
-//! A record is found by a key that hashes all that decides its content: the bytes of the source files, the decoder, which frames are
-//! kept, how they are resized, their format. So there is no stale entry to forget about. A pack has one writer at a time, who holds
-//! its lock; readers need none. Whatever is damaged fails its checksum, counts as absent and is made again.
+//! A record is found by a key. The key is a hash of all that decides the content: the bytes of the source files, the
+//! decoder, which frames are kept, how they are resized, their format. So an entry can never be out of date. A pack has
+//! one writer at a time, which holds its lock; readers need no lock. A damaged record fails its checksum; it then
+//! counts as absent and is made again.
 //!
-//! Frames are read with `pread` into the buffer that they stay in. Out of a map of the file they would come 1.25 times as fast (`cargo
-//! bench --workspace --bench clips`), which is a fortieth of what it takes to crop and resize them; and a file that another process
-//! cuts short, or a disk that fails, would kill the process in place of being an error.
+//! Frames are read with `pread` into the buffer that they stay in. A memory map of the file would be 1.25 times as fast
+//! (`cargo bench --workspace --bench clips`), but reading takes only a fortieth of the time of crop and resize. And
+//! with a map, a file that another process cuts short, or a disk that fails, would end the process, where it now is an
+//! error.
 
 mod format;
 mod maintain;
@@ -36,24 +42,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A pack that is larger takes no more records: what is evicted goes by whole packs.
+/// Most bytes of a pack. Packs are removed as a whole, so they must not be too large.
 const PACK: u64 = 256 << 20;
-/// Bytes of the disk that stay free; a twentieth of a small one.
+/// Bytes of the disk that the store leaves free; of a small disk, a twentieth.
 const RESERVE: u64 = 1 << 30;
-/// How often a process looks for what others have added.
+/// How often a process looks for records that other processes have added.
 const LOOK: Duration = Duration::from_millis(500);
-/// Age of the last use of a pack that may be removed for room. A process says once in a tenth of it that it uses one.
+/// A pack that nobody used for so long may be removed to make room. A process that uses a pack marks it ten times as
+/// often.
 const IDLE: Duration = Duration::from_secs(600);
 
 /// A folder of packs.
 #[derive(Debug)]
 pub struct ClipStore {
     folder: PathBuf,
-    /// Bytes.
+    /// Most bytes of all packs together.
     limit: u64,
     index: RwLock<Index>,
     writer: Mutex<Option<Writer>>,
-    /// Why nothing more is kept.
+    /// Why nothing more can be added.
     closed: Mutex<Option<String>>,
     /// Whether something found no room.
     full: AtomicBool,
@@ -71,11 +78,11 @@ struct Pack {
     path: PathBuf,
     file: Arc<File>,
     inode: u64,
-    /// Where the next record would begin that was not seen yet.
+    /// Up to where the records of this pack are in the index.
     scanned: u64,
-    /// Whether this process took something out of it, or put something in.
+    /// Whether this process read or wrote a record in it.
     used: bool,
-    /// When its time on the disk was last set to now.
+    /// When this process last marked it as used.
     touched: Option<Instant>,
 }
 
@@ -85,7 +92,7 @@ struct Record {
     span: Span,
 }
 
-/// The pack that this process writes to, which it holds the lock of.
+/// The pack that this process writes to. The process holds its lock.
 #[derive(Debug)]
 struct Writer {
     pack: usize,
@@ -94,8 +101,8 @@ struct Writer {
 }
 
 impl ClipStoreOptions {
-    /// The store that a recipe keeps its clips in; see [`ClipStoreOptions::folder`].
-    pub fn open(&self, caches: &Path) -> Result<Option<ClipStore>> {
+    /// The store of a recipe, in [`ClipStoreOptions::folder`]; `None` where the recipe turns it off.
+    pub(crate) fn open(&self, caches: &Path) -> Result<Option<ClipStore>> {
         if !self.on {
             return Ok(None);
         }
@@ -104,8 +111,8 @@ impl ClipStoreOptions {
 }
 
 impl ClipStore {
-    /// The store in `folder`, which need not be there yet.
-    pub fn open(folder: &Path, limit: u64) -> Result<Self> {
+    /// The store in `folder`, which may be missing yet, of at most `limit` bytes.
+    pub(crate) fn open(folder: &Path, limit: u64) -> Result<Self> {
         let store = Self {
             folder: folder.to_owned(),
             limit,
@@ -119,28 +126,29 @@ impl ClipStore {
         Ok(store)
     }
 
+    /// The folder with the packs.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Why the store keeps nothing more, if so: the disk is full, or it may not be written.
-    pub fn closed(&self) -> Option<String> {
+    /// Why nothing more can be added, such as a full disk or a folder without write access; `None` where all is well.
+    pub(in crate::clips) fn closed(&self) -> Option<String> {
         lock(&self.closed).clone()
     }
 
-    /// Whether there is no point in offering more.
-    pub fn is_full(&self) -> bool {
+    /// Whether nothing more can be added: a record found no room, or writing failed.
+    pub(in crate::clips) fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed) || self.closed().is_some()
     }
 
-    /// Bytes that may be added: below the limit, with what nobody used lately removed, and below the end of the disk.
-    pub fn room(&self) -> u64 {
+    /// Bytes that can be added within the limit and on the disk. Packs that may be removed for room count as free.
+    pub(in crate::clips) fn room(&self) -> u64 {
         let used = self.bytes().saturating_sub(self.idle().iter().map(|(_, size, _)| size).sum());
         self.limit.saturating_sub(used).min(room_on_disk(&self.folder).unwrap_or(u64::MAX))
     }
 
     /// Whether another process adds to the store now.
-    pub(super) fn others_write(&self) -> bool {
+    pub(in crate::clips) fn others_write(&self) -> bool {
         let own = lock(&self.writer).as_ref().map(|writer| writer.pack);
         let packs: Vec<PathBuf> = {
             let index = self.read_index();
@@ -162,7 +170,7 @@ impl ClipStore {
         self.read_index().packs.iter().filter_map(|pack| pack.file.metadata().ok()).map(|about| about.len()).sum()
     }
 
-    // An index is sound whatever the thread that held it was doing: records are added whole.
+    // The index is valid even after a panic of the thread that held it: each record is added in one step.
     fn read_index(&self) -> RwLockReadGuard<'_, Index> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -171,7 +179,7 @@ impl ClipStore {
         self.index.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in what is new in the folder.
+    /// Adds to the index what is new in the folder.
     fn look(&self) -> Result<()> {
         *lock(&self.looked) = Instant::now();
         let mut index = self.write_index();
@@ -181,7 +189,7 @@ impl ClipStore {
             let pack = match known {
                 Some(pack) => pack,
                 None => {
-                    // Somebody may have removed it meanwhile.
+                    // Another process may have removed it meanwhile.
                     let Ok(file) = File::open(&path) else { continue };
                     index.packs.push(Pack {
                         path,
@@ -199,11 +207,11 @@ impl ClipStore {
         Ok(())
     }
 
-    /// Looks again where the last look was some time ago.
+    /// [`ClipStore::look`], if the last time is at least [`LOOK`] ago.
     fn look_again(&self) {
         let due = lock(&self.looked).elapsed() >= LOOK;
         if due {
-            // What cannot be read is absent; the next writer says why.
+            // What cannot be read counts as absent; the next writer reports why.
             let _ = self.look();
         }
     }
@@ -215,14 +223,14 @@ impl ClipStore {
         records.iter().rev().map(|record| (*record, Arc::clone(&index.packs[record.pack].file))).collect()
     }
 
-    /// Forgets a record that is damaged, so that what takes its place is found.
+    /// Takes a damaged record out of the index, so that the one that replaces it is found.
     fn forget(&self, key: &Key, damaged: Record) {
         if let Some(records) = self.write_index().records.get_mut(key) {
             records.retain(|record| (record.pack, record.span) != (damaged.pack, damaged.span));
         }
     }
 
-    /// Marks a pack as used now, for whoever has to choose which to remove.
+    /// Marks a pack as used now, by its modification time: the oldest packs are removed first.
     fn touch(&self, pack: usize) {
         let fresh = |pack: &Pack| pack.touched.is_some_and(|last| last.elapsed() < IDLE / 10);
         if fresh(&self.read_index().packs[pack]) {
@@ -231,13 +239,13 @@ impl ClipStore {
         let mut index = self.write_index();
         let pack = &mut index.packs[pack];
         (pack.used, pack.touched) = (true, Some(Instant::now()));
-        // A folder that may only be read keeps its times.
+        // In a folder without write access the time stays as it is.
         if let Ok(file) = OpenOptions::new().write(true).open(&pack.path) {
             let _ = file.set_modified(SystemTime::now());
         }
     }
 
-    /// The table of the clip under `key`, with where it is.
+    /// The table of the clip under `key`, its record and its pack.
     fn table(&self, key: &Key) -> Option<(Table, Record, Arc<File>)> {
         if self.records(key).is_empty() {
             self.look_again();
@@ -265,12 +273,12 @@ impl ClipStore {
         None
     }
 
-    /// Keeps a small record, where the store keeps anything.
+    /// Adds a small record with its checksum, unless the store is closed or full.
     fn keep_small(&self, kind: Kind, key: &Key, content: &[u8]) {
         self.append(kind, key, &[content, &crc32fast::hash(content).to_le_bytes()]);
     }
 
-    /// Adds a record; false where the store is closed or full.
+    /// Adds a record; `false` where the store is closed or full.
     fn append(&self, kind: Kind, key: &Key, parts: &[&[u8]]) -> bool {
         if lock(&self.closed).is_some() {
             return false;
@@ -281,7 +289,7 @@ impl ClipStore {
             Ok(kept) => kept,
             Err(error) => {
                 if let Some(writer) = writer.take() {
-                    // Half a record only takes room that somebody else may need.
+                    // Half a record only takes room.
                     let _ = writer.file.set_len(writer.end);
                 }
                 *lock(&self.closed) = Some(format!("{} keeps no more clips: {error}", self.folder.display()));
@@ -322,7 +330,7 @@ impl ClipStore {
         Ok(true)
     }
 
-    /// A pack with room that nobody writes to, or a new one.
+    /// A pack that has room for `length` bytes and no writer, or a new one.
     fn open_pack(&self, length: u64) -> std::io::Result<Writer> {
         std::fs::create_dir_all(&self.folder)?;
         let mut index = self.write_index();
@@ -333,7 +341,7 @@ impl ClipStore {
             if about.ino() != inode || about.len() + length > PACK || !locked(&file, &path)? {
                 continue;
             }
-            // What others have added since is before the end.
+            // Other processes may have added records since the last look.
             index.scan(at, about.len()).map_err(std::io::Error::other)?;
             return Ok(Writer { pack: at, end: pack::aligned(file.metadata()?.len()), file });
         }
@@ -347,7 +355,7 @@ impl ClipStore {
         Ok(Writer { pack: index.packs.len() - 1, file, end: 0 })
     }
 
-    /// Packs that nobody used for a while: when, their bytes, their place. The oldest first.
+    /// Packs that nobody used for [`IDLE`]: the time of their last use, their bytes, their position. The oldest first.
     fn idle(&self) -> Vec<(SystemTime, u64, usize)> {
         let about = |(at, pack): (usize, &Pack)| {
             let about = std::fs::metadata(&pack.path).ok().filter(|about| about.ino() == pack.inode)?;
@@ -359,7 +367,7 @@ impl ClipStore {
         idle
     }
 
-    /// Makes room for `length` bytes by removing idle packs; false where that is not enough.
+    /// Makes room for `length` bytes by removing idle packs; `false` where that is not enough.
     fn evict(&self, length: u64) -> bool {
         let idle = self.idle();
         let mut total = self.bytes();
@@ -388,7 +396,7 @@ impl ClipStore {
         let mut index = self.write_index();
         index.records.values_mut().for_each(|records| records.retain(|record| record.pack != at));
         index.records.retain(|_, records| !records.is_empty());
-        // Positions of the others stay; an empty file stands in its place.
+        // The positions of the other packs must not change, so an empty file takes its place.
         index.packs[at].scanned = u64::MAX;
         if let Ok(empty) = File::open("/dev/null") {
             index.packs[at].file = Arc::new(empty);
@@ -398,7 +406,7 @@ impl ClipStore {
 }
 
 impl Index {
-    /// Takes in the records of pack `at` that were not seen yet.
+    /// Adds the records of pack `at` that are not in the index yet.
     fn scan(&mut self, at: usize, size: u64) -> Result<()> {
         let Pack { path, file, scanned, .. } = &self.packs[at];
         if *scanned >= size {
@@ -417,8 +425,8 @@ impl Index {
     }
 }
 
-/// Bytes that may be added to the disk of `folder`: all but a little that other programs need, and the records of runs. `None` where
-/// the system does not tell.
+/// Bytes that may be added to the disk of `folder`: the free ones without [`RESERVE`], which other programs and the
+/// records of runs need. `None` where the system does not report them.
 fn room_on_disk(folder: &Path) -> Option<u64> {
     let there = folder.ancestors().find(|folder| folder.is_dir())?;
     let about = rustix::fs::statvfs(there).ok()?;
@@ -426,7 +434,7 @@ fn room_on_disk(folder: &Path) -> Option<u64> {
     Some((about.f_bavail * about.f_frsize).saturating_sub(reserve))
 }
 
-/// The packs of a folder, by name; none where it is not there.
+/// The packs of a folder, in order of name; none where the folder is missing.
 fn packs(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |error| {
         Error::io("read the clip store", folder, error).help("choose another with `--set clip_store.folder=DIR`")
@@ -443,7 +451,7 @@ fn packs(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Takes the lock of an open pack; false where another has it, or the pack was removed meanwhile.
+/// Takes the lock of an open pack; `false` where another process has it, or the pack was removed meanwhile.
 fn locked(file: &File, path: &Path) -> std::io::Result<bool> {
     match file.try_lock() {
         Ok(()) => {

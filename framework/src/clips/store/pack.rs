@@ -1,19 +1,19 @@
-//! Packs: files of records that are only ever appended to.
+//! Packs: files of records. Records are only ever added at the end.
 //!
 //! ```text
 //! record, at a multiple of 512 bytes:
-//!   magic 8 · kind 1 · zeros 7 · key 32 · length of the payload 8 · zeros 4 · CRC-32 of all before 4     the head, 64 bytes
+//!   magic 8 · kind 1 · zeros 7 · key 32 · length of the payload 8 · zeros 4 · CRC-32 of all before 4     = 64 bytes
 //!   payload
 //! ```
 //!
-//! A payload is written before its head, so what a killed process leaves behind is no record. Heads have their own checksum and
-//! records their own alignment: a damaged head costs one record, and reading goes on at the next. Payloads carry checksums of their
-//! own, which whoever reads them compares.
+//! A payload is written before its head, so that a killed process leaves no record behind, only bytes. Heads have a
+//! checksum of their own, and each record begins at a multiple of 512 bytes: a damaged head costs one record, and
+//! reading goes on at the next. Payloads carry their own checksums, which the reader of the payload compares.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-/// SHA-256 of what decides a record's content.
+/// SHA-256 of everything that decides the content of a record.
 pub type Key = [u8; 32];
 
 /// What a record holds.
@@ -23,7 +23,7 @@ pub enum Kind {
     Clip = 1,
     /// Hash of the bytes of source files, by their state on the disk.
     Source = 2,
-    /// A clip that decoded and was not kept.
+    /// A note that a clip can be decoded, although its frames are not in the store.
     Sound = 3,
 }
 
@@ -37,7 +37,7 @@ pub struct Span {
 const MAGIC: [u8; 8] = *b"MACLIPR1";
 pub const HEAD: u64 = 64;
 const ALIGN: u64 = 512;
-/// Bytes that are looked through at once for the next record.
+/// Bytes that are searched at once for the next record.
 const WINDOW: usize = 1 << 20;
 
 /// The first place at or after `offset` where a record may begin.
@@ -67,7 +67,7 @@ fn parse(head: &[u8]) -> Option<(Kind, Key, u64)> {
     Some((kind, key, u64::from(number(48)) | u64::from(number(52)) << 32))
 }
 
-/// Writes a record at `offset`, which must be [`aligned`]; gives where its payload lies.
+/// Writes a record at `offset`, which must be [`aligned`]; returns where its payload lies.
 pub fn write(file: &File, offset: u64, kind: Kind, key: &Key, parts: &[&[u8]]) -> std::io::Result<Span> {
     let start = offset + HEAD;
     let mut at = start;
@@ -80,7 +80,7 @@ pub fn write(file: &File, offset: u64, kind: Kind, key: &Key, parts: &[&[u8]]) -
     Ok(Span { offset: start, length })
 }
 
-/// Calls `found` for each record from `from` on; gives the place after the last one.
+/// Calls `found` for each record from `from` on; returns the place after the last one.
 pub fn scan(file: &File, from: u64, mut found: impl FnMut(Kind, Key, Span)) -> std::io::Result<u64> {
     let size = file.metadata()?.len();
     let (mut at, mut end) = (aligned(from), from);

@@ -18,10 +18,10 @@ use std::os::unix::fs::FileExt;
 
 const TOP: usize = 28;
 const ROW: usize = 12;
-/// Bytes read at once in the hope that the whole table is among them.
+/// Bytes of the first read. Most tables are shorter.
 const FIRST: u64 = 4096;
 
-/// What a record says about its frames.
+/// What a record says about its frames, apart from their pixels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     pub timeline: Timeline,
@@ -42,7 +42,8 @@ struct Row {
     length: u64,
 }
 
-/// A clip as bytes: the table, and each picked frame once. `None` where the format cannot say it.
+/// A clip as bytes: the table, then each picked frame once. `None` where a number or a side is too large for the
+/// format.
 pub fn payload(opened: &Opened, format: Format) -> Option<Vec<u8>> {
     let Opened { timeline, indices, frames } = opened;
     // Samplers repeat frames of short clips, and some pick in another order.
@@ -113,7 +114,7 @@ impl Table {
         self.rows.binary_search_by_key(&index, |row| row.index).ok().map(|at| &self.rows[at])
     }
 
-    /// The frames `indices` of the clip at `span`; `None` where one is not kept, or damaged.
+    /// The frames `indices` of the clip at `span`; `None` where one is missing or damaged.
     pub fn frames(&self, file: &File, span: Span, indices: &[usize]) -> Option<Frames> {
         let mut images: Vec<Vec<u8>> = Vec::with_capacity(indices.len());
         for (position, index) in indices.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Which bytes a clip is made of: SHA-256 of its files, remembered by their state on the disk so that they are read once.
+//! The content of a clip's files as a SHA-256. It is remembered by the state of the files on the disk, so that they are
+//! read only once.
 
 use super::ClipStore;
 use super::pack::{Key, Kind};
@@ -11,11 +12,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// A file may change twice within one tick of the file system's clock. What changed so lately is not remembered.
+/// A file can change twice within one tick of the file system's clock. So a hash is remembered only where the last
+/// change of the file is at least this long ago.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// Size, times and place of the files: what changes when their bytes do. The time of the last change of the inode (ctime) cannot be
-/// set back by copying a file with its times.
+/// Hash of the paths, sizes, times and inodes of the files: it changes when their bytes do. The time of the last change
+/// of the inode (ctime) cannot be set back, not even by a copy that keeps the times of the file. And whether the last
+/// change of all files is at least [`SETTLED`] ago.
 fn state(files: &[PathBuf]) -> Result<(Key, bool)> {
     let mut hash = Sha256::new();
     hash.update("state/1");
@@ -53,11 +56,11 @@ fn file_hash(path: &Path) -> Result<Key> {
     }
 }
 
-/// What a clip is made of.
+/// The files of a clip and their hashes.
 #[derive(Debug)]
 pub struct Source {
     files: Vec<PathBuf>,
-    /// Of the files on the disk when they were read.
+    /// [`state`] of the files when they were read.
     pub state: Key,
     /// SHA-256 over the bytes of the files, in their order.
     pub content: Key,
@@ -70,7 +73,7 @@ impl Source {
     }
 }
 
-/// Reads `files`, or remembers what was read before.
+/// Hashes `files`, or takes the hash from the store where they did not change since.
 pub fn content(store: &ClipStore, files: Vec<PathBuf>) -> Result<Source> {
     let (before, settled) = state(&files)?;
     if let Some(content) = store.small(&before).and_then(|bytes| Key::try_from(bytes.as_slice()).ok()) {

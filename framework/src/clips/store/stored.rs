@@ -1,4 +1,4 @@
-//! The clips of one recipe in the store: the keys they have, and what is kept of each.
+//! The clips of one recipe in the store: their keys, and which frames of each are kept.
 
 use super::pack::{Key, Kind};
 use super::source::{self, Source};
@@ -16,21 +16,25 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// Frames of clips as one recipe wants them, kept under keys that hash all that decides them.
+/// The clips of one recipe in the store. Their keys hash everything that decides their frames.
 #[derive(Debug)]
 pub struct StoredClips {
-    /// `None` where the recipe turns the store off: then only the format is applied.
+    /// `None` where the recipe turns the store off. Then only [`StoredClips::as_kept`] has an effect.
     store: Option<ClipStore>,
     format: Format,
-    /// Hash of what is done to every clip, for each [`Part`].
+    /// Hash of what is done to every clip where [`Part::All`] is kept.
     all: Key,
+    /// The same for [`Part::Picked`].
     picked: Key,
-    /// What the clips that this process has met are made of.
+    /// The files of the clips that this process has opened, by clip id.
     sources: Mutex<HashMap<String, Arc<Source>>>,
 }
 
 impl StoredClips {
-    /// Those of `recipe`, whose caches are in the folder of all runs `runs`.
+    /// The clips of `recipe`, whose components are `clips`. `runs` is the folder of all runs, which has the caches.
+    ///
+    /// # Errors
+    /// Where the folder of the store cannot be read, or `resize` fails on a test image.
     pub fn open(recipe: &Recipe, clips: &Clips, geometry: &Geometry, runs: &Path) -> Result<Self> {
         let (options, caches) = (&recipe.clip_store, recipe.compute.caches(runs));
         let store = options.open(&caches).map_err(|error| error.at(recipe.place("clip_store")))?;
@@ -53,6 +57,7 @@ impl StoredClips {
         })
     }
 
+    /// The store that the clips are in; `None` where the recipe turns it off.
     pub fn store(&self) -> Option<&ClipStore> {
         self.store.as_ref()
     }
@@ -77,15 +82,19 @@ impl StoredClips {
         Sha256::new().chain_update(rule).chain_update(source.content).finalize().into()
     }
 
-    /// Every key that a record about `clip` may have.
+    /// Every key that a record about `clip` can have. Empty where the clip is made by code, or the store is off.
+    ///
+    /// # Errors
+    /// Where the dataset does not know the clip, or its files cannot be read.
     pub fn keys(&self, dataset: &dyn Dataset, clip: &str) -> Result<Vec<Key>> {
         let Some(source) = self.source(dataset, clip)? else { return Ok(Vec::new()) };
         let (all, picked) = (self.key(&source, Part::All), self.key(&source, Part::Picked));
         Ok(vec![all, picked, sound(&all), sound(&picked), source.state])
     }
 
-    /// The frames of `clip` that `choose` picks, where they are kept. `part` is what is kept of clips that are seen so.
-    pub fn get(
+    /// The frames of `clip` that `choose` picks, where the store has them. `part` says under which key they would be:
+    /// the picked frames are also looked for among all frames.
+    pub(in crate::clips) fn get(
         &self,
         dataset: &dyn Dataset,
         clip: &str,
@@ -93,7 +102,7 @@ impl StoredClips {
         choose: &dyn Fn(&Timeline) -> Result<Vec<usize>>,
     ) -> Option<Opened> {
         let store = self.store.as_ref()?;
-        // What is wrong with its files is told by whoever decodes them.
+        // A problem with its files is reported when they are decoded.
         let source = self.source(dataset, clip).ok()??;
         let parts: &[Part] = if part == Part::All { &[Part::All] } else { &[Part::Picked, Part::All] };
         parts.iter().find_map(|part| {
@@ -123,13 +132,20 @@ impl StoredClips {
         })
     }
 
-    /// Keeps what was decoded of `clip`, all of `part`; gives its bytes, or `None` where there is no room.
-    pub(crate) fn keep(&self, dataset: &dyn Dataset, clip: &str, part: Part, opened: &Opened) -> Result<Option<u64>> {
+    /// Puts the decoded frames of `clip`, all of `part`, into the store; returns their bytes, or `None` where it has no
+    /// room.
+    pub(in crate::clips) fn keep(
+        &self,
+        dataset: &dyn Dataset,
+        clip: &str,
+        part: Part,
+        opened: &Opened,
+    ) -> Result<Option<u64>> {
         let (Some(store), Some(source)) = (&self.store, self.source(dataset, clip)?) else { return Ok(None) };
         if !source.unchanged()? {
             return Ok(None);
         }
-        // Another file with the same bytes may have been kept.
+        // Another file with the same bytes may be in the store.
         if store.table(&self.key(&source, part)).is_some() {
             return Ok(Some(0));
         }
@@ -138,7 +154,7 @@ impl StoredClips {
         Ok(bytes.map(|bytes| bytes.len() as u64))
     }
 
-    /// Notes that `clip` could be decoded, where it was not kept.
+    /// Notes that `clip` can be decoded, although it is not in the store.
     pub(in crate::clips) fn note_sound(&self, dataset: &dyn Dataset, clip: &str, part: Part) -> Result<()> {
         if let (Some(store), Some(source)) = (&self.store, self.source(dataset, clip)?)
             && source.unchanged()?
@@ -148,8 +164,9 @@ impl StoredClips {
         Ok(())
     }
 
-    /// What `opened` would be after it was kept: a format that loses something must do so on every path.
-    pub fn as_kept(&self, mut opened: Opened) -> Result<Opened> {
+    /// `opened` as it would come back from the store: a clip must not have other pixels when it is decoded than when it
+    /// is read from the store, also where the format changes pixels.
+    pub(in crate::clips) fn as_kept(&self, mut opened: Opened) -> Result<Opened> {
         if self.format != Format::Raw {
             let Frames { width, height, images } = &mut opened.frames;
             for image in images {
@@ -160,14 +177,14 @@ impl StoredClips {
     }
 }
 
-/// What the store knows of a clip.
+/// What the store knows about a clip.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::clips) enum Presence {
     Kept(Timeline),
-    /// It was decoded once and is not kept.
+    /// It was decoded without an error once, but its frames are not in the store.
     Sound,
     Unknown,
-    /// It does not come from files.
+    /// It does not come from files, or the store is off.
     Elsewhere,
 }
 
@@ -175,8 +192,8 @@ fn sound(key: &Key) -> Key {
     Sha256::new().chain_update(b"sound").chain_update(key).finalize().into()
 }
 
-/// Hash of what `keep` makes of two test images, one wide and one high: so a component whose code has changed gets other keys, and
-/// nobody has to remember to count a version up.
+/// Hash of the frames that `keep` makes of two test images, one wide and one high. So a component whose code has
+/// changed gets other keys by itself, without a version number that somebody must remember to increase.
 fn outcome(keep: &dyn Fn(Image) -> Result<Image>) -> Result<String> {
     let mut hash = Sha256::new();
     for (width, height) in [(353, 271), (271, 353)] {

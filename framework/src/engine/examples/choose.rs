@@ -1,4 +1,4 @@
-//! Which queries of a test are worth a look.
+//! The choice of the queries that are shown.
 
 use crate::engine::episodes::EpisodeList;
 use crate::engine::evaluation::Outcome;
@@ -6,7 +6,7 @@ use crate::random::Stream;
 use crate::runs::examples::Rule;
 use std::collections::BTreeSet;
 
-/// A chosen query: its episode, and its place among the queries of that.
+/// A chosen query: its episode, and its position among the queries of that episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
     pub rule: Rule,
@@ -14,11 +14,11 @@ pub struct Choice {
     pub query: usize,
 }
 
-/// A query that was asked.
+/// A query of the test and its result.
 struct Asked {
     place: (usize, usize),
     right: bool,
-    /// The highest probability, and its distance from the second.
+    /// The highest probability, and how much higher it is than the second.
     probability: f32,
     lead: f32,
 }
@@ -32,8 +32,9 @@ impl Asked {
     }
 }
 
-/// Up to `count` queries by each rule, in the order of the rules. A query is chosen once, by the first rule that wants it, and a rule
-/// chooses one query of an episode; of equals the first in the list wins.
+/// Chooses up to `count` queries by each rule, in the order of the rules. A query is chosen at most once, by the first
+/// rule that selects it, and a rule chooses at most one query of an episode. Of equal ones, the first in the list is
+/// chosen.
 pub fn choose(list: &EpisodeList, outcomes: &[Outcome], count: usize) -> Vec<Choice> {
     let asked: Vec<Asked> = list
         .episodes

@@ -1,4 +1,8 @@
-//! Test queries to look at: chosen by rule, with the frames that the model saw and what its alignment makes of them.
+//! A few queries of the test, for a person to look at: chosen by rule, with the frames that the model saw and how its
+//! alignment compared them.
+//!
+//! Here belongs how these examples are chosen, computed and written.
+//! Not here: the types of the file (`runs::examples`), and how a page shows them (the crate `maclip-reports`).
 
 mod choose;
 mod strip;
@@ -18,16 +22,21 @@ use burn::tensor::{Int, Tensor};
 use choose::{Choice, choose};
 use std::collections::BTreeMap;
 
-/// Examples of a test with their pictures.
+/// The examples of a test, with their pictures.
 pub struct Gallery {
+    /// The content of `examples.json`.
     pub examples: Examples,
-    /// By file name, which is a hash of the bytes: equal pictures of several runs have one name.
+    /// JPEG files by name. The name is a hash of the bytes, so that the same picture has the same name in all runs.
     strips: BTreeMap<String, Vec<u8>>,
 }
 
 impl Gallery {
-    /// Chooses up to `count` queries by each rule out of the test of `split` that came to `outcomes`, and encodes their episodes
-    /// again. `model` must be free of autodiff (`valid()`).
+    /// Chooses up to `count` queries by each rule among those of `split`, whose test had the `outcomes`, and encodes
+    /// their episodes again. `model` must be without autodiff (`valid()`).
+    ///
+    /// # Errors
+    /// Where a clip cannot be opened, the frames do not fit into one picture, the alignment's explanation is not valid,
+    /// and [`Error::Interrupted`] after a request to stop.
     pub fn new(
         model: &FewShotModel,
         source: &ClipSource,
@@ -57,7 +66,11 @@ impl Gallery {
         Ok(gallery)
     }
 
-    /// Writes all files into the run directory, in place of those of an earlier attempt. Nothing was chosen: nothing is there.
+    /// Writes all files to the run directory, in place of those of an earlier attempt. Where nothing was chosen, it
+    /// removes those.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
     pub fn write(self, store: &RunStore) -> Result<()> {
         let mut files = self.strips;
         if !self.examples.examples.is_empty() {
@@ -69,7 +82,8 @@ impl Gallery {
         store.replace_folder(Examples::FOLDER, &files)
     }
 
-    /// Makes a strip of each clip of an episode that has none yet; what the clips are called, in the order of the model.
+    /// Makes a picture of each clip of an episode that has none yet. Returns the clips' keys in [`Examples::clips`],
+    /// support clips first.
     fn picture(&mut self, encoder: &EpisodeEncoder, source: &ClipSource, episode: usize) -> Result<Vec<String>> {
         let clips = encoder.clips(episode);
         let ids: Vec<&str> = clips.support.iter().chain(&clips.queries).copied().collect();
@@ -125,22 +139,23 @@ impl Gallery {
     }
 }
 
-/// What the alignment sees of one query and P classes.
+/// The input of the alignment for one query and P classes.
 pub struct Seen {
-    /// `[P, T, E]`, the same P times.
+    /// The features of the query, P times the same: `[P, T, E]`.
     pub query: Tensor<3>,
-    /// `[P, K, T, E]`
+    /// The features of the support clips of each class: `[P, K, T, E]`.
     pub support: Tensor<4>,
 }
 
 impl Seen {
-    /// Of query number `query` and the `classes` of an encoded episode with `shot` support clips a class.
+    /// The input for query number `query` and the classes `classes` (positions in the episode) of an encoded episode
+    /// with `shot` support clips of each class.
     pub fn new(model: &FewShotModel, encoding: EpisodeEncoding, shot: usize, query: usize, classes: &[usize]) -> Self {
         let EpisodeEncoding { support, query: queries, class_text } = encoding;
         let [clips, t, e] = support.prototypes.dims();
         let support = support.prototypes.reshape([1, clips / shot, shot, t, e]);
         let (queries, support) = model.related(queries.prototypes.unsqueeze(), support, class_text.unsqueeze());
-        // Each query may be an episode of its own.
+        // See `FewShotModel::related`: each query may have become an episode of its own.
         let (episode, query) = if queries.dims()[0] > 1 { (query, 0) } else { (0, query) };
         let rows: Vec<i32> = classes.iter().map(|class| *class as i32).collect();
         let rows = Tensor::<1, Int>::from_data(rows.as_slice(), &support.device());
@@ -151,23 +166,23 @@ impl Seen {
         }
     }
 
-    /// What the weights are, and the alignment with each class.
+    /// What the weights are, in words, and the alignment with each class.
     fn explained(self, model: &FewShotModel) -> Result<(String, Vec<ExampleAlignment>)> {
         let _span = profile::span(Phase::Align);
-        let way_out = "`task.test.examples: 0` writes no examples; see `Explanation` for what an alignment tells";
+        let hint = "`task.test.examples: 0` writes no examples; see `Explanation` for what an alignment must report";
         let explained = model.alignment.explain(self.query.clone(), self.support.clone());
-        let Explanation { what, weights, shots } = explained.map_err(|error| error.help(way_out))?;
+        let Explanation { what, weights, shots } = explained.map_err(|error| error.help(hint))?;
         let costs = frame_costs(self.query, self.support, shots);
         let [pairs, rows, columns] = costs.dims();
         let fits = |pair: &Vec<Vec<f32>>| pair.len() == rows && pair.iter().all(|row| row.len() == columns);
         if weights.len() != pairs || !weights.iter().all(fits) {
             return Err(Error::failed(format!(
-                "the alignment explains itself ({what}) by matrices that are not {pairs} of {rows} × {columns}, the frames of the query and of \
-                 {shots} shots"
+                "the alignment's explanation ({what}) does not have {pairs} matrices of {rows} × {columns} weights, \
+                 the frames of the query and of {shots} shots"
             ))
-            .help(way_out));
+            .help(hint));
         }
-        // The sum takes the sign off a zero.
+        // Adding 0 makes −0 a plain 0.
         let rounded = |value: f32| (value * 1e4).round() / 1e4 + 0.0;
         let costs: Vec<f32> = costs.into_data().iter::<f32>().map(rounded).collect();
         let alignments = costs.chunks(rows * columns).zip(weights).map(|(costs, weights)| ExampleAlignment {

@@ -1,14 +1,14 @@
-//! The frames of a clip as one picture.
+//! The frames of a clip, side by side in one picture.
 
 use crate::error::{Error, Result};
 use crate::images::{Filter, Image, encode_jpeg, resize_to};
 use jpeg_encoder::SamplingFactor;
 
-/// Height and width of a frame in a strip.
+/// Height and width of a frame in the picture, in pixels.
 pub const SIDE: usize = 64;
 const QUALITY: u8 = 80;
 
-/// Square frames of `size`² · 3 bytes, one after the other, as a JPEG of [`SIDE`] rows with the frames side by side.
+/// A JPEG of the square frames in `pixels`, each `size`² · 3 bytes, side by side and [`SIDE`] pixels high.
 pub fn strip(pixels: &[u8], size: usize) -> Result<Vec<u8>> {
     let frames = pixels
         .chunks(size * size * 3)

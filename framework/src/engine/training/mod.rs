@@ -1,5 +1,7 @@
-//! Training: the loop of steps, clipping, schedule, validation, early stopping, checkpoints and resume. What a step is, is the
-//! task's.
+//! Training: the loop of steps, with clipping, schedule, validation, early stopping, checkpoints and resume.
+//!
+//! Here belongs what is the same for every task that trains.
+//! Not here: what happens in one step and in a validation; a task says this with a [`Learner`].
 
 mod prefetch;
 mod smoothed;
@@ -7,11 +9,10 @@ mod stepper;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use prefetch::prefetch;
 pub use stepper::Stepper;
 
 use crate::error::{Error, Result};
-use crate::model::parameters;
+use crate::model::gradients::clip_gradients;
 use crate::profile::{self, Phase};
 use crate::progress::{Progress, Validated, stop_requested};
 use crate::runs::read::read_lines;
@@ -21,30 +22,33 @@ use crate::slots::optimizer::Optimizer;
 use crate::slots::schedule::Schedule;
 use burn::module::Module;
 use burn::optim::GradientsParams;
+use prefetch::prefetch;
 use serde::{Deserialize, Serialize};
 use smoothed::Smoothed;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Options of the loop that every task shares.
+/// Options of the training loop. They are the same for every task.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoopOptions {
-    /// Optimizer steps.
+    /// Number of optimizer steps.
     #[schemars(range(min = 1))]
     pub steps: u64,
-    /// Largest global L2 norm of a step's gradient; larger ones are scaled down. `null` turns clipping off.
+    /// Largest L2 norm of a step's gradient, over all parameters together; a larger gradient is scaled down to it.
+    /// `null` turns clipping off.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub clip_norm: Option<f64>,
-    /// Steps between validations; the best checkpoint is chosen among them.
+    /// Steps between two validations. The checkpoint with the best validation is the one that is tested.
     #[schemars(range(min = 1))]
     pub validate_every_steps: u64,
-    /// Steps between checkpoints.
+    /// Steps between two checkpoints.
     #[schemars(range(min = 1))]
     pub checkpoint_every_steps: u64,
-    /// Newest checkpoints that are kept, beside the best. The second is there for the day the first is damaged.
+    /// Number of newest checkpoints that are kept, in addition to the best. The second one is used if the first is
+    /// damaged.
     #[schemars(range(min = 1))]
     pub keep_checkpoints: usize,
-    /// Training ends after so many validations in a row that were not better than the best before; `null` trains to the end.
+    /// Training ends after this many validations in a row without a new best one. `null` trains for all steps.
     #[schemars(range(min = 1))]
     pub patience: Option<u64>,
 }
@@ -70,53 +74,85 @@ impl LoopOptions {
     }
 }
 
-/// What one optimizer step's forward and backward passes gave.
+/// The result of the forward and backward passes of one optimizer step.
 pub struct StepOutput {
+    /// The gradients of the loss, before clipping.
     pub gradients: GradientsParams,
+    /// The loss.
     pub loss: f64,
+    /// The terms of the loss, by name.
     pub parts: BTreeMap<String, f64>,
+    /// Accuracy on the step's own input, 0 to 1.
     pub accuracy: f64,
 }
 
-/// Mean and interval of one validation.
+/// The result of one validation.
 pub struct Validation {
+    /// The mean that checkpoints are compared by; larger is better. An accuracy, 0 to 1.
     pub value: f64,
+    /// Half width of the 95 % interval of the mean.
     pub ci95: f64,
+    /// Number of episodes that the mean is over.
     pub episodes: u64,
 }
 
-/// A task's side of the loop.
+/// What a task does in the training loop.
 pub trait Learner: Sync {
+    /// The module that is trained.
     type Model: Module;
-    /// What a step needs and no weight changes, such as its clips.
+    /// The input of a step, such as its clips. It must not depend on the weights.
     type Input: Send;
 
-    /// The input of step `step` (from 0): a pure function of the step number. Worker threads prepare it ahead.
+    /// Prepares the input of step `step` (from 0). It must depend on the step number alone: worker threads prepare
+    /// several inputs in parallel, before their steps are computed.
+    ///
+    /// # Errors
+    /// Where the input cannot be made, for example because a clip cannot be opened.
     fn prepare(&self, step: u64) -> Result<Self::Input>;
 
-    /// Loss and gradients of a step. An error where they are not finite, which names the input that did it.
+    /// Computes loss and gradients of a step.
+    ///
+    /// # Errors
+    /// Where they are not finite. The message should name the input that caused it.
     fn step(&self, model: &Self::Model, input: Self::Input) -> Result<StepOutput>;
 
+    /// Evaluates the model on classes or clips that are not trained on.
+    ///
+    /// # Errors
+    /// Where the evaluation fails; [`Error::Interrupted`] after a request to stop: the validation is then the first
+    /// thing that a resumed run does.
     fn validate(&self, model: &Self::Model) -> Result<Validation>;
 
-    /// What a person wants to see of a step whose numbers are wrong.
+    /// A report on a step whose numbers are wrong, for a person to read: its input, losses, values and gradients.
+    ///
+    /// # Errors
+    /// Where the step cannot be computed at all. Numbers that are not finite are no error here.
     fn inspect(&self, model: &Self::Model, input: Self::Input) -> Result<serde_json::Value>;
 }
 
+/// The training loop: its options, and the parts that it works with.
 pub struct Loop<'a> {
+    /// Steps, validations and checkpoints.
     pub options: &'a LoopOptions,
+    /// Changes the weights.
     pub optimizer: &'a dyn Optimizer,
+    /// The factor on the learning rate of each step.
     pub schedule: &'a dyn Schedule,
+    /// The run directory that records and checkpoints go to.
     pub store: &'a RunStore,
+    /// Where the loop reports how far it is.
     pub progress: &'a dyn Progress,
-    /// Threads that prepare inputs, and inputs that are ready ahead.
+    /// Number of threads that prepare inputs; 0 prepares each input when it is needed.
     pub workers: usize,
+    /// Number of inputs that may be ready before they are needed; 0 prepares each input when it is needed.
     pub prefetch: usize,
 }
 
-/// The trained model.
+/// The result of a training.
 pub struct Trained<M> {
+    /// The model with the weights of the best validation; with the last weights where there was no validation.
     pub model: M,
+    /// The step of the best validation.
     pub best_step: Option<u64>,
 }
 
@@ -128,7 +164,8 @@ struct Training<M> {
 }
 
 impl Loop<'_> {
-    /// The model with the newest checkpoint in it that is whole and `fits`, or as it is.
+    /// The model with the weights of the newest checkpoint that is not damaged and that `fits`; as it is, where there
+    /// is none.
     fn resume<M: Module>(
         &self,
         model: M,
@@ -143,7 +180,7 @@ impl Loop<'_> {
         Ok(Training { model: checkpoint.load(model)?, stepper: stepper.load(checkpoint.optimizer())?, position })
     }
 
-    /// Steps from the first on that the records tell of without a gap, and the steps that were validated.
+    /// Number of steps from the first on that have records without a gap, and the steps that were validated.
     fn recorded(&self) -> Result<(u64, BTreeSet<u64>)> {
         let train: Vec<TrainLoss> = read_lines(&self.store.path().join("train.jsonl"))?;
         let whole = train.iter().zip(1..).take_while(|(record, step)| record.step == *step).count() as u64;
@@ -158,8 +195,11 @@ impl Loop<'_> {
         step == self.options.steps || step.is_multiple_of(self.options.validate_every_steps)
     }
 
-    /// Trains from the newest checkpoint to the end and gives back the weights that validated best. On a stop request the
-    /// step is finished, a checkpoint written and `Error::Interrupted` returned.
+    /// Trains from the newest checkpoint to the end, and returns the model with the weights of the best validation.
+    ///
+    /// # Errors
+    /// Where a step or a validation fails, its numbers are not finite, or a file cannot be read or written. After a
+    /// request to stop, the step is finished, a checkpoint is written, and [`Error::Interrupted`] is returned.
     pub fn run<L: Learner>(&self, learner: &L, model: L::Model) -> Result<Trained<L::Model>> {
         let options = self.options;
         let (steps, validated) = self.recorded()?;
@@ -169,23 +209,24 @@ impl Loop<'_> {
                 position.step <= steps && (1..=last).all(|step| !self.validates(step) || validated.contains(&step));
             if !whole {
                 let step = position.step;
-                self.progress.note(&format!("the records do not reach step {step}; going on from a checkpoint before"));
+                let note = format!("the records do not reach step {step}; going on from an earlier checkpoint");
+                self.progress.note(&note);
             }
             whole
         };
         let mut now = self.resume(model, fits, |step, error| {
-            self.progress.note(&format!("{error}; put aside, going on from a checkpoint before"));
+            self.progress.note(&format!("{error}; put aside, going on from an earlier checkpoint"));
             self.store.put_aside(step)
         })?;
         let first_step = now.position.step;
         if first_step == 0 && steps > 0 {
-            self.progress.note("no checkpoint can be used; the training begins anew");
+            self.progress.note("no checkpoint can be used; the training begins again");
         }
         if first_step > 0 && !options.finished(now.position) {
             self.progress.note(&format!("resuming at step {first_step}"));
         }
         let (mut train_records, mut validation_records) = self.store.training_records(&now.position)?;
-        // What is left of it: the records end where the checkpoint does.
+        // Read after the records were cut back to the checkpoint.
         let mut curve: Vec<Validated> = self.curve()?.iter().map(Validated::from).collect();
         self.progress.begin("train", first_step, options.steps);
         prefetch(
@@ -198,7 +239,7 @@ impl Loop<'_> {
                 while now.position.validation_due || !options.finished(now.position) {
                     if now.position.validation_due {
                         let record = match learner.validate(&now.model) {
-                            // To be done first when the run goes on.
+                            // A resumed run begins with this validation.
                             Err(Error::Interrupted) => {
                                 let records = [&train_records, &validation_records];
                                 return self.save(&now, records).and(Err(Error::Interrupted));
@@ -261,7 +302,7 @@ impl Loop<'_> {
         }
     }
 
-    /// A checkpoint, after the records that led to it are on the disk.
+    /// Writes a checkpoint, after the records of all steps before it are on the disk.
     fn save<M: Module>(&self, now: &Training<M>, records: [&Records; 2]) -> Result<()> {
         records.into_iter().try_for_each(Records::sync)?;
         self.store.save_checkpoint(&now.model, now.stepper.bytes()?, now.position, self.options.keep_checkpoints)
@@ -277,7 +318,7 @@ impl Loop<'_> {
         let step = now.position.step;
         let input = inputs.next().ok_or_else(|| Error::failed(format!("step {step} has no input")))??;
         let output = learner.step(&now.model, input)?;
-        let (norm, gradients) = parameters::clip_gradients(&now.model, output.gradients, self.options.clip_norm);
+        let (norm, gradients) = clip_gradients(&now.model, output.gradients, self.options.clip_norm);
         if !norm.is_finite() || !output.loss.is_finite() {
             let message = format!("the loss is {} and the gradient's norm {norm}", output.loss);
             return Err(Error::failed(message));
@@ -298,7 +339,8 @@ impl Loop<'_> {
         Ok((record, model))
     }
 
-    /// A step that cannot be made: where, and how to look at it. The weights before it are kept for that.
+    /// The error of a step that cannot be computed: adds the step and how to look at it, and saves the weights before
+    /// it for that.
     fn stopped<M: Module>(&self, now: &Training<M>, records: [&Records; 2], error: Error) -> Error {
         let Error::Failed { message, place, help } = error else { return error };
         if help.is_some() {
@@ -307,13 +349,17 @@ impl Loop<'_> {
         let kept = self.save(now, records).map_or_else(|error| format!(" ({error})"), |()| String::new());
         let step = now.position.step + 1;
         Error::Failed { message: format!("step {step}: {message}{kept}"), place, help: None }.help(format!(
-            "look at the step with `maclip replay {} --step {step}`; then lower optimizer.learning_rate or task.train.clip_norm",
+            "look at the step with `maclip replay {} --step {step}`; then lower optimizer.learning_rate or \
+             task.train.clip_norm",
             self.store.path().display()
         ))
     }
 
-    /// What `learner` says about step `step` (from 1), made again from the newest checkpoint before it. Writes
-    /// neither records nor checkpoints.
+    /// Computes the steps from the newest checkpoint before step `step` (from 1) again, and returns the report of
+    /// [`Learner::inspect`] on that step. Writes neither records nor checkpoints.
+    ///
+    /// # Errors
+    /// Where the training has no such step, or a step before it cannot be computed.
     pub fn replay<L: Learner>(&self, learner: &L, model: L::Model, step: u64) -> Result<serde_json::Value> {
         if step > self.options.steps {
             return Err(Error::failed(format!("the training has {} steps, and no step {step}", self.options.steps)));

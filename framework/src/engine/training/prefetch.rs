@@ -1,4 +1,4 @@
-//! Inputs of training steps, prepared ahead by worker threads.
+//! Prefetch: worker threads prepare the inputs of the next training steps while the present step is computed.
 
 use crate::error::{Error, Result};
 use crate::profile::{self, Phase};
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What workers and the consumer share.
+/// The state that the workers and the consumer share.
 struct Queue<T> {
     /// First step that no worker has taken.
     next: u64,
@@ -16,10 +16,12 @@ struct Queue<T> {
     closed: bool,
 }
 
-/// Runs `consume` on the results of `prepare` for each step of `steps`, in order. At most `waiting` results wait, each made by
-/// one of `workers` threads; with none of either, each is made when it is asked for. What `prepare` gives must depend on the
-/// step alone: then neither number changes anything.
-pub fn prefetch<T: Send, R>(
+/// Calls `consume` with an iterator over the results of `prepare` for each step of `steps`, in order.
+///
+/// `workers` threads prepare the results, and at most `waiting` of them are ready before they are needed. Where one of
+/// the two numbers is 0, each result is prepared when it is needed. The result of `prepare` must depend on the step
+/// alone; then the numbers change nothing but the speed.
+pub(super) fn prefetch<T: Send, R>(
     steps: Range<u64>,
     workers: usize,
     waiting: usize,
@@ -29,13 +31,13 @@ pub fn prefetch<T: Send, R>(
     if workers == 0 || waiting == 0 {
         return consume(&mut steps.map(prepare));
     }
-    // Threads of its own for what `prepare` does side by side: in the pool of the training it would stand in line behind the very
-    // work that waits for it.
+    // A thread pool of its own for the parallel work in `prepare`: in the pool of the training it would have to wait
+    // for the work that needs its result.
     let pool = rayon::ThreadPoolBuilder::new().thread_name(|at| format!("loader-{at}")).build();
     let pool = pool.map_err(|error| Error::failed(format!("cannot start the threads that open clips: {error}")))?;
     let queue = Mutex::new(Queue { next: steps.start, wanted: steps.start, ready: BTreeMap::new(), closed: false });
     let changed = Condvar::new();
-    // A queue is sound whatever the thread that held it was doing.
+    // The queue is valid even after a panic of the thread that held it.
     let lock = || queue.lock().unwrap_or_else(PoisonError::into_inner);
     let wait = |guard| changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
     let close = Close(&|| {
@@ -45,7 +47,7 @@ pub fn prefetch<T: Send, R>(
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                // Should `prepare` panic, nobody must wait for what will not come.
+                // If `prepare` panics, the consumer must not wait for its result.
                 let panicked = Close(close.0);
                 loop {
                     let mut guard: MutexGuard<Queue<T>> = lock();

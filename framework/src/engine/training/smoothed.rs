@@ -1,10 +1,10 @@
-//! A loss that a person can follow: the losses of single episodes jump too much.
+//! A smoothed loss for the progress line: the losses of single steps vary too much to be read there.
 
-/// How much of a step's weight is left one step later. About the last 20 steps count.
+/// Factor on the weight of a step for each step after it. So about the last 20 steps count.
 const KEPT: f64 = 0.95;
 
-/// Exponentially weighted mean of what was seen so far, without the pull to zero of its first values (the bias correction of
-/// Adam, arXiv 1412.6980, section 3).
+/// Exponentially weighted mean of all values so far. The first values are not drawn towards zero, by the bias
+/// correction of Adam (arXiv 1412.6980, section 3).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Smoothed {
     sum: f64,
@@ -12,7 +12,7 @@ pub struct Smoothed {
 }
 
 impl Smoothed {
-    /// The mean with `value` in it.
+    /// Adds `value` and returns the mean.
     pub fn with(&mut self, value: f64) -> f64 {
         self.sum = KEPT * self.sum + (1.0 - KEPT) * value;
         self.weight = KEPT * self.weight + (1.0 - KEPT);

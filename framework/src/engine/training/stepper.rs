@@ -1,6 +1,7 @@
-//! The optimizer step over parameter groups: each group has its own rate and decay.
+//! The optimizer step, with groups of parameters that have their own learning rate and weight decay.
 
 use crate::error::{Error, Result};
+use crate::model::gradients::take_gradients;
 use crate::model::parameters;
 use crate::slots::optimizer::{GroupOptions, Optimizer};
 use burn::module::{Module, ParamId};
@@ -8,13 +9,14 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Bytes;
 use std::collections::{BTreeMap, HashSet};
 
-/// One optimizer for each group of trainable parameters.
+/// The optimizers of a training: one for each group of trainable parameters.
 pub struct Stepper {
     groups: Vec<Group>,
 }
 
 struct Group {
-    /// Part of the file name of its state; empty for the parameters that no group names.
+    /// The prefix of its parameters' paths, and part of the file name of its state. Empty for the parameters of no
+    /// group.
     name: String,
     rate: f64,
     optimizer: ModuleOptimizer,
@@ -22,8 +24,11 @@ struct Group {
 }
 
 impl Stepper {
-    /// Sorts the trainable parameters of `model` into the groups of `optimizer`: the longest prefix of a parameter's dotted path
-    /// decides. An error where a group is empty.
+    /// Puts each trainable parameter of `model` into the group of `optimizer` with the longest name that its dotted
+    /// path begins with.
+    ///
+    /// # Errors
+    /// Where a group has no parameters, or the optimizer cannot be built.
     pub fn new<M: Module>(optimizer: &dyn Optimizer, model: &M) -> Result<Self> {
         let trainable = parameters::trainable_ids(model);
         let names = optimizer.groups();
@@ -42,9 +47,9 @@ impl Stepper {
                 let mut parts: Vec<&str> = trainable.keys().filter_map(|path| path.split('.').next()).collect();
                 parts.dedup();
                 return Err(Error::failed(format!(
-                    "optimizer.groups names `{name}`, and no trainable parameter is there"
+                    "optimizer.groups names `{name}`, but no trainable parameter has a path that begins with it"
                 ))
-                .help(format!("groups are beginnings of parameter paths; trainable are: {}", parts.join(", "))));
+                .help(format!("trainable parameters have paths that begin with: {}", parts.join(", "))));
             }
             groups.push(Group {
                 name: name.cloned().unwrap_or_default(),
@@ -56,20 +61,20 @@ impl Stepper {
         Ok(Self { groups })
     }
 
-    /// The model after one step of every group, at `factor` times its rate.
+    /// The model after one optimizer step. Each group has `factor` times its own learning rate.
     pub fn step<M: Module>(&mut self, factor: f64, model: M, gradients: GradientsParams) -> M {
         if let [only] = self.groups.as_mut_slice() {
             return only.optimizer.step(only.rate * factor, model, gradients);
         }
         let mut gradients = gradients;
         self.groups.iter_mut().fold(model, |model, group| {
-            let own = parameters::take_gradients(&model, &mut gradients, &group.ids);
+            let own = take_gradients(&model, &mut gradients, &group.ids);
             group.optimizer.step(group.rate * factor, model, own)
         })
     }
 
-    /// The state of each group by file name.
-    pub fn bytes(&self) -> Result<BTreeMap<String, Vec<u8>>> {
+    /// The state of each group's optimizer, by file name.
+    pub(super) fn bytes(&self) -> Result<BTreeMap<String, Vec<u8>>> {
         self.groups
             .iter()
             .map(|group| {
@@ -82,8 +87,8 @@ impl Stepper {
             .collect()
     }
 
-    /// With the state that [`Stepper::bytes`] gave.
-    pub fn load(self, files: &BTreeMap<String, Vec<u8>>) -> Result<Self> {
+    /// The stepper with the states that [`Stepper::bytes`] returned.
+    pub(super) fn load(self, files: &BTreeMap<String, Vec<u8>>) -> Result<Self> {
         let load = |group: Group| {
             let name = group.file();
             let bytes = files.get(&name).ok_or_else(|| Error::failed(format!("the checkpoint has no {name}")))?;

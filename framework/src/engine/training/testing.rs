@@ -1,4 +1,4 @@
-//! The smallest model that trains.
+//! A very small model and optimizer for tests of the training.
 
 use super::Stepper;
 use crate::error::Result;

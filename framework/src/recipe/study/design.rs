@@ -8,22 +8,22 @@ use maclip_language::{
 };
 use std::collections::BTreeMap;
 
-/// More designs than this are a slip.
+/// More designs than this are a mistake.
 const MOST_DESIGNS: usize = 10_000;
-/// With seed and hash it must stay within the 255 bytes of a folder's name.
+/// With seed and hash, a name must stay within the 255 bytes of a folder's name.
 const LONGEST_NAME: usize = 200;
 
-/// One point of the design: a name, the conditions that `exclude` can name, and changes to apply one after the other.
+/// One design: its name, the values that `exclude` can refer to, and changes that are applied one after the other.
 #[derive(Clone, Default)]
 pub(super) struct Design<'a> {
     pub(super) name: Vec<String>,
     /// The variant's name, for `exclude`.
     pub(super) variant: String,
     pub(super) variant_changes: Option<&'a Node>,
-    /// Paths and values of axes.
+    /// Its value of each axis, by the axis' path.
     pub(super) point: Vec<(&'a str, &'a Node)>,
     pub(super) changes: Vec<Change>,
-    /// The slot that the design leaves out; axes of that slot mean nothing to it.
+    /// The slot that the design leaves out. Axes of this slot do not apply to it.
     pub(super) without: Option<&'a str>,
 }
 
@@ -33,7 +33,7 @@ impl Design<'_> {
     }
 }
 
-/// The designs that the map `study` spans, and its options.
+/// The designs of the map `study`, and its options.
 pub(super) fn designs<'a>(study: &'a Node, problems: &mut Vec<Diagnostic>) -> (Vec<Design<'a>>, Study) {
     let Repaired { value, problems: found, .. } = from_node_repaired::<Study>(study, "study");
     let faulty = !found.is_empty();
@@ -80,7 +80,7 @@ pub(super) fn designs<'a>(study: &'a Node, problems: &mut Vec<Diagnostic>) -> (V
     (designs, options)
 }
 
-/// The named variants and those that leave a slot out; one nameless design where there are none.
+/// The named variants and those that leave a slot out; one design without a name where there are none.
 fn variants<'a>(study: &'a Node, options: &Study, problems: &mut Vec<Diagnostic>) -> Vec<Design<'a>> {
     let mut designs = Vec::new();
     if let Some(node) = study.at("variants").filter(|_| options.variants.is_some()) {
@@ -99,7 +99,7 @@ fn variants<'a>(study: &'a Node, options: &Study, problems: &mut Vec<Diagnostic>
             }) {
                 let message = match key.key.as_str() {
                     "seed" => "the study's `seeds` set `seed` again in every run".to_owned(),
-                    other => format!("a variant cannot change `{other}`, which is the whole study's"),
+                    other => format!("a variant cannot change `{other}`, which belongs to the whole study"),
                 };
                 let problem = Diagnostic::new(codes::STUDY, message).at(&key.key_origin).path(join(&place, &key.key));
                 problems.push(problem.help("take it out, or make a recipe of its own"));
@@ -125,7 +125,7 @@ fn variants<'a>(study: &'a Node, options: &Study, problems: &mut Vec<Diagnostic>
         designs.push(Design { name: vec![full.clone()], variant: full, ..Design::default() });
     }
     for (at, node) in without.iter().enumerate() {
-        // Anything else has been told.
+        // A value of another type was reported before.
         let Some(name) = node.as_str() else { continue };
         match identity(name) {
             Some(identity) => {
@@ -155,7 +155,7 @@ fn variants<'a>(study: &'a Node, options: &Study, problems: &mut Vec<Diagnostic>
     designs
 }
 
-/// The component that stands for the absence of the slot `name`.
+/// The component that means "nothing here" in the slot `name`.
 fn identity(name: &str) -> Option<&'static str> {
     slot(name)?.identity
 }
@@ -259,7 +259,7 @@ fn usable(value: &Node) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || NAME.contains(c) { c } else { '-' }).collect()
 }
 
-/// What the name of a run may hold beside letters and digits.
+/// The characters that the name of a run may have apart from letters and digits.
 const NAME: &str = "-_.+=,";
 
 fn unusable(name: &str, origin: &Origin, path: &str) -> Option<Diagnostic> {

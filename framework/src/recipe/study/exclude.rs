@@ -1,11 +1,11 @@
-//! What a study leaves out of its grid.
+//! The runs that a study leaves out.
 
 use super::Study;
 use super::design::Design;
 use maclip_language::{Diagnostic, Node, codes, identity, item};
 use std::collections::BTreeMap;
 
-/// Whether `wanted` says what `written` does, whatever the order of keys and the spelling of numbers.
+/// Whether the two are the same value; the order of keys and the spelling of numbers do not matter.
 fn same(wanted: &serde_json::Value, written: &Node) -> bool {
     identity(&Node::from_json(wanted), &[]) == identity(written, &[])
 }
@@ -17,7 +17,7 @@ pub(super) struct Exclusions<'a>(Vec<Exclusion<'a>>);
 struct Exclusion<'a> {
     place: Option<&'a Node>,
     conditions: &'a BTreeMap<String, serde_json::Value>,
-    /// Whether it matched a run.
+    /// Whether it has matched a run.
     used: std::cell::Cell<bool>,
 }
 

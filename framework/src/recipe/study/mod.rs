@@ -1,7 +1,9 @@
-//! Studies: one recipe, several runs. `study:` says which; [`expand`] makes a frozen recipe of each, with a readable name.
+//! Studies: several runs from one recipe. `study:` says which; [`expand`] makes a checked recipe for each, with a
+//! readable name.
 //!
-//! A study has designs and seeds, and every design runs with every seed. Designs are its `variants` (named sets of changes) and
-//! what `without` leaves out, each combined with every point of the grid that `axes` spans, less what `exclude` matches.
+//! A study has designs and seeds, and every design runs with every seed. A design is one of the `variants` (named sets
+//! of changes) or the recipe without one of the slots in `without`, combined with one point of the grid of `axes`. Runs
+//! that `exclude` matches are left out.
 
 mod design;
 mod exclude;
@@ -21,7 +23,9 @@ use std::path::{Path, PathBuf};
 /// One run of a study.
 #[derive(Clone, Debug)]
 pub struct StudyRun {
+    /// The name of its design, such as `ma_clip` or `ma_clip+lambda=0.5`; `default` where there is no study.
     pub variant: String,
+    /// With every change of the study and the preset.
     pub recipe: Recipe,
 }
 
@@ -31,7 +35,7 @@ impl StudyRun {
         format!("{}-s{}", self.variant, self.recipe.seed)
     }
 
-    /// Where the run is kept below `runs`: `<runs>/<recipe name>/<variant>-s<seed>-<first 8 digits of the hash>`.
+    /// The folder of the run below `runs`: `<runs>/<recipe name>/<variant>-s<seed>-<first 8 digits of the hash>`.
     pub fn directory(&self, runs: &Path) -> PathBuf {
         let Recipe { name, seed, hash, .. } = &self.recipe;
         runs.join(name).join(format!("{}-s{seed}-{}", self.variant, &hash[..8]))
@@ -42,18 +46,20 @@ impl StudyRun {
 #[derive(Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Study {
-    /// Every design runs once with each of these seeds, in place of the recipe's `seed`.
+    /// Every run of the study is made once with each of these seeds, in the place of the recipe's `seed`.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub seeds: Option<Vec<u64>>,
-    /// Named sets of changes: dotted paths (`task.shot: 5`) or maps as in a recipe; `extends` takes another recipe's. `{}` is the
-    /// recipe itself.
+    /// Named sets of changes: dotted paths (`task.shot: 5`), or maps as in a recipe. `extends` takes the changes from
+    /// another recipe. `{}` is the recipe itself.
     pub variants: Option<BTreeMap<String, serde_json::Value>>,
-    /// A grid: for each dotted path the values it takes, numbers or whole components; or a map from names to values.
+    /// A grid: for each dotted path a list of its values, which may be whole components; or a map from names to values.
     pub axes: Option<BTreeMap<String, serde_json::Value>>,
-    /// Slots to leave out, one at a time, each by its identity component; the whole recipe runs beside them as `full`.
+    /// Slots to leave out, one at a time: each is replaced by its identity component, such as `none`. The whole recipe
+    /// runs too, as `full`.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub without: Option<Vec<String>>,
-    /// Runs to leave out: each item is a map of conditions that must all hold, out of `variant`, `seed` and the paths of axes.
+    /// Runs to leave out. Each item is a map of conditions that must all hold; its keys are `variant`, `seed` and the
+    /// paths of axes.
     #[schemars(length(min = 1))]
     pub exclude: Option<Vec<BTreeMap<String, serde_json::Value>>>,
 }
@@ -61,17 +67,20 @@ pub struct Study {
 /// A run that the recipe's preset leaves out.
 #[derive(Clone, Debug)]
 pub struct Skipped {
-    /// What would run without the preset.
+    /// The run as it would be without the preset.
     pub run: StudyRun,
+    /// The preset's reason.
     pub reason: String,
 }
 
-/// A study and what is worth saying about it.
+/// The runs of a study.
 #[derive(Debug)]
 pub struct Expansion {
+    /// Design by design, and for each design seed by seed.
     pub runs: Vec<StudyRun>,
+    /// Runs that the preset leaves out.
     pub skipped: Vec<Skipped>,
-    /// Warnings and notes.
+    /// Warnings and notes about the recipe and the arguments.
     pub notes: Vec<Diagnostic>,
 }
 
@@ -85,7 +94,12 @@ pub fn load(path: &Path, changes: &[&str]) -> Result<Vec<StudyRun>, Diagnostics>
     Ok(expand(&document, Purpose::Run)?.runs)
 }
 
-/// The runs of `document`, design by design, seed by seed. Without `study:` one run called `default`.
+/// The runs of `document`, design by design, and for each design seed by seed. Without `study:` it is one run called
+/// `default`.
+///
+/// # Errors
+/// Every problem of the study, the preset and the runs, each with its place; an argument of the command line without an
+/// effect on any run; an `exclude` that matches nothing; and a study without runs.
 pub fn expand(document: &Document, purpose: Purpose) -> Result<Expansion, Diagnostics> {
     let mut base = document.root.clone();
     let study = base.as_map_mut().and_then(|map| map.remove("study")).filter(|study| !study.is_null());
@@ -121,10 +135,10 @@ pub fn expand(document: &Document, purpose: Purpose) -> Result<Expansion, Diagno
             trees += 1;
             let mut hold: Vec<bool> =
                 document.changes.iter().map(|change| reaches(change, &tree, &document.changes)).collect();
-            let skip = presets::lay(&mut tree, &document.changes, &mut hold, &mut notes);
+            let skip = presets::apply(&mut tree, &document.changes, &mut hold, &mut notes);
             reached.iter_mut().zip(&hold).for_each(|(count, holds)| *count += usize::from(*holds));
             let checked = skip.and_then(|skip| {
-                // What does not run needs no data and no weights.
+                // A run that is left out needs no data and no weights.
                 let purpose = if skip.is_some() { Purpose::Plan } else { purpose };
                 let recipe = Recipe::check_for(&interpolate(&tree, document.folder())?, purpose)?;
                 Ok((skip, StudyRun { variant: design.label(), recipe }))
@@ -145,7 +159,7 @@ pub fn expand(document: &Document, purpose: Purpose) -> Result<Expansion, Diagno
     }
     let complete = problems.is_empty() && of_runs.is_empty();
     problems.extend(of_runs.into_iter().map(|(problem, runs)| match runs.len() {
-        // It has its place in the recipe; which runs reach it is worth saying only where not all do.
+        // The place in the recipe is enough; runs are named only if not all have the problem.
         count if count == trees => problem,
         1..=3 => problem.help(format!("only in {}", runs.join(", "))),
         count => problem.help(format!("only in {count} runs, such as {}", runs[0])),
@@ -174,12 +188,12 @@ fn study_origin(document: &Document, key: &str) -> Origin {
     node.origin.clone()
 }
 
-/// Arguments that reach no run, and those that reach only some.
+/// Diagnostics for arguments that have no effect on any run, and notes for those that have one on some runs only.
 fn unreached(document: &Document, reached: &[usize], trees: usize) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
     let (mut lost, mut partial) = (Vec::new(), Vec::new());
     for (at, (change, &count)) in document.changes.iter().zip(reached).enumerate() {
         let path = &change.path;
-        // A later argument for the same place is the one that counts.
+        // If there is a later argument for the same place, only that one counts.
         let same = |later: &Change| segments(&later.path).eq(segments(path));
         let again = document.changes[at + 1..].iter().any(same);
         if count == trees || again {

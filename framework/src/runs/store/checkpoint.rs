@@ -1,7 +1,8 @@
-//! Checkpoints: one folder for each step kept, complete under a temporary name and renamed into place.
+//! Checkpoints: one folder for each step that is kept. It is written under a temporary name and renamed when it is
+//! complete.
 //!
-//! `checkpoints/step-00000150/{weights.safetensors, optimizer*.bpk, state.json}`. A folder with the final name is whole or was
-//! damaged later; checksums tell.
+//! `checkpoints/step-00000150/{weights.safetensors, optimizer*.bpk, state.json}`. A folder with the final name was
+//! complete once; checksums show whether it was damaged later.
 
 use super::RunStore;
 use super::folder::{remove_if_there, write_folder};
@@ -19,14 +20,14 @@ use std::path::{Path, PathBuf};
 const WEIGHTS: &str = "weights.safetensors";
 const STATE: &str = "state.json";
 
-/// Progress of a training, as a checkpoint keeps it.
+/// How far a training is, as a checkpoint keeps it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     /// Optimizer steps done.
     pub step: u64,
     /// Step and value of the best validation so far.
     pub best: Option<(u64, f64)>,
-    /// Whether the validation of this step is still to be done: it was interrupted.
+    /// Whether the validation of this step is still to be done, because it was interrupted.
     #[serde(default)]
     pub validation_due: bool,
 }
@@ -38,7 +39,7 @@ struct CheckpointState {
     files: BTreeMap<String, String>,
 }
 
-/// A checkpoint that was read back whole.
+/// A checkpoint, read from the disk and checked.
 pub struct Checkpoint {
     pub position: Position,
     weights: BTreeMap<String, HostTensor>,
@@ -46,7 +47,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The weights into the trainable parameters of `model`.
+    /// `model` with the weights of the checkpoint in its trainable parameters.
     pub fn load<M: Module>(&self, model: M) -> Result<M> {
         parameters::import(model, self.weights.clone(), true)
     }
@@ -61,7 +62,10 @@ fn folder_name(step: u64) -> String {
     format!("step-{step:08}")
 }
 
-/// Steps that have a checkpoint in the run directory `run`, newest first.
+/// Steps that have a checkpoint in the run directory `run`, the newest first. Damaged ones count.
+///
+/// # Errors
+/// Where the folder cannot be listed. A missing folder is no error.
 pub fn checkpoint_steps(run: &Path) -> Result<Vec<u64>> {
     let folder = run.join("checkpoints");
     let entries = match std::fs::read_dir(&folder) {
@@ -80,9 +84,10 @@ impl RunStore {
         self.path().join("checkpoints")
     }
 
-    /// Writes the checkpoint of `position` with the state of the optimizers by file name, then removes those that are neither the best nor among the newest `keep`. At every
-    /// moment the newest whole checkpoint can be read.
-    pub fn save_checkpoint<M: Module>(
+    /// Writes the checkpoint of `position`. `optimizer` has the states of the optimizers by file name. Then removes the
+    /// checkpoints that are neither the best nor among the newest `keep`. At every moment there is one that can be
+    /// read.
+    pub(crate) fn save_checkpoint<M: Module>(
         &self,
         model: &M,
         optimizer: BTreeMap<String, Vec<u8>>,
@@ -99,7 +104,7 @@ impl RunStore {
         parts.insert(STATE.to_owned(), state.clone());
         let target = self.checkpoints().join(folder_name(position.step));
         let temporary = self.checkpoints().join(format!("{}.tmp", folder_name(position.step)));
-        // The same step has the same weights: only what is known of it has changed, such as its validation.
+        // The weights of this step are there already; only its state has changed, such as the validation.
         let same = read_json::<CheckpointState>(&target.join(STATE))
             .is_ok_and(|there| there.is_some_and(|there| there.files == files));
         if same {
@@ -107,15 +112,15 @@ impl RunStore {
         } else {
             self.put_aside(position.step)?;
             write_folder(&temporary, &target, &parts).map_err(|error| {
-                // What is there of it is of no use; the earlier checkpoint stays.
+                // An unfinished checkpoint is of no use; the earlier one stays.
                 let _ = std::fs::remove_dir_all(&temporary);
                 Error::io("write the checkpoint", &target, error)
-                    .help("make room or give access there; the same command then goes on from the checkpoint before")
+                    .help("make room or give access there; the same command then goes on from an earlier checkpoint")
             })?;
         }
         let kept = |step: u64, place: usize| place < keep || position.best.is_some_and(|(best, _)| best == step);
         for (place, step) in checkpoint_steps(self.path())?.into_iter().enumerate() {
-            // Newer ones are left from a damaged run; the training will write them again.
+            // Checkpoints of later steps were left by a damaged run; the training will write them again.
             if step > position.step || !kept(step, place) {
                 remove_if_there(&self.checkpoints().join(folder_name(step)))
                     .map_err(|error| Error::io("remove", &self.checkpoints(), error))?;
@@ -124,9 +129,9 @@ impl RunStore {
         Ok(())
     }
 
-    /// The newest checkpoint that is whole, together with the best it names, and that `fits`. `damaged` is told of each that is not
-    /// whole, by its step.
-    pub fn newest_checkpoint(
+    /// The newest checkpoint that is not damaged, whose best checkpoint is not damaged either, and that `fits`. Calls
+    /// `damaged` with the step of each damaged one.
+    pub(crate) fn newest_checkpoint(
         &self,
         fits: impl Fn(&Position) -> bool,
         mut damaged: impl FnMut(u64, &Error) -> Result<()>,
@@ -142,7 +147,7 @@ impl RunStore {
             if let Some((best, _)) = checkpoint.position.best.filter(|(best, _)| *best != step)
                 && let Err(error) = self.read(best)?
             {
-                // Without the best there is nothing to test; the way to it is trained again.
+                // Without the best checkpoint there is nothing to test, so the training goes back to a step before it.
                 damaged(best, &error)?;
                 continue;
             }
@@ -153,8 +158,8 @@ impl RunStore {
         Ok(None)
     }
 
-    /// Renames the damaged checkpoint of `step`, where it is there at all.
-    pub fn put_aside(&self, step: u64) -> Result<()> {
+    /// Renames the damaged checkpoint of `step`, if there is one.
+    pub(crate) fn put_aside(&self, step: u64) -> Result<()> {
         let path = self.checkpoints().join(folder_name(step));
         let aside = self.checkpoints().join(format!("damaged-{}", folder_name(step)));
         if !path.exists() {
@@ -162,17 +167,18 @@ impl RunStore {
         }
         remove_if_there(&aside).and_then(|()| std::fs::rename(&path, &aside)).map_err(|error| {
             Error::io("put aside", &path, error)
-                .help("remove that folder; the training then goes on from the checkpoint before")
+                .help("remove that folder; the training then goes on from an earlier checkpoint")
         })
     }
 
-    /// The checkpoint of `step`, checked against its checksums.
-    pub fn checkpoint(&self, step: u64) -> Result<Checkpoint> {
+    /// The checkpoint of `step`; an error where it is damaged.
+    pub(crate) fn checkpoint(&self, step: u64) -> Result<Checkpoint> {
         self.read(step)?
-            .map_err(|error| error.help("run the same command again: it goes on from the checkpoint before"))
+            .map_err(|error| error.help("run the same command again: it goes on from an earlier checkpoint"))
     }
 
-    /// The checkpoint of `step`, or how it is damaged; the outer error is one of the system.
+    /// The checkpoint of `step`, or in the inner error how it is damaged. The outer error is one of the operating
+    /// system.
     fn read(&self, step: u64) -> Result<Result<Checkpoint>> {
         read_checkpoint(&self.checkpoints().join(folder_name(step)))
     }
@@ -232,17 +238,17 @@ mod tests {
         (folder, store)
     }
 
-    /// The newest whole checkpoint, and what was said of damaged ones, which are put aside.
+    /// The newest checkpoint that is not damaged, and the messages about damaged ones, which are put aside.
     fn newest(store: &RunStore) -> (Option<Checkpoint>, Vec<String>) {
-        let mut said = Vec::new();
+        let mut messages = Vec::new();
         let found = store.newest_checkpoint(
             |_| true,
             |step, error| {
-                said.push(error.to_string());
+                messages.push(error.to_string());
                 store.put_aside(step)
             },
         );
-        (found.unwrap(), said)
+        (found.unwrap(), messages)
     }
 
     fn save(store: &RunStore, model: &Line, step: u64, best: u64) {
@@ -280,9 +286,9 @@ mod tests {
             let mut bytes = std::fs::read(&file).unwrap();
             *bytes.last_mut().unwrap() ^= 1;
             std::fs::write(&file, bytes).unwrap();
-            let (found, said) = newest(&store);
+            let (found, messages) = newest(&store);
             assert_eq!(found.map(|checkpoint| checkpoint.position.step), (step == 20).then_some(10));
-            assert!(said.len() == 1 && said[0].contains("checksum"), "{said:?}");
+            assert!(messages.len() == 1 && messages[0].contains("checksum"), "{messages:?}");
             assert!(folder.path().join(format!("checkpoints/damaged-step-{step:08}")).is_dir());
         }
     }
@@ -296,9 +302,9 @@ mod tests {
             store.save_checkpoint(&model, optimizer(), position, 9).unwrap();
         }
         std::fs::remove_file(folder.path().join("checkpoints/step-00000020").join(WEIGHTS)).unwrap();
-        let (found, said) = newest(&store);
+        let (found, messages) = newest(&store);
         assert_eq!(found.unwrap().position.step, 10);
-        assert!(said.iter().all(|text| text.contains("step-00000020")), "{said:?}");
+        assert!(messages.iter().all(|text| text.contains("step-00000020")), "{messages:?}");
     }
 
     #[test]

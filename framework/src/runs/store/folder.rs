@@ -8,16 +8,15 @@ use std::io::Write;
 use std::path::Path;
 
 impl RunStore {
-    /// Puts a folder called `name` with these files into the run directory, in place of one that is there; without files there is
-    /// none afterwards.
-    pub fn replace_folder(&self, name: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
+    /// Replaces the folder `name` of the run directory by one with these files, or removes it where there are no files.
+    pub(crate) fn replace_folder(&self, name: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
         let (target, temporary) = (self.path().join(name), self.path().join(format!("{name}.tmp")));
         let replaced = remove_if_there(&target).and_then(|()| match files.is_empty() {
             true => Ok(()),
             false => write_folder(&temporary, &target, files),
         });
         replaced.map_err(|error| {
-            // What is there of it is of no use.
+            // An unfinished folder is of no use.
             let _ = std::fs::remove_dir_all(&temporary);
             Error::io("write", &target, error).help("make room or give access there; the same command then goes on")
         })

@@ -14,9 +14,13 @@ use std::path::{Path, PathBuf};
 const ROOM: &str = "make room or give access there; the same command then goes on from the newest checkpoint";
 
 impl RunStore {
-    /// A record file opened for appending. Records for which `keep` is false, such as those past the checkpoint that a
-    /// resumed run starts from, and a line cut by a crash are taken out first.
-    pub fn records<T: Serialize + DeserializeOwned>(&self, name: &str, keep: impl Fn(&T) -> bool) -> Result<Records> {
+    /// Opens the record file `name` for appending. First removes the records that `keep` refuses, such as those after
+    /// the checkpoint that a resumed run starts from, and a last line that a crash cut.
+    pub(crate) fn records<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &str,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<Records> {
         let path = self.path().join(name);
         if path.exists() {
             let kept: Vec<T> = read_lines(&path)?.into_iter().filter(keep).collect();
@@ -30,16 +34,19 @@ impl RunStore {
         Ok(Records { file: file.map_err(|error| Error::io("write", &path, error))?, path })
     }
 
-    /// A record file begun anew.
+    /// Opens the record file `name` for appending, without the records that it had before.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
     pub fn fresh_records(&self, name: &str) -> Result<Records> {
         let path = self.path().join(name);
         let file = File::create(&path).map_err(|error| Error::io("write", &path, error).help(ROOM))?;
         Ok(Records { file, path })
     }
 
-    /// The record files of a training, cut back to `position`. A validation that is still due may have been recorded before its
-    /// checkpoint was written; it will be again.
-    pub fn training_records(&self, position: &Position) -> Result<(Records, Records)> {
+    /// The files `train.jsonl` and `validation.jsonl`, without the records after `position`. Where the validation of
+    /// that step is still due, its record is removed too: the process was killed between record and checkpoint.
+    pub(crate) fn training_records(&self, position: &Position) -> Result<(Records, Records)> {
         let Position { step, validation_due, .. } = *position;
         let validated = |record: &ValidationRecord| record.step < step || record.step == step && !validation_due;
         Ok((
@@ -56,7 +63,7 @@ fn line<T: Serialize>(record: &T, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// An append-only record file.
+/// A record file, opened for appending.
 #[derive(Debug)]
 pub struct Records {
     file: File,
@@ -64,12 +71,18 @@ pub struct Records {
 }
 
 impl Records {
-    /// Appends one record in one write.
+    /// Appends one record as one line, in one write.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
     pub fn append<T: Serialize>(&mut self, record: &T) -> Result<()> {
         self.append_all(std::slice::from_ref(record))
     }
 
-    /// Appends records in one write.
+    /// Appends records, one a line, in one write.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
     pub fn append_all<T: Serialize>(&mut self, records: &[T]) -> Result<()> {
         let mut bytes = Vec::new();
         for record in records {
@@ -78,8 +91,8 @@ impl Records {
         self.file.write_all(&bytes).map_err(|error| Error::io("write", &self.path, error).help(ROOM))
     }
 
-    /// Waits until the disk has all records: a checkpoint must not be there without the steps that led to it.
-    pub fn sync(&self) -> Result<()> {
+    /// Waits until all records are on the disk: no checkpoint may be there without the records of the steps before it.
+    pub(crate) fn sync(&self) -> Result<()> {
         self.file.sync_data().map_err(|error| Error::io("write", &self.path, error).help(ROOM))
     }
 }

@@ -1,10 +1,14 @@
-//! Writing a run directory: lock, append-only records, checkpoints, status last.
+//! Writing a run directory: lock, append-only records, checkpoints, and the status last.
+//!
+//! Here belongs how files of a run are written so that a kill or a power cut loses nothing.
+//! Not here: the types of the files (`records`), and when they are written (`engine`).
 
 mod checkpoint;
 mod folder;
 mod lines;
 
-pub use checkpoint::{Checkpoint, Position, checkpoint_steps};
+pub(crate) use checkpoint::Position;
+pub use checkpoint::checkpoint_steps;
 pub use lines::Records;
 
 use crate::error::{Error, Result};
@@ -16,21 +20,21 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The directory of one run, locked for this process until dropped.
+/// The directory of one run, opened for writing. Its lock is held until this value is dropped.
 #[derive(Debug)]
 pub struct RunStore {
     path: PathBuf,
     _lock: File,
 }
 
-/// The lock file of the run directory `path`, and whether another process holds it.
+/// The lock file of the run directory `path`, and whether another process holds the lock.
 fn lock(path: &Path, options: &OpenOptions) -> Result<(File, bool)> {
     let path = path.join("lock");
     let file = options
         .open(&path)
         .map_err(|error| Error::io("write", &path, error).help("choose another folder with `--runs DIR`"))?;
     match file.try_lock() {
-        // A run that was moved aside took its lock along: what was locked then guards another folder.
+        // If the run was moved away between opening and locking, its lock file moved too and is not this folder's lock.
         Ok(()) => {
             let moved = !is_at(&file, &path);
             Ok((file, moved))
@@ -48,7 +52,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     file.metadata().ok().map(identity) == std::fs::metadata(path).ok().map(identity)
 }
 
-/// Elsewhere an open folder cannot be moved.
+/// On other systems an open file cannot be moved.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true
@@ -60,20 +64,26 @@ pub fn in_use(path: &Path) -> bool {
 }
 
 impl RunStore {
-    /// Opens or makes the directory and takes its lock; an error where another process has it.
+    /// Opens the directory `path`, makes it where it is missing, and takes its lock.
+    ///
+    /// # Errors
+    /// Where another process works on the run, or the directory cannot be written.
     pub fn open(path: &Path) -> Result<Self> {
         Self::open_free(path)?.ok_or_else(|| Self::busy(path))
     }
 
-    /// That another process works on the run in `path`.
-    pub fn busy(path: &Path) -> Error {
+    /// The error that another process works on the run in `path`.
+    pub(crate) fn busy(path: &Path) -> Error {
         Error::failed(format!("another process works on {}", path.display()))
             .help("wait for it, or stop it; the run can be resumed")
     }
 
-    /// [`RunStore::open`], and `None` where another process has the lock.
-    pub fn open_free(path: &Path) -> Result<Option<Self>> {
-        // Who only looks whether a run is in use holds its lock for an instant.
+    /// [`RunStore::open`], but `None` where another process works on the run.
+    ///
+    /// # Errors
+    /// Where the directory cannot be written.
+    pub(crate) fn open_free(path: &Path) -> Result<Option<Self>> {
+        // `in_use` of another process holds the lock for an instant, so one failed try says nothing.
         for _ in 0..10 {
             std::fs::create_dir_all(path).map_err(|error| {
                 Error::io("make the run directory", path, error)
@@ -89,7 +99,7 @@ impl RunStore {
         Ok(None)
     }
 
-    /// Removes what a killed process was writing: it was never renamed to its name.
+    /// Removes files that a killed process did not finish: they still have their temporary names.
     fn remove_leftovers(&self) -> Result<()> {
         for folder in [self.path.clone(), self.path.join("checkpoints")] {
             let Ok(entries) = std::fs::read_dir(&folder) else { continue };
@@ -104,35 +114,41 @@ impl RunStore {
         Ok(())
     }
 
+    /// The run directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// Writes `value` as the JSON file `name` of the run directory, in place of an older one.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
     pub fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
         write_json(&self.path.join(name), value)
     }
 
-    pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
+    /// Writes the file `name` of the run directory, in place of an older one.
+    pub(crate) fn write_text(&self, name: &str, text: &str) -> Result<()> {
         write_atomically(&self.path.join(name), text.as_bytes())
     }
 
-    /// The manifest of an earlier attempt.
-    pub fn manifest(&self) -> Result<Option<Manifest>> {
+    /// The manifest that earlier attempts wrote; `None` for a new run.
+    pub(crate) fn manifest(&self) -> Result<Option<Manifest>> {
         Manifest::read(&self.path)
     }
 
-    /// The status; `None` where there is none or it is damaged, as it says nothing that the records do not.
+    /// The status; `None` where there is none. A damaged one counts as none: the records have all that it says.
     pub fn status(&self) -> Option<Status> {
         read_json(&self.path.join("status.json")).ok().flatten()
     }
 
-    /// Writes the status with the time of writing.
-    pub fn write_status(&self, status: Status) -> Result<()> {
+    /// Writes the status, with the time now.
+    pub(crate) fn write_status(&self, status: Status) -> Result<()> {
         self.write_json("status.json", &Status { updated_unix: unix_seconds(), ..status })
     }
 
     /// Writes a status without a result.
-    pub fn write_state(&self, state: State, reason: Option<String>) -> Result<()> {
+    pub(crate) fn write_state(&self, state: State, reason: Option<String>) -> Result<()> {
         self.write_status(Status { reason, ..Status::new(state) })
     }
 }

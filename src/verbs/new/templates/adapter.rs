@@ -1,7 +1,7 @@
 //! `__name__`: __summary__.
 //!
-//! Source: say which paper and equation, or whose public code, this follows, and where it differs. What stands here now, for
-//! tokens x `[B, T, N + 1, D]` and a frozen block F:
+//! Source: say which paper and equation, or whose public code, this follows, and where it differs. What this template
+//! does, for tokens x `[B, T, N + 1, D]` and a frozen block F:
 //!
 //! ```text
 //! y = F(x)        every frame on its own
@@ -22,7 +22,7 @@ use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
 use maclip_framework::slots::backbone::FrozenBlock;
 use serde::{Deserialize, Serialize};
-use super::blocks::{Blocks, frames};
+use super::blocks::{self, Blocks, frames};
 
 /// Options of the adapter.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
@@ -49,7 +49,7 @@ impl Component for __Name__Config {
 
     // A backbone without such blocks is refused before anything is read.
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        self.at.fit(facts, problems);
+        self.at.compatible(facts, problems);
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
@@ -91,20 +91,19 @@ impl Adapter for __Name__ {
         self.blocks[index].is_some()
     }
 
-    // Say `LabelledClip` where the class text is read, `Episode` where clips see each other: results are reused by it.
+    // `LabelledClip` where the class text is read, `Episode` where clips see each other: it decides which results are
+    // reused.
     fn scope(&self) -> Scope {
         Scope::Clip
     }
 
-    // What reads the class text says so here and in `tells`: see `multimodal.rs`.
+    // An adapter that reads the class text says so here and in `describe`: see `multimodal.rs`.
     fn needs_text(&self) -> bool {
         false
     }
 
     fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
-        let Some(residual) = &self.blocks[index] else {
-            unreachable!("forward is called for adapted blocks only");
-        };
+        let residual = blocks::adapted(&self.blocks, index);
         let shape = x.dims();
         // `[B, T, N + 1, D]` → `[B T, N + 1, D]` through the block and back.
         residual.forward(block.forward(frames(x))).reshape(shape)

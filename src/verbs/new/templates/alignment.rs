@@ -1,6 +1,7 @@
 //! `__name__`: __summary__.
 //!
-//! Source: say which paper and equation, or whose public code, this follows, and where it differs. What stands here now:
+//! Source: say which paper and equation, or whose public code, this follows, and where it differs. What this template
+//! does:
 //!
 //! ```text
 //! d(q, s) = scale · mean_i ‖ q_i / ‖q_i‖ − s_i / ‖s_i‖ ‖²        i over the frames of the shorter of the two
@@ -24,7 +25,7 @@ struct __Name__Config {
     /// Factor on the distance: how sharp the objective's softmax over the classes is.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     scale: f64,
-    /// What becomes of several shots.
+    /// How several shots of a class become one distance.
     shots: ShotRule,
 }
 

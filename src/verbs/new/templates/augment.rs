@@ -1,7 +1,7 @@
 //! `__name__`: __summary__.
 //!
-//! Source: say which paper or public code this follows. What stands here now: all pixels of a clip times one factor, so that
-//! motion stays what it was.
+//! Source: say which paper or public code this follows. What this template does: all pixels of a clip times one factor,
+//! so that motion stays what it was.
 
 use maclip_framework::error::Result;
 use maclip_framework::random::Rng;

@@ -1,6 +1,6 @@
 //! `__name__`: __summary__.
 //!
-//! Source: say which paper and checkpoint this is. What stands here now is two random layers, x = the pixels of one frame:
+//! Source: say which paper and checkpoint this is. This template has two random layers, x = the pixels of one frame:
 //!
 //! ```text
 //! P relu(E x + e) + p        E `[3 H W, D]`, P `[D, E]`
@@ -50,8 +50,8 @@ register!(dyn Backbone, __Name__Config, name: "__name__", summary: "__summary__"
 impl Component for __Name__Config {
     type Slot = dyn Backbone;
 
-    // Adapters and prototypes are held to the sizes before anything is read. Where a file decides them, say what is known
-    // without it, `text_tower` and `transformer`: see `vit.rs`.
+    // Adapters and prototypes are checked against the sizes before anything is read. Where a file decides them, say
+    // what is known without it, `text_tower` and `transformer`: see `vit.rs`.
     fn describe(&self, facts: &mut Facts) {
         facts.backbone(self.geometry());
     }

@@ -1,8 +1,9 @@
 //! `__name__`: __summary__.
 //!
-//! Source: say where the videos are from and whose splits these are. What stands here now needs no files: a class is an ordered
-//! pair of colours, a clip fades from the first to the second under noise, so the order of time tells classes apart. Classes are
-//! train, train, val, test in turn; few-shot learning wants splits that share no class. `frame_folder` reads images of a folder.
+//! Source: say where the videos are from and whose splits these are. This template needs no files: a class is an
+//! ordered pair of colours, a clip fades from the first to the second under noise, so the order of time tells classes
+//! apart. Classes are train, train, val, test in turn; few-shot learning wants splits that share no class.
+//! `frame_folder` reads images of a folder.
 
 use maclip_framework::error::{Error, Result};
 use maclip_framework::random::Stream;
@@ -37,13 +38,13 @@ register!(dyn Dataset, __Name__, name: "__name__", summary: "__summary__",
 impl Component for __Name__ {
     type Slot = dyn Dataset;
 
-    // Only for data whose sizes the options alone decide: the task is held to them before anything is read.
+    // Only for data whose sizes the options alone decide: the task is checked against them before anything is read.
     fn describe(&self, facts: &mut Facts) {
         let size = |split| SplitSize { classes: classes(split).count(), clips: self.clips_per_class };
         facts.splits = Some(Split::ALL.map(size));
     }
 
-    // A folder or file that only a run needs is asked for in `inputs`, see `frame_folder`.
+    // A folder or file that only a run needs is asked for in `required_inputs`, see `frame_folder`.
     fn build(self, _: &BuildContext) -> Result<Box<dyn Dataset>> {
         Ok(Box::new(self))
     }

@@ -1,7 +1,8 @@
 //! `__name__`: __summary__.
 //!
-//! Source: say which paper or public code this follows. What stands here now: a window of T frames that are `stride` apart, in
-//! the middle of the clip in evaluation and anywhere in training; a clip that is shorter repeats its last frame.
+//! Source: say which paper or public code this follows. What this template does: a window of T frames that are `stride`
+//! apart, in the middle of the clip in evaluation and anywhere in training; a clip that is shorter repeats its last
+//! frame.
 
 use maclip_framework::error::Result;
 use maclip_framework::random::Rng;

@@ -1,13 +1,13 @@
 //! `__name__`: __summary__.
 //!
-//! Source: say which paper and equation, or whose public code, this follows, and where it differs. What stands here now, for
-//! distances d `[N, Q, W]`:
+//! Source: say which paper and equation, or whose public code, this follows, and where it differs. What this template
+//! does, for distances d `[N, Q, W]`:
 //!
 //! ```text
 //! L = CE(−d / temperature)        p = softmax(−d / temperature)
 //! ```
-//! What reads class texts says so in `needs_text` and `tells` and finds cosines in [`Scores`]: see `ma_clip.rs`, and
-//! `clip_fsar.rs` for a learned temperature.
+//! An objective that reads class texts says so in `needs_text` and `describe` and finds cosines in [`Scores`]: see
+//! `ma_clip.rs`, and `clip_fsar.rs` for a learned temperature.
 
 use burn::module::Module;
 use burn::tensor::Tensor;

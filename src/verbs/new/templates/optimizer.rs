@@ -1,7 +1,7 @@
 //! `__name__`: __summary__.
 //!
-//! Source: say which paper and equation, or whose public code, this follows, and where it differs. What stands here now, for
-//! a weight w with the gradient g:
+//! Source: say which paper and equation, or whose public code, this follows, and where it differs. What this template
+//! does, for a weight w with the gradient g:
 //!
 //! ```text
 //! w − rate · (g + weight_decay · w)

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct __Name__ {
-    /// What stands before the class name.
+    /// Text before the class name.
     prefix: String,
 }
 

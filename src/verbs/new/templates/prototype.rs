@@ -1,13 +1,14 @@
 //! `__name__`: __summary__.
 //!
-//! Source: say which paper and equation, or whose public code, this follows, and where it differs. What stands here now, for
-//! frame features x `[B, T, E]` of support and query clips alike:
+//! Source: say which paper and equation, or whose public code, this follows, and where it differs. What this template
+//! does, for frame features x `[B, T, E]` of support and query clips alike:
 //!
 //! ```text
 //! x + scale · (W x + b)        W and b are zero at the start
 //! ```
-//! Every registered prototype module is held to `tests.rs`. What reads class texts says so in `needs_text`, `tells` and
-//! `scope`, see `text_guided.rs`; what lets clips see each other has the scope `Episode` and `relate`, see `hyrsm.rs`.
+//! Every registered prototype module is held to `tests.rs`. One that reads class texts says so in `needs_text`,
+//! `describe` and `scope`, see `text_guided.rs`; one that lets clips see each other has the scope `Episode` and
+//! `relate`, see `hyrsm.rs`.
 
 use burn::module::Module;
 use burn::nn::Linear;

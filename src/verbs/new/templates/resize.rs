@@ -1,7 +1,7 @@
 //! `__name__`: __summary__.
 //!
-//! Source: say which paper or public code this follows. What stands here now: a square in the middle of a frame, cut out without
-//! resizing.
+//! Source: say which paper or public code this follows. What this template does: a square in the middle of a frame, cut
+//! out without resizing.
 
 use maclip_framework::error::Result;
 use maclip_framework::images::Image;

@@ -1,7 +1,7 @@
 //! `__name__`: __summary__.
 //!
-//! Source: say which paper and equation, or whose public code, this follows, and where it differs. What stands here now, for
-//! step t of S:
+//! Source: say which paper and equation, or whose public code, this follows, and where it differs. What this template
+//! does, for step t of S:
 //!
 //! ```text
 //! 1 − (1 − floor) · t / S

@@ -1,8 +1,9 @@
 //! `__name__`: __summary__.
 //!
-//! Source: say whose protocol this is. What stands here now: C-way K-shot episodes of the test classes with the model as it is
-//! built, nothing trained; the episodes are those that `few_shot` draws for the same shape, so results can be compared. A task
-//! that trains goes through `maclip_framework::engine::training`: see `few_shot` for episodes, `contrastive.rs` for batches.
+//! Source: say whose protocol this is. What this template does: C-way K-shot episodes of the test classes with the
+//! model as it is built, nothing trained; the episodes are those that `few_shot` draws for the same shape, so results
+//! can be compared. A task that trains goes through `maclip_framework::engine::training`: see `few_shot` for episodes,
+//! `contrastive.rs` for batches.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -67,7 +68,7 @@ const SLOTS: &[&str] =
 impl Component for __Name__ {
     type Slot = dyn Task;
 
-    // Held to what the dataset tells before anything is read.
+    // Checked against what the dataset describes before anything is read.
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         let Some([_, _, test]) = facts.splits else { return };
         let &Self { way, shot, queries, .. } = self;
@@ -155,7 +156,7 @@ impl Task for __Name__ {
             node("distances", "alignment", &["prototypes"], &[q, w], Scope::Episode),
             node("probabilities", "objective", &["distances"], &[q, w], Scope::Episode),
         ];
-        // What is not counted is said so, here and in `maclip plan`: see `few_shot`.
+        // `maclip plan` says that this is not counted; `few_shot` counts it.
         let memory = Memory { about: "not counted".to_owned(), ..Memory::default() };
         Ok(Plan { nodes, params: parameters::count(&model), flops: Flops::new(Vec::new()), memory })
     }
@@ -182,7 +183,7 @@ impl Task for __Name__ {
         let build = recipe.build_context(context.device)?;
         let Data { clips, classes, skipped, list } = self.data(recipe, &build)?;
         if !skipped.is_empty() {
-            context.manifest.notes.push(format!("{} clips of split test left out", skipped.len()));
+            context.note(format!("{} clips of split test left out", skipped.len()));
             context.store.write_json("skipped_test.json", &skipped)?;
         }
         // What the result rests on goes into the manifest by its checksum.
@@ -198,7 +199,7 @@ impl Task for __Name__ {
         let cache = FeatureCache::new(recipe, &model, &build.weights(), context.runs, context.progress)?;
         let source = ClipSource::new(loader, &model, cache);
         let started = Instant::now();
-        let split = evaluation::Split { classes: &classes, texts: &texts, list: &list };
+        let split = evaluation::SplitEpisodes { classes: &classes, texts: &texts, list: &list };
         let outcomes = evaluation::evaluate(&model.valid(), &source, &split, context.progress);
         context.attempt()?.seconds.test = started.elapsed().as_secs_f64();
         let outcomes = outcomes.inspect_err(|_| drop(context.note_costs()))?;

@@ -46,9 +46,9 @@ fn lines_that_cannot_be_meant_are_refused_with_their_number() {
     ];
     for (bytes, line, reason) in lists {
         let wrong = parse(bytes, Train, &SMALL).unwrap_err();
-        let told = [Some(wrong.reason), wrong.help].into_iter().flatten().collect::<Vec<_>>().join("; ");
-        assert_eq!(wrong.line, line, "{told}");
-        assert!(told.contains(reason), "{told}");
+        let message = [Some(wrong.reason), wrong.help].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        assert_eq!(wrong.line, line, "{message}");
+        assert!(message.contains(reason), "{message}");
     }
 }
 
@@ -68,14 +68,14 @@ fn lists_are_found_by_their_published_names() {
         assert_eq!(list.sum, "67887358934db86266bcf5a363dd72cd8c16c5e068ba3f9947b4e7c4930537f6");
     }
     let dir = tempfile::tempdir().unwrap();
-    let told = |split| lists::read(dir.path(), split, &SMALL).unwrap_err().to_string();
-    assert!(told(Train).contains("no list of split train") && told(Train).contains("somebody/lists"));
+    let message = |split| lists::read(dir.path(), split, &SMALL).unwrap_err().to_string();
+    assert!(message(Train).contains("no list of split train") && message(Train).contains("somebody/lists"));
     write(dir.path(), "train.txt", "train0/a\n\ntrain7/a");
-    assert!(told(Train).contains(&format!("{}:3: ", dir.path().join("train.txt").display())), "{}", told(Train));
+    assert!(message(Train).contains(&format!("{}:3: ", dir.path().join("train.txt").display())), "{}", message(Train));
     write(dir.path(), "train.list", "");
-    assert!(told(Train).contains("several lists of split train: train.list, train.txt"), "{}", told(Train));
+    assert!(message(Train).contains("several lists of split train: train.list, train.txt"), "{}", message(Train));
     write(dir.path(), "val.txt", "# nothing\n");
-    assert!(told(Val).contains("names no clip"));
+    assert!(message(Val).contains("names no clip"));
 }
 
 #[test]

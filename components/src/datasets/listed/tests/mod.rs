@@ -253,8 +253,8 @@ fn folders_stand_for_lists_where_they_say_as_much() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     clip(root, "a");
-    let told = refusal(&listed(&SMALL, root, |_| ()), Train);
-    assert!(told.contains("dataset.lists is not given") && told.contains("somebody/lists"), "{told}");
+    let message = refusal(&listed(&SMALL, root, |_| ()), Train);
+    assert!(message.contains("dataset.lists is not given") && message.contains("somebody/lists"), "{message}");
     clips(root, &["frames/train/hurling_(sport)/b", "frames/train/train0/d.mp4", "frames/train/air_drumming/c.webm"]);
     let data = listed(&SMALL, root, |_| ());
     let train = list(&data, Train);
@@ -266,8 +266,8 @@ fn folders_stand_for_lists_where_they_say_as_much() {
     let test = list(&listed(&SMALL, root, |_| ()), Test);
     assert_eq!((test.strict, test.skipped[0].0.as_str()), (true, "handstand_pushups/*"));
     clip(root, "train/air_druming/x");
-    let told = refusal(&listed(&SMALL, root, |_| ()), Train);
-    assert!(told.contains("air_druming") && told.contains("did you mean `air drumming`?"), "{told}");
+    let message = refusal(&listed(&SMALL, root, |_| ()), Train);
+    assert!(message.contains("air_druming") && message.contains("did you mean `air drumming`?"), "{message}");
 
     // HMDB51 and UCF101 use every clip of their classes.
     let dir = tempfile::tempdir().unwrap();
@@ -313,13 +313,13 @@ fn class_texts_come_from_the_recipe_or_the_labels() {
     assert_eq!(texts(Test, &named).unwrap().0, ["Shut", "Handstand Pushups"]);
 
     let labelled = |settings: &mut Settings| settings.labels = Some(root.join("labels"));
-    let told = || texts(Val, &labelled).unwrap_err().to_string();
+    let message = || texts(Val, &labelled).unwrap_err().to_string();
     fs::create_dir(root.join("labels")).unwrap();
     write(root, "labels/something-something-v2-labels.json", r#"{"Opening something": "0"}"#);
-    assert!(told().contains("no label file"));
+    assert!(message().contains("no label file"));
     let file = "labels/something-something-v2-train.json";
     write(root, file, r#"[{"id": "9", "label": "x", "template": "Folding [something]", "placeholders": []}]"#);
-    assert!(told().contains("no clip of class `val0` has a template"));
+    assert!(message().contains("no clip of class `val0` has a template"));
     let entry = |id, template| format!(r#"{{"id": "{id}", "label": "opening a door", "template": "{template}"}}"#);
     write(root, file, format!("[{}]", entry(1, "Opening [something]")));
     write(root, "labels/something-something-v2-validation.json", "[]");
@@ -327,9 +327,9 @@ fn class_texts_come_from_the_recipe_or_the_labels() {
     assert_eq!(val, ["Opening something"]);
     assert_eq!(listing.sums.len(), 3);
     write(root, file, format!("[{},\n{}]", entry(1, "Opening [something]"), entry(2, "Closing [something]")));
-    assert!(told().contains("two templates"));
+    assert!(message().contains("two templates"));
     write(root, file, "[{\n\"id\": 1}]");
-    assert!(told().contains("train.json:2: "), "{}", told());
+    assert!(message().contains("train.json:2: "), "{}", message());
 }
 
 #[cfg(unix)]

@@ -1,0 +1,251 @@
+//! What an objective must hold.
+
+use super::tensors::{close, random, values};
+use super::{built, choice, context, describes_its_text, scopes, variants};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use maclip_framework::registry::Component;
+use maclip_framework::slots::objective::{AllClasses, Labels, Objective, Scores};
+
+/// What an objective claims of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traits {
+    /// Options, in YAML without braces, that are tried beside those of the registration.
+    pub also: &'static [&'static str],
+}
+
+/// Holds the objective with configuration `C` to its contract.
+///
+/// # Panics
+/// Where a property or a claim does not hold.
+pub fn holds<C: Component<Slot = dyn Objective>>(traits: Traits) {
+    for options in variants::<C>(traits.also) {
+        let choice = choice::<C>(options);
+        let objective = built::<C>(options, &context(1, 8, 8));
+        describes_its_text::<C>(options, objective.needs_text());
+        let subject = Subject { objective, choice: choice.clone() };
+        subject.probabilities();
+        subject.loss();
+        subject.episodes();
+        subject.what_is_read();
+        subject.gradient();
+        scopes::evaluation_follows_them(&[("objective", &choice)]);
+    }
+}
+
+/// N
+const EPISODES: usize = 2;
+/// Q
+const QUERIES: usize = 4;
+/// S
+const SUPPORTS: usize = 6;
+/// W
+const WAY: usize = 3;
+/// C
+const CLASSES: usize = 5;
+
+struct Subject {
+    objective: Box<dyn Objective>,
+    choice: String,
+}
+
+/// Distances within 0 and 1, and all the cosines that an objective may ask for.
+fn scores(seed: u64) -> Scores {
+    let cosines = |seed, shape| random::<3>(seed, shape).tanh();
+    Scores {
+        distances: sigmoid(random::<3>(seed, [EPISODES, QUERIES, WAY])),
+        query_text: Some(cosines(seed + 1, [EPISODES, QUERIES, WAY])),
+        support_text: Some(cosines(seed + 2, [EPISODES, SUPPORTS, WAY])),
+        all_classes: Some(AllClasses {
+            cosines: cosines(seed + 3, [EPISODES, QUERIES + SUPPORTS, CLASSES]),
+            labels: repeated(QUERIES + SUPPORTS, CLASSES),
+        }),
+    }
+}
+
+/// 0, 1, …, 0, 1, … below `classes`, `[N, count]`.
+fn repeated(count: usize, classes: usize) -> Tensor<2, Int> {
+    let labels: Vec<i32> = (0..EPISODES * count).map(|i| (i % count % classes) as i32).collect();
+    Tensor::from_data(TensorData::new(labels, [EPISODES, count]), &Device::flex())
+}
+
+fn labels() -> Labels {
+    Labels { query: repeated(QUERIES, WAY), support: repeated(SUPPORTS, WAY) }
+}
+
+/// One of the episodes alone.
+fn episode(n: usize, scores: &Scores, labels: &Labels) -> (Scores, Labels) {
+    let one = |tensor: &Tensor<3>| tensor.clone().narrow(0, n, 1);
+    let labelled = |labels: &Tensor<2, Int>| labels.clone().narrow(0, n, 1);
+    let all = scores.all_classes.as_ref();
+    let scores = Scores {
+        distances: one(&scores.distances),
+        query_text: scores.query_text.as_ref().map(one),
+        support_text: scores.support_text.as_ref().map(one),
+        all_classes: all.map(|all| AllClasses { cosines: one(&all.cosines), labels: labelled(&all.labels) }),
+    };
+    (scores, Labels { query: labelled(&labels.query), support: labelled(&labels.support) })
+}
+
+impl Subject {
+    /// The loss of scores.
+    fn total(&self, scores: &Scores, labels: &Labels) -> f32 {
+        let total = self.objective.loss(scores, labels).total;
+        assert_eq!(total.dims(), [1], "{}: the loss is one number", self.choice);
+        values(total)[0]
+    }
+
+    /// What the objective gets in a run: texts and all classes only where it asks for them.
+    fn given(&self, scores: Scores) -> Scores {
+        let text = self.objective.needs_text();
+        Scores {
+            query_text: scores.query_text.filter(|_| text),
+            support_text: scores.support_text.filter(|_| text),
+            all_classes: scores.all_classes.filter(|_| self.objective.all_classes()),
+            ..scores
+        }
+    }
+
+    fn probabilities(&self) {
+        // A test gives neither the supports' texts nor all classes.
+        let tested = Scores { support_text: None, all_classes: None, ..self.given(scores(1)) };
+        let probabilities = self.objective.probabilities(&tested);
+        assert_eq!(probabilities.dims(), [EPISODES, QUERIES, WAY], "{}: a row for each query", self.choice);
+        for row in values(probabilities).chunks(WAY) {
+            let sum: f32 = row.iter().sum();
+            let fit = row.iter().all(|p| (0.0..=1.0).contains(p)) && (sum - 1.0).abs() < 1e-5;
+            assert!(fit, "{}: probabilities of the classes are 1 in sum: {row:?}", self.choice);
+        }
+    }
+
+    fn loss(&self) {
+        let loss = self.objective.loss(&self.given(scores(1)), &labels());
+        let parts = loss.parts.iter().map(|(name, part)| (*name, values(part.clone())));
+        let parts: Vec<(&str, Vec<f32>)> = parts.chain([("total", values(loss.total.clone()))]).collect();
+        for (at, (name, value)) in parts.iter().enumerate() {
+            let number = value.len() == 1 && value[0].is_finite();
+            assert!(number, "{}: part `{name}` of the loss is a finite number: {value:?}", self.choice);
+            let new = parts[..at].iter().all(|(other, _)| other != name);
+            assert!(new, "{}: part `{name}` of the loss is named once", self.choice);
+        }
+        assert!(parts.len() > 1, "{}: the loss has at least one named part", self.choice);
+    }
+
+    /// The loss is the mean over episodes, and nothing of one is in the probabilities of another.
+    fn episodes(&self) {
+        let (scores, labels) = (self.given(scores(1)), labels());
+        let each = [0, 1].map(|n| {
+            let (scores, labels) = episode(n, &scores, &labels);
+            (self.total(&scores, &labels), values(self.objective.probabilities(&scores)))
+        });
+        let (total, mean) = (self.total(&scores, &labels), (each[0].0 + each[1].0) / 2.0);
+        assert!(close(&[total], &[mean], 1e-5), "{}: the loss is the mean over episodes: {total} {mean}", self.choice);
+        let all = values(self.objective.probabilities(&scores));
+        let alone = [&each[0].1[..], &each[1].1[..]].concat();
+        assert!(close(&all, &alone, 1e-6), "{}: a prediction depends on the other episode", self.choice);
+    }
+
+    /// `needs_text` and `all_classes` are exactly what counts.
+    fn what_is_read(&self) {
+        let (one, other) = (scores(1), scores(11));
+        let outcome = |scores: &Scores| {
+            let probabilities = values(self.objective.probabilities(scores));
+            [&[self.total(scores, &labels())], &probabilities[..]].concat()
+        };
+        let counts = |changed: Scores| !close(&outcome(&changed), &outcome(&one), 1e-6);
+        let texts =
+            Scores { query_text: other.query_text.clone(), support_text: other.support_text.clone(), ..one.clone() };
+        let needs_text = self.objective.needs_text();
+        assert_eq!(counts(texts), needs_text, "{}: whether class texts count, and `needs_text`", self.choice);
+        let all = Scores { all_classes: other.all_classes.clone(), ..one.clone() };
+        let claimed = self.objective.all_classes();
+        assert_eq!(counts(all), claimed, "{}: whether all training classes count, and `all_classes`", self.choice);
+    }
+
+    /// The loss can be trained on: it has a finite gradient with respect to the distances or the texts.
+    fn gradient(&self) {
+        let device = Device::flex().autodiff();
+        let tracked = |tensor: Tensor<3>| Tensor::<3>::from_data(tensor.into_data(), &device).require_grad();
+        let given = self.given(scores(1));
+        let (distances, query) = (tracked(given.distances.clone()), given.query_text.clone().map(tracked));
+        let scores = Scores { distances: distances.clone(), query_text: query.clone(), ..given };
+        let grads = self.objective.loss(&scores, &labels()).total.backward();
+        let gradients = [distances.grad(&grads), query.and_then(|query| query.grad(&grads))];
+        let gradients: Vec<f32> = gradients.into_iter().flatten().flat_map(values).collect();
+        let fit = gradients.iter().all(|g| g.is_finite()) && gradients.iter().any(|g| *g != 0.0);
+        assert!(fit, "{}: the gradient of the loss is finite and not 0: {gradients:?}", self.choice);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::caught;
+    use super::*;
+    use burn::module::Module;
+    use burn::tensor::activation::softmax;
+    use maclip_framework::slots::objective::Loss;
+
+    /// The mean distance as loss, with one mistake.
+    #[derive(Module, Debug)]
+    struct Fake {
+        #[module(skip)]
+        mistake: Mistake,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Mistake {
+        None,
+        AddsUpEpisodes,
+        ReadsTexts,
+        WantsAllClasses,
+        NamesAPartTwice,
+        PredictsDistances,
+        ForgetsTheGradient,
+    }
+
+    impl Objective for Fake {
+        fn needs_text(&self) -> bool {
+            false
+        }
+        fn all_classes(&self) -> bool {
+            self.mistake == Mistake::WantsAllClasses
+        }
+        fn loss(&self, scores: &Scores, _: &Labels) -> Loss {
+            let distances = scores.distances.clone();
+            let total = match (self.mistake, &scores.query_text) {
+                (Mistake::AddsUpEpisodes, _) => distances.sum(),
+                (Mistake::ReadsTexts, Some(text)) => (distances + text.clone()).mean(),
+                (Mistake::ForgetsTheGradient, _) => distances.detach().mean(),
+                _ => distances.mean(),
+            };
+            let parts = if self.mistake == Mistake::NamesAPartTwice { 2 } else { 1 };
+            Loss { parts: vec![("q2s", total.clone()); parts], total }
+        }
+        fn probabilities(&self, scores: &Scores) -> Tensor<3> {
+            match self.mistake {
+                Mistake::PredictsDistances => scores.distances.clone(),
+                _ => softmax(scores.distances.clone().neg(), 2),
+            }
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_caught_by_its_property() {
+        let properties: [(Mistake, fn(&Subject)); 6] = [
+            (Mistake::AddsUpEpisodes, Subject::episodes),
+            (Mistake::ReadsTexts, Subject::what_is_read),
+            (Mistake::WantsAllClasses, Subject::what_is_read),
+            (Mistake::NamesAPartTwice, Subject::loss),
+            (Mistake::PredictsDistances, Subject::probabilities),
+            (Mistake::ForgetsTheGradient, Subject::gradient),
+        ];
+        for (mistake, property) in properties {
+            let refused = |mistake| {
+                let objective = Box::new(Fake { mistake });
+                caught(|| property(&Subject { objective, choice: "fake".to_owned() }))
+            };
+            assert!(!refused(Mistake::None), "{mistake:?}: without it");
+            assert!(refused(mistake), "{mistake:?}");
+        }
+    }
+}
