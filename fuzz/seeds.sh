@@ -5,7 +5,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 to=${1:-$root/fuzz/corpus/recipe_reader}
 mkdir -p "$to"
 find "$root/recipes" -name '*.yaml' | sort | while read -r file; do
-    name=$(basename "$file" .yaml)
+    name=$(printf %s "${file#"$root/recipes/"}" | tr / - | sed "s/\.yaml$//")
     # What extends another file cannot be read from memory; the rest of it can.
     grep -v '^ *#' "$file" | grep -v '^extends:' > "$to/$name"
     printf '\377task.shot=5\377adapter.type=none\377optimizer.learning_rate=${env:A}' | cat "$to/$name" - > "$to/$name-sets"

@@ -229,20 +229,17 @@ fn a_component_of_every_slot_builds_passes_its_tests_and_runs() {
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stdout));
     }
 
-    // The own tests of each, and those that every registered component is put through.
-    let tests = [
-        "own_",
-        "alignments::properties::",
-        "prototypes::tests::",
-        "adapters::tests::",
-        "few_shot::tests::evaluation_by_scopes",
-    ];
+    // The own tests of each, among them the contract of its slot, and those of the options of every component.
+    let tests = ["own_", "tests::every_component", "tests::the_usage_of_every", "tests::a_value_outside"];
     let base = ["test", "--release", "--workspace", "--offline", "--locked", "-v", "--"];
     let ran = finish(copied.cargo(&[&base[..], &tests[..]].concat()));
     assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
     for slot in &slots {
         assert!(ran.stdout.contains(&format!("::own_{slot}::tests::")), "no test of {slot}:\n{}", ran.stdout);
     }
+    // Tasks, datasets and backbones have no shared properties.
+    let held = ran.stdout.matches("::tests::it_keeps_the_contract_of_its_slot ... ok").count();
+    assert_eq!(held, slots.len() - 3, "{}", ran.stdout);
     let compiled = |line: &&str| line.trim_start().starts_with("Compiling ") && !line.contains(" maclip");
     let others: Vec<&str> = ran.stderr.lines().filter(compiled).collect();
     assert!(others.is_empty(), "taken from the build that is there, not compiled again: {others:#?}");

@@ -5,16 +5,13 @@
 
 #![no_main]
 // What is read is dropped: only the reading counts.
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code)]
 
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 
-#[path = "../../framework/src/recipe/mod.rs"]
-mod recipe;
-
-use recipe::{Arguments, Diagnostic, Diagnostics, Document, Entry, Node, Value};
+use maclip_language::{Arguments, Diagnostic, Diagnostics, Document, Entry, Node, Value};
 
 /// As the configurations of components are: every kind of type that the deserialiser has a path for.
 #[derive(Debug, Deserialize)]
@@ -152,14 +149,14 @@ fuzz_target!(|data: &[u8]| {
     let arguments = Arguments { sets, unsets, others: Vec::new() };
     let Some((first, over)) = texts.split_first() else { return };
 
-    let read = kept(recipe::read_str("recipe.yaml", first));
+    let read = kept(maclip_language::read_str("recipe.yaml", first));
     if let Some(read) = &read {
         comes_back(read);
     }
-    let Some(Document { mut root, .. }) = kept(recipe::load_text("recipe.yaml", first, &arguments)) else { return };
+    let Some(Document { mut root, .. }) = kept(maclip_language::load_text("recipe.yaml", first, &arguments)) else { return };
     for text in over {
-        if let Some(node) = kept(recipe::read_str("over.yaml", text)) {
-            recipe::merge(&mut root, node, "", &mut Vec::new());
+        if let Some(node) = kept(maclip_language::read_str("over.yaml", text)) {
+            maclip_language::merge(&mut root, node, "", &mut Vec::new());
         }
     }
     comes_back(&root);
@@ -170,7 +167,7 @@ fuzz_target!(|data: &[u8]| {
     let variants = study.as_ref().and_then(|study| study.at("variants")).and_then(Node::as_map);
     for Entry { value: changes, .. } in variants.into_iter().flatten().take(8) {
         let mut changed = root.clone();
-        if kept(recipe::apply_variant(&mut changed, changes, &mut Vec::new())).is_some() {
+        if kept(maclip_language::apply_variant(&mut changed, changes, &mut Vec::new())).is_some() {
             comes_back(&changed);
             resolved(&changed);
         }
@@ -189,27 +186,27 @@ fn resolved(root: &Node) {
         "EMPTY" => Some(String::new()),
         _ => None,
     };
-    let Some(node) = kept(recipe::interpolate_with(root, None, &env)) else { return };
+    let Some(node) = kept(maclip_language::interpolate_with(root, None, &env)) else { return };
     comes_back(&node);
-    kept(recipe::from_node::<Recipe>(&node, "").map_err(Diagnostics::from));
-    let repaired = recipe::from_node_repaired::<Recipe>(&node, "");
+    kept(maclip_language::from_node::<Recipe>(&node, "").map_err(Diagnostics::from));
+    let repaired = maclip_language::from_node_repaired::<Recipe>(&node, "");
     assert!(repaired.value.is_some() || !repaired.problems.is_empty(), "what cannot be read has a reason");
     kept(Diagnostics::check(repaired.problems));
     for key in ["task", "alignment", "study.variants", "expect.0", "a"] {
         if let Some(node) = node.at(key) {
-            kept(recipe::from_node::<Task>(node, key).map_err(Diagnostics::from));
-            kept(recipe::from_node::<Scalar>(node, key).map_err(Diagnostics::from));
-            kept(recipe::from_node::<Option<Direction>>(node, key).map_err(Diagnostics::from));
+            kept(maclip_language::from_node::<Task>(node, key).map_err(Diagnostics::from));
+            kept(maclip_language::from_node::<Scalar>(node, key).map_err(Diagnostics::from));
+            kept(maclip_language::from_node::<Option<Direction>>(node, key).map_err(Diagnostics::from));
         }
     }
 }
 
 /// What was written reads back as the same tree with the same identity.
 fn comes_back(node: &Node) {
-    let identity = recipe::identity(node, &["name", "task.shot"]);
+    let identity = maclip_language::identity(node, &["name", "task.shot"]);
     assert_eq!(
         identity,
-        recipe::identity(&reversed(node), &["name", "task.shot"]),
+        maclip_language::identity(&reversed(node), &["name", "task.shot"]),
         "the order of keys changes nothing"
     );
     let (nodes, finite) = size(node);
@@ -221,10 +218,10 @@ fn comes_back(node: &Node) {
     if nodes > 4_000 || yaml.len() > 1_000_000 {
         return;
     }
-    match recipe::read_str("written", &yaml) {
+    match maclip_language::read_str("written", &yaml) {
         Ok(read) => {
             assert_eq!(*node, read, "through YAML:\n{yaml}");
-            assert_eq!(identity, recipe::identity(&read, &["name", "task.shot"]), "identity through YAML:\n{yaml}");
+            assert_eq!(identity, maclip_language::identity(&read, &["name", "task.shot"]), "identity through YAML:\n{yaml}");
             assert_eq!(yaml, read.to_yaml(), "written again");
         }
         Err(problems) => panic!("what was written cannot be read:\n{}\n{yaml}", problems.render(false)),
@@ -272,7 +269,7 @@ fn shown(problem: &Diagnostic) {
     let plain = problem.render(false);
     let control = plain.chars().find(|c| c.is_control() && *c != '\n');
     assert_eq!(control, None, "a message drives the terminal: {plain:?}");
-    assert!(recipe::codes::TABLE.iter().any(|code| code.code == problem.code), "{}", problem.code);
+    assert!(maclip_language::codes::TABLE.iter().any(|code| code.code == problem.code), "{}", problem.code);
     assert!(!problem.message.is_empty());
     assert!(!problem.render(true).is_empty());
     assert!(problem.to_json().to_string().contains(problem.code));

@@ -19,7 +19,7 @@ use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
-use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::block::FrozenBlock;
 use maclip_framework::slots::cost::Cost;
 use serde::{Deserialize, Serialize};
 

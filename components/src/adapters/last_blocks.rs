@@ -8,7 +8,7 @@ use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
-use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::block::FrozenBlock;
 use serde::{Deserialize, Serialize};
 
 /// Options of partial fine-tuning.

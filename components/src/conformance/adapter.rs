@@ -204,7 +204,7 @@ fn sizes_alone(choice: &str, traits: Traits) {
 mod tests {
     use super::super::caught;
     use super::*;
-    use maclip_framework::slots::backbone::FrozenBlock;
+    use maclip_framework::slots::block::FrozenBlock;
     use maclip_framework::slots::module::Slot;
 
     /// The frozen block, with one mistake.
@@ -238,15 +238,15 @@ mod tests {
         }
         fn forward(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4> {
             let [b, t, n, d] = x.dims();
-            let y = block.forward(x.reshape([b * t, n, d])).reshape([b, t, n, d]);
+            let y = block.forward(x.clone().reshape([b * t, n, d])).reshape([b, t, n, d]);
             let y = match (self.mistake, branch) {
                 (Mistake::ForgetsATensor, _) => y,
                 _ => y + self.shift.val().reshape([1, 1, 1, 1]),
             };
             match (self.mistake, branch) {
-                (Mistake::StartsElsewhere, _) => y + 0.1,
+                (Mistake::StartsElsewhere, _) => y + x,
                 (Mistake::ReadsTexts, Branch::Support { text }) => {
-                    y + Tensor::clone(text).mean_dim(1).reshape([b, 1, 1, 1])
+                    y * (Tensor::clone(text).mean_dim(1).reshape([b, 1, 1, 1]) + 1.0)
                 }
                 (Mistake::MixesClips, _) => y.clone() + y.mean_dim(0),
                 _ => y,

@@ -103,7 +103,8 @@ impl Diagnostic {
     }
 
     /// An object for `--json`: `severity`, `code`, `message`, `path`, `label` and `help`, and then `file`, `line`,
-    /// `column` and `length`, or `argument`. The last ones are absent where there is no place.
+    /// `column` and `length`, or `argument`; these are absent where there is no place. `brought_by` is there for the
+    /// value of a `${…}` only.
     pub fn to_json(&self) -> serde_json::Value {
         let mut json = serde_json::json!({
             "severity": self.severity,

@@ -1,7 +1,7 @@
 //! Slot `adapter`: trainable parts inside each block, around the frozen attention and MLP.
 
 use super::Scope;
-use super::backbone::FrozenBlock;
+use super::block::FrozenBlock;
 use crate::clone_boxed;
 use crate::slots::cost::Cost;
 use crate::slots::module::DynModule;

@@ -12,6 +12,7 @@ pub mod adapter;
 pub mod alignment;
 pub mod augment;
 pub mod backbone;
+pub mod block;
 pub mod cost;
 pub mod dataset;
 pub mod explanation;

@@ -6,7 +6,7 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::block::FrozenBlock;
 use maclip_framework::slots::cost::Cost;
 use serde::{Deserialize, Serialize};
 

@@ -8,7 +8,7 @@ use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::{Int, Tensor, TensorData};
 use maclip_framework::error::Result;
-use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::block::FrozenBlock;
 use maclip_framework::slots::cost::Cost;
 
 /// The text tower.

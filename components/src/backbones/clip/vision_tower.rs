@@ -9,7 +9,8 @@ use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::model::parameters::trainable;
 use maclip_framework::slots::adapter::{Adapter, Branch, Depth, TowerPart};
-use maclip_framework::slots::backbone::{FrozenBlock, Precision};
+use maclip_framework::slots::backbone::Precision;
+use maclip_framework::slots::block::FrozenBlock;
 use maclip_framework::slots::cost::Cost;
 use std::ops::Range;
 

@@ -7,22 +7,23 @@
 //! y = F(x)        every frame on its own
 //! y + W_up gelu(W_down y)        W_up is zero at the start
 //! ```
-//! Every registered adapter is held to `tests.rs`: training starts at the frozen model, and every weight takes part. What goes
-//! inside the block takes `ln_1`, `attention`, `ln_2` and `mlp` in place of `forward`: see `aim.rs`.
+//! The first test holds it to the contract of its slot, such as that every weight takes part, and to what it claims: that
+//! training starts at the frozen model. What goes inside the block takes `ln_1`, `attention`, `ln_2` and `mlp` in place of
+//! `forward`: see `aim.rs`.
 
+use super::blocks::{self, Blocks, frames};
+use crate::layers::Init;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
-use crate::layers::Init;
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
-use maclip_framework::slots::backbone::FrozenBlock;
+use maclip_framework::slots::block::FrozenBlock;
 use serde::{Deserialize, Serialize};
-use super::blocks::{self, Blocks, frames};
 
 /// Options of the adapter.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
@@ -112,9 +113,19 @@ impl Adapter for __Name__ {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::conformance::{self, adapter::Traits};
     use burn::module::Param;
     use burn::tensor::Device;
-    use super::*;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::adapter::holds::<__Name__Config>(Traits {
+            // Count its operations in `cost`, and claim it.
+            costed: false,
+            ..Traits::default()
+        });
+    }
 
     #[test]
     fn a_hand_computed_case() {

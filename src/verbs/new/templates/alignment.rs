@@ -6,8 +6,10 @@
 //! ```text
 //! d(q, s) = scale · mean_i ‖ q_i / ‖q_i‖ − s_i / ‖s_i‖ ‖²        i over the frames of the shorter of the two
 //! ```
-//! Every registered alignment is held to `properties.rs`; a metric that is blind to the order of frames is named there.
+//! The first test holds it to the contract of its slot and to what it claims of itself: a metric that is blind to the
+//! order of frames says so there.
 
+use super::frame_costs::ShotRule;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
@@ -16,7 +18,6 @@ use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
 use maclip_framework::slots::explanation::normalize;
 use serde::{Deserialize, Serialize};
-use super::frame_costs::ShotRule;
 
 /// Options of the metric.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
@@ -74,8 +75,18 @@ impl Alignment for __Name__ {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
     use super::*;
+    use crate::conformance::{self, alignment::Traits};
+    use burn::tensor::Device;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<__Name__Config>(Traits {
+            // Count its operations in `cost`, and claim it.
+            costed: false,
+            ..Traits::default()
+        });
+    }
 
     #[test]
     fn a_hand_computed_case() {

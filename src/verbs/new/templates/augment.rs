@@ -50,8 +50,14 @@ impl Augment for __Name__ {
 
 #[cfg(test)]
 mod tests {
-    use maclip_framework::random::Stream;
     use super::*;
+    use crate::conformance::{self, augment::Traits};
+    use maclip_framework::random::Stream;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::augment::holds::<__Name__>(Traits::default());
+    }
 
     #[test]
     fn all_frames_of_a_clip_get_the_same_factor() {

@@ -8,11 +8,11 @@
 //! Drawn from the run's seed and frozen. It has no blocks that adapters could go around and no text tower: choose `objective`,
 //! `prototype` and `adapter` without text. `vit.rs` reads the weights of a transformer.
 
+use crate::layers::Init;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use crate::layers::Init;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::parameters::trainable;
 use maclip_framework::register;
@@ -157,10 +157,10 @@ impl Backbone for __Name__ {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::adapters::no_adapter;
     use burn::module::Param;
     use burn::tensor::Device;
-    use crate::adapters::no_adapter;
-    use super::*;
 
     #[test]
     fn a_hand_computed_case() {

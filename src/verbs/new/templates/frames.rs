@@ -61,8 +61,14 @@ impl FrameSampler for __Name__ {
 
 #[cfg(test)]
 mod tests {
-    use maclip_framework::random::Stream;
     use super::*;
+    use crate::conformance::{self, frames::Traits};
+    use maclip_framework::random::Stream;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::frames::holds::<__Name__>(Traits::default());
+    }
 
     #[test]
     fn hand_computed_frames() {

@@ -9,6 +9,7 @@
 //! An objective that reads class texts says so in `needs_text` and `describe` and finds cosines in [`Scores`]: see
 //! `ma_clip.rs`, and `clip_fsar.rs` for a learned temperature.
 
+use super::ma_clip::cross_entropy;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
@@ -17,7 +18,6 @@ use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::objective::{Labels, Loss, Objective, Scores};
 use serde::{Deserialize, Serialize};
-use super::ma_clip::cross_entropy;
 
 /// Options of the objective.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
@@ -75,8 +75,14 @@ impl Objective for __Name__ {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Int};
     use super::*;
+    use crate::conformance::{self, objective::Traits};
+    use burn::tensor::{Device, Int};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::objective::holds::<__Name__Config>(Traits::default());
+    }
 
     #[test]
     fn a_hand_computed_case() {

@@ -67,14 +67,24 @@ impl Optimizer for __Name__ {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::conformance::{self, optimizer::Traits};
     use burn::module::{Module, Param};
     use burn::optim::GradientsParams;
     use burn::tensor::{Device, Tensor};
-    use super::*;
 
     #[derive(Module, Debug)]
     struct Weight {
         w: Param<Tensor<1>>,
+    }
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::optimizer::holds::<__Name__>(Traits {
+            // Say in `state_values` what it keeps for each weight, and claim it.
+            counted: false,
+            ..Traits::default()
+        });
     }
 
     #[test]

@@ -47,6 +47,12 @@ impl Prompt for __Name__ {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, prompt::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::prompt::holds::<__Name__>(Traits::default());
+    }
 
     #[test]
     fn the_sentence_is_written_out() {

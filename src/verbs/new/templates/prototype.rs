@@ -6,14 +6,14 @@
 //! ```text
 //! x + scale · (W x + b)        W and b are zero at the start
 //! ```
-//! Every registered prototype module is held to `tests.rs`. One that reads class texts says so in `needs_text`,
-//! `describe` and `scope`, see `text_guided.rs`; one that lets clips see each other has the scope `Episode` and
-//! `relate`, see `hyrsm.rs`.
+//! The first test holds it to the contract of its slot. A module that reads class texts says so in `needs_text`, `describe`
+//! and `scope`, see `text_guided.rs`; one that lets clips see each other has the scope `Episode` and `relate`, see
+//! `hyrsm.rs`.
 
+use crate::layers::Init;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use crate::layers::Init;
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component};
@@ -77,9 +77,19 @@ impl Prototype for __Name__ {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::conformance::{self, prototype::Traits};
     use burn::module::Param;
     use burn::tensor::Device;
-    use super::*;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::prototype::holds::<__Name__Config>(Traits {
+            // Count its operations in `support_cost` and `query_cost`, and claim it.
+            costed: false,
+            ..Traits::default()
+        });
+    }
 
     #[test]
     fn a_hand_computed_case() {

@@ -51,6 +51,12 @@ impl Resize for __Name__ {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, resize::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::resize::holds::<__Name__>(Traits::default());
+    }
 
     #[test]
     fn the_middle_of_a_hand_made_frame() {

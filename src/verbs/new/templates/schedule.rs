@@ -44,6 +44,12 @@ impl Schedule for __Name__ {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, schedule::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::schedule::holds::<__Name__>(Traits::default());
+    }
 
     #[test]
     fn hand_computed_factors() {

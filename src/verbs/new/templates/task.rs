@@ -5,6 +5,7 @@
 //! can be compared. A task that trains goes through `maclip_framework::engine::training`: see `few_shot` for episodes,
 //! `contrastive.rs` for batches.
 
+use super::few_shot::record;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use maclip_framework::clips::loader::ClipLoader;
@@ -12,7 +13,7 @@ use maclip_framework::clips::sources::Clips;
 use maclip_framework::clips::store::stored::StoredClips;
 use maclip_framework::engine::context::RunContext;
 use maclip_framework::engine::episodes::{EpisodeList, Shape, list_checksum, mean_ci95};
-use maclip_framework::engine::evaluation::{Outcome, self};
+use maclip_framework::engine::evaluation::{self, Outcome};
 use maclip_framework::engine::features::{ClipSource, FeatureCache};
 use maclip_framework::engine::task::Task;
 use maclip_framework::error::{Error, Result};
@@ -32,7 +33,6 @@ use maclip_language::{Diagnostic, codes};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Instant;
-use super::few_shot::record;
 
 /// Options of the test.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
@@ -233,13 +233,12 @@ impl Task for __Name__ {
 
 #[cfg(test)]
 mod tests {
-    use maclip_framework::profile::Totals;
-    use maclip_framework::progress::Silent;
-    use maclip_framework::runs::directory::RunDirectory;
-    use maclip_framework::runs::records::{Attempt, Manifest, State};
-    use maclip_framework::runs::store::RunStore;
-    use maclip_language::read_str;
     use super::*;
+    use maclip_framework::engine::execute::{Options, execute, replay};
+    use maclip_framework::progress::Silent;
+    use maclip_framework::recipe::study::StudyRun;
+    use maclip_framework::runs::records::State;
+    use maclip_language::read_str;
 
     fn recipe(weights: &str) -> Recipe {
         let text = format!(
@@ -252,30 +251,18 @@ mod tests {
 
     #[test]
     fn the_result_is_the_mean_of_the_records() {
-        let recipe = recipe("builtin:shapes_clip");
         let folder = tempfile::tempdir().unwrap();
-        let store = RunStore::open(&folder.path().join("run")).unwrap();
-        let mut context = RunContext {
-            recipe: &recipe,
-            store: &store,
-            progress: &Silent,
-            device: &Device::flex(),
-            manifest: Manifest { attempts: vec![Attempt::default()], ..Manifest::default() },
-            shared: folder.path(),
-            runs: folder.path(),
-            started: Totals::now(),
-        };
-        let task = recipe.build::<dyn Task>(&BuildContext::new(0, Device::flex())).unwrap();
-        task.run(&mut context).unwrap();
-        let run = RunDirectory::open(store.path()).unwrap();
+        let study_run = StudyRun { variant: "default".to_owned(), recipe: recipe("builtin:shapes_clip") };
+        let run = execute(&study_run, folder.path(), Options::default(), &Silent).unwrap();
         let episodes = run.episodes().unwrap();
         let correct: usize = episodes.iter().map(|episode| episode.correct).sum();
         let test = run.test().unwrap();
         // 10 episodes of 3 · 2 queries
         assert_eq!((run.state(), episodes.len(), test.episodes), (Some(State::Done), 10, 10));
         assert!((test.value - correct as f64 / 60.0).abs() < 1e-12, "{}", test.value);
-        assert!(task.plan(&recipe).unwrap().nodes.iter().any(|node| node.shape == [6, 3]));
-        assert!(task.replay(&mut context, 1).is_err());
+        assert!(replay(&run.path, 1, &Silent).is_err());
+        let task = __Name__ { way: 3, queries: 2, ..__Name__::default() };
+        assert!(task.plan(&study_run.recipe).unwrap().nodes.iter().any(|node| node.shape == [6, 3]));
     }
 
     #[test]

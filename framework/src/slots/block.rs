@@ -1,0 +1,42 @@
+//! What adapters see of one transformer block: its frozen parts, not its source.
+
+use crate::slots::cost::Cost;
+use burn::tensor::Tensor;
+
+/// The frozen parts of one transformer block with a norm before attention and MLP, for adapters. All functions take and
+/// return `[b, n, D]`, for any b and n.
+pub trait FrozenBlock {
+    /// The norm before the attention.
+    fn ln_1(&self, x: Tensor<3>) -> Tensor<3>;
+    /// Multi-head self-attention with its output projection.
+    fn attention(&self, x: Tensor<3>) -> Tensor<3>;
+    /// The same, with `shift` `[b, n, 3 D]` added to queries, keys and values, in this order, before the attention is
+    /// computed.
+    fn attention_shifted(&self, x: Tensor<3>, shift: Tensor<3>) -> Tensor<3>;
+    /// The norm before the MLP.
+    fn ln_2(&self, x: Tensor<3>) -> Tensor<3>;
+    /// The feed-forward layer.
+    fn mlp(&self, x: Tensor<3>) -> Tensor<3>;
+
+    /// The block as it was pre-trained: y = x + MSA(LN1 x), result y + MLP(LN2 y).
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let y = x.clone() + self.attention(self.ln_1(x));
+        y.clone() + self.mlp(self.ln_2(y))
+    }
+
+    /// Cost of [`FrozenBlock::attention`] for x of this shape; `None` where it was not counted.
+    fn attention_cost(&self, _x: [usize; 3]) -> Option<Cost> {
+        None
+    }
+
+    /// Cost of [`FrozenBlock::mlp`] for x of this shape; `None` where it was not counted.
+    fn mlp_cost(&self, _x: [usize; 3]) -> Option<Cost> {
+        None
+    }
+
+    /// Cost of [`FrozenBlock::forward`]: attention, feed-forward layer, and the norm before each.
+    fn cost(&self, x: [usize; 3]) -> Option<Cost> {
+        let norms = Cost::norm(x.iter().product()) * 2.0;
+        Some(self.attention_cost(x)? + self.mlp_cost(x)? + norms)
+    }
+}
