@@ -1,5 +1,11 @@
-//! Compares a checkpoint at its real size with PyTorch: `cargo run --release --example real_size -- DIR`, where DIR is what
-//! `scripts/random_clip.py` wrote (the same random CLIP in two namings, inputs and PyTorch's features).
+//! Compares a checkpoint at its real size with PyTorch, and says how long loading and encoding take.
+//!
+//! ```sh
+//! cargo bench --bench real_size -- DIR
+//! MACLIP_DEVICE=cuda:0 cargo bench --bench real_size -- DIR
+//! ```
+//!
+//! DIR is what `scripts/random_clip.py` wrote: the same random CLIP in two namings, inputs and PyTorch's features.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_components::adapters::no_adapter;
@@ -17,7 +23,11 @@ use std::time::Instant;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    let folder = PathBuf::from(std::env::args().nth(1).expect("give the folder of scripts/random_clip.py"));
+    // Cargo adds arguments of its own, such as `--bench`.
+    let Some(folder) = std::env::args().skip(1).find(|argument| !argument.starts_with('-')) else {
+        return println!("nothing is compared: give the folder that scripts/random_clip.py wrote, see benches/real_size.rs");
+    };
+    let folder = PathBuf::from(folder);
     let name = std::env::var("MACLIP_DEVICE").unwrap_or_else(|_| "flex".to_owned());
     let device = device::parse(&name).unwrap_or_else(|(message, help)| panic!("{message}; {help}"));
     let reference = weights::read(&folder.join("reference.safetensors")).unwrap_or_else(|e| panic!("{e}")).tensors;

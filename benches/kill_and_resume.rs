@@ -2,7 +2,8 @@
 //! undisturbed run: records and weights must be the same bytes.
 //!
 //! ```sh
-//! cargo build --release && cargo run --release --example kill_and_resume -- [KILLS]     # 200 by default, about 15 minutes
+//! cargo bench --bench kill_and_resume                 # 200 kills, about 15 minutes
+//! cargo bench --bench kill_and_resume -- KILLS
 //! ```
 //!
 //! Every fourth kill waits until a checkpoint is being written; every tenth is SIGTERM, every tenth SIGINT, which must end with exit
@@ -16,15 +17,8 @@ use std::time::{Duration, Instant};
 /// Steps between checkpoints: few, so that a run that is killed all the time gets on.
 const CHECKPOINT_EVERY: u64 = 3;
 
-fn maclip() -> PathBuf {
-    let own = std::env::current_exe().expect("a program knows its file");
-    let path = own.parent().and_then(Path::parent).expect("examples lie below the binary").join("maclip");
-    assert!(path.is_file(), "{} is not built: `cargo build --release`", path.display());
-    path
-}
-
 fn command(runs: &Path) -> Command {
-    let mut command = Command::new(maclip());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maclip"));
     let every = format!("task.train.checkpoint_every_steps={CHECKPOINT_EVERY}");
     command.args(["run", "recipes/quickstart.yaml", "--set", "study.variants=null", "--set", &every, "--runs"]);
     command.arg(runs).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -77,7 +71,9 @@ fn compare(run: &Path, straight: &Path) {
 }
 
 fn main() {
-    let kills: u64 = std::env::args().nth(1).map_or(200, |count| count.parse().expect("KILLS is a number"));
+    // Cargo adds arguments of its own, such as `--bench`.
+    let given = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let kills: u64 = given.map_or(200, |count| count.parse().expect("KILLS is a number"));
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let straight = folder.path().join("straight");
     let begun = Instant::now();
