@@ -25,7 +25,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {
     // Cargo adds arguments of its own, such as `--bench`.
     let Some(folder) = std::env::args().skip(1).find(|argument| !argument.starts_with('-')) else {
-        return println!("nothing is compared: give the folder that scripts/random_clip.py wrote, see benches/real_size.rs");
+        return println!(
+            "nothing is compared: give the folder that scripts/random_clip.py wrote, see benches/real_size.rs"
+        );
     };
     let folder = PathBuf::from(folder);
     let name = std::env::var("MACLIP_DEVICE").unwrap_or_else(|_| "flex".to_owned());

@@ -216,6 +216,9 @@ mod tests {
         mistake: Mistake,
     }
 
+    /// A mistake, and the property that finds it.
+    type Property = (Mistake, fn(&Subject));
+
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Mistake {
         None,
@@ -264,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_mistake_is_caught_by_its_property() {
-        let properties: [(Mistake, fn(&Subject)); 5] = [
+        let properties: [Property; 5] = [
             (Mistake::StartsElsewhere, Subject::start),
             (Mistake::TrainsNothing, Subject::what_is_trained),
             (Mistake::ForgetsATensor, Subject::every_trained_tensor_takes_part),

@@ -302,6 +302,11 @@ mod tests {
         mistake: Mistake,
     }
 
+    /// A mistake, and the property that finds it.
+    type Property = (Mistake, fn(&Subject));
+    /// A claim that is wrong, and the property that finds it.
+    type Claim = (fn(&mut Traits), fn(&Subject));
+
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Mistake {
         None,
@@ -344,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_mistake_is_caught_by_its_property() {
-        let properties: [(Mistake, fn(&Subject)); 5] = [
+        let properties: [Property; 5] = [
             (Mistake::MixesEpisodes, Subject::episodes_do_not_mix),
             (Mistake::CountsClasses, Subject::order_of_classes_and_shots),
             (Mistake::CountsShots, Subject::order_of_classes_and_shots),
@@ -362,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_wrong_claim_is_caught() {
-        let claims: [(fn(&mut Traits), fn(&Subject)); 5] = [
+        let claims: [Claim; 5] = [
             (|traits| traits.order_blind = true, Subject::order_of_frames),
             (|traits| traits.norm_blind = true, Subject::norms),
             (|traits| traits.nearest_to_itself = false, Subject::nearest_to_itself),

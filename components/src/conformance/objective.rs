@@ -192,6 +192,9 @@ mod tests {
         mistake: Mistake,
     }
 
+    /// A mistake, and the property that finds it.
+    type Property = (Mistake, fn(&Subject));
+
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Mistake {
         None,
@@ -231,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_mistake_is_caught_by_its_property() {
-        let properties: [(Mistake, fn(&Subject)); 6] = [
+        let properties: [Property; 6] = [
             (Mistake::AddsUpEpisodes, Subject::episodes),
             (Mistake::ReadsTexts, Subject::what_is_read),
             (Mistake::WantsAllClasses, Subject::what_is_read),

@@ -207,6 +207,9 @@ mod tests {
         mistake: Mistake,
     }
 
+    /// A mistake, and the property that finds it.
+    type Property = (Mistake, fn(&Subject));
+
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Mistake {
         None,
@@ -254,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_mistake_is_caught_by_its_property() {
-        let properties: [(Mistake, fn(&Subject)); 6] = [
+        let properties: [Property; 6] = [
             (Mistake::MixesClips, Subject::a_clip_alone),
             (Mistake::MixesClips, Subject::other_clips),
             (Mistake::ReadsTexts, Subject::class_texts),
