@@ -18,14 +18,14 @@ fn recipe(folder: &Path, study: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-fn cells(path: &str, runs: &str, more: &[&str]) -> Value {
+fn planned(path: &str, runs: &str, more: &[&str]) -> Value {
     let mut words = vec!["run", path, "--runs", runs, "--dry-run", "--json"];
     words.extend(more);
     serde_json::from_str(&ok(&words)).unwrap()
 }
 
-fn names(cells: &Value) -> Vec<String> {
-    let list = cells["runs"].as_array().unwrap();
+fn names(planned: &Value) -> Vec<String> {
+    let list = planned["runs"].as_array().unwrap();
     list.iter().map(|run| format!("{}-s{}", run["variant"].as_str().unwrap(), run["seed"])).collect()
 }
 
@@ -40,17 +40,17 @@ fn a_study_spans_variants_axes_seeds_and_what_is_left_out() {
          exclude: [{alignment: {type: otam}, task.shot: 2}, {seed: 2, task.shot: 2}]\n",
     );
     assert_eq!(
-        names(&cells(&grid, runs, &[])),
+        names(&planned(&grid, runs, &[])),
         ["otam+shot=1-s1", "otam+shot=1-s2", "trx,width=8+shot=1-s1", "trx,width=8+shot=1-s2", "trx,width=8+shot=2-s1"]
     );
     let without = recipe(folder.path(), "prototype: {type: hyrsm}\nstudy: {without: [prototype, alignment]}\n");
-    assert_eq!(names(&cells(&without, runs, &[])), ["full-s1", "without_prototype-s1", "without_alignment-s1"]);
+    assert_eq!(names(&planned(&without, runs, &[])), ["full-s1", "without_prototype-s1", "without_alignment-s1"]);
     let named = recipe(
         folder.path(),
         "alignment: {type: otam}\nstudy:\n  variants: {small: {task.shot: 1}, large: {task.shot: 3}}\n  axes: {alignment.lambda: {low: 0.1, high: 0.5}}\n",
     );
-    assert_eq!(names(&cells(&named, runs, &[])), ["small+low-s1", "small+high-s1", "large+low-s1", "large+high-s1"]);
-    assert_eq!(names(&cells(&named, runs, &["--only", "*high-s1"])), ["small+high-s1", "large+high-s1"]);
+    assert_eq!(names(&planned(&named, runs, &[])), ["small+low-s1", "small+high-s1", "large+low-s1", "large+high-s1"]);
+    assert_eq!(names(&planned(&named, runs, &["--only", "*high-s1"])), ["small+high-s1", "large+high-s1"]);
     fails(2, &["run", &named, "--runs", runs, "--only", "smal+low"], &["MC004", "names no run", "`small+low`"]);
     assert!(!Path::new(runs).exists(), "a dry run writes nothing");
 }
@@ -67,10 +67,10 @@ fn a_study_does_what_is_missing_and_goes_on_after_a_failure() {
     );
     let text = fails(1, &["run", &path, "--runs", runs], &["1 of 3 runs failed: gone-s1", "nowhere"]);
     assert!(text.contains("[3/3]"), "{text}");
-    let standing = cells(&path, runs, &[]);
-    let states: Vec<&str> = standing["runs"].as_array().unwrap().iter().map(|r| r["state"].as_str().unwrap()).collect();
+    let overview = planned(&path, runs, &[]);
+    let states: Vec<&str> = overview["runs"].as_array().unwrap().iter().map(|r| r["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["done", "failed", "done"]);
-    assert!(standing["seconds_left"].is_null(), "nothing of it trained");
+    assert!(overview["seconds_left"].is_null(), "nothing of it trained");
     assert!(Path::new(runs).join("grid/report/index.html").exists(), "what is done is reported");
     let table = ok(&["status", &path, "--runs", runs]);
     assert!(table.contains("2 of 3 done") && table.contains("gone-s1"), "{table}");
@@ -98,9 +98,9 @@ fn two_processes_share_a_study() {
     let (first, second) = (start(), start());
     let [first, second] = [first, second].map(|child| finish(child.wait_with_output().unwrap()));
     assert_eq!((first.code, second.code), (Some(0), Some(0)), "{}\n{}", first.stderr, second.stderr);
-    let standing = cells(&path, runs, &[]);
-    assert_eq!(standing["done"], 6, "{standing}");
-    for run in standing["runs"].as_array().unwrap() {
+    let overview = planned(&path, runs, &[]);
+    assert_eq!(overview["done"], 6, "{overview}");
+    for run in overview["runs"].as_array().unwrap() {
         let manifest = Path::new(run["dir"].as_str().unwrap()).join("manifest.json");
         let manifest: Value = serde_json::from_str(&std::fs::read_to_string(manifest).unwrap()).unwrap();
         assert_eq!(manifest["attempts"].as_array().unwrap().len(), 1, "done once: {}", run["dir"]);

@@ -38,8 +38,8 @@ pub fn holds<C: Component<Slot = dyn FrameSampler>>(traits: Traits) {
     let Traits { options, least, needs_clock } = traits;
     let sampler = built::<C>(options, &BuildContext::new(1, Device::flex()));
     let name = super::choice::<C>(options);
-    let told = described::<C>(options).frames;
-    assert_eq!(told, Some(sampler.count()), "{name}: what `describe` says of `frames`, and `count`");
+    let described = described::<C>(options).frames;
+    assert_eq!(described, Some(sampler.count()), "{name}: what `describe` says of `frames`, and `count`");
     assert!(!(sampler.fixed() && sampler.random_in_evaluation()), "{name}: it is fixed, and random in evaluation");
     let mut fixed = true;
     for frames in [0, 1, 2, 5, 9, 16, 100, 1_000_000].map(|more| least + more) {

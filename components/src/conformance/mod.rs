@@ -129,7 +129,7 @@ where
     std::iter::once(usage::<C>()).chain(also.iter().copied()).collect()
 }
 
-/// Asserts that the recipe is told of class texts being read exactly where they are.
+/// Asserts that `describe` names the slot among the readers of class texts exactly where it reads them.
 fn describes_its_text<C: Component>(options: &str, needs_text: bool)
 where
     C::Slot: SlotTrait,

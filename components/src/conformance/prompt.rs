@@ -12,7 +12,7 @@ pub struct Traits {
     pub also: &'static [&'static str],
 }
 
-/// Class names that are told apart.
+/// Names of classes, whose sentences must differ.
 const CLASSES: [&str; 3] = ["a dog jumping", "a dog", "pushing something from left to right"];
 
 /// Holds the prompt with configuration `C` to its contract.
