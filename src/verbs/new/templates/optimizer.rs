@@ -6,7 +6,7 @@
 //! ```text
 //! w − rate · (g + weight_decay · w)
 //! ```
-//! It is burn's `Sgd`. A rule of your own implements `burn::optim::SimpleOptimizer` and goes into a `ModuleOptimizer` in
+//! It is burn's `Sgd`. A rule of your own implements `burn::optim::Optimizer` and becomes a `ModuleOptimizer` in
 //! `init`; what it keeps for each weight is saved with every checkpoint.
 
 use burn::optim::decay::WeightDecayConfig;
