@@ -90,16 +90,7 @@ fn registry() -> Finding {
 fn processor() -> Finding {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let name = cpu_name();
-    let faster = cfg!(target_arch = "x86_64") && !cfg!(feature = "x86-v4");
-    #[cfg(target_arch = "x86_64")]
-    let hint = if faster && std::arch::is_x86_feature_detected!("avx512f") {
-        "; has AVX-512: building with `--features x86-v4` uses it"
-    } else {
-        ""
-    };
-    #[cfg(not(target_arch = "x86_64"))]
-    let hint = if faster { "" } else { "" };
-    finding("processor", Verdict::Good, format!("{name}, {threads} threads{hint}"))
+    finding("processor", Verdict::Good, format!("{name}, {threads} threads"))
 }
 
 fn memory() -> Finding {

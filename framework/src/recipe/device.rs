@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Tensor};
 
 /// The cargo features of this build that matter for devices, for `doctor` and the manifest.
 pub fn features() -> Vec<String> {
-    [("x86-v4", cfg!(feature = "x86-v4")), ("tch", cfg!(feature = "tch")), ("vulkan", cfg!(feature = "vulkan"))]
+    [("tch", cfg!(feature = "tch")), ("vulkan", cfg!(feature = "vulkan"))]
         .into_iter()
         .filter(|(_, on)| *on)
         .map(|(name, _)| name.to_owned())
