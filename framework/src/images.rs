@@ -219,6 +219,10 @@ pub fn clip_resize_crop(image: &Image, size: usize) -> Result<Image> {
 /// # Errors
 /// Where a side is 0, or `pixels` is not an RGB image of this size.
 pub fn resize_crop_rgb(pixels: &[u8], width: usize, height: usize, size: usize) -> Result<Vec<u8>> {
+    if (width, height) == (size, size) {
+        check_buffer(pixels, width, height)?;
+        return Ok(pixels.to_vec());
+    }
     let (new_width, new_height) = short_side_size(width, height, size);
     let full = resize_rgb(pixels, (width, height), (new_width, new_height), Filter::Bicubic)?;
     let corner = (crop_offset(new_width, size), crop_offset(new_height, size));
@@ -289,14 +293,32 @@ fn check_buffer(pixels: &[u8], width: usize, height: usize) -> Result<()> {
     Ok(())
 }
 
+/// How pixels become floats: `(value / 255 - mean) / std`, with a mean and a standard deviation for each channel.
+#[derive(Clone, Debug)]
+pub struct Normalization {
+    /// For each channel the float of each of the 256 values. Looking it up is faster than two divisions.
+    tables: [[f32; 256]; 3],
+}
+
+impl Normalization {
+    /// From the mean and standard deviation of each channel (red, green, blue), both of pixels scaled to 0..1.
+    pub fn new(mean: [f32; 3], std: [f32; 3]) -> Self {
+        let float = |channel: usize, value: usize| (value as f32 / 255.0 - mean[channel]) / std[channel];
+        Self { tables: std::array::from_fn(|channel| std::array::from_fn(|value| float(channel, value))) }
+    }
+
+    /// Appends an image (RGB interleaved, 8 bits) to `values`, one channel after the other: `[3, H, W]`.
+    pub fn append(&self, pixels: &[u8], values: &mut Vec<f32>) {
+        for (channel, table) in self.tables.iter().enumerate() {
+            values.extend(pixels.as_chunks::<3>().0.iter().map(|pixel| table[usize::from(pixel[channel])]));
+        }
+    }
+}
+
 /// Pixels (RGB interleaved, 8 bits) as floats `(value / 255 - mean) / std`, one channel after the other: `[3, H, W]`.
 pub fn to_tensor_values(pixels: &[u8], mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
     let mut values = Vec::with_capacity(pixels.len());
-    for channel in 0..3 {
-        // There are only 256 pixel values; a table saves two divisions for each pixel.
-        let table: [f32; 256] = std::array::from_fn(|v| (v as f32 / 255.0 - mean[channel]) / std[channel]);
-        values.extend(pixels.chunks_exact(3).map(|pixel| table[usize::from(pixel[channel])]));
-    }
+    Normalization::new(mean, std).append(pixels, &mut values);
     values
 }
 

@@ -319,13 +319,8 @@ impl PairLearner<'_> {
                 Ok((resize_crop_rgb(&pair.pixels, pair.width, pair.height, size)?, pair.caption))
             })
             .collect::<Result<_>>()?;
-        let mut pixels = Vec::with_capacity(count * size * size * 3);
-        let mut captions = Vec::with_capacity(count);
-        for (image, caption) in pairs {
-            pixels.extend(image);
-            captions.push(caption);
-        }
-        Ok((normalized(&pixels, [count, 1, size, size], self.geometry, self.device), captions))
+        let (images, captions): (Vec<Vec<u8>>, Vec<String>) = pairs.into_iter().unzip();
+        Ok((normalized(&images, [count, 1, size, size], self.geometry, self.device), captions))
     }
 
     fn encode(&self, model: &ContrastiveModel, pixels: Tensor<5>, texts: &[String]) -> Result<(Tensor<2>, Tensor<2>)> {

@@ -3,7 +3,7 @@
 use crate::clips::sources::{Clips, Part};
 use crate::clips::store::stored::StoredClips;
 use crate::error::Result;
-use crate::images::{resize_crop_rgb, to_tensor_values};
+use crate::images::{Normalization, resize_crop_rgb};
 use crate::profile::{self, Phase};
 use crate::random::Rng;
 use crate::slots::backbone::Geometry;
@@ -114,8 +114,7 @@ impl ClipLoader<'_> {
     /// Clips that [`ClipLoader::open`] opened → normalised pixels `[B, T, 3, H, W]`.
     pub fn tensor(&self, opened: &[impl AsRef<[u8]>]) -> Tensor<5> {
         let (b, t, size) = (opened.len(), self.clips.frames.count(), self.geometry.image_size);
-        let pixels: Vec<u8> = opened.iter().flat_map(|clip| clip.as_ref()).copied().collect();
-        normalized(&pixels, [b, t, size, size], self.geometry, self.device)
+        normalized(opened, [b, t, size, size], self.geometry, self.device)
     }
 
     /// Whether training sees the same pixels of a clip every time.
@@ -124,9 +123,17 @@ impl ClipLoader<'_> {
     }
 }
 
-/// Interleaved 8-bit RGB `[B, T, H, W, 3]` → (x / 255 − mean) / std as `[B, T, 3, H, W]`.
-pub fn normalized(pixels: &[u8], [b, t, h, w]: [usize; 4], geometry: &Geometry, device: &Device) -> Tensor<5> {
-    let image = |pixels| to_tensor_values(pixels, geometry.mean, geometry.std);
-    let values: Vec<f32> = pixels.chunks_exact(h * w * 3).flat_map(image).collect();
+/// B clips, each interleaved 8-bit RGB `[T, H, W, 3]` → (x / 255 − mean) / std as `[B, T, 3, H, W]`.
+pub fn normalized(
+    clips: &[impl AsRef<[u8]>],
+    [b, t, h, w]: [usize; 4],
+    geometry: &Geometry,
+    device: &Device,
+) -> Tensor<5> {
+    let normalization = Normalization::new(geometry.mean, geometry.std);
+    let mut values = Vec::with_capacity(b * t * 3 * h * w);
+    for image in clips.iter().flat_map(|clip| clip.as_ref().chunks_exact(h * w * 3)) {
+        normalization.append(image, &mut values);
+    }
     Tensor::from_data(TensorData::new(values, [b, t, 3, h, w]), device)
 }

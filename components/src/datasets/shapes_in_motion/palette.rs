@@ -1,7 +1,9 @@
 //! Named colours and the backgrounds that are made of them.
 
 use super::colour::{Colour, mix};
-use super::raster::{Canvas, check, scramble, stripe};
+use super::noise::scramble;
+use super::outline::{check, coverage, stripe};
+use super::raster::Canvas;
 use maclip_framework::random::Rng;
 
 /// A colour name with the hue (degrees), saturation and value that it may have.
@@ -150,37 +152,62 @@ impl Backdrop {
         let size = frame + 2 * margin;
         let unit = frame as f32;
         let (sin, cos) = self.angle.sin_cos();
-        let at = |i: usize| (i as f32 + 0.5 - margin as f32) / unit;
-        let share = |row: usize, column: usize| -> f32 {
-            let (x, y) = (at(column), at(row));
-            let (along, aside) = (x * cos + y * sin + self.offset, y * cos - x * sin + self.offset);
-            let edge = |inside: f32| (inside * unit + 0.5).clamp(0.0, 1.0);
-            match self.ground {
-                Ground::Plain => 0.0,
-                Ground::Gradient => (0.5 + (x - 0.5) * cos + (y - 0.5) * sin).clamp(0.0, 1.0) * 1.6,
-                Ground::Striped => edge(stripe(along, self.period)),
-                Ground::Checkered => edge(check(along, aside, self.period)),
-                Ground::Noisy => {
-                    let cell = ((row * 32 / frame) as u64) << 32 | (column * 32 / frame) as u64;
-                    scramble(self.key ^ scramble(cell)) as u8 as f32 / 128.0
-                }
-                Ground::Blotchy => {
-                    let depth = |b: &[f32; 3]| b[2] - ((x - b[0]).powi(2) + (y - b[1]).powi(2)).sqrt();
-                    edge(self.blots.iter().map(depth).fold(f32::MIN, f32::max) * 0.4)
-                }
+        let along = |x: f32, y: f32| x * cos + y * sin + self.offset;
+        let aside = |x: f32, y: f32| y * cos - x * sin + self.offset;
+        let edge = |inside: f32| coverage(inside * unit);
+        let pixels = match self.ground {
+            Ground::Plain => vec![self.paint.colour; size * size],
+            Ground::Gradient => {
+                self.shaded(frame, margin, |x, y| (0.5 + (x - 0.5) * cos + (y - 0.5) * sin).clamp(0.0, 1.0) * 1.6)
             }
+            Ground::Striped => self.shaded(frame, margin, |x, y| edge(stripe(along(x, y), self.period))),
+            Ground::Checkered => self.shaded(frame, margin, |x, y| edge(check(along(x, y), aside(x, y), self.period))),
+            Ground::Noisy => self.cells(frame, size),
+            Ground::Blotchy => self.shaded(frame, margin, |x, y| {
+                let depth = |b: &[f32; 3]| b[2] - ((x - b[0]).powi(2) + (y - b[1]).powi(2)).sqrt();
+                edge(self.blots.iter().map(depth).fold(f32::MIN, f32::max) * 0.4)
+            }),
         };
-        let mut pixels = Vec::with_capacity(size * size);
-        for row in 0..size {
-            pixels.extend((0..size).map(|column| mix(self.paint.colour, self.shade, share(row, column))));
-        }
         Canvas { size, pixels, shift: (0, 0) }
+    }
+
+    /// Pixels with the share of the shade that `share` gives for their place.
+    fn shaded(&self, frame: usize, margin: usize, share: impl Fn(f32, f32) -> f32) -> Vec<Colour> {
+        let size = frame + 2 * margin;
+        let at = |i: usize| (i as f32 + 0.5 - margin as f32) / frame as f32;
+        let columns: Vec<f32> = (0..size).map(at).collect();
+        let mut shares = vec![0.0; size];
+        let mut pixels = Vec::with_capacity(size * size);
+        for y in &columns {
+            for (share_of, x) in shares.iter_mut().zip(&columns) {
+                *share_of = share(*x, *y);
+            }
+            pixels.extend(shares.iter().map(|share| mix(self.paint.colour, self.shade, *share)));
+        }
+        pixels
+    }
+
+    /// 32 × 32 cells in the frame, each with a random share of the shade.
+    fn cells(&self, frame: usize, size: usize) -> Vec<Colour> {
+        let cells: Vec<u64> = (0..size).map(|i| (i * 32 / frame) as u64).collect();
+        let mut pixels = Vec::with_capacity(size * size);
+        for rows in cells.chunk_by(|a, b| a == b) {
+            let start = pixels.len();
+            for columns in cells.chunk_by(|a, b| a == b) {
+                let share = scramble(self.key ^ scramble(rows[0] << 32 | columns[0])) as u8 as f32 / 128.0;
+                pixels.extend(columns.iter().map(|_| mix(self.paint.colour, self.shade, share)));
+            }
+            for _ in 1..rows.len() {
+                pixels.extend_from_within(start..start + size);
+            }
+        }
+        pixels
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::*;
     use maclip_framework::random::Stream;
 
     #[test]

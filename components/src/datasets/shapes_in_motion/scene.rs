@@ -3,9 +3,10 @@
 use super::colour::{Colour, mix, second_colour};
 use super::course::Course;
 use super::motion::Motion;
+use super::noise::scramble;
 use super::objects::{What, all_whats};
 use super::palette::{Backdrop, Paint};
-use super::raster::{Canvas, Pose, Sprite, scramble};
+use super::raster::{Canvas, Pose, Sprite};
 use maclip_framework::random::Rng;
 use std::f32::consts::TAU;
 
@@ -92,16 +93,20 @@ impl Scene {
     pub fn frames(&self, size: usize, count: usize, indices: &[usize]) -> Vec<Vec<u8>> {
         let margin = (MOST_SWAY * size as f32).ceil() as usize;
         let ground = self.backdrop.paint(size, margin);
-        indices.iter().map(|&index| self.frame(&ground, margin, size, count, index)).collect()
+        let mut canvas = Canvas { size, pixels: Vec::with_capacity(size * size), shift: (0, 0) };
+        indices.iter().map(|&index| self.frame(&mut canvas, &ground, margin, count, index)).collect()
     }
 
-    fn frame(&self, ground: &Canvas, margin: usize, size: usize, count: usize, index: usize) -> Vec<u8> {
+    /// One frame. All that was on `canvas` is painted over.
+    fn frame(&self, canvas: &mut Canvas, ground: &Canvas, margin: usize, count: usize, index: usize) -> Vec<u8> {
+        let size = canvas.size;
         // Time is turned round for the scene as a whole, its noise and bystanders included.
         let index = if self.backwards { count - 1 - index } else { index };
         let t = index as f32 / (count - 1).max(1) as f32;
         let sway = |phase: f32| (self.camera.sway * size as f32 * (phase + self.camera.speed * t).sin()).round() as i32;
         let shift = (sway(self.camera.phase.0), sway(self.camera.phase.1));
-        let mut canvas = Canvas { size, pixels: Vec::with_capacity(size * size), shift };
+        canvas.shift = shift;
+        canvas.pixels.clear();
         let first = |shift: i32| (margin as i32 - shift).clamp(0, 2 * margin as i32) as usize;
         for row in first(shift.1)..first(shift.1) + size {
             let start = row * ground.size + first(shift.0);

@@ -69,6 +69,42 @@ fn shapes_in_motion_clips_differ_and_do_not_depend_on_call_order() {
     }
 }
 
+/// FNV-1a, which is enough to notice a change.
+fn add(sum: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(sum, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// Published numbers are those of these pixels, and whoever makes the renderer faster must not change them.
+///
+/// The sums were taken from the first renderer, which looked at one pixel after the other. Sines and powers come from
+/// the system's library, so another system may have another last bit in one of them.
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn shapes_in_motion_pixels_stay_what_they_were() {
+    for (variant, size, clips, step, expected) in [
+        (Variant::Motion, 64, 3, 1, 0xe893_ed03_a96e_12e4),
+        (Variant::Motion, 16, 1, 1, 0x863a_3f64_9c90_0269),
+        (Variant::Motion, 50, 1, 1, 0xeb1c_12c4_3822_0371),
+        (Variant::Motion, 224, 1, 9, 0x7cd9_24d3_1df6_4ce7),
+        (Variant::Appearance, 64, 3, 1, 0xc919_8fe2_26ec_28fa),
+        (Variant::Appearance, 16, 1, 1, 0xee1a_6608_d373_826f),
+        (Variant::Appearance, 50, 1, 1, 0x6d31_8637_870c_e757),
+        (Variant::Appearance, 224, 1, 9, 0x53ba_eadf_cf55_a18a),
+    ] {
+        let data = dataset(variant);
+        let scenes = data.classes.iter().step_by(step).flat_map(|class| (0..clips).map(|at| data.scene(class, at)));
+        let frames = scenes.flat_map(|scene| scene.frames(size, 16, &[0, 5, 10, 15]));
+        let sum = frames.fold(EMPTY, |sum, frame| add(sum, &frame));
+        assert_eq!(sum, expected, "{variant:?}, {size} pixels: {sum:#x}");
+    }
+    let data = dataset(Variant::Motion);
+    let captioned = (0..300).map(|index| data.captioned(Split::Train, index).unwrap());
+    let sum = captioned.fold(EMPTY, |sum, image| add(sum, &image.pixels));
+    assert_eq!(sum, 0xcf51_3184_eeac_bf24, "captioned images: {sum:#x}");
+}
+
 #[test]
 fn shapes_in_motion_lists_and_opens_by_stable_ids() {
     let data = dataset(Variant::Motion);
