@@ -484,6 +484,17 @@ mod tests {
         assert!(values.iter().zip(want).all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6), "{values:?}");
     }
 
+    #[test]
+    fn images_normalisation_is_the_formula_for_every_value() {
+        let pixels: Vec<u8> = (0..=255).flat_map(|value| [value, 255 - value, value ^ 85]).collect();
+        let mut values = vec![7.0];
+        Normalization::new(CLIP_MEAN, CLIP_STD).append(&pixels, &mut values);
+        let formula = |channel: usize, value: u8| (value as f32 / 255.0 - CLIP_MEAN[channel]) / CLIP_STD[channel];
+        let channels = (0..3).flat_map(|channel| pixels.chunks(3).map(move |pixel| formula(channel, pixel[channel])));
+        assert_eq!(values, [7.0].into_iter().chain(channels).collect::<Vec<_>>());
+        assert_eq!(to_tensor_values(&pixels, CLIP_MEAN, CLIP_STD), values[1..]);
+    }
+
     /// A PNG written by hand: `rows` are those of the image, each led by filter 0, stored without compression.
     fn png(kind: (u8, u8), extra: &[(&[u8; 4], &[u8])], width: u32, rows: &[&[u8]]) -> Vec<u8> {
         let raw: Vec<u8> = rows.iter().flat_map(|row| [&[0], *row].concat()).collect();

@@ -4,6 +4,7 @@
 pub type Colour = [f32; 3];
 
 /// `a` with the share `amount` of `b`.
+#[inline]
 pub fn mix(a: Colour, b: Colour, amount: f32) -> Colour {
     std::array::from_fn(|i| a[i] + (b[i] - a[i]) * amount)
 }

@@ -95,12 +95,14 @@ fn floor(x: f32) -> f32 {
 }
 
 /// Signed distance to the edge of the nearest stripe; stripes and gaps are `period / 2` wide.
+#[inline]
 pub fn stripe(x: f32, period: f32) -> f32 {
     let turn = x / period;
     ((turn - floor(turn) - 0.5).abs() - 0.25) * period
 }
 
 /// Signed distance to the edge of the nearest field of a checkerboard.
+#[inline]
 pub fn check(x: f32, y: f32, period: f32) -> f32 {
     let (a, b) = (stripe(x, period), stripe(y, period));
     a.abs().min(b.abs()) * (a * b).signum()
@@ -121,6 +123,7 @@ pub fn share(texture: Texture, x: &Lanes, y: &Lanes, pixels: f32) -> Lanes {
 }
 
 /// How much of a pixel is covered where its middle is `inside` pixels within an edge.
+#[inline]
 pub fn coverage(inside: f32) -> f32 {
     (inside + 0.5).clamp(0.0, 1.0)
 }

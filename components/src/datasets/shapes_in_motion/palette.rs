@@ -207,7 +207,7 @@ impl Backdrop {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use super::*;
     use maclip_framework::random::Stream;
 
     #[test]
