@@ -1,12 +1,13 @@
 //! Layers that several components share, with initial weights drawn from the run's own random streams.
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
-use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::{gelu, sigmoid, softmax};
+use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use maclip_framework::model::parameters::is_trainable;
 use maclip_framework::random::{Rng, Stream};
 use maclip_framework::slots::cost::Cost;
+use maclip_kernels::Activation;
+use maclip_kernels::operations::{self, FeedForwardOptions};
 
 /// Makes parameters and draws their initial values, one tensor after the other. The values of a tensor are drawn when
 /// it is first read, from a place in the stream that is its own: a model of which only the sizes matter draws nothing.
@@ -106,9 +107,32 @@ impl Init {
         self.layer_norm_with(width, 1e-5)
     }
 
-    /// Layer norm over the last `width` values.
+    /// Layer norm over the last `width` values, with the factors 1 and the shifts 0.
     pub fn layer_norm_with(&mut self, width: usize, epsilon: f64) -> LayerNorm {
-        LayerNormConfig::new(width).with_epsilon(epsilon).init(&self.device)
+        let constant = |value: f64| {
+            let tensor = move |device: &Device, active: bool| {
+                Tensor::full([width], value, device).set_require_grad(active)
+            };
+            Param::uninitialized(ParamId::new(), tensor, self.device.clone(), true, [width].into())
+        };
+        LayerNorm { gamma: constant(1.0), beta: constant(0.0), epsilon }
+    }
+}
+
+/// (x − mean) / √(variance + ε) · γ + β over the last axis.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// γ, `[D]`.
+    pub gamma: Param<Tensor<1>>,
+    /// β, `[D]`.
+    pub beta: Param<Tensor<1>>,
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// `[…, D]` → the same shape.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        operations::layer_norm(x, self.gamma.val(), self.beta.val(), self.epsilon)
     }
 }
 
@@ -120,13 +144,47 @@ pub fn plain_device<const D: usize>(tensor: &Tensor<D>) -> Device {
 /// The layer with `x` `[…, inputs]` → `[…, outputs]`. The product is computed in the element type of the weights, the
 /// bias is added in that of `x`.
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    linear_onto(layer, x, None)
+}
+
+/// [`linear`], added to `residual` `[…, outputs]`.
+pub fn linear_onto<const D: usize>(layer: &Linear, x: Tensor<D>, residual: Option<Tensor<D>>) -> Tensor<D> {
     let (weight, outer) = (layer.weight.val(), x.dtype());
+    let bias = layer.bias.as_ref().map(|bias| bias.val());
     if weight.dtype() == outer {
-        return layer.forward(x);
+        return operations::linear(x, weight, bias, residual);
     }
     let y = burn::tensor::module::linear(x.cast(weight.dtype()), weight, None).cast(outer);
-    match &layer.bias {
-        Some(bias) => y + bias.val().unsqueeze(),
+    let y = match bias {
+        Some(bias) => y + bias.unsqueeze(),
+        None => y,
+    };
+    match residual {
+        Some(residual) => residual + y,
+        None => y,
+    }
+}
+
+/// scale · second(act(first(x))), plus x with `skip`, plus `residual`: x `[…, D]` → `[…, D]`. Both layers have biases.
+pub fn feed_forward<const D: usize>(
+    [first, second]: [&Linear; 2],
+    x: Tensor<D>,
+    residual: Option<Tensor<D>>,
+    options: FeedForwardOptions,
+) -> Tensor<D> {
+    let outer = x.dtype();
+    let of = |layer: &Linear| {
+        let bias = layer.bias.as_ref().filter(|_| layer.weight.val().dtype() == outer);
+        bias.map(|bias| (layer.weight.val(), bias.val()))
+    };
+    if let (Some((w1, b1)), Some((w2, b2))) = (of(first), of(second)) {
+        return operations::feed_forward(x, [w1, w2], [b1, b2], residual, options);
+    }
+    let y = linear(second, operations::activate(options.activation, linear(first, x.clone())));
+    let y = if options.scale == 1.0 { y } else { y * options.scale };
+    let y = if options.skip { x + y } else { y };
+    match residual {
+        Some(residual) => residual + y,
         None => y,
     }
 }
@@ -162,19 +220,15 @@ fn sizes(layer: &Linear) -> [usize; 2] {
 pub fn linear_cost(layer: &Linear, rows: usize) -> Cost {
     let [inputs, outputs] = sizes(layer);
     let input = if is_trainable(&layer.weight) { (rows * inputs) as f64 } else { 0.0 };
-    let product = Cost::product(rows, inputs, outputs);
-    Cost { values: product.values + input, ..product }
+    Cost { values: input, ..Cost::product(rows, inputs, outputs) }
 }
 
-/// What two layers with an activation between them cost for `rows` rows of input.
+/// What [`feed_forward`] costs for `rows` rows of input.
 pub fn feed_forward_cost(first: &Linear, second: &Linear, rows: usize) -> Cost {
-    let [_, hidden] = sizes(first);
-    linear_cost(first, rows) + Cost::elementwise(rows * hidden, 2.0) + linear_cost(second, rows)
-}
-
-/// x · sigmoid(1.702 x), the activation of the OpenAI CLIP weights.
-pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    x.clone() * sigmoid(x * 1.702)
+    let [inputs, hidden] = sizes(first);
+    let products = linear_cost(first, rows) + linear_cost(second, rows);
+    // The input, and what stands before the activation.
+    Cost { values: (rows * (inputs + hidden)) as f64, ..products }
 }
 
 /// Multi-head attention with one packed input projection, columns ordered q, k, v; with biases.
@@ -205,14 +259,19 @@ impl Attention {
 
     /// Self-attention of x `[b, n, D]`; `mask` `[n, n]` is added to the scores, `shift` `[b, n, 3 D]` to the packed projection.
     pub fn forward(&self, x: Tensor<3>, mask: Option<Tensor<2>>, shift: Option<Tensor<3>>) -> Tensor<3> {
-        let [_, _, d] = x.dims();
-        let qkv = linear(&self.in_proj, x);
-        let qkv = match shift {
-            Some(shift) => qkv + shift,
-            None => qkv,
-        };
-        let part = |i: usize| qkv.clone().narrow(2, i * d, d);
-        self.mix(part(0), part(1), part(2), mask)
+        self.forward_onto(x, mask, shift, None)
+    }
+
+    /// [`Attention::forward`], added to `residual` `[b, n, D]`.
+    pub fn forward_onto(
+        &self,
+        x: Tensor<3>,
+        mask: Option<Tensor<2>>,
+        shift: Option<Tensor<3>>,
+        residual: Option<Tensor<3>>,
+    ) -> Tensor<3> {
+        let qkv = linear_onto(&self.in_proj, x, shift);
+        linear_onto(&self.out_proj, operations::attention(qkv, mask, self.heads), residual)
     }
 
     /// query `[b, n, D]`, key and value `[b, m, D]` → `[b, n, D]`.
@@ -222,10 +281,10 @@ impl Attention {
         let bias = self.in_proj.bias.as_ref().map(|bias| bias.val());
         let project = |x: Tensor<3>, from: usize, parts: usize| {
             let bias = bias.clone().map(|bias| bias.narrow(0, from * d, parts * d));
-            burn::tensor::module::linear(x, weight.clone().narrow(1, from * d, parts * d), bias)
+            operations::linear(x, weight.clone().narrow(1, from * d, parts * d), bias, None)
         };
-        let kv = project(context, 1, 2);
-        self.mix(project(query, 0, 1), kv.clone().narrow(2, 0, d), kv.narrow(2, d, d), None)
+        let (q, kv) = (project(query, 0, 1), project(context, 1, 2));
+        linear(&self.out_proj, operations::cross_attention(q, kv, None, self.heads))
     }
 
     /// What [`Attention::forward`] costs for x `[b, n, D]`.
@@ -239,23 +298,7 @@ impl Attention {
     }
 
     fn mix_cost(&self, b: usize, lengths: [usize; 2], d: usize) -> Cost {
-        Cost::attention(b, lengths, d, self.heads) + linear_cost(&self.out_proj, b * lengths[0])
-    }
-
-    fn mix(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, mask: Option<Tensor<2>>) -> Tensor<3> {
-        let [b, n, d] = q.dims();
-        let head = d / self.heads;
-        let split = |x: Tensor<3>| {
-            let m = x.dims()[1];
-            x.reshape([b, m, self.heads, head]).swap_dims(1, 2)
-        };
-        let scores = split(q * (head as f64).powf(-0.5)).matmul(split(k).swap_dims(2, 3));
-        let scores = match mask {
-            Some(mask) => scores + mask.unsqueeze(),
-            None => scores,
-        };
-        let mixed = softmax(scores, 3).matmul(split(v));
-        linear(&self.out_proj, mixed.swap_dims(1, 2).reshape([b, n, d]))
+        Cost::attention(b, lengths, d) + linear_cost(&self.out_proj, b * lengths[0])
     }
 }
 
@@ -275,8 +318,26 @@ impl Bottleneck {
 
     /// `[…, D]` → the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let y = self.up.forward(gelu(self.down.forward(x.clone())));
-        if self.skip { x + y } else { y }
+        self.onto(x, None)
+    }
+
+    /// The adapter with x `[…, D]`, added to `residual` of the same shape.
+    pub fn forward_onto<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
+        self.onto(x, Some(residual))
+    }
+
+    /// `scale` times [`Bottleneck::forward`] of x `[…, D]`, added to `residual` of the same shape.
+    pub fn scaled_onto<const D: usize>(&self, x: Tensor<D>, scale: f64, residual: Tensor<D>) -> Tensor<D> {
+        if self.skip {
+            return residual + self.forward(x) * scale;
+        }
+        let options = FeedForwardOptions { activation: Activation::Gelu, scale, skip: false };
+        feed_forward([&self.down, &self.up], x, Some(residual), options)
+    }
+
+    fn onto<const D: usize>(&self, x: Tensor<D>, residual: Option<Tensor<D>>) -> Tensor<D> {
+        let options = FeedForwardOptions { activation: Activation::Gelu, scale: 1.0, skip: self.skip };
+        feed_forward([&self.down, &self.up], x, residual, options)
     }
 
     /// What it costs for `rows` rows of input.

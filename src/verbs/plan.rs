@@ -122,5 +122,16 @@ fn memory(memory: &Memory) -> Vec<String> {
     rows.push(row("evaluation", memory.evaluation_bytes, "in all"));
     let mut lines = columns(&rows, 3);
     lines.push(format!("  {}{}.", memory.about, without(&memory.without)));
+    if !memory.fits.is_empty() {
+        let fits = memory.fits.iter().map(|fit| {
+            let (gb, needs) = (format!("{} GB", fit.gb), format!("{}B", short(fit.bytes)));
+            match &fit.setting {
+                Some(setting) => [gb, "fits".to_owned(), format!("compute: {{{setting}}} needs {needs}")],
+                None => [gb, "too small".to_owned(), format!("a step needs at least {needs}")],
+            }
+        });
+        let head = ["device with".to_owned(), String::new(), String::new()];
+        lines.extend(columns(&[head].into_iter().chain(fits).collect::<Vec<_>>(), 3));
+    }
     lines
 }

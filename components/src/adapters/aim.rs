@@ -128,9 +128,9 @@ impl Adapter for Aim {
             adapters.temporal.forward(block.attention(u))
         });
         let x = frames(x + temporal);
-        let x = x.clone() + adapters.spatial.forward(block.attention(block.ln_1(x)));
+        let x = adapters.spatial.forward_onto(block.attention(block.ln_1(x.clone())), x);
         let v = block.ln_2(x.clone());
-        (x + block.mlp(v.clone()) + adapters.joint.forward(v) * self.scale).reshape(shape)
+        adapters.joint.scaled_onto(v.clone(), self.scale, block.mlp_onto(v, x)).reshape(shape)
     }
 
     fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], _: &Branch) -> Option<Cost> {

@@ -121,7 +121,7 @@ impl Adapter for Lora {
             None => u.zeros_like(),
         });
         let y = x + block.attention_shifted(u, Tensor::cat(shift.to_vec(), 2));
-        (y.clone() + block.mlp(block.ln_2(y))).reshape(shape)
+        block.mlp_onto(block.ln_2(y.clone()), y).reshape(shape)
     }
 
     fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], _: &Branch) -> Option<Cost> {

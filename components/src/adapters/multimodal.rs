@@ -15,7 +15,7 @@
 //! nothing is.
 
 use super::blocks::{self, Blocks};
-use crate::layers::{Bottleneck, Init, linear_cost};
+use crate::layers::{Bottleneck, Init, linear, linear_cost};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
@@ -227,13 +227,13 @@ impl Adapter for Multimodal {
         let mut tokens = vec![x.clone()];
         if let Some(temporal) = &adapters.temporal {
             // Class tokens attend over time with the block's own attention.
-            let z = x.narrow(2, 0, 1).reshape([b, t, d]);
+            let z = x.clone().narrow(2, 0, 1).reshape([b, t, d]);
             let mut u = block.ln_1(z.clone());
             if let Some(adapter) = &adapters.temporal_in {
                 u = adapter.forward(u);
             }
-            let u = temporal.forward(block.attention(u));
-            let z = if self.temporal_residual { z + u } else { u };
+            let u = block.attention(u);
+            let z = if self.temporal_residual { temporal.forward_onto(u, z) } else { temporal.forward(u) };
             tokens.push(z.reshape([b, t, 1, d]));
         }
         let text = match branch {
@@ -248,19 +248,23 @@ impl Adapter for Multimodal {
         };
         if let (Some(text), Some(text_fc)) = (text, adapters.text_fc.as_ref().or(self.text_fc.as_ref())) {
             let text = if self.normalize_text { normalize(text) } else { text };
-            tokens.push(text_fc.forward(text).reshape([b, 1, 1, d]).expand([b, t, 1, d]));
+            tokens.push(linear(text_fc, text).reshape([b, 1, 1, d]).expand([b, t, 1, d]));
         }
         let h = Tensor::cat(tokens, 2);
         let length = h.dims()[2];
         let h = h.reshape([b * t, length, d]);
         // The last step reads the first N + 1 tokens only; of the others only keys and values are needed.
-        let mixed = block.attention(block.ln_1(h.clone())).narrow(1, 0, n);
-        let y = h.narrow(1, 0, n) + adapted(&adapters.multimodal, mixed);
+        let mixed = block.attention(block.ln_1(h)).narrow(1, 0, n);
+        let x = x.reshape([b * t, n, d]);
+        let y = match &adapters.multimodal {
+            Some(adapter) => adapter.forward_onto(mixed, x),
+            None => x + mixed,
+        };
 
         let v = block.ln_2(y.clone());
-        let mut out = y + block.mlp(v.clone());
+        let mut out = block.mlp_onto(v.clone(), y);
         if let Some(joint) = &adapters.joint {
-            out = out + joint.forward(v) * self.joint_scale;
+            out = joint.scaled_onto(v, self.joint_scale, out);
         }
         out.reshape([b, t, n, d])
     }
@@ -283,14 +287,6 @@ impl Adapter for Multimodal {
         let last = block.mlp_cost([frames, n, d])? + cost(&adapters.joint, frames * n);
         let norms = Cost::norm(frames * (length + n) * d) + Cost::elementwise(frames * length * d, 1.0);
         Some(temporal + text.unwrap_or_default() + mixed + last + norms)
-    }
-}
-
-/// `x` through the adapter, where there is one.
-fn adapted(adapter: &Option<Bottleneck>, x: Tensor<3>) -> Tensor<3> {
-    match adapter {
-        Some(adapter) => adapter.forward(x),
-        None => x,
     }
 }
 

@@ -6,7 +6,7 @@
 //! kernel of 3 × 1 × 1 it is 7.1 M.
 
 use super::blocks::{self, Blocks, frames};
-use crate::layers::{Init, linear_cost};
+use crate::layers::{Init, linear, linear_cost, linear_onto};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
@@ -145,10 +145,10 @@ impl Adapter for StAdapter {
         let adapter = blocks::adapted(&self.blocks, index);
         let [b, t, n, d] = x.dims();
         let patches = x.clone().narrow(2, 1, n - 1);
-        let down = adapter.down.forward(patches.clone());
+        let down = linear(&adapter.down, patches.clone());
         let c = down.dims()[3];
         let mixed = adapter.convolve(down.reshape([b, t, self.grid, self.grid, c]), self.sides);
-        let patches = patches + adapter.up.forward(mixed.reshape([b, t, n - 1, c]));
+        let patches = linear_onto(&adapter.up, mixed.reshape([b, t, n - 1, c]), Some(patches));
         let x = Tensor::cat(vec![x.narrow(2, 0, 1), patches], 2);
         block.forward(frames(x)).reshape([b, t, n, d])
     }

@@ -135,7 +135,7 @@ impl Adapter for TaskAdapter {
         let attend = |tokens: Tensor<3>| block.attention(block.ln_1(tokens));
         let temporal = over_time(x.clone(), |tokens| adapters.temporal.forward(attend(tokens)));
         let x = frames(x + temporal);
-        let x = (x.clone() + adapters.spatial.forward(attend(x))).reshape(shape);
+        let x = adapters.spatial.forward_onto(attend(x.clone()), x).reshape(shape);
         let task = |x: Tensor<4>| over_clips(x, |tokens| adapters.task.forward(attend(tokens)));
         let clips = shape[0];
         let task = match branch {
@@ -148,7 +148,7 @@ impl Adapter for TaskAdapter {
         };
         let x = frames(x + task);
         let v = block.ln_2(x.clone());
-        (x + block.mlp(v.clone()) + adapters.joint.forward(v) * self.scale).reshape(shape)
+        adapters.joint.scaled_onto(v.clone(), self.scale, block.mlp_onto(v, x)).reshape(shape)
     }
 
     fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], branch: &Branch) -> Option<Cost> {

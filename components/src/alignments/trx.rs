@@ -11,10 +11,10 @@
 //! forward pass would not be a function of seed and index.
 
 use super::frame_costs::ShotRule;
-use crate::layers::{Init, linear_cost, plain_device};
+use crate::layers::{Init, LayerNorm, linear, linear_cost, plain_device};
 use crate::prototypes::transformer::position_codes;
 use burn::module::Module;
-use burn::nn::{LayerNorm, Linear};
+use burn::nn::Linear;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 use maclip_framework::error::Result;
@@ -162,7 +162,7 @@ impl TrxHead {
         let ([_, pq, _], [_, ps, _]) = (query.dims(), support.dims());
         let (groups, length) = if joined { (w, k * ps) } else { (w * k, ps) };
         let attention = self.attention(query.clone(), support.clone(), [n, groups, q * pq, length]);
-        let (query_values, support_values) = (self.v_linear.forward(query), self.v_linear.forward(support));
+        let (query_values, support_values) = (linear(&self.v_linear, query), linear(&self.v_linear, support));
         let d = query_values.dims()[2];
         let prototypes = attention.matmul(support_values.reshape([n, groups, length, d]));
         let query_values = query_values.reshape([n, 1, q * pq, d]).expand([n, groups, q * pq, d]);
@@ -176,7 +176,7 @@ impl TrxHead {
     /// Attention of each query tuple to the support tuples of each group: tuples of N episodes → `[N, groups, rows,
     /// length]`; each row sums to 1.
     fn attention(&self, query: Tensor<3>, support: Tensor<3>, [n, groups, rows, length]: [usize; 4]) -> Tensor<4> {
-        let keys = |x: Tensor<3>| self.norm_k.forward(self.k_linear.forward(x));
+        let keys = |x: Tensor<3>| self.norm_k.forward(linear(&self.k_linear, x));
         let (query, support) = (keys(query), keys(support));
         let d = query.dims()[2];
         let query = query.reshape([n, 1, rows, d]).expand([n, groups, rows, d]);
@@ -218,7 +218,7 @@ impl TrxHead {
         let [_, d] = self.k_linear.weight.lazy_shape().dims();
         let rows = n * (q * pq + w * k * ps);
         let projected = linear_cost(&self.k_linear, rows) + linear_cost(&self.v_linear, rows) + Cost::norm(rows * d);
-        let compared = Cost::attention(n * groups, [q * pq, length], d, 1);
+        let compared = Cost::attention(n * groups, [q * pq, length], d);
         projected + compared + Cost::elementwise(n * groups * q * pq * d, 2.0)
     }
 }

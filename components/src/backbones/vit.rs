@@ -190,16 +190,26 @@ impl Backbone for Vit {
         self.visual.prefix(pixels, adapter)
     }
 
-    fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
-        self.visual.encode(prefix, adapter, branch)
+    fn encode_steps(&self, adapter: &dyn Adapter) -> Vec<usize> {
+        self.visual.encode_steps(adapter)
+    }
+
+    fn encode_step(&self, step: usize, x: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
+        self.visual.encode_step(step, x, adapter, branch)
     }
 
     fn prefix_cost(&self, clips: [usize; 2], adapter: &dyn Adapter) -> Option<Cost> {
         self.visual.prefix_cost(clips, adapter)
     }
 
-    fn encode_cost(&self, clips: [usize; 2], adapter: &dyn Adapter, branch: &Branch) -> Option<Cost> {
-        self.visual.encode_cost(clips, adapter, branch)
+    fn encode_step_cost(
+        &self,
+        step: usize,
+        clips: [usize; 2],
+        adapter: &dyn Adapter,
+        branch: &Branch,
+    ) -> Option<Cost> {
+        self.visual.encode_step_cost(step, clips, adapter, branch)
     }
 
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {

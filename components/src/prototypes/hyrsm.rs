@@ -19,9 +19,9 @@
 
 use super::text_layer::AverageShots;
 use super::transformer::{check_heads, position_codes};
-use crate::layers::{Attention, Init, linear_cost};
+use crate::layers::{Attention, Init, LayerNorm, linear, linear_cost};
 use burn::module::Module;
-use burn::nn::{LayerNorm, Linear};
+use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use maclip_framework::error::Result;
@@ -118,7 +118,7 @@ impl Prototype for Hyrsm {
         let [_, t, e] = frames.dims();
         let codes = position_codes(t, e, self.position_scale, &frames);
         let x = frames * self.feature_scale + codes.unsqueeze();
-        relu(x.clone() + self.intra.forward(self.intra_norm.forward(x), None, None))
+        relu(self.intra.forward_onto(self.intra_norm.forward(x.clone()), None, None, Some(x)))
     }
 
     fn relate(&self, features: EpisodeFeatures) -> Related {
@@ -133,13 +133,13 @@ impl Prototype for Hyrsm {
         let supports = support.clone().mean_dim(3).reshape([n, 1, s, e]).expand([n, q, s, e]);
         let clips = Tensor::cat(vec![supports, query.clone().mean_dim(2).reshape([n, q, 1, e])], 2);
         let clips = clips.reshape([n * q, s + 1, e]);
-        let related = relu(self.inter_norm.forward(clips.clone() + self.inter.forward(clips, None, None)));
-        let related = self.join_relation.forward(related);
+        let related = relu(self.inter_norm.forward(self.inter.forward_onto(clips.clone(), None, None, Some(clips))));
+        let related = linear(&self.join_relation, related);
         let of_supports = related.clone().narrow(1, 0, s).reshape([n, q, w, k, 1, e]);
         let of_query = related.narrow(1, s, 1).reshape([n, q, 1, e]);
-        let views = self.join_frames.forward(support).reshape([n, 1, w, k, ts, e]);
+        let views = linear(&self.join_frames, support).reshape([n, 1, w, k, ts, e]);
         Related {
-            query: self.join_frames.forward(query) + of_query.expand([n, q, t, e]),
+            query: linear(&self.join_frames, query) + of_query.expand([n, q, t, e]),
             support: views.expand([n, q, w, k, ts, e]) + of_supports,
         }
     }

@@ -1,13 +1,14 @@
 //! The transformer layer that prototype modules are made of, and position codes.
 
-use crate::layers::{Attention, Init, feed_forward_cost, plain_device};
+use crate::layers::{Attention, Init, LayerNorm, feed_forward, feed_forward_cost, plain_device};
 use burn::module::Module;
-use burn::nn::{LayerNorm, Linear};
-use burn::tensor::activation::gelu;
+use burn::nn::Linear;
 use burn::tensor::{Tensor, TensorData};
 use maclip_framework::error::Result;
 use maclip_framework::registry::{BuildContext, Facts, Problems};
 use maclip_framework::slots::cost::Cost;
+use maclip_kernels::Activation;
+use maclip_kernels::operations::FeedForwardOptions;
 use serde::{Deserialize, Serialize};
 
 /// Where a layer normalises.
@@ -120,7 +121,8 @@ impl Layer {
         };
         let attended = self.attention.cross(norm(Norm::Pre, 0, query.clone()), norm(Norm::Pre, 0, context));
         let u = norm(Norm::Post, 0, query + attended);
-        let out = u.clone() + self.fc2.forward(gelu(self.fc1.forward(u)));
+        let options = FeedForwardOptions { activation: Activation::Gelu, scale: 1.0, skip: true };
+        let out = feed_forward([&self.fc1, &self.fc2], u, None, options);
         norm(Norm::Post, 1, out)
     }
 

@@ -106,6 +106,12 @@ impl FewShotModel {
         self.backbone.encode(prefix, &*self.adapter, branch)
     }
 
+    /// One step of [`FewShotModel::encode`], see [`Backbone::encode_step`].
+    pub fn encode_step(&self, step: usize, x: Tensor<3>, branch: &Branch) -> Tensor<3> {
+        let _span = profile::span(Phase::Encode);
+        self.backbone.encode_step(step, x, &*self.adapter, branch)
+    }
+
     /// The prototype module on support clips: frame features `[S, T, E]` with the class text of each clip `[S, E]`.
     pub fn support_prototypes(&self, frames: Tensor<3>, text: Tensor<2>) -> Encoded {
         let _span = profile::span(Phase::Prototype);

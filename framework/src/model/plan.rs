@@ -80,8 +80,21 @@ pub struct Memory {
     pub training_bytes: Option<f64>,
     /// Evaluation as a whole, in bytes, without the features of the clips.
     pub evaluation_bytes: f64,
+    /// Whether a training step fits devices of usual sizes, and with which setting.
+    pub fits: Vec<Fit>,
     /// Steps whose activations are in no estimate, because a component does not report them.
     pub without: Vec<&'static str>,
+}
+
+/// Whether a training step fits a device.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fit {
+    /// Memory of the device, in gigabytes (10⁹ bytes).
+    pub gb: f64,
+    /// The setting of `compute:` with which it fits; `None` where none does.
+    pub setting: Option<String>,
+    /// What the step needs with this setting, or at least.
+    pub bytes: f64,
 }
 
 /// One thing that memory is needed for.

@@ -21,8 +21,10 @@ pub struct Compute {
     /// 4 on a processor, and 1 (the whole episode) on an accelerator.
     #[schemars(range(min = 1, max = 256))]
     pub shards: Option<usize>,
-    /// Clips of a training episode whose activations are in memory at the same time; `null` is all. Fewer need less
-    /// memory, but each clip is then encoded twice: once for the loss and once for its gradient.
+    /// What a training step keeps of the tower for its gradients, and what it computes again.
+    pub recompute: Recompute,
+    /// Clips of a training episode that are encoded at the same time; `null` is all. Fewer need less memory, and have to
+    /// be computed again: with `recompute: none` this counts as `tower`.
     #[schemars(range(min = 1))]
     pub micro_batch: Option<usize>,
     /// Keep only those activations that are expensive to compute, and compute the others again (burn's balanced
@@ -39,6 +41,22 @@ pub struct Compute {
     pub cache_limit_gb: f64,
 }
 
+/// What a training step keeps of the tower. It changes no result beyond rounding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Recompute {
+    /// The first of the others that fits the free memory of the device. The manifest says which.
+    #[default]
+    Auto,
+    /// Everything that the gradients need; nothing is computed again.
+    None,
+    /// The input of each block. Each block is computed again for its gradient.
+    Block,
+    /// The input of the tower. The tower is computed again for its gradient, part by part: `shards` and `micro_batch`
+    /// say how many clips are one.
+    Tower,
+}
+
 impl Default for Compute {
     fn default() -> Self {
         Self {
@@ -46,6 +64,7 @@ impl Default for Compute {
             prefetch: 2,
             episodes_at_once: None,
             shards: None,
+            recompute: Recompute::default(),
             micro_batch: None,
             activation_checkpointing: false,
             feature_cache: true,

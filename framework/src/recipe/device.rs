@@ -67,6 +67,45 @@ pub fn parse(text: &str) -> std::result::Result<Device, (String, String)> {
     }
 }
 
+/// Bytes of memory that this process could have on the device that a recipe calls `text`, with what it has already. `None`
+/// where that is not known: the system or the driver does not say.
+pub fn free_memory(text: &str) -> Option<f64> {
+    match text.split(':').collect::<Vec<_>>().as_slice() {
+        ["flex"] | ["tch", "cpu"] => free_host_memory(),
+        ["tch", "cuda", index] => free_cuda_memory(index),
+        _ => None,
+    }
+}
+
+/// The system's free memory, or what the process's group may still have where that is less.
+fn free_host_memory() -> Option<f64> {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let of = |text: &str, key: &str| -> Option<f64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+        line.trim().trim_end_matches("kB").trim().parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0)
+    };
+    let own = read("/proc/self/status").and_then(|text| of(&text, "VmRSS:")).unwrap_or_default();
+    let free = of(&read("/proc/meminfo")?, "MemAvailable:")? + own;
+    let number = |path: &str| read(path)?.trim().parse::<f64>().ok();
+    let group = "/sys/fs/cgroup";
+    let limit = number(&format!("{group}/memory.max")).zip(number(&format!("{group}/memory.current")));
+    // Pages of files count as used there, and are given back when memory is wanted.
+    let files = read(&format!("{group}/memory.stat"))
+        .and_then(|text| text.lines().find_map(|line| line.strip_prefix("file ")?.trim().parse::<f64>().ok()))
+        .unwrap_or_default();
+    Some(match limit {
+        Some((most, used)) => free.min(most - used + files + own),
+        None => free,
+    })
+}
+
+fn free_cuda_memory(index: &str) -> Option<f64> {
+    let asked = ["--query-gpu=memory.free", "--format=csv,noheader,nounits", "-i", index];
+    let output = std::process::Command::new("nvidia-smi").args(asked).output().ok()?;
+    let mebibytes = String::from_utf8(output.stdout).ok()?.lines().next()?.trim().parse::<f64>().ok()?;
+    Some(mebibytes * 1048576.0)
+}
+
 /// Checks that `device`, which the recipe calls `text`, can compute in `precision`.
 ///
 /// # Errors

@@ -90,6 +90,10 @@ pub struct Attempt {
     /// Seconds of each phase (`data`, `encode`, `backward`, …), summed over threads.
     #[serde(default)]
     pub phases: BTreeMap<String, f64>,
+    /// What a training step kept of the tower (`recompute: none`, `block` or `tower`, and the micro-batch), where
+    /// something was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recompute: Option<String>,
     /// Largest resident memory of the process while it worked on this run; `None` where the system does not report it.
     #[serde(default)]
     pub peak_memory_bytes: Option<u64>,

@@ -84,8 +84,20 @@ pub trait Backbone: DynModule + CloneBackbone {
     /// see [`Depth`](super::adapter::Depth).
     fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3>;
 
+    /// The steps that [`Backbone::encode`] is made of, each with the number of values of one frame that it reads; none
+    /// where the prefix is already the features. A training that is short of memory keeps the inputs of the steps alone,
+    /// and computes each step again when its gradient is wanted.
+    fn encode_steps(&self, adapter: &dyn Adapter) -> Vec<usize>;
+
+    /// One of these steps: `[B, T, F]` → `[B, T, F']`, where the first reads the prefix, each other what the one before it
+    /// returned, and the last returns frame features `[B, T, E]`, not normalised.
+    fn encode_step(&self, step: usize, x: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
+
     /// The rest of the tower, with the adapter: prefixes `[B, T, F]` → frame features `[B, T, E]`, not normalised.
-    fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
+    fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
+        let steps = self.encode_steps(adapter).len();
+        (0..steps).fold(prefix, |x, step| self.encode_step(step, x, adapter, branch))
+    }
 
     /// Normalised pixels `[B, T, 3, H, W]` → frame features `[B, T, E]`, not normalised.
     fn encode_clips(&self, pixels: Tensor<5>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
@@ -97,9 +109,21 @@ pub trait Backbone: DynModule + CloneBackbone {
         None
     }
 
-    /// Cost of [`Backbone::encode`] for `[B, T]` frames; `None` where it was not counted.
-    fn encode_cost(&self, _clips: [usize; 2], _adapter: &dyn Adapter, _branch: &Branch) -> Option<Cost> {
+    /// Cost of [`Backbone::encode_step`] for `[B, T]` frames; `None` where it was not counted.
+    fn encode_step_cost(
+        &self,
+        _step: usize,
+        _clips: [usize; 2],
+        _adapter: &dyn Adapter,
+        _branch: &Branch,
+    ) -> Option<Cost> {
         None
+    }
+
+    /// Cost of [`Backbone::encode`] for `[B, T]` frames; `None` where a step was not counted.
+    fn encode_cost(&self, clips: [usize; 2], adapter: &dyn Adapter, branch: &Branch) -> Option<Cost> {
+        let steps = self.encode_steps(adapter).len();
+        (0..steps).map(|step| self.encode_step_cost(step, clips, adapter, branch)).sum()
     }
 
     /// Cost of [`Backbone::encode_texts`] for this number of texts of the greatest length; shorter ones cost less.

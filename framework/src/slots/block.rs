@@ -18,10 +18,20 @@ pub trait FrozenBlock {
     /// The feed-forward layer.
     fn mlp(&self, x: Tensor<3>) -> Tensor<3>;
 
+    /// [`FrozenBlock::attention`] of x, added to `residual`: one step where the device has one for it.
+    fn attention_onto(&self, x: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        residual + self.attention(x)
+    }
+
+    /// [`FrozenBlock::mlp`] of x, added to `residual`: one step where the device has one for it.
+    fn mlp_onto(&self, x: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        residual + self.mlp(x)
+    }
+
     /// The block as it was pre-trained: y = x + MSA(LN1 x), result y + MLP(LN2 y).
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let y = x.clone() + self.attention(self.ln_1(x));
-        y.clone() + self.mlp(self.ln_2(y))
+        let y = self.attention_onto(self.ln_1(x.clone()), x);
+        self.mlp_onto(self.ln_2(y.clone()), y)
     }
 
     /// Cost of [`FrozenBlock::attention`] for x of this shape; `None` where it was not counted.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! [b, n, k] · [k, m]      2 b n k m FLOPs, b n m values
-//! softmax(Q Kᵀ) V         2 · 2 b n m D FLOPs for Q, K, V of n, m and m tokens, 2 · b · heads · n m values
+//! softmax(Q Kᵀ) V         2 · 2 b n m D FLOPs for Q, K, V of n, m and m tokens, b (n + 2 m) D values
 //! ```
 //! A component without a count returns `None`. The plan then shows it as not counted, and its totals list what they
 //! leave out.
@@ -46,19 +46,16 @@ impl Cost {
         Self { flops: 0.0, values: kept * size as f64, largest: 2.0 * size as f64 }
     }
 
-    /// A layer norm of `size` values. Under autodiff, burn keeps three tensors for it: x − mean, x̂ and x̂ γ.
+    /// A layer norm of `size` values. Its input is kept.
     pub fn norm(size: usize) -> Self {
-        Self::elementwise(size, 3.0)
+        Self::elementwise(size, 1.0)
     }
 
     /// Attention without its projections, that is both products and the softmax: queries `[b, n, D]`, keys and values
-    /// `[b, m, D]`.
-    pub fn attention(b: usize, [n, m]: [usize; 2], d: usize, heads: usize) -> Self {
-        // Scores and mixture for all heads at once, then exponentials and quotients of the softmax.
-        let scores = Self::product(b * n, d, m);
-        let scores = Self { values: 0.0, ..scores };
-        let mixed = Self::product(b * n, m, d);
-        scores + Self::elementwise(b * heads * n * m, 2.0) + mixed
+    /// `[b, m, D]`, which are kept. The scores are not: they are computed again for the gradient.
+    pub fn attention(b: usize, [n, m]: [usize; 2], d: usize) -> Self {
+        let products = Self::product(b * n, d, m) + Self::product(b * n, m, d);
+        Self { values: (b * (n + 2 * m) * d) as f64, largest: (b * (2 * n + 2 * m) * d) as f64, ..products }
     }
 }
 
@@ -95,9 +92,9 @@ mod tests {
     fn costs_are_the_hand_computed_ones() {
         // [2, 3] · [3, 5]: 30 multiply-adds, 10 results, 6 + 10 values at a time.
         assert_eq!(Cost::product(2, 3, 5), Cost { flops: 60.0, values: 10.0, largest: 16.0 });
-        // One query of width 8 and two heads over three keys: 24 multiply-adds for the scores, 24 for the mixture.
-        let attention = Cost::attention(1, [1, 3], 8, 2);
-        assert_eq!((attention.flops, attention.values), (96.0, 2.0 * 6.0 + 8.0));
+        // One query of width 8 over three keys: 24 multiply-adds for the scores, 24 for the mixture; seven tokens are kept.
+        let attention = Cost::attention(1, [1, 3], 8);
+        assert_eq!((attention.flops, attention.values), (96.0, 7.0 * 8.0));
         let twice = Cost::product(2, 3, 5) * 2.0 + Cost::elementwise(100, 1.0);
         assert_eq!(twice, Cost { flops: 120.0, values: 120.0, largest: 200.0 });
         assert_eq!([twice, twice].into_iter().sum::<Cost>().flops, 240.0);

@@ -1,13 +1,13 @@
 //! The pre-norm transformer block of every tower, and its activation.
 
-use crate::layers::{Attention, Init, feed_forward_cost, linear, quick_gelu};
+use crate::layers::{Attention, Init, LayerNorm, feed_forward, feed_forward_cost};
 use burn::module::Module;
-use burn::nn::{LayerNorm, Linear};
+use burn::nn::Linear;
 use burn::tensor::Tensor;
-use burn::tensor::activation::gelu;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::slots::block::FrozenBlock;
 use maclip_framework::slots::cost::Cost;
+use maclip_kernels::operations::FeedForwardOptions;
 use serde::{Deserialize, Serialize};
 
 /// Activation of the feed-forward layers.
@@ -85,8 +85,17 @@ impl Block {
 
     /// The block as trained: x `[b, n, D]`, mask `[n, n]` added to the scores.
     pub fn forward(&self, x: Tensor<3>, mask: Option<Tensor<2>>) -> Tensor<3> {
-        let y = x.clone() + self.attn.forward(self.ln_1.forward(x), mask, None);
-        y.clone() + self.mlp(self.ln_2.forward(y))
+        let y = self.attn.forward_onto(self.ln_1.forward(x.clone()), mask, None, Some(x));
+        self.feed(self.ln_2.forward(y.clone()), Some(y))
+    }
+
+    fn feed(&self, x: Tensor<3>, residual: Option<Tensor<3>>) -> Tensor<3> {
+        let activation = match self.activation {
+            Activation::QuickGelu => maclip_kernels::Activation::QuickGelu,
+            Activation::Gelu => maclip_kernels::Activation::Gelu,
+        };
+        let options = FeedForwardOptions { activation, scale: 1.0, skip: false };
+        feed_forward([&self.c_fc, &self.c_proj], x, residual, options)
     }
 }
 
@@ -108,12 +117,15 @@ impl FrozenBlock for Block {
     }
 
     fn mlp(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = linear(&self.c_fc, x);
-        let x = match self.activation {
-            Activation::QuickGelu => quick_gelu(x),
-            Activation::Gelu => gelu(x),
-        };
-        linear(&self.c_proj, x)
+        self.feed(x, None)
+    }
+
+    fn attention_onto(&self, x: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        self.attn.forward_onto(x, None, None, Some(residual))
+    }
+
+    fn mlp_onto(&self, x: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        self.feed(x, Some(residual))
     }
 
     fn attention_cost(&self, x: [usize; 3]) -> Option<Cost> {

@@ -3,13 +3,13 @@
 use super::block::Block;
 use super::sizes::TextSizes;
 use super::tokenizer::{LongTexts, Tokenizer};
-use crate::layers::Init;
+use crate::layers::{Init, LayerNorm};
 use burn::module::{Module, Param};
-use burn::nn::LayerNorm;
 use burn::tensor::{Int, Tensor, TensorData};
 use maclip_framework::error::Result;
 use maclip_framework::slots::block::FrozenBlock;
 use maclip_framework::slots::cost::Cost;
+use maclip_kernels::operations;
 
 /// The text tower.
 #[derive(Module, Debug)]
@@ -109,7 +109,7 @@ impl TextTower {
         let rows: Vec<i32> = ends.iter().enumerate().map(|(row, end)| (row * l + end) as i32).collect();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [b]), &crate::layers::plain_device(&x));
         let ends = x.reshape([b * l, d]).select(0, rows);
-        self.ln_final.forward(ends).matmul(self.text_projection.val())
+        operations::linear(self.ln_final.forward(ends), self.text_projection.val(), None, None)
     }
 }
 

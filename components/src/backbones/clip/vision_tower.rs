@@ -2,9 +2,8 @@
 
 use super::ImageTower;
 use super::block::{Block, BlockSizes};
-use crate::layers::{Init, in_bf16};
+use crate::layers::{Init, LayerNorm, in_bf16};
 use burn::module::{Module, Param};
-use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::model::parameters::trainable;
@@ -12,6 +11,7 @@ use maclip_framework::slots::adapter::{Adapter, Branch, Depth, TowerPart};
 use maclip_framework::slots::backbone::Precision;
 use maclip_framework::slots::block::FrozenBlock;
 use maclip_framework::slots::cost::Cost;
+use maclip_kernels::operations;
 use std::ops::Range;
 
 /// Sizes of a vision transformer.
@@ -78,11 +78,8 @@ impl VisionTower {
             c * p * p,
         ]);
         let d = self.class_embedding.val().dims()[0];
-        let x = patches.matmul(self.patch.val().unsqueeze());
-        let x = match &self.patch_bias {
-            Some(bias) => x + bias.val().reshape([1, 1, d]),
-            None => x,
-        };
+        let bias = self.patch_bias.as_ref().map(|bias| bias.val());
+        let x = operations::linear(patches, self.patch.val(), bias, None);
         let class = self.class_embedding.val().reshape([1, 1, d]).expand([b, 1, d]);
         Tensor::cat(vec![class, x], 1) + self.positional_embedding.val().unsqueeze()
     }
@@ -91,7 +88,7 @@ impl VisionTower {
     fn head(&self, class: Tensor<2>) -> Tensor<2> {
         let features = self.ln_post.forward(class);
         match &self.proj {
-            Some(proj) => features.matmul(proj.val()),
+            Some(proj) => operations::linear(features, proj.val(), None, None),
             None => features,
         }
     }
@@ -195,23 +192,34 @@ impl ImageTower for VisionTower {
         }
     }
 
-    fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
-        let [b, t, values] = prefix.dims();
-        let blocks = self.resblocks.len();
-        let (first, tokens) = match Depth::of(adapter, blocks) {
-            Depth::Features => return prefix,
-            Depth::Head => return self.features(prefix),
-            Depth::Block(index) => {
-                let d = self.class_embedding.val().dims()[0];
-                (index, prefix.reshape([b, t, values / d, d]))
-            }
+    fn encode_steps(&self, adapter: &dyn Adapter) -> Vec<usize> {
+        let (blocks, [n, d]) = (self.resblocks.len(), self.sizes());
+        match Depth::of(adapter, blocks) {
+            Depth::Features => Vec::new(),
+            Depth::Head => vec![d],
+            Depth::Block(index) => vec![n * d; blocks - index],
             Depth::Pixels => {
+                let mut steps = vec![n * d; blocks];
+                steps[0] = (n - 1) * self.patch.lazy_shape().dims::<2>()[0];
+                steps
+            }
+        }
+    }
+
+    fn encode_step(&self, step: usize, x: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
+        let ([b, t, values], blocks, [_, d]) = (x.dims(), self.resblocks.len(), self.sizes());
+        let (index, tokens) = match Depth::of(adapter, blocks) {
+            Depth::Head | Depth::Features => return self.features(x),
+            Depth::Pixels if step == 0 => {
                 let side = (values / 3).isqrt();
-                let tokens = self.tokens(prefix.reshape([b, t, 3, side, side]));
+                let tokens = self.tokens(x.reshape([b, t, 3, side, side]));
                 (0, self.normalized(if adapter.embeds() { adapter.embed(tokens) } else { tokens }))
             }
+            Depth::Pixels => (step, x.reshape([b, t, values / d, d])),
+            Depth::Block(first) => (first + step, x.reshape([b, t, values / d, d])),
         };
-        self.features(Self::class_tokens(self.through(first..blocks, tokens, adapter, branch)))
+        let tokens = self.through(index..index + 1, tokens, adapter, branch);
+        if index + 1 < blocks { tokens.flatten(2, 3) } else { self.features(Self::class_tokens(tokens)) }
     }
 
     fn prefix_cost(&self, clips: [usize; 2], adapter: &dyn Adapter) -> Option<Cost> {
@@ -226,16 +234,22 @@ impl ImageTower for VisionTower {
         }
     }
 
-    fn encode_cost(&self, clips: [usize; 2], adapter: &dyn Adapter, branch: &Branch) -> Option<Cost> {
+    fn encode_step_cost(
+        &self,
+        step: usize,
+        clips: [usize; 2],
+        adapter: &dyn Adapter,
+        branch: &Branch,
+    ) -> Option<Cost> {
         let (blocks, frames) = (self.resblocks.len(), clips[0] * clips[1]);
-        let from =
-            |first: usize| Some(self.through_cost(first..blocks, clips, adapter, branch)? + self.head_cost(frames));
-        match Depth::of(adapter, blocks) {
-            Depth::Features => Some(Cost::NONE),
-            Depth::Head => Some(self.head_cost(frames)),
-            Depth::Block(index) => from(index),
-            Depth::Pixels => Some(self.tokens_cost(frames) + from(0)?),
-        }
+        let (index, tokens) = match Depth::of(adapter, blocks) {
+            Depth::Features => return Some(Cost::NONE),
+            Depth::Head => return Some(self.head_cost(frames)),
+            Depth::Block(first) => (first + step, Cost::NONE),
+            Depth::Pixels => (step, if step == 0 { self.tokens_cost(frames) } else { Cost::NONE }),
+        };
+        let head = if index + 1 < blocks { Cost::NONE } else { self.head_cost(frames) };
+        Some(tokens + self.through_cost(index..index + 1, clips, adapter, branch)? + head)
     }
 
     fn lower(&mut self, precision: Precision) -> Result<()> {

@@ -318,7 +318,11 @@ mod tests {
         let context = BuildContext::new(1, Device::flex()).with_sizes(sizes, 1);
         for text in ["{type: none}", "{type: full}", "{type: last_blocks, count: 1}", "{type: last_blocks, count: 3}"] {
             let adapter = build_choice::<dyn Adapter>(&read_str("adapter", text).unwrap(), &context).unwrap();
-            let features = tower.encode(tower.prefix(pixels.clone(), &*adapter), &*adapter, &Branch::Query);
+            let steps = tower.encode_steps(&*adapter);
+            let features = (0..steps.len()).fold(tower.prefix(pixels.clone(), &*adapter), |x, step| {
+                assert_eq!(x.dims()[2], steps[step], "{text}, step {step}");
+                tower.encode_step(step, x, &*adapter, &Branch::Query)
+            });
             fixtures::close(features.squeeze_dim::<2>(1), &expected, 2e-5);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Architecture;
 use crate::backbones::clip::ImageTower;
-use crate::layers::{Init, linear_cost};
+use crate::layers::{Init, linear, linear_cost};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::{relu, softmax};
@@ -203,10 +203,10 @@ impl AttentionPool {
             let n = x.dims()[1];
             x.reshape([b, n, self.heads, head]).swap_dims(1, 2)
         };
-        let q = split(self.q_proj.forward(x.clone().narrow(1, 0, 1))) * (head as f64).powf(-0.5);
-        let scores = q.matmul(split(self.k_proj.forward(x.clone())).swap_dims(2, 3));
-        let mixed = softmax(scores, 3).matmul(split(self.v_proj.forward(x)));
-        self.c_proj.forward(mixed.swap_dims(1, 2).reshape([b, c]))
+        let q = split(linear(&self.q_proj, x.clone().narrow(1, 0, 1))) * (head as f64).powf(-0.5);
+        let scores = q.matmul(split(linear(&self.k_proj, x.clone())).swap_dims(2, 3));
+        let mixed = softmax(scores, 3).matmul(split(linear(&self.v_proj, x)));
+        linear(&self.c_proj, mixed.swap_dims(1, 2).reshape([b, c]))
     }
 
     /// `[positions + 1, C]`
@@ -219,7 +219,7 @@ impl AttentionPool {
         let [n, c] = self.sizes();
         let all = linear_cost(&self.k_proj, frames * n) + linear_cost(&self.v_proj, frames * n);
         let one = linear_cost(&self.q_proj, frames) + linear_cost(&self.c_proj, frames);
-        all + one + Cost::attention(frames, [1, n], c, self.heads)
+        all + one + Cost::attention(frames, [1, n], c)
     }
 }
 
@@ -297,6 +297,17 @@ impl ResNet {
         32 * (self.attnpool.sizes()[0] - 1).isqrt()
     }
 
+    /// Channels that `stage` reads: the stem gives `width`, stage s 4 · width · 2^(s − 1).
+    fn channels(&self, stage: usize) -> usize {
+        self.conv3.channels() * if stage == 0 { 1 } else { 2 << stage }
+    }
+
+    /// Values of one frame that `stage` reads.
+    fn values(&self, stage: usize) -> usize {
+        let side = self.side() / if stage == 0 { 4 } else { 2 << stage };
+        self.channels(stage) * side.pow(2)
+    }
+
     /// What the stem costs for `frames` frames.
     fn stem_cost(&self, frames: usize) -> Cost {
         let positions = frames * (self.side() / 2).pow(2);
@@ -342,23 +353,38 @@ impl ImageTower for ResNet {
         x.reshape([b as i32, t as i32, -1])
     }
 
-    fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, _: &Branch) -> Tensor<3> {
-        let [b, t, values] = prefix.dims();
-        let first = match Depth::of(adapter, STAGES) {
-            Depth::Features => return prefix,
+    fn encode_steps(&self, adapter: &dyn Adapter) -> Vec<usize> {
+        match Depth::of(adapter, STAGES) {
+            Depth::Features => Vec::new(),
+            Depth::Head => vec![self.values(STAGES)],
+            Depth::Block(first) => (first..STAGES).map(|stage| self.values(stage)).collect(),
             Depth::Pixels => {
-                let side = (values / 3).isqrt();
-                let x = self.stem(prefix.reshape([b * t, 3, side, side]));
-                return by_clip(self.attnpool.forward(self.through(0..STAGES, x)), b);
+                let pixels = 3 * self.side().pow(2);
+                [pixels].into_iter().chain((1..STAGES).map(|stage| self.values(stage))).collect()
             }
-            Depth::Block(index) => index,
-            Depth::Head => STAGES,
+        }
+    }
+
+    fn encode_step(&self, step: usize, x: Tensor<3>, adapter: &dyn Adapter, _: &Branch) -> Tensor<3> {
+        let [b, t, values] = x.dims();
+        let (stage, x) = match Depth::of(adapter, STAGES) {
+            Depth::Pixels if step == 0 => {
+                let side = (values / 3).isqrt();
+                (0, self.stem(x.reshape([b * t, 3, side, side])))
+            }
+            depth => {
+                let stage = match depth {
+                    Depth::Block(first) => first + step,
+                    Depth::Pixels => step,
+                    Depth::Head | Depth::Features => STAGES,
+                };
+                let channels = self.channels(stage);
+                let side = (values / channels).isqrt();
+                (stage, x.reshape([b * t, channels, side, side]))
+            }
         };
-        // The stem gives `width` channels, stage s 4 · width · 2^(s − 1).
-        let channels = self.conv3.channels() * if first == 0 { 1 } else { 2 << first };
-        let side = (values / channels).isqrt();
-        let x = self.through(first..STAGES, prefix.reshape([b * t, channels, side, side]));
-        by_clip(self.attnpool.forward(x), b)
+        let x = self.through(stage..STAGES.min(stage + 1), x);
+        if stage + 1 < STAGES { x.reshape([b as i32, t as i32, -1]) } else { by_clip(self.attnpool.forward(x), b) }
     }
 
     fn prefix_cost(&self, [b, t]: [usize; 2], adapter: &dyn Adapter) -> Option<Cost> {
@@ -371,14 +397,19 @@ impl ImageTower for ResNet {
         })
     }
 
-    fn encode_cost(&self, [b, t]: [usize; 2], adapter: &dyn Adapter, _: &Branch) -> Option<Cost> {
-        let from = |stage: usize| self.through_cost(stage..STAGES, b * t) + self.attnpool.cost(b * t);
-        Some(match Depth::of(adapter, STAGES) {
-            Depth::Features => Cost::NONE,
-            Depth::Head => from(STAGES),
-            Depth::Block(index) => from(index),
-            Depth::Pixels => self.stem_cost(b * t) + from(0),
-        })
+    fn encode_step_cost(&self, step: usize, [b, t]: [usize; 2], adapter: &dyn Adapter, _: &Branch) -> Option<Cost> {
+        let stage = match Depth::of(adapter, STAGES) {
+            Depth::Features => return Some(Cost::NONE),
+            Depth::Head => STAGES,
+            Depth::Block(first) => first + step,
+            Depth::Pixels => step,
+        };
+        let stem = match Depth::of(adapter, STAGES) {
+            Depth::Pixels if step == 0 => self.stem_cost(b * t),
+            _ => Cost::NONE,
+        };
+        let pool = if stage + 1 < STAGES { Cost::NONE } else { self.attnpool.cost(b * t) };
+        Some(stem + self.through_cost(stage..STAGES.min(stage + 1), b * t) + pool)
     }
 
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {

@@ -2,15 +2,14 @@
 //! learner do: see [`maclip_framework::engine::evaluation`] and `learner`.
 
 use super::FewShot;
-use super::learner::EpisodeLearner;
 use burn::tensor::{Device, Tensor};
 use maclip_framework::engine::episodes::Shape;
-use maclip_framework::engine::evaluation::{CLIPS_PER_BATCH, encodes_every_episode, episodes_per_batch};
+use maclip_framework::engine::evaluation::encodes_every_episode;
 use maclip_framework::error::Result;
 use maclip_framework::model::few_shot::FewShotModel;
-use maclip_framework::model::parameters::{self, Bytes};
-use maclip_framework::model::plan::{Flops, Memory, MemoryPart, Total};
+use maclip_framework::model::plan::{Flops, Total};
 use maclip_framework::recipe::Recipe;
+use maclip_framework::recipe::compute::Recompute;
 use maclip_framework::registry::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Branch, Depth};
@@ -18,10 +17,6 @@ use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::dataset::Split;
 use maclip_framework::slots::frames::FrameSampler;
-use maclip_framework::slots::optimizer::Optimizer;
-
-/// Bytes of a value.
-const F32: f64 = 4.0;
 
 /// Costs of the steps of one episode, by the names that they have in the graph. `None` where a component does not say.
 pub struct EpisodeCosts {
@@ -83,7 +78,7 @@ impl EpisodeCosts {
         }
     }
 
-    fn clips(&self) -> f64 {
+    pub fn clips(&self) -> f64 {
         (self.supports + self.queries) as f64
     }
 
@@ -148,7 +143,8 @@ impl FewShot {
         let kept = depth.pays() && recipe.compute.feature_cache && fixed;
         let episodes = self.episodes_per_step as f64;
         let clips = train.clips() as usize;
-        let again = recipe.compute.micro_batch.is_some_and(|size| size < clips) && depth != Depth::Features;
+        let way = self.way_here(recipe, model, frames)?;
+        let again = way.recompute != Recompute::None && depth != Depth::Features;
         let encoded = episodes * if again { 4.0 } else { 3.0 };
         let times = |cost: Option<Cost>, times: f64| cost.map(|cost| cost * times);
         let mut parts = vec![
@@ -171,112 +167,10 @@ impl FewShot {
             (false, _) => "; the frozen part forward only",
         };
         if again {
-            about += "; clips are encoded once more, as micro_batch is less than an episode";
+            about += &format!("; clips are encoded once more ({})", way.words());
         }
         Ok(Total::new("training_step", &parts, about))
     }
-
-    /// The most memory that training and evaluation hold: a model of what the engine does, with constants that were
-    /// fitted to measured peaks; see docs/performance.md.
-    pub(super) fn memory(&self, recipe: &Recipe, model: &FewShotModel, sampler: &dyn FrameSampler) -> Result<Memory> {
-        let frames = sampler.count();
-        let context = BuildContext::new(recipe.seed, Device::flex());
-        let Bytes { frozen, trainable } = parameters::bytes(model, recipe.precision);
-        let threads = rayon::current_num_threads();
-        let mut parts = vec![part("program", PROGRAM, "program, data set and allocator")];
-        parts.push(part("frozen_weights", frozen, format!("{:?}", recipe.precision).to_lowercase()));
-        parts.push(part("trainable_weights", trainable, "f32"));
-        let mut without: Vec<&'static str> = Vec::new();
-        let training = if trainable > 0.0 {
-            let train = EpisodeCosts::new(model, frames, self.shape(Split::Train));
-            let clips = train.clips();
-            let at_once = recipe.compute.episodes_at_once.unwrap_or(usize::MAX);
-            let running = self.episodes_per_step.min(at_once).min(threads);
-            let held = EpisodeLearner::held(recipe, model, clips as usize);
-            // Each part of a running episode has gradients, and each episode that is done has their sum.
-            let done = self.episodes_per_step.min(at_once) - running + 1;
-            let gradients = trainable * (held.parts * running + done) as f64;
-            parts.push(part(
-                "gradients",
-                gradients,
-                format!("of {} parts each of {running} episodes, and their sums", held.parts),
-            ));
-            let optimizer = recipe.build::<dyn Optimizer>(&context)?.state_values();
-            without.extend(optimizer.is_none().then_some("optimizer"));
-            let state = trainable * optimizer.unwrap_or_default() as f64;
-            parts.push(part("optimizer", state, "moments"));
-            let compute = &recipe.compute;
-            let steps = 1 + if compute.workers > 0 { compute.prefetch } else { 0 };
-            let prefix = (prefix_values(model) * frames) as f64 * F32;
-            let inputs = prefix * clips * (self.episodes_per_step * steps) as f64;
-            parts.push(part("inputs", inputs, format!("clips of {steps} steps, before the trained part")));
-            let (encoded, encoded_without) = added([("support", train.support), ("query", train.query)]);
-            let (after, after_without) = added([
-                ("prototypes", train.prototypes),
-                ("queries", train.query_prototypes),
-                ("related", train.related),
-                ("distances", train.distances),
-            ]);
-            without.extend(encoded_without.into_iter().chain(after_without));
-            let kept = if compute.activation_checkpointing { KEPT_CHECKPOINTED } else { KEPT };
-            let values = encoded.values * held.share + after.values;
-            let values = (kept * values + BACKWARD * encoded.largest.max(after.largest)) * running as f64;
-            let activations = values * F32;
-            parts.push(part("activations", activations, format!("of {running} episodes at once")));
-            let all: f64 = parts.iter().map(|part| part.bytes).sum();
-            // The gradients come while the activations go.
-            Some(all - gradients.min(activations))
-        } else {
-            None
-        };
-        let test = self.shape(Split::Test);
-        let batch = CLIPS_PER_BATCH.min(test.way * (test.shot + test.queries));
-        let (t, geometry) = (frames, model.backbone.geometry());
-        let one_by_one = encodes_every_episode(model, sampler);
-        let costs = EpisodeCosts::new(model, frames, test);
-        let clips = if one_by_one { costs.clips() as usize } else { batch };
-        let (_, prefix_without) = added([("frozen", costs.prefix)]);
-        without.extend(prefix_without);
-        // What a pass over `clips` clips holds: its largest step, and the pixels with their 8-bit form.
-        let pass = model.backbone.prefix_cost([clips, t], &*model.adapter).unwrap_or_default().largest;
-        let query = model.backbone.encode_cost([clips, t], &*model.adapter, &Branch::Query);
-        let pass = pass.max(query.unwrap_or_default().largest) * FORWARD;
-        let pixels = (clips * t * 3 * geometry.image_size.pow(2)) as f64;
-        let n = if one_by_one { 1 } else { episodes_per_batch(test).min(self.test.episodes) };
-        let (s, q, e) = (test.way * test.shot, test.way * test.queries, geometry.embed_dim);
-        let (related, distances) = model.align_cost([n, q, t, e], [n, test.way, test.shot, t, e]);
-        let aligned = related.unwrap_or_default() + distances.unwrap_or_default();
-        let gathered = (n * (s + q) * t * e) as f64;
-        let encode = (pass + 1.25 * pixels) * F32;
-        let align = (aligned.largest * FORWARD + gathered) * F32;
-        let working = threads as f64 * if one_by_one { encode + align } else { encode.max(align) };
-        parts.push(part("working_set", working, format!("clips or episodes of {threads} threads at a time")));
-        // Weights are in memory twice while they are read, and while the key of the kept features is made.
-        let evaluation = PROGRAM + 2.0 * frozen + trainable + working;
-        without.sort_unstable();
-        without.dedup();
-        Ok(Memory {
-            about: format!(
-                "An estimate for {threads} threads on `flex`. Gradients come as activations go, so the larger of both counts; a test keeps {} \
-                 bytes for every distinct clip besides",
-                2 * t * e * 4
-            ),
-            parts,
-            training_bytes: training,
-            evaluation_bytes: evaluation,
-            without,
-        })
-    }
-}
-
-fn part(of: &'static str, bytes: f64, about: impl Into<String>) -> MemoryPart {
-    MemoryPart { of, bytes, about: about.into() }
-}
-
-/// The sum of the costs that are known, and the names of the others.
-fn added<const N: usize>(costs: [(&'static str, Option<Cost>); N]) -> (Cost, Vec<&'static str>) {
-    let known = costs.iter().filter_map(|(_, cost)| *cost).sum();
-    (known, costs.iter().filter(|(_, cost)| cost.is_none()).map(|(id, _)| *id).collect())
 }
 
 /// Values of one frame where the trained part begins.
@@ -289,14 +183,3 @@ pub fn prefix_values(model: &FewShotModel) -> usize {
         Depth::Features => geometry.embed_dim,
     }
 }
-
-/// Bytes of the process before it has a model.
-const PROGRAM: f64 = 90e6;
-/// Part of the values of [`Cost::values`] that are held at the end of a forward pass.
-const KEPT: f64 = 0.8;
-/// The same with `compute.activation_checkpointing`.
-const KEPT_CHECKPOINTED: f64 = 0.65;
-/// Tensors of the size of the largest step that a backward pass adds.
-const BACKWARD: f64 = 2.0;
-/// The same of a pass without a graph.
-const FORWARD: f64 = 2.0;

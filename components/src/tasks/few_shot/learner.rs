@@ -1,5 +1,6 @@
 //! One training step: episodes prepared, their losses and gradients, and validation.
 
+use super::passes::{Part, PartBranch, Passes};
 use super::{FewShot, SplitData};
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -15,10 +16,8 @@ use maclip_framework::model::gradients::{gradient_norm, gradient_norms, sum_grad
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::progress::Silent;
 use maclip_framework::random::Stream;
-use maclip_framework::recipe::Recipe;
-use maclip_framework::recipe::compute::Compute;
+use maclip_framework::recipe::compute::{Compute, Recompute};
 use maclip_framework::slots::Scope;
-use maclip_framework::slots::adapter::{Branch, Depth};
 use maclip_framework::slots::dataset::Split;
 use maclip_framework::slots::module::{GraphStrategy, on_graph};
 use maclip_framework::slots::objective::{AllClasses, Labels, Loss, Scores};
@@ -32,6 +31,10 @@ pub struct EpisodeLearner<'a> {
     pub compute: &'a Compute,
     /// Number of parts that an episode is split into; they are encoded at the same time.
     pub shards: usize,
+    /// What is kept of the tower, see [`Passes`].
+    pub recompute: Recompute,
+    /// Clips that are encoded at the same time; `None` is all.
+    pub micro_batch: Option<usize>,
     pub source: &'a ClipSource<'a>,
     pub train: &'a SplitData,
     pub val: &'a SplitData,
@@ -79,31 +82,7 @@ fn scalar(tensor: &Tensor<1>) -> f64 {
     tensor.clone().into_scalar::<f32>() as f64
 }
 
-/// How much of an episode has its graph at once.
-#[derive(Clone, Copy, Debug)]
-pub struct Held {
-    /// Parts with gradients of their own that are in memory together.
-    pub parts: usize,
-    /// Share of the clips that are encoded at once.
-    pub share: f64,
-}
-
 impl EpisodeLearner<'_> {
-    /// How [`EpisodeLearner::episode`] splits an episode of `clips` clips.
-    pub fn held(recipe: &Recipe, model: &FewShotModel, clips: usize) -> Held {
-        let shards = recipe.compute.shards_on(&recipe.device);
-        let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);
-        match recipe.compute.micro_batch {
-            Some(size) if size < clips && depth != Depth::Features => {
-                Held { parts: 2, share: size as f64 / clips as f64 }
-            }
-            _ if shards > 1 && model.adapter.scope() < Scope::Episode && depth != Depth::Features => {
-                Held { parts: shards.min(clips) + 1, share: 1.0 }
-            }
-            _ => Held { parts: 1, share: 1.0 },
-        }
-    }
-
     fn prepare_episode(&self, index: u64) -> Result<Prepared> {
         let shape = self.task.shape(Split::Train);
         let episode = episodes::draw(shape, &self.train.classes, &self.episodes, index);
@@ -155,118 +134,53 @@ impl EpisodeLearner<'_> {
         Judged { loss, scores, accuracy: hits as f64 / predicted.len() as f64 }
     }
 
-    /// Loss and gradients of one episode, with the activations of all its clips at once.
-    fn whole(&self, model: &FewShotModel, input: &Prepared) -> (Judged, GradientsParams) {
+    /// The clips of an episode in the parts that go through the tower together, support clips first.
+    fn parts(&self, model: &FewShotModel, input: &Prepared) -> Vec<Part> {
         let texts = self.support_texts(&input.episode);
-        let (support, query) = model.episode(input.support.clone(), texts, input.query.clone());
-        let judged = self.judge(model, &input.episode, Frames { support, query });
-        let _span = profile::span(Phase::Backward);
-        let gradients = GradientsParams::from_grads(judged.loss.total.clone().backward(), model);
-        (judged, gradients)
-    }
-
-    /// The same with the activations of at most `size` clips at once (as GradCache, Gao et al. 2021): the features without a
-    /// graph, the loss and its gradient for the features, then each part of the clips again with a graph, through which that
-    /// gradient goes back.
-    fn in_parts(&self, model: &FewShotModel, input: &Prepared, size: usize) -> Result<(Judged, GradientsParams)> {
-        let texts = self.support_texts(&input.episode);
-        let support = Half { prefix: &input.support, texts: Some(&texts) };
-        let query = Half { prefix: &input.query, texts: None };
-        let plain = model.valid();
-        let leaf = |half: &Half| {
-            let parts = half.parts(size).map(|part| half.encode(&plain, part)).collect();
-            on_graph(Tensor::cat(parts, 0), self.graph_strategy).require_grad()
-        };
-        let frames = Frames { support: leaf(&support), query: leaf(&query) };
-        let leaves = [frames.support.clone(), frames.query.clone()];
-        let judged = self.judge(model, &input.episode, frames);
-        let gradients = {
-            let _span = profile::span(Phase::Backward);
-            judged.loss.total.clone().backward()
-        };
-        let mut sums = Vec::new();
-        for (half, leaf) in [support, query].iter().zip(leaves) {
-            let Some(gradient) = leaf.grad(&gradients) else { continue };
-            for part in half.parts(size) {
-                let frames = half.encode(model, part.clone());
-                let gradient = gradient.clone().narrow(0, part.start, part.len());
-                sums.extend(self.chained(model, frames, gradient));
-                sums = vec![sum_gradients(model, sums, 1.0)];
-            }
+        let Prepared { support, query, .. } = input;
+        let (supports, queries) = (support.dims()[0], query.dims()[0]);
+        if model.adapter.scope() == Scope::Episode {
+            let prefix = Tensor::cat(vec![support.clone(), query.clone()], 0);
+            return vec![Part { prefix, branch: PartBranch::Episode(texts) }];
         }
-        sums.push(GradientsParams::from_grads(gradients, model));
-        Ok((judged, sum_gradients(model, sums, 1.0)))
+        let size = part_size(self.micro_batch, self.shards, supports + queries);
+        let ranges = |clips: usize| (0..clips).step_by(size).map(move |from| from..(from + size).min(clips));
+        let of = |tensor: &Tensor<3>, range: &Range<usize>| tensor.clone().narrow(0, range.start, range.len());
+        let support_parts = ranges(supports).map(|range| Part {
+            prefix: of(support, &range),
+            branch: PartBranch::Support(texts.clone().narrow(0, range.start, range.len())),
+        });
+        let query_parts = ranges(queries).map(|range| Part { prefix: of(query, &range), branch: PartBranch::Query });
+        support_parts.chain(query_parts).collect()
     }
 
-    /// The same with the clips in `count` parts that are encoded side by side, each with a graph of its own: the loss is taken on
-    /// features without their history, and its gradient goes back through all parts side by side.
-    fn in_shards(&self, model: &FewShotModel, input: &Prepared, count: usize) -> Result<(Judged, GradientsParams)> {
-        let texts = self.support_texts(&input.episode);
-        let halves = [Half { prefix: &input.support, texts: Some(&texts) }, Half { prefix: &input.query, texts: None }];
-        let clips: usize = halves.iter().map(|half| half.prefix.dims()[0]).sum();
-        let size = clips.div_ceil(count);
-        let parts: Vec<(usize, Range<usize>)> = halves
-            .iter()
-            .enumerate()
-            .flat_map(|(branch, half)| half.parts(size).map(move |part| (branch, part)))
-            .collect();
-        let encoded: Vec<(FewShotModel, Tensor<3>)> = parts
-            .par_iter()
-            .map(|(branch, part)| {
-                let replica = self.replica(model);
-                let frames = halves[*branch].encode(&replica, part.clone());
-                (replica, frames)
-            })
-            .collect();
-        let leaf = |wanted: usize| {
-            let of = parts.iter().zip(&encoded).filter(|((branch, _), _)| *branch == wanted);
-            let joined = Tensor::cat(of.map(|(_, (_, frames))| frames.clone().inner()).collect(), 0);
-            on_graph(joined, self.graph_strategy).require_grad()
-        };
-        let frames = Frames { support: leaf(0), query: leaf(1) };
-        let leaves = [frames.support.clone(), frames.query.clone()];
-        let judged = self.judge(model, &input.episode, frames);
-        let gradients = {
-            let _span = profile::span(Phase::Backward);
-            judged.loss.total.clone().backward()
-        };
-        let leaves = leaves.map(|leaf| leaf.grad(&gradients));
-        let mut sums: Vec<GradientsParams> = encoded
-            .into_par_iter()
-            .zip(parts)
-            .filter_map(|((replica, frames), (branch, part))| {
-                let gradient = leaves[branch].clone()?.narrow(0, part.start, part.len());
-                self.chained(&replica, frames, gradient)
-            })
-            .collect();
-        sums.push(GradientsParams::from_grads(gradients, model));
-        Ok((judged, sum_gradients(model, sums, 1.0)))
-    }
-
-    /// Takes the loss's gradient for `frames` back through their graph; `None` where nothing trainable made them, as an adapter of
-    /// text alone leaves the query branch.
-    fn chained(&self, model: &FewShotModel, frames: Tensor<3>, gradient: Tensor<3>) -> Option<GradientsParams> {
-        let _span = profile::span(Phase::Backward);
-        // d(Σ e · g) = g: the chain rule through a constant.
-        frames.is_tracked().then(|| {
-            GradientsParams::from_grads((frames * on_graph(gradient, self.graph_strategy)).sum().backward(), model)
-        })
-    }
-
+    /// Loss and gradients of one episode.
     fn episode(&self, model: &FewShotModel, input: &Prepared) -> Result<(Judged, GradientsParams)> {
-        let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);
-        let clips = input.support.dims()[0] + input.query.dims()[0];
-        match self.compute.micro_batch {
-            Some(_) if model.adapter.scope() == Scope::Episode => Err(Error::failed(
+        if self.micro_batch.is_some() && model.adapter.scope() == Scope::Episode {
+            return Err(Error::failed(
                 "the adapter looks across the clips of an episode, so they cannot be encoded in parts",
             )
-            .help("set `compute.micro_batch: null`")),
-            Some(size) if size < clips && depth != Depth::Features => self.in_parts(model, input, size),
-            _ if self.shards > 1 && model.adapter.scope() < Scope::Episode && depth != Depth::Features => {
-                self.in_shards(model, input, self.shards)
-            }
-            _ => Ok(self.whole(model, input)),
+            .help("set `compute.micro_batch: null`"));
         }
+        let supports = input.support.dims()[0];
+        let clips = supports + input.query.dims()[0];
+        let (recompute, graph_strategy) = (self.recompute, self.graph_strategy);
+        let side_by_side = self.micro_batch.is_none_or(|size| size >= clips);
+        let passes = Passes { recompute, side_by_side, graph_strategy, device: self.device };
+        let forward = passes.forward(model, self.parts(model, input));
+        let leaf = on_graph(forward.frames.clone(), graph_strategy).require_grad();
+        let frames = Frames {
+            support: leaf.clone().narrow(0, 0, supports),
+            query: leaf.clone().narrow(0, supports, clips - supports),
+        };
+        let judged = self.judge(model, &input.episode, frames);
+        let gradients = {
+            let _span = profile::span(Phase::Backward);
+            judged.loss.total.clone().backward()
+        };
+        let tower = leaf.grad(&gradients).and_then(|gradient| passes.backward(model, forward, gradient));
+        let sums = tower.into_iter().chain([GradientsParams::from_grads(gradients, model)]).collect();
+        Ok((judged, sum_gradients(model, sums, 1.0)))
     }
 
     /// [`Self::episode`] as numbers; an error where they are not finite.
@@ -293,28 +207,16 @@ impl EpisodeLearner<'_> {
     }
 }
 
-/// One branch of an episode.
-struct Half<'a> {
-    prefix: &'a Tensor<3>,
-    /// `[S, E]`, in the support branch only.
-    texts: Option<&'a Tensor<2>>,
+/// Clips that go through the tower together, of `clips` of an episode.
+pub fn part_size(micro_batch: Option<usize>, shards: usize, clips: usize) -> usize {
+    micro_batch.unwrap_or_else(|| clips.div_ceil(shards)).min(clips)
 }
 
-impl Half<'_> {
-    fn parts(&self, size: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        let clips = self.prefix.dims()[0];
-        (0..clips).step_by(size).map(move |from| from..(from + size).min(clips))
-    }
-
-    fn encode(&self, model: &FewShotModel, part: Range<usize>) -> Tensor<3> {
-        let prefix = self.prefix.clone().narrow(0, part.start, part.len());
-        match self.texts {
-            Some(texts) => {
-                let text = texts.clone().narrow(0, part.start, part.len());
-                model.encode(prefix, &Branch::Support { text: &text })
-            }
-            None => model.encode(prefix, &Branch::Query),
-        }
+/// `asked` where it is one of the ways; `none` is `tower` where only some of the clips may be in memory.
+pub fn with_micro_batch(asked: Recompute, micro_batch: Option<usize>, clips: usize) -> Recompute {
+    match (asked, micro_batch) {
+        (Recompute::None, Some(size)) if size < clips => Recompute::Tower,
+        _ => asked,
     }
 }
 

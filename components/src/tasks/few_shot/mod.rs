@@ -11,6 +11,8 @@ mod examine;
 mod fixed_list;
 mod learner;
 mod lists;
+mod memory;
+mod passes;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use fixed_list::Evaluation;
 use learner::EpisodeLearner;
+use memory::Way;
 use lists::Lists;
 use maclip_framework::clips::filler::Filler;
 use maclip_framework::clips::loader::ClipLoader;
@@ -38,6 +41,7 @@ use maclip_framework::model::parameters::{self, Params};
 use maclip_framework::model::plan::Plan;
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::random::Stream;
+use maclip_framework::recipe::compute::Recompute;
 use maclip_framework::recipe::Recipe;
 use maclip_framework::recipe::expectation::TestResult;
 use maclip_framework::register;
@@ -198,6 +202,10 @@ impl Task for FewShot {
         if parts.params.trainable == 0 {
             context.progress.note("nothing to train: the recipe has no trainable parameters");
         } else {
+            context.attempt()?.recompute = Some(parts.way.words());
+            if parts.way.recompute != Recompute::None {
+                context.progress.note(&format!("the memory is enough with compute: {{{}}}", parts.way.words()));
+            }
             context.attempt()?.first_step = checkpoint_steps(context.store.path())?.first().copied().unwrap_or(0);
             let started = Instant::now();
             let trained = parts.train(context).run(&self.learner(&parts, &source, context), model);
@@ -247,6 +255,8 @@ struct Parts {
     options: LoopOptions,
     weights: BTreeMap<String, String>,
     graph_strategy: GraphStrategy,
+    /// How the clips of a training episode go through the tower.
+    way: Way,
 }
 
 impl Parts {
@@ -320,7 +330,9 @@ impl FewShot {
             .collect::<Result<Vec<_>>>()?
             .try_into()
             .map_err(|_| Error::failed("a dataset has three splits"))?;
+        let way = self.way_here(recipe, &model, clips.frames.count())?;
         Ok(Parts {
+            way,
             clips,
             optimizer: recipe.build(&build)?,
             schedule: recipe.build(&build)?,
@@ -371,6 +383,8 @@ impl FewShot {
             task: self,
             compute: &context.recipe.compute,
             shards: context.recipe.compute.shards_on(&context.recipe.device),
+            recompute: parts.way.recompute,
+            micro_batch: parts.way.micro_batch,
             source,
             train,
             val,

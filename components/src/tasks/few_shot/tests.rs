@@ -1,7 +1,7 @@
 //! The engine's promises: keeping features and splitting the work change no number, and examples are of what was
 //! tested. That evaluation by scopes changes none either is a property of every component: `conformance::scopes`.
 
-use super::learner::EpisodeLearner;
+use super::learner::{EpisodeLearner, with_micro_batch};
 use super::*;
 use crate::conformance::model::{self, with_noise};
 use burn::optim::GradientsParams;
@@ -10,7 +10,7 @@ use maclip_framework::engine::evaluation::EpisodeEncoder;
 use maclip_framework::engine::examples::Seen;
 use maclip_framework::engine::training::Learner;
 use maclip_framework::progress::Silent;
-use maclip_framework::recipe::compute::Compute;
+use maclip_framework::recipe::compute::{Compute, Recompute};
 use maclip_framework::registry::SlotTrait;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Depth};
@@ -44,6 +44,7 @@ fn bench(changes: &[(&str, &str)]) -> Bench {
     // Clips that are made by code are not kept, so that nothing is written here.
     let stored = StoredClips::open(&recipe, &clips, &geometry, std::path::Path::new("runs")).unwrap();
     let parts = Parts {
+        way: Way { recompute: Recompute::None, micro_batch: None },
         clips,
         stored,
         optimizer: recipe.build(&build).unwrap(),
@@ -81,6 +82,8 @@ impl Bench {
         let learner = EpisodeLearner {
             task: &task,
             shards: compute.shards.unwrap_or(1),
+            recompute: with_micro_batch(compute.recompute, compute.micro_batch, 9),
+            micro_batch: compute.micro_batch,
             compute: &compute,
             source,
             train,
@@ -252,9 +255,16 @@ fn splitting_the_work_changes_gradients_by_rounding_only() {
             let whole = bench.step(Compute::default(), &source);
             let one = bench.step(Compute { episodes_at_once: Some(1), ..Compute::default() }, &source);
             assert!(one == whole, "{adapter}: episodes one after the other");
+            let ways = [Recompute::None, Recompute::Block, Recompute::Tower];
+            let each = |compute: Compute| ways.map(|recompute| Compute { recompute, ..compute.clone() });
+            // The same parts give the same bits, whatever is computed again.
+            for compute in [Compute::default(), Compute { shards: Some(3), ..Compute::default() }] {
+                let [none, block, tower] = each(compute).map(|compute| bench.step(compute, &source));
+                assert!(none == block && none == tower, "{adapter}");
+            }
             let parts = [1, 4, 100].map(|size| Compute { micro_batch: Some(size), ..Compute::default() });
             let shards = [2, 7].map(|shards| Compute { shards: Some(shards), ..Compute::default() });
-            for split in parts.into_iter().chain(shards) {
+            for split in parts.into_iter().chain(shards).flat_map(each) {
                 let name = format!("{adapter}, {split:?}");
                 let parts = bench.step(split, &source);
                 assert!((parts.0 - whole.0).abs() < 1e-5, "{name}: {} {}", parts.0, whole.0);

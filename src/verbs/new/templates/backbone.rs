@@ -113,7 +113,7 @@ impl Backbone for __Name__ {
         &self.geometry
     }
 
-    // What is frozen is computed here, once for each clip, and kept; the rest in `encode`.
+    // What is frozen is computed here, once for each clip, and kept; the rest in `encode_step`.
     fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3> {
         let [b, t, c, h, w] = pixels.dims();
         let pixels = pixels.reshape([b, t, c * h * w]);
@@ -124,11 +124,19 @@ impl Backbone for __Name__ {
         }
     }
 
-    fn encode(&self, prefix: Tensor<3>, adapter: &dyn Adapter, _: &Branch) -> Tensor<3> {
+    // Here it is one step; a deep tower has one for each block.
+    fn encode_steps(&self, adapter: &dyn Adapter) -> Vec<usize> {
         match Depth::of(adapter, self.geometry.blocks) {
-            Depth::Pixels | Depth::Block(_) => self.projection.forward(self.embed(prefix)),
-            Depth::Head => self.projection.forward(prefix),
-            Depth::Features => prefix,
+            Depth::Pixels | Depth::Block(_) => vec![3 * self.geometry.image_size * self.geometry.image_size],
+            Depth::Head => vec![self.geometry.width],
+            Depth::Features => Vec::new(),
+        }
+    }
+
+    fn encode_step(&self, _: usize, x: Tensor<3>, adapter: &dyn Adapter, _: &Branch) -> Tensor<3> {
+        match Depth::of(adapter, self.geometry.blocks) {
+            Depth::Pixels | Depth::Block(_) => self.projection.forward(self.embed(x)),
+            Depth::Head | Depth::Features => self.projection.forward(x),
         }
     }
 

@@ -1,0 +1,22 @@
+//! Fused operations with their gradients, for processors. The only crate of the project with unsafe code.
+//!
+//! Here belongs what computes on slices of `f32` and on tensors as one operation: linear layers, layer norm, attention,
+//! feed-forward layers. [`simd`] chooses the instruction set at run time.
+//! Not here: what a model makes of them.
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod attention;
+mod feed_forward;
+mod flex;
+mod linear;
+mod math;
+mod memory;
+mod norm;
+pub mod operations;
+mod product;
+mod simd;
+#[cfg(test)]
+mod tests;
+
+pub use math::Activation;
+pub use simd::Level;

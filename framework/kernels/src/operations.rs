@@ -1,0 +1,180 @@
+//! The operations on tensors. Each is one operation of the graph, with a backward pass of its own, on the devices that have a
+//! kernel for it; elsewhere it is burn's own operations one after the other.
+
+use crate::Activation;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
+use burn::tensor::activation::{gelu, relu, sigmoid, softmax};
+use burn::tensor::{DType, Device, Tensor};
+
+/// The operations of a backend that has kernels for them. A tensor without values stands for one that is not there.
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait Fused: Backend {
+    fn fused_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    fn fused_layer_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self>;
+
+    fn fused_attention(qkv: FloatTensor<Self>, mask: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
+
+    fn fused_cross_attention(
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        mask: FloatTensor<Self>,
+        heads: usize,
+    ) -> FloatTensor<Self>;
+
+    #[allow(clippy::too_many_arguments)]
+    fn fused_feed_forward(
+        x: FloatTensor<Self>,
+        w1: FloatTensor<Self>,
+        b1: FloatTensor<Self>,
+        w2: FloatTensor<Self>,
+        b2: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        options: FeedForwardOptions,
+    ) -> FloatTensor<Self>;
+}
+
+/// What a feed-forward layer does besides its products.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedForwardOptions {
+    /// What stands between the two layers.
+    pub activation: Activation,
+    /// Factor on the result, before anything is added.
+    pub scale: f64,
+    /// Whether x is added.
+    pub skip: bool,
+}
+
+/// Whether operations on this device have kernels of ours.
+pub fn has_kernels(device: &Device) -> bool {
+    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// Whether a kernel can work on these tensors.
+fn fits<const D: usize>(x: &Tensor<D>, others: impl IntoIterator<Item = DType>) -> bool {
+    x.dtype() == DType::F32 && others.into_iter().all(|dtype| dtype == DType::F32) && has_kernels(&x.device())
+}
+
+/// A tensor without values, on the device of `x` without automatic differentiation.
+fn nothing<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
+    Tensor::empty([0], &x.device().inner())
+}
+
+/// `tensor`, or one without values.
+fn or_nothing<const D: usize, const E: usize>(tensor: Option<Tensor<D>>, x: &Tensor<E>) -> burn::backend::DispatchTensor {
+    match tensor {
+        Some(tensor) => tensor.into_dispatch(),
+        None => nothing(x).into_dispatch(),
+    }
+}
+
+/// x W + b + residual: x `[…, inputs]`, weight `[inputs, outputs]`, bias `[outputs]`, residual `[…, outputs]` → `[…, outputs]`.
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    residual: Option<Tensor<D>>,
+) -> Tensor<D> {
+    let dtypes = [weight.dtype()].into_iter().chain(bias.iter().map(|b| b.dtype())).chain(residual.iter().map(|r| r.dtype()));
+    if !fits(&x, dtypes) {
+        let y = burn::tensor::module::linear(x, weight, bias);
+        return match residual {
+            Some(residual) => y + residual,
+            None => y,
+        };
+    }
+    let (bias, residual) = (or_nothing(bias, &x), or_nothing(residual, &x));
+    Tensor::from_dispatch(Dispatch::fused_linear(x.into_dispatch(), weight.into_dispatch(), bias, residual))
+}
+
+/// (x − mean) / √(variance + ε) · γ + β over the last axis: x `[…, D]`, gamma and beta `[D]`.
+pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    if !fits(&x, [gamma.dtype(), beta.dtype()]) {
+        return burn::tensor::module::layer_norm(x, gamma, Some(beta), epsilon);
+    }
+    Tensor::from_dispatch(Dispatch::fused_layer_norm(x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch(), epsilon))
+}
+
+/// Self-attention, softmax(q kᵀ / √d + mask) v for all heads: packed q, k, v `[b, n, 3 D]`, mask `[n, n]` → `[b, n, D]`.
+pub fn attention(qkv: Tensor<3>, mask: Option<Tensor<2>>, heads: usize) -> Tensor<3> {
+    let d = qkv.dims()[2] / 3;
+    if !fits(&qkv, mask.iter().map(|mask| mask.dtype())) {
+        let part = |i: usize| qkv.clone().narrow(2, i * d, d);
+        return decomposed_attention(part(0), part(1), part(2), mask, heads);
+    }
+    let mask = or_nothing(mask, &qkv);
+    Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), mask, heads))
+}
+
+/// Attention over other tokens: q `[b, n, D]`, packed k, v `[b, m, 2 D]`, mask `[n, m]` → `[b, n, D]`.
+pub fn cross_attention(q: Tensor<3>, kv: Tensor<3>, mask: Option<Tensor<2>>, heads: usize) -> Tensor<3> {
+    let d = q.dims()[2];
+    if !fits(&q, [kv.dtype()].into_iter().chain(mask.iter().map(|mask| mask.dtype()))) {
+        let part = |i: usize| kv.clone().narrow(2, i * d, d);
+        return decomposed_attention(q, part(0), part(1), mask, heads);
+    }
+    let mask = or_nothing(mask, &q);
+    Tensor::from_dispatch(Dispatch::fused_cross_attention(q.into_dispatch(), kv.into_dispatch(), mask, heads))
+}
+
+/// scale · (act(x W₁ + b₁) W₂ + b₂), plus x with `skip`, plus the residual: x `[…, D]`, weights `[D, H]` and `[H, D]`, biases
+/// `[H]` and `[D]`, residual `[…, D]` → `[…, D]`.
+pub fn feed_forward<const D: usize>(
+    x: Tensor<D>,
+    [w1, w2]: [Tensor<2>; 2],
+    [b1, b2]: [Tensor<1>; 2],
+    residual: Option<Tensor<D>>,
+    options: FeedForwardOptions,
+) -> Tensor<D> {
+    let dtypes = [w1.dtype(), w2.dtype(), b1.dtype(), b2.dtype()].into_iter();
+    if !fits(&x, dtypes.chain(residual.iter().map(|r| r.dtype()))) {
+        let hidden = activate(options.activation, burn::tensor::module::linear(x.clone(), w1, Some(b1)));
+        let y = burn::tensor::module::linear(hidden, w2, Some(b2));
+        let y = if options.scale == 1.0 { y } else { y * options.scale };
+        let y = if options.skip { x + y } else { y };
+        return match residual {
+            Some(residual) => residual + y,
+            None => y,
+        };
+    }
+    let residual = or_nothing(residual, &x);
+    let [w1, w2] = [w1, w2].map(|w| w.into_dispatch());
+    let [b1, b2] = [b1, b2].map(|b| b.into_dispatch());
+    Tensor::from_dispatch(Dispatch::fused_feed_forward(x.into_dispatch(), w1, b1, w2, b2, residual, options))
+}
+
+/// The activation by burn's own operations.
+pub fn activate<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor<D> {
+    match activation {
+        Activation::QuickGelu => x.clone() * sigmoid(x * 1.702),
+        Activation::Gelu => gelu(x),
+        Activation::Relu => relu(x),
+    }
+}
+
+/// Attention by burn's own operations: q `[b, n, D]`, k and v `[b, m, D]`, mask `[n, m]`.
+pub(crate) fn decomposed_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, mask: Option<Tensor<2>>, heads: usize) -> Tensor<3> {
+    let [b, n, d] = q.dims();
+    let head = d / heads;
+    let split = |x: Tensor<3>| {
+        let m = x.dims()[1];
+        x.reshape([b, m, heads, head]).swap_dims(1, 2)
+    };
+    let scores = split(q * (head as f64).powf(-0.5)).matmul(split(k).swap_dims(2, 3));
+    let scores = match mask {
+        Some(mask) => scores + mask.unsqueeze(),
+        None => scores,
+    };
+    softmax(scores, 3).matmul(split(v)).swap_dims(1, 2).reshape([b, n, d])
+}
