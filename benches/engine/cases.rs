@@ -1,0 +1,132 @@
+//! What is measured: the cases, and the recipe of each.
+
+use crate::noise::FRAMES;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Classes of an episode.
+pub const WAY: usize = 5;
+/// Episodes of our evaluation. The peer encodes every episode anew, so a few of them say what one takes.
+pub const EPISODES: usize = 10_000;
+
+/// What a repetition inside a measurement is.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// One optimizer step.
+    Train,
+    /// One episode of an evaluation.
+    Evaluate,
+    /// One clip through the tower, without gradients.
+    Encode,
+}
+
+impl Kind {
+    /// As scripts/peer_step.py calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Train => "train",
+            Kind::Evaluate => "evaluate",
+            Kind::Encode => "encode",
+        }
+    }
+}
+
+/// One case. `shot` and `query` are clips of each class; both are 0 where single clips are encoded.
+pub struct Case {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub arch: &'static str,
+    pub shot: usize,
+    pub query: usize,
+    /// Repetitions that are not timed.
+    pub warm_up: usize,
+    /// Repetitions that are timed. Our evaluation has [`EPISODES`] instead.
+    pub count: usize,
+    /// Whether it runs where no case is named.
+    pub default: bool,
+}
+
+/// A case with the clips of each class (shot, query) and its repetitions (warm-up, timed).
+const fn case(
+    name: &'static str,
+    kind: Kind,
+    arch: &'static str,
+    [shot, query]: [usize; 2],
+    [warm_up, count]: [usize; 2],
+) -> Case {
+    Case { name, kind, arch, shot, query, warm_up, count, default: true }
+}
+
+impl Case {
+    /// The same, only where it is named.
+    const fn by_name(self) -> Self {
+        Self { default: false, ..self }
+    }
+}
+
+use Kind::{Encode, Evaluate, Train};
+
+pub const CASES: [Case; 11] = [
+    case("train-tiny-1shot", Train, "tiny", [1, 5], [5, 30]),
+    case("train-tiny-5shot", Train, "tiny", [5, 5], [5, 20]),
+    case("train-vit-b-32-1shot", Train, "vit-b-32", [1, 1], [2, 5]),
+    case("train-vit-b-16-1shot", Train, "vit-b-16", [1, 1], [1, 3]).by_name(),
+    case("eval-tiny-1shot", Evaluate, "tiny", [1, 1], [3, 50]),
+    case("eval-tiny-5shot", Evaluate, "tiny", [5, 1], [3, 30]),
+    case("eval-vit-b-32-1shot", Evaluate, "vit-b-32", [1, 1], [1, 5]).by_name(),
+    case("eval-vit-b-32-5shot", Evaluate, "vit-b-32", [5, 1], [1, 3]).by_name(),
+    case("encode-tiny", Encode, "tiny", [0, 0], [20, 200]),
+    case("encode-vit-b-32", Encode, "vit-b-32", [0, 0], [3, 20]),
+    case("encode-vit-b-16", Encode, "vit-b-16", [0, 0], [2, 10]).by_name(),
+];
+
+/// The case of this name.
+///
+/// # Panics
+/// Where there is none, with the names that there are.
+pub fn named(name: &str) -> &'static Case {
+    let known = CASES.map(|case| case.name).join(", ");
+    CASES.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("there is no case {name}; there are {known}"))
+}
+
+/// Sizes of the peer's architecture of this name, as options of `clip_vit`.
+pub fn architecture(arch: &str) -> Value {
+    let size = |small: usize, large: usize| if arch == "tiny" { small } else { large };
+    json!({
+        "image_size": side(arch), "patch_size": if arch == "vit-b-16" { 16 } else { size(8, 32) },
+        "vision_width": size(128, 768), "vision_layers": size(4, 12), "vision_heads": size(4, 12),
+        "embed_dim": size(64, 512), "context_length": 77,
+        "text_width": size(64, 512), "text_heads": size(2, 8), "text_layers": size(2, 12),
+    })
+}
+
+/// Side of a frame in pixels.
+pub fn side(arch: &str) -> usize {
+    if arch == "tiny" { 48 } else { 224 }
+}
+
+impl Case {
+    /// MA-CLIP around the frozen CLIP in the file `weights`, trained for as many steps as are made. With one thread,
+    /// that thread also opens the clips.
+    pub fn recipe(&self, weights: &Path, threads: usize) -> Value {
+        let (shot, query) = (self.shot.max(1), self.query.max(1));
+        json!({
+            "name": "bench", "seed": 1,
+            "dataset": {"type": "noise", "side": side(self.arch)},
+            "frames": {"type": "uniform_segments", "count": FRAMES},
+            "backbone": {"type": "clip_vit", "weights": weights},
+            "adapter": {"type": "multimodal"},
+            "prototype": {"type": "text_guided"},
+            "alignment": {"type": "otam"},
+            "optimizer": {"type": "adamw", "learning_rate": 1e-4, "weight_decay": 0.05},
+            "task": {
+                "type": "few_shot", "way": WAY, "shot": shot, "queries": query,
+                "train": {"steps": self.warm_up + self.count, "clip_norm": 1.0, "validate_every_steps": 1_000_000,
+                          "checkpoint_every_steps": 1_000_000},
+                "validation": {"episodes": 2},
+                "test": {"episodes": 2, "queries": 1},
+            },
+            "compute": {"workers": usize::from(threads > 1)},
+        })
+    }
+}

@@ -1,0 +1,185 @@
+//! Steps and nothing else: a training step, an episode of an evaluation, the encoding of a clip; beside PyTorch.
+//!
+//! ```sh
+//! cargo bench --bench engine                                                    # our side alone
+//! MACLIP_PEER=peer_bench.py MACLIP_PYTHON=python cargo bench --bench engine     # and PyTorch, eager and compiled
+//! MACLIP_BENCH=train-vit-b-16-1shot cargo bench --bench engine                  # one case, of those by name too
+//! ```
+//!
+//! | variable | default | meaning |
+//! |---|---|---|
+//! | `MACLIP_BENCH` | the default cases | names of cases, with commas between |
+//! | `MACLIP_BENCH_THREADS` | `all` | numbers of threads, such as `1,all` |
+//! | `MACLIP_BENCH_REPETITIONS` | 3 | turns: measurements of each case and side |
+//! | `MACLIP_BENCH_PEERS` | `eager,compiled` | which peers take turns with ours |
+//! | `MACLIP_PEER` | none | the file with the peer's model; scripts/peer_step.py times it |
+//! | `MACLIP_PYTHON` | `python3` | a Python with torch; `compiled` also needs a C++ compiler |
+//!
+//! Every measurement is a process of its own, so that its peak memory is its own; ours and the peers' take turns. Each
+//! warms up, then times its repetitions one by one. Ours is the product: the training is a run of the few-shot task
+//! that is stopped after its last step, the evaluation is the engine's. The clips are random, 240 in 24 classes as the
+//! peer's.
+//!
+//! The time of a measurement is the median of its repetitions. Printed are medians over measurements, and as a ratio
+//! the median of the ratios of a turn: above 1, ours is faster. The peer's memory is printed without its pool of clips,
+//! which ours makes when it opens them.
+
+mod cases;
+mod noise;
+mod ours;
+mod peer;
+
+use cases::{CASES, Case};
+use maclip_components as _;
+use peer::Peer;
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The median of at least one value; of an even number of them the mean of the two in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    if values.len() % 2 == 1 { values[half] } else { (values[half - 1] + values[half]) / 2.0 }
+}
+
+/// The variable `name`, or `default` where it is not set.
+fn variable(name: &str, default: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| default.to_owned())
+}
+
+/// The JSON object that `command` prints.
+fn run(command: &mut Command) -> Value {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let start = text.find('{').unwrap_or_else(|| panic!("no JSON from {command:?}:\n{text}"));
+    serde_json::from_str(text[start..].trim()).unwrap_or_else(|error| panic!("{command:?}: {error}\n{text}"))
+}
+
+/// What one process measured.
+struct Measured {
+    /// Of a step, an episode or a clip.
+    seconds: f64,
+    /// Peak resident memory.
+    mib: f64,
+}
+
+impl Measured {
+    fn new(found: &Value) -> Self {
+        let number = |key: &str| found[key].as_f64();
+        let needed = |key: &str| number(key).unwrap_or_else(|| panic!("no {key} in {found}"));
+        let mib = needed("peak_rss_mib") - number("pool_mib").unwrap_or(0.0);
+        Self { seconds: needed("seconds_median"), mib }
+    }
+}
+
+fn ours(case: &Case, weights: &Path, threads: usize) -> Measured {
+    let own = std::env::current_exe().expect("a program knows its file");
+    let mut command = Command::new(own);
+    command.env("MACLIP_BENCH_CHILD", case.name).env("MACLIP_BENCH_WEIGHTS", weights);
+    Measured::new(&run(command.env("RAYON_NUM_THREADS", threads.to_string())))
+}
+
+/// The other side of [`ours`]: one measurement in this process.
+fn child(name: &str) {
+    let weights = std::env::var_os("MACLIP_BENCH_WEIGHTS").expect("the parent says which weights");
+    let threads = variable("RAYON_NUM_THREADS", "").parse().expect("the parent says how many threads");
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let found = ours::measure(cases::named(name), Path::new(&weights), threads, folder.path());
+    println!("{}", found.unwrap_or_else(|error| panic!("{error}")));
+}
+
+/// Numbers of threads to measure with.
+fn thread_counts() -> Vec<usize> {
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    let number = |text: &str| match text.trim() {
+        "all" => all,
+        other => other.parse().expect("MACLIP_BENCH_THREADS has numbers and `all`"),
+    };
+    let mut counts: Vec<usize> = variable("MACLIP_BENCH_THREADS", "all").split(',').map(number).collect();
+    counts.dedup();
+    counts
+}
+
+/// The name of the processor, as Linux says it.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    name.map_or_else(|| "unknown processor".to_owned(), |(_, name)| name.to_owned())
+}
+
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// One line of the table.
+fn line(case: &Case, threads: usize, ours: &[Measured], peers: &[(&Peer, Vec<Measured>)]) -> String {
+    let time = |of: &[Measured]| 1e3 * median(of.iter().map(|m| m.seconds).collect());
+    let memory = |of: &[Measured]| median(of.iter().map(|m| m.mib).collect());
+    let mut cells = vec![case.name.to_owned(), threads.to_string(), format!("{:.3}", time(ours))];
+    for (_, theirs) in peers {
+        let ratios = ours.iter().zip(theirs).map(|(our, their)| their.seconds / our.seconds).collect();
+        cells.extend([format!("{:.2}", time(theirs)), format!("{:.2}", median(ratios))]);
+    }
+    cells.push(format!("{:.0}", memory(ours)));
+    cells.extend(peers.iter().map(|(_, theirs)| format!("{:.0}", memory(theirs))));
+    format!("| {} |", cells.join(" | "))
+}
+
+fn header(peers: &[Peer]) -> String {
+    let mut cells = vec!["case".to_owned(), "threads".to_owned(), "maclip, ms".to_owned()];
+    cells.extend(peers.iter().flat_map(|peer| [format!("{}, ms", peer.name), "ratio".to_owned()]));
+    cells.push("maclip, MiB".to_owned());
+    cells.extend(peers.iter().map(|peer| format!("{}, MiB", peer.name)));
+    format!("| {} |\n|{}", cells.join(" | "), "---|".repeat(cells.len()))
+}
+
+fn main() {
+    if let Ok(name) = std::env::var("MACLIP_BENCH_CHILD") {
+        return child(&name);
+    }
+    let cases: Vec<&Case> = match std::env::var("MACLIP_BENCH") {
+        Ok(names) => names.split(',').map(cases::named).collect(),
+        Err(_) => CASES.iter().filter(|case| case.default).collect(),
+    };
+    let repetitions: usize =
+        variable("MACLIP_BENCH_REPETITIONS", "3").parse().expect("MACLIP_BENCH_REPETITIONS is a number");
+    assert!(repetitions > 0, "MACLIP_BENCH_REPETITIONS is at least 1");
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let peers = peer::chosen(folder.path());
+    println!(
+        "{}; maclip {}, MACLIP_SIMD {}; {repetitions} turns, load {}\n",
+        processor(),
+        env!("CARGO_PKG_VERSION"),
+        variable("MACLIP_SIMD", "not set"),
+        load(),
+    );
+    println!("{}", header(&peers));
+    for threads in thread_counts() {
+        for case in &cases {
+            let weights = folder.path().join(format!("{}.safetensors", case.arch));
+            if !weights.is_file() {
+                ours::checkpoint(case.arch, &weights).unwrap_or_else(|error| panic!("{error}"));
+            }
+            let mut mine = Vec::new();
+            let mut theirs: Vec<(&Peer, Vec<Measured>)> = peers.iter().map(|peer| (peer, Vec::new())).collect();
+            for turn in 1..=repetitions {
+                mine.push(ours(case, &weights, threads));
+                for (peer, found) in &mut theirs {
+                    found.push(peer.measure(case, threads));
+                }
+                let last = |of: &[Measured]| of.last().map_or(f64::NAN, |m| 1e3 * m.seconds);
+                let others: Vec<String> =
+                    theirs.iter().map(|(peer, found)| format!(", {} {:.2}", peer.name, last(found))).collect();
+                let (ours, others) = (last(&mine), others.concat());
+                eprintln!("{} {threads}t #{turn}: maclip {ours:.3}{others} ms, load {}", case.name, load());
+            }
+            println!("{}", line(case, threads, &mine, &theirs));
+        }
+    }
+}
