@@ -149,20 +149,7 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
 
 /// [`linear`], added to `residual` `[…, outputs]`.
 pub fn linear_onto<const D: usize>(layer: &Linear, x: Tensor<D>, residual: Option<Tensor<D>>) -> Tensor<D> {
-    let (weight, outer) = (layer.weight.val(), x.dtype());
-    let bias = layer.bias.as_ref().map(|bias| bias.val());
-    if weight.dtype() == outer {
-        return operations::linear(x, weight, bias, residual);
-    }
-    let y = burn::tensor::module::linear(x.cast(weight.dtype()), weight, None).cast(outer);
-    let y = match bias {
-        Some(bias) => y + bias.unsqueeze(),
-        None => y,
-    };
-    match residual {
-        Some(residual) => residual + y,
-        None => y,
-    }
+    operations::linear(x, layer.weight.val(), layer.bias.as_ref().map(|bias| bias.val()), residual)
 }
 
 /// scale · second(act(first(x))), plus x with `skip`, plus `residual`: x `[…, D]` → `[…, D]`. Both layers have biases.
@@ -172,11 +159,7 @@ pub fn feed_forward<const D: usize>(
     residual: Option<Tensor<D>>,
     options: FeedForwardOptions,
 ) -> Tensor<D> {
-    let outer = x.dtype();
-    let of = |layer: &Linear| {
-        let bias = layer.bias.as_ref().filter(|_| layer.weight.val().dtype() == outer);
-        bias.map(|bias| (layer.weight.val(), bias.val()))
-    };
+    let of = |layer: &Linear| layer.bias.as_ref().map(|bias| (layer.weight.val(), bias.val()));
     if let (Some((w1, b1)), Some((w2, b2))) = (of(first), of(second)) {
         return operations::feed_forward(x, [w1, w2], [b1, b2], residual, options);
     }

@@ -8,7 +8,7 @@ use burn::tensor::activation::{gelu, relu, sigmoid, softmax};
 use burn::tensor::{DType, Device, Tensor};
 
 /// The operations of a backend that has kernels for them. A tensor without values stands for one that is not there.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, LibTorch: cfg(feature = "tch"), Autodiff)]
 pub(crate) trait Fused: Backend {
     fn fused_linear(
         x: FloatTensor<Self>,
@@ -56,14 +56,30 @@ pub struct FeedForwardOptions {
     pub skip: bool,
 }
 
-/// Whether operations on this device have kernels of ours.
+/// Whether the operations are one operation each on this device.
 pub fn has_kernels(device: &Device) -> bool {
     matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
+        || is_torch(device)
+}
+
+#[cfg(feature = "tch")]
+fn is_torch(device: &Device) -> bool {
+    matches!(device.clone().inner().as_dispatch(), DispatchDevice::LibTorch(_))
+}
+
+#[cfg(not(feature = "tch"))]
+fn is_torch(_: &Device) -> bool {
+    false
 }
 
 /// Whether a kernel can work on these tensors.
 fn fits<const D: usize>(x: &Tensor<D>, others: impl IntoIterator<Item = DType>) -> bool {
     x.dtype() == DType::F32 && others.into_iter().all(|dtype| dtype == DType::F32) && has_kernels(&x.device())
+}
+
+/// Whether a kernel on the device of `x` can multiply by weights of this element type.
+fn multiplies<const D: usize>(x: &Tensor<D>, weight: DType) -> bool {
+    weight == DType::F32 || weight == DType::BF16 && is_torch(&x.device())
 }
 
 /// A tensor without values, on the device of `x` without automatic differentiation.
@@ -72,7 +88,10 @@ fn nothing<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
 }
 
 /// `tensor`, or one without values.
-fn or_nothing<const D: usize, const E: usize>(tensor: Option<Tensor<D>>, x: &Tensor<E>) -> burn::backend::DispatchTensor {
+fn or_nothing<const D: usize, const E: usize>(
+    tensor: Option<Tensor<D>>,
+    x: &Tensor<E>,
+) -> burn::backend::DispatchTensor {
     match tensor {
         Some(tensor) => tensor.into_dispatch(),
         None => nothing(x).into_dispatch(),
@@ -80,15 +99,16 @@ fn or_nothing<const D: usize, const E: usize>(tensor: Option<Tensor<D>>, x: &Ten
 }
 
 /// x W + b + residual: x `[…, inputs]`, weight `[inputs, outputs]`, bias `[outputs]`, residual `[…, outputs]` → `[…, outputs]`.
+/// The product is computed in the element type of the weight, the sum in that of `x`.
 pub fn linear<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
     residual: Option<Tensor<D>>,
 ) -> Tensor<D> {
-    let dtypes = [weight.dtype()].into_iter().chain(bias.iter().map(|b| b.dtype())).chain(residual.iter().map(|r| r.dtype()));
-    if !fits(&x, dtypes) {
-        let y = burn::tensor::module::linear(x, weight, bias);
+    let dtypes = bias.iter().map(|b| b.dtype()).chain(residual.iter().map(|r| r.dtype()));
+    if !fits(&x, dtypes) || !multiplies(&x, weight.dtype()) {
+        let y = decomposed_linear(x, weight, bias);
         return match residual {
             Some(residual) => y + residual,
             None => y,
@@ -103,7 +123,12 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1
     if !fits(&x, [gamma.dtype(), beta.dtype()]) {
         return burn::tensor::module::layer_norm(x, gamma, Some(beta), epsilon);
     }
-    Tensor::from_dispatch(Dispatch::fused_layer_norm(x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch(), epsilon))
+    Tensor::from_dispatch(Dispatch::fused_layer_norm(
+        x.into_dispatch(),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        epsilon,
+    ))
 }
 
 /// Self-attention, softmax(q kᵀ / √d + mask) v for all heads: packed q, k, v `[b, n, 3 D]`, mask `[n, n]` → `[b, n, D]`.
@@ -129,7 +154,7 @@ pub fn cross_attention(q: Tensor<3>, kv: Tensor<3>, mask: Option<Tensor<2>>, hea
 }
 
 /// scale · (act(x W₁ + b₁) W₂ + b₂), plus x with `skip`, plus the residual: x `[…, D]`, weights `[D, H]` and `[H, D]`, biases
-/// `[H]` and `[D]`, residual `[…, D]` → `[…, D]`.
+/// `[H]` and `[D]`, residual `[…, D]` → `[…, D]`. Products are computed in the element types of their weights.
 pub fn feed_forward<const D: usize>(
     x: Tensor<D>,
     [w1, w2]: [Tensor<2>; 2],
@@ -137,10 +162,10 @@ pub fn feed_forward<const D: usize>(
     residual: Option<Tensor<D>>,
     options: FeedForwardOptions,
 ) -> Tensor<D> {
-    let dtypes = [w1.dtype(), w2.dtype(), b1.dtype(), b2.dtype()].into_iter();
-    if !fits(&x, dtypes.chain(residual.iter().map(|r| r.dtype()))) {
-        let hidden = activate(options.activation, burn::tensor::module::linear(x.clone(), w1, Some(b1)));
-        let y = burn::tensor::module::linear(hidden, w2, Some(b2));
+    let dtypes = [b1.dtype(), b2.dtype()].into_iter().chain(residual.iter().map(|r| r.dtype()));
+    if !fits(&x, dtypes) || ![&w1, &w2].iter().all(|w| multiplies(&x, w.dtype())) {
+        let hidden = activate(options.activation, decomposed_linear(x.clone(), w1, Some(b1)));
+        let y = decomposed_linear(hidden, w2, Some(b2));
         let y = if options.scale == 1.0 { y } else { y * options.scale };
         let y = if options.skip { x + y } else { y };
         return match residual {
@@ -154,6 +179,19 @@ pub fn feed_forward<const D: usize>(
     Tensor::from_dispatch(Dispatch::fused_feed_forward(x.into_dispatch(), w1, b1, w2, b2, residual, options))
 }
 
+/// x W + b by burn's own operations, the product in the element type of the weight.
+fn decomposed_linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    let outer = x.dtype();
+    if weight.dtype() == outer {
+        return burn::tensor::module::linear(x, weight, bias);
+    }
+    let y = burn::tensor::module::linear(x.cast(weight.dtype()), weight, None).cast(outer);
+    match bias {
+        Some(bias) => y + bias.unsqueeze(),
+        None => y,
+    }
+}
+
 /// The activation by burn's own operations.
 pub fn activate<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor<D> {
     match activation {
@@ -164,7 +202,13 @@ pub fn activate<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor<
 }
 
 /// Attention by burn's own operations: q `[b, n, D]`, k and v `[b, m, D]`, mask `[n, m]`.
-pub(crate) fn decomposed_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, mask: Option<Tensor<2>>, heads: usize) -> Tensor<3> {
+pub(crate) fn decomposed_attention(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    mask: Option<Tensor<2>>,
+    heads: usize,
+) -> Tensor<3> {
     let [b, n, d] = q.dims();
     let head = d / heads;
     let split = |x: Tensor<3>| {

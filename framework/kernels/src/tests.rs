@@ -1,4 +1,5 @@
-//! Every operation against burn's own, against finite differences, and at every instruction set.
+//! Every operation against burn's own, on every device of this build that has them; against finite differences, and at every
+//! instruction set.
 
 use crate::operations::{self, FeedForwardOptions};
 use crate::simd::Level;
@@ -17,12 +18,23 @@ fn values(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(next).collect()
 }
 
-fn tensor<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(values(shape.iter().product(), seed), shape), &Device::flex())
+/// The devices with operations of ours.
+fn devices() -> Vec<Device> {
+    let devices = vec![
+        Device::flex(),
+        #[cfg(feature = "tch")]
+        Device::libtorch(),
+    ];
+    assert!(devices.iter().all(operations::has_kernels));
+    devices
 }
 
-fn leaf<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
-    Tensor::<D>::from_data(tensor(shape, seed).into_data(), &Device::flex().autodiff()).require_grad()
+fn tensor<const D: usize>(device: &Device, shape: [usize; D], seed: u64) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values(shape.iter().product(), seed), shape), device)
+}
+
+fn leaf<const D: usize>(device: &Device, shape: [usize; D], seed: u64) -> Tensor<D> {
+    tensor(&device.clone().autodiff(), shape, seed).require_grad()
 }
 
 fn numbers<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
@@ -33,7 +45,10 @@ fn numbers<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
 fn apart(ours: &[f32], theirs: &[f32]) -> f32 {
     assert_eq!(ours.len(), theirs.len());
     let largest = theirs.iter().fold(0.0f32, |a, b| a.max(b.abs())).max(1e-3);
-    ours.iter().zip(theirs).fold(0.0f32, |a, (x, y)| if x.is_nan() || y.is_nan() { f32::NAN } else { a.max((x - y).abs()) }) / largest
+    ours.iter()
+        .zip(theirs)
+        .fold(0.0f32, |a, (x, y)| if x.is_nan() || y.is_nan() { f32::NAN } else { a.max((x - y).abs()) })
+        / largest
 }
 
 fn assert_near(what: &str, ours: &[f32], theirs: &[f32]) {
@@ -42,8 +57,11 @@ fn assert_near(what: &str, ours: &[f32], theirs: &[f32]) {
 }
 
 /// Value and the gradients of all leaves of Σ y · r, for a fixed random r.
-fn judged<const D: usize>(y: Tensor<D>, leaves: &[&dyn Fn(&burn::tensor::Gradients) -> Option<Vec<f32>>]) -> Vec<Vec<f32>> {
-    let r = tensor(y.dims(), 99);
+fn judged<const D: usize>(
+    y: Tensor<D>,
+    leaves: &[&dyn Fn(&burn::tensor::Gradients) -> Option<Vec<f32>>],
+) -> Vec<Vec<f32>> {
+    let r = tensor(&y.device().inner(), y.dims(), 99);
     let grads = (y.clone() * r).sum().backward();
     [numbers(&y)].into_iter().chain(leaves.iter().map(|leaf| leaf(&grads).expect("a gradient"))).collect()
 }
@@ -59,81 +77,112 @@ macro_rules! compare {
 
 #[test]
 fn linear_layers_agree_with_burn() {
-    // Widths with and without tails, few rows, many rows with a small weight.
-    for [rows, d, e] in [[3, 16, 16], [7, 5, 9], [100, 33, 47], [400, 64, 32], [5000, 8, 20]] {
-        let (x, w, b) = (leaf([rows, d], 1), leaf([d, e], 2), leaf([e], 3));
-        let r = leaf([rows, e], 4);
-        let theirs = x.clone().matmul(w.clone()) + b.clone().unsqueeze() + r.clone();
-        let ours = operations::linear(x.clone(), w.clone(), Some(b.clone()), Some(r.clone()));
-        compare!("linear", [x, w, b, r], ours, theirs);
-        let ours = operations::linear(x.clone(), w.clone(), None, None);
-        compare!("linear", [x, w], ours, x.clone().matmul(w.clone()));
+    for device in devices() {
+        // Widths with and without tails, few rows, many rows with a small weight.
+        for [rows, d, e] in [[3, 16, 16], [7, 5, 9], [100, 33, 47], [400, 64, 32], [5000, 8, 20]] {
+            let (x, w, b) = (leaf(&device, [rows, d], 1), leaf(&device, [d, e], 2), leaf(&device, [e], 3));
+            let r = leaf(&device, [rows, e], 4);
+            let theirs = x.clone().matmul(w.clone()) + b.clone().unsqueeze() + r.clone();
+            let ours = operations::linear(x.clone(), w.clone(), Some(b.clone()), Some(r.clone()));
+            compare!("linear", [x, w, b, r], ours, theirs);
+            let ours = operations::linear(x.clone(), w.clone(), None, None);
+            compare!("linear", [x, w], ours, x.clone().matmul(w.clone()));
+        }
     }
 }
 
 #[test]
 fn layer_norm_agrees_with_burn_with_trained_and_frozen_weights() {
-    for [rows, d] in [[1, 16], [9, 7], [300, 33], [40, 128]] {
-        let (x, gamma, beta) = (leaf([rows, d], 1), leaf([d], 2), leaf([d], 3));
-        let theirs = |gamma: Tensor<1>, beta: Tensor<1>| {
-            let centred = x.clone() - x.clone().mean_dim(1);
-            let scale = (centred.clone().powf_scalar(2.0).mean_dim(1) + 1e-5).sqrt();
-            centred / scale * gamma.unsqueeze() + beta.unsqueeze()
-        };
-        let ours = operations::layer_norm(x.clone(), gamma.clone(), beta.clone(), 1e-5);
-        compare!("layer norm", [x, gamma, beta], ours, theirs(gamma.clone(), beta.clone()));
-        let (gamma, beta) = (tensor([d], 2), tensor([d], 3));
-        let ours = operations::layer_norm(x.clone(), gamma.clone(), beta.clone(), 1e-5);
-        compare!("frozen layer norm", [x], ours, theirs(gamma, beta));
+    for device in devices() {
+        for [rows, d] in [[1, 16], [9, 7], [300, 33], [40, 128]] {
+            let (x, gamma, beta) = (leaf(&device, [rows, d], 1), leaf(&device, [d], 2), leaf(&device, [d], 3));
+            let theirs = |gamma: Tensor<1>, beta: Tensor<1>| {
+                let centred = x.clone() - x.clone().mean_dim(1);
+                let scale = (centred.clone().powf_scalar(2.0).mean_dim(1) + 1e-5).sqrt();
+                centred / scale * gamma.unsqueeze() + beta.unsqueeze()
+            };
+            let ours = operations::layer_norm(x.clone(), gamma.clone(), beta.clone(), 1e-5);
+            compare!("layer norm", [x, gamma, beta], ours, theirs(gamma.clone(), beta.clone()));
+            let (gamma, beta) = (tensor(&device, [d], 2), tensor(&device, [d], 3));
+            let ours = operations::layer_norm(x.clone(), gamma.clone(), beta.clone(), 1e-5);
+            compare!("frozen layer norm", [x], ours, theirs(gamma, beta));
+        }
     }
 }
 
 #[test]
 fn attention_agrees_with_burn() {
-    for (b, n, m, heads, head) in [(2, 5, 5, 2, 8), (1, 1, 1, 1, 3), (3, 37, 37, 4, 32), (2, 50, 50, 2, 64), (1, 17, 17, 3, 20)] {
-        let d = heads * head;
-        let qkv = leaf([b, n, 3 * d], 1);
-        let part = |i: usize| qkv.clone().narrow(2, i * d, d);
-        let theirs = |mask| operations::decomposed_attention(part(0), part(1), part(2), mask, heads);
-        compare!("attention", [qkv], operations::attention(qkv.clone(), None, heads), theirs(None));
-        // A causal mask, as the text tower's.
-        let mask: Vec<f32> = (0..n * n).map(|i| if i % n > i / n { f32::NEG_INFINITY } else { 0.0 }).collect();
-        let mask = Tensor::<2>::from_data(TensorData::new(mask, [n, n]), &Device::flex());
-        compare!("masked attention", [qkv], operations::attention(qkv.clone(), Some(mask.clone()), heads), theirs(Some(mask)));
-        assert_eq!(n, m);
-    }
-    for (b, n, m, heads, head) in [(2, 3, 9, 2, 8), (3, 8, 9, 8, 8), (1, 9, 2, 1, 5), (2, 20, 33, 2, 16)] {
-        let d = heads * head;
-        let (q, kv) = (leaf([b, n, d], 1), leaf([b, m, 2 * d], 2));
-        let mask = tensor([n, m], 3);
-        for mask in [None, Some(mask)] {
-            let part = |i: usize| kv.clone().narrow(2, i * d, d);
-            let theirs = operations::decomposed_attention(q.clone(), part(0), part(1), mask.clone(), heads);
-            compare!("cross attention", [q, kv], operations::cross_attention(q.clone(), kv.clone(), mask, heads), theirs);
+    for device in devices() {
+        for (b, n, m, heads, head) in
+            [(2, 5, 5, 2, 8), (1, 1, 1, 1, 3), (3, 37, 37, 4, 32), (2, 50, 50, 2, 64), (1, 17, 17, 3, 20)]
+        {
+            let d = heads * head;
+            let qkv = leaf(&device, [b, n, 3 * d], 1);
+            let part = |i: usize| qkv.clone().narrow(2, i * d, d);
+            let theirs = |mask| operations::decomposed_attention(part(0), part(1), part(2), mask, heads);
+            compare!("attention", [qkv], operations::attention(qkv.clone(), None, heads), theirs(None));
+            // A causal mask, as the text tower's.
+            let mask: Vec<f32> = (0..n * n).map(|i| if i % n > i / n { f32::NEG_INFINITY } else { 0.0 }).collect();
+            let mask = Tensor::<2>::from_data(TensorData::new(mask, [n, n]), &device);
+            compare!(
+                "masked attention",
+                [qkv],
+                operations::attention(qkv.clone(), Some(mask.clone()), heads),
+                theirs(Some(mask))
+            );
+            assert_eq!(n, m);
+        }
+        for (b, n, m, heads, head) in [(2, 3, 9, 2, 8), (3, 8, 9, 8, 8), (1, 9, 2, 1, 5), (2, 20, 33, 2, 16)] {
+            let d = heads * head;
+            let (q, kv) = (leaf(&device, [b, n, d], 1), leaf(&device, [b, m, 2 * d], 2));
+            let mask = tensor(&device, [n, m], 3);
+            for mask in [None, Some(mask)] {
+                let part = |i: usize| kv.clone().narrow(2, i * d, d);
+                let theirs = operations::decomposed_attention(q.clone(), part(0), part(1), mask.clone(), heads);
+                compare!(
+                    "cross attention",
+                    [q, kv],
+                    operations::cross_attention(q.clone(), kv.clone(), mask, heads),
+                    theirs
+                );
+            }
         }
     }
 }
 
 #[test]
 fn feed_forward_layers_agree_with_burn() {
-    for activation in [Activation::QuickGelu, Activation::Gelu, Activation::Relu] {
-        for (scale, skip) in [(1.0, false), (1.0, true), (0.5, false)] {
-            for [rows, d, hidden] in [[3, 16, 32], [130, 24, 6], [9, 5, 50], [500, 32, 128]] {
-                let options = FeedForwardOptions { activation, scale, skip };
-                let (x, r) = (leaf([rows, d], 1), leaf([rows, d], 2));
-                let (w1, b1, w2, b2) = (leaf([d, hidden], 3), leaf([hidden], 4), leaf([hidden, d], 5), leaf([d], 6));
-                // A graph goes back once only, so each comparison has its own.
-                let y = || {
-                    let h = x.clone().matmul(w1.clone()) + b1.clone().unsqueeze();
-                    let y = operations::activate(activation, h).matmul(w2.clone()) + b2.clone().unsqueeze();
-                    let y = y * scale;
-                    if skip { y + x.clone() } else { y }
-                };
-                let ours = |w: [Tensor<2>; 2], b: [Tensor<1>; 2], r| operations::feed_forward(x.clone(), w, b, r, options);
-                let all = ours([w1.clone(), w2.clone()], [b1.clone(), b2.clone()], Some(r.clone()));
-                compare!(format!("{activation:?}"), [x, w1, b1, w2, b2, r], all, y() + r.clone());
-                let (v1, c1, v2, c2) = (tensor([d, hidden], 3), tensor([hidden], 4), tensor([hidden, d], 5), tensor([d], 6));
-                compare!(format!("frozen {activation:?}"), [x], ours([v1, v2], [c1, c2], None), y());
+    for device in devices() {
+        for activation in [Activation::QuickGelu, Activation::Gelu, Activation::Relu] {
+            for (scale, skip) in [(1.0, false), (1.0, true), (0.5, false)] {
+                for [rows, d, hidden] in [[3, 16, 32], [130, 24, 6], [9, 5, 50], [500, 32, 128]] {
+                    let options = FeedForwardOptions { activation, scale, skip };
+                    let (x, r) = (leaf(&device, [rows, d], 1), leaf(&device, [rows, d], 2));
+                    let (w1, b1, w2, b2) = (
+                        leaf(&device, [d, hidden], 3),
+                        leaf(&device, [hidden], 4),
+                        leaf(&device, [hidden, d], 5),
+                        leaf(&device, [d], 6),
+                    );
+                    // A graph goes back once only, so each comparison has its own.
+                    let y = || {
+                        let h = x.clone().matmul(w1.clone()) + b1.clone().unsqueeze();
+                        let y = operations::activate(activation, h).matmul(w2.clone()) + b2.clone().unsqueeze();
+                        let y = y * scale;
+                        if skip { y + x.clone() } else { y }
+                    };
+                    let ours =
+                        |w: [Tensor<2>; 2], b: [Tensor<1>; 2], r| operations::feed_forward(x.clone(), w, b, r, options);
+                    let all = ours([w1.clone(), w2.clone()], [b1.clone(), b2.clone()], Some(r.clone()));
+                    compare!(format!("{activation:?}"), [x, w1, b1, w2, b2, r], all, y() + r.clone());
+                    let (v1, c1, v2, c2) = (
+                        tensor(&device, [d, hidden], 3),
+                        tensor(&device, [hidden], 4),
+                        tensor(&device, [hidden, d], 5),
+                        tensor(&device, [d], 6),
+                    );
+                    compare!(format!("frozen {activation:?}"), [x], ours([v1, v2], [c1, c2], None), y());
+                }
             }
         }
     }
@@ -141,26 +190,32 @@ fn feed_forward_layers_agree_with_burn() {
 
 #[test]
 fn tensors_that_are_not_in_order_are_read_as_they_are() {
-    let x = leaf([6, 4, 10], 1);
-    let turned = || x.clone().swap_dims(0, 1).narrow(2, 1, 8);
-    let (w, b) = (tensor([5, 8], 2).swap_dims(0, 1), tensor([5], 3));
-    let theirs = turned().matmul(w.clone().unsqueeze()) + b.clone().unsqueeze();
-    compare!("linear", [x], operations::linear(turned(), w, Some(b), None), theirs);
+    for device in devices() {
+        let x = leaf(&device, [6, 4, 10], 1);
+        let turned = || x.clone().swap_dims(0, 1).narrow(2, 1, 8);
+        let (w, b) = (tensor(&device, [5, 8], 2).swap_dims(0, 1), tensor(&device, [5], 3));
+        let theirs = turned().matmul(w.clone().unsqueeze()) + b.clone().unsqueeze();
+        compare!("linear", [x], operations::linear(turned(), w, Some(b), None), theirs);
+    }
 }
 
 #[test]
 fn what_is_not_a_number_stays_so() {
-    let x = Tensor::<2>::from_data([[f32::NAN, 1.0, 2.0, 3.0]], &Device::flex());
-    let ones = Tensor::<1>::ones([4], &Device::flex());
-    let weights = || [tensor([4, 4], 1), tensor([4, 4], 2)];
-    for activation in [Activation::QuickGelu, Activation::Gelu, Activation::Relu] {
-        let options = FeedForwardOptions { activation, scale: 1.0, skip: false };
-        let y = operations::feed_forward(x.clone(), weights(), [ones.clone(), ones.clone()], None, options);
-        assert!(numbers(&y).iter().all(|value| value.is_nan()), "{activation:?}");
+    for device in devices() {
+        let x = Tensor::<2>::from_data([[f32::NAN, 1.0, 2.0, 3.0]], &device);
+        let ones = Tensor::<1>::ones([4], &device);
+        let weights = || [tensor(&device, [4, 4], 1), tensor(&device, [4, 4], 2)];
+        for activation in [Activation::QuickGelu, Activation::Gelu, Activation::Relu] {
+            let options = FeedForwardOptions { activation, scale: 1.0, skip: false };
+            let y = operations::feed_forward(x.clone(), weights(), [ones.clone(), ones.clone()], None, options);
+            assert!(numbers(&y).iter().all(|value| value.is_nan()), "{activation:?}");
+        }
+        assert!(
+            numbers(&operations::layer_norm(x.clone(), ones.clone(), ones, 1e-5)).iter().all(|value| value.is_nan())
+        );
+        let qkv = Tensor::cat(vec![x.clone(), x.clone(), x], 1).reshape([1, 1, 12]);
+        assert!(numbers(&operations::attention(qkv, None, 2)).iter().any(|value| value.is_nan()));
     }
-    assert!(numbers(&operations::layer_norm(x.clone(), ones.clone(), ones, 1e-5)).iter().all(|value| value.is_nan()));
-    let qkv = Tensor::cat(vec![x.clone(), x.clone(), x], 1).reshape([1, 1, 12]);
-    assert!(numbers(&operations::attention(qkv, None, 2)).iter().any(|value| value.is_nan()));
 }
 
 /// (f(x + h) − f(x − h)) / 2h in the direction of `along`, against the gradient.
@@ -172,7 +227,10 @@ fn finite(what: &str, x: &[f32], along: &[f32], gradient: &[f32], f: impl Fn(&[f
     let measured = (4.0 * slope(h / 2.0) - slope(h)) / 3.0;
     let expected: f64 = gradient.iter().zip(along).map(|(g, a)| *g as f64 * *a as f64).sum();
     let scale = gradient.iter().zip(along).map(|(g, a)| (*g as f64 * *a as f64).abs()).sum::<f64>().max(1.0);
-    assert!((measured - expected).abs() < 2e-4 * scale, "{what}: {measured} by differences, {expected} by the gradient");
+    assert!(
+        (measured - expected).abs() < 2e-4 * scale,
+        "{what}: {measured} by differences, {expected} by the gradient"
+    );
 }
 
 #[test]
@@ -188,7 +246,8 @@ fn gradients_agree_with_finite_differences_at_every_level() {
             let (_, h) = feed_forward::forward(level, f, &x, w, None, true);
             let found = feed_forward::backward(level, f, &x, &h.unwrap(), w, &r, [true, true]);
             let along = values(19 * 21, 7);
-            let of = |x: &[f32], w: feed_forward::Weights| dot(&feed_forward::forward(level, f, x, w, None, false).0, &r);
+            let of =
+                |x: &[f32], w: feed_forward::Weights| dot(&feed_forward::forward(level, f, x, w, None, false).0, &r);
             finite("x", &x, &along[..95], &found.input.unwrap(), |x| of(x, w));
             let [dw1, _, dw2, _] = found.weights.unwrap();
             finite("w1", &w1, &along, &dw1, |w1| of(&x, feed_forward::Weights { w1, ..w }));

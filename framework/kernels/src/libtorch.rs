@@ -1,0 +1,348 @@
+//! The operations on `LibTorch`, with and without automatic differentiation. Products and feed-forward layers have their
+//! gradients here, so that nothing is kept but what these need. Layer norm and attention have torch's own: torch makes a
+//! graph of one operation, and the operation's state keeps it.
+
+use crate::Activation;
+use crate::operations::{FeedForwardOptions, Fused};
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::libtorch::TchTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, LibTorch};
+use tch::Tensor as Torch;
+
+/// QuickGELU is x σ(1.702 x), which is silu(1.702 x) / 1.702.
+const QUICK: f64 = 1.702;
+
+fn register(grads: &mut Gradients, id: Option<NodeId>, value: impl FnOnce() -> Torch) {
+    if let Some(id) = id {
+        grads.register::<LibTorch>(id, TchTensor::new(value()));
+    }
+}
+
+/// Where the tensor is there.
+fn given(x: &TchTensor) -> Option<&Torch> {
+    (x.tensor.numel() > 0).then_some(&x.tensor)
+}
+
+/// `[…, D]` as `[rows, D]`.
+fn rows(x: &Torch) -> Torch {
+    x.reshape([-1, x.size().last().copied().unwrap_or(1)])
+}
+
+// Linear. A product is computed in the element type of the weight, and everything else in that of x.
+
+/// x W + b.
+fn product(x: &Torch, weight: &Torch, bias: Option<&Torch>) -> Torch {
+    let weight_t = weight.transpose(0, 1);
+    if x.kind() == weight.kind() {
+        return x.linear(&weight_t, bias);
+    }
+    let mut y = x.to_kind(weight.kind()).linear(&weight_t, None::<&Torch>).to_kind(x.kind());
+    match bias {
+        Some(bias) => y.g_add_(bias),
+        None => y,
+    }
+}
+
+/// g Wᵀ.
+fn input_gradient(g: &Torch, weight: &Torch) -> Torch {
+    g.to_kind(weight.kind()).linear(weight, None::<&Torch>).to_kind(g.kind())
+}
+
+/// xᵀ g over all rows.
+fn weight_gradient(x: &Torch, g: &Torch, weight: &Torch) -> Torch {
+    let [x, g] = [x, g].map(|t| rows(t).to_kind(weight.kind()));
+    x.transpose(0, 1).matmul(&g)
+}
+
+/// Σ g over all rows.
+fn bias_gradient(g: &Torch) -> Torch {
+    rows(g).sum_dim_intlist([0i64].as_slice(), false, g.kind())
+}
+
+fn linear_of([x, weight, bias, residual]: [&TchTensor; 4]) -> TchTensor {
+    let mut y = product(&x.tensor, &weight.tensor, given(bias));
+    if let Some(residual) = given(residual) {
+        y = y.g_add_(residual);
+    }
+    TchTensor::new(y)
+}
+
+// Layer norm.
+
+fn norm([x, gamma, beta]: &[Torch; 3], epsilon: f64) -> Torch {
+    x.layer_norm(gamma.size(), Some(gamma), Some(beta), epsilon, false)
+}
+
+// Attention.
+
+/// softmax(q kᵀ / √d + mask) v: q `[b, n, D]`, k and v `[b, m, D]` → `[b, n, D]`.
+fn mix([q, k, v]: [&Torch; 3], mask: Option<&Torch>, heads: usize) -> Torch {
+    let split = |x: &Torch| {
+        let [b, n, d] = x.size()[..] else { panic!("tokens have three axes") };
+        x.reshape([b, n, heads as i64, d / heads as i64]).transpose(1, 2)
+    };
+    let y = Torch::scaled_dot_product_attention(&split(q), &split(k), &split(v), mask, 0.0, false, None, false);
+    y.transpose(1, 2).reshape(q.size())
+}
+
+fn self_attention(qkv: &Torch, mask: Option<&Torch>, heads: usize) -> Torch {
+    let parts = qkv.chunk(3, -1);
+    mix([&parts[0], &parts[1], &parts[2]], mask, heads)
+}
+
+fn cross_attention(q: &Torch, kv: &Torch, mask: Option<&Torch>, heads: usize) -> Torch {
+    let parts = kv.chunk(2, -1);
+    mix([q, &parts[0], &parts[1]], mask, heads)
+}
+
+// Feed-forward.
+
+/// act(x W₁ + b₁), and what its gradient needs: the values before the activation, times 1.702 for QuickGELU.
+fn activated(x: &Torch, w1: &Torch, b1: &Torch, activation: Activation) -> (Torch, Torch) {
+    let mut h = product(x, w1, Some(b1));
+    if activation == Activation::QuickGelu {
+        h = h.g_mul_scalar_(QUICK);
+    }
+    (activation_of(&h, activation), h)
+}
+
+/// The activation of what [`activated`] returns last.
+fn activation_of(h: &Torch, activation: Activation) -> Torch {
+    match activation {
+        Activation::QuickGelu => h.silu().g_div_scalar_(QUICK),
+        Activation::Gelu => h.gelu("none"),
+        Activation::Relu => h.relu(),
+    }
+}
+
+/// The gradient before the activation. For QuickGELU the two factors cancel each other.
+fn before_activation(h: &Torch, g: &Torch, activation: Activation) -> Torch {
+    match activation {
+        Activation::QuickGelu => h.silu_backward(g),
+        Activation::Gelu => h.gelu_backward(g, "none"),
+        Activation::Relu => h.threshold_backward(g, 0.0),
+    }
+}
+
+/// The result, and what [`activated`] returns last.
+fn feed_forward_of(
+    x: &TchTensor,
+    [w1, b1, w2, b2]: &[TchTensor; 4],
+    residual: &TchTensor,
+    options: FeedForwardOptions,
+) -> (TchTensor, TchTensor) {
+    let (a, h) = activated(&x.tensor, &w1.tensor, &b1.tensor, options.activation);
+    let mut y = product(&a, &w2.tensor, Some(&b2.tensor));
+    if options.scale != 1.0 {
+        y = y.g_mul_scalar_(options.scale);
+    }
+    if options.skip {
+        y = y.g_add_(&x.tensor);
+    }
+    if let Some(residual) = given(residual) {
+        y = y.g_add_(residual);
+    }
+    (TchTensor::new(y), TchTensor::new(h))
+}
+
+impl Fused for LibTorch {
+    fn fused_linear(x: TchTensor, weight: TchTensor, bias: TchTensor, residual: TchTensor) -> TchTensor {
+        linear_of([&x, &weight, &bias, &residual])
+    }
+
+    fn fused_layer_norm(x: TchTensor, gamma: TchTensor, beta: TchTensor, epsilon: f64) -> TchTensor {
+        TchTensor::new(norm(&[x.tensor, gamma.tensor, beta.tensor], epsilon))
+    }
+
+    fn fused_attention(qkv: TchTensor, mask: TchTensor, heads: usize) -> TchTensor {
+        TchTensor::new(self_attention(&qkv.tensor, given(&mask), heads))
+    }
+
+    fn fused_cross_attention(q: TchTensor, kv: TchTensor, mask: TchTensor, heads: usize) -> TchTensor {
+        TchTensor::new(cross_attention(&q.tensor, &kv.tensor, given(&mask), heads))
+    }
+
+    fn fused_feed_forward(
+        x: TchTensor,
+        w1: TchTensor,
+        b1: TchTensor,
+        w2: TchTensor,
+        b2: TchTensor,
+        residual: TchTensor,
+        options: FeedForwardOptions,
+    ) -> TchTensor {
+        feed_forward_of(&x, &[w1, b1, w2, b2], &residual, options).0
+    }
+}
+
+/// `f` with torch's own backward pass. Gradients are computed for the inputs that burn tracks and for no others.
+fn through_torch<C: CheckpointStrategy, const N: usize>(
+    inputs: [FloatTensor<Autodiff<LibTorch, C>>; N],
+    f: impl FnOnce(&[Torch; N]) -> Torch,
+) -> FloatTensor<Autodiff<LibTorch, C>> {
+    #[derive(Debug)]
+    struct Graph;
+    impl<const N: usize> Backward<LibTorch, N> for Graph {
+        type State = Kept<N>;
+        fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+            let g = grads.consume::<LibTorch>(&ops.node);
+            let wanted = ops.parents.iter().zip(&ops.state.leaves);
+            let (ids, leaves): (Vec<_>, Vec<_>) =
+                wanted.filter_map(|(node, leaf)| Some((node.as_ref()?.id, &leaf.tensor))).unzip();
+            // Torch starts from a number: the gradient of y · g for y is g.
+            let number = ops.state.result.tensor.flatten(0, -1).dot(&g.tensor.flatten(0, -1));
+            for (id, found) in ids.into_iter().zip(Torch::run_backward(&[number], &leaves, false, false)) {
+                grads.register::<LibTorch>(id, TchTensor::new(found));
+            }
+        }
+    }
+    /// Torch's graph lives as long as its leaves and its result.
+    #[derive(Clone, Debug)]
+    struct Kept<const N: usize> {
+        leaves: [TchTensor; N],
+        result: TchTensor,
+        /// burn writes only into memory that one tensor has. These are the others, for what torch's graph reads.
+        _held: ([TchTensor; N], TchTensor),
+    }
+    let tracked = inputs.each_ref().map(|input| input.is_tracked());
+    let nodes = inputs.each_ref().map(|input| input.node());
+    let inputs = inputs.map(|input| input.into_primitive());
+    match Graph.prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::UnTracked(prep) => {
+            prep.finish(TchTensor::new(f(&inputs.each_ref().map(|input| input.tensor.shallow_clone()))))
+        }
+        OpsKind::Tracked(prep) => {
+            let leaves: [Torch; N] = std::array::from_fn(|i| inputs[i].tensor.detach().set_requires_grad(tracked[i]));
+            let result = f(&leaves);
+            let ours = TchTensor::new(result.detach());
+            let held = (inputs, ours.clone());
+            let leaves = leaves.map(TchTensor::new);
+            prep.finish(Kept { leaves, result: TchTensor::new(result), _held: held }, ours)
+        }
+    }
+}
+
+impl<C: CheckpointStrategy> Fused for Autodiff<LibTorch, C> {
+    fn fused_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct Linear;
+        impl Backward<LibTorch, 4> for Linear {
+            /// x, where the weight is trained, and the weight.
+            type State = (Option<TchTensor>, TchTensor);
+            fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+                let (x, weight) = ops.state;
+                let weight = &weight.tensor;
+                let g = grads.consume::<LibTorch>(&ops.node);
+                let [of_x, of_weight, of_bias, of_residual] = ops.parents.map(|node| node.map(|node| node.id));
+                register(grads, of_x, || input_gradient(&g.tensor, weight));
+                register(grads, of_weight, || {
+                    let x = x.as_ref().expect("kept for a weight that is trained");
+                    weight_gradient(&x.tensor, &g.tensor, weight)
+                });
+                register(grads, of_bias, || bias_gradient(&g.tensor));
+                if let Some(id) = of_residual {
+                    grads.register::<LibTorch>(id, g);
+                }
+            }
+        }
+        let nodes = [x.node(), weight.node(), bias.node(), residual.node()];
+        let trained = weight.is_tracked();
+        let [x, weight, bias, residual] = [x, weight, bias, residual].map(|t| t.into_primitive());
+        let y = linear_of([&x, &weight, &bias, &residual]);
+        match Linear.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((trained.then_some(x), weight), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn fused_layer_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        through_torch::<C, 3>([x, gamma, beta], |inputs| norm(inputs, epsilon))
+    }
+
+    fn fused_attention(qkv: FloatTensor<Self>, mask: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+        assert!(!mask.is_tracked(), "the mask of an attention is not trained");
+        let mask = mask.into_primitive();
+        through_torch::<C, 1>([qkv], |[qkv]| self_attention(qkv, given(&mask), heads))
+    }
+
+    fn fused_cross_attention(
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        mask: FloatTensor<Self>,
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        assert!(!mask.is_tracked(), "the mask of an attention is not trained");
+        let mask = mask.into_primitive();
+        through_torch::<C, 2>([q, kv], |[q, kv]| cross_attention(q, kv, given(&mask), heads))
+    }
+
+    fn fused_feed_forward(
+        x: FloatTensor<Self>,
+        w1: FloatTensor<Self>,
+        b1: FloatTensor<Self>,
+        w2: FloatTensor<Self>,
+        b2: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        options: FeedForwardOptions,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct Layers;
+        impl Backward<LibTorch, 6> for Layers {
+            /// x, where the first weight is trained, what [`activated`] returns last, the two weights, and the options.
+            type State = (Option<TchTensor>, TchTensor, [TchTensor; 2], FeedForwardOptions);
+            fn backward(self, ops: Ops<Self::State, 6>, grads: &mut Gradients, _: &mut Checkpointer) {
+                let (x, h, [w1, w2], options) = ops.state;
+                let whole = grads.consume::<LibTorch>(&ops.node);
+                let [of_x, of_w1, of_b1, of_w2, of_b2, of_residual] = ops.parents.map(|node| node.map(|node| node.id));
+                let scaled = (options.scale != 1.0).then(|| whole.tensor.g_mul_scalar(options.scale));
+                let g = scaled.as_ref().unwrap_or(&whole.tensor);
+                register(grads, of_w2, || {
+                    weight_gradient(&activation_of(&h.tensor, options.activation), g, &w2.tensor)
+                });
+                register(grads, of_b2, || bias_gradient(g));
+                if of_x.is_some() || of_w1.is_some() || of_b1.is_some() {
+                    let g = before_activation(&h.tensor, &input_gradient(g, &w2.tensor), options.activation);
+                    register(grads, of_w1, || {
+                        let x = x.as_ref().expect("kept for a weight that is trained");
+                        weight_gradient(&x.tensor, &g, &w1.tensor)
+                    });
+                    register(grads, of_b1, || bias_gradient(&g));
+                    register(grads, of_x, || {
+                        let mut found = input_gradient(&g, &w1.tensor);
+                        if options.skip { found.g_add_(&whole.tensor) } else { found }
+                    });
+                }
+                if let Some(id) = of_residual {
+                    grads.register::<LibTorch>(id, whole);
+                }
+            }
+        }
+        let nodes = [x.node(), w1.node(), b1.node(), w2.node(), b2.node(), residual.node()];
+        let trained = w1.is_tracked();
+        let [x, residual] = [x, residual].map(|t| t.into_primitive());
+        let w = [w1, b1, w2, b2].map(|t| t.into_primitive());
+        let (y, h) = feed_forward_of(&x, &w, &residual, options);
+        match Layers.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let [w1, _, w2, _] = w;
+                prep.finish((trained.then_some(x), h, [w1, w2], options), y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+}
