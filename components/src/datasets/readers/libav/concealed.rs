@@ -3,10 +3,11 @@
 
 use ffmpeg_next::frame;
 
-/// Whether the decoder made up a part of `frame`, because data were damaged or missing: its `decode_error_flags`.
+/// Whether the decoder made up a part of `frame`, which it has given, because data were damaged or missing: its
+/// `decode_error_flags`.
 pub(super) fn concealed(frame: &frame::Video) -> bool {
-    // SAFETY: `frame` owns an `AVFrame` that FFmpeg allocated, and keeps it as long as it is borrowed here; nobody writes
-    // to it meanwhile, because that takes a `&mut`. A frame for which there was no memory has no planes, and is not looked
-    // at: `planes` would already have met the null pointer. Only a plain integer is read.
+    // SAFETY: `frame` owns an `AVFrame` that FFmpeg allocated and the decoder has filled, so the pointer is not null. It
+    // stays valid while `frame` is borrowed, and nobody writes to it meanwhile, because that takes a `&mut`. Only a plain
+    // integer is read.
     unsafe { (*frame.as_ptr()).decode_error_flags != 0 }
 }
