@@ -170,6 +170,24 @@ fn every_decoder_gives_the_same_episodes() {
     assert!(episodes[0] == episodes[1] && episodes[0] == episodes[2]);
 }
 
+#[cfg(feature = "libav")]
+#[test]
+fn a_child_that_ends_does_not_end_the_program() {
+    use std::os::unix::fs::PermissionsExt;
+    if no_ffmpeg() {
+        return;
+    }
+    let bench = Bench::new();
+    bench.fill(&videos(bench.folder.path()), few_shot, kinetics);
+    let child = bench.at("child");
+    write(&child, "#!/bin/sh\nprintf 'maclip decodes 1'\n");
+    fs::set_permissions(&child, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = bench.maclip(&["run"], "kinetics_5w1s", &["dataset.decoder=libav"]);
+    let ran = finish(command.env("MACLIP_PROGRAM", &child).output().unwrap());
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the process that decodes it failed"), "{}", ran.stderr);
+}
+
 #[cfg(not(feature = "libav"))]
 #[test]
 fn a_decoder_that_was_not_built_is_named_with_the_way_to_it() {

@@ -50,12 +50,13 @@ impl Decoder {
     /// Whether this build has the decoder.
     ///
     /// # Errors
-    /// Where it has not: what is missing, and how to build it. The text continues a sentence that begins with `decoder`.
+    /// Where it has not: what is missing, and how to build it. The text continues a sentence that begins with
+    /// `decoder`.
     pub fn available(self) -> std::result::Result<(), &'static str> {
         match self {
             Self::Libav | Self::LibavTrusted if !cfg!(feature = "libav") => Err(
-                "needs the cargo feature `libav`, which this maclip was built without; install the development files of \
-                 FFmpeg and build again with `cargo build --release --features libav`, or use `ffmpeg`",
+                "needs the cargo feature `libav`, which this maclip was built without; install the development files \
+                 of FFmpeg and build again with `cargo build --release --features libav`, or use `ffmpeg`",
             ),
             _ => Ok(()),
         }

@@ -1,12 +1,12 @@
 //! One video file, decoded with FFmpeg's libraries in the process that asks.
 //!
-//! The frames are those of the `ffmpeg` program, byte for byte: the same demuxer and decoder, and the conversion to RGB by
-//! the filter that the program inserts. A damaged file, and one that the program treats in a way of its own, is
+//! The frames are those of the `ffmpeg` program, byte for byte: the same demuxer and decoder, and the conversion to RGB
+//! by the filter that the program inserts. A damaged file, and one that the program treats in a way of its own, is
 //! [`Stop::Odd`] here.
 //!
-//! Of H.264, frames that nobody wants and that no other frame is predicted from are not decoded. The number and the order
-//! of all frames follow from the times of the samples. Where the frames that come do not have the times that the samples
-//! promise, everything is decoded and counted.
+//! Of H.264, frames that nobody wants and that no other frame is predicted from are not decoded. The number and the
+//! order of all frames follow from the times of the samples. Where the frames that come do not have the times that the
+//! samples promise, everything is decoded and counted.
 
 use super::concealed::concealed;
 use super::{Sign, Stop};
@@ -226,8 +226,8 @@ fn received(decoder: &mut codec::decoder::Video, frame: &mut frame::Video) -> Re
     }
 }
 
-/// Times in the order of display, without those before the start, which an edit list hides. `None` where a sample has no
-/// time, or two have the same.
+/// Times in the order of display, without those before the start, which an edit list hides. `None` where a sample has
+/// no time, or two have the same.
 fn times(samples: &[Sample]) -> Option<Vec<i64>> {
     let mut times: Vec<i64> = samples.iter().map(|sample| sample.pts).collect::<Option<_>>()?;
     times.retain(|&time| time >= 0);
@@ -235,8 +235,8 @@ fn times(samples: &[Sample]) -> Option<Vec<i64>> {
     times.is_sorted_by(|one, next| one < next).then_some(times)
 }
 
-/// Whether no frame is predicted from this sample of H.264: a chain of units, each behind its length in four bytes, whose
-/// slices have a `nal_ref_idc` of 0 (ITU-T H.264, 7.4.1), and nothing that later samples may need.
+/// Whether no frame is predicted from this sample of H.264: a chain of units, each behind its length in four bytes,
+/// whose slices have a `nal_ref_idc` of 0 (ITU-T H.264, 7.4.1), and nothing that later samples may need.
 fn spare(mut sample: &[u8]) -> bool {
     let mut slices = 0;
     while let Some((length, rest)) = sample.split_first_chunk::<4>() {
@@ -323,9 +323,8 @@ mod tests {
 
     #[test]
     fn readers_libav_times_are_ordered_and_unique() {
-        let times = |pts: &[Option<i64>]| {
-            times(&pts.iter().map(|&pts| Sample { pts, spare: false }).collect::<Vec<_>>())
-        };
+        let times =
+            |pts: &[Option<i64>]| times(&pts.iter().map(|&pts| Sample { pts, spare: false }).collect::<Vec<_>>());
         assert_eq!(times(&[Some(0), Some(40), Some(20), Some(-20)]), Some(vec![0, 20, 40]));
         assert_eq!(times(&[Some(0), None]), None);
         assert_eq!(times(&[Some(5), Some(0), Some(5)]), None);

@@ -1,8 +1,9 @@
 //! Video files through FFmpeg's libraries, for the decoders `libav` and `libav_trusted`: without the start of a program
 //! for every few clips, and without decoding what nobody needs. Only built with the cargo feature `libav`.
 //!
-//! What this cannot read, it leaves to the `ffmpeg` program: damaged files, turned ones, and rare forms. So frames, numbers
-//! and messages are those of the program. One thing differs: damage within frames that are not decoded is not noticed.
+//! What this cannot read, it leaves to the `ffmpeg` program: damaged files, turned ones, and rare forms. So frames,
+//! numbers and messages are those of the program. One thing differs: damage in a frame that is not decoded is not
+//! noticed.
 
 mod clip;
 mod concealed;
@@ -137,9 +138,7 @@ fn read_here(reader: &VideoReader, request: &FileRequest) -> std::result::Result
     }
     let (mut session, probed) = opened.map_or_else(open, Ok)?;
     let outcome = rounds(reader, request, known, probed, &mut session);
-    if !matches!(outcome, Err(Stop::Failed(_))) {
-        session.close();
-    }
+    session.close();
     outcome
 }
 

@@ -1,7 +1,7 @@
-//! Child processes that decode clips for this one, so that a file that brings a decoder down does not end the program. A
-//! child is this program once more, stays for the next clips, and ends with the pipe from this one.
+//! Child processes that decode clips for this one, so that a file that brings a decoder down does not end the program.
+//! A child is this program once more, stays for the next clips, and ends when this one does.
 //!
-//! Both sides of the pipe are here. A child says [`GREETING`] and answers requests in turn; numbers are 64-bit
+//! Both sides of the talk are here. A child says [`GREETING`] and answers requests in turn; numbers are 64-bit
 //! little-endian. What a child says is checked as much as a file would be.
 
 use super::clip::{Clip, Converter};
@@ -12,9 +12,10 @@ use maclip_framework::images::Image;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -113,12 +114,15 @@ fn serve(input: &mut impl Read, output: &mut impl Write) -> io::Result<()> {
 pub(super) struct Worker {
     program: OsString,
     child: Child,
-    requests: ChildStdin,
+    /// A socket: writing to a pipe of which the other end is gone would end this program.
+    requests: UnixStream,
     answers: Receiver<io::Result<Answer>>,
     /// How long it may say nothing.
     stall: Duration,
     /// The clip that is open, for messages.
     clip: String,
+    /// Whether an answer is due.
+    busy: bool,
 }
 
 impl Worker {
@@ -139,18 +143,19 @@ impl Worker {
         let name = program.to_string_lossy().into_owned();
         let failed = |why: String| {
             Error::failed(format!("cannot decode with `{name}`: {why}")).help(
-                "name a maclip that is built with the cargo feature `libav` in MACLIP_PROGRAM, or set `dataset.decoder` \
-                 to ffmpeg",
+                "name a maclip that is built with the cargo feature `libav` in MACLIP_PROGRAM, or set \
+                 `dataset.decoder` to ffmpeg",
             )
         };
+        let (requests, theirs) = UnixStream::pair().map_err(|error| failed(error.to_string()))?;
         let mut command = Command::new(&program);
-        command.arg(ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.arg(ARGUMENT).stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = spawn(&mut command).map_err(|error| failed(error.to_string()))?;
-        let pipes = child.stdin.take().zip(child.stdout.take());
-        let (requests, output) = pipes.ok_or_else(|| failed("it has no pipes".to_string()))?;
+        let output = child.stdout.take();
         let (sender, answers) = sync_channel(WAITING);
-        std::thread::spawn(move || listen(output, &sender));
-        let mut worker = Self { program, child, requests, answers, stall: programs.stall, clip: String::new() };
+        std::thread::spawn(move || output.map(|output| listen(output, &sender)));
+        let (stall, clip) = (programs.stall, String::new());
+        let mut worker = Self { program, child, requests, answers, stall, clip, busy: false };
         match worker.answer() {
             Ok(Answer::Alive) => Ok(worker),
             _ => Err(failed("it does not answer as a decoder does".to_string())),
@@ -165,8 +170,12 @@ impl Worker {
         loop {
             match worker.answer()? {
                 Answer::Alive => {}
-                Answer::Opened(probed) => return Ok((worker, probed)),
+                Answer::Opened(probed) => {
+                    worker.busy = false;
+                    return Ok((worker, probed));
+                }
                 Answer::Odd(why) => {
+                    worker.busy = false;
                     worker.keep();
                     return Err(Stop::Odd(why));
                 }
@@ -186,21 +195,29 @@ impl Worker {
             match self.answer()? {
                 Answer::Alive => {}
                 Answer::Frame(number, image) => take(Sign::Frame(number, image))?,
-                Answer::Counted(count) => return Ok(count),
-                Answer::Odd(why) => return Err(Stop::Odd(why)),
+                Answer::Counted(count) => {
+                    self.busy = false;
+                    return Ok(count);
+                }
+                Answer::Odd(why) => {
+                    self.busy = false;
+                    return Err(Stop::Odd(why));
+                }
                 Answer::Opened(_) => return Err(self.confused()),
             }
         }
     }
 
-    /// Keeps it for the next clip. It must have answered everything.
+    /// Keeps it for the next clip, unless it still owes an answer.
     pub(super) fn keep(self) {
-        IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+        if !self.busy {
+            IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+        }
     }
 
     fn ask(&mut self, request: &Request) -> std::result::Result<(), Stop> {
-        let asked = request.write(&mut self.requests).and_then(|()| self.requests.flush());
-        asked.map_err(|error| self.failed(&error.to_string()))
+        self.busy = true;
+        request.write(&mut self.requests).map_err(|error| self.failed(&error.to_string()))
     }
 
     fn answer(&mut self) -> std::result::Result<Answer, Stop> {
@@ -224,7 +241,9 @@ impl Worker {
         let ended = self.child.wait().ok().filter(|_| killed.is_ok());
         let ended = ended.map_or_else(String::new, |status| format!("; it ended with {status}"));
         let message = format!("clip {}: the process that decodes it failed: {why}{ended}", self.clip);
-        Stop::Failed(Error::failed(message).help("the file may be broken; `dataset.decoder: ffmpeg` reads it otherwise"))
+        Stop::Failed(
+            Error::failed(message).help("the file may be broken; `dataset.decoder: ffmpeg` reads it otherwise"),
+        )
     }
 }
 
@@ -373,7 +392,8 @@ impl Answer {
             }
             b'f' => {
                 let (number, width, height) = (get(input)?, get(input)?, get(input)?);
-                let bytes = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(3)).filter(|&bytes| bytes > 0);
+                let bytes =
+                    width.checked_mul(height).and_then(|pixels| pixels.checked_mul(3)).filter(|&bytes| bytes > 0);
                 let bytes = bytes.ok_or_else(|| io::Error::other("a frame of no size"))?;
                 Ok(Self::Frame(number, Image { width, height, pixels: get_bytes(input, bytes)? }))
             }
