@@ -72,7 +72,10 @@ fn nothing<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
 }
 
 /// `tensor`, or one without values.
-fn or_nothing<const D: usize, const E: usize>(tensor: Option<Tensor<D>>, x: &Tensor<E>) -> burn::backend::DispatchTensor {
+fn or_nothing<const D: usize, const E: usize>(
+    tensor: Option<Tensor<D>>,
+    x: &Tensor<E>,
+) -> burn::backend::DispatchTensor {
     match tensor {
         Some(tensor) => tensor.into_dispatch(),
         None => nothing(x).into_dispatch(),
@@ -86,7 +89,8 @@ pub fn linear<const D: usize>(
     bias: Option<Tensor<1>>,
     residual: Option<Tensor<D>>,
 ) -> Tensor<D> {
-    let dtypes = [weight.dtype()].into_iter().chain(bias.iter().map(|b| b.dtype())).chain(residual.iter().map(|r| r.dtype()));
+    let dtypes =
+        [weight.dtype()].into_iter().chain(bias.iter().map(|b| b.dtype())).chain(residual.iter().map(|r| r.dtype()));
     if !fits(&x, dtypes) {
         let y = burn::tensor::module::linear(x, weight, bias);
         return match residual {
@@ -103,7 +107,12 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1
     if !fits(&x, [gamma.dtype(), beta.dtype()]) {
         return burn::tensor::module::layer_norm(x, gamma, Some(beta), epsilon);
     }
-    Tensor::from_dispatch(Dispatch::fused_layer_norm(x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch(), epsilon))
+    Tensor::from_dispatch(Dispatch::fused_layer_norm(
+        x.into_dispatch(),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        epsilon,
+    ))
 }
 
 /// Self-attention, softmax(q kᵀ / √d + mask) v for all heads: packed q, k, v `[b, n, 3 D]`, mask `[n, n]` → `[b, n, D]`.
@@ -164,7 +173,13 @@ pub fn activate<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor<
 }
 
 /// Attention by burn's own operations: q `[b, n, D]`, k and v `[b, m, D]`, mask `[n, m]`.
-pub(crate) fn decomposed_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, mask: Option<Tensor<2>>, heads: usize) -> Tensor<3> {
+pub(crate) fn decomposed_attention(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    mask: Option<Tensor<2>>,
+    heads: usize,
+) -> Tensor<3> {
     let [b, n, d] = q.dims();
     let head = d / heads;
     let split = |x: Tensor<3>| {

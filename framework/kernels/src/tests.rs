@@ -33,7 +33,10 @@ fn numbers<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
 fn apart(ours: &[f32], theirs: &[f32]) -> f32 {
     assert_eq!(ours.len(), theirs.len());
     let largest = theirs.iter().fold(0.0f32, |a, b| a.max(b.abs())).max(1e-3);
-    ours.iter().zip(theirs).fold(0.0f32, |a, (x, y)| if x.is_nan() || y.is_nan() { f32::NAN } else { a.max((x - y).abs()) }) / largest
+    ours.iter()
+        .zip(theirs)
+        .fold(0.0f32, |a, (x, y)| if x.is_nan() || y.is_nan() { f32::NAN } else { a.max((x - y).abs()) })
+        / largest
 }
 
 fn assert_near(what: &str, ours: &[f32], theirs: &[f32]) {
@@ -42,7 +45,10 @@ fn assert_near(what: &str, ours: &[f32], theirs: &[f32]) {
 }
 
 /// Value and the gradients of all leaves of Σ y · r, for a fixed random r.
-fn judged<const D: usize>(y: Tensor<D>, leaves: &[&dyn Fn(&burn::tensor::Gradients) -> Option<Vec<f32>>]) -> Vec<Vec<f32>> {
+fn judged<const D: usize>(
+    y: Tensor<D>,
+    leaves: &[&dyn Fn(&burn::tensor::Gradients) -> Option<Vec<f32>>],
+) -> Vec<Vec<f32>> {
     let r = tensor(y.dims(), 99);
     let grads = (y.clone() * r).sum().backward();
     [numbers(&y)].into_iter().chain(leaves.iter().map(|leaf| leaf(&grads).expect("a gradient"))).collect()
@@ -90,7 +96,9 @@ fn layer_norm_agrees_with_burn_with_trained_and_frozen_weights() {
 
 #[test]
 fn attention_agrees_with_burn() {
-    for (b, n, m, heads, head) in [(2, 5, 5, 2, 8), (1, 1, 1, 1, 3), (3, 37, 37, 4, 32), (2, 50, 50, 2, 64), (1, 17, 17, 3, 20)] {
+    for (b, n, m, heads, head) in
+        [(2, 5, 5, 2, 8), (1, 1, 1, 1, 3), (3, 37, 37, 4, 32), (2, 50, 50, 2, 64), (1, 17, 17, 3, 20)]
+    {
         let d = heads * head;
         let qkv = leaf([b, n, 3 * d], 1);
         let part = |i: usize| qkv.clone().narrow(2, i * d, d);
@@ -99,7 +107,12 @@ fn attention_agrees_with_burn() {
         // A causal mask, as the text tower's.
         let mask: Vec<f32> = (0..n * n).map(|i| if i % n > i / n { f32::NEG_INFINITY } else { 0.0 }).collect();
         let mask = Tensor::<2>::from_data(TensorData::new(mask, [n, n]), &Device::flex());
-        compare!("masked attention", [qkv], operations::attention(qkv.clone(), Some(mask.clone()), heads), theirs(Some(mask)));
+        compare!(
+            "masked attention",
+            [qkv],
+            operations::attention(qkv.clone(), Some(mask.clone()), heads),
+            theirs(Some(mask))
+        );
         assert_eq!(n, m);
     }
     for (b, n, m, heads, head) in [(2, 3, 9, 2, 8), (3, 8, 9, 8, 8), (1, 9, 2, 1, 5), (2, 20, 33, 2, 16)] {
@@ -109,7 +122,12 @@ fn attention_agrees_with_burn() {
         for mask in [None, Some(mask)] {
             let part = |i: usize| kv.clone().narrow(2, i * d, d);
             let theirs = operations::decomposed_attention(q.clone(), part(0), part(1), mask.clone(), heads);
-            compare!("cross attention", [q, kv], operations::cross_attention(q.clone(), kv.clone(), mask, heads), theirs);
+            compare!(
+                "cross attention",
+                [q, kv],
+                operations::cross_attention(q.clone(), kv.clone(), mask, heads),
+                theirs
+            );
         }
     }
 }
@@ -129,10 +147,12 @@ fn feed_forward_layers_agree_with_burn() {
                     let y = y * scale;
                     if skip { y + x.clone() } else { y }
                 };
-                let ours = |w: [Tensor<2>; 2], b: [Tensor<1>; 2], r| operations::feed_forward(x.clone(), w, b, r, options);
+                let ours =
+                    |w: [Tensor<2>; 2], b: [Tensor<1>; 2], r| operations::feed_forward(x.clone(), w, b, r, options);
                 let all = ours([w1.clone(), w2.clone()], [b1.clone(), b2.clone()], Some(r.clone()));
                 compare!(format!("{activation:?}"), [x, w1, b1, w2, b2, r], all, y() + r.clone());
-                let (v1, c1, v2, c2) = (tensor([d, hidden], 3), tensor([hidden], 4), tensor([hidden, d], 5), tensor([d], 6));
+                let (v1, c1, v2, c2) =
+                    (tensor([d, hidden], 3), tensor([hidden], 4), tensor([hidden, d], 5), tensor([d], 6));
                 compare!(format!("frozen {activation:?}"), [x], ours([v1, v2], [c1, c2], None), y());
             }
         }
@@ -172,7 +192,10 @@ fn finite(what: &str, x: &[f32], along: &[f32], gradient: &[f32], f: impl Fn(&[f
     let measured = (4.0 * slope(h / 2.0) - slope(h)) / 3.0;
     let expected: f64 = gradient.iter().zip(along).map(|(g, a)| *g as f64 * *a as f64).sum();
     let scale = gradient.iter().zip(along).map(|(g, a)| (*g as f64 * *a as f64).abs()).sum::<f64>().max(1.0);
-    assert!((measured - expected).abs() < 2e-4 * scale, "{what}: {measured} by differences, {expected} by the gradient");
+    assert!(
+        (measured - expected).abs() < 2e-4 * scale,
+        "{what}: {measured} by differences, {expected} by the gradient"
+    );
 }
 
 #[test]
@@ -188,7 +211,8 @@ fn gradients_agree_with_finite_differences_at_every_level() {
             let (_, h) = feed_forward::forward(level, f, &x, w, None, true);
             let found = feed_forward::backward(level, f, &x, &h.unwrap(), w, &r, [true, true]);
             let along = values(19 * 21, 7);
-            let of = |x: &[f32], w: feed_forward::Weights| dot(&feed_forward::forward(level, f, x, w, None, false).0, &r);
+            let of =
+                |x: &[f32], w: feed_forward::Weights| dot(&feed_forward::forward(level, f, x, w, None, false).0, &r);
             finite("x", &x, &along[..95], &found.input.unwrap(), |x| of(x, w));
             let [dw1, _, dw2, _] = found.weights.unwrap();
             finite("w1", &w1, &along, &dw1, |w1| of(&x, feed_forward::Weights { w1, ..w }));
