@@ -44,7 +44,7 @@ impl Matrix {
     }
 
     /// From this row on.
-    unsafe fn from_row(self, row: usize) -> Self {
+    unsafe fn beginning_at(self, row: usize) -> Self {
         Self { start: In::from_raw(unsafe { self.start.at(row * self.row) }), ..self }
     }
 
@@ -329,7 +329,7 @@ pub unsafe fn product<F: Finish>(level: Level, [m, n, k]: [usize; 3], a: Matrix,
         let to = Out::new(&mut c);
         let packed = Packed::new(level, b, k, n);
         blocks(m, m * n * k, |first, count| {
-            packed.multiply(first, count, a.from_row(first), to.at(first * n), n, finish);
+            packed.multiply(first, count, a.beginning_at(first), to.at(first * n), n, finish);
         });
         c
     }
