@@ -59,7 +59,10 @@ fn the_plan_says_what_a_run_costs() {
     // TPCM beside it: attention over 8 frames and a feed-forward layer, E = 512.
     let tpcm = 2.0 * 8.0 * (12.0 * 512.0 * 512.0 + 2.0 * 8.0 * 512.0);
     assert_eq!(total(&frozen, "query_clip"), 8.0 * frame + tpcm);
-    let full = plan(kinetics, &["adapter.type=full", "prototype.type=none", "objective={type: metric}", "compute.recompute=none"]);
+    let full = plan(
+        kinetics,
+        &["adapter.type=full", "prototype.type=none", "objective={type: metric}", "compute.recompute=none"],
+    );
     assert_eq!(node(&full, "query"), 5.0 * 8.0 * frame);
     // Four episodes of 30 clips, forward and backward, and the cosines of 40 query and 40 support frames.
     let step = total(&full, "training_step") - 4.0 * 30.0 * 3.0 * 8.0 * frame;
