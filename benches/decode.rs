@@ -4,6 +4,7 @@
 //! cargo bench --workspace --bench decode                                            # clips that ffmpeg makes: 340x256, 10 s, H.264
 //! cargo bench --workspace --bench decode -- FOLDER                                  # up to 100 MP4 files below a folder
 //! MACLIP_BENCH_PYTHON=python cargo bench --workspace --bench decode -- FOLDER       # beside PyAV and decord, by turns
+//! cargo bench --workspace --features libav --bench decode -- FOLDER                 # with each of our decoders
 //! ```
 //!
 //! Two workers each; all read the same clips in every repetition. Printed are medians, and as ratios the medians of the ratios of a
@@ -11,6 +12,7 @@
 //! cores put it under `taskset -c 0,1`.
 
 use maclip_components::datasets::readers::Readers;
+use maclip_components::datasets::readers::video::Decoder;
 use maclip_framework::error::Result;
 use maclip_framework::images::{Image, clip_resize_crop};
 use maclip_framework::slots::dataset::{Request, Timeline};
@@ -29,6 +31,11 @@ const FRAMES: usize = 8;
 /// Clips that are asked for at once: those of one or of several episodes.
 const READS: [usize; 2] = [20, CLIPS];
 const PEERS: [&str; 2] = ["pyav", "decord"];
+/// Those of this build, by turns.
+const DECODERS: &[(&str, Decoder)] = match cfg!(feature = "libav") {
+    true => &[("ffmpeg", Decoder::Ffmpeg), ("libav", Decoder::Libav), ("libav_trusted", Decoder::LibavTrusted)],
+    false => &[("ffmpeg", Decoder::Ffmpeg)],
+};
 
 /// The MP4 files below a folder, sorted by path.
 fn clips(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -55,13 +62,13 @@ fn generate(folder: &Path) {
     }
 }
 
-fn ours(paths: &[PathBuf], at_once: usize) -> f64 {
+fn ours(paths: &[PathBuf], at_once: usize, decoder: Decoder) -> f64 {
     let choose = |timeline: &Timeline| -> Result<Vec<usize>> {
         Ok((0..FRAMES).map(|part| (2 * part + 1) * timeline.frames / (2 * FRAMES)).collect())
     };
     let each = |image: Image| clip_resize_crop(&image, 224);
     let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-    let readers = Readers::default();
+    let readers = Readers::with(decoder);
     let started = Instant::now();
     for names in names.chunks(at_once) {
         let requests: Vec<Request> = names.iter().map(|clip| Request { clip, choose: &choose, each: &each }).collect();
@@ -91,6 +98,10 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() {
+    #[cfg(feature = "libav")]
+    if maclip_components::datasets::readers::serve_if_asked().is_some() {
+        return;
+    }
     rayon::ThreadPoolBuilder::new().num_threads(WORKERS).build_global().expect("no other pool is there yet");
     let temporary = tempfile::tempdir().expect("a temporary folder can be made");
     let given = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
@@ -105,27 +116,31 @@ fn main() {
     let paths: Vec<PathBuf> = paths.into_iter().step_by(step).take(CLIPS).collect();
     assert!(!paths.is_empty(), "no MP4 file below {}", folder.display());
     let python = std::env::var("MACLIP_BENCH_PYTHON").ok();
-    // The first read finds out what the program can do and brings the files into memory.
-    ours(&paths, CLIPS);
-    let mut rates: Vec<[f64; READS.len()]> = Vec::new();
+    // The first read finds out what the programs can do and brings the files into memory.
+    DECODERS.iter().for_each(|&(_, decoder)| _ = ours(&paths, CLIPS, decoder));
+    let mut rates: Vec<Vec<[f64; READS.len()]>> = vec![Vec::new(); DECODERS.len()];
     let mut others: Vec<Value> = Vec::new();
     for _ in 0..REPETITIONS {
-        rates.push(READS.map(|at_once| ours(&paths, at_once)));
+        for (rates, &(_, decoder)) in rates.iter_mut().zip(DECODERS) {
+            rates.push(READS.map(|at_once| ours(&paths, at_once, decoder)));
+        }
         others.extend(python.iter().map(|python| peers(python, &folder)));
     }
-    println!(
-        "{} clips, {WORKERS} workers, {REPETITIONS} repetitions\n\n| reader | clips/s | ours / it |\n|---|---|---|",
-        paths.len()
-    );
-    for (row, at_once) in READS.iter().enumerate() {
-        println!("| maclip, {at_once} at once | {:.1} | |", median(rates.iter().map(|rates| rates[row]).collect()));
-    }
-    for peer in PEERS {
-        let theirs: Vec<f64> = others.iter().filter_map(|other| other[peer].as_f64()).collect();
-        if theirs.len() == REPETITIONS {
-            let ratio = |row: usize| median(rates.iter().zip(&theirs).map(|(ours, other)| ours[row] / other).collect());
-            let ratios: Vec<String> = (0..READS.len()).map(|row| format!("{:.2}", ratio(row))).collect();
-            println!("| {peer} | {:.1} | {} |", median(theirs), ratios.join(", "));
+    println!("{} clips, {WORKERS} workers, {REPETITIONS} repetitions\n", paths.len());
+    let theirs = |peer: &str| -> Vec<f64> { others.iter().filter_map(|other| other[peer].as_f64()).collect() };
+    let peers: Vec<(&str, Vec<f64>)> = PEERS.into_iter().map(|peer| (peer, theirs(peer))).collect();
+    let peers: Vec<_> = peers.into_iter().filter(|(_, theirs)| theirs.len() == REPETITIONS).collect();
+    let columns: String = peers.iter().map(|(peer, _)| format!(" ÷ {peer} |")).collect();
+    println!("| reader | clips/s |{columns}\n|---|---|{}", "---|".repeat(peers.len()));
+    for (rates, (name, _)) in rates.iter().zip(DECODERS) {
+        for (row, at_once) in READS.iter().enumerate() {
+            let ours = || rates.iter().map(|rates| rates[row]);
+            let ratio = |theirs: &[f64]| median(ours().zip(theirs).map(|(ours, other)| ours / other).collect());
+            let ratios: String = peers.iter().map(|(_, theirs)| format!(" {:.2} |", ratio(theirs))).collect();
+            println!("| {name}, {at_once} at once | {:.1} |{ratios}", median(ours().collect()));
         }
+    }
+    for (peer, theirs) in peers {
+        println!("| {peer} | {:.1} |{}", median(theirs), " |".repeat(columns.matches('÷').count()));
     }
 }

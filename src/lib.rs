@@ -83,6 +83,10 @@ pub fn command() -> Command {
 pub fn main() -> ExitCode {
     // `maclip list | head` ends quietly, as other programs do.
     sigpipe::reset();
+    #[cfg(feature = "libav")]
+    if let Some(code) = maclip_components::datasets::readers::serve_if_asked() {
+        return code;
+    }
     CompleteEnv::with_factory(command).var(verbs::completions::VARIABLE).complete();
     let matches = command().get_matches();
     let Everywhere { color } = Everywhere::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());

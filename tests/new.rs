@@ -163,6 +163,7 @@ impl Copy {
         std::fs::write(copied.source().join("Cargo.toml"), kept + untested + binary).unwrap();
         for (part, library) in [
             ("framework", untested),
+            ("framework/kernels", untested),
             ("framework/language", untested),
             ("reports", untested),
             ("components", "\n[lib]\ndoctest = false\n"),

@@ -59,16 +59,26 @@ fn the_plan_says_what_a_run_costs() {
     // TPCM beside it: attention over 8 frames and a feed-forward layer, E = 512.
     let tpcm = 2.0 * 8.0 * (12.0 * 512.0 * 512.0 + 2.0 * 8.0 * 512.0);
     assert_eq!(total(&frozen, "query_clip"), 8.0 * frame + tpcm);
-    let full = plan(kinetics, &["adapter.type=full", "prototype.type=none", "objective={type: metric}"]);
+    let full = plan(
+        kinetics,
+        &["adapter.type=full", "prototype.type=none", "objective={type: metric}", "compute.recompute=none"],
+    );
     assert_eq!(node(&full, "query"), 5.0 * 8.0 * frame);
     // Four episodes of 30 clips, forward and backward, and the cosines of 40 query and 40 support frames.
     let step = total(&full, "training_step") - 4.0 * 30.0 * 3.0 * 8.0 * frame;
     assert_eq!(step, 4.0 * 3.0 * 2.0 * 40.0 * 40.0 * 513.0);
     // Less at once is less memory; half the bits of the tower too.
-    let memory = |sets: &[&str]| plan(kinetics, sets)["memory"].clone();
+    let memory = |sets: &[&str]| plan(kinetics, &[sets, &["compute.recompute=none"]].concat())["memory"].clone();
     let training = |sets: &[&str]| memory(sets)["training_bytes"].as_f64().unwrap();
     assert!(training(&["compute.micro_batch=2"]) < 0.5 * training(&[]));
     assert!(training(&["task.shot=1"]) < 0.7 * training(&[]));
+    // What is computed again is not kept.
+    let block = plan(kinetics, &["compute.recompute=block"])["memory"]["training_bytes"].as_f64().unwrap();
+    assert!(block < 0.5 * training(&[]), "{block}");
+    // The flagship recipe fits the cards that people have, by a setting that the plan names.
+    let fits = plan(kinetics, &[])["memory"]["fits"].clone();
+    assert_eq!(fits[1]["gb"], 24.0);
+    assert!(fits[1]["setting"].is_string(), "{fits}");
     let weights = |sets: &[&str]| memory(sets)["parts"][1]["bytes"].as_f64().unwrap();
     assert_eq!(weights(&[]), 4.0 * (168_150_273.0 - 18_529_536.0));
     assert!(weights(&["precision=bf16"]) < 0.65 * weights(&[]));

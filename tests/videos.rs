@@ -154,6 +154,52 @@ fn kinetics_runs_from_published_lists_to_a_result() {
     assert!(clips.contains("\"hurling_sport/-202_00000") && clips.contains("_000086_000096\""), "{clips}");
 }
 
+#[cfg(feature = "libav")]
+#[test]
+fn every_decoder_gives_the_same_episodes() {
+    if no_ffmpeg() {
+        return;
+    }
+    let episodes = ["ffmpeg", "libav", "libav_trusted"].map(|decoder| {
+        let bench = Bench::new();
+        bench.fill(&videos(bench.folder.path()), few_shot, kinetics);
+        let ran = bench.run("kinetics_5w1s", &[&*format!("dataset.decoder={decoder}")]);
+        assert_eq!(ran.code, Some(0), "{decoder}: {}", ran.stderr);
+        fs::read_to_string(bench.directory("kinetics_5w1s").join("episodes.jsonl")).unwrap()
+    });
+    assert!(episodes[0] == episodes[1] && episodes[0] == episodes[2]);
+}
+
+#[cfg(feature = "libav")]
+#[test]
+fn a_child_that_ends_does_not_end_the_program() {
+    use std::os::unix::fs::PermissionsExt;
+    if no_ffmpeg() {
+        return;
+    }
+    let bench = Bench::new();
+    bench.fill(&videos(bench.folder.path()), few_shot, kinetics);
+    let child = bench.at("child");
+    write(&child, "#!/bin/sh\nprintf 'maclip decodes 1'\n");
+    fs::set_permissions(&child, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = bench.maclip(&["run"], "kinetics_5w1s", &["dataset.decoder=libav"]);
+    let ran = finish(command.env("MACLIP_PROGRAM", &child).output().unwrap());
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the process that decodes it failed"), "{}", ran.stderr);
+}
+
+#[cfg(not(feature = "libav"))]
+#[test]
+fn a_decoder_that_was_not_built_is_named_with_the_way_to_it() {
+    let bench = Bench::new();
+    bench.fill(&[UNDECODED.to_vec()], few_shot, kinetics);
+    let ran = bench.run("kinetics_5w1s", &["dataset.decoder=libav"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    for words in ["dataset.decoder", "needs the cargo feature `libav`", "cargo build --release --features libav"] {
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+}
+
 #[test]
 fn clips_that_are_missing_stop_the_run_or_are_recorded() {
     if no_ffmpeg() {

@@ -1,11 +1,11 @@
 //! The components of one size, each as a function of inputs that another implementation can make too.
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::nn::{LayerNorm, Linear};
+use burn::nn::Linear;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use maclip_components::backbones::clip::block::{Activation, Block, BlockSizes};
-use maclip_components::layers::{Bottleneck, Init, linear};
+use maclip_components::layers::{Bottleneck, Init, LayerNorm, linear};
 use maclip_framework::engine::training::Stepper;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::parameters::with_stable_ids;

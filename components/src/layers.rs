@@ -110,9 +110,8 @@ impl Init {
     /// Layer norm over the last `width` values, with the factors 1 and the shifts 0.
     pub fn layer_norm_with(&mut self, width: usize, epsilon: f64) -> LayerNorm {
         let constant = |value: f64| {
-            let tensor = move |device: &Device, active: bool| {
-                Tensor::full([width], value, device).set_require_grad(active)
-            };
+            let tensor =
+                move |device: &Device, active: bool| Tensor::full([width], value, device).set_require_grad(active);
             Param::uninitialized(ParamId::new(), tensor, self.device.clone(), true, [width].into())
         };
         LayerNorm { gamma: constant(1.0), beta: constant(0.0), epsilon }

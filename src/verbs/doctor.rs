@@ -73,7 +73,8 @@ fn finding(what: &'static str, verdict: Verdict, found: impl Into<String>) -> Fi
 }
 
 fn binary() -> Finding {
-    let features = device::features();
+    let mut features = device::features();
+    features.extend(cfg!(feature = "libav").then(|| "libav".to_owned()));
     let features = if features.is_empty() { "no optional features".to_owned() } else { features.join(", ") };
     let commit = option_env!("MACLIP_COMMIT").unwrap_or("no commit");
     finding("maclip", Verdict::Good, format!("{} ({commit}), built with {features}", env!("CARGO_PKG_VERSION")))
@@ -165,7 +166,8 @@ fn programs() -> [Finding; 2] {
 fn variables() -> Vec<Finding> {
     let recipes = RECIPES.iter().flat_map(|recipe| recipe.text.split("${env:").skip(1));
     let names: BTreeSet<&str> = recipes.filter_map(|rest| rest.split([':', '}']).next()).collect();
-    let names = names.into_iter().chain(["MACLIP_FFMPEG", "MACLIP_FFPROBE", "RAYON_NUM_THREADS", "NO_COLOR"]);
+    let names =
+        names.into_iter().chain(["MACLIP_FFMPEG", "MACLIP_FFPROBE", "MACLIP_PROGRAM", "RAYON_NUM_THREADS", "NO_COLOR"]);
     let set = names.filter_map(|name| Some((name, std::env::var(name).ok()?)));
     set.map(|(name, value)| {
         let path = ["_ROOT", "_LISTS", "_LABELS", "_WEIGHTS"].iter().any(|end| name.ends_with(end));

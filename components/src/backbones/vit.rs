@@ -202,13 +202,7 @@ impl Backbone for Vit {
         self.visual.prefix_cost(clips, adapter)
     }
 
-    fn encode_step_cost(
-        &self,
-        step: usize,
-        clips: [usize; 2],
-        adapter: &dyn Adapter,
-        branch: &Branch,
-    ) -> Option<Cost> {
+    fn encode_step_cost(&self, step: usize, clips: [usize; 2], adapter: &dyn Adapter, branch: &Branch) -> Option<Cost> {
         self.visual.encode_step_cost(step, clips, adapter, branch)
     }
 

@@ -5,6 +5,7 @@
 use super::class_split::{ClassDraw, ClassSplits, SplitOptions};
 use super::folder::{BrokenPolicy, ClipKind, Folder, FolderOptions};
 use super::readers::Readers;
+use super::readers::video::Decoder;
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
@@ -32,6 +33,8 @@ struct VideoFolderConfig {
     class_names: BTreeMap<String, String>,
     /// What to do about clips that are empty or otherwise unusable.
     broken: BrokenPolicy,
+    /// What decodes the videos. The frames are the same.
+    decoder: Decoder,
     /// Whether classes have a direction, such as left and right, that a mirror image would change.
     directed: bool,
 }
@@ -45,6 +48,7 @@ impl Default for VideoFolderConfig {
             draw: None,
             class_names: BTreeMap::new(),
             broken: BrokenPolicy::Fail,
+            decoder: Decoder::Ffmpeg,
             directed: false,
         }
     }
@@ -57,14 +61,14 @@ register!(dyn Dataset, VideoFolderConfig, name: "video_folder",
 
 impl VideoFolderConfig {
     fn options(&self) -> FolderOptions {
-        let Self { root, splits, split_file, draw, class_names, broken, directed: _ } = self.clone();
+        let Self { root, splits, split_file, draw, class_names, broken, decoder, directed: _ } = self.clone();
         FolderOptions {
             clips: ClipKind::Video,
             root,
             split: SplitOptions { splits, split_file, draw },
             class_names,
             broken,
-            readers: Readers::default(),
+            readers: Readers::with(decoder),
         }
     }
 }

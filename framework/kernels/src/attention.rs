@@ -107,7 +107,11 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
         for (r, sums) in sums.into_iter().enumerate() {
             for (v, sum) in sums.into_iter().enumerate() {
                 let (to, y) = (c.0.add(r * c.1 + v * W), sum.mul(scale));
-                if v + 1 < V { y.store(to) } else { y.store_up_to(to, count) };
+                if v + 1 < V {
+                    y.store(to)
+                } else {
+                    y.store_up_to(to, count)
+                };
             }
         }
     }
@@ -312,7 +316,10 @@ impl Inputs {
     fn new(shape: Shape, q: Tokens, k: Tokens, v: Tokens, mask: Option<&[f32]>) -> Self {
         let Shape { batch, queries, keys, width, heads } = shape;
         assert!(heads > 0 && width.is_multiple_of(heads) && keys > 0, "heads of an attention");
-        assert!(q.rows() == batch * queries && k.rows() == batch * keys && v.rows() == batch * keys, "tokens of an attention");
+        assert!(
+            q.rows() == batch * queries && k.rows() == batch * keys && v.rows() == batch * keys,
+            "tokens of an attention"
+        );
         assert!(mask.is_none_or(|mask| mask.len() == queries * keys), "size of a mask");
         let of = |tokens: Tokens| (In::new(tokens.values), tokens.offset, tokens.stride);
         Self { shape, q: of(q), k: of(k), v: of(v), mask: mask.map(In::new) }
@@ -434,7 +441,8 @@ pub fn backward_cross(
     g: &[f32],
 ) -> [Vec<f32>; 2] {
     let d = shape.width;
-    let inputs = Inputs::new(shape, Tokens::part(q, d, 0, 1), Tokens::part(kv, d, 0, 2), Tokens::part(kv, d, 1, 2), mask);
+    let inputs =
+        Inputs::new(shape, Tokens::part(q, d, 0, 1), Tokens::part(kv, d, 0, 2), Tokens::part(kv, d, 1, 2), mask);
     // Safety: both are written whole.
     unsafe {
         let (mut dq, mut dkv) = (buffer(q.len()), buffer(kv.len()));

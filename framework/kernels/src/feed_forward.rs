@@ -85,7 +85,10 @@ impl Finish for Slope {
 
 fn check(f: FeedForward, x: &[f32], w: Weights) {
     let FeedForward { rows, width, hidden, .. } = f;
-    assert!(x.len() == rows * width && w.w1.len() == width * hidden && w.w2.len() == width * hidden, "sizes of a feed-forward layer");
+    assert!(
+        x.len() == rows * width && w.w1.len() == width * hidden && w.w2.len() == width * hidden,
+        "sizes of a feed-forward layer"
+    );
     assert!(w.b1.len() == hidden && w.b2.len() == width, "sizes of its biases");
 }
 

@@ -79,7 +79,9 @@ fn linear_backward(
     let (level, outputs) = (Level::current(), last(&g));
     let inputs = dims(&weight)[0];
     let s = Sizes { rows: g.shape().num_elements() / outputs, inputs, outputs };
-    register(grads, of_x, || tensor(linear::input_gradient(level, s, slice(&g), slice(&weight)), with_last(&g, inputs)));
+    register(grads, of_x, || {
+        tensor(linear::input_gradient(level, s, slice(&g), slice(&weight)), with_last(&g, inputs))
+    });
     register(grads, of_weight, || {
         let x = x.as_ref().expect("kept for a weight that is trained");
         tensor(linear::weight_gradient(level, s, slice(x), slice(&g), 1.0), vec![inputs, outputs])
@@ -322,8 +324,7 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
                 let of_weights = [w1, b1, w2, b2];
                 let wanted = [of_x.is_some(), of_weights.iter().any(Option::is_some)];
                 let f = feed_forward_sizes(&x, &w[0], options);
-                let found =
-                    feed_forward::backward(Level::current(), f, slice(&x), &h, weights(&w), slice(&g), wanted);
+                let found = feed_forward::backward(Level::current(), f, slice(&x), &h, weights(&w), slice(&g), wanted);
                 if let (Some(id), Some(dx)) = (of_x, found.input) {
                     grads.register::<Flex>(id, tensor(dx, dims(&x)));
                 }

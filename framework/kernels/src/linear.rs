@@ -57,7 +57,14 @@ pub struct Sizes {
 ///
 /// # Panics
 /// Where a slice has another length.
-pub fn forward(level: Level, s: Sizes, x: &[f32], w: &[f32], bias: Option<&[f32]>, residual: Option<&[f32]>) -> Vec<f32> {
+pub fn forward(
+    level: Level,
+    s: Sizes,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    residual: Option<&[f32]>,
+) -> Vec<f32> {
     let Sizes { rows, inputs, outputs } = s;
     assert!(x.len() == rows * inputs && w.len() == inputs * outputs, "sizes of a linear layer");
     assert!(bias.is_none_or(|bias| bias.len() == outputs), "size of a bias");
@@ -92,7 +99,9 @@ pub fn weight_gradient(level: Level, s: Sizes, x: &[f32], g: &[f32], scale: f32)
     let part = |(x, g): (&[f32], &[f32])| {
         let rows = g.len() / outputs;
         // Safety: the parts have the same number of rows.
-        unsafe { product(level, [inputs, outputs, rows], Matrix::rows(x, inputs).transposed(), Matrix::rows(g, outputs), add) }
+        unsafe {
+            product(level, [inputs, outputs, rows], Matrix::rows(x, inputs).transposed(), Matrix::rows(g, outputs), add)
+        }
     };
     if rows <= TERMS || inputs * outputs > 1 << 18 {
         return part((x, g));

@@ -1,4 +1,6 @@
 //! Exponential and activations on lanes.
+// Coefficients are written as they are published, with more digits than an f32 has.
+#![allow(clippy::excessive_precision)]
 
 use crate::simd::Lanes;
 

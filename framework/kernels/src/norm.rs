@@ -73,9 +73,10 @@ pub fn forward(level: Level, x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f3
     assert!(beta.len() == d && x.len().is_multiple_of(d), "sizes of a layer norm");
     // Safety: the blocks write all of both.
     let (mut y, mut moments) = unsafe { (buffer(x.len()), buffer(x.len() / d * 2)) };
-    y.par_chunks_mut(ROWS * d).zip(moments.par_chunks_mut(ROWS * 2)).zip(x.par_chunks(ROWS * d)).for_each(
-        |((y, moments), x)| unsafe { run(level, Forward { x, y, moments, gamma, beta, epsilon }) },
-    );
+    y.par_chunks_mut(ROWS * d)
+        .zip(moments.par_chunks_mut(ROWS * 2))
+        .zip(x.par_chunks(ROWS * d))
+        .for_each(|((y, moments), x)| unsafe { run(level, Forward { x, y, moments, gamma, beta, epsilon }) });
     (y, moments)
 }
 

@@ -58,8 +58,7 @@ pub struct FeedForwardOptions {
 
 /// Whether the operations are one operation each on this device.
 pub fn has_kernels(device: &Device) -> bool {
-    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
-        || is_torch(device)
+    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_)) || is_torch(device)
 }
 
 #[cfg(feature = "tch")]

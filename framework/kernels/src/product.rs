@@ -44,7 +44,7 @@ impl Matrix {
     }
 
     /// From this row on.
-    unsafe fn from_row(self, row: usize) -> Self {
+    unsafe fn beginning_at(self, row: usize) -> Self {
         Self { start: In::from_raw(unsafe { self.start.at(row * self.row) }), ..self }
     }
 
@@ -142,7 +142,15 @@ impl Packed {
     ///
     /// # Safety
     /// `a` is valid for `rows` rows and the inner columns, and `c` for as many rows and the columns; nobody else writes there.
-    pub unsafe fn multiply<F: Finish>(&self, first: usize, rows: usize, a: Matrix, c: *mut f32, stride: usize, finish: F) {
+    pub unsafe fn multiply<F: Finish>(
+        &self,
+        first: usize,
+        rows: usize,
+        a: Matrix,
+        c: *mut f32,
+        stride: usize,
+        finish: F,
+    ) {
         // Rows that stand one after the other are read where they are.
         let copies = a.column != 1;
         let size = if copies { rows + MOST } else { MOST } * INNER.min(self.inner);
@@ -321,7 +329,7 @@ pub unsafe fn product<F: Finish>(level: Level, [m, n, k]: [usize; 3], a: Matrix,
         let to = Out::new(&mut c);
         let packed = Packed::new(level, b, k, n);
         blocks(m, m * n * k, |first, count| {
-            packed.multiply(first, count, a.from_row(first), to.at(first * n), n, finish);
+            packed.multiply(first, count, a.beginning_at(first), to.at(first * n), n, finish);
         });
         c
     }
@@ -342,7 +350,9 @@ mod tests {
 
     #[test]
     fn every_element_is_the_sum_in_order_at_every_level() {
-        for [m, n, k] in [[1, 1, 1], [5, 7, 3], [13, 33, 17], [97, 50, 300], [200, 130, 513], [3, 700, 40], [1000, 16, 64]] {
+        for [m, n, k] in
+            [[1, 1, 1], [5, 7, 3], [13, 33, 17], [97, 50, 300], [200, 130, 513], [3, 700, 40], [1000, 16, 64]]
+        {
             let (a, b) = (values(m * k, 1), values(k * n, 2));
             for flipped in [false, true] {
                 // The same numbers in memory the other way round.

@@ -367,7 +367,9 @@ impl Set {
             #[cfg(target_arch = "x86_64")]
             Set::V4 => {
                 let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
-                wide && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512dq") && Set::V3.is_there()
+                wide && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && Set::V3.is_there()
             }
             #[cfg(target_arch = "x86_64")]
             Set::V3 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),

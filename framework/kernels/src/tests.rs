@@ -56,11 +56,11 @@ fn assert_near(what: &str, ours: &[f32], theirs: &[f32]) {
     assert!(apart < 3e-6, "{what}: {apart:e} of the largest number");
 }
 
+/// The gradient of one leaf.
+type GradientOf<'a> = dyn Fn(&burn::tensor::Gradients) -> Option<Vec<f32>> + 'a;
+
 /// Value and the gradients of all leaves of Σ y · r, for a fixed random r.
-fn judged<const D: usize>(
-    y: Tensor<D>,
-    leaves: &[&dyn Fn(&burn::tensor::Gradients) -> Option<Vec<f32>>],
-) -> Vec<Vec<f32>> {
+fn judged<const D: usize>(y: Tensor<D>, leaves: &[&GradientOf]) -> Vec<Vec<f32>> {
     let r = tensor(&y.device().inner(), y.dims(), 99);
     let grads = (y.clone() * r).sum().backward();
     [numbers(&y)].into_iter().chain(leaves.iter().map(|leaf| leaf(&grads).expect("a gradient"))).collect()

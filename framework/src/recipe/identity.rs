@@ -22,8 +22,12 @@ const NO_RESULT: [&str; 14] = [
 
 /// Keys that older versions did not have, each with a field and the value that means the behaviour of those versions. A
 /// key with this value is left out of the identity, so that older runs keep theirs.
-const LATER: [(&str, &str, &str); 3] =
-    [("resize", "type", "none"), ("clip_store", "format", "raw"), ("adapter.parts", "", "all")];
+const LATER: [(&str, &str, &str); 4] = [
+    ("resize", "type", "none"),
+    ("clip_store", "format", "raw"),
+    ("adapter.parts", "", "all"),
+    ("dataset.decoder", "", "ffmpeg"),
+];
 
 /// The identity of a run with this resolved recipe.
 pub(super) fn hash_of(resolved: &Node) -> String {

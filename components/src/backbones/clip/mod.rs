@@ -47,13 +47,7 @@ pub trait ImageTower: DynModule + CloneImageTower {
     fn prefix_cost(&self, clips: [usize; 2], adapter: &dyn Adapter) -> Option<Cost>;
 
     /// See [`Backbone::encode_step_cost`].
-    fn encode_step_cost(
-        &self,
-        step: usize,
-        clips: [usize; 2],
-        adapter: &dyn Adapter,
-        branch: &Branch,
-    ) -> Option<Cost>;
+    fn encode_step_cost(&self, step: usize, clips: [usize; 2], adapter: &dyn Adapter, branch: &Branch) -> Option<Cost>;
 
     /// See [`Backbone::tune`].
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool);
@@ -167,13 +161,7 @@ impl Backbone for Clip {
         self.visual.prefix_cost(clips, adapter)
     }
 
-    fn encode_step_cost(
-        &self,
-        step: usize,
-        clips: [usize; 2],
-        adapter: &dyn Adapter,
-        branch: &Branch,
-    ) -> Option<Cost> {
+    fn encode_step_cost(&self, step: usize, clips: [usize; 2], adapter: &dyn Adapter, branch: &Branch) -> Option<Cost> {
         self.visual.encode_step_cost(step, clips, adapter, branch)
     }
 

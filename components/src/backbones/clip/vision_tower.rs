@@ -234,13 +234,7 @@ impl ImageTower for VisionTower {
         }
     }
 
-    fn encode_step_cost(
-        &self,
-        step: usize,
-        clips: [usize; 2],
-        adapter: &dyn Adapter,
-        branch: &Branch,
-    ) -> Option<Cost> {
+    fn encode_step_cost(&self, step: usize, clips: [usize; 2], adapter: &dyn Adapter, branch: &Branch) -> Option<Cost> {
         let (blocks, frames) = (self.resblocks.len(), clips[0] * clips[1]);
         let (index, tokens) = match Depth::of(adapter, blocks) {
             Depth::Features => return Some(Cost::NONE),

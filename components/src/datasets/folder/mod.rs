@@ -102,6 +102,7 @@ impl FolderOptions {
             "root",
             format!("is missing: say where the {what} are, with `--set dataset.root=FOLDER` or in the recipe"),
         );
+        self.readers.required_inputs(problems);
     }
 
     fn root(&self) -> Option<&PathBuf> {

@@ -12,6 +12,7 @@ mod lists;
 mod tests;
 
 use super::class_text::class_text;
+use super::readers::video::Decoder;
 use super::readers::{DECODER, Readers};
 use index::Index;
 use maclip_framework::error::{Error, Result};
@@ -83,6 +84,7 @@ pub(super) struct Settings {
     pub broken: Policy,
     pub class_names: BTreeMap<String, String>,
     pub labels: Option<PathBuf>,
+    pub decoder: Decoder,
 }
 
 impl Settings {
@@ -108,6 +110,7 @@ impl Settings {
             "root",
             "is missing: say where the videos or frames are, with `--set dataset.root=FOLDER` or in the recipe",
         );
+        Readers::with(self.decoder).required_inputs(problems);
     }
 }
 
@@ -129,6 +132,8 @@ macro_rules! benchmark {
             missing: $crate::datasets::listed::Policy,
             /// What happens to clips that are there and cannot be read.
             broken: $crate::datasets::listed::Policy,
+            /// What decodes the clips that are videos. The frames are the same.
+            decoder: $crate::datasets::readers::video::Decoder,
             /// Class text for prompts, by class name or by the class's name in the lists, such as `val0`. The text of
             /// other classes is their name, without square brackets and underscores and split at capitals.
             class_names: std::collections::BTreeMap<String, String>,
@@ -146,6 +151,7 @@ macro_rules! benchmark {
                     broken: self.broken,
                     class_names: self.class_names.clone(),
                     labels: None,
+                    decoder: self.decoder,
                 };
                 $($(settings.$extra = self.$extra.clone();)*)?
                 settings
@@ -206,7 +212,8 @@ impl Listed {
             Error::failed(format!("the dataset {} has no root folder", benchmark.name))
                 .help("give the folder of videos or frames: --set dataset.root=FOLDER")
         })?;
-        Ok(Self { benchmark, settings, root, readers: Readers::default(), cache: Mutex::default() })
+        let readers = Readers::with(settings.decoder);
+        Ok(Self { benchmark, settings, root, readers, cache: Mutex::default() })
     }
 
     /// The cache holds only finished entries, so it is sound even after a panic elsewhere.

@@ -38,12 +38,16 @@ pub struct Programs {
     pub ffmpeg: OsString,
     /// Name or path of `ffprobe`.
     pub ffprobe: OsString,
+    /// Name or path of a maclip that the decoder `libav` starts as its child; `None` for the program that runs, or
+    /// `maclip` on the path where that is another program.
+    pub maclip: Option<OsString>,
     /// A program that gives no frame for this time is stopped.
     pub stall: Duration,
 }
 
 impl Default for Programs {
-    /// `ffmpeg` and `ffprobe` on the path, or what the environment variables `MACLIP_FFMPEG` and `MACLIP_FFPROBE` name.
+    /// `ffmpeg` and `ffprobe` on the path, or what the environment variables `MACLIP_FFMPEG` and `MACLIP_FFPROBE` name;
+    /// and what `MACLIP_PROGRAM` names.
     fn default() -> Self {
         // An empty variable names nothing.
         let given = |variable| std::env::var_os(variable).filter(|name| !name.is_empty());
@@ -51,6 +55,7 @@ impl Default for Programs {
         Self {
             ffmpeg: named("MACLIP_FFMPEG", "ffmpeg"),
             ffprobe: named("MACLIP_FFPROBE", "ffprobe"),
+            maclip: given("MACLIP_PROGRAM"),
             stall: Duration::from_secs(120),
         }
     }
@@ -167,7 +172,7 @@ impl Programs {
         }
     }
 
-    /// Starts a program with the `writers` open, which close here once it runs.
+    /// Starts a program without input, with the `writers` open, which close here once it runs.
     fn start(&self, command: &mut Command, program: &OsStr, writers: Vec<PipeWriter>) -> Result<Child> {
         let failed = |error: &dyn std::fmt::Display| {
             Error::failed(format!("cannot start {}: {error}", program.to_string_lossy()))
@@ -178,8 +183,7 @@ impl Programs {
         for writer in &writers {
             fcntl_setfd(writer, FdFlags::empty()).map_err(|error| failed(&error))?;
         }
-        // In a group of its own, so that Ctrl-C reaches maclip alone, which ends the step that it is in.
-        command.stdin(Stdio::null()).process_group(0).spawn().map_err(|error| match error.kind() {
+        group(command.stdin(Stdio::null())).spawn().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => self.missing(program),
             _ => failed(&error),
         })
@@ -266,6 +270,18 @@ impl Programs {
     }
 }
 
+/// In a group of its own, so that Ctrl-C reaches maclip alone, which ends the step that it is in.
+fn group(command: &mut Command) -> &mut Command {
+    command.process_group(0)
+}
+
+/// Starts another program that decodes, while no pipes are open for one of these.
+#[cfg(feature = "libav")]
+pub(super) fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    group(command).spawn()
+}
+
 /// `30000/1001` → 29.97; `0/0` is unknown.
 fn rate_of(text: &str) -> Option<f64> {
     let (over, under) = text.split_once('/')?;
@@ -274,7 +290,7 @@ fn rate_of(text: &str) -> Option<f64> {
 }
 
 /// The name of a file such that ffmpeg takes nothing in it for an option or a protocol.
-fn address(path: &Path) -> Result<OsString> {
+pub(super) fn address(path: &Path) -> Result<OsString> {
     let path = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
     let mut address = OsString::from("file:");
     address.push(path);

@@ -6,18 +6,24 @@
 pub(super) mod entries;
 mod ffmpeg;
 pub mod images;
+#[cfg(feature = "libav")]
+mod libav;
 mod mp4;
 #[cfg(test)]
 mod tests;
 pub mod video;
 
+#[cfg(feature = "libav")]
+pub use libav::serve_if_asked;
+
 use entries::{JPEG_EXTENSIONS, PNG_EXTENSIONS, has_extension};
 use images::ImageReader;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::Image;
+use maclip_framework::registry::Problems;
 use maclip_framework::slots::dataset::{Opened, Request, Timeline};
 use std::path::{Path, PathBuf};
-use video::VideoReader;
+use video::{Decoder, VideoReader};
 
 /// Name and version of what turns files into pixels, as [`maclip_framework::slots::dataset::Dataset::decoder`] reports
 /// it. The version changes whenever the pixels do.
@@ -91,6 +97,20 @@ pub struct Readers {
 }
 
 impl Readers {
+    /// Readers whose videos `decoder` decodes.
+    pub fn with(decoder: Decoder) -> Self {
+        let mut readers = Self::default();
+        readers.video.decoder = decoder;
+        readers
+    }
+
+    /// See [`maclip_framework::registry::Component::required_inputs`]: whether this build has the option `decoder`.
+    pub fn required_inputs(&self, problems: &mut Problems) {
+        if let Err(why) = self.video.decoder.available() {
+            problems.push("decoder", why);
+        }
+    }
+
     fn reader(&self, path: &Path) -> &dyn ClipReader {
         if path.is_dir() { &self.images } else { &self.video }
     }

@@ -16,7 +16,7 @@ fn level(frame: usize) -> u8 {
 }
 
 /// Writes a video of `frames` frames at 25 per second; `arguments` say how.
-fn make(path: &Path, frames: usize, (width, height): (usize, usize), arguments: &str) {
+pub(super) fn make(path: &Path, frames: usize, (width, height): (usize, usize), arguments: &str) {
     let mut child = Command::new("ffmpeg")
         .args(["-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-r", "25", "-s"])
         .args([&format!("{width}x{height}"), "-i", "-"])
@@ -44,7 +44,10 @@ fn read(reader: &VideoReader, clips: &[(&Path, &[usize])]) -> Vec<Result<Opened>
     let each = Ok;
     let requests: Vec<FileRequest> =
         clips.iter().zip(&choose).map(|(&(path, _), choose)| FileRequest { path, choose, each: &each }).collect();
-    reader.read(&requests)
+    let outcomes = reader.read(&requests);
+    #[cfg(feature = "libav")]
+    libav::tests::agree(reader, &requests, &outcomes);
+    outcomes
 }
 
 /// The levels of the frames, each read off its middle, as frame numbers.

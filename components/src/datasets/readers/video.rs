@@ -1,4 +1,4 @@
-//! Clips as video files of any codec, through the programs `ffmpeg` and `ffprobe`.
+//! Clips as video files of any codec, through the programs `ffmpeg` and `ffprobe`, or FFmpeg's libraries (`libav`).
 //!
 //! Frames are chosen by their number in the order of display, as stored: none doubled, none dropped, rotation applied.
 //! What the container says of their number is only a guess; where decoding gives another number, frames are chosen
@@ -6,12 +6,13 @@
 
 use super::entries::message;
 pub use super::ffmpeg::Programs;
-use super::ffmpeg::{Decoded, Input, no_video, unreadable};
+use super::ffmpeg::{Decoded, Input, Probed, no_video, unreadable};
 use super::mp4::{self, Header};
 use super::{ClipReader, FileRequest, no_frame};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::Image;
 use maclip_framework::slots::dataset::{Opened, Timeline};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Read;
@@ -29,27 +30,60 @@ const HEARTBEAT: usize = 512;
 /// Terms of a filter's expression, which ffmpeg evaluates by recursion.
 const TERMS: usize = 256;
 /// Rounds of reading: a guess, an exact number, alone, without a filter.
-const ROUNDS: usize = 6;
+pub(super) const ROUNDS: usize = 6;
+
+/// What decodes video files. All give the same frames, byte for byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Decoder {
+    /// The program `ffmpeg`, which is started for every few clips.
+    #[default]
+    Ffmpeg,
+    /// FFmpeg's libraries, in child processes that stay; faster for small reads and for long clips. Needs the cargo
+    /// feature `libav`.
+    Libav,
+    /// The same inside this process, for files that you trust: a broken one may end the run.
+    LibavTrusted,
+}
+
+impl Decoder {
+    /// Whether this build has the decoder.
+    ///
+    /// # Errors
+    /// Where it has not: what is missing, and how to build it. The text continues a sentence that begins with
+    /// `decoder`.
+    pub fn available(self) -> std::result::Result<(), &'static str> {
+        match self {
+            Self::Libav | Self::LibavTrusted if !cfg!(feature = "libav") => Err(
+                "needs the cargo feature `libav`, which this maclip was built without; install the development files \
+                 of FFmpeg and build again with `cargo build --release --features libav`, or use `ffmpeg`",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// Reads video files.
 #[derive(Default)]
 pub struct VideoReader {
     /// The programs that decode.
     pub programs: Programs,
+    /// What is asked first; what it cannot read is left to the programs.
+    pub decoder: Decoder,
     /// What was found; a run asks for the same clips again and again.
     known: Mutex<HashMap<PathBuf, Known>>,
 }
 
 /// What is known of a file, as long as it does not change.
 #[derive(Clone, Copy, Debug)]
-struct Known {
+pub(super) struct Known {
     bytes: u64,
     modified: Option<SystemTime>,
-    timeline: Timeline,
+    pub(super) timeline: Timeline,
     /// Number of frames that the container lists.
-    listed: usize,
+    pub(super) listed: usize,
     /// Whether the file ends before its last frame does.
-    cut: bool,
+    pub(super) cut: bool,
 }
 
 /// A clip that is being read.
@@ -114,19 +148,45 @@ impl Picks {
 
 impl Plan {
     fn new(at: usize, request: &FileRequest, known: Known, alone: bool) -> Result<Self> {
-        let indices = (request.choose)(&known.timeline)?;
-        let frames = known.timeline.frames;
-        if let Some(&index) = indices.iter().find(|&&index| index >= frames) {
-            return Err(no_frame(request.path, frames, index));
-        }
-        let picks = Picks::new(&indices, frames);
+        let indices = chosen(request, &known.timeline)?;
+        let picks = Picks::new(&indices, known.timeline.frames);
         Ok(Self { at, known, indices, picks, alone })
     }
 }
 
+/// The frames that a request chooses, each of which is there.
+pub(super) fn chosen(request: &FileRequest, timeline: &Timeline) -> Result<Vec<usize>> {
+    let indices = (request.choose)(timeline)?;
+    match indices.iter().find(|&&index| index >= timeline.frames) {
+        Some(&index) => Err(no_frame(request.path, timeline.frames, index)),
+        None => Ok(indices),
+    }
+}
+
+/// The frames in the order in which they were chosen.
+pub(super) fn arrange(
+    path: &Path,
+    timeline: Timeline,
+    indices: Vec<usize>,
+    mut images: BTreeMap<usize, Image>,
+) -> Result<Opened> {
+    let clip = |what: String| Error::failed(format!("clip {}: {what}", path.display()));
+    let mut pixels = Vec::with_capacity(indices.len());
+    for (position, index) in indices.iter().enumerate() {
+        let last = !indices[position + 1..].contains(index);
+        let image = if last { images.remove(index) } else { images.get(index).cloned() };
+        pixels.push(image.ok_or_else(|| clip(format!("ffmpeg did not give frame {index}")))?);
+    }
+    Opened::new(timeline, indices, pixels).map_err(|error| clip(message(&error)))
+}
+
 impl VideoReader {
-    /// What is known of a file without decoding it.
-    fn look(&self, path: &Path) -> Result<Known> {
+    /// What is known of a file without decoding it. `probe` looks into containers other than MP4.
+    pub(super) fn look<E: From<Error>>(
+        &self,
+        path: &Path,
+        probe: impl FnOnce() -> std::result::Result<Probed, E>,
+    ) -> std::result::Result<Known, E> {
         let failed = |error| Error::io("read", path, error);
         let about = fs::metadata(path).map_err(failed)?;
         let (bytes, modified) = (about.len(), about.modified().ok());
@@ -138,7 +198,7 @@ impl VideoReader {
         let (listed, fps, cut) = match header {
             Header::Video(track) => (track.samples, track.fps, track.end > bytes),
             Header::Other | Header::NoIndex | Header::NoTrack => {
-                let probed = self.programs.probe(path, false)?;
+                let probed = probe()?;
                 (probed.frames, probed.fps, false)
             }
         };
@@ -149,8 +209,23 @@ impl VideoReader {
         Ok(known)
     }
 
-    fn remember(&self, path: &Path, known: Known) {
+    pub(super) fn remember(&self, path: &Path, known: Known) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_path_buf(), known);
+    }
+
+    /// What FFmpeg's libraries make of the clips; `None` for each that is left to the programs.
+    fn read_with_libraries(&self, requests: &[FileRequest]) -> Vec<Option<Result<Opened>>> {
+        if self.decoder == Decoder::Ffmpeg {
+            return requests.iter().map(|_| None).collect();
+        }
+        #[cfg(feature = "libav")]
+        return side_by_side(requests.iter().collect(), |request| super::libav::read(self, request));
+        #[cfg(not(feature = "libav"))]
+        requests.iter().map(|_| self.available().err().map(Err)).collect()
+    }
+
+    fn available(&self) -> Result<()> {
+        self.decoder.available().map_err(|why| Error::failed(format!("`dataset.decoder` {why}")))
     }
 
     /// Decodes the clips of one batch in one process.
@@ -211,7 +286,7 @@ impl VideoReader {
         &self,
         request: &FileRequest,
         plan: Plan,
-        mut images: BTreeMap<usize, Image>,
+        images: BTreeMap<usize, Image>,
         came: Result<usize>,
         exact: Option<usize>,
         decoded: &Decoded,
@@ -255,13 +330,7 @@ impl VideoReader {
                 Picks::Runs(_) => Ok(Verdict::Again(Plan { picks: Picks::All, ..plan })),
             };
         }
-        let mut pixels = Vec::with_capacity(plan.indices.len());
-        for (position, index) in plan.indices.iter().enumerate() {
-            let last = !plan.indices[position + 1..].contains(index);
-            let image = if last { images.remove(index) } else { images.get(index).cloned() };
-            pixels.push(image.ok_or_else(|| clip(format!("ffmpeg did not give frame {index}")))?);
-        }
-        let opened = Opened::new(known.timeline, plan.indices, pixels).map_err(|error| clip(message(&error)))?;
+        let opened = arrange(path, known.timeline, plan.indices, images)?;
         Ok(Verdict::Done(Ok(opened)))
     }
 }
@@ -274,12 +343,13 @@ impl ClipReader for VideoReader {
     }
 
     fn read(&self, requests: &[FileRequest]) -> Vec<Result<Opened>> {
-        let mut outcomes: Vec<Option<Result<Opened>>> = requests.iter().map(|_| None).collect();
-        let places: Vec<usize> = (0..requests.len()).collect();
+        let mut outcomes = self.read_with_libraries(requests);
+        let places: Vec<usize> = (0..requests.len()).filter(|&at| outcomes[at].is_none()).collect();
         let planned = side_by_side(places, |at| {
-            let known = self.look(requests[at].path);
+            let path = requests[at].path;
+            let known = self.look(path, || self.programs.probe(path, false));
             // A name with a line break could pass for what ffmpeg says of another clip.
-            let alone = requests[at].path.as_os_str().as_encoded_bytes().contains(&b'\n');
+            let alone = path.as_os_str().as_encoded_bytes().contains(&b'\n');
             (at, known.and_then(|known| Plan::new(at, &requests[at], known, known.cut || alone)))
         });
         let mut waiting = Vec::new();
@@ -306,6 +376,9 @@ impl ClipReader for VideoReader {
     }
 
     fn ready(&self) -> Result<()> {
+        self.available()?;
+        #[cfg(feature = "libav")]
+        super::libav::ready(self.decoder, &self.programs)?;
         self.programs.ready()
     }
 

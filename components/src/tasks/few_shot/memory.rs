@@ -123,7 +123,11 @@ impl FewShot {
         // Each part of a running episode has gradients of its own, and each episode that is done has their sum.
         let sums = if side_by_side { count } else { 2 };
         let gradients = trainable * (sums * running + 1 + at_once - running) as f64;
-        parts.push(part("gradients", gradients, format!("of {sums} parts of each of {running} episodes, and their sums")));
+        parts.push(part(
+            "gradients",
+            gradients,
+            format!("of {sums} parts of each of {running} episodes, and their sums"),
+        ));
         let optimizer = recipe.build::<dyn Optimizer>(&context)?.state_values();
         without.extend(optimizer.is_none().then_some("optimizer"));
         parts.push(part("optimizer", trainable * optimizer.unwrap_or_default() as f64, "moments"));

@@ -43,7 +43,7 @@ impl PartBranch {
 /// What a part keeps between its way forward and its way back.
 enum Kept {
     /// A copy of the model with leaves of its own, and the features with their graph.
-    Graph(Box<FewShotModel>, Tensor<3>),
+    Graph(Box<(FewShotModel, Tensor<3>)>),
     /// The input of each step of the tower, without a graph.
     Inputs(Vec<Tensor<3>>),
     /// Nothing.
@@ -91,7 +91,7 @@ impl Passes<'_> {
                 let replica = self.replica(model);
                 let frames = replica.encode(prefix, &branch);
                 let plain = if frames.is_autodiff() { frames.clone().inner() } else { frames.clone() };
-                (plain, Kept::Graph(replica, frames))
+                (plain, Kept::Graph(Box::new((replica, frames))))
             }
             Recompute::Block => {
                 let (model, mut inputs) = (model.valid(), Vec::new());
@@ -136,7 +136,10 @@ impl Passes<'_> {
     ) -> Option<GradientsParams> {
         let branch = part.branch.as_branch();
         match kept {
-            Kept::Graph(replica, frames) => self.chained(&replica, frames, gradient),
+            Kept::Graph(graph) => {
+                let (replica, frames) = *graph;
+                self.chained(&replica, frames, gradient)
+            }
             Kept::Nothing => {
                 let replica = self.replica(model);
                 let frames = replica.encode(part.prefix.clone(), &branch);
@@ -152,7 +155,7 @@ impl Passes<'_> {
                     let _span = profile::span(Phase::Backward);
                     let gradients = (y * on_graph(g, self.graph_strategy)).sum().backward();
                     gradient = if step == 0 { None } else { input.grad(&gradients) };
-                    found.push(GradientsParams::from_grads(gradients, &*replica));
+                    found.push(GradientsParams::from_grads(gradients, &replica));
                 }
                 (!found.is_empty()).then(|| sum_gradients(model, found, 1.0))
             }
@@ -170,7 +173,7 @@ impl Passes<'_> {
     }
 
     /// A copy of the model with leaves of its own, so that parts can run side by side.
-    fn replica(self, model: &FewShotModel) -> Box<FewShotModel> {
-        Box::new(model.clone().fork(self.device))
+    fn replica(self, model: &FewShotModel) -> FewShotModel {
+        model.clone().fork(self.device)
     }
 }

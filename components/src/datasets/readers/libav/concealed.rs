@@ -1,0 +1,14 @@
+//! The one thing that must be known of a frame and that `ffmpeg-next` does not tell, and so the only `unsafe` of this
+//! crate.
+#![allow(unsafe_code)]
+
+use ffmpeg_next::frame;
+
+/// Whether the decoder made up a part of `frame`, which it has given, because data were damaged or missing: its
+/// `decode_error_flags`.
+pub(super) fn concealed(frame: &frame::Video) -> bool {
+    // SAFETY: `frame` owns an `AVFrame` that FFmpeg allocated and the decoder has filled, so the pointer is not null.
+    // It stays valid while `frame` is borrowed, and nobody writes to it meanwhile, because that takes a `&mut`. Only a
+    // plain integer is read.
+    unsafe { (*frame.as_ptr()).decode_error_flags != 0 }
+}
