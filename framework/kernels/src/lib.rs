@@ -4,6 +4,8 @@
 //! feed-forward layers. [`simd`] chooses the instruction set at run time.
 //! Not here: what a model makes of them.
 #![deny(unsafe_op_in_unsafe_fn)]
+// burn calls its LibTorch deprecated, and names nothing else that computes with it.
+#![cfg_attr(feature = "tch", allow(deprecated))]
 
 mod attention;
 mod feed_forward;

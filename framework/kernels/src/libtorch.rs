@@ -12,10 +12,30 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::libtorch::TchTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, LibTorch};
+use std::cell::Cell;
+use std::sync::OnceLock;
 use tch::Tensor as Torch;
 
 /// QuickGELU is x σ(1.702 x), which is silu(1.702 x) / 1.702.
 const QUICK: f64 = 1.702;
+
+/// As many threads of rayon as usually compute parts of an episode side by side.
+const SIDE_BY_SIDE: i32 = 4;
+
+/// Torch computes an operation on all cores, however many threads call it: side by side they take the cores from each other.
+/// So a thread of rayon has its share of them from its first operation on, and any other thread all that rayon has.
+fn share_cores() {
+    static ALL: OnceLock<i32> = OnceLock::new();
+    thread_local!(static SHARED: Cell<bool> = const { Cell::new(false) });
+    if SHARED.replace(true) {
+        return;
+    }
+    // Asked once, torch does not choose a number for this thread any more.
+    let before = tch::get_num_threads();
+    let all = *ALL.get_or_init(|| before.min(rayon::current_num_threads() as i32));
+    let is_worker = rayon::current_thread_index().is_some();
+    tch::set_num_threads(if is_worker { all / SIDE_BY_SIDE } else { all }.max(1));
+}
 
 fn register(grads: &mut Gradients, id: Option<NodeId>, value: impl FnOnce() -> Torch) {
     if let Some(id) = id {
@@ -37,6 +57,7 @@ fn rows(x: &Torch) -> Torch {
 
 /// x W + b.
 fn product(x: &Torch, weight: &Torch, bias: Option<&Torch>) -> Torch {
+    share_cores();
     let weight_t = weight.transpose(0, 1);
     if x.kind() == weight.kind() {
         return x.linear(&weight_t, bias);
@@ -75,6 +96,7 @@ fn linear_of([x, weight, bias, residual]: [&TchTensor; 4]) -> TchTensor {
 // Layer norm.
 
 fn norm([x, gamma, beta]: &[Torch; 3], epsilon: f64) -> Torch {
+    share_cores();
     x.layer_norm(gamma.size(), Some(gamma), Some(beta), epsilon, false)
 }
 
@@ -82,6 +104,7 @@ fn norm([x, gamma, beta]: &[Torch; 3], epsilon: f64) -> Torch {
 
 /// softmax(q kᵀ / √d + mask) v: q `[b, n, D]`, k and v `[b, m, D]` → `[b, n, D]`.
 fn mix([q, k, v]: [&Torch; 3], mask: Option<&Torch>, heads: usize) -> Torch {
+    share_cores();
     let split = |x: &Torch| {
         let [b, n, d] = x.size()[..] else { panic!("tokens have three axes") };
         x.reshape([b, n, heads as i64, d / heads as i64]).transpose(1, 2)
@@ -102,17 +125,14 @@ fn cross_attention(q: &Torch, kv: &Torch, mask: Option<&Torch>, heads: usize) ->
 
 // Feed-forward.
 
-/// act(x W₁ + b₁), and what its gradient needs: the values before the activation, times 1.702 for QuickGELU.
-fn activated(x: &Torch, w1: &Torch, b1: &Torch, activation: Activation) -> (Torch, Torch) {
+/// x W₁ + b₁, times 1.702 for QuickGELU.
+fn before_activation(x: &Torch, w1: &Torch, b1: &Torch, activation: Activation) -> Torch {
     let mut h = product(x, w1, Some(b1));
-    if activation == Activation::QuickGelu {
-        h = h.g_mul_scalar_(QUICK);
-    }
-    (activation_of(&h, activation), h)
+    if activation == Activation::QuickGelu { h.g_mul_scalar_(QUICK) } else { h }
 }
 
-/// The activation of what [`activated`] returns last.
-fn activation_of(h: &Torch, activation: Activation) -> Torch {
+/// The activation of what [`before_activation`] returns.
+fn activated(h: &Torch, activation: Activation) -> Torch {
     match activation {
         Activation::QuickGelu => h.silu().g_div_scalar_(QUICK),
         Activation::Gelu => h.gelu("none"),
@@ -120,8 +140,17 @@ fn activation_of(h: &Torch, activation: Activation) -> Torch {
     }
 }
 
+/// [`activated`] in the same memory.
+fn activated_in_place(mut h: Torch, activation: Activation) -> Torch {
+    match activation {
+        Activation::QuickGelu => h.silu_().g_div_scalar_(QUICK),
+        Activation::Gelu => h.gelu_("none"),
+        Activation::Relu => h.relu_(),
+    }
+}
+
 /// The gradient before the activation. For QuickGELU the two factors cancel each other.
-fn before_activation(h: &Torch, g: &Torch, activation: Activation) -> Torch {
+fn activation_gradient(h: &Torch, g: &Torch, activation: Activation) -> Torch {
     match activation {
         Activation::QuickGelu => h.silu_backward(g),
         Activation::Gelu => h.gelu_backward(g, "none"),
@@ -129,14 +158,19 @@ fn before_activation(h: &Torch, g: &Torch, activation: Activation) -> Torch {
     }
 }
 
-/// The result, and what [`activated`] returns last.
+/// The result, and what [`before_activation`] returns where it is kept.
 fn feed_forward_of(
     x: &TchTensor,
     [w1, b1, w2, b2]: &[TchTensor; 4],
     residual: &TchTensor,
     options: FeedForwardOptions,
-) -> (TchTensor, TchTensor) {
-    let (a, h) = activated(&x.tensor, &w1.tensor, &b1.tensor, options.activation);
+    keep: bool,
+) -> (TchTensor, Option<TchTensor>) {
+    let h = before_activation(&x.tensor, &w1.tensor, &b1.tensor, options.activation);
+    let (a, h) = match keep {
+        true => (activated(&h, options.activation), Some(TchTensor::new(h))),
+        false => (activated_in_place(h, options.activation), None),
+    };
     let mut y = product(&a, &w2.tensor, Some(&b2.tensor));
     if options.scale != 1.0 {
         y = y.g_mul_scalar_(options.scale);
@@ -147,7 +181,7 @@ fn feed_forward_of(
     if let Some(residual) = given(residual) {
         y = y.g_add_(residual);
     }
-    (TchTensor::new(y), TchTensor::new(h))
+    (TchTensor::new(y), h)
 }
 
 impl Fused for LibTorch {
@@ -176,7 +210,7 @@ impl Fused for LibTorch {
         residual: TchTensor,
         options: FeedForwardOptions,
     ) -> TchTensor {
-        feed_forward_of(&x, &[w1, b1, w2, b2], &residual, options).0
+        feed_forward_of(&x, &[w1, b1, w2, b2], &residual, options, false).0
     }
 }
 
@@ -303,7 +337,7 @@ impl<C: CheckpointStrategy> Fused for Autodiff<LibTorch, C> {
         #[derive(Debug)]
         struct Layers;
         impl Backward<LibTorch, 6> for Layers {
-            /// x, where the first weight is trained, what [`activated`] returns last, the two weights, and the options.
+            /// x, where the first weight is trained, what [`before_activation`] returns, the two weights, and the options.
             type State = (Option<TchTensor>, TchTensor, [TchTensor; 2], FeedForwardOptions);
             fn backward(self, ops: Ops<Self::State, 6>, grads: &mut Gradients, _: &mut Checkpointer) {
                 let (x, h, [w1, w2], options) = ops.state;
@@ -311,12 +345,10 @@ impl<C: CheckpointStrategy> Fused for Autodiff<LibTorch, C> {
                 let [of_x, of_w1, of_b1, of_w2, of_b2, of_residual] = ops.parents.map(|node| node.map(|node| node.id));
                 let scaled = (options.scale != 1.0).then(|| whole.tensor.g_mul_scalar(options.scale));
                 let g = scaled.as_ref().unwrap_or(&whole.tensor);
-                register(grads, of_w2, || {
-                    weight_gradient(&activation_of(&h.tensor, options.activation), g, &w2.tensor)
-                });
+                register(grads, of_w2, || weight_gradient(&activated(&h.tensor, options.activation), g, &w2.tensor));
                 register(grads, of_b2, || bias_gradient(g));
                 if of_x.is_some() || of_w1.is_some() || of_b1.is_some() {
-                    let g = before_activation(&h.tensor, &input_gradient(g, &w2.tensor), options.activation);
+                    let g = activation_gradient(&h.tensor, &input_gradient(g, &w2.tensor), options.activation);
                     register(grads, of_w1, || {
                         let x = x.as_ref().expect("kept for a weight that is trained");
                         weight_gradient(&x.tensor, &g, &w1.tensor)
@@ -336,13 +368,43 @@ impl<C: CheckpointStrategy> Fused for Autodiff<LibTorch, C> {
         let trained = w1.is_tracked();
         let [x, residual] = [x, residual].map(|t| t.into_primitive());
         let w = [w1, b1, w2, b2].map(|t| t.into_primitive());
-        let (y, h) = feed_forward_of(&x, &w, &residual, options);
         match Layers.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
+                let (y, h) = feed_forward_of(&x, &w, &residual, options, true);
+                let h = h.expect("kept because it was asked for");
                 let [w1, _, w2, _] = w;
                 prep.finish((trained.then_some(x), h, [w1, w2], options), y)
             }
-            OpsKind::UnTracked(prep) => prep.finish(y),
+            OpsKind::UnTracked(prep) => prep.finish(feed_forward_of(&x, &w, &residual, options, false).0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::backend::AutodiffBackend;
+    use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+    use burn::backend::ops::FloatTensorOps;
+
+    type Graphs = Autodiff<LibTorch>;
+
+    #[test]
+    fn torch_computes_gradients_for_what_burn_tracks_and_for_nothing_else() {
+        let ones = || TchTensor::new(Torch::ones([3], (tch::Kind::Float, tch::Device::Cpu)));
+        let constant = || <Graphs as AutodiffBackend>::from_inner(ones());
+        let leaf = Graphs::float_set_require_grad(constant(), true);
+        let mut seen = Vec::new();
+        let y = through_torch::<NoCheckpointing, 2>([leaf.clone(), constant()], |inputs| {
+            seen.extend(inputs.iter().map(Torch::requires_grad));
+            &inputs[0] * &inputs[1]
+        });
+        assert_eq!(seen, [true, false]);
+        let grads = Graphs::backward(y);
+        assert!(Graphs::grad(&leaf, &grads).is_some());
+        through_torch::<NoCheckpointing, 2>([constant(), constant()], |inputs| {
+            assert!(!inputs.iter().any(Torch::requires_grad), "no graph without anything to train");
+            &inputs[0] * &inputs[1]
+        });
     }
 }

@@ -24,8 +24,11 @@ struct Bench {
 }
 
 fn bench(changes: &[(&str, &str)]) -> Bench {
+    bench_on(Device::flex(), changes)
+}
+
+fn bench_on(device: Device, changes: &[(&str, &str)]) -> Bench {
     let recipe = model::recipe(changes);
-    let device = Device::flex();
     let build = recipe.build_context(&device).unwrap();
     let clips = Clips::build(&recipe, &build).unwrap();
     let model = with_noise(FewShotModel::build(&recipe, &build, clips.frames.count()).unwrap(), 0.05);
@@ -329,4 +332,32 @@ fn bf16_is_near_and_not_the_same() {
     assert!(full.0 != half.0 && (full.0 - half.0).abs() < 0.03 * full.0, "{} {}", full.0, half.0);
     let difference = difference(&full.1, &half.1);
     assert!(difference > 0.0 && difference < 0.1, "{difference}");
+}
+
+#[cfg(feature = "tch")]
+#[test]
+#[allow(deprecated)] // `Device::libtorch`
+fn every_gradient_on_libtorch_is_that_of_flex() {
+    for adapter in ["{type: multimodal}", "{type: aim}"] {
+        for (recompute, precision) in [(Recompute::None, "f32"), (Recompute::Block, "f32"), (Recompute::None, "bf16")] {
+            let step = |device: Device, precision: &str| {
+                let changes = [("adapter", adapter), ("prototype", "{type: text_guided}"), ("precision", precision)];
+                let bench = bench_on(device, &changes);
+                bench.step(Compute { recompute, ..Compute::default() }, &bench.source(None))
+            };
+            let (ours, theirs) = (step(Device::libtorch(), precision), step(Device::flex(), precision));
+            // In bf16 the last bit is 1/256, and the order of a sum decides about it.
+            let tolerance = if precision == "f32" { 1e-4 } else { 0.05 };
+            let what = format!("{adapter}, {recompute:?}, {precision}");
+            assert!((ours.0 - theirs.0).abs() < f64::from(tolerance) * theirs.0, "{what}: {} {}", ours.0, theirs.0);
+            assert_eq!(ours.1.len(), theirs.1.len());
+            let largest = theirs.1.values().flat_map(|t| &t.values).fold(0.0f32, |a, b| a.max(b.abs()));
+            for (path, theirs) in &theirs.1 {
+                let own = theirs.values.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+                let apart =
+                    ours.1[path].values.iter().zip(&theirs.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(apart <= tolerance * own.max(largest * 1e-3), "{what}: {path} is {apart} of {own} apart");
+            }
+        }
+    }
 }
