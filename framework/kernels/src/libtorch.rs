@@ -71,11 +71,13 @@ fn product(x: &Torch, weight: &Torch, bias: Option<&Torch>) -> Torch {
 
 /// g Wᵀ.
 fn input_gradient(g: &Torch, weight: &Torch) -> Torch {
+    share_cores();
     g.to_kind(weight.kind()).linear(weight, None::<&Torch>).to_kind(g.kind())
 }
 
 /// xᵀ g over all rows.
 fn weight_gradient(x: &Torch, g: &Torch, weight: &Torch) -> Torch {
+    share_cores();
     let [x, g] = [x, g].map(|t| rows(t).to_kind(weight.kind()));
     x.transpose(0, 1).matmul(&g)
 }
@@ -224,6 +226,7 @@ fn through_torch<C: CheckpointStrategy, const N: usize>(
     impl<const N: usize> Backward<LibTorch, N> for Graph {
         type State = Kept<N>;
         fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+            share_cores();
             let g = grads.consume::<LibTorch>(&ops.node);
             let wanted = ops.parents.iter().zip(&ops.state.leaves);
             let (ids, leaves): (Vec<_>, Vec<_>) =

@@ -18,13 +18,21 @@ fn values(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(next).collect()
 }
 
-/// The devices with operations of ours.
+/// The devices with operations of ours. `MACLIP_DEVICE=tch:cuda:0` adds a GPU.
 fn devices() -> Vec<Device> {
-    let devices = vec![
-        Device::flex(),
+    #[cfg(feature = "tch")]
+    let gpu: Option<usize> =
+        std::env::var("MACLIP_DEVICE").ok().and_then(|name| name.strip_prefix("tch:cuda:")?.parse().ok());
+    let devices: Vec<Device> = [
+        Some(Device::flex()),
         #[cfg(feature = "tch")]
-        Device::libtorch(),
-    ];
+        Some(Device::libtorch()),
+        #[cfg(feature = "tch")]
+        gpu.map(Device::libtorch_cuda),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     assert!(devices.iter().all(operations::has_kernels));
     devices
 }
