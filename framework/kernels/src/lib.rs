@@ -1,4 +1,5 @@
-//! Fused operations with their gradients, for processors and for LibTorch. The only crate of the project with unsafe code.
+//! Fused operations with their gradients, for processors and for LibTorch. The only crate of the project with unsafe
+//! code.
 //!
 //! Here belongs what computes on slices of `f32` and on tensors as one operation: linear layers, layer norm, attention,
 //! feed-forward layers. [`simd`] chooses the instruction set at run time.

@@ -1,6 +1,6 @@
-//! The operations on `LibTorch`, with and without automatic differentiation. Products and feed-forward layers have their
-//! gradients here, so that nothing is kept but what these need. Layer norm and attention have torch's own: torch makes a
-//! graph of one operation, and the operation's state keeps it.
+//! The operations on `LibTorch`, with and without automatic differentiation. Products and feed-forward layers have
+//! their gradients here, so that nothing is kept but what these need. Layer norm and attention have torch's own: torch
+//! makes a graph of one operation, and the operation's state keeps it.
 
 use crate::Activation;
 use crate::operations::{FeedForwardOptions, Fused};
@@ -22,8 +22,9 @@ const QUICK: f64 = 1.702;
 /// As many threads of rayon as usually compute parts of an episode side by side.
 const SIDE_BY_SIDE: i32 = 4;
 
-/// Torch computes an operation on all cores, however many threads call it: side by side they take the cores from each other.
-/// So a thread of rayon has its share of them from its first operation on, and any other thread all that rayon has.
+/// Torch computes an operation on all cores, however many threads call it: side by side they take the cores from each
+/// other. So a thread of rayon has its share of them from its first operation on, and any other thread has as many as
+/// rayon.
 fn share_cores() {
     static ALL: OnceLock<i32> = OnceLock::new();
     thread_local!(static SHARED: Cell<bool> = const { Cell::new(false) });
@@ -340,7 +341,7 @@ impl<C: CheckpointStrategy> Fused for Autodiff<LibTorch, C> {
         #[derive(Debug)]
         struct Layers;
         impl Backward<LibTorch, 6> for Layers {
-            /// x, where the first weight is trained, what [`before_activation`] returns, the two weights, and the options.
+            /// x, where the first weight is trained, what [`before_activation`] returns, the weights, and the options.
             type State = (Option<TchTensor>, TchTensor, [TchTensor; 2], FeedForwardOptions);
             fn backward(self, ops: Ops<Self::State, 6>, grads: &mut Gradients, _: &mut Checkpointer) {
                 let (x, h, [w1, w2], options) = ops.state;

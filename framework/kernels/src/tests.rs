@@ -1,5 +1,5 @@
-//! Every operation against burn's own, on every device of this build that has them; against finite differences, and at every
-//! instruction set.
+//! Every operation against burn's own, on every device of this build that has them; against finite differences, and at
+//! every instruction set.
 
 use crate::operations::{self, FeedForwardOptions};
 use crate::simd::Level;
@@ -81,7 +81,8 @@ macro_rules! compare {
     ($what:expr, [$($leaf:ident),*], $ours:expr, $theirs:expr, within $tolerance:expr) => {{
         let of = |y| judged(y, &[$(&|grads: &burn::tensor::Gradients| $leaf.grad(grads).map(|g| numbers(&g))),*]);
         for (i, (ours, theirs)) in of($ours).iter().zip(&of($theirs)).enumerate() {
-            assert_near(&format!("{} {}, value 0 or gradient {i}", $what, stringify!($($leaf)*)), ours, theirs, $tolerance);
+            let what = format!("{} {}, value 0 or gradient {i}", $what, stringify!($($leaf)*));
+            assert_near(&what, ours, theirs, $tolerance);
         }
     }};
 }
