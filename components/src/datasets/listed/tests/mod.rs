@@ -93,7 +93,7 @@ fn class_splits_have_their_sizes_and_share_no_class() {
 #[test]
 fn components_share_their_options() {
     use maclip_framework::registry::SlotTrait;
-    let shared = ["root", "lists", "missing", "broken", "class_names"];
+    let shared = ["root", "lists", "missing", "broken", "class_names", "decoder"];
     for benchmark in ALL {
         let entry = <dyn Dataset>::entries().into_iter().find(|entry| entry.info.name == benchmark.name).unwrap();
         let schema = (entry.info.schema)().to_value();
