@@ -2,7 +2,7 @@
 //! code.
 //!
 //! Here belongs what computes on slices of `f32` and on tensors as one operation: linear layers, layer norm, attention,
-//! feed-forward layers. [`simd`] chooses the instruction set at run time.
+//! feed-forward layers. [`Level`] chooses the instruction set at run time.
 //! Not here: what a model makes of them.
 #![deny(unsafe_op_in_unsafe_fn)]
 // burn calls its LibTorch deprecated, and names nothing else that computes with it.
