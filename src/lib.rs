@@ -95,13 +95,19 @@ pub fn main() -> ExitCode {
         // Cannot happen: clap accepts only registered verbs.
         return ExitCode::from(2);
     };
-    let Err(error) = verb.run(given) else { return ExitCode::SUCCESS };
+    let Err(error) = instructions().and_then(|()| verb.run(given)) else { return ExitCode::SUCCESS };
     if wants_json(given) && !terminal::has_said() {
         // Where this cannot be written either, the message below is enough.
         let _ = terminal::say(as_json(&error));
     }
     eprintln!("{}", message(&error));
     ExitCode::from(error.exit_code())
+}
+
+/// Whether this processor has the instructions that the environment asks for.
+fn instructions() -> Result<(), Error> {
+    let help = format!("leave {} out: the best that the processor has are then used", maclip_kernels::VARIABLE);
+    maclip_kernels::Level::asked().map(drop).map_err(|message| Error::failed(message).help(help))
 }
 
 /// Whether standard output is for a program: the verb was given `--json`, or `--format json`.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{fails, maclip, root, small_quickstart};
+use common::{command, fails, finish, maclip, root, small_quickstart};
 use std::path::Path;
 
 fn recipe(folder: &Path, text: &str) -> String {
@@ -51,6 +51,15 @@ fn values_out_of_range_and_of_the_wrong_type_are_placed() {
     set("augment.type=nothing", &["no augment called `nothing`"]);
     set("backbone.weights=builtin:other", &["builtin:shapes_clip"]);
     set("task.train.clip_norm=-1", &["clip_norm", "above 0"]);
+}
+
+#[test]
+fn instructions_that_the_processor_lacks_are_refused() {
+    let asked = |name: &str| finish(command(&["list"]).env("MACLIP_SIMD", name).output().unwrap());
+    let wrong = asked("v9");
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("MACLIP_SIMD is `v9`") && wrong.stderr.contains("plain"), "{}", wrong.stderr);
+    assert_eq!(asked("plain").code, Some(0));
 }
 
 #[test]

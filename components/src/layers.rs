@@ -151,24 +151,19 @@ pub fn linear_onto<const D: usize>(layer: &Linear, x: Tensor<D>, residual: Optio
     operations::linear(x, layer.weight.val(), layer.bias.as_ref().map(|bias| bias.val()), residual)
 }
 
-/// scale · second(act(first(x))), plus x with `skip`, plus `residual`: x `[…, D]` → `[…, D]`. Both layers have biases.
+/// scale · second(act(first(x))), plus x with `skip`, plus `residual`: x `[…, D]` → `[…, D]`.
 pub fn feed_forward<const D: usize>(
     [first, second]: [&Linear; 2],
     x: Tensor<D>,
     residual: Option<Tensor<D>>,
     options: FeedForwardOptions,
 ) -> Tensor<D> {
-    let of = |layer: &Linear| layer.bias.as_ref().map(|bias| (layer.weight.val(), bias.val()));
-    if let (Some((w1, b1)), Some((w2, b2))) = (of(first), of(second)) {
-        return operations::feed_forward(x, [w1, w2], [b1, b2], residual, options);
-    }
-    let y = linear(second, operations::activate(options.activation, linear(first, x.clone())));
-    let y = if options.scale == 1.0 { y } else { y * options.scale };
-    let y = if options.skip { x + y } else { y };
-    match residual {
-        Some(residual) => residual + y,
-        None => y,
-    }
+    let bias = |layer: &Linear| match &layer.bias {
+        Some(bias) => bias.val(),
+        None => Tensor::zeros([sizes(layer)[1]], &plain_device(&x)),
+    };
+    let (weights, biases) = ([first, second].map(|layer| layer.weight.val()), [bias(first), bias(second)]);
+    operations::feed_forward(x, weights, biases, residual, options)
 }
 
 /// `module` with the frozen weights of its linear layers in bf16; [`linear`] computes with them.

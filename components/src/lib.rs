@@ -1,9 +1,7 @@
 //! The components of maclip: one file each, grouped by slot. Adding one touches its file and one `mod` line.
 //!
 //! A binary links them with `use maclip_components as _;`.
-#![cfg_attr(not(feature = "libav"), forbid(unsafe_code))]
-// With it, one file has an exception: `datasets/readers/libav/concealed.rs`.
-#![cfg_attr(feature = "libav", deny(unsafe_code))]
+#![forbid(unsafe_code)]
 
 pub mod adapters;
 pub mod alignments;

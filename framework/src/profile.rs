@@ -124,9 +124,14 @@ pub fn reset_peak_memory() {
 /// Largest resident memory of this process in bytes, since [`reset_peak_memory`] or the start; `None` where the system
 /// does not say it (it does on Linux).
 pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kernel_bytes("/proc/self/status", "VmHWM")
+}
+
+/// Bytes that Linux gives for `key` in a file of lines `key: 12 kB`, such as `/proc/meminfo`; `None` where it does not.
+pub fn kernel_bytes(file: &str, key: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let size = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    let kib: u64 = size.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
 

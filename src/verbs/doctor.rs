@@ -7,9 +7,11 @@ use clap::Args;
 use maclip_components::datasets::readers::video::Programs;
 use maclip_framework::engine::attempt::cpu_name;
 use maclip_framework::error::{Error, Result};
+use maclip_framework::profile::kernel_bytes;
 use maclip_framework::recipe::device;
 use maclip_framework::registry::slots;
 use maclip_framework::slots::backbone::Precision;
+use maclip_kernels::Level;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -91,16 +93,12 @@ fn registry() -> Finding {
 fn processor() -> Finding {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let name = cpu_name();
-    finding("processor", Verdict::Good, format!("{name}, {threads} threads"))
+    finding("processor", Verdict::Good, format!("{name}, {threads} threads, instructions {}", Level::current()))
 }
 
 fn memory() -> Finding {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let of = |key: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-        line.trim().trim_end_matches("kB").trim().parse::<f64>().ok().map(|kilobytes| kilobytes / 1e6)
-    };
-    match (of("MemAvailable:"), of("MemTotal:")) {
+    let of = |key: &str| kernel_bytes("/proc/meminfo", key).map(|bytes| bytes as f64 / 1e9);
+    match (of("MemAvailable"), of("MemTotal")) {
         (Some(free), Some(all)) => {
             // The quickstart takes a third of this.
             let verdict = if free < 1.0 { Verdict::Bad } else { Verdict::Good };

@@ -1,5 +1,5 @@
-//! Fused operations with their gradients, for processors and for LibTorch. The only crate of the project with unsafe
-//! code.
+//! Fused operations with their gradients, for processors and for LibTorch. Unsafe code of the project is here and
+//! nowhere else.
 //!
 //! Here belongs what computes on slices of `f32` and on tensors as one operation: linear layers, layer norm, attention,
 //! feed-forward layers. [`Level`] chooses the instruction set at run time.
@@ -11,6 +11,8 @@
 mod attention;
 mod feed_forward;
 mod flex;
+#[cfg(feature = "libav")]
+pub mod libav;
 #[cfg(feature = "tch")]
 mod libtorch;
 mod linear;
@@ -24,4 +26,4 @@ mod simd;
 mod tests;
 
 pub use math::Activation;
-pub use simd::Level;
+pub use simd::{Level, VARIABLE};

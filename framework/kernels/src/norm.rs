@@ -16,7 +16,7 @@ struct Forward<'a> {
     epsilon: f32,
 }
 
-/// Σ over a row of `width` values of `term(offset, count)`, where lanes behind the end count nothing.
+/// `$body` for each sixteen values of a row of `$width` values: `$i` is the first one, `$count` the number from it to the end.
 macro_rules! over_row {
     ($width:expr, |$i:ident, $count:ident| $body:expr) => {
         for $i in (0..$width).step_by(W) {

@@ -192,7 +192,7 @@ fn decomposed_linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Opti
 }
 
 /// The activation by burn's own operations.
-pub fn activate<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor<D> {
+pub(crate) fn activate<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor<D> {
     match activation {
         Activation::QuickGelu => x.clone() * sigmoid(x * 1.702),
         Activation::Gelu => gelu(x),

@@ -2,6 +2,7 @@
 //! any GPU backend that is compiled in.
 
 use crate::error::{Error, Result};
+use crate::profile::kernel_bytes;
 use crate::slots::backbone::Precision;
 use burn::tensor::{DType, Device, Tensor};
 
@@ -80,12 +81,8 @@ pub fn free_memory(text: &str) -> Option<f64> {
 /// The system's free memory, or what the process's group may still have where that is less.
 fn free_host_memory() -> Option<f64> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
-    let of = |text: &str, key: &str| -> Option<f64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-        line.trim().trim_end_matches("kB").trim().parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0)
-    };
-    let own = read("/proc/self/status").and_then(|text| of(&text, "VmRSS:")).unwrap_or_default();
-    let free = of(&read("/proc/meminfo")?, "MemAvailable:")? + own;
+    let own = kernel_bytes("/proc/self/status", "VmRSS")? as f64;
+    let free = kernel_bytes("/proc/meminfo", "MemAvailable")? as f64 + own;
     let number = |path: &str| read(path)?.trim().parse::<f64>().ok();
     let group = "/sys/fs/cgroup";
     let limit = number(&format!("{group}/memory.max")).zip(number(&format!("{group}/memory.current")));

@@ -2,6 +2,7 @@
 //! learner do: see [`maclip_framework::engine::evaluation`] and `learner`.
 
 use super::FewShot;
+use super::memory::Way;
 use burn::tensor::{Device, Tensor};
 use maclip_framework::engine::episodes::Shape;
 use maclip_framework::engine::evaluation::encodes_every_episode;
@@ -28,6 +29,8 @@ pub struct EpisodeCosts {
     /// The encoding of all support clips and of all queries, above the prefix.
     pub support: Option<Cost>,
     pub query: Option<Cost>,
+    /// The most values that one step of the encoding keeps for its gradient, of all clips.
+    pub largest_step: f64,
     /// The prototype module's two branches.
     pub prototypes: Option<Cost>,
     pub query_prototypes: Option<Cost>,
@@ -44,19 +47,23 @@ impl EpisodeCosts {
         let (supports, queries) = (way * shot, way * queries);
         let (backbone, adapter) = (&model.backbone, &*model.adapter);
         let (t, e) = (frames, backbone.geometry().embed_dim);
-        let text = |clips: usize| Tensor::<2>::zeros([clips, e], &Device::flex());
-        let (support, query) = if adapter.scope() == Scope::Episode {
+        let steps = backbone.encode_steps(adapter).len();
+        let encoded = |clips: usize, branch: &Branch| {
+            let each = (0..steps).filter_map(|step| backbone.encode_step_cost(step, [clips, t], adapter, branch));
+            let largest = each.map(|cost| cost.values).fold(0.0, f64::max);
+            (backbone.encode_cost([clips, t], adapter, branch), largest)
+        };
+        let text = Tensor::<2>::zeros([supports, e], &Device::flex());
+        let (support, query, largest_step) = if adapter.scope() == Scope::Episode {
             // All clips go through together; each half has its share.
             let all = supports + queries;
-            let cost = backbone.encode_cost([all, t], adapter, &Branch::Episode { text: &text(supports) });
+            let (cost, largest) = encoded(all, &Branch::Episode { text: &text });
             let share = |clips: usize| cost.map(|cost| cost * (clips as f64 / all as f64));
-            (share(supports), share(queries))
+            (share(supports), share(queries), largest)
         } else {
-            let text = text(supports);
-            (
-                backbone.encode_cost([supports, t], adapter, &Branch::Support { text: &text }),
-                backbone.encode_cost([queries, t], adapter, &Branch::Query),
-            )
+            let support = encoded(supports, &Branch::Support { text: &text });
+            let query = encoded(queries, &Branch::Query);
+            (support.0, query.0, support.1 + query.1)
         };
         let (related, distances) = model.align_cost([1, queries, t, e], [1, way, shot, t, e]);
         let cosines = |clips: usize| match model.objective.needs_text() {
@@ -69,6 +76,7 @@ impl EpisodeCosts {
             prefix: backbone.prefix_cost([1, t], adapter),
             support,
             query,
+            largest_step,
             prototypes: model.prototype.support_cost([supports, t, e]),
             query_prototypes: model.prototype.query_cost([queries, t, e]),
             related,
@@ -95,7 +103,7 @@ impl FewShot {
         recipe: &Recipe,
         model: &FewShotModel,
         sampler: &dyn FrameSampler,
-        trained: bool,
+        way: Option<Way>,
     ) -> Result<Flops> {
         let frames = sampler.count();
         let test = EpisodeCosts::new(model, frames, self.shape(Split::Test));
@@ -128,13 +136,13 @@ impl FewShot {
             all.push(("probabilities", Some(test.support_text)));
             totals.push(Total::new("episode", &all, "with the encoding of its clips, anew in every episode"));
         }
-        if trained {
-            totals.push(self.training_flops(recipe, model, frames)?);
+        if let Some(way) = way {
+            totals.push(self.training_flops(recipe, model, frames, way)?);
         }
         Ok(Flops::new(totals))
     }
 
-    fn training_flops(&self, recipe: &Recipe, model: &FewShotModel, frames: usize) -> Result<Total> {
+    fn training_flops(&self, recipe: &Recipe, model: &FewShotModel, frames: usize, way: Way) -> Result<Total> {
         let train = EpisodeCosts::new(model, frames, self.shape(Split::Train));
         let context = BuildContext::new(recipe.seed, Device::flex());
         let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);
@@ -143,7 +151,6 @@ impl FewShot {
         let kept = depth.pays() && recipe.compute.feature_cache && fixed;
         let episodes = self.episodes_per_step as f64;
         let clips = train.clips() as usize;
-        let way = self.way_here(recipe, model, frames)?;
         let again = way.recompute != Recompute::None && depth != Depth::Features;
         let encoded = episodes * if again { 4.0 } else { 3.0 };
         let times = |cost: Option<Cost>, times: f64| cost.map(|cost| cost * times);

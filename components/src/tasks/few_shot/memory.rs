@@ -1,7 +1,7 @@
 //! How much memory training and evaluation need, and what a training step keeps so that it fits.
 //!
 //! The estimate follows what the engine does: the tensors that each operation keeps for its gradient come from the
-//! components' costs. The constants at the end were fitted to measured peaks; see docs/performance.md.
+//! components' costs. docs/performance.md has estimates beside measured peaks.
 
 use super::FewShot;
 use super::costs::{EpisodeCosts, prefix_values};
@@ -39,12 +39,7 @@ pub struct Way {
 impl Way {
     /// As in the recipe's `compute:`.
     pub fn words(self) -> String {
-        let recompute = match self.recompute {
-            Recompute::Auto => "auto",
-            Recompute::None => "none",
-            Recompute::Block => "block",
-            Recompute::Tower => "tower",
-        };
+        let recompute = format!("{:?}", self.recompute).to_lowercase();
         match self.micro_batch {
             Some(size) => format!("recompute: {recompute}, micro_batch: {size}"),
             None => format!("recompute: {recompute}"),
@@ -146,33 +141,38 @@ impl FewShot {
         without.extend(encoded_without.into_iter().chain(after_without));
         let steps = model.backbone.encode_steps(&*model.adapter);
         let kept_inputs = steps.iter().skip(1).sum::<usize>() as f64 * frames as f64 * clips;
-        let largest_step = if steps.is_empty() { 0.0 } else { encoded.values / steps.len() as f64 };
         let tower = match way.recompute {
             Recompute::None | Recompute::Auto => encoded.values,
-            Recompute::Block => kept_inputs + largest_step * share.min(1.0),
+            Recompute::Block => kept_inputs + train.largest_step * share.min(1.0),
             Recompute::Tower => encoded.values * share.min(1.0),
         };
         let working = BACKWARD * encoded.largest * share.min(1.0) + AFTER * after.largest;
-        let activations = (KEPT * tower + after.values + working) * running as f64 * F32;
+        let activations = (tower + after.values + working) * running as f64 * F32;
         parts.push(part("activations", activations, format!("of {running} episodes at once, {}", way.words())));
         let bytes = parts.iter().map(|part| part.bytes).sum();
         Ok(Step { parts, bytes, without })
     }
 
-    /// The memory of training and evaluation on the recipe's device, and of the ways in which a step fits usual devices.
-    pub(super) fn memory(&self, recipe: &Recipe, model: &FewShotModel, sampler: &dyn FrameSampler) -> Result<Memory> {
+    /// The memory of training, which goes `way`, and of evaluation, on the recipe's device, and of the ways in which a step fits usual devices.
+    pub(super) fn memory(
+        &self,
+        recipe: &Recipe,
+        model: &FewShotModel,
+        sampler: &dyn FrameSampler,
+        way: Way,
+    ) -> Result<Memory> {
         let frames = sampler.count();
         let Bytes { frozen, trainable } = parameters::bytes(model, recipe.precision);
         let threads = rayon::current_num_threads();
-        let way = self.way_here(recipe, model, frames)?;
         let step = (trainable > 0.0).then(|| self.step(recipe, model, frames, way)).transpose()?;
         let training = step.as_ref().map(|step| step.bytes);
         let mut fits = Vec::new();
         if trainable > 0.0 {
             for gb in [12.0, 24.0, 40.0, 80.0] {
-                let way = self.way(recipe, model, frames, Some(gb * 1e9 * SHARE))?;
+                let most = gb * 1e9 * SHARE;
+                let way = self.way(recipe, model, frames, Some(most))?;
                 let needed = self.step(recipe, model, frames, way)?.bytes;
-                fits.push(Fit { gb, setting: (needed <= gb * 1e9).then(|| way.words()), bytes: needed });
+                fits.push(Fit { gb, setting: (needed <= most).then(|| way.words()), bytes: needed });
             }
         }
         let (mut parts, mut without) = match step {
@@ -242,8 +242,6 @@ fn added<const N: usize>(costs: [(&'static str, Option<Cost>); N]) -> (Cost, Vec
 const SHARE: f64 = 0.8;
 /// Bytes of the process before it has a model.
 const PROGRAM: f64 = 90e6;
-/// Part of the values of [`Cost::values`] that are held at the end of a forward pass.
-const KEPT: f64 = 1.0;
 /// Tensors of the size of the largest step of the tower that a backward pass adds.
 const BACKWARD: f64 = 2.0;
 /// The same of what comes after the tower.

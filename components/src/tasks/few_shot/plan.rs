@@ -111,7 +111,8 @@ impl FewShot {
             node("probabilities", by(&["objective"]), &scored, &[q, w], Scope::Episode, Some(costs.query_text)),
         ]);
         let params = parameters::count(&model);
-        let flops = self.flops(recipe, &model, &*sampler, params.trainable > 0)?;
-        Ok(Plan { nodes, flops, memory: self.memory(recipe, &model, &*sampler)?, params })
+        let way = self.way_here(recipe, &model, frames)?;
+        let flops = self.flops(recipe, &model, &*sampler, (params.trainable > 0).then_some(way))?;
+        Ok(Plan { nodes, flops, memory: self.memory(recipe, &model, &*sampler, way)?, params })
     }
 }

@@ -8,7 +8,6 @@
 //! order of all frames follow from the times of the samples. Where the frames that come do not have the times that the
 //! samples promise, everything is decoded and counted.
 
-use super::concealed::concealed;
 use super::{Sign, Stop};
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::codec::packet::side_data::Type as StreamData;
@@ -144,7 +143,10 @@ impl Clip {
                 if *kind.get_or_insert(this) != this {
                     return Err(Stop::odd("frames of several kinds"));
                 }
-                if frame.is_corrupt() || concealed(&frame) || frame.side_data(FrameData::DisplayMatrix).is_some() {
+                if frame.is_corrupt()
+                    || maclip_kernels::libav::concealed(&frame)
+                    || frame.side_data(FrameData::DisplayMatrix).is_some()
+                {
                     return Err(Stop::odd("a damaged or turned frame"));
                 }
                 if wanted.contains(&number) {

@@ -6,7 +6,6 @@
 //! noticed.
 
 mod clip;
-mod concealed;
 #[cfg(test)]
 pub(super) mod tests;
 mod worker;
