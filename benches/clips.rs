@@ -122,6 +122,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() {
+    maclip_kernels::allocator::keep_pages();
     let temporary = tempfile::tempdir().expect("a temporary folder can be made");
     let given = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let folder = given.map_or_else(|| temporary.path().join("clips"), PathBuf::from);

@@ -98,6 +98,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() {
+    maclip_kernels::allocator::keep_pages();
     #[cfg(feature = "libav")]
     if maclip_components::datasets::readers::serve_if_asked().is_some() {
         return;

@@ -23,6 +23,7 @@ use std::time::Instant;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
+    maclip_kernels::allocator::keep_pages();
     // Cargo adds arguments of its own, such as `--bench`.
     let Some(folder) = std::env::args().skip(1).find(|argument| !argument.starts_with('-')) else {
         return println!(

@@ -81,6 +81,7 @@ pub fn command() -> Command {
 /// Exit codes: 0 done; 1 the work could not be done, or a result is below what its recipe expects; 2 the recipe or the
 /// command line is wrong; 130 interrupted.
 pub fn main() -> ExitCode {
+    maclip_kernels::allocator::keep_pages();
     // `maclip list | head` ends quietly, as other programs do.
     sigpipe::reset();
     #[cfg(feature = "libav")]

@@ -131,6 +131,7 @@ fn table(threads: &str) {
 }
 
 fn main() {
+    maclip_kernels::allocator::keep_pages();
     if std::env::var_os("MACLIP_BENCH_CHILD").is_some() {
         return table(&variable("RAYON_NUM_THREADS", ""));
     }

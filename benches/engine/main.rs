@@ -140,6 +140,7 @@ fn header(peers: &[Peer]) -> String {
 }
 
 fn main() {
+    maclip_kernels::allocator::keep_pages();
     if let Ok(name) = std::env::var("MACLIP_BENCH_CHILD") {
         return child(&name);
     }

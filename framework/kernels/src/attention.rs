@@ -2,8 +2,8 @@
 //! the size of the scores is kept.
 
 use crate::math::exp;
-use crate::memory::{In, Out, buffer, with_scratch};
-use crate::simd::{Kernel, Lanes, Level, W, run};
+use crate::memory::{In, Out, Scratch, buffer};
+use crate::simd::{Kernel, Lanes, Level, W, run, turn};
 use rayon::prelude::*;
 
 /// Multiply-adds below which threads cost more than they help.
@@ -167,17 +167,19 @@ unsafe fn product<L: Lanes>(
 
 /// Rows of `columns` values `stride` apart → [columns, padded], with zeros behind the rows.
 #[inline(always)]
-unsafe fn transpose(from: *const f32, stride: usize, [rows, columns]: [usize; 2], padded: usize, to: *mut f32) {
+unsafe fn transpose<L: Lanes>(
+    from: *const f32,
+    stride: usize,
+    [rows, columns]: [usize; 2],
+    padded: usize,
+    to: *mut f32,
+) {
     unsafe {
-        for first in (0..rows).step_by(W) {
-            let last = rows.min(first + W);
-            for column in 0..columns {
-                let to = to.add(column * padded);
-                (first..last).for_each(|row| *to.add(row) = *from.add(row * stride + column));
-            }
-        }
+        turn::<L>(from, stride, [rows, columns], to, padded);
         for column in 0..columns {
-            (rows..padded).for_each(|row| *to.add(column * padded + row) = 0.0);
+            for row in rows..padded {
+                *to.add(column * padded + row) = 0.0;
+            }
         }
     }
 }
@@ -200,7 +202,7 @@ impl Head {
         let Shape { queries, keys, .. } = self.shape;
         let (head, padded) = (self.shape.head(), self.shape.padded());
         unsafe {
-            transpose(self.k.0, self.k.1, [keys, head], padded, turned);
+            transpose::<L>(self.k.0, self.k.1, [keys, head], padded, turned);
             let q = Mat { start: self.q.0, row: self.q.1, column: 1 };
             let scale = (head as f32).powf(-0.5);
             product::<L>([queries, padded, head], q, (turned, padded), (p, padded), scale);
@@ -277,7 +279,7 @@ impl Kernel for Backward {
         let Head { q, k, v, .. } = self.head;
         unsafe {
             self.head.weights::<L>(self.turned, self.p);
-            transpose(v.0, v.1, [keys, head], padded, self.turned);
+            transpose::<L>(v.0, v.1, [keys, head], padded, self.turned);
             let g = Mat { start: self.g.0, row: self.g.1, column: 1 };
             product::<L>([queries, padded, head], g, (self.turned, padded), (self.dp, padded), 1.0);
             let across = Mat { start: self.p, row: 1, column: padded };
@@ -360,12 +362,11 @@ pub fn forward(level: Level, shape: Shape, q: Tokens, k: Tokens, v: Tokens, mask
         let to = Out::new(&mut out);
         all_heads(shape, |sequence, head| {
             let (turned, p) = (shape.head() * padded, shape.queries * padded);
-            with_scratch(turned + p, |scratch| {
-                let (turned, p) = scratch.split_at_mut(turned);
-                let out = (to.at(sequence * shape.queries * width + head * shape.head()), width);
-                let head = inputs.head(sequence, head);
-                run(level, Forward { head, turned: turned.as_mut_ptr(), p: p.as_mut_ptr(), out });
-            });
+            let mut scratch = Scratch::new(turned + p);
+            let (turned, p) = scratch.split_at_mut(turned);
+            let out = (to.at(sequence * shape.queries * width + head * shape.head()), width);
+            let head = inputs.head(sequence, head);
+            run(level, Forward { head, turned: turned.as_mut_ptr(), p: p.as_mut_ptr(), out });
         });
         out
     }
@@ -386,25 +387,24 @@ unsafe fn backward_into(level: Level, inputs: Inputs, g: &[f32], to: Places) {
     // Safety: all sizes were checked; each sequence and head writes columns of its own.
     all_heads(shape, |sequence, head| unsafe {
         let (turned, p) = (shape.head() * padded, shape.queries * padded);
-        with_scratch(turned + 2 * p, |scratch| {
-            let (turned, both) = scratch.split_at_mut(turned);
-            let (p, dp) = both.split_at_mut(p);
-            let column = head * shape.head();
-            let at = |place: Place, rows: usize| {
-                (place.start.at(sequence * rows * place.stride + place.offset + column), place.stride)
-            };
-            let backward = Backward {
-                head: inputs.head(sequence, head),
-                turned: turned.as_mut_ptr(),
-                p: p.as_mut_ptr(),
-                dp: dp.as_mut_ptr(),
-                g: (g.at(sequence * shape.queries * width + column), width),
-                dq: at(q, shape.queries),
-                dk: at(k, shape.keys),
-                dv: at(v, shape.keys),
-            };
-            run(level, backward);
-        });
+        let mut scratch = Scratch::new(turned + 2 * p);
+        let (turned, both) = scratch.split_at_mut(turned);
+        let (p, dp) = both.split_at_mut(p);
+        let column = head * shape.head();
+        let at = |place: Place, rows: usize| {
+            (place.start.at(sequence * rows * place.stride + place.offset + column), place.stride)
+        };
+        let backward = Backward {
+            head: inputs.head(sequence, head),
+            turned: turned.as_mut_ptr(),
+            p: p.as_mut_ptr(),
+            dp: dp.as_mut_ptr(),
+            g: (g.at(sequence * shape.queries * width + column), width),
+            dq: at(q, shape.queries),
+            dk: at(k, shape.keys),
+            dv: at(v, shape.keys),
+        };
+        run(level, backward);
     });
 }
 

@@ -2,7 +2,7 @@
 
 use crate::linear::{Add, Sizes, column_sums, weight_gradient};
 use crate::math::{Activation, activate, with_slope};
-use crate::memory::{In, Out, buffer, with_scratch};
+use crate::memory::{In, Out, Scratch, buffer};
 use crate::product::{Finish, Matrix, Packed, blocks};
 use crate::simd::{Lanes, Level};
 
@@ -118,11 +118,10 @@ pub fn forward(
         let residuals = [residual.map(In::new), skip.then(|| In::new(x))];
         let add = Add { scale, bias: Some(In::new(w.b2)), residuals, width };
         blocks(rows, 2 * rows * width * hidden, |from, count| {
-            with_scratch(count * hidden, |active| {
-                let rows = Matrix::rows(&x[from * width..], width);
-                first.multiply(from, count, rows, active.as_mut_ptr(), hidden, activate);
-                second.multiply(from, count, Matrix::rows(active, hidden), to.at(from * width), width, add);
-            });
+            let mut active = Scratch::new(count * hidden);
+            let rows = Matrix::rows(&x[from * width..], width);
+            first.multiply(from, count, rows, active.as_mut_ptr(), hidden, activate);
+            second.multiply(from, count, Matrix::rows(&active, hidden), to.at(from * width), width, add);
         });
         (y, h)
     }
@@ -163,19 +162,18 @@ pub fn backward(
         let products = 1 + usize::from(of_input);
         blocks(rows, products * rows * width * hidden, |from, count| {
             let size = count * hidden;
-            with_scratch(size, |slopes| {
-                let kept = &h[from * hidden..];
-                let active = outs.map(|[active, _]| Out::from_raw(active.at(from * hidden)));
-                let dh = outs.map_or(slopes.as_mut_ptr(), |[_, dh]| dh.at(from * hidden));
-                let slope = Slope { activation, kept: In::new(kept), scale, active, width: hidden };
-                second.multiply(0, count, Matrix::rows(&g[from * width..], width), dh, hidden, slope);
-                if let (Some(first), Some(to)) = (&first, to) {
-                    let residuals = [skip.then(|| In::new(&g[from * width..])), None];
-                    let add = Add { scale: 1.0, bias: None, residuals, width };
-                    let dh = Matrix::rows(std::slice::from_raw_parts(dh, size), hidden);
-                    first.multiply(0, count, dh, to.at(from * width), width, add);
-                }
-            });
+            let mut slopes = Scratch::new(size);
+            let kept = &h[from * hidden..];
+            let active = outs.map(|[active, _]| Out::from_raw(active.at(from * hidden)));
+            let dh = outs.map_or(slopes.as_mut_ptr(), |[_, dh]| dh.at(from * hidden));
+            let slope = Slope { activation, kept: In::new(kept), scale, active, width: hidden };
+            second.multiply(0, count, Matrix::rows(&g[from * width..], width), dh, hidden, slope);
+            if let (Some(first), Some(to)) = (&first, to) {
+                let residuals = [skip.then(|| In::new(&g[from * width..])), None];
+                let add = Add { scale: 1.0, bias: None, residuals, width };
+                let dh = Matrix::rows(std::slice::from_raw_parts(dh, size), hidden);
+                first.multiply(0, count, dh, to.at(from * width), width, add);
+            }
         });
         let weights = whole.map(|[active, dh]| {
             let up = Sizes { rows, inputs: hidden, outputs: width };

@@ -1,6 +1,7 @@
 //! Memory that a kernel fills, and pointers that threads share.
 
 use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
 
 /// `len` values that the caller writes before anybody reads them.
 ///
@@ -75,14 +76,39 @@ thread_local! {
     static SPARE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `work` with a buffer of at least `len` values, which hold anything. The thread keeps the buffer for the next call: fresh
-/// pages would be cleared by the system each time.
-pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    let mut values = SPARE.with_borrow_mut(|spare| spare.pop()).unwrap_or_default();
-    if values.len() < len {
-        values.resize(len, 0.0);
+/// A buffer whose values are anything. When it is dropped, its thread keeps it for the next one: the system would clear fresh
+/// pages each time.
+pub struct Scratch(Vec<f32>);
+
+impl Scratch {
+    /// Of at least `len` values: the smallest spare buffer that is large enough, or else a new one in place of the largest.
+    pub fn new(len: usize) -> Self {
+        let spare = SPARE.with_borrow_mut(|spare| {
+            let fits = (0..spare.len()).filter(|&i| spare[i].len() >= len).min_by_key(|&i| spare[i].len());
+            let chosen = fits.or_else(|| (0..spare.len()).max_by_key(|&i| spare[i].len()));
+            chosen.map(|i| spare.swap_remove(i))
+        });
+        Self(spare.filter(|values| values.len() >= len).unwrap_or_else(|| vec![0.0; len]))
     }
-    let result = work(&mut values[..len]);
-    SPARE.with_borrow_mut(|spare| spare.push(values));
-    result
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let values = std::mem::take(&mut self.0);
+        // The spare buffers of a thread that ends are gone already.
+        let _ = SPARE.try_with(|spare| spare.borrow_mut().push(values));
+    }
+}
+
+impl Deref for Scratch {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &self.0
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.0
+    }
 }

@@ -6,8 +6,8 @@
 //! The right matrix is packed once into panels of a tile's width. Blocks of rows are independent; each goes through the panels
 //! with tiles of [`Lanes::ROWS`] × [`Lanes::VECTORS`] · 16 sums in registers, for at most [`INNER`] terms at a time.
 
-use crate::memory::{In, Out, buffer, with_scratch};
-use crate::simd::{Kernel, Lanes, Level, W, run};
+use crate::memory::{In, Out, Scratch, buffer};
+use crate::simd::{Kernel, Lanes, Level, W, run, turn};
 use rayon::prelude::*;
 
 /// Rows of a block of work. With 768 values each they fit the second cache beside a panel.
@@ -77,7 +77,7 @@ impl Finish for AsItIs {
 /// A right matrix [k, n] in panels [n / width, k, width], the last one filled up with zeros.
 pub struct Packed {
     level: Level,
-    values: Vec<f32>,
+    values: Scratch,
     /// Where the panels begin.
     start: usize,
     inner: usize,
@@ -94,42 +94,71 @@ impl Kernel for Width {
     }
 }
 
+/// Writes rows `first..last` of all panels.
+struct Pack {
+    b: Matrix,
+    inner: usize,
+    columns: usize,
+    rows: [usize; 2],
+    to: Out,
+}
+
+impl Kernel for Pack {
+    type Out = ();
+    #[inline(always)]
+    unsafe fn call<L: Lanes>(self) {
+        let Self { b, inner, columns, rows: [first, last], to } = self;
+        let width = L::VECTORS * W;
+        // Safety: rows, columns and panels are those of the matrix.
+        unsafe {
+            for panel in 0..columns.div_ceil(width) {
+                let from = panel * width;
+                let count = width.min(columns - from);
+                let to = to.at((panel * inner + first) * width);
+                if b.column == 1 {
+                    for k in first..last {
+                        std::ptr::copy_nonoverlapping(b.at(k, from), to.add((k - first) * width), count);
+                    }
+                } else if b.row == 1 {
+                    turn::<L>(b.at(first, from), b.column, [count, last - first], to, width);
+                } else {
+                    for k in first..last {
+                        for j in 0..count {
+                            *to.add((k - first) * width + j) = *b.at(k, from + j);
+                        }
+                    }
+                }
+                if count < width {
+                    for k in 0..last - first {
+                        for j in count..width {
+                            *to.add(k * width + j) = 0.0;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl Packed {
     /// # Safety
     /// `b` is valid for `inner` rows and `columns` columns.
     pub unsafe fn new(level: Level, b: Matrix, inner: usize, columns: usize) -> Self {
         // Safety: the kernel only returns a constant.
         let width = unsafe { run(level, Width) };
-        let panels = columns.div_ceil(width);
-        // Safety: each row of each panel is written whole below.
-        let mut values = unsafe { buffer(panels * inner * width + W) };
+        let size = columns.div_ceil(width) * inner * width;
+        let mut values = Scratch::new(size + W);
         // Vectors that begin on a line of the cache lie in one line.
         let start = values.as_ptr().align_offset(LINE).min(W);
         let to = Out::new(&mut values[start..]);
         // Sixteen rows at a time, each read from one end to the other.
-        let pack = |part: usize| unsafe {
-            let (first, last) = (part * W, inner.min(part * W + W));
-            if b.column == 1 {
-                for k in first..last {
-                    for panel in 0..panels {
-                        let (from, row) = (panel * width, to.at((panel * inner + k) * width));
-                        let count = width.min(columns - from);
-                        std::ptr::copy_nonoverlapping(b.at(k, from), row, count);
-                        (count..width).for_each(|j| *row.add(j) = 0.0);
-                    }
-                }
-            } else {
-                for j in 0..panels * width {
-                    let to = to.at(j / width * inner * width + j % width);
-                    match j < columns {
-                        true => (first..last).for_each(|k| *to.add(k * width) = *b.at(k, j)),
-                        false => (first..last).for_each(|k| *to.add(k * width) = 0.0),
-                    }
-                }
-            }
+        let pack = |part: usize| {
+            let rows = [part * W, inner.min(part * W + W)];
+            // Safety: the parts are rows of the matrix, and each writes its own.
+            unsafe { run(level, Pack { b, inner, columns, rows, to }) }
         };
         let parts = inner.div_ceil(W);
-        if values.len() < SMALL {
+        if size < SMALL {
             (0..parts).for_each(pack);
         } else {
             (0..parts).into_par_iter().with_min_len(4).for_each(pack);
@@ -151,13 +180,9 @@ impl Packed {
         stride: usize,
         finish: F,
     ) {
-        // Rows that stand one after the other are read where they are.
-        let copies = a.column != 1;
-        let size = if copies { rows + MOST } else { MOST } * INNER.min(self.inner);
-        with_scratch(size, |scratch| {
-            let scratch = scratch.as_mut_ptr();
-            unsafe { run(self.level, Multiply { packed: self, first, rows, a, c, stride, copies, scratch, finish }) }
-        });
+        let mut copied = Scratch::new((rows + MOST) * INNER.min(self.inner));
+        let copied = copied.as_mut_ptr();
+        unsafe { run(self.level, Multiply { packed: self, first, rows, a, c, stride, copied, finish }) }
     }
 }
 
@@ -168,10 +193,8 @@ struct Multiply<'a, F> {
     a: Matrix,
     c: *mut f32,
     stride: usize,
-    /// Whether rows are copied side by side first.
-    copies: bool,
-    /// Room for the rows, and for those of one tile more.
-    scratch: *mut f32,
+    /// Room for the rows and those of one tile more, side by side.
+    copied: *mut f32,
     finish: F,
 }
 
@@ -196,25 +219,23 @@ impl<F: Finish> Multiply<'_, F> {
         let Packed { values, start, inner, columns, width, .. } = self.packed;
         let (inner, columns, width) = (*inner, *columns, *width);
         let panels = columns.div_ceil(width);
+        // Each tile asks for its share of the next panel.
+        let share = width.div_ceil(self.rows.div_ceil(R));
         unsafe {
             let mut done = 0;
             loop {
                 let terms = INNER.min(inner - done);
                 let last = done + terms >= inner;
-                // Rows that fill no tile are copied in any case, so that no tile reads behind the end.
-                let whole = if self.copies { 0 } else { self.rows / R * R };
-                for row in (whole..self.rows).step_by(R) {
-                    self.copy::<R>(row, done, terms, self.scratch.add((row - whole) * terms));
+                for row in (0..self.rows).step_by(R) {
+                    self.copy::<L, R>(row, done, terms, self.copied.add(row * terms));
                 }
                 for panel in 0..panels {
                     let b = values.as_ptr().add(start + (panel * inner + done) * width);
                     for row in (0..self.rows).step_by(R) {
-                        let tile = Tile { row, column: panel * width, terms, b, begins: done == 0, ends: last };
-                        if row < whole {
-                            self.tile::<L, R, V, false>(tile, self.a.at(row, done));
-                        } else {
-                            self.tile::<L, R, V, true>(tile, self.scratch.add((row - whole) * terms));
-                        }
+                        let next = b.wrapping_add(inner * width + row / R * terms * share);
+                        let tile =
+                            Tile { row, column: panel * width, terms, b, next, share, begins: done == 0, ends: last };
+                        self.tile::<L, R, V>(tile, self.copied.add(row * terms));
                     }
                 }
                 done += terms;
@@ -225,32 +246,37 @@ impl<F: Finish> Multiply<'_, F> {
         }
     }
 
-    /// The rows of a tile side by side: [terms, R].
+    /// The rows of a tile side by side: [terms, R], with zeros for rows that are not there.
     #[inline(always)]
-    unsafe fn copy<const R: usize>(&self, row: usize, done: usize, terms: usize, to: *mut f32) {
+    unsafe fn copy<L: Lanes, const R: usize>(&self, row: usize, done: usize, terms: usize, to: *mut f32) {
         let count = R.min(self.rows - row);
         unsafe {
-            if self.a.row == 1 {
-                for k in 0..terms {
-                    std::ptr::copy_nonoverlapping(self.a.at(row, done + k), to.add(k * R), count);
-                    (count..R).for_each(|r| *to.add(k * R + r) = 0.0);
-                }
+            let from = self.a.at(row, done);
+            if self.a.column == 1 {
+                turn::<L>(from, self.a.row, [count, terms], to, R);
             } else {
-                for r in 0..R {
-                    let from = self.a.at(row + r.min(count - 1), done);
-                    (0..terms).for_each(|k| *to.add(k * R + r) = *from.add(k * self.a.column));
+                for k in 0..terms {
+                    for r in 0..count {
+                        *to.add(k * R + r) = *from.add(r * self.a.row + k * self.a.column);
+                    }
+                }
+            }
+            if count < R {
+                for k in 0..terms {
+                    for r in count..R {
+                        *to.add(k * R + r) = 0.0;
+                    }
                 }
             }
         }
     }
 
-    /// One tile. The left values of a term are side by side (`COPIED`), or in rows as in the left matrix.
+    /// One tile, from its rows side by side.
     #[inline(always)]
-    unsafe fn tile<L: Lanes, const R: usize, const V: usize, const COPIED: bool>(&self, tile: Tile, a: *const f32) {
-        let Tile { row, column, terms, b, begins, ends } = tile;
+    unsafe fn tile<L: Lanes, const R: usize, const V: usize>(&self, tile: Tile, a: *const f32) {
+        let Tile { row, column, terms, b, next, share, begins, ends } = tile;
         let rows = R.min(self.rows - row);
         let left = self.packed.columns - column;
-        let distance = self.a.row;
         unsafe {
             let c = self.c.add(row * self.stride + column);
             let mut sums = [[L::splat(0.0); V]; R];
@@ -264,12 +290,13 @@ impl<F: Finish> Multiply<'_, F> {
                 }
             }
             for k in 0..terms {
+                L::prefetch(next.wrapping_add(k * share));
                 let mut row = [L::splat(0.0); V];
                 for (v, row) in row.iter_mut().enumerate() {
                     *row = L::load(b.add((k * V + v) * W));
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let value = L::splat(*if COPIED { a.add(k * R + r) } else { a.add(r * distance + k) });
+                    let value = L::splat(*a.add(k * R + r));
                     for (sum, row) in sums.iter_mut().zip(row) {
                         *sum = value.fma(row, *sum);
                     }
@@ -299,6 +326,9 @@ struct Tile {
     terms: usize,
     /// The panel from the first of these terms on.
     b: *const f32,
+    /// What to ask for meanwhile: `share` values for each term.
+    next: *const f32,
+    share: usize,
     /// Whether no term was added before.
     begins: bool,
     /// Whether no term is added after.
@@ -308,14 +338,14 @@ struct Tile {
 /// `work(first, count)` for blocks of rows, side by side. The blocks depend on the shape alone; `operations` is the number of
 /// multiply-adds in all.
 pub fn blocks(rows: usize, operations: usize, work: impl Fn(usize, usize) + Sync) {
-    // At least eight blocks, so that few rows with much work each do not wait for one thread.
-    let size = rows.div_ceil(8).next_multiple_of(12).min(ROWS);
-    if operations < SMALL || rows <= size {
-        (0..rows).step_by(ROWS).for_each(|first| work(first, ROWS.min(rows - first)));
-    } else {
-        let count = rows.div_ceil(size);
-        (0..count).into_par_iter().with_max_len(1).for_each(|i| work(i * size, size.min(rows - i * size)));
+    if operations < SMALL {
+        return (0..rows).step_by(ROWS).for_each(|first| work(first, ROWS.min(rows - first)));
     }
+    // Whole tiles, in blocks of nearly the same size. Eight of them or a multiple share out well among 2, 4 or 8 threads.
+    let tiles = rows.div_ceil(MOST);
+    let count = rows.div_ceil(ROWS).next_multiple_of(8).min(tiles);
+    let begin = |i: usize| (i * tiles / count * MOST).min(rows);
+    (0..count).into_par_iter().with_max_len(1).for_each(|i| work(begin(i), begin(i + 1) - begin(i)));
 }
 
 /// finish(a · b), `[m, n]` from `[m, k]` and `[k, n]`.

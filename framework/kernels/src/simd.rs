@@ -43,6 +43,20 @@ pub(crate) trait Lanes: Copy {
     /// 2ⁿ, for self = n + 1.5 · 2²³ with −127 < n < 128.
     unsafe fn pow2(self) -> Self;
 
+    /// Asks for the line of the cache at this address, which need not be valid.
+    #[inline(always)]
+    unsafe fn prefetch(_: *const f32) {}
+
+    /// Stores the four lanes with index k side by side at `to + k · distance`, for all k.
+    #[inline(always)]
+    unsafe fn store_across(four: [Self; 4], to: *mut f32, distance: usize) {
+        for (row, values) in four.into_iter().enumerate() {
+            for (k, value) in unsafe { values.lanes() }.into_iter().enumerate() {
+                unsafe { *to.add(k * distance + row) = value };
+            }
+        }
+    }
+
     /// The lanes as numbers.
     #[inline(always)]
     unsafe fn lanes(self) -> [f32; W] {
@@ -150,9 +164,45 @@ mod x86 {
         ((1u32 << count) - 1) as __mmask16
     }
 
+    /// Four vectors with the lanes of each 128 bits turned, as parts of 128 bits that go to `to + k · distance`.
+    macro_rules! store_across {
+        ($four:expr, $to:expr, $distance:expr, $low:ident, $high:ident, $low_pair:ident, $high_pair:ident, $pairs:ident,
+         $singles:ident, $extract:ident, [$($part:literal),*]) => {
+            let [a, b, c, d] = $four;
+            let [ab, cd] = [$pairs($low(a, b)), $pairs($low(c, d))];
+            let [ab_high, cd_high] = [$pairs($high(a, b)), $pairs($high(c, d))];
+            let turned = [$low_pair(ab, cd), $high_pair(ab, cd), $low_pair(ab_high, cd_high), $high_pair(ab_high, cd_high)];
+            for (k, values) in turned.into_iter().enumerate() {
+                $(_mm_storeu_ps($to.add((4 * $part + k) * $distance), $extract::<$part>($singles(values)));)*
+            }
+        };
+    }
+
     impl Lanes for V4 {
         const ROWS: usize = 12;
         const VECTORS: usize = 2;
+        #[inline(always)]
+        unsafe fn prefetch(from: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn store_across([a, b, c, d]: [Self; 4], to: *mut f32, distance: usize) {
+            unsafe {
+                store_across!(
+                    [a.0, b.0, c.0, d.0],
+                    to,
+                    distance,
+                    _mm512_unpacklo_ps,
+                    _mm512_unpackhi_ps,
+                    _mm512_unpacklo_pd,
+                    _mm512_unpackhi_pd,
+                    _mm512_castps_pd,
+                    _mm512_castpd_ps,
+                    _mm512_extractf32x4_ps,
+                    [0, 1, 2, 3]
+                );
+            }
+        }
         #[inline(always)]
         unsafe fn load(from: *const f32) -> Self {
             unsafe { Self(_mm512_loadu_ps(from)) }
@@ -204,6 +254,30 @@ mod x86 {
     impl Lanes for V3 {
         const ROWS: usize = 6;
         const VECTORS: usize = 1;
+        #[inline(always)]
+        unsafe fn prefetch(from: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn store_across([a, b, c, d]: [Self; 4], to: *mut f32, distance: usize) {
+            unsafe {
+                for (four, to) in [([a.0, b.0, c.0, d.0], to), ([a.1, b.1, c.1, d.1], to.add(W / 2 * distance))] {
+                    store_across!(
+                        four,
+                        to,
+                        distance,
+                        _mm256_unpacklo_ps,
+                        _mm256_unpackhi_ps,
+                        _mm256_unpacklo_pd,
+                        _mm256_unpackhi_pd,
+                        _mm256_castps_pd,
+                        _mm256_castpd_ps,
+                        _mm256_extractf128_ps,
+                        [0, 1]
+                    );
+                }
+            }
+        }
         #[inline(always)]
         unsafe fn load(from: *const f32) -> Self {
             unsafe { Self(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(W / 2))) }
@@ -308,6 +382,37 @@ mod arm {
             max(o) |a| vbslq_f32(vcgtq_f32(a, o), a, o); min(o) |a| vbslq_f32(vcltq_f32(a, o), a, o);
             fma(b, c) |a| vfmaq_f32(c, a, b); abs() |a| vabsq_f32(a);
             pow2() |a| vreinterpretq_f32_s32(vaddq_s32(vshlq_n_s32::<23>(vreinterpretq_s32_f32(a)), vdupq_n_s32(127 << 23)));
+        }
+    }
+}
+
+/// Exchanges rows and columns: value `column` of row `row` goes to `to + column · distance + row`. The rows are `stride` apart.
+///
+/// # Safety
+/// As [`Lanes`]; `from` is valid for these rows, and `to` for what is written.
+#[inline(always)]
+pub unsafe fn turn<L: Lanes>(
+    from: *const f32,
+    stride: usize,
+    [rows, columns]: [usize; 2],
+    to: *mut f32,
+    distance: usize,
+) {
+    let (fours, vectors) = (rows / 4 * 4, columns / W * W);
+    unsafe {
+        for column in (0..vectors).step_by(W) {
+            for row in (0..fours).step_by(4) {
+                let at = from.add(row * stride + column);
+                let four =
+                    [L::load(at), L::load(at.add(stride)), L::load(at.add(2 * stride)), L::load(at.add(3 * stride))];
+                L::store_across(four, to.add(column * distance + row), distance);
+            }
+        }
+        for column in 0..columns {
+            let first = if column < vectors { fours } else { 0 };
+            for row in first..rows {
+                *to.add(column * distance + row) = *from.add(row * stride + column);
+            }
         }
     }
 }
