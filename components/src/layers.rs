@@ -251,6 +251,15 @@ impl Attention {
         linear_onto(&self.out_proj, operations::attention(qkv, mask, self.heads), residual)
     }
 
+    /// The first `first` tokens of [`Attention::forward`] of x `[b, n, D]` → `[b, first, D]`.
+    pub fn first(&self, x: Tensor<3>, first: usize) -> Tensor<3> {
+        // Where most tokens are wanted, one product for all is less work than cutting the weights in two.
+        if 2 * first > x.dims()[1] {
+            return self.forward(x, None, None).narrow(1, 0, first);
+        }
+        self.cross(x.clone().narrow(1, 0, first), x)
+    }
+
     /// query `[b, n, D]`, key and value `[b, m, D]` → `[b, n, D]`.
     pub fn cross(&self, query: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
         let [_, _, d] = query.dims();

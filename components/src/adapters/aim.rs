@@ -119,18 +119,31 @@ impl Adapter for Aim {
         false
     }
 
-    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
+    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4> {
+        let n = x.dims()[2];
+        self.forward_first(index, block, x, branch, n)
+    }
+
+    fn forward_first(
+        &self,
+        index: usize,
+        block: &dyn FrozenBlock,
+        x: Tensor<4>,
+        _: &Branch,
+        first: usize,
+    ) -> Tensor<4> {
         let adapters = blocks::adapted(&self.blocks, index);
-        let shape = x.dims();
+        let [b, t, _, d] = x.dims();
         let temporal = over_time(x.clone(), |tokens| {
             let u = block.ln_1(tokens);
             let u = adapters.temporal_in.as_ref().map_or(u.clone(), |adapter| adapter.forward(u));
             adapters.temporal.forward(block.attention(u))
         });
         let x = frames(x + temporal);
-        let x = adapters.spatial.forward_onto(block.attention(block.ln_1(x.clone())), x);
+        let mixed = block.attention_first(block.ln_1(x.clone()), first);
+        let x = adapters.spatial.forward_onto(mixed, x.narrow(1, 0, first));
         let v = block.ln_2(x.clone());
-        adapters.joint.scaled_onto(v.clone(), self.scale, block.mlp_onto(v, x)).reshape(shape)
+        adapters.joint.scaled_onto(v.clone(), self.scale, block.mlp_onto(v, x)).reshape([b, t, first, d])
     }
 
     fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], _: &Branch) -> Option<Cost> {

@@ -3,7 +3,7 @@
 //! Source: the "Full" rows of MA-CLIP's tables 1, 2 and 4. On CLIP ViT-B/32 that is 87,849,216 parameters, with TPCM the 90.99 M of
 //! table 4.
 
-use super::none::as_trained;
+use super::none::{as_trained, first_as_trained};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
@@ -52,6 +52,10 @@ impl Adapter for Full {
 
     fn forward(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
         as_trained(block, x)
+    }
+
+    fn forward_first(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch, first: usize) -> Tensor<4> {
+        first_as_trained(block, x, first)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `last_blocks`: the last blocks of the image tower are fine-tuned with all that follows them.
 
-use super::none::as_trained;
+use super::none::{as_trained, first_as_trained};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use maclip_framework::error::{Error, Result};
@@ -82,6 +82,10 @@ impl Adapter for LastBlocks {
 
     fn forward(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
         as_trained(block, x)
+    }
+
+    fn forward_first(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch, first: usize) -> Tensor<4> {
+        first_as_trained(block, x, first)
     }
 }
 

@@ -14,7 +14,7 @@
 //! Parts can be left out (table 4): without A_T there is no z', without A_M the attention's output is added as it is, without A_J
 //! nothing is.
 
-use super::blocks::{self, Blocks};
+use super::blocks::{self, Blocks, frames};
 use crate::layers::{Bottleneck, Init, linear, linear_cost};
 use burn::module::Module;
 use burn::nn::Linear;
@@ -222,8 +222,20 @@ impl Adapter for Multimodal {
     }
 
     fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4> {
+        let n = x.dims()[2];
+        self.forward_first(index, block, x, branch, n)
+    }
+
+    fn forward_first(
+        &self,
+        index: usize,
+        block: &dyn FrozenBlock,
+        x: Tensor<4>,
+        branch: &Branch,
+        first: usize,
+    ) -> Tensor<4> {
         let adapters = blocks::adapted(&self.blocks, index);
-        let [b, t, n, d] = x.dims();
+        let [b, t, _, d] = x.dims();
         let mut tokens = vec![x.clone()];
         if let Some(temporal) = &adapters.temporal {
             // Class tokens attend over time with the block's own attention.
@@ -253,9 +265,8 @@ impl Adapter for Multimodal {
         let h = Tensor::cat(tokens, 2);
         let length = h.dims()[2];
         let h = h.reshape([b * t, length, d]);
-        // The last step reads the first N + 1 tokens only; of the others only keys and values are needed.
-        let mixed = block.attention(block.ln_1(h)).narrow(1, 0, n);
-        let x = x.reshape([b * t, n, d]);
+        let mixed = block.attention_first(block.ln_1(h), first);
+        let x = frames(x.narrow(2, 0, first));
         let y = match &adapters.multimodal {
             Some(adapter) => adapter.forward_onto(mixed, x),
             None => x + mixed,
@@ -266,7 +277,7 @@ impl Adapter for Multimodal {
         if let Some(joint) = &adapters.joint {
             out = joint.scaled_onto(v, self.joint_scale, out);
         }
-        out.reshape([b, t, n, d])
+        out.reshape([b, t, first, d])
     }
 
     fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], branch: &Branch) -> Option<Cost> {

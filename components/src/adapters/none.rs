@@ -55,8 +55,14 @@ impl Adapter for NoAdapter {
 
 /// The block as it was trained, on each frame: x `[B, T, N + 1, D]` → the same shape.
 pub fn as_trained(block: &dyn FrozenBlock, x: Tensor<4>) -> Tensor<4> {
-    let shape = x.dims();
-    block.forward(frames(x)).reshape(shape)
+    let n = x.dims()[2];
+    first_as_trained(block, x, n)
+}
+
+/// The first `first` tokens of [`as_trained`].
+pub fn first_as_trained(block: &dyn FrozenBlock, x: Tensor<4>, first: usize) -> Tensor<4> {
+    let [b, t, _, d] = x.dims();
+    block.forward_first(frames(x), first).reshape([b, t, first, d])
 }
 
 #[cfg(test)]

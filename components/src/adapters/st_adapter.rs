@@ -141,7 +141,19 @@ impl Adapter for StAdapter {
         false
     }
 
-    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
+    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4> {
+        let n = x.dims()[2];
+        self.forward_first(index, block, x, branch, n)
+    }
+
+    fn forward_first(
+        &self,
+        index: usize,
+        block: &dyn FrozenBlock,
+        x: Tensor<4>,
+        _: &Branch,
+        first: usize,
+    ) -> Tensor<4> {
         let adapter = blocks::adapted(&self.blocks, index);
         let [b, t, n, d] = x.dims();
         let patches = x.clone().narrow(2, 1, n - 1);
@@ -150,7 +162,7 @@ impl Adapter for StAdapter {
         let mixed = adapter.convolve(down.reshape([b, t, self.grid, self.grid, c]), self.sides);
         let patches = linear_onto(&adapter.up, mixed.reshape([b, t, n - 1, c]), Some(patches));
         let x = Tensor::cat(vec![x.narrow(2, 0, 1), patches], 2);
-        block.forward(frames(x)).reshape([b, t, n, d])
+        block.forward_first(frames(x), first).reshape([b, t, first, d])
     }
 
     fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], _: &Branch) -> Option<Cost> {

@@ -130,14 +130,26 @@ impl Adapter for TaskAdapter {
     }
 
     fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4> {
+        let n = x.dims()[2];
+        self.forward_first(index, block, x, branch, n)
+    }
+
+    fn forward_first(
+        &self,
+        index: usize,
+        block: &dyn FrozenBlock,
+        x: Tensor<4>,
+        branch: &Branch,
+        first: usize,
+    ) -> Tensor<4> {
         let adapters = blocks::adapted(&self.blocks, index);
-        let shape = x.dims();
+        let [clips, t, _, d] = x.dims();
         let attend = |tokens: Tensor<3>| block.attention(block.ln_1(tokens));
         let temporal = over_time(x.clone(), |tokens| adapters.temporal.forward(attend(tokens)));
         let x = frames(x + temporal);
-        let x = adapters.spatial.forward_onto(attend(x.clone()), x).reshape(shape);
+        let mixed = block.attention_first(block.ln_1(x.clone()), first);
+        let x = adapters.spatial.forward_onto(mixed, x.narrow(1, 0, first)).reshape([clips, t, first, d]);
         let task = |x: Tensor<4>| over_clips(x, |tokens| adapters.task.forward(attend(tokens)));
-        let clips = shape[0];
         let task = match branch {
             Branch::Episode { text } if self.across == Across::Branch => {
                 let supports = text.dims()[0];
@@ -148,7 +160,7 @@ impl Adapter for TaskAdapter {
         };
         let x = frames(x + task);
         let v = block.ln_2(x.clone());
-        adapters.joint.scaled_onto(v.clone(), self.scale, block.mlp_onto(v, x)).reshape(shape)
+        adapters.joint.scaled_onto(v.clone(), self.scale, block.mlp_onto(v, x)).reshape([clips, t, first, d])
     }
 
     fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], branch: &Branch) -> Option<Cost> {

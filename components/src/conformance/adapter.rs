@@ -2,11 +2,14 @@
 
 use super::tensors::{difference, random};
 use super::{choice, describes_its_text, model, scopes, usage, variants};
+use crate::backbones::clip::block::{Activation, Block, BlockSizes};
+use crate::layers::Init;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use maclip_framework::model::few_shot::FewShotModel;
 use maclip_framework::model::parameters;
+use maclip_framework::random::Stream;
 use maclip_framework::registry::Component;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
@@ -51,6 +54,7 @@ pub fn holds<C: Component<Slot = dyn Adapter>>(traits: Traits) {
         noisy.every_trained_tensor_takes_part();
         noisy.class_texts();
         noisy.other_clips();
+        noisy.first_tokens();
         noisy.cost();
         scopes::evaluation_follows_them(&[("adapter", &choice)]);
         sizes_alone(&choice, traits);
@@ -162,12 +166,40 @@ impl Subject {
         assert_eq!(changed > 1e-5, claimed, "{}: {what}: {changed}", self.choice);
     }
 
+    /// The branch of queries, or of whole episodes where clips are not encoded alone.
+    fn branch<'a>(&self, text: &'a Tensor<2>) -> Branch<'a> {
+        match self.scope() {
+            Scope::Episode => Branch::Episode { text },
+            _ => Branch::Query,
+        }
+    }
+
+    fn first_tokens(&self) {
+        let (adapter, geometry) = (&self.model.adapter, self.model.backbone.geometry());
+        let Some(index) = (0..geometry.blocks).rev().find(|&index| adapter.adapts(index)) else { return };
+        let (width, tokens) = (geometry.width, geometry.tokens);
+        let sizes = BlockSizes {
+            width,
+            heads: width / 32,
+            layers: 1,
+            hidden: 2 * width,
+            activation: Activation::QuickGelu,
+            epsilon: 1e-5,
+        };
+        let blocks = Block::stack(sizes, &mut Init::new(Stream::new(5, "init/test"), Device::flex()));
+        let (x, text) = (random(6, [2 * SUPPORTS, model::FRAMES, tokens, width]), self.text(7));
+        let branch = self.branch(&text);
+        let whole = adapter.forward(index, &blocks[0], x.clone(), &branch);
+        for first in [1, tokens - 1] {
+            let part = adapter.forward_first(index, &blocks[0], x.clone(), &branch, first);
+            let off = difference(&part, &whole.clone().narrow(2, 0, first));
+            assert!(off < 1e-5, "{}: the first {first} tokens are off by {off}", self.choice);
+        }
+    }
+
     fn cost(&self) {
         let text = self.text(4);
-        let branch = match self.scope() {
-            Scope::Episode => Branch::Episode { text: &text },
-            _ => Branch::Query,
-        };
+        let branch = self.branch(&text);
         let cost = self.model.backbone.encode_cost([2 * SUPPORTS, model::FRAMES], &*self.model.adapter, &branch);
         assert_eq!(cost.is_some(), self.traits.costed, "{}: whether it says its cost", self.choice);
     }

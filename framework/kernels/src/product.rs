@@ -10,8 +10,8 @@ use crate::memory::{In, Out, Scratch, buffer};
 use crate::simd::{Kernel, Lanes, Level, W, run, turn};
 use rayon::prelude::*;
 
-/// Rows of a block of work. With 768 values each they fit the second cache beside a panel.
-pub const ROWS: usize = 96;
+/// The most rows of a block of work, nearly. With 768 values each they fit the second cache beside a panel.
+pub const ROWS: usize = 72;
 /// Terms that a tile adds before its sums go back to memory: a panel of them fits the first cache.
 const INNER: usize = 256;
 /// The most rows that a tile has on any instruction set.
@@ -335,15 +335,15 @@ struct Tile {
     ends: bool,
 }
 
-/// `work(first, count)` for blocks of rows, side by side. The blocks depend on the shape alone; `operations` is the number of
+/// `work(first, count)` for blocks of rows, side by side. No element depends on its block. `operations` is the number of
 /// multiply-adds in all.
 pub fn blocks(rows: usize, operations: usize, work: impl Fn(usize, usize) + Sync) {
     if operations < SMALL {
         return (0..rows).step_by(ROWS).for_each(|first| work(first, ROWS.min(rows - first)));
     }
-    // Whole tiles, in blocks of nearly the same size. Eight of them or a multiple share out well among 2, 4 or 8 threads.
+    // Whole tiles, in blocks of nearly the same size, equally many for each thread.
     let tiles = rows.div_ceil(MOST);
-    let count = rows.div_ceil(ROWS).next_multiple_of(8).min(tiles);
+    let count = rows.div_ceil(ROWS).next_multiple_of(rayon::current_num_threads()).min(tiles);
     let begin = |i: usize| (i * tiles / count * MOST).min(rows);
     (0..count).into_par_iter().with_max_len(1).for_each(|i| work(begin(i), begin(i + 1) - begin(i)));
 }

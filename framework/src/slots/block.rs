@@ -3,8 +3,8 @@
 use crate::slots::cost::Cost;
 use burn::tensor::Tensor;
 
-/// The frozen parts of one transformer block with a norm before attention and MLP, for adapters. All functions take and
-/// return `[b, n, D]`, for any b and n.
+/// The frozen parts of one transformer block with a norm before attention and MLP, for adapters. Functions take and return
+/// `[b, n, D]`, for any b and n, where they do not say otherwise.
 pub trait FrozenBlock {
     /// The norm before the attention.
     fn ln_1(&self, x: Tensor<3>) -> Tensor<3>;
@@ -26,6 +26,21 @@ pub trait FrozenBlock {
     /// [`FrozenBlock::mlp`] of x, added to `residual`: one step where the device has one for it.
     fn mlp_onto(&self, x: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
         residual + self.mlp(x)
+    }
+
+    /// The first `first` tokens of [`FrozenBlock::attention`]: x `[b, n, D]` → `[b, first, D]`. Of the others only keys and values
+    /// are needed.
+    fn attention_first(&self, x: Tensor<3>, first: usize) -> Tensor<3> {
+        self.attention(x).narrow(1, 0, first)
+    }
+
+    /// The first `first` tokens of [`FrozenBlock::forward`]: x `[b, n, D]` → `[b, first, D]`.
+    fn forward_first(&self, x: Tensor<3>, first: usize) -> Tensor<3> {
+        if first == x.dims()[1] {
+            return self.forward(x);
+        }
+        let y = self.attention_first(self.ln_1(x.clone()), first) + x.narrow(1, 0, first);
+        self.mlp_onto(self.ln_2(y.clone()), y)
     }
 
     /// The block as it was pre-trained: y = x + MSA(LN1 x), result y + MLP(LN2 y).

@@ -108,6 +108,10 @@ impl FrozenBlock for Block {
         self.attn.forward(x, None, None)
     }
 
+    fn attention_first(&self, x: Tensor<3>, first: usize) -> Tensor<3> {
+        self.attn.first(x, first)
+    }
+
     fn attention_shifted(&self, x: Tensor<3>, shift: Tensor<3>) -> Tensor<3> {
         self.attn.forward(x, None, Some(shift))
     }

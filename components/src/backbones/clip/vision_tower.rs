@@ -116,9 +116,19 @@ impl VisionTower {
         })
     }
 
-    /// Tokens `[B, T, 1 + N, D]` → class tokens `[B, T, D]`.
-    fn class_tokens(x: Tensor<4>) -> Tensor<3> {
-        x.narrow(2, 0, 1).squeeze_dim(2)
+    /// Tokens `[B, T, 1 + N, D]` before block `first` → class tokens `[B, T, D]` behind the last block, of which nothing else is
+    /// computed.
+    fn class_tokens(&self, first: usize, x: Tensor<4>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
+        let last = self.resblocks.len() - 1;
+        let x = self.through(first..last, x, adapter, branch);
+        let block = &self.resblocks[last];
+        let class = if adapter.adapts(last) {
+            adapter.forward_first(last, block, x, branch, 1)
+        } else {
+            let [b, t, n, d] = x.dims();
+            block.forward_first(x.reshape([b * t, n, d]), 1).reshape([b, t, 1, d])
+        };
+        class.squeeze_dim(2)
     }
 
     /// Class tokens `[B, T, D]` → `[B, T, E]`.
@@ -140,7 +150,7 @@ impl VisionTower {
         Cost::product(frames * (n - 1), inputs, d) + Cost::norm(frames * n * d)
     }
 
-    /// What [`VisionTower::through`] costs for `[B, T]` frames.
+    /// What [`VisionTower::through`] costs for `[B, T]` frames. Of the last block it counts all tokens, as published figures do.
     fn through_cost(
         &self,
         range: Range<usize>,
@@ -182,13 +192,13 @@ impl VisionTower {
 impl ImageTower for VisionTower {
     fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3> {
         let blocks = self.resblocks.len();
-        let until =
-            |end: usize| self.through(0..end, self.normalized(self.tokens(pixels.clone())), adapter, &Branch::Query);
+        let tokens = |pixels| self.normalized(self.tokens(pixels));
+        let class = |pixels| self.class_tokens(0, tokens(pixels), adapter, &Branch::Query);
         match Depth::of(adapter, blocks) {
             Depth::Pixels => pixels.flatten(2, 4),
-            Depth::Block(index) => until(index).flatten(2, 3),
-            Depth::Head => Self::class_tokens(until(blocks)),
-            Depth::Features => self.features(Self::class_tokens(until(blocks))),
+            Depth::Block(index) => self.through(0..index, tokens(pixels), adapter, &Branch::Query).flatten(2, 3),
+            Depth::Head => class(pixels),
+            Depth::Features => self.features(class(pixels)),
         }
     }
 
@@ -218,8 +228,10 @@ impl ImageTower for VisionTower {
             Depth::Pixels => (step, x.reshape([b, t, values / d, d])),
             Depth::Block(first) => (first + step, x.reshape([b, t, values / d, d])),
         };
-        let tokens = self.through(index..index + 1, tokens, adapter, branch);
-        if index + 1 < blocks { tokens.flatten(2, 3) } else { self.features(Self::class_tokens(tokens)) }
+        match index + 1 < blocks {
+            true => self.through(index..index + 1, tokens, adapter, branch).flatten(2, 3),
+            false => self.features(self.class_tokens(index, tokens, adapter, branch)),
+        }
     }
 
     fn prefix_cost(&self, clips: [usize; 2], adapter: &dyn Adapter) -> Option<Cost> {
