@@ -137,27 +137,22 @@ unsafe fn product<L: Lanes>(
             while row < rows {
                 let a = Mat { start: a.start.add(row * a.row), ..a };
                 let (b, c) = ((b.0.add(column), b.1), (c.0.add(row * c.1 + column), c.1));
+                // The fewer rows a tile has, the longer it waits for each sum.
+                macro_rules! rows {
+                    ($rows:literal, $vectors:literal) => {{
+                        tile::<L, $rows, $vectors>(inner, a, b, c, count, scale);
+                        $rows
+                    }};
+                }
                 row += match (rows - row, wide) {
-                    (12.., true) => {
-                        tile::<L, 12, 2>(inner, a, b, c, count, scale);
-                        12
-                    }
-                    (4.., true) => {
-                        tile::<L, 4, 2>(inner, a, b, c, count, scale);
-                        4
-                    }
-                    (_, true) => {
-                        tile::<L, 1, 2>(inner, a, b, c, count, scale);
-                        1
-                    }
-                    (6.., false) => {
-                        tile::<L, 6, 1>(inner, a, b, c, count, scale);
-                        6
-                    }
-                    (_, false) => {
-                        tile::<L, 1, 1>(inner, a, b, c, count, scale);
-                        1
-                    }
+                    (12.., true) => rows!(12, 2),
+                    (6.., true) => rows!(6, 2),
+                    (3.., true) => rows!(3, 2),
+                    (_, true) => rows!(1, 2),
+                    (12.., false) if L::ROWS == 12 => rows!(12, 1),
+                    (6.., false) => rows!(6, 1),
+                    (3.., false) => rows!(3, 1),
+                    (_, false) => rows!(1, 1),
                 };
             }
             column += lanes;

@@ -110,10 +110,10 @@ impl FewShot {
         let shards = compute.shards_on(&recipe.device);
         let size = if whole { clips as usize } else { part_size(way.micro_batch, shards, clips as usize) };
         let side_by_side = way.micro_batch.is_none_or(|size| size >= clips as usize);
-        // Parts of each branch, and how many of them are under way.
+        // Parts of each branch, and how many of them are under way in a running episode.
         let count = if whole { 1 } else { train.supports.div_ceil(size) + train.queries.div_ceil(size) };
-        let moving = if side_by_side { count.min(threads) } else { 1 };
-        let share = moving as f64 * size as f64 / clips;
+        let moving = if side_by_side { (count * running).min(threads) as f64 / running as f64 } else { 1.0 };
+        let share = moving * size as f64 / clips;
 
         // Each part of a running episode has gradients of its own, and each episode that is done has their sum.
         let sums = if side_by_side { count } else { 2 };
@@ -153,7 +153,8 @@ impl FewShot {
         Ok(Step { parts, bytes, without })
     }
 
-    /// The memory of training, which goes `way`, and of evaluation, on the recipe's device, and of the ways in which a step fits usual devices.
+    /// The memory of training, which goes `way`, and of evaluation, on the recipe's device, and the ways in which a step fits
+    /// usual devices.
     pub(super) fn memory(
         &self,
         recipe: &Recipe,
