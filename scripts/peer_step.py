@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times the peer of `cargo bench --bench engine`: MA-CLIP in PyTorch on a processor, eager or with torch.compile.
+"""Times the peer of `cargo bench --bench engine`: MA-CLIP in PyTorch, eager or with torch.compile.
 
     python peer_step.py train    --arch tiny --shot 1 --query 5 --count 30
     python peer_step.py evaluate --arch tiny --shot 5 --query 1 --count 50 --compile
@@ -13,10 +13,14 @@ COUNT repetitions are timed one by one:
     evaluate  one episode: drawing the clips, encoding them, distances and probabilities, without gradients
     encode    the frame features of one clip that is in memory, in the query branch, without gradients
 
+With --device cuda the clips are on the card before the time starts. With --precision bf16 torch.autocast chooses what is
+computed in bf16.
+
 Prints one JSON object. Needs torch, and with --compile a C++ compiler.
 """
 
 import argparse
+import functools
 import importlib
 import json
 import os
@@ -35,6 +39,21 @@ def load(path):
     return importlib.import_module(path.stem)
 
 
+class OnDevice:
+    """A pool of clips whose tensors are on a device; the peer's own draws them on the processor."""
+
+    def __init__(self, pool, device):
+        pool.clips, self.pool, self.device = pool.clips.to(device), pool, device
+
+    @property
+    def clips(self):
+        return self.pool.clips
+
+    def draw(self, way, shot, query):
+        with torch.device("cpu"):
+            return [tensor.to(self.device) for tensor in self.pool.draw(way, shot, query)]
+
+
 def training(peer, model, pool, options, compiled):
     """A function that makes one optimizer step."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -43,7 +62,8 @@ def training(peer, model, pool, options, compiled):
     loss_of = compiled(lambda *clips: episode(model, *clips))
 
     def step():
-        loss = loss_of(*pool.draw(options.way, options.shot, options.query))
+        with options.autocast():
+            loss = loss_of(*pool.draw(options.way, options.shot, options.query))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -60,7 +80,7 @@ def evaluation(peer, model, pool, options, compiled):
 
     def step():
         support, support_labels, queries, labels, text = pool.draw(options.way, options.shot, options.query)
-        with torch.inference_mode():
+        with torch.inference_mode(), options.autocast():
             found = probabilities(support, support_labels, queries, text).argmax(1)
         return (found == labels).sum().item()
 
@@ -73,7 +93,7 @@ def encoding(peer, model, pool, options, compiled):
     features = compiled(lambda pixels: model.frames(pixels, None))
 
     def step():
-        with torch.inference_mode():
+        with torch.inference_mode(), options.autocast():
             return features(clip).sum().item()
 
     return step
@@ -92,7 +112,11 @@ def main():
     parser.add_argument("--count", type=int, default=10, help="repetitions that are timed")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--compile", action="store_true", help="with torch.compile")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     options = parser.parse_args()
+    half = options.precision == "bf16"
+    options.autocast = functools.partial(torch.autocast, options.device, torch.bfloat16, enabled=half)
     if not options.peer:
         parser.error("name the file with the model: --peer or MACLIP_PEER")
     peer = load(Path(options.peer).resolve())
@@ -101,10 +125,11 @@ def main():
     torch.set_num_interop_threads(1)
     torch.manual_seed(0)
     sizes = peer.ARCHS[options.arch]
-    model = peer.Peer(**sizes)
     # 240 clips of 8 frames in 24 classes; one clip of each class is enough to encode one.
     videos = 24 if options.kind == "encode" else 240
-    pool = peer.Pool(videos, 24, 8, sizes["image"], sizes["embed"], torch.float32, 0)
+    pool = OnDevice(peer.Pool(videos, 24, 8, sizes["image"], sizes["embed"], torch.float32, 0), options.device)
+    torch.set_default_device(options.device)
+    model = peer.Peer(**sizes)
 
     def compiled(function):
         return torch.compile(function, dynamic=False) if options.compile else function
@@ -131,6 +156,7 @@ def main():
         "threads": torch.get_num_threads(),
         "compiled": options.compile,
         "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
     }
     print(json.dumps(found))
 

@@ -1,6 +1,7 @@
 //! What is measured: the cases, and the recipe of each.
 
 use crate::noise::FRAMES;
+use maclip_framework::recipe::device::is_processor;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -66,11 +67,13 @@ impl Case {
 
 use Kind::{Encode, Evaluate, Train};
 
-pub const CASES: [Case; 11] = [
+pub const CASES: [Case; 13] = [
     case("train-tiny-1shot", Train, "tiny", [1, 5], [5, 30]),
     case("train-tiny-5shot", Train, "tiny", [5, 5], [5, 20]),
     case("train-vit-b-32-1shot", Train, "vit-b-32", [1, 1], [2, 5]),
+    case("train-vit-b-32-5shot", Train, "vit-b-32", [5, 5], [2, 5]).by_name(),
     case("train-vit-b-16-1shot", Train, "vit-b-16", [1, 1], [1, 3]).by_name(),
+    case("train-vit-b-16-5shot", Train, "vit-b-16", [5, 5], [1, 3]).by_name(),
     case("eval-tiny-1shot", Evaluate, "tiny", [1, 1], [3, 50]),
     case("eval-tiny-5shot", Evaluate, "tiny", [5, 1], [3, 30]),
     case("eval-vit-b-32-1shot", Evaluate, "vit-b-32", [1, 1], [1, 5]).by_name(),
@@ -107,11 +110,13 @@ pub fn side(arch: &str) -> usize {
 
 impl Case {
     /// MA-CLIP around the frozen CLIP in the file `weights`, trained for as many steps as are made. With one thread,
-    /// that thread also opens the clips.
+    /// that thread also opens the clips; a card is fed by several.
     pub fn recipe(&self, weights: &Path, threads: usize) -> Value {
         let (shot, query) = (self.shot.max(1), self.query.max(1));
+        let openers = if is_processor(&crate::device()) { 1 } else { 8 };
         json!({
             "name": "bench", "seed": 1,
+            "device": crate::device(), "precision": crate::precision(),
             "dataset": {"type": "noise", "side": side(self.arch)},
             "frames": {"type": "uniform_segments", "count": FRAMES},
             "backbone": {"type": "clip_vit", "weights": weights},
@@ -126,7 +131,7 @@ impl Case {
                 "validation": {"episodes": 2},
                 "test": {"episodes": 2, "queries": 1},
             },
-            "compute": {"workers": usize::from(threads > 1)},
+            "compute": {"workers": openers.min(threads - 1)},
         })
     }
 }

@@ -12,6 +12,8 @@
 //! | `MACLIP_BENCH_THREADS` | `all` | numbers of threads, such as `1,all` |
 //! | `MACLIP_BENCH_REPETITIONS` | 3 | turns: measurements of each case and side |
 //! | `MACLIP_BENCH_PEERS` | `eager,compiled` | which peers take turns with ours |
+//! | `MACLIP_DEVICE` | `flex` | the device of our side; where it is a card, the peer computes on `cuda` |
+//! | `MACLIP_PRECISION` | `f32` | `bf16`: the recipe's `precision`, and the peer under autocast |
 //! | `MACLIP_PEER` | none | the file with the peer's model; scripts/peer_step.py times it |
 //! | `MACLIP_PYTHON` | `python3` | a Python with torch; `compiled` also needs a C++ compiler |
 //!
@@ -22,8 +24,10 @@
 //!
 //! The time of a measurement is the median of its repetitions. Printed are medians over measurements, and as a ratio
 //! the median of the ratios of a turn: above 1, ours is faster. The peer's memory is printed without its pool of clips,
-//! which ours makes when it opens them.
+//! which ours makes when it opens them. On a card the memory is the card's, as `nvidia-smi` says it, and the peer's pool
+//! lies on the card before the time starts, whereas ours opens each step's clips and sends them there.
 
+mod card;
 mod cases;
 mod noise;
 mod ours;
@@ -31,6 +35,7 @@ mod peer;
 
 use cases::{CASES, Case};
 use maclip_components as _;
+use maclip_framework::recipe::device::nvidia_card;
 use peer::Peer;
 use serde_json::Value;
 use std::path::Path;
@@ -64,24 +69,38 @@ fn run(command: &mut Command) -> Value {
 struct Measured {
     /// Of a step, an episode or a clip.
     seconds: f64,
-    /// Peak resident memory.
+    /// Peak memory: resident, or on the card where one computes.
     mib: f64,
 }
 
 impl Measured {
-    fn new(found: &Value) -> Self {
+    /// What `command` measures.
+    fn of(command: &mut Command) -> Self {
+        let watch = nvidia_card(&device()).and_then(card::Watch::start);
+        let found = run(command);
+        let on_card = watch.map(card::Watch::stop);
         let number = |key: &str| found[key].as_f64();
         let needed = |key: &str| number(key).unwrap_or_else(|| panic!("no {key} in {found}"));
-        let mib = needed("peak_rss_mib") - number("pool_mib").unwrap_or(0.0);
-        Self { seconds: needed("seconds_median"), mib }
+        let all = on_card.unwrap_or_else(|| needed("peak_rss_mib"));
+        Self { seconds: needed("seconds_median"), mib: all - number("pool_mib").unwrap_or(0.0) }
     }
+}
+
+/// The device of our side, as a recipe names it.
+fn device() -> String {
+    variable("MACLIP_DEVICE", "flex")
+}
+
+/// The precision of both sides, as a recipe names it.
+fn precision() -> String {
+    variable("MACLIP_PRECISION", "f32")
 }
 
 fn ours(case: &Case, weights: &Path, threads: usize) -> Measured {
     let own = std::env::current_exe().expect("a program knows its file");
     let mut command = Command::new(own);
     command.env("MACLIP_BENCH_CHILD", case.name).env("MACLIP_BENCH_WEIGHTS", weights);
-    Measured::new(&run(command.env("RAYON_NUM_THREADS", threads.to_string())))
+    Measured::of(command.env("RAYON_NUM_THREADS", threads.to_string()))
 }
 
 /// The other side of [`ours`]: one measurement in this process.
@@ -154,8 +173,10 @@ fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let peers = peer::chosen(folder.path());
     println!(
-        "{}; maclip {}, MACLIP_SIMD {}; {repetitions} turns, load {}\n",
+        "{}; {} {}; maclip {}, MACLIP_SIMD {}; {repetitions} turns, load {}\n",
         processor(),
+        device(),
+        precision(),
         env!("CARGO_PKG_VERSION"),
         variable("MACLIP_SIMD", "not set"),
         load(),

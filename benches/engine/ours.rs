@@ -30,8 +30,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-fn flex() -> Device {
-    device::parse("flex").expect("flex is always there")
+/// The device that the recipe names.
+fn opened(recipe: &Recipe) -> Result<Device> {
+    device::probe(&recipe.device, recipe.precision)
 }
 
 /// A checkpoint with random weights of the peer's architecture, so that the tower is frozen as there.
@@ -42,7 +43,7 @@ pub fn checkpoint(arch: &str, path: &Path) -> Result<()> {
         "backbone": {"type": "clip_vit", "weights": "random", "architecture": architecture(arch)},
     });
     let recipe = Recipe::check(&read_str("bench", &text.to_string())?)?;
-    let mut build = BuildContext::new(1, flex());
+    let mut build = BuildContext::new(1, opened(&recipe)?);
     build.vocabulary = words().collect();
     recipe.build::<dyn Backbone>(&build)?.export(path, &Default::default())
 }
@@ -92,7 +93,7 @@ impl Progress for Steps {
 /// of a step are opened while those before it are computed, as in every run.
 fn train(case: &Case, recipe: &Recipe, folder: &Path) -> Result<Vec<f64>> {
     let store = RunStore::open(&folder.join("bench/run"))?;
-    let device = flex();
+    let device = opened(recipe)?;
     let all = case.warm_up + case.count;
     let steps = Steps { last: all as u64, training: AtomicBool::new(false), ends: Mutex::default() };
     let mut context = RunContext {
@@ -117,7 +118,7 @@ fn train(case: &Case, recipe: &Recipe, folder: &Path) -> Result<Vec<f64>> {
 /// Seconds of an episode in an evaluation of [`EPISODES`] episodes: encoding every clip that they use, distances,
 /// probabilities and predictions.
 fn evaluate(case: &Case, recipe: &Recipe) -> Result<f64> {
-    let device = flex();
+    let device = opened(recipe)?;
     let build = recipe.build_context(&device)?;
     let clips = Clips::build(recipe, &build)?;
     let model = FewShotModel::build(recipe, &build, FRAMES)?.valid();
@@ -143,7 +144,7 @@ fn evaluate(case: &Case, recipe: &Recipe) -> Result<f64> {
 
 /// Seconds of each time that one clip goes from pixels in memory to frame features, in the query branch.
 fn encode(case: &Case, recipe: &Recipe) -> Result<Vec<f64>> {
-    let device = flex();
+    let device = opened(recipe)?;
     let build = recipe.build_context(&device)?;
     let clips = Clips::build(recipe, &build)?;
     let model = FewShotModel::build(recipe, &build, FRAMES)?.valid();

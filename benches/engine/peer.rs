@@ -2,6 +2,7 @@
 
 use crate::Measured;
 use crate::cases::{Case, WAY};
+use maclip_framework::recipe::device::is_processor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -50,7 +51,8 @@ impl Peer {
             let kept = self.kept.join(format!("{threads}-threads"));
             command.arg("--compile").env("TORCHINDUCTOR_CACHE_DIR", kept);
         }
-        command.env("OMP_NUM_THREADS", threads.to_string());
-        Measured::new(&crate::run(&mut command))
+        command.args(["--precision", &crate::precision()]);
+        command.args(["--device", if is_processor(&crate::device()) { "cpu" } else { "cuda" }]);
+        Measured::of(command.env("OMP_NUM_THREADS", threads.to_string()))
     }
 }

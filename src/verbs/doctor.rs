@@ -110,7 +110,7 @@ fn memory() -> Finding {
 
 /// Each device that the binary knows, with a product computed on it.
 fn devices() -> Vec<Finding> {
-    let tried = device::available().into_iter().map(|name| match device::probe(name, Precision::F32) {
+    let tried = device::available().into_iter().map(|name| match device::probe(&name, Precision::F32) {
         Ok(_) => finding("device", Verdict::Good, format!("{name} computes")),
         // An accelerator that is not in this machine is no fault of it.
         Err(error) if name != "flex" => finding("device", Verdict::Absent, format!("{name}: {}", first_line(&error))),

@@ -88,9 +88,9 @@ pub fn cpu_name() -> String {
     name.unwrap_or(std::env::consts::ARCH).to_owned()
 }
 
-/// The model of the NVIDIA card that `tch:cuda:N` names, as its driver reports it.
-fn accelerator_name(device: &str) -> Option<String> {
-    let index: usize = device.strip_prefix("tch:cuda:")?.parse().ok()?;
+/// The model of the NVIDIA card that `name` names, as its driver reports it.
+fn accelerator_name(name: &str) -> Option<String> {
+    let index = device::nvidia_card(name)?;
     let mut cards: Vec<PathBuf> =
         std::fs::read_dir("/proc/driver/nvidia/gpus").ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     cards.sort();

@@ -1,6 +1,7 @@
 //! The recipe's `compute:`: how the work is done. It changes no result beyond rounding, so it is no part of a run's
 //! identity.
 
+use super::device::is_processor;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -86,7 +87,6 @@ impl Compute {
 
     /// [`Compute::shards`], or its default on the device that the recipe calls `device`.
     pub fn shards_on(&self, device: &str) -> usize {
-        let processor = ["flex", "tch:cpu"].contains(&device);
-        self.shards.unwrap_or(if processor { SHARDS } else { 1 })
+        self.shards.unwrap_or(if is_processor(device) { SHARDS } else { 1 })
     }
 }

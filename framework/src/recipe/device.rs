@@ -1,5 +1,5 @@
-//! Names of devices: `flex`, `tch:cpu`, `tch:cuda:N`, `vulkan:N`. `Device::default()` is never used, because it opens
-//! any GPU backend that is compiled in.
+//! Names of devices: `flex`, `tch:cpu`, `tch:cuda:N`, `cuda:N`, `vulkan:N`. `Device::default()` is never used, because
+//! it opens any GPU backend that is compiled in.
 
 use crate::error::{Error, Result};
 use crate::profile::kernel_bytes;
@@ -8,32 +8,110 @@ use burn::tensor::{DType, Device, Tensor};
 
 /// The cargo features of this build that matter for devices, for `doctor` and the manifest.
 pub fn features() -> Vec<String> {
-    [("tch", cfg!(feature = "tch")), ("vulkan", cfg!(feature = "vulkan"))]
-        .into_iter()
-        .filter(|(_, on)| *on)
-        .map(|(name, _)| name.to_owned())
-        .collect()
+    let on = |name: &Name| name.built().then(|| name.feature().map(str::to_owned)).flatten();
+    let mut features: Vec<String> = Name::FIRST.iter().filter_map(on).collect();
+    features.dedup();
+    features
 }
 
 /// Device names that this build can use; of numbered devices the first one.
-pub fn available() -> Vec<&'static str> {
-    let mut devices = vec!["flex"];
-    if cfg!(feature = "tch") {
-        devices.extend(["tch:cpu", "tch:cuda:0"]);
+pub fn available() -> Vec<String> {
+    Name::FIRST.iter().filter(|name| name.built()).map(Name::to_string).collect()
+}
+
+/// What a device name can be; the number is that of a card.
+#[derive(Clone, Copy, PartialEq)]
+enum Name {
+    /// The processor, by burn's own backend.
+    Flex,
+    /// The processor, by LibTorch.
+    TchCpu,
+    /// An NVIDIA card, by LibTorch.
+    TchCuda(usize),
+    /// An NVIDIA card, by burn's own backend.
+    Cuda(usize),
+    /// A card with Vulkan, by burn's own backend.
+    Vulkan(usize),
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Name::Flex => f.write_str("flex"),
+            Name::TchCpu => f.write_str("tch:cpu"),
+            Name::TchCuda(index) => write!(f, "tch:cuda:{index}"),
+            Name::Cuda(index) => write!(f, "cuda:{index}"),
+            Name::Vulkan(index) => write!(f, "vulkan:{index}"),
+        }
     }
-    if cfg!(feature = "vulkan") {
-        devices.push("vulkan:0");
+}
+
+impl Name {
+    /// One of each kind.
+    const FIRST: [Name; 5] = [Name::Flex, Name::TchCpu, Name::TchCuda(0), Name::Cuda(0), Name::Vulkan(0)];
+
+    fn read(text: &str) -> Option<Self> {
+        let number = |text: &str| text.parse::<usize>().ok();
+        Some(match text.split(':').collect::<Vec<_>>().as_slice() {
+            ["flex"] => Name::Flex,
+            ["tch", "cpu"] => Name::TchCpu,
+            ["tch", "cuda", index] => Name::TchCuda(number(index)?),
+            ["cuda", index] => Name::Cuda(number(index)?),
+            ["vulkan", index] => Name::Vulkan(number(index)?),
+            _ => return None,
+        })
     }
-    devices
+
+    /// The cargo feature that it needs.
+    fn feature(self) -> Option<&'static str> {
+        match self {
+            Name::Flex => None,
+            Name::TchCpu | Name::TchCuda(_) => Some("tch"),
+            Name::Cuda(_) => Some("cuda"),
+            Name::Vulkan(_) => Some("vulkan"),
+        }
+    }
+
+    /// Whether this build has it.
+    fn built(self) -> bool {
+        self.device().is_some()
+    }
+
+    /// The device, not opened; `None` where this build does not have it.
+    // LibTorch is deprecated in burn 0.22. It is the only backend there with bf16 products on a processor.
+    #[allow(deprecated)]
+    fn device(self) -> Option<Device> {
+        match self {
+            Name::Flex => Some(Device::flex()),
+            #[cfg(feature = "tch")]
+            Name::TchCpu => Some(Device::libtorch()),
+            #[cfg(feature = "tch")]
+            Name::TchCuda(index) => Some(Device::libtorch_cuda(index)),
+            #[cfg(feature = "cuda")]
+            Name::Cuda(index) => Some(Device::cuda(index)),
+            #[cfg(feature = "vulkan")]
+            Name::Vulkan(index) => Some(Device::vulkan(burn::tensor::DeviceKind::DiscreteGpu(index))),
+            #[allow(unreachable_patterns)]
+            _ => None,
+        }
+    }
 }
 
 /// Whether `text` names a device that some build of this program can use.
 pub(super) fn known(text: &str) -> bool {
-    let number = |text: &str| text.parse::<usize>().is_ok();
-    match text.split(':').collect::<Vec<_>>().as_slice() {
-        ["flex"] | ["tch", "cpu"] => true,
-        ["tch", "cuda", index] | ["vulkan", index] => number(index),
-        _ => false,
+    Name::read(text).is_some()
+}
+
+/// Whether `text` names the processor.
+pub fn is_processor(text: &str) -> bool {
+    matches!(Name::read(text), Some(Name::Flex | Name::TchCpu))
+}
+
+/// The number of the NVIDIA card that `text` names.
+pub fn nvidia_card(text: &str) -> Option<usize> {
+    match Name::read(text)? {
+        Name::TchCuda(index) | Name::Cuda(index) => Some(index),
+        _ => None,
     }
 }
 
@@ -43,38 +121,25 @@ pub(super) fn known(text: &str) -> bool {
 /// Where there is no such device, or this build cannot use it: a message, and a hint how to fix it.
 pub fn parse(text: &str) -> std::result::Result<Device, (String, String)> {
     let built = || format!("this maclip was built with: {}", available().join(", "));
-    let not_built = |feature: &str| {
+    let Some(name) = Name::read(text) else {
+        let message = format!("there is no device `{text}`");
+        return Err((message, format!("devices are flex, tch:cpu, tch:cuda:N, cuda:N and vulkan:N; {}", built())));
+    };
+    name.device().ok_or_else(|| {
+        let feature = name.feature().unwrap_or_default();
         let message =
             format!("device `{text}` needs the cargo feature `{feature}`, which this maclip was built without");
         (message, format!("{}; build again with `cargo build --release --features {feature}`", built()))
-    };
-    let unknown = || {
-        let message = format!("there is no device `{text}`");
-        (message, format!("devices are flex, tch:cpu, tch:cuda:N and vulkan:N; {}", built()))
-    };
-    let parts: Vec<&str> = text.split(':').collect();
-    match parts.as_slice() {
-        ["flex"] => Ok(Device::flex()),
-        ["tch", "cpu"] => tch_cpu().ok_or_else(|| not_built("tch")),
-        ["tch", "cuda", index] => {
-            let index = index.parse().map_err(|_| unknown())?;
-            tch_cuda(index).ok_or_else(|| not_built("tch"))
-        }
-        ["vulkan", index] => {
-            let index = index.parse().map_err(|_| unknown())?;
-            vulkan(index).ok_or_else(|| not_built("vulkan"))
-        }
-        _ => Err(unknown()),
-    }
+    })
 }
 
 /// Bytes of memory that this process could have on the device that a recipe calls `text`, with what it has already. `None`
 /// where that is not known: the system or the driver does not say.
 pub fn free_memory(text: &str) -> Option<f64> {
-    match text.split(':').collect::<Vec<_>>().as_slice() {
-        ["flex"] | ["tch", "cpu"] => free_host_memory(),
-        ["tch", "cuda", index] => free_cuda_memory(index),
-        _ => None,
+    match nvidia_card(text) {
+        Some(index) => free_cuda_memory(index),
+        None if is_processor(text) => free_host_memory(),
+        None => None,
     }
 }
 
@@ -96,8 +161,8 @@ fn free_host_memory() -> Option<f64> {
     })
 }
 
-fn free_cuda_memory(index: &str) -> Option<f64> {
-    let asked = ["--query-gpu=memory.free", "--format=csv,noheader,nounits", "-i", index];
+fn free_cuda_memory(index: usize) -> Option<f64> {
+    let asked = ["--query-gpu=memory.free", "--format=csv,noheader,nounits", "-i", &index.to_string()];
     let output = std::process::Command::new("nvidia-smi").args(asked).output().ok()?;
     let mebibytes = String::from_utf8(output.stdout).ok()?.lines().next()?.trim().parse::<f64>().ok()?;
     Some(mebibytes * 1048576.0)
@@ -133,37 +198,6 @@ pub fn probe(text: &str, precision: Precision) -> Result<Device> {
         Err(_) => Err(Error::failed(format!("device `{text}` is not there, or its driver or library is missing"))
             .help("`maclip doctor` tries every device that this binary was built with")),
     }
-}
-
-// Deprecated in burn 0.22, and its only way to CUDA that builds from a crate registry alone.
-#[cfg(feature = "tch")]
-#[allow(deprecated)]
-fn tch_cpu() -> Option<Device> {
-    Some(Device::libtorch())
-}
-#[cfg(not(feature = "tch"))]
-fn tch_cpu() -> Option<Device> {
-    None
-}
-
-// Deprecated in burn 0.22, and its only way to CUDA that builds from a crate registry alone.
-#[cfg(feature = "tch")]
-#[allow(deprecated)]
-fn tch_cuda(index: usize) -> Option<Device> {
-    Some(Device::libtorch_cuda(index))
-}
-#[cfg(not(feature = "tch"))]
-fn tch_cuda(_index: usize) -> Option<Device> {
-    None
-}
-
-#[cfg(feature = "vulkan")]
-fn vulkan(index: usize) -> Option<Device> {
-    Some(Device::vulkan(burn::tensor::DeviceKind::DiscreteGpu(index)))
-}
-#[cfg(not(feature = "vulkan"))]
-fn vulkan(_index: usize) -> Option<Device> {
-    None
 }
 
 #[cfg(test)]
