@@ -143,7 +143,7 @@ impl Adapter for StAdapter {
 
     fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch, first: usize) -> Tensor<4> {
         let adapter = blocks::adapted(&self.blocks, index);
-        let [b, t, n, d] = x.dims();
+        let [b, t, n, _] = x.dims();
         let patches = x.clone().narrow(2, 1, n - 1);
         let down = linear(&adapter.down, patches.clone());
         let c = down.dims()[3];
