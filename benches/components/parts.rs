@@ -166,7 +166,7 @@ pub fn all(size: &Size) -> Result<Vec<Part>> {
         parts.push(Part::new(name, adapters()?, x(), move |adapter: &Slot<dyn Adapter>, x| {
             let branch = if labelled { Branch::Support { text: &text } } else { Branch::Query };
             let tokens_of_clips = x[0].clone().reshape([clips, FRAMES, tokens, width]);
-            adapter.forward(0, &block, tokens_of_clips, &branch).reshape([clips * FRAMES, tokens, width])
+            adapter.forward(0, &block, tokens_of_clips, &branch, tokens).reshape([clips * FRAMES, tokens, width])
         }));
     }
 

@@ -93,19 +93,20 @@ impl Adapter for Spy {
     fn needs_text(&self) -> bool {
         self.inner.needs_text()
     }
-    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4> {
+    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch, first: usize) -> Tensor<4> {
+        let tokens = x.dims()[2];
         let spied = SpyBlock { block, ln_1: Mutex::default(), ln_2: Mutex::default() };
         let output = if self.inner.adapts(index) {
-            self.inner.forward(index, &spied, x.clone(), branch)
+            self.inner.forward(index, &spied, x.clone(), branch, tokens)
         } else {
-            no_adapter().forward(index, &spied, x.clone(), branch)
+            no_adapter().forward(index, &spied, x.clone(), branch, tokens)
         };
         let mut seen = self.seen.lock().unwrap();
         seen.input.push(x);
         seen.output.push(output.clone());
         seen.ln_1.push(spied.ln_1.into_inner().unwrap());
         seen.ln_2.push(spied.ln_2.into_inner().unwrap());
-        output
+        output.narrow(2, 0, first)
     }
 }
 

@@ -6,7 +6,6 @@ use burn::tensor::{Device, Tensor};
 use maclip_framework::model::parameters::{self, Params};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
-use maclip_framework::slots::block::FrozenBlock;
 
 /// FLOPs of CLIP's image tower for one frame, counted by torch.utils.flop_counter (PyTorch 2.9) on a module written by
 /// hand from the paper; 17.6, 4.4 and 81 GMACs in the literature.
@@ -76,9 +75,6 @@ impl Adapter for Uncounted {
     }
     fn needs_text(&self) -> bool {
         false
-    }
-    fn forward(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
-        super::none::as_trained(block, x)
     }
 }
 

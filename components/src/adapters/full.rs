@@ -3,15 +3,12 @@
 //! Source: the "Full" rows of MA-CLIP's tables 1, 2 and 4. On CLIP ViT-B/32 that is 87,849,216 parameters, with TPCM the 90.99 M of
 //! table 4.
 
-use super::none::{as_trained, first_as_trained};
 use burn::module::Module;
-use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::Scope;
-use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
-use maclip_framework::slots::block::FrozenBlock;
+use maclip_framework::slots::adapter::{Adapter, TowerPart};
 use serde::{Deserialize, Serialize};
 
 /// No options.
@@ -49,14 +46,6 @@ impl Adapter for Full {
     fn needs_text(&self) -> bool {
         false
     }
-
-    fn forward(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
-        as_trained(block, x)
-    }
-
-    fn forward_first(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch, first: usize) -> Tensor<4> {
-        first_as_trained(block, x, first)
-    }
 }
 
 #[cfg(test)]
@@ -64,6 +53,7 @@ mod tests {
     use super::super::counts::{FRAME, count};
     use super::*;
     use crate::conformance::{self, adapter::Traits};
+    use maclip_framework::slots::adapter::Branch;
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {

@@ -1,14 +1,11 @@
 //! `last_blocks`: the last blocks of the image tower are fine-tuned with all that follows them.
 
-use super::none::{as_trained, first_as_trained};
 use burn::module::Module;
-use burn::tensor::Tensor;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
-use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
-use maclip_framework::slots::block::FrozenBlock;
+use maclip_framework::slots::adapter::{Adapter, TowerPart};
 use serde::{Deserialize, Serialize};
 
 /// Options of partial fine-tuning.
@@ -79,14 +76,6 @@ impl Adapter for LastBlocks {
     fn needs_text(&self) -> bool {
         false
     }
-
-    fn forward(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
-        as_trained(block, x)
-    }
-
-    fn forward_first(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch, first: usize) -> Tensor<4> {
-        first_as_trained(block, x, first)
-    }
 }
 
 #[cfg(test)]
@@ -94,6 +83,7 @@ mod tests {
     use super::super::counts::{B32, flops};
     use super::*;
     use crate::conformance::{self, adapter::Traits};
+    use maclip_framework::slots::adapter::Branch;
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {

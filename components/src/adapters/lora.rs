@@ -111,17 +111,18 @@ impl Adapter for Lora {
         false
     }
 
-    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
+    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch, first: usize) -> Tensor<4> {
         let changes = blocks::adapted(&self.blocks, index);
-        let shape = x.dims();
+        let [b, t, _, d] = x.dims();
         let x = frames(x);
         let u = block.ln_1(x.clone());
         let shift = [&changes.query, &changes.key, &changes.value].map(|change| match change {
             Some(LowRank { a, b }) => u.clone().matmul(a.val().unsqueeze()).matmul(b.val().unsqueeze()) * self.scale,
             None => u.zeros_like(),
         });
-        let y = x + block.attention_shifted(u, Tensor::cat(shift.to_vec(), 2));
-        block.mlp_onto(block.ln_2(y.clone()), y).reshape(shape)
+        let mixed = block.attention_shifted(u, Tensor::cat(shift.to_vec(), 2));
+        let y = x.narrow(1, 0, first) + mixed.narrow(1, 0, first);
+        block.mlp_onto(block.ln_2(y.clone()), y).reshape([b, t, first, d])
     }
 
     fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], _: &Branch) -> Option<Cost> {

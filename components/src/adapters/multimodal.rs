@@ -221,19 +221,7 @@ impl Adapter for Multimodal {
         self.use_text
     }
 
-    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4> {
-        let n = x.dims()[2];
-        self.forward_first(index, block, x, branch, n)
-    }
-
-    fn forward_first(
-        &self,
-        index: usize,
-        block: &dyn FrozenBlock,
-        x: Tensor<4>,
-        branch: &Branch,
-        first: usize,
-    ) -> Tensor<4> {
+    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch, first: usize) -> Tensor<4> {
         let adapters = blocks::adapted(&self.blocks, index);
         let [b, t, _, d] = x.dims();
         let mut tokens = vec![x.clone()];

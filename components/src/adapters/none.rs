@@ -1,14 +1,11 @@
 //! `none`: the backbone as it was trained.
 
-use super::blocks::frames;
 use burn::module::Module;
-use burn::tensor::Tensor;
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::Scope;
-use maclip_framework::slots::adapter::{Adapter, Branch};
-use maclip_framework::slots::block::FrozenBlock;
+use maclip_framework::slots::adapter::Adapter;
 use serde::{Deserialize, Serialize};
 
 /// No options.
@@ -47,22 +44,6 @@ impl Adapter for NoAdapter {
     fn needs_text(&self) -> bool {
         false
     }
-
-    fn forward(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
-        as_trained(block, x)
-    }
-}
-
-/// The block as it was trained, on each frame: x `[B, T, N + 1, D]` → the same shape.
-pub fn as_trained(block: &dyn FrozenBlock, x: Tensor<4>) -> Tensor<4> {
-    let n = x.dims()[2];
-    first_as_trained(block, x, n)
-}
-
-/// The first `first` tokens of [`as_trained`].
-pub fn first_as_trained(block: &dyn FrozenBlock, x: Tensor<4>, first: usize) -> Tensor<4> {
-    let [b, t, _, d] = x.dims();
-    block.forward_first(frames(x), first).reshape([b, t, first, d])
 }
 
 #[cfg(test)]
@@ -70,6 +51,7 @@ mod tests {
     use super::super::counts::{B32, count, flops};
     use super::*;
     use crate::conformance::{self, adapter::Traits};
+    use maclip_framework::slots::adapter::Branch;
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {

@@ -5,7 +5,7 @@
 //! the frozen model. On ViT-B with 384 channels and a 3 × 3 × 3 kernel that is 7.2 M parameters, as in the paper; with the default
 //! kernel of 3 × 1 × 1 it is 7.1 M.
 
-use super::blocks::{self, Blocks, frames};
+use super::blocks::{self, Blocks};
 use crate::layers::{Init, linear, linear_cost, linear_onto};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -141,28 +141,16 @@ impl Adapter for StAdapter {
         false
     }
 
-    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4> {
-        let n = x.dims()[2];
-        self.forward_first(index, block, x, branch, n)
-    }
-
-    fn forward_first(
-        &self,
-        index: usize,
-        block: &dyn FrozenBlock,
-        x: Tensor<4>,
-        _: &Branch,
-        first: usize,
-    ) -> Tensor<4> {
+    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch, first: usize) -> Tensor<4> {
         let adapter = blocks::adapted(&self.blocks, index);
-        let [b, t, n, d] = x.dims();
+        let [b, t, n, _] = x.dims();
         let patches = x.clone().narrow(2, 1, n - 1);
         let down = linear(&adapter.down, patches.clone());
         let c = down.dims()[3];
         let mixed = adapter.convolve(down.reshape([b, t, self.grid, self.grid, c]), self.sides);
         let patches = linear_onto(&adapter.up, mixed.reshape([b, t, n - 1, c]), Some(patches));
         let x = Tensor::cat(vec![x.narrow(2, 0, 1), patches], 2);
-        block.forward_first(frames(x), first).reshape([b, t, first, d])
+        block.forward_frames(x, first)
     }
 
     fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], _: &Branch) -> Option<Cost> {

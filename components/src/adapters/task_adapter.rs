@@ -129,19 +129,7 @@ impl Adapter for TaskAdapter {
         tokens + self.temporal_embedding.val().reshape([1, t, 1, d])
     }
 
-    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4> {
-        let n = x.dims()[2];
-        self.forward_first(index, block, x, branch, n)
-    }
-
-    fn forward_first(
-        &self,
-        index: usize,
-        block: &dyn FrozenBlock,
-        x: Tensor<4>,
-        branch: &Branch,
-        first: usize,
-    ) -> Tensor<4> {
+    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch, first: usize) -> Tensor<4> {
         let adapters = blocks::adapted(&self.blocks, index);
         let [clips, t, _, d] = x.dims();
         let attend = |tokens: Tensor<3>| block.attention(block.ln_1(tokens));

@@ -11,18 +11,19 @@
 //! forward pass would not be a function of seed and index.
 
 use super::frame_costs::ShotRule;
-use crate::layers::{Init, LayerNorm, linear, linear_cost, plain_device};
+use crate::layers::{Init, LayerNorm, linear_cost, plain_device};
 use crate::prototypes::transformer::position_codes;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::activation::softmax;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::alignment::Alignment;
 use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::explanation::Explanation;
+use maclip_kernels::operations;
 use serde::{Deserialize, Serialize};
 
 /// Options of TRX.
@@ -140,16 +141,34 @@ impl TrxHead {
         }
     }
 
-    /// `[B, T, E]` → all ordered tuples in lexicographic order `[B, P, c E]`.
-    fn tuples(&self, frames: Tensor<3>) -> Tensor<3> {
-        let [b, t, e] = frames.dims();
-        let device = plain_device(&frames);
+    /// Frames `[B, T, E]` with their position codes.
+    fn placed(&self, frames: Tensor<3>) -> Tensor<3> {
+        let [_, t, e] = frames.dims();
         let codes = position_codes(t, e, self.position_scale, &frames);
-        let tuples = combinations(t, self.cardinality);
-        let count = tuples.len();
-        let rows: Vec<i32> = tuples.into_iter().flatten().map(|frame| frame as i32).collect();
-        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [count * self.cardinality]), &device);
-        (frames + codes.unsqueeze()).select(1, rows).reshape([b, count, self.cardinality * e])
+        frames + codes.unsqueeze()
+    }
+
+    /// W x + b for all ordered tuples x of frames, in lexicographic order: `[B, T, E]` → `[B, P, d]`. A tuple's product is
+    /// the sum of its frames' products with their parts of W. So each frame has one product for each place in a tuple,
+    /// however many tuples it is in.
+    fn of_tuples(&self, layer: &Linear, frames: Tensor<3>) -> Tensor<3> {
+        let ([b, t, e], c) = (frames.dims(), self.cardinality);
+        let [_, d] = layer.weight.lazy_shape().dims();
+        let device = plain_device(&frames);
+        let parts = layer.weight.val().reshape([c, e, d]).swap_dims(0, 1).reshape([e, c * d]);
+        // Every tuple has one first frame, so the bias goes with the first place.
+        let bias = layer.bias.as_ref().map(|bias| match c {
+            1 => bias.val(),
+            _ => Tensor::cat(vec![bias.val(), Tensor::zeros([(c - 1) * d], &device)], 0),
+        });
+        let products = operations::linear(frames, parts, bias, None).reshape([b, t * c, d]);
+        let tuples = combinations(t, c);
+        let mut ones = vec![0.0f32; tuples.len() * t * c];
+        for (row, tuple) in tuples.iter().enumerate() {
+            tuple.iter().enumerate().for_each(|(place, frame)| ones[(row * t + frame) * c + place] = 1.0);
+        }
+        let sums = Tensor::<3>::from_data(TensorData::new(ones, [1, tuples.len(), t * c]), &device);
+        sums.expand([b, tuples.len(), t * c]).matmul(products)
     }
 
     /// query `[N, Q, T, E]`, support `[N, W, K, T, E]` → `[N, Q, W]`; `joined` attends to all shots at once, otherwise one
@@ -157,31 +176,31 @@ impl TrxHead {
     fn distances(&self, query: Tensor<4>, support: Tensor<5>, joined: bool) -> Tensor<3> {
         let [n, q, tq, e] = query.dims();
         let [_, w, k, ts, _] = support.dims();
-        let query = self.tuples(query.reshape([n * q, tq, e]));
-        let support = self.tuples(support.reshape([n * w * k, ts, e]));
-        let ([_, pq, _], [_, ps, _]) = (query.dims(), support.dims());
+        let query = self.placed(query.reshape([n * q, tq, e]));
+        let support = self.placed(support.reshape([n * w * k, ts, e]));
+        let [query_values, support_values] =
+            [&query, &support].map(|frames| self.of_tuples(&self.v_linear, frames.clone()));
+        let ([_, pq, d], [_, ps, _]) = (query_values.dims(), support_values.dims());
         let (groups, length) = if joined { (w, k * ps) } else { (w * k, ps) };
-        let attention = self.attention(query.clone(), support.clone(), [n, groups, q * pq, length]);
-        let (query_values, support_values) = (linear(&self.v_linear, query), linear(&self.v_linear, support));
-        let d = query_values.dims()[2];
+        let attention = self.attention(query, support, [n, groups, q * pq, length]);
         let prototypes = attention.matmul(support_values.reshape([n, groups, length, d]));
-        let query_values = query_values.reshape([n, 1, q * pq, d]).expand([n, groups, q * pq, d]);
-        let squares = (query_values - prototypes).powf_scalar(2.0).sum_dim(3);
+        let difference = query_values.reshape([n, 1, q * pq, d]) - prototypes;
+        let squares = (difference.clone() * difference).sum_dim(3);
         let distances = squares.reshape([n, groups, q, pq]).sum_dim(3) / pq as f64;
         let shots = groups / w;
         let distances: Tensor<3> = distances.reshape([n, w, shots, q]).mean_dim(2).squeeze_dim(2);
         distances.swap_dims(1, 2)
     }
 
-    /// Attention of each query tuple to the support tuples of each group: tuples of N episodes → `[N, groups, rows,
+    /// Attention of each query tuple to the support tuples of each group: frames of N episodes → `[N, groups, rows,
     /// length]`; each row sums to 1.
     fn attention(&self, query: Tensor<3>, support: Tensor<3>, [n, groups, rows, length]: [usize; 4]) -> Tensor<4> {
-        let keys = |x: Tensor<3>| self.norm_k.forward(linear(&self.k_linear, x));
+        let keys = |frames: Tensor<3>| self.norm_k.forward(self.of_tuples(&self.k_linear, frames));
         let (query, support) = (keys(query), keys(support));
         let d = query.dims()[2];
-        let query = query.reshape([n, 1, rows, d]).expand([n, groups, rows, d]);
-        let support = support.reshape([n, groups, length, d]);
-        softmax(query.matmul(support.swap_dims(2, 3)) * (d as f64).powf(-0.5), 3)
+        let (query, support) = (query.reshape([n, rows, d]), support.reshape([n, groups * length, d]));
+        let scores = query.matmul(support.swap_dims(1, 2)) * (d as f64).powf(-0.5);
+        softmax(scores.reshape([n, rows, groups, length]), 3).swap_dims(1, 2)
     }
 
     /// The attention between tuples, brought to frames: query `[P, 1, Tq, E]`, support `[P, 1, K, Ts, E]` → `[P, Tq, K
@@ -192,9 +211,9 @@ impl TrxHead {
         let [pairs, _, tq, e] = query.dims();
         let [_, _, k, ts, _] = support.dims();
         let device = query.device();
-        let query = self.tuples(query.reshape([pairs, tq, e]));
-        let support = self.tuples(support.reshape([pairs * k, ts, e]));
-        let ([_, pq, _], [_, ps, _]) = (query.dims(), support.dims());
+        let query = self.placed(query.reshape([pairs, tq, e]));
+        let support = self.placed(support.reshape([pairs * k, ts, e]));
+        let [pq, ps] = [tq, ts].map(|t| combinations(t, self.cardinality).len());
         let (groups, length) = if joined { (1, k * ps) } else { (k, ps) };
         // Either way the columns are all tuples of one shot after the other.
         let attention = self.attention(query, support, [pairs, groups, pq, length]).swap_dims(1, 2);
@@ -216,8 +235,11 @@ impl TrxHead {
         let [pq, ps] = [tq, ts].map(|t| count(t, self.cardinality).round() as usize);
         let (groups, length) = if joined { (w, k * ps) } else { (w * k, ps) };
         let [_, d] = self.k_linear.weight.lazy_shape().dims();
-        let rows = n * (q * pq + w * k * ps);
-        let projected = linear_cost(&self.k_linear, rows) + linear_cost(&self.v_linear, rows) + Cost::norm(rows * d);
+        // Each frame's product with all parts of W together is as large as that of one tuple with W.
+        let (frames, tuples) = (n * (q * tq + w * k * ts), n * (q * pq + w * k * ps));
+        let products = linear_cost(&self.k_linear, frames) + linear_cost(&self.v_linear, frames);
+        let sums = |clips: usize, tuples: usize, t: usize| Cost::product(clips * tuples, t * self.cardinality, d) * 2.0;
+        let projected = products + sums(n * q, pq, tq) + sums(n * w * k, ps, ts) + Cost::norm(tuples * d);
         let compared = Cost::attention(n * groups, [q * pq, length], d);
         projected + compared + Cost::elementwise(n * groups * q * pq * d, 2.0)
     }
@@ -265,11 +287,12 @@ mod tests {
     #[test]
     fn the_cost_is_the_hand_computed_one() {
         // Two episodes of three queries and three classes of two shots, T = 4, E = 6. Cardinalities 2 and 3 have 6 and
-        // 4 tuples, 8 wide; keys and values of 6 queries and 12 supports, then scores and mixtures of 2 · 3 groups, all
-        // shots together.
+        // 4 tuples, 8 wide; keys and values of the frames of 6 queries and 12 supports, their sums for each tuple, then
+        // scores and mixtures of 2 · 3 groups, all shots together.
         let want = [(2.0, 6.0), (3.0, 4.0)].map(|(c, tuples)| {
-            let projected = 2.0 * 2.0 * (18.0 * tuples) * (c * 6.0) * 8.0;
-            projected + 2.0 * 2.0 * 6.0 * (3.0 * tuples) * (2.0 * tuples) * 8.0
+            let frames = 2.0 * 2.0 * (18.0 * 4.0) * (c * 6.0) * 8.0;
+            let sums = 2.0 * 2.0 * (18.0 * tuples) * (c * 4.0) * 8.0;
+            frames + sums + 2.0 * 2.0 * 6.0 * (3.0 * tuples) * (2.0 * tuples) * 8.0
         });
         assert_eq!(conformance::alignment::flops::<TrxConfig>("width: 8"), Some(want.iter().sum()));
     }

@@ -189,9 +189,9 @@ impl Subject {
         let blocks = Block::stack(sizes, &mut Init::new(Stream::new(5, "init/test"), Device::flex()));
         let (x, text) = (random(6, [2 * SUPPORTS, model::FRAMES, tokens, width]), self.text(7));
         let branch = self.branch(&text);
-        let whole = adapter.forward(index, &blocks[0], x.clone(), &branch);
+        let whole = adapter.forward(index, &blocks[0], x.clone(), &branch, tokens);
         for first in [1, tokens - 1] {
-            let part = adapter.forward_first(index, &blocks[0], x.clone(), &branch, first);
+            let part = adapter.forward(index, &blocks[0], x.clone(), &branch, first);
             let off = difference(&part, &whole.clone().narrow(2, 0, first));
             assert!(off < 1e-5, "{}: the first {first} tokens are off by {off}", self.choice);
         }
@@ -259,6 +259,7 @@ mod tests {
         ForgetsATensor,
         ReadsTexts,
         MixesClips,
+        CountsTokens,
     }
 
     impl Adapter for Fake {
@@ -271,21 +272,23 @@ mod tests {
         fn needs_text(&self) -> bool {
             false
         }
-        fn forward(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4> {
+        fn forward(&self, _: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch, first: usize) -> Tensor<4> {
             let [b, t, n, d] = x.dims();
             let y = block.forward(x.clone().reshape([b * t, n, d])).reshape([b, t, n, d]);
             let y = match (self.mistake, branch) {
                 (Mistake::ForgetsATensor, _) => y,
                 _ => y + self.shift.val().reshape([1, 1, 1, 1]),
             };
-            match (self.mistake, branch) {
+            let y = match (self.mistake, branch) {
                 (Mistake::StartsElsewhere, _) => y + x,
                 (Mistake::ReadsTexts, Branch::Support { text }) => {
                     y * (Tensor::clone(text).mean_dim(1).reshape([b, 1, 1, 1]) + 1.0)
                 }
                 (Mistake::MixesClips, _) => y.clone() + y.mean_dim(0),
+                (Mistake::CountsTokens, _) => y + first as f32,
                 _ => y,
-            }
+            };
+            y.narrow(2, 0, first)
         }
     }
 
@@ -299,12 +302,13 @@ mod tests {
 
     #[test]
     fn a_mistake_is_caught_by_its_property() {
-        let properties: [Property; 5] = [
+        let properties: [Property; 6] = [
             (Mistake::StartsElsewhere, Subject::start),
             (Mistake::TrainsNothing, Subject::what_is_trained),
             (Mistake::ForgetsATensor, Subject::every_trained_tensor_takes_part),
             (Mistake::ReadsTexts, Subject::class_texts),
             (Mistake::MixesClips, Subject::other_clips),
+            (Mistake::CountsTokens, Subject::first_tokens),
         ];
         for (mistake, property) in properties {
             assert!(!refused(Mistake::None, false, property), "{mistake:?}: without it");

@@ -2,7 +2,7 @@
 //!
 //! The key of a clip is a hash of the pixels that enter the network, the frozen weights, the backbone's options and
 //! code version, the device and the precision. Whatever changes a value changes the key, so an entry can never be out
-//! of date.
+//! of date. With `precision: bf16` the values are kept as f16, which has more digits than bf16 and takes half the disk.
 
 use crate::clips::loader::{ClipLoader, View};
 use crate::error::{Error, Result};
@@ -13,8 +13,10 @@ use crate::profile::{self, Phase};
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::slots::adapter::Depth;
+use crate::slots::backbone::Precision;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
+use half::f16;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -99,7 +101,9 @@ impl<'a> ClipSource<'a> {
                 let prefix = self.model.prefix(self.loader.tensor(&pixels));
                 let [_, t, f] = prefix.dims();
                 let values: Vec<f32> = prefix.into_data().iter::<f32>().collect();
-                made.extend(values.chunks(t * f).map(|values| Kept { frames: t, values: values.to_vec() }));
+                let kept =
+                    |values: &[f32]| Kept { frames: t, values: Stored::of(cache.precision, values).rounded(values) };
+                made.extend(values.chunks(t * f).map(kept));
             }
             for ((key, _), kept) in missing.iter().zip(&made) {
                 cache.keep(key, kept);
@@ -133,9 +137,65 @@ enum Found {
     Missing(Key, Vec<u8>),
 }
 
+/// How values are stored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stored {
+    F32,
+    F16,
+}
+
+impl Stored {
+    /// How a clip's values are stored in `precision`. What f16 cannot hold stays f32.
+    fn of(precision: Precision, values: &[f32]) -> Self {
+        let fits = |value: &f32| f16::from_f32(*value).is_finite();
+        match precision {
+            Precision::Bf16 if values.iter().all(fits) => Stored::F16,
+            _ => Stored::F32,
+        }
+    }
+
+    /// The first bytes of a file.
+    fn magic(self) -> &'static [u8; 4] {
+        match self {
+            Stored::F32 => b"MCF1",
+            Stored::F16 => b"MCH1",
+        }
+    }
+
+    /// The values as they come back, so that a clip has the same ones before and after it is kept.
+    fn rounded(self, values: &[f32]) -> Vec<f32> {
+        match self {
+            Stored::F32 => values.to_vec(),
+            Stored::F16 => values.iter().map(|value| f16::from_f32(*value).to_f32()).collect(),
+        }
+    }
+
+    fn bytes(self, values: &[f32]) -> Vec<u8> {
+        match self {
+            Stored::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Stored::F16 => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
+        }
+    }
+
+    /// The values of a clip; `None` where the bytes are not a whole number of them.
+    fn values(self, bytes: &[u8]) -> Option<Vec<f32>> {
+        match self {
+            Stored::F32 => {
+                let (values, rest) = bytes.as_chunks::<4>();
+                rest.is_empty().then(|| values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+            }
+            Stored::F16 => {
+                let (values, rest) = bytes.as_chunks::<2>();
+                rest.is_empty().then(|| values.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect())
+            }
+        }
+    }
+}
+
 /// A folder of prefixes, with one file for each clip.
 pub struct FeatureCache<'a> {
     folder: PathBuf,
+    precision: Precision,
     /// Hash of everything in the key but the pixels.
     network: Key,
     /// Keys of the clips that this process has opened.
@@ -150,8 +210,6 @@ pub struct FeatureCache<'a> {
     /// Set after the first file that could not be written.
     read_only: AtomicBool,
 }
-
-const MAGIC: &[u8; 4] = b"MCF1";
 
 impl<'a> FeatureCache<'a> {
     /// The cache for the frozen part of `model`; `None` where the recipe turns it off, or where the frozen part is so
@@ -194,6 +252,7 @@ impl<'a> FeatureCache<'a> {
         }
         Ok(Some(Self {
             folder,
+            precision: recipe.precision,
             network: hash.finalize().into(),
             keys: Mutex::default(),
             made: Mutex::default(),
@@ -264,10 +323,7 @@ impl<'a> FeatureCache<'a> {
         if self.read_only.load(Ordering::Relaxed) {
             return;
         }
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend((kept.frames as u32).to_le_bytes());
-        bytes.extend(kept.values.iter().flat_map(|value| value.to_le_bytes()));
-        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+        let bytes = written(Stored::of(self.precision, &kept.values), kept);
         let path = self.file(key);
         let folder = path.parent().unwrap_or(&self.folder);
         let written = std::fs::create_dir_all(folder)
@@ -282,17 +338,26 @@ impl<'a> FeatureCache<'a> {
     }
 }
 
+/// A file of the cache: what it is, the number of frames, the values, a checksum of all.
+fn written(stored_as: Stored, kept: &Kept) -> Vec<u8> {
+    let mut bytes = stored_as.magic().to_vec();
+    bytes.extend((kept.frames as u32).to_le_bytes());
+    bytes.extend(stored_as.bytes(&kept.values));
+    bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+    bytes
+}
+
 fn parse(bytes: &[u8]) -> Option<Kept> {
     let (whole, sum) = bytes.split_last_chunk::<4>()?;
     if u32::from_le_bytes(*sum) != crc32fast::hash(whole) {
         return None;
     }
-    let (frames, payload) = whole.strip_prefix(MAGIC)?.split_first_chunk::<4>()?;
+    let (magic, whole) = whole.split_first_chunk::<4>()?;
+    let stored_as = [Stored::F32, Stored::F16].into_iter().find(|stored_as| stored_as.magic() == magic)?;
+    let (frames, payload) = whole.split_first_chunk::<4>()?;
     let frames = u32::from_le_bytes(*frames) as usize;
-    (frames > 0 && payload.len() % (4 * frames) == 0).then(|| Kept {
-        frames,
-        values: payload.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
-    })
+    let values = stored_as.values(payload)?;
+    (frames > 0 && values.len() % frames == 0).then_some(Kept { frames, values })
 }
 
 /// Whether `path` is a file of this cache: `<2 hex>/<62 hex>`, or an unfinished one of a killed process, at least an
@@ -343,19 +408,28 @@ mod tests {
 
     #[test]
     fn a_damaged_file_is_no_hit() {
-        let mut bytes = [MAGIC.as_slice(), &2u32.to_le_bytes()].concat();
-        bytes.extend([1.0f32, 2.0, 3.0, 4.0].iter().flat_map(|value| value.to_le_bytes()));
-        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
-        let kept = parse(&bytes).unwrap();
-        assert_eq!((kept.frames, kept.values), (2, vec![1.0, 2.0, 3.0, 4.0]));
-        for length in 0..bytes.len() {
-            assert!(parse(&bytes[..length]).is_none(), "{length}");
+        for (stored_as, length) in [(Stored::F32, 28), (Stored::F16, 20)] {
+            // The last is between two values of f16.
+            let made = stored_as.rounded(&[1.0, 2.0, -3.5, 1.0001]);
+            let bytes = written(stored_as, &Kept { frames: 2, values: made.clone() });
+            let kept = parse(&bytes).unwrap();
+            assert_eq!((kept.frames, kept.values, bytes.len()), (2, made, length), "{stored_as:?}");
+            for length in 0..bytes.len() {
+                assert!(parse(&bytes[..length]).is_none(), "{length}");
+            }
+            for at in 0..bytes.len() {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1;
+                assert!(parse(&flipped).is_none(), "{at}");
+            }
         }
-        for at in 0..bytes.len() {
-            let mut flipped = bytes.clone();
-            flipped[at] ^= 1;
-            assert!(parse(&flipped).is_none(), "{at}");
-        }
+    }
+
+    #[test]
+    fn only_what_fits_is_stored_as_f16() {
+        assert_eq!(Stored::of(Precision::F32, &[1.0]), Stored::F32);
+        assert_eq!(Stored::of(Precision::Bf16, &[1.0, -65504.0]), Stored::F16);
+        assert_eq!(Stored::of(Precision::Bf16, &[1.0, 1e5]), Stored::F32);
     }
 
     #[test]

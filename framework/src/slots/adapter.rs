@@ -93,7 +93,8 @@ impl Depth {
 ///   do not name stays frozen: the values below the first named part are kept on disk and used again.
 /// - **Sizes.** With `BuildContext::sizes_only` no tensor gets values: a plan is made on machines that could not hold
 ///   them.
-/// - **First tokens.** [`Adapter::forward_first`] gives the tokens that [`Adapter::forward`] gives, up to rounding.
+/// - **First tokens.** [`Adapter::forward`] gives the same values for a token however many tokens are asked for, up to
+///   rounding.
 /// - **Cost.** [`Adapter::cost`] is given for every adapted block, or the test says `costed: false`.
 pub trait Adapter: DynModule + CloneAdapter {
     /// Whether [`Adapter::forward`] replaces block `index`, counted from 0 at the input.
@@ -121,24 +122,22 @@ pub trait Adapter: DynModule + CloneAdapter {
     /// Whether features depend on class texts. The backbone must have a text tower then.
     fn needs_text(&self) -> bool;
 
-    /// Block `index` together with its adapters: x `[B, T, N + 1, D]` → the same shape. Only called if
-    /// [`Adapter::adapts`].
-    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch) -> Tensor<4>;
-
-    /// The first `first` tokens of [`Adapter::forward`]: x `[B, T, N + 1, D]` → `[B, T, first, D]`. Only the class token of the
-    /// last block is read, so an adapter saves time with code of its own that leaves the others out.
-    fn forward_first(
+    /// The first `first` tokens of block `index` together with its adapters: x `[B, T, N + 1, D]` → `[B, T, first, D]`.
+    /// `first` is N + 1 but for the last block, of which only the class token is read, so there an adapter saves time where
+    /// it leaves the others out. Only called if [`Adapter::adapts`]; the provided one is the block alone.
+    fn forward(
         &self,
-        index: usize,
+        _index: usize,
         block: &dyn FrozenBlock,
         x: Tensor<4>,
-        branch: &Branch,
+        _branch: &Branch,
         first: usize,
     ) -> Tensor<4> {
-        self.forward(index, block, x, branch).narrow(2, 0, first)
+        block.forward_frames(x, first)
     }
 
-    /// Cost of [`Adapter::forward`] for x of this shape, the frozen block included; `None` where it was not counted.
+    /// Cost of [`Adapter::forward`] for all tokens of x, which has this shape, the frozen block included; `None` where it
+    /// was not counted.
     fn cost(&self, _index: usize, _block: &dyn FrozenBlock, _x: [usize; 4], _branch: &Branch) -> Option<Cost> {
         None
     }

@@ -43,6 +43,12 @@ pub trait FrozenBlock {
         self.mlp_onto(self.ln_2(y.clone()), y)
     }
 
+    /// [`FrozenBlock::forward_first`] of each frame by itself: x `[B, T, n, D]` → `[B, T, first, D]`.
+    fn forward_frames(&self, x: Tensor<4>, first: usize) -> Tensor<4> {
+        let [b, t, n, d] = x.dims();
+        self.forward_first(x.reshape([b * t, n, d]), first).reshape([b, t, first, d])
+    }
+
     /// The block as it was pre-trained: y = x + MSA(LN1 x), result y + MLP(LN2 y).
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let y = self.attention_onto(self.ln_1(x.clone()), x);

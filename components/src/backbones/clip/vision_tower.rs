@@ -105,15 +105,24 @@ impl VisionTower {
 
     /// Tokens `[B, T, 1 + N, D]` through the blocks of `range`, by `adapter` where it adapts one.
     fn through(&self, range: Range<usize>, x: Tensor<4>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<4> {
-        let [b, t, n, d] = x.dims();
-        range.fold(x, |x, index| {
-            let block = &self.resblocks[index];
-            if adapter.adapts(index) {
-                adapter.forward(index, block, x, branch)
-            } else {
-                block.forward(x.reshape([b * t, n, d]), None).reshape([b, t, n, d])
-            }
-        })
+        let tokens = x.dims()[2];
+        range.fold(x, |x, index| self.through_one(index, x, adapter, branch, tokens))
+    }
+
+    /// The first `first` tokens of block `index`, by `adapter` where it adapts it: `[B, T, 1 + N, D]` → `[B, T, first, D]`.
+    fn through_one(
+        &self,
+        index: usize,
+        x: Tensor<4>,
+        adapter: &dyn Adapter,
+        branch: &Branch,
+        first: usize,
+    ) -> Tensor<4> {
+        let block = &self.resblocks[index];
+        match adapter.adapts(index) {
+            true => adapter.forward(index, block, x, branch, first),
+            false => block.forward_frames(x, first),
+        }
     }
 
     /// Tokens `[B, T, 1 + N, D]` before block `first` → class tokens `[B, T, D]` behind the last block, of which nothing else is
@@ -121,14 +130,7 @@ impl VisionTower {
     fn class_tokens(&self, first: usize, x: Tensor<4>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
         let last = self.resblocks.len() - 1;
         let x = self.through(first..last, x, adapter, branch);
-        let block = &self.resblocks[last];
-        let class = if adapter.adapts(last) {
-            adapter.forward_first(last, block, x, branch, 1)
-        } else {
-            let [b, t, n, d] = x.dims();
-            block.forward_first(x.reshape([b * t, n, d]), 1).reshape([b, t, 1, d])
-        };
-        class.squeeze_dim(2)
+        self.through_one(last, x, adapter, branch, 1).squeeze_dim(2)
     }
 
     /// Class tokens `[B, T, D]` → `[B, T, E]`.

@@ -15,6 +15,7 @@ use maclip_framework::registry::SlotTrait;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Depth};
 use maclip_framework::weights::HostTensor;
+use std::path::{Path, PathBuf};
 
 /// A small recipe on the embedded benchmark with some slots filled otherwise.
 struct Bench {
@@ -246,6 +247,25 @@ fn a_change_of_weights_frames_or_pixels_is_another_key() {
     assert_eq!(prefixes(&[("dataset", "{type: shapes_in_motion, clips_per_class: 4, seed: 7}")]), (0, 4));
     assert_eq!(prefixes(&[("adapter", "{type: last_blocks, count: 1}")]), (0, 4));
     assert_eq!(prefixes(&[("precision", "bf16")]), (0, 4));
+}
+
+#[test]
+fn kept_features_are_those_that_were_computed() {
+    for (precision, bytes) in [("f32", 4), ("bf16", 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let bench = bench(&[("precision", precision), ("adapter", "{type: last_blocks, count: 1}")]);
+        let clip = bench.parts.data[2].classes[0].clips[0].clone();
+        let prefix = || bench.source(Some(folder.path())).prefixes(&[&clip], |_| View::Evaluation).unwrap();
+        let (made, kept) = (prefix(), prefix());
+        assert_eq!(made.to_data(), kept.to_data(), "{precision}");
+        let size = files_below(folder.path()).iter().map(|file| std::fs::metadata(file).unwrap().len()).sum::<u64>();
+        assert_eq!(size, 12 + bytes * made.shape().num_elements() as u64, "{precision}");
+    }
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
 #[test]

@@ -103,11 +103,19 @@ impl Adapter for __Name__ {
         false
     }
 
-    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch) -> Tensor<4> {
+    // `first` is 1 for the last block, of which only the class token is needed.
+    fn forward(
+        &self,
+        index: usize,
+        block: &dyn FrozenBlock,
+        x: Tensor<4>,
+        _: &Branch,
+        first: usize,
+    ) -> Tensor<4> {
         let residual = blocks::adapted(&self.blocks, index);
-        let shape = x.dims();
-        // `[B, T, N + 1, D]` → `[B T, N + 1, D]` through the block and back.
-        residual.forward(block.forward(frames(x))).reshape(shape)
+        let [b, t, _, d] = x.dims();
+        // `[B, T, N + 1, D]` → `[B T, first, D]` through the block and back.
+        residual.forward(block.forward_first(frames(x), first)).reshape([b, t, first, d])
     }
 }
 
