@@ -1,10 +1,12 @@
-//! `adamw`: Adam with decoupled weight decay (Loshchilov and Hutter 2019), burn's implementation.
+//! `adamw`: Adam with decoupled weight decay (Loshchilov and Hutter 2019). The state of a weight is that of burn's AdamW.
 
-use burn::optim::{AdamWConfig, ModuleOptimizer};
+use burn::optim::{AdamWState, AdaptiveMomentumState, LearningRate, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::optimizer::{GroupOptions, Optimizer};
+use maclip_kernels::operations;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -66,16 +68,47 @@ impl Optimizer for AdamW {
 
     fn init(&self, group: &GroupOptions) -> Result<ModuleOptimizer> {
         let weight_decay = group.weight_decay.unwrap_or(self.weight_decay);
-        Ok(AdamWConfig::new()
-            .with_beta_1(self.beta_1 as f32)
-            .with_beta_2(self.beta_2 as f32)
-            .with_epsilon(self.epsilon as f32)
-            .with_weight_decay(weight_decay as f32)
-            .init())
+        let beta = [self.beta_1, self.beta_2].map(|beta| beta as f32);
+        Ok(ModuleOptimizer::from(Rule { beta, epsilon: self.epsilon as f32, weight_decay }))
     }
 
     fn state_values(&self) -> Option<usize> {
         Some(2)
+    }
+}
+
+/// What happens to each weight.
+#[derive(Clone)]
+struct Rule {
+    beta: [f32; 2],
+    epsilon: f32,
+    weight_decay: f64,
+}
+
+impl burn::optim::Optimizer for Rule {
+    type State<const D: usize> = AdamWState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        rate: LearningRate,
+        weight: Tensor<D>,
+        gradient: Tensor<D>,
+        state: Option<Self::State<D>>,
+    ) -> (Tensor<D>, Option<Self::State<D>>) {
+        let before = state.map_or_else(
+            || AdaptiveMomentumState::new(0, gradient.zeros_like(), gradient.zeros_like()),
+            |state| state.momentum,
+        );
+        let time = before.time + 1;
+        let Self { beta, epsilon, weight_decay } = *self;
+        let options = operations::AdamW { rate, weight_decay, beta, epsilon, time };
+        let (weight, [first, second]) =
+            operations::adamw(weight, gradient, [before.moment_1, before.moment_2], options);
+        (weight, Some(AdamWState::new(AdaptiveMomentumState::new(time, first, second))))
+    }
+
+    fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
+        AdamWState::new(state.momentum.to_device(device))
     }
 }
 

@@ -1,10 +1,11 @@
 //! The operations on `Flex`, with and without automatic differentiation.
 
+use crate::adamw::{self, Numbers};
 use crate::attention::{self, Shape, Tokens};
 use crate::feed_forward::{self, FeedForward, Weights};
 use crate::linear::{self, Sizes};
 use crate::norm::{self, Wanted};
-use crate::operations::{FeedForwardOptions, Fused};
+use crate::operations::{AdamW, FeedForwardOptions, Fused};
 use crate::simd::Level;
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -12,7 +13,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Flex, TensorMetadata};
+use burn::backend::{Autodiff, AutodiffBackend, Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType};
 use burn_flex::{FlexTensor, Layout};
 
@@ -180,6 +181,21 @@ impl Fused for Flex {
         let ([x, residual], w) = ([x, residual].map(packed), [w1, b1, w2, b2].map(packed));
         feed_forward_of(&x, &w, &residual, options, false).0
     }
+
+    fn fused_adamw(
+        weight: FlexTensor,
+        gradient: FlexTensor,
+        first: FlexTensor,
+        second: FlexTensor,
+        options: AdamW,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let AdamW { rate, beta, epsilon, .. } = options;
+        let (kept, correction) = (options.kept() as f32, options.correction());
+        let numbers = Numbers { rate: rate as f32, kept, beta, epsilon, correction };
+        let from = [weight, gradient, first, second].map(packed);
+        let to = adamw::step(Level::current(), numbers, from.each_ref().map(slice));
+        to.map(|values| tensor(values, dims(&from[0]))).into()
+    }
 }
 
 impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
@@ -344,5 +360,18 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
             }
             OpsKind::UnTracked(prep) => prep.finish(feed_forward_of(&x, &w, &residual, options, false).0),
         }
+    }
+
+    /// A step is no part of a graph.
+    fn fused_adamw(
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        options: AdamW,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let [weight, gradient, first, second] = [weight, gradient, first, second].map(|t| t.into_primitive());
+        let (weight, first, second) = Flex::fused_adamw(weight, gradient, first, second, options);
+        [weight, first, second].map(|tensor| <Self as AutodiffBackend>::from_inner(tensor)).into()
     }
 }

@@ -8,6 +8,7 @@
 // burn calls its LibTorch deprecated, and names nothing else that computes with it.
 #![cfg_attr(feature = "tch", allow(deprecated))]
 
+mod adamw;
 pub mod allocator;
 mod attention;
 mod feed_forward;

@@ -3,7 +3,7 @@
 //! makes a graph of one operation, and the operation's state keeps it.
 
 use crate::Activation;
-use crate::operations::{FeedForwardOptions, Fused};
+use crate::operations::{AdamW, FeedForwardOptions, Fused};
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -11,10 +11,10 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::libtorch::TchTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, LibTorch};
+use burn::backend::{Autodiff, AutodiffBackend, LibTorch};
 use std::cell::Cell;
 use std::sync::OnceLock;
-use tch::Tensor as Torch;
+use tch::{Kind, Tensor as Torch};
 
 /// QuickGELU is x σ(1.702 x), which is silu(1.702 x) / 1.702.
 const QUICK: f64 = 1.702;
@@ -56,6 +56,11 @@ fn rows(x: &Torch) -> Torch {
 
 // Linear. A product is computed in the element type of the weight, and everything else in that of x.
 
+/// `x` as elements of `kind`. Nothing is asked of torch where they are that already.
+fn of_kind(x: &Torch, kind: Kind) -> Torch {
+    if x.kind() == kind { x.shallow_clone() } else { x.to_kind(kind) }
+}
+
 /// x W + b.
 fn product(x: &Torch, weight: &Torch, bias: Option<&Torch>) -> Torch {
     share_cores();
@@ -73,13 +78,13 @@ fn product(x: &Torch, weight: &Torch, bias: Option<&Torch>) -> Torch {
 /// g Wᵀ.
 fn input_gradient(g: &Torch, weight: &Torch) -> Torch {
     share_cores();
-    g.to_kind(weight.kind()).linear(weight, None::<&Torch>).to_kind(g.kind())
+    of_kind(&of_kind(g, weight.kind()).linear(weight, None::<&Torch>), g.kind())
 }
 
 /// xᵀ g over all rows.
 fn weight_gradient(x: &Torch, g: &Torch, weight: &Torch) -> Torch {
     share_cores();
-    let [x, g] = [x, g].map(|t| rows(t).to_kind(weight.kind()));
+    let [x, g] = [x, g].map(|t| of_kind(&rows(t), weight.kind()));
     x.transpose(0, 1).matmul(&g)
 }
 
@@ -214,6 +219,25 @@ impl Fused for LibTorch {
         options: FeedForwardOptions,
     ) -> TchTensor {
         feed_forward_of(&x, &[w1, b1, w2, b2], &residual, options, false).0
+    }
+
+    fn fused_adamw(
+        weight: TchTensor,
+        gradient: TchTensor,
+        first: TchTensor,
+        second: TchTensor,
+        options: AdamW,
+    ) -> (TchTensor, TchTensor, TchTensor) {
+        share_cores();
+        let gradient = gradient.tensor;
+        let first = first.tensor.lerp(&gradient, f64::from(1.0 - options.beta[0]));
+        let second = second.tensor.lerp(&gradient.square(), f64::from(1.0 - options.beta[1]));
+        // m / c₁ / (√(v / c₂) + ε) = (√c₂ / c₁) m / (√v + √c₂ ε): fewer operations.
+        let [c_1, c_2] = options.correction().map(f64::from);
+        let mut change = &first / second.sqrt().g_add_scalar_(c_2.sqrt() * f64::from(options.epsilon));
+        let change = change.g_mul_scalar_(options.rate * c_2.sqrt() / c_1);
+        let weight = weight.tensor.g_mul_scalar(options.kept()).g_sub_(&change);
+        (TchTensor::new(weight), TchTensor::new(first), TchTensor::new(second))
     }
 }
 
@@ -382,12 +406,24 @@ impl<C: CheckpointStrategy> Fused for Autodiff<LibTorch, C> {
             OpsKind::UnTracked(prep) => prep.finish(feed_forward_of(&x, &w, &residual, options, false).0),
         }
     }
+
+    /// A step is no part of a graph.
+    fn fused_adamw(
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        options: AdamW,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let [weight, gradient, first, second] = [weight, gradient, first, second].map(|t| t.into_primitive());
+        let (weight, first, second) = LibTorch::fused_adamw(weight, gradient, first, second, options);
+        [weight, first, second].map(|tensor| <Self as AutodiffBackend>::from_inner(tensor)).into()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::backend::AutodiffBackend;
     use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
     use burn::backend::ops::FloatTensorOps;
 

@@ -43,6 +43,41 @@ pub(crate) trait Fused: Backend {
         residual: FloatTensor<Self>,
         options: FeedForwardOptions,
     ) -> FloatTensor<Self>;
+
+    fn fused_adamw(
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        options: AdamW,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+}
+
+/// A step of AdamW. After Loshchilov and Hutter, ICLR 2019, algorithm 2, with the rate also on the decay, as in PyTorch.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamW {
+    /// Learning rate.
+    pub rate: f64,
+    /// Decay of the weight, in parts of the rate.
+    pub weight_decay: f64,
+    /// Decay of the moments, β₁ and β₂.
+    pub beta: [f32; 2],
+    /// Added to the root of the second moment.
+    pub epsilon: f32,
+    /// Number of this step, from 1.
+    pub time: usize,
+}
+
+impl AdamW {
+    /// What of the weight is left by its decay.
+    pub(crate) fn kept(&self) -> f64 {
+        1.0 - self.rate * self.weight_decay
+    }
+
+    /// 1 − βᵗ for each moment: what they are divided by, because they began at 0.
+    pub(crate) fn correction(&self) -> [f32; 2] {
+        self.beta.map(|beta| 1.0 - beta.powi(self.time as i32))
+    }
 }
 
 /// What a feed-forward layer does besides its products.
@@ -176,6 +211,37 @@ pub fn feed_forward<const D: usize>(
     let [w1, w2] = [w1, w2].map(|w| w.into_dispatch());
     let [b1, b2] = [b1, b2].map(|b| b.into_dispatch());
     Tensor::from_dispatch(Dispatch::fused_feed_forward(x.into_dispatch(), w1, b1, w2, b2, residual, options))
+}
+
+/// A weight, its gradient, and both moments of its gradients before the step → the weight and the moments after it. All
+/// have the same shape.
+pub fn adamw<const D: usize>(
+    weight: Tensor<D>,
+    gradient: Tensor<D>,
+    [first, second]: [Tensor<D>; 2],
+    options: AdamW,
+) -> (Tensor<D>, [Tensor<D>; 2]) {
+    if !fits(&weight, [gradient.dtype(), first.dtype(), second.dtype()]) {
+        return decomposed_adamw(weight, gradient, [first, second], options);
+    }
+    let [weight, gradient, first, second] = [weight, gradient, first, second].map(|tensor| tensor.into_dispatch());
+    let (weight, first, second) = Dispatch::fused_adamw(weight, gradient, first, second, options);
+    (Tensor::from_dispatch(weight), [first, second].map(Tensor::from_dispatch))
+}
+
+/// A step of AdamW by burn's own operations.
+pub(crate) fn decomposed_adamw<const D: usize>(
+    weight: Tensor<D>,
+    gradient: Tensor<D>,
+    [first, second]: [Tensor<D>; 2],
+    options: AdamW,
+) -> (Tensor<D>, [Tensor<D>; 2]) {
+    let [beta_1, beta_2] = options.beta;
+    let first = first * beta_1 + gradient.clone() * (1.0 - beta_1);
+    let second = second * beta_2 + gradient.square() * (1.0 - beta_2);
+    let [correction_1, correction_2] = options.correction();
+    let change = first.clone() / correction_1 / ((second.clone() / correction_2).sqrt() + options.epsilon);
+    (weight * options.kept() - change * options.rate, [first, second])
 }
 
 /// x W + b by burn's own operations, the product in the element type of the weight.

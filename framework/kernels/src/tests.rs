@@ -3,7 +3,7 @@
 
 use crate::operations::{self, FeedForwardOptions};
 use crate::simd::Level;
-use crate::{Activation, attention, feed_forward, linear, norm};
+use crate::{Activation, adamw, attention, feed_forward, linear, norm};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// Numbers in −1..1.
@@ -262,6 +262,32 @@ fn what_gradients_need_is_not_written_over() {
 }
 
 #[test]
+fn steps_of_adamw_agree_with_burn_and_leave_what_they_read() {
+    for device in devices() {
+        for shape in [[1, 1], [7, 5], [300, 131]] {
+            let gradient = |time: usize| tensor(&device, shape, 10 + time as u64);
+            let zero = Tensor::<2>::zeros(shape, &device);
+            let (mut ours, mut theirs) = ((tensor(&device, shape, 1), [zero.clone(), zero.clone()]), None);
+            for time in 1..4 {
+                let options =
+                    operations::AdamW { rate: 0.01, weight_decay: 0.1, beta: [0.9, 0.999], epsilon: 1e-8, time };
+                let before = ours.clone();
+                let values = numbers(&before.0);
+                ours = operations::adamw(ours.0, gradient(time), ours.1, options);
+                assert_eq!(numbers(&before.0), values);
+                let (weight, moments) = theirs.unwrap_or_else(|| before.clone());
+                let (weight, moments) = operations::decomposed_adamw(weight, gradient(time), moments, options);
+                assert_near("weight", &numbers(&ours.0), &numbers(&weight), 1e-6);
+                for (ours, theirs) in ours.1.iter().zip(&moments) {
+                    assert_near("moment", &numbers(ours), &numbers(theirs), 1e-6);
+                }
+                theirs = Some((weight, moments));
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_not_a_number_stays_so() {
     for device in devices() {
         let x = Tensor::<2>::from_data([[f32::NAN, 1.0, 2.0, 3.0]], &device);
@@ -356,6 +382,10 @@ fn everything(level: Level) -> Vec<Vec<f32>> {
         all.push(attention::forward(level, shape, part(0), part(1), part(2), Some(&mask)));
         all.push(attention::backward_packed(level, shape, &qkv, Some(&mask), &g));
     }
+    let numbers =
+        adamw::Numbers { rate: 0.01, kept: 0.999, beta: [0.9, 0.999], epsilon: 1e-8, correction: [0.2, 0.002] };
+    let squares: Vec<f32> = values(40_000, 19).iter().map(|value| value * value).collect();
+    all.extend(adamw::step(level, numbers, [&values(40_000, 16), &values(40_000, 17), &values(40_000, 18), &squares]));
     for activation in [Activation::QuickGelu, Activation::Gelu, Activation::Relu] {
         let f = feed_forward::FeedForward { rows: 700, width: 40, hidden: 150, activation, scale: 0.5, skip: true };
         let (x, g) = (values(700 * 40, 10), values(700 * 40, 11));

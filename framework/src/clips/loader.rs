@@ -6,9 +6,10 @@ use crate::error::Result;
 use crate::images::{Normalization, resize_crop_rgb};
 use crate::profile::{self, Phase};
 use crate::random::Rng;
+use crate::recipe::device::is_host;
 use crate::slots::backbone::Geometry;
 use crate::slots::dataset::{Opened, Request, Timeline};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
 /// How the frames of a clip are picked and changed, with the random numbers for it.
@@ -123,13 +124,21 @@ impl ClipLoader<'_> {
     }
 }
 
-/// B clips, each interleaved 8-bit RGB `[T, H, W, 3]` → (x / 255 − mean) / std as `[B, T, 3, H, W]`.
+/// B clips, each interleaved 8-bit RGB `[T, H, W, 3]` → (x / 255 − mean) / std as `[B, T, 3, H, W]`. A card gets the bytes, a
+/// quarter of what the floats take, and computes these.
 pub fn normalized(
     clips: &[impl AsRef<[u8]>],
     [b, t, h, w]: [usize; 4],
     geometry: &Geometry,
     device: &Device,
 ) -> Tensor<5> {
+    if !is_host(device) && device.supports_dtype(DType::U8) {
+        let bytes: Vec<u8> = clips.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>().concat();
+        let pixels = Tensor::<5, Int>::from_data(TensorData::new(bytes, [b, t, h, w, 3]), (device, DType::U8));
+        let pixels = pixels.float().permute([0, 1, 4, 2, 3]) / 255.0;
+        let channels = |values: [f32; 3]| Tensor::<1>::from_floats(values, device).reshape([1, 1, 3, 1, 1]);
+        return (pixels - channels(geometry.mean)) / channels(geometry.std);
+    }
     let normalization = Normalization::new(geometry.mean, geometry.std);
     let mut values = Vec::with_capacity(b * t * 3 * h * w);
     for image in clips.iter().flat_map(|clip| clip.as_ref().chunks_exact(h * w * 3)) {

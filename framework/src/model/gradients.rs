@@ -50,17 +50,19 @@ pub fn sum_gradients<M: Module>(module: &M, mut all: Vec<GradientsParams>, facto
 
 /// L2 norm of all gradients together, as if they were one long vector.
 pub fn gradient_norm<M: Module>(module: &M, grads: &GradientsParams) -> f64 {
-    struct Norm<'a>(&'a GradientsParams, f64);
-    impl ModuleVisitor for Norm<'_> {
+    struct Squares<'a>(&'a GradientsParams, Vec<Tensor<1>>);
+    impl ModuleVisitor for Squares<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(grad) = self.0.get::<D>(param.id) {
-                self.1 += grad.powf_scalar(2.0).sum().into_scalar::<f32>() as f64;
-            }
+            self.1.extend(self.0.get::<D>(param.id).map(|grad| grad.square().sum()));
         }
     }
-    let mut norm = Norm(grads, 0.0);
-    module.visit(&mut norm);
-    norm.1.sqrt()
+    let mut squares = Squares(grads, Vec::new());
+    module.visit(&mut squares);
+    // Read at once: a card computes on meanwhile, and each number read makes the program wait for it.
+    match squares.1 {
+        none if none.is_empty() => 0.0,
+        sums => Tensor::cat(sums, 0).into_data().iter::<f32>().map(f64::from).sum::<f64>().sqrt(),
+    }
 }
 
 /// L2 norm of each parameter's gradient, by the parameter's path. Parameters without a gradient are left out.
@@ -75,7 +77,7 @@ pub fn gradient_norms<M: Module>(module: &M, grads: &GradientsParams) -> BTreeMa
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(grad) = self.1.get::<D>(param.id) {
-                let norm = (grad.powf_scalar(2.0).sum().into_scalar::<f32>() as f64).sqrt();
+                let norm = (grad.square().sum().into_scalar::<f32>() as f64).sqrt();
                 self.2.insert(self.0.dotted(), norm);
             }
         }

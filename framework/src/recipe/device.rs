@@ -4,6 +4,7 @@
 use crate::error::{Error, Result};
 use crate::profile::kernel_bytes;
 use crate::slots::backbone::Precision;
+use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, Tensor};
 
 /// The cargo features of this build that matter for devices, for `doctor` and the manifest.
@@ -105,6 +106,17 @@ pub(super) fn known(text: &str) -> bool {
 /// Whether `text` names the processor.
 pub fn is_processor(text: &str) -> bool {
     matches!(Name::read(text), Some(Name::Flex | Name::TchCpu))
+}
+
+/// Whether `device` computes on the processor, so that its tensors lie in the program's memory.
+pub fn is_host(device: &Device) -> bool {
+    match device.clone().inner().as_dispatch() {
+        DispatchDevice::Flex(_) => true,
+        #[cfg(feature = "tch")]
+        DispatchDevice::LibTorch(device) => *device == burn::backend::libtorch::LibTorchDevice::Cpu,
+        #[allow(unreachable_patterns)]
+        _ => false,
+    }
 }
 
 /// The number of the NVIDIA card that `text` names.
