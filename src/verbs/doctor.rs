@@ -113,14 +113,17 @@ fn devices() -> Vec<Finding> {
     let tried = device::available().into_iter().map(|name| match device::probe(&name, Precision::F32) {
         Ok(_) => finding("device", Verdict::Good, format!("{name} computes")),
         // An accelerator that is not in this machine is no fault of it.
-        Err(error) if name != "flex" => finding("device", Verdict::Absent, format!("{name}: {}", first_line(&error))),
-        Err(error) => finding("device", Verdict::Bad, format!("{name}: {}", first_line(&error))),
+        Err(error) if name != "flex" => finding("device", Verdict::Absent, in_a_line(&error)),
+        Err(error) => finding("device", Verdict::Bad, in_a_line(&error)),
     });
     tried.collect()
 }
 
-fn first_line(error: &Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+/// What is wrong, and the way out.
+fn in_a_line(error: &Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(|line| line.trim_start_matches("error: ").trim_start().trim_start_matches("help: "));
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 fn weights() -> Finding {
@@ -129,7 +132,7 @@ fn weights() -> Finding {
             finding("embedded weights", Verdict::Good, format!("builtin:shapes_clip, sha256 {}", &found.sha256[..12]))
         }
         Ok(found) => finding("embedded weights", Verdict::Bad, found.problem().unwrap_or_default()),
-        Err(error) => finding("embedded weights", Verdict::Bad, first_line(&error)),
+        Err(error) => finding("embedded weights", Verdict::Bad, in_a_line(&error)),
     }
 }
 

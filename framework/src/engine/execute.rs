@@ -16,6 +16,7 @@ use crate::registry::BuildContext;
 use crate::runs::directory::RunDirectory;
 use crate::runs::records::{Manifest, State, Status};
 use crate::runs::store::RunStore;
+use crate::slots::backbone::Precision;
 use burn::tensor::Device;
 use maclip_language::Origin;
 use std::path::{Path, PathBuf};
@@ -137,8 +138,9 @@ pub fn replay(path: &Path, step: u64, progress: &dyn Progress) -> Result<serde_j
     with_context(&recipe, &device, &store, progress, manifest, |task, context| task.replay(context, step))
 }
 
+/// The recipe's device, which has computed something already: a missing driver is an error here and no panic later.
 fn device_of(recipe: &Recipe) -> Result<Device> {
-    device::parse(&recipe.device).map_err(|(message, help)| Error::failed(message).help(help))
+    device::probe(&recipe.device, Precision::F32).map_err(|error| error.at(recipe.place("device")))
 }
 
 fn with_context<T>(

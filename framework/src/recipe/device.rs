@@ -6,6 +6,8 @@ use crate::profile::kernel_bytes;
 use crate::slots::backbone::Precision;
 use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, Tensor};
+use std::panic;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The cargo features of this build that matter for devices, for `doctor` and the manifest.
 pub fn features() -> Vec<String> {
@@ -198,18 +200,63 @@ pub(super) fn check_precision(text: &str, device: &Device, precision: Precision)
 /// wrong.
 pub fn probe(text: &str, precision: Precision) -> Result<Device> {
     let device = parse(text).map_err(|(message, help)| Error::failed(message).help(help))?;
-    check_precision(text, &device, precision)?;
     let product = || {
+        check_precision(text, &device, precision)?;
         let ones = Tensor::<2>::ones([8, 8], &device);
-        ones.clone().matmul(ones).sum().into_scalar::<f32>()
+        Ok(ones.clone().matmul(ones).sum().into_scalar::<f32>())
     };
-    // Where a driver or library is missing the backend panics, and its message names no cause that a user knows.
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(product)) {
-        Ok(sum) if (sum - 512.0).abs() < 1e-3 => Ok(device),
-        Ok(sum) => Err(Error::failed(format!("device `{text}` computes wrongly: {sum} in place of 512"))),
-        Err(_) => Err(Error::failed(format!("device `{text}` is not there, or its driver or library is missing"))
-            .help("`maclip doctor` tries every device that this binary was built with")),
+    match quietly(product) {
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(sum)) if (sum - 512.0).abs() < 1e-3 => Ok(device),
+        Ok(Ok(sum)) => Err(Error::failed(format!("device `{text}` computes wrongly: {sum} in place of 512"))),
+        Err(panic) => {
+            let (cause, help) = cause(&panic);
+            Err(Error::failed(format!("device `{text}` cannot be used: {cause}")).help(help))
+        }
     }
+}
+
+/// `f`, or what its first panic says. A backend panics where a driver or library is missing, sometimes in a thread of its
+/// own first; nothing of that is printed.
+fn quietly<T>(f: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    let first = Arc::new(Mutex::new(None));
+    let heard = first.clone();
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload_as_str().unwrap_or("it ended without a message").to_owned();
+        heard.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
+    }));
+    let found = panic::catch_unwind(panic::AssertUnwindSafe(f));
+    panic::set_hook(before);
+    found.map_err(|_| first.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default())
+}
+
+/// What the message of a backend's panic means to a user, and the way out.
+fn cause(panic: &str) -> (String, &'static str) {
+    let says = |words: &[&str]| words.iter().any(|words| panic.contains(words));
+    let (cause, help) = if says(&["the \"cuda\" shared library", "no NVIDIA driver", "CUDA_ERROR_NO_DEVICE"]) {
+        ("NVIDIA's driver (libcuda.so) or its card was not found", "`nvidia-smi` must list the card")
+    } else if says(&["the \"nvrtc\" shared library"]) {
+        (
+            "CUDA's compiler (libnvrtc.so) was not found",
+            "install the CUDA toolkit, or the Python packages nvidia-cuda-nvrtc-cu12 and nvidia-cuda-runtime-cu12; \
+             LD_LIBRARY_PATH names the folder with libnvrtc.so, and CUDA_PATH the one with include/cuda_runtime.h",
+        )
+    } else if says(&["CUDA_PATH", "cuda_runtime.h", "cuda_fp16.h"]) {
+        ("CUDA's headers were not found", "CUDA_PATH names the folder with include/cuda_runtime.h")
+    } else if says(&["CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"]) {
+        ("there is no card of this number", "`nvidia-smi` lists the cards, from 0 on")
+    } else if says(&["Unable to acquire wgpu device", "No Discrete GPU device found", "no adapter found"]) {
+        (
+            "no card with a driver for Vulkan was found",
+            "install the card's Vulkan driver; `vulkaninfo` must list the card",
+        )
+    } else {
+        let line = panic.lines().next().unwrap_or_default();
+        let short: String = line.chars().take(200).collect();
+        return (short, "`maclip doctor` tries every device that this binary was built with");
+    };
+    (cause.to_owned(), help)
 }
 
 #[cfg(test)]
@@ -230,5 +277,18 @@ mod tests {
     fn a_device_that_was_not_built_says_how_to_build_it() {
         let (message, help) = parse("tch:cuda:0").unwrap_err();
         assert!(message.contains("`tch`") && help.contains("--features tch"));
+    }
+
+    #[test]
+    fn a_panic_of_a_backend_becomes_its_cause_and_a_way_out() {
+        let found = quietly(|| {
+            let thread = std::thread::spawn(|| panic!("Unable to dynamically load the \"cuda\" shared library"));
+            thread.join().expect("the answer of the device's thread")
+        });
+        let (cause, help) = cause(&found.unwrap_err());
+        assert!(cause.contains("libcuda.so") && help.contains("nvidia-smi"), "{cause} {help}");
+        let (cause, _) = super::cause("something else\nwith a trace");
+        assert_eq!(cause, "something else");
+        assert_eq!(quietly(|| 3).unwrap(), 3);
     }
 }

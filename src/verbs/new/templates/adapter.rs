@@ -104,14 +104,7 @@ impl Adapter for __Name__ {
     }
 
     // `first` is 1 for the last block, of which only the class token is needed.
-    fn forward(
-        &self,
-        index: usize,
-        block: &dyn FrozenBlock,
-        x: Tensor<4>,
-        _: &Branch,
-        first: usize,
-    ) -> Tensor<4> {
+    fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch, first: usize) -> Tensor<4> {
         let residual = blocks::adapted(&self.blocks, index);
         let [b, t, _, d] = x.dims();
         // `[B, T, N + 1, D]` → `[B T, first, D]` through the block and back.
