@@ -4,8 +4,8 @@
 #   scripts/gpu_check.sh [DEVICE]            # DEVICE as in a recipe; default tch:cuda:0
 #
 # Makes the folder gpu_check/DEVICE (with `-` for `:`) with a log of each part, and prints a Markdown table of the parts
-# and of the times. Fails where a part fails. Builds with cargo, with the feature that the device needs; where MACLIP_BINARIES names a
-# folder with the programs maclip, golden, kernels and engine, those run and nothing is built.
+# and of the times. Fails where a part fails. Builds with cargo, with the feature that the device needs; where
+# MACLIP_BINARIES names a folder with the programs maclip, golden, kernels and engine, those run and nothing is built.
 #
 #   MACLIP_GOLDEN    a folder of golden cases, beside those of the repository
 #   MACLIP_PEER      the file with the peer's model; then PyTorch (MACLIP_PYTHON, default python3) is timed as well
