@@ -72,10 +72,31 @@ impl Init {
         self.build(weight, bias)
     }
 
+    /// Weight `[inputs, outputs]` as PyTorch's default, uniform within ±1/√inputs, and bias zero.
+    pub fn linear_without_start_bias(&mut self, inputs: usize, outputs: usize) -> Linear {
+        let weight = self.uniform([inputs, outputs], (inputs as f64).powf(-0.5));
+        let bias = self.constant([outputs], 0.0);
+        self.build(weight, bias)
+    }
+
     /// Weight normal with `std`, bias zero.
     pub fn linear_normal(&mut self, inputs: usize, outputs: usize, std: f64) -> Linear {
         let weight = self.normal([inputs, outputs], std);
         let bias = self.constant([outputs], 0.0);
+        self.build(weight, bias)
+    }
+
+    /// Weight normal with `std`, bias as PyTorch's default: uniform within ±1/√inputs.
+    pub fn linear_normal_with_bias(&mut self, inputs: usize, outputs: usize, std: f64) -> Linear {
+        let weight = self.normal([inputs, outputs], std);
+        let bias = self.uniform([outputs], (inputs as f64).powf(-0.5));
+        self.build(weight, bias)
+    }
+
+    /// One half of a layer of 2 · `inputs` inputs, whose weight and bias are uniform within ±1/√(2 · inputs).
+    pub fn half_linear(&mut self, inputs: usize, outputs: usize) -> Linear {
+        let bound = ((2 * inputs) as f64).powf(-0.5);
+        let (weight, bias) = (self.uniform([inputs, outputs], bound), self.uniform([outputs], bound));
         self.build(weight, bias)
     }
 
@@ -91,14 +112,6 @@ impl Init {
         let mut linear = LinearConfig::new(inputs, outputs).init(&self.device);
         linear.weight = weight;
         linear.bias = Some(bias);
-        linear
-    }
-
-    /// Weight uniform within ±1/√inputs, no bias.
-    pub fn linear_unbiased(&mut self, inputs: usize, outputs: usize) -> Linear {
-        let weight = self.uniform([inputs, outputs], (inputs as f64).powf(-0.5));
-        let mut linear = LinearConfig::new(inputs, outputs).with_bias(false).init(&self.device);
-        linear.weight = weight;
         linear
     }
 
@@ -228,6 +241,17 @@ impl Attention {
         }
     }
 
+    /// Every projection with PyTorch's start of a linear layer: uniform within ±1/√D.
+    pub fn of_layers(width: usize, heads: usize, init: &mut Init) -> Self {
+        // Queries, keys and values have the same number of inputs, so one layer for the three starts like three.
+        Self { in_proj: init.linear(width, 3 * width), out_proj: init.linear(width, width), heads }
+    }
+
+    /// With these projections: `[D, 3 D]` and `[D, D]`.
+    pub fn of([in_proj, out_proj]: [Linear; 2], heads: usize) -> Self {
+        Self { in_proj, out_proj, heads }
+    }
+
     /// The same without the biases of queries, keys and values.
     pub fn without_projection_bias(mut self) -> Self {
         self.in_proj.bias = None;
@@ -288,7 +312,7 @@ impl Attention {
     }
 }
 
-/// up(gelu(down(x))), plus x with `skip`. GELU is the exact (erf) form; `up` starts at zero (AIM).
+/// up(gelu(down(x))), plus x with `skip`. GELU is the exact (erf) form.
 #[derive(Module, Debug)]
 pub struct Bottleneck {
     down: Linear,
@@ -297,9 +321,15 @@ pub struct Bottleneck {
 }
 
 impl Bottleneck {
-    /// `width` D is the width of the tokens, `hidden` that of the bottleneck.
+    /// `width` D is the width of the tokens, `hidden` that of the bottleneck. `down` has PyTorch's start of a linear layer, and
+    /// `up` starts at zero, as in AIM.
     pub fn new(width: usize, hidden: usize, skip: bool, init: &mut Init) -> Self {
-        Self { down: init.linear(width, hidden), up: init.linear_zero(hidden, width), skip }
+        Self::of([init.linear(width, hidden), init.linear_zero(hidden, width)], skip)
+    }
+
+    /// Of the layers down and up.
+    pub fn of([down, up]: [Linear; 2], skip: bool) -> Self {
+        Self { down, up, skip }
     }
 
     /// `[…, D]` → the same shape.

@@ -5,7 +5,7 @@
 
 pub mod adapters;
 pub mod alignments;
-mod augments;
+pub mod augments;
 pub mod backbones;
 pub mod conformance;
 pub mod datasets;

@@ -1,4 +1,5 @@
-//! Every case of the golden sets: numbers of an independent implementation (PyTorch, float64) that maclip must meet.
+//! Every case of the golden sets: numbers of an independent implementation (PyTorch, float64), or of the peers' own public code,
+//! that maclip must meet.
 //!
 //! Runs the small set beside this file and the whole one in the folder that `MACLIP_GOLDEN` names, if it names one, on the
 //! device in `MACLIP_DEVICE` (default flex). Prints the largest error of each case as a part of what its tolerance allows,
@@ -12,6 +13,7 @@ mod method;
 mod metrics;
 #[path = "../common/needs.rs"]
 mod needs;
+mod peers;
 mod set;
 
 use maclip_components as _;
@@ -35,21 +37,22 @@ fn main() -> ExitCode {
     folders.extend(needs::data("MACLIP_GOLDEN", ""));
     let mut failed = 0;
     for folder in folders {
-        failed += run(&folder, &device);
+        let sets = Set::all(&folder, &device);
+        assert!(!sets.is_empty(), "{} has no golden set", folder.display());
+        failed += sets.iter().map(|set| run(set, &device)).sum::<usize>();
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// All cases of one folder; the number that failed.
-fn run(folder: &Path, device: &str) -> usize {
-    let set = Set::open(folder, device);
-    assert!(!set.cases.is_empty(), "{} has no case", folder.display());
-    println!("{} cases of {} on {device}", set.cases.len(), folder.display());
+/// All cases of one set; the number that failed.
+fn run(set: &Set, device: &str) -> usize {
+    assert!(!set.cases.is_empty(), "{} has no case", set.folder.display());
+    println!("{} cases of {} on {device}", set.cases.len(), set.folder.display());
     let mut failed = 0;
     let mut digests = String::new();
     for case in &set.cases {
         let id = case["id"].as_str().unwrap();
-        let mut check = Check::new(&set, case);
+        let mut check = Check::new(set, case);
         let ran = catch_unwind(AssertUnwindSafe(|| match case["kind"].as_str().unwrap() {
             "clip" => clip::towers(&mut check),
             "text" => clip::text(&mut check),
@@ -68,6 +71,16 @@ fn run(folder: &Path, device: &str) -> usize {
             "metric_matrix" => metrics::matrix(&mut check),
             "trx" => metrics::trx(&mut check),
             "cosine" => metrics::cosine(&mut check),
+            "head" => peers::head(&mut check),
+            "otam_matrix" => peers::otam_matrix(&mut check),
+            "tower" => peers::tower(&mut check),
+            "text_tower" => peers::text_tower(&mut check),
+            "objective" => peers::objective(&mut check),
+            "frames" => peers::frames(&mut check),
+            "preparation" => peers::preparation(&mut check),
+            "tokens" => peers::tokens(&mut check),
+            "colors" => peers::colors(&mut check),
+            "prompts" => peers::prompts(&mut check),
             other => check.fail(format!("this program does not know the kind `{other}`")),
         }));
         if ran.is_err() {

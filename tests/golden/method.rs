@@ -352,7 +352,7 @@ pub fn score(check: &mut Check) {
 }
 
 /// Gradients by our path.
-fn gradients_of(model: &FewShotModel, grads: &GradientsParams) -> BTreeMap<String, Vec<f64>> {
+pub fn gradients_of(model: &FewShotModel, grads: &GradientsParams) -> BTreeMap<String, Vec<f64>> {
     struct Collect<'a>(Vec<String>, &'a GradientsParams, BTreeMap<String, Vec<f64>>);
     impl ModuleVisitor for Collect<'_> {
         fn enter_module(&mut self, name: &str, _: &str) {

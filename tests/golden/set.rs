@@ -18,6 +18,9 @@ pub struct Array {
 
 type File = Rc<BTreeMap<String, Array>>;
 
+/// Manifests: of the method's own set, and of the peers' public code.
+const MANIFESTS: [&str; 2] = ["golden.json", "manifest.json"];
+
 pub struct Set {
     pub folder: PathBuf,
     pub cases: Vec<Value>,
@@ -45,9 +48,20 @@ pub fn list<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
 }
 
 impl Set {
-    pub fn open(folder: &Path, device: &str) -> Self {
-        let text = std::fs::read(folder.join("golden.json"))
-            .unwrap_or_else(|error| panic!("{}: {error}", folder.join("golden.json").display()));
+    /// The sets of `folder`: those of its manifests, and those of the folders in it.
+    pub fn all(folder: &Path, device: &str) -> Vec<Self> {
+        let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let mut folders: Vec<PathBuf> =
+            entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+        folders.sort();
+        folders.insert(0, folder.to_owned());
+        let manifests = folders.iter().flat_map(|folder| MANIFESTS.map(|name| folder.join(name)));
+        manifests.filter(|manifest| manifest.is_file()).map(|manifest| Self::open(&manifest, device)).collect()
+    }
+
+    fn open(manifest: &Path, device: &str) -> Self {
+        let folder = manifest.parent().unwrap();
+        let text = std::fs::read(manifest).unwrap_or_else(|error| panic!("{}: {error}", manifest.display()));
         let manifest: Value = serde_json::from_slice(&text).unwrap();
         let device = device::parse(device).unwrap_or_else(|(message, help)| panic!("{message}; {help}"));
         let cases = manifest["cases"].as_array().unwrap().clone();

@@ -33,7 +33,7 @@ struct AimConfig {
     /// Which blocks are adapted: `all`, `{last: 4}` or `{list: [0, 5]}`. The trained position codes enter before block 0, so a
     /// shorter list does not make the backward pass shorter.
     at: Blocks,
-    /// s, the factor on the joint adapter. 0.5 in public code.
+    /// s, the factor on the joint adapter. In public code 0.5 on Kinetics and Diving48, 1 on SSv2.
     scale: f64,
     /// 1, or 2 to put another adapter (with skip) between LN1 and the temporal attention, as public code does for SSv2.
     #[schemars(range(min = 1, max = 2))]
@@ -61,19 +61,19 @@ impl Component for AimConfig {
         let mut init = Init::new(context.init("adapter"), context.trainable_device());
         let d = geometry.width;
         let hidden = ((d as f64 * self.ratio) as usize).max(1);
+        // As public code starts them: normal with 0.02 on the way down, zero on the way up.
+        let mut bottleneck =
+            |skip| Bottleneck::of([init.linear_normal(d, hidden, 0.02), init.linear_zero(hidden, d)], skip);
         let blocks = self.at.of(geometry.blocks).into_iter().map(|adapted| {
             adapted.then(|| BlockAdapters {
-                temporal_in: (self.temporal_adapters == 2).then(|| Bottleneck::new(d, hidden, true, &mut init)),
-                temporal: Bottleneck::new(d, hidden, false, &mut init),
-                spatial: Bottleneck::new(d, hidden, true, &mut init),
-                joint: Bottleneck::new(d, hidden, false, &mut init),
+                temporal_in: (self.temporal_adapters == 2).then(|| bottleneck(true)),
+                temporal: bottleneck(false),
+                spatial: bottleneck(true),
+                joint: bottleneck(false),
             })
         });
-        Ok(Box::new(Aim {
-            blocks: blocks.collect(),
-            temporal_embedding: init.constant([context.frames()?, d], 0.0),
-            scale: self.scale,
-        }))
+        let blocks = blocks.collect();
+        Ok(Box::new(Aim { blocks, temporal_embedding: init.constant([context.frames()?, d], 0.0), scale: self.scale }))
     }
 }
 

@@ -9,7 +9,7 @@
 //! x = x + A_E(MSA(LN1 x))   over the support clips, or over the queries, of the episode
 //! x = x + MLP(LN2 x) + s · A_J(LN2 x)
 //! ```
-//! Also trained: temporal position codes, zero at the start. Results depend on what else is in the episode
+//! Also trained: temporal position codes, zero at the start. A_T, A_S and A_J start at zero, A_E does not. Results depend on what else is in the episode
 //! (transductive), so every episode encodes its own clips. The text score of the public code belongs to the objective
 //! and is not part of this adapter.
 
@@ -76,7 +76,8 @@ impl Component for TaskAdapterConfig {
             adapted.then(|| BlockAdapters {
                 temporal: Bottleneck::new(d, hidden, false, &mut init),
                 spatial: Bottleneck::new(d, hidden, true, &mut init),
-                task: Bottleneck::new(d, hidden, false, &mut init),
+                // Not zero on the way up in public code, so the start is not the frozen CLIP.
+                task: Bottleneck::of([init.linear(d, hidden), init.linear(hidden, d)], false),
                 joint: Bottleneck::new(d, hidden, false, &mut init),
             })
         });
@@ -176,7 +177,11 @@ mod tests {
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
-        conformance::adapter::holds::<TaskAdapterConfig>(Traits { also: &["across: episode"], ..Traits::default() });
+        conformance::adapter::holds::<TaskAdapterConfig>(Traits {
+            also: &["across: episode"],
+            starts_frozen: false,
+            ..Traits::default()
+        });
     }
 
     #[test]

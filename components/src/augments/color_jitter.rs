@@ -92,11 +92,11 @@ impl ColorJitter {
 }
 
 /// Red, green and blue from 0 to 1.
-type Color = [f32; 3];
+pub type Color = [f32; 3];
 
 /// One change of a frame's colours.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Change {
+pub enum Change {
     /// Towards black, or away from it.
     Brightness(f32),
     /// Towards the mean luma of the frame, or away from it.
@@ -108,7 +108,8 @@ enum Change {
 }
 
 impl Change {
-    fn apply(self, colors: &mut [Color]) {
+    /// Changes the colours of a frame.
+    pub fn apply(self, colors: &mut [Color]) {
         match self {
             Change::Brightness(factor) => each(colors, |color| blend(color, 0.0, factor)),
             Change::Contrast(factor) => {

@@ -2,7 +2,7 @@
 //!
 //! Not here: what is done to every frame alike in training and evaluation (resizes), and which frames are taken
 //! (frames).
-mod color_jitter;
+pub mod color_jitter;
 mod crop;
 mod flip;
 mod none;

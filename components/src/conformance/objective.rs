@@ -43,6 +43,8 @@ const SUPPORTS: usize = 6;
 const WAY: usize = 3;
 /// C
 const CLASSES: usize = 5;
+/// E
+const WIDTH: usize = 8;
 
 struct Subject {
     objective: Box<dyn Objective>,
@@ -57,7 +59,8 @@ fn scores(seed: u64) -> Scores {
         query_text: Some(cosines(seed + 1, [EPISODES, QUERIES, WAY])),
         support_text: Some(cosines(seed + 2, [EPISODES, SUPPORTS, WAY])),
         all_classes: Some(AllClasses {
-            cosines: cosines(seed + 3, [EPISODES, QUERIES + SUPPORTS, CLASSES]),
+            clips: random(seed + 3, [EPISODES, QUERIES + SUPPORTS, WIDTH]),
+            texts: random(seed + 4, [EPISODES, CLASSES, WIDTH]),
             labels: repeated(QUERIES + SUPPORTS, CLASSES),
         }),
     }
@@ -82,7 +85,11 @@ fn episode(n: usize, scores: &Scores, labels: &Labels) -> (Scores, Labels) {
         distances: one(&scores.distances),
         query_text: scores.query_text.as_ref().map(one),
         support_text: scores.support_text.as_ref().map(one),
-        all_classes: all.map(|all| AllClasses { cosines: one(&all.cosines), labels: labelled(&all.labels) }),
+        all_classes: all.map(|all| AllClasses {
+            clips: one(&all.clips),
+            texts: one(&all.texts),
+            labels: labelled(&all.labels),
+        }),
     };
     (scores, Labels { query: labelled(&labels.query), support: labelled(&labels.support) })
 }

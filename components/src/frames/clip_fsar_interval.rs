@@ -6,7 +6,8 @@
 //! frames, or ⌊n/T⌋ · T where that is more than the clip's n. It begins at a uniform real number up to
 //! m = max(n − L + 1, 0) in training, at m / 2 in evaluation, and the frames are torch.linspace(start, start + L − R, T)
 //! in 32 bit, brought into 0..n − 1 and rounded down. R is subtracted in frames of the clip, whatever its frame rate.
-//! Where L is below R the rule runs backwards in time; such a clip is refused here.
+//! Where L is below R the rule runs backwards in time, and most frames are the clip's first one; `short_clips: refuse` makes
+//! such a clip an error.
 
 use maclip_framework::error::{Error, Result};
 use maclip_framework::random::Rng;
@@ -29,14 +30,26 @@ struct ClipFsarInterval {
     /// Frames per second that the sampling rate counts in. 12 in the released 1-shot settings.
     #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
     target_fps: f64,
+    /// What is done with a clip that is so short that the rule runs backwards.
+    short_clips: ShortClips,
     /// Frames per second of the clips that do not say it themselves, such as folders of frames.
     #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
     fps: Option<f64>,
 }
 
+/// What is done with clips on which the rule runs backwards.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum ShortClips {
+    /// The rule is followed, as in public code.
+    Published,
+    /// The clip is an error.
+    Refuse,
+}
+
 impl Default for ClipFsarInterval {
     fn default() -> Self {
-        Self { count: 8, rate: 35, target_fps: 12.0, fps: None }
+        Self { count: 8, rate: 35, target_fps: 12.0, short_clips: ShortClips::Published, fps: None }
     }
 }
 
@@ -69,7 +82,7 @@ impl FrameSampler for ClipFsarInterval {
         let (n, rate) = (clip.frames as f64, self.rate as f64);
         let wanted = self.count as f64 * rate * fps / self.target_fps;
         let length = if wanted > n { (clip.frames / self.count * self.count) as f64 } else { wanted };
-        if length < rate {
+        if length < rate && self.short_clips == ShortClips::Refuse {
             let message = format!(
                 "the clip has {n} frames, and CLIP-FSAR's rule with a rate of {rate} runs backwards below {}",
                 self.least()
@@ -110,7 +123,13 @@ mod tests {
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
         // 35 frames, the rate, brought up to a multiple of the 8 that are taken.
-        conformance::frames::holds::<ClipFsarInterval>(Traits { least: 40, needs_clock: true, ..Traits::default() });
+        let options = "short_clips: refuse";
+        conformance::frames::holds::<ClipFsarInterval>(Traits {
+            options,
+            least: 40,
+            needs_clock: true,
+            ..Traits::default()
+        });
     }
 
     #[test]
@@ -138,7 +157,7 @@ mod tests {
         assert_eq!(seen(&sampler, 300)[0], (0..5).collect());
         assert_eq!(seen(&sampler, 300)[7], (261..266).collect());
         // Where R is the distance in frames of the clip, the window slides over all of it: L = 2 * 3 = 6 of 20 frames.
-        let sampler = ClipFsarInterval { count: 2, rate: 3, target_fps: 30.0, fps: None };
+        let sampler = ClipFsarInterval { count: 2, rate: 3, target_fps: 30.0, ..ClipFsarInterval::default() };
         assert_eq!(seen(&sampler, 20)[0], (0..15).collect());
         assert_eq!(seen(&sampler, 20)[1], (3..18).collect());
     }
@@ -156,10 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clip_too_short_for_the_rate_is_refused_with_a_hint() {
+    fn a_clip_too_short_for_the_rate_runs_backwards_or_is_refused_with_a_hint() {
+        // Public code on clips of 9 and 39 frames.
+        assert_eq!(evaluated(9, 30.0), [1, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(evaluated(39, 30.0), [4, 3, 3, 2, 2, 1, 1, 1]);
+        let strict = ClipFsarInterval { short_clips: ShortClips::Refuse, ..ClipFsarInterval::default() };
         for frames in [1, 2, 7, 8, 9, 39] {
             let clip = Timeline { frames, fps: Some(30.0) };
-            let error = ClipFsarInterval::default().sample(&clip, None).unwrap_err().to_string();
+            let error = strict.sample(&clip, None).unwrap_err().to_string();
             assert!(error.contains("dataset.broken: skip"), "{error}");
         }
     }

@@ -1,6 +1,7 @@
 //! `uniform_segments`: the clip is cut into T equal segments; the centre of each in evaluation, a random frame in training.
 //!
-//! Source: TSN (Wang et al., ECCV 2016).
+//! Source: TSN (Wang et al., ECCV 2016). In training the segments have ⌊n / T⌋ whole frames, so the last n mod T frames of a
+//! clip are not drawn, as in the code of TSN and Task-Adapter. A clip of fewer than T frames has segments of n / T.
 
 use maclip_framework::error::Result;
 use maclip_framework::random::Rng;
@@ -53,8 +54,11 @@ impl FrameSampler for UniformSegments {
     }
 
     fn sample(&self, clip: &Timeline, rng: Option<&mut Rng>) -> Result<Vec<usize>> {
-        let segment = clip.frames as f64 / self.count as f64;
         let mut rng = rng.filter(|_| self.random_in_training);
+        let segment = match (&rng, clip.frames / self.count) {
+            (Some(_), whole) if whole > 0 => whole as f64,
+            _ => clip.frames as f64 / self.count as f64,
+        };
         let frame = |i: usize| {
             let offset = rng.as_mut().map_or(0.5, |rng| rng.unit());
             (((i as f64 + offset) * segment) as usize).min(clip.frames - 1)

@@ -3,7 +3,7 @@
 //! Source: HyRSM (Wang et al., CVPR 2022) and its public code (`CNN_HyRSM_1shot`, `_5shot`). Inside a clip, with position codes P:
 //!
 //! ```text
-//! X  = √(E / a) F + b P
+//! X  = √(E / a) F + b P                  P[t, c] = sin or cos of t · 10000^(−2c / E), sine on even channels c
 //! F' = relu(X + MHA(LN X))
 //! ```
 //! Then for each query on its own, over the time averages of all supports and that query:
@@ -18,7 +18,7 @@
 //! over all training classes.
 
 use super::text_layer::AverageShots;
-use super::transformer::{check_heads, position_codes};
+use super::transformer::{check_heads, codes_by};
 use crate::layers::{Attention, Init, LayerNorm, linear, linear_cost};
 use burn::module::Module;
 use burn::nn::Linear;
@@ -69,16 +69,20 @@ impl Component for HyrsmConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prototype>> {
         let e = context.geometry()?.embed_dim;
         let mut init = Init::new(context.init("prototype"), context.trainable_device());
-        let std = (2.0 / (4 * e) as f64).sqrt();
-        let mut attention = || Attention::new(e, self.heads, std, &mut init).without_projection_bias();
-        let (intra, inter) = (attention(), attention());
+        let intra = Attention::of_layers(e, self.heads, &mut init).without_projection_bias();
+        // As public code starts them: √(2 / (E + E / heads)) for queries, keys and values, Xavier for the output.
+        let stds = [e + e / self.heads, 2 * e].map(|sizes| (2.0 / sizes as f64).sqrt());
+        let projections = [init.linear_normal(e, 3 * e, stds[0]), init.linear_normal_with_bias(e, e, stds[1])];
+        let inter = Attention::of(projections, self.heads).without_projection_bias();
+        let (join_frames, mut join_relation) = (init.half_linear(e, e), init.half_linear(e, e));
+        join_relation.bias = None;
         Ok(Box::new(Hyrsm {
             intra,
             intra_norm: init.layer_norm(e),
             inter,
             inter_norm: init.layer_norm(e),
-            join_frames: init.linear(e, e),
-            join_relation: init.linear_unbiased(e, e),
+            join_frames,
+            join_relation,
             feature_scale: (e as f64 / self.feature_divisor).sqrt(),
             position_scale: self.position_scale,
             average_shots: self.average_shots,
@@ -116,7 +120,7 @@ impl Prototype for Hyrsm {
 
     fn query(&self, frames: Tensor<3>) -> Tensor<3> {
         let [_, t, e] = frames.dims();
-        let codes = position_codes(t, e, self.position_scale, &frames);
+        let codes = codes(t, e, self.position_scale, &frames);
         let x = frames * self.feature_scale + codes.unsqueeze();
         relu(self.intra.forward_onto(self.intra_norm.forward(x.clone()), None, None, Some(x)))
     }
@@ -162,6 +166,12 @@ impl Prototype for Hyrsm {
         let views = Cost::elementwise(n * q * w * k * ts * e, 1.0);
         Some((inter + related + frames + views, [n, q, w, k, ts, e]))
     }
+}
+
+/// HyRSM's position codes `[T, E]`: the angle of channel c is t · exp(−ln 10000 · 2c / E), with its own c for the cosine
+/// on odd channels too, where the usual codes take that of the channel before.
+fn codes<const D: usize>(t: usize, e: usize, scale: f64, like: &Tensor<D>) -> Tensor<2> {
+    codes_by(t, e, scale, |channel| 2 * channel, like)
 }
 
 #[cfg(test)]

@@ -98,10 +98,14 @@ impl Layer {
     /// `heads` must divide `width`, see [`check_heads`].
     pub fn new(sizes: LayerSizes, init: &mut Init) -> Self {
         let LayerSizes { width, heads, hidden, norm, projection_bias } = sizes;
-        // Xavier for the packed projection, as PyTorch's MultiheadAttention.
-        let attention = Attention::new(width, heads, (2.0 / (4 * width) as f64).sqrt(), init);
+        let attention = match projection_bias {
+            // Xavier for the packed projection, as PyTorch's MultiheadAttention.
+            true => Attention::new(width, heads, (2.0 / (4 * width) as f64).sqrt(), init),
+            // Layers of their own, as in the code of CLIP-FSAR.
+            false => Attention::of_layers(width, heads, init).without_projection_bias(),
+        };
         Self {
-            attention: if projection_bias { attention } else { attention.without_projection_bias() },
+            attention,
             fc1: init.linear(width, hidden),
             fc2: init.linear(hidden, width),
             norms: match norm {
@@ -141,10 +145,22 @@ impl Layer {
 /// The position codes of Vaswani et al. (NeurIPS 2017), sines and cosines in turn, times `scale`: `[T, E]`, on the
 /// plain device of `like`.
 pub fn position_codes<const D: usize>(t: usize, e: usize, scale: f64, like: &Tensor<D>) -> Tensor<2> {
+    codes_by(t, e, scale, |channel| channel / 2 * 2, like)
+}
+
+/// Sines on even channels and cosines on odd ones, times `scale`: `[T, E]`. The angle of channel c is
+/// t · 10000^(−exponent(c) / E).
+pub fn codes_by<const D: usize>(
+    t: usize,
+    e: usize,
+    scale: f64,
+    exponent: impl Fn(usize) -> usize,
+    like: &Tensor<D>,
+) -> Tensor<2> {
     let codes: Vec<f32> = (0..t * e)
         .map(|p| {
             let (position, channel) = ((p / e) as f64, p % e);
-            let angle = position * (-(10000f64.ln()) * (channel / 2 * 2) as f64 / e as f64).exp();
+            let angle = position * (-(10000f64.ln()) * exponent(channel) as f64 / e as f64).exp();
             (scale * if channel % 2 == 0 { angle.sin() } else { angle.cos() }) as f32
         })
         .collect();

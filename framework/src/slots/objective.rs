@@ -13,15 +13,18 @@ pub struct Scores {
     pub query_text: Option<Tensor<3>>,
     /// The same for support clips, `[N, S, W]`; given in training if [`Objective::needs_text`].
     pub support_text: Option<Tensor<3>>,
-    /// Cosines with all training classes; given in training if [`Objective::all_classes`].
+    /// Clips and all training classes; given in training if [`Objective::all_classes`].
     pub all_classes: Option<AllClasses>,
 }
 
-/// Cosines of time-averaged features with the texts of all C training classes, and the labels.
+/// Time-averaged features of the M = Q + S clips, queries first, the texts of all C training classes, and the labels.
+/// An objective compares them in its own way.
 #[derive(Clone, Debug)]
 pub struct AllClasses {
-    /// `[N, M, C]` for the M = Q + S clips, queries first.
-    pub cosines: Tensor<3>,
+    /// `[N, M, E]`
+    pub clips: Tensor<3>,
+    /// `[N, C, E]`, not normalised.
+    pub texts: Tensor<3>,
     /// `[N, M]`: the position of each clip's class among the C training classes.
     pub labels: Tensor<2, Int>,
 }

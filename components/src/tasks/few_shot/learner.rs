@@ -11,7 +11,7 @@ use maclip_framework::engine::evaluation::{self, EpisodeClips, Outcome, select_r
 use maclip_framework::engine::features::ClipSource;
 use maclip_framework::engine::training::{Learner, StepOutput, Validation};
 use maclip_framework::error::{Error, Result};
-use maclip_framework::model::few_shot::{FewShotModel, text_cosines, time_average};
+use maclip_framework::model::few_shot::{FewShotModel, time_average};
 use maclip_framework::model::gradients::{gradient_norm, gradient_norms, sum_gradients};
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::progress::Silent;
@@ -105,11 +105,10 @@ impl EpisodeLearner<'_> {
         let shape = self.task.shape(Split::Train);
         let ids = EpisodeClips::new(episode, &self.train.classes);
         let supports = ids.support.len();
-        let averages = model.objective.all_classes().then(|| {
-            let averages =
-                Tensor::cat(vec![time_average(frames.query.clone()), time_average(frames.support.clone())], 0);
-            text_cosines(averages.unsqueeze(), self.train.texts.clone().unsqueeze())
-        });
+        let averages = model
+            .objective
+            .all_classes()
+            .then(|| Tensor::cat(vec![time_average(frames.query.clone()), time_average(frames.support.clone())], 0));
         let support = model.support_prototypes(frames.support, self.support_texts(episode));
         let query = model.query_prototypes(frames.query);
         let class_text = select_rows(&self.train.texts, &episode.classes, self.device);
@@ -122,10 +121,11 @@ impl EpisodeLearner<'_> {
             query: tensor(episode.queries.iter().map(|&(label, _)| label as i32).collect()),
             support: tensor((0..supports).map(|i| (i / shape.shot) as i32).collect()),
         };
-        scores.all_classes = averages.map(|cosines| {
+        scores.all_classes = averages.map(|averages| {
             let queries = episode.queries.iter().map(|&(label, _)| episode.classes[label]);
             let classes = queries.chain(ids.support_classes.iter().copied()).map(|class| class as i32);
-            AllClasses { cosines, labels: tensor(classes.collect()) }
+            let (clips, texts) = (averages.unsqueeze(), self.train.texts.clone().unsqueeze());
+            AllClasses { clips, texts, labels: tensor(classes.collect()) }
         });
         let _span = profile::span(Phase::Objective);
         let loss = model.objective.loss(&scores, &labels);
