@@ -1,9 +1,10 @@
-//! Every case of the golden sets: numbers of an independent implementation (PyTorch, float64), or of the peers' own public code,
-//! that maclip must meet.
+//! Every case of the golden sets: numbers that maclip must meet, of an independent implementation (PyTorch, float64) or of the
+//! peers' own public code.
 //!
-//! Runs the small set beside this file and the whole one in the folder that `MACLIP_GOLDEN` names, if it names one, on the
-//! device in `MACLIP_DEVICE` (default flex). Prints the largest error of each case as a part of what its tolerance allows,
-//! and fails where one is above it. A kind of case that this program does not know is a failure.
+//! Runs the small sets beside this file (`small`: the method, `peers`: what the peers' code computed) and those in the
+//! folder that `MACLIP_GOLDEN` names, if it names one, on the device in `MACLIP_DEVICE` (default flex). Prints the largest
+//! error of each case as a part of what its tolerance allows, and fails where one is above it. A kind of case that this
+//! program does not know is a failure.
 //!
 //! `MACLIP_GOLDEN_DIGEST=FILE` appends one line for each compared value with a checksum of its bits to FILE: two versions of the
 //! program whose files are equal compute the same numbers, bit for bit.
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     }
     let device = std::env::var("MACLIP_DEVICE").unwrap_or_else(|_| "flex".to_owned());
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = vec![own.join("tests/golden/small")];
+    let mut folders = vec![own.join("tests/golden/small"), own.join("tests/golden/peers")];
     folders.extend(needs::data("MACLIP_GOLDEN", ""));
     let mut failed = 0;
     for folder in folders {

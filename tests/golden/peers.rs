@@ -253,7 +253,7 @@ pub fn text_tower(check: &mut Check) {
     let values: Vec<i32> = ids.values.iter().map(|id| *id as i32).collect();
     let ids = Tensor::<2, Int>::from_data(TensorData::new(values, ids.shape.clone()), &check.set.device);
     check.value("text", &list(&clip.text.forward(ids, &ends)));
-    check.value("logit_scale", &list(&clip.logit_scale.val()));
+    check.value("logit_scale", &list(&clip.logit_scale.val().exp()));
 }
 
 /// An objective on distances `[Q, W]` and text cosines.
@@ -326,8 +326,7 @@ pub fn preparation(check: &mut Check) {
 pub fn tokens(check: &mut Check) {
     const LENGTH: usize = 77;
     for row in check.case["rows"].as_array().unwrap() {
-        let (text, mut want): (String, Vec<i32>) = serde_json::from_value(row.clone()).unwrap();
-        want.resize(LENGTH, 0);
+        let (text, want): (String, Vec<i32>) = serde_json::from_value(row.clone()).unwrap();
         let got = Tokenizer::OpenAi.encode(&text, LENGTH, LongTexts::Cut).unwrap_or_else(|error| panic!("{error}"));
         check.note(&format!("{text:?}: {got:?} for {want:?}"), f64::from(got != want), 0.5);
     }

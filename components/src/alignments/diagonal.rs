@@ -34,7 +34,7 @@ pub enum Form {
 
 impl Default for Diagonal {
     fn default() -> Self {
-        Self { form: Form::Cost, shots: ShotRule::MeanFeatures, cosine: Cosine::Normalized }
+        Self { form: Form::Cost, shots: ShotRule::MeanFeatures, cosine: Cosine::PlusEpsilon }
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_cost_is_that_of_the_cosines() {
-        assert_eq!(conformance::alignment::flops::<Diagonal>(""), Some(check::COSINES));
+        assert_eq!(conformance::alignment::flops::<Diagonal>("cosine: normalized"), Some(check::COSINES));
     }
 
     #[test]

@@ -54,9 +54,10 @@ impl ShotRule {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Cosine {
-    /// x·y / (‖x‖ ‖y‖ + 0.01): the public OTAM code (few-shot-action-recognition, CLIP-FSAR, MoLo).
+    /// x·y / (‖x‖ ‖y‖ + 0.01): the public OTAM code (few-shot-action-recognition, CLIP-FSAR, MoLo), and
+    /// matching_based_fsar.
     PlusEpsilon,
-    /// x/‖x‖ · y/‖y‖, each norm at least 1e-12: HyRSM, D2ST, matching_based_fsar.
+    /// x/‖x‖ · y/‖y‖, each norm at least 1e-12: HyRSM, D2ST.
     Normalized,
     /// x·y / (‖x‖ ‖y‖ + ε) with this ε.
     Plus(#[schemars(range(min = 0.0))] f64),

@@ -25,7 +25,7 @@ struct LinearConfig {
 
 impl Default for LinearConfig {
     fn default() -> Self {
-        Self { shots: ShotRule::MeanFeatures, cosine: Cosine::Normalized }
+        Self { shots: ShotRule::MeanFeatures, cosine: Cosine::PlusEpsilon }
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_cost_is_that_of_the_cosines() {
-        assert_eq!(conformance::alignment::flops::<LinearConfig>(""), Some(check::COSINES));
+        assert_eq!(conformance::alignment::flops::<LinearConfig>("cosine: normalized"), Some(check::COSINES));
     }
 
     #[test]

@@ -22,7 +22,7 @@ struct MaxSimilarity {
 
 impl Default for MaxSimilarity {
     fn default() -> Self {
-        Self { shots: ShotRule::MeanFeatures, cosine: Cosine::Normalized }
+        Self { shots: ShotRule::MeanFeatures, cosine: Cosine::PlusEpsilon }
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn the_cost_is_that_of_the_cosines() {
-        assert_eq!(conformance::alignment::flops::<MaxSimilarity>(""), Some(check::COSINES));
+        assert_eq!(conformance::alignment::flops::<MaxSimilarity>("cosine: normalized"), Some(check::COSINES));
     }
 
     #[test]

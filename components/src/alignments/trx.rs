@@ -156,19 +156,18 @@ impl TrxHead {
         let [_, d] = layer.weight.lazy_shape().dims();
         let device = plain_device(&frames);
         let parts = layer.weight.val().reshape([c, e, d]).swap_dims(0, 1).reshape([e, c * d]);
-        // Every tuple has one first frame, so the bias goes with the first place.
-        let bias = layer.bias.as_ref().map(|bias| match c {
-            1 => bias.val(),
-            _ => Tensor::cat(vec![bias.val(), Tensor::zeros([(c - 1) * d], &device)], 0),
-        });
-        let products = operations::linear(frames, parts, bias, None).reshape([b, t * c, d]);
+        let products = operations::linear(frames, parts, None, None).reshape([b, t * c, d]);
         let tuples = combinations(t, c);
         let mut ones = vec![0.0f32; tuples.len() * t * c];
         for (row, tuple) in tuples.iter().enumerate() {
             tuple.iter().enumerate().for_each(|(place, frame)| ones[(row * t + frame) * c + place] = 1.0);
         }
         let sums = Tensor::<3>::from_data(TensorData::new(ones, [1, tuples.len(), t * c]), &device);
-        sums.expand([b, tuples.len(), t * c]).matmul(products)
+        let sums = sums.expand([b, tuples.len(), t * c]).matmul(products);
+        match &layer.bias {
+            Some(bias) => sums + bias.val().unsqueeze(),
+            None => sums,
+        }
     }
 
     /// query `[N, Q, T, E]`, support `[N, W, K, T, E]` → `[N, Q, W]`; `joined` attends to all shots at once, otherwise one

@@ -1,8 +1,9 @@
 //! `random_erasing`: a random rectangle of the clip is painted over, the same in all frames.
 //!
 //! Source: Random Erasing (Zhong et al., AAAI 2020), with the ranges of torchvision's `RandomErasing`, which draws the
-//! logarithm of the aspect ratio uniformly and gives up after ten rectangles that do not fit. CLIP-FSAR (Wang et al.,
-//! IJCV 2023) erases in the query clips of Kinetics after normalisation; here pixels of 8 bit are painted.
+//! logarithm of the aspect ratio uniformly and gives up after ten rectangles that do not fit. CLIP-FSAR's code (Wang et
+//! al., IJCV 2023) has it for query clips, after normalisation, and its released settings turn it off; here pixels of 8
+//! bit are painted.
 
 use maclip_framework::error::Result;
 use maclip_framework::images::CLIP_MEAN;

@@ -4,3 +4,4 @@
 mod clip_fsar;
 mod ma_clip;
 mod metric;
+mod product;

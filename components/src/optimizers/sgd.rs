@@ -17,7 +17,7 @@ struct Sgd {
     /// Learning rate before the schedule. 1e-3 in TRX's and OTAM's public code.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 100.0))]
     learning_rate: f64,
-    /// 0 turns momentum off.
+    /// 0 turns momentum off, as TRX's and OTAM's public code has it.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     momentum: f64,
     /// Added to the gradient (L2), not decoupled.
@@ -29,7 +29,7 @@ struct Sgd {
 
 impl Default for Sgd {
     fn default() -> Self {
-        Self { learning_rate: 1e-3, momentum: 0.9, weight_decay: 0.0, groups: BTreeMap::new() }
+        Self { learning_rate: 1e-3, momentum: 0.0, weight_decay: 0.0, groups: BTreeMap::new() }
     }
 }
 

@@ -19,8 +19,8 @@ pub fn parameters<C: Component<Slot = dyn Prototype>>() -> usize {
 }
 
 /// FLOPs of [`Prototype::support`] and [`Prototype::query`] for three clips of 4 frames with 16 features.
-pub fn flops<C: Component<Slot = dyn Prototype>>() -> (f64, f64) {
-    let module = module::<C>("", 16);
+pub fn flops<C: Component<Slot = dyn Prototype>>(options: &str) -> (f64, f64) {
+    let module = module::<C>(options, 16);
     (module.support_cost([3, 4, 16]).unwrap().flops, module.query_cost([3, 4, 16]).unwrap().flops)
 }
 

@@ -22,7 +22,7 @@ struct ClipFsarConfig {
     /// Attention heads; must divide E.
     #[schemars(range(min = 1))]
     heads: usize,
-    /// Width of the feed-forward layer. 2048 in public code; `null` is 4 E, the same at E = 512.
+    /// Width of the feed-forward layer: 2048 in public code, whatever E; `null` is 4 E.
     #[schemars(range(min = 1, max = 65536))]
     hidden: Option<usize>,
     /// Whether several shots of a class are averaged `after` this module (by the alignment's own rule) or `before` it.
@@ -32,7 +32,7 @@ struct ClipFsarConfig {
 
 impl Default for ClipFsarConfig {
     fn default() -> Self {
-        Self { heads: 8, hidden: None, average_shots: AverageShots::After }
+        Self { heads: 8, hidden: Some(2048), average_shots: AverageShots::After }
     }
 }
 
@@ -89,7 +89,7 @@ mod tests {
     fn flops_are_the_hand_computed_ones() {
         // Four frames, in the support with the text.
         let want = (checks::layer_flops(4.0, 5.0), checks::layer_flops(4.0, 4.0));
-        assert_eq!(checks::flops::<ClipFsarConfig>(), want);
+        assert_eq!(checks::flops::<ClipFsarConfig>("hidden: null"), want);
     }
 
     #[test]

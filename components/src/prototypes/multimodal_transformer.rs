@@ -64,6 +64,6 @@ mod tests {
     fn flops_are_the_hand_computed_ones() {
         // Four frames, in the support with the text.
         let want = (checks::layer_flops(4.0, 5.0), checks::layer_flops(4.0, 4.0));
-        assert_eq!(checks::flops::<MultimodalTransformerConfig>(), want);
+        assert_eq!(checks::flops::<MultimodalTransformerConfig>(""), want);
     }
 }

@@ -68,6 +68,6 @@ mod tests {
 
     #[test]
     fn it_costs_nothing() {
-        assert_eq!(checks::flops::<NoneConfig>(), (0.0, 0.0));
+        assert_eq!(checks::flops::<NoneConfig>(""), (0.0, 0.0));
     }
 }

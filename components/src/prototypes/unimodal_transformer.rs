@@ -90,6 +90,6 @@ mod tests {
     fn flops_are_the_hand_computed_ones() {
         // Four frames.
         let want = (checks::layer_flops(4.0, 4.0), checks::layer_flops(4.0, 4.0));
-        assert_eq!(checks::flops::<UnimodalTransformerConfig>(), want);
+        assert_eq!(checks::flops::<UnimodalTransformerConfig>(""), want);
     }
 }

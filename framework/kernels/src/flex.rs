@@ -372,6 +372,6 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let [weight, gradient, first, second] = [weight, gradient, first, second].map(|t| t.into_primitive());
         let (weight, first, second) = Flex::fused_adamw(weight, gradient, first, second, options);
-        [weight, first, second].map(|tensor| <Self as AutodiffBackend>::from_inner(tensor)).into()
+        [weight, first, second].map(<Self as AutodiffBackend>::from_inner).into()
     }
 }

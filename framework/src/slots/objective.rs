@@ -56,11 +56,11 @@ pub struct Loss {
 /// - **Prediction.** The probabilities of a query are within 0 and 1, and their sum is 1. They do not depend on other
 ///   episodes. They are computed from [`Scores::distances`] and [`Scores::query_text`] alone: the other fields are
 ///   `None` in a test.
-/// - **Class texts** change the outcome if, and only if, [`Objective::needs_text`]; the texts of all training classes
-///   if, and only if, [`Objective::all_classes`]. `Component::describe` adds `objective` to `Facts::readers` if, and
-///   only if, [`Objective::needs_text`].
+/// - **Class texts** of the episode or of all training classes change the outcome if, and only if,
+///   [`Objective::needs_text`]; the latter if, and only if, [`Objective::all_classes`]. `Component::describe` adds
+///   `objective` to `Facts::readers` if, and only if, [`Objective::needs_text`].
 pub trait Objective: DynModule + CloneObjective {
-    /// Whether text cosines are read. The backbone must have a text tower then.
+    /// Whether class texts are read. The backbone must have a text tower then.
     fn needs_text(&self) -> bool;
 
     /// Whether the loss compares clips with the texts of all training classes, see [`Scores::all_classes`].

@@ -42,6 +42,9 @@ pub fn encode(text: &str) -> Vec<i32> {
 fn push_tokens(text: &str, ids: &mut Vec<i32>) {
     for word in WORD.find_iter(text) {
         match word.as_str() {
+            // Written out, they are the special tokens in OpenAI's own tokenizer.
+            "<|startoftext|>" => ids.push(START),
+            "<|endoftext|>" => ids.push(END),
             "'ſ" => ids.extend([6, 129, 379]),
             "<ſtart_of_text>" => ids.extend([27, 129, 123, 16707, 62, 684, 62, 18169, 285]),
             word => {
@@ -65,7 +68,10 @@ macro_rules! pattern {
     };
 }
 
-pattern!(WORD, r"<[sſ]tart_of_text>|<end_of_text>|'[sſ]|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}\u{345}]+");
+pattern!(
+    WORD,
+    r"<\|startoftext\|>|<\|endoftext\|>|<[sſ]tart_of_text>|<end_of_text>|'[sſ]|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}\u{345}]+"
+);
 pattern!(REFERENCE, r"&(?:#([0-9]+);?|#[xX]([0-9a-fA-F]+);?|([^\t\n\x0C <&#;]{1,32};?))");
 pattern!(NOT_ASCII, r"[^\x00-\x7F]+");
 
