@@ -124,12 +124,7 @@ mod tests {
     fn it_keeps_the_contract_of_its_slot() {
         // 35 frames, the rate, brought up to a multiple of the 8 that are taken.
         let options = "short_clips: refuse";
-        conformance::frames::holds::<ClipFsarInterval>(Traits {
-            options,
-            least: 40,
-            needs_clock: true,
-            ..Traits::default()
-        });
+        conformance::frames::holds::<ClipFsarInterval>(Traits { options, least: 40, needs_clock: true });
     }
 
     #[test]
