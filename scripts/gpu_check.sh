@@ -9,14 +9,19 @@
 #
 #   MACLIP_GOLDEN    a folder of golden cases, beside those of the repository
 #   MACLIP_PEER      the file with the peer's model; then PyTorch (MACLIP_PYTHON, default python3) is timed as well
-#   GPU_CHECK_PARTS  parts to run, default: doctor golden kernels quickstart f32 bf16
+#   GPU_CHECK_PARTS  parts to run, default: doctor golden kernels quickstart f32 bf16; kernels only on flex and LibTorch, as
+#                    other devices have none of ours
 #   GPU_CHECK_CASES  cases of the bench, default: encode-vit-b-32,train-vit-b-32-1shot,train-vit-b-16-1shot
 #   GPU_CHECK_LIMIT  seconds that a part may take, default 240
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 device=${1:-tch:cuda:0}
-parts=${GPU_CHECK_PARTS:-doctor golden kernels quickstart f32 bf16}
+kernels=
+case $device in
+  flex | tch:*) kernels=kernels ;;
+esac
+parts=${GPU_CHECK_PARTS:-doctor golden $kernels quickstart f32 bf16}
 cases=${GPU_CHECK_CASES:-encode-vit-b-32,train-vit-b-32-1shot,train-vit-b-16-1shot}
 limit=${GPU_CHECK_LIMIT:-240}
 out=${GPU_CHECK_OUT:-gpu_check}/${device//:/-}
@@ -38,7 +43,7 @@ program() {
   case $name in
     maclip) cargo run --quiet --release "${features[@]}" -- "$@" ;;
     golden) cargo test --quiet --release --workspace "${features[@]}" --test golden ;;
-    kernels) cargo test --quiet --release --workspace "${features[@]}" --lib kernels ;;
+    kernels) cargo test --quiet --release -p maclip-kernels "${features[@]}" ;;
     engine) cargo bench --quiet "${features[@]}" --bench engine ;;
   esac
 }
@@ -46,7 +51,7 @@ program() {
 part() {
   export MACLIP_DEVICE=$device
   case $1 in
-    doctor) program maclip doctor | tee /dev/stderr | grep -q "$device computes" ;;
+    doctor) program maclip doctor | tee /dev/stderr | grep "$device computes" >/dev/null ;;
     golden) program golden ;;
     kernels) program kernels ;;
     quickstart)

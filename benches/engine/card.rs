@@ -11,17 +11,20 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Of the card with this number; `None` where there is no `nvidia-smi`.
-    pub fn start(card: usize) -> Option<Self> {
+    /// Of the card with this number.
+    ///
+    /// # Panics
+    /// Where there is no `nvidia-smi`: other memory would be measured in its place.
+    pub fn start(card: usize) -> Self {
         let mut command = Command::new("nvidia-smi");
         command.args(["--query-gpu=memory.used", "--format=csv,noheader,nounits", "--loop-ms=50"]);
         command.args(["--id", &card.to_string()]).stdout(Stdio::piped());
-        let mut program = command.spawn().ok()?;
-        let lines = BufReader::new(program.stdout.take()?).lines();
+        let mut program = command.spawn().unwrap_or_else(|error| panic!("nvidia-smi, for the card's memory: {error}"));
+        let lines = BufReader::new(program.stdout.take().expect("its output is piped")).lines();
         let peak = thread::spawn(move || {
             lines.map_while(Result::ok).filter_map(|line| line.trim().parse().ok()).fold(0.0, f64::max)
         });
-        Some(Self { program, peak })
+        Self { program, peak }
     }
 
     /// Peak memory of all programs on the card since then, MiB.

@@ -76,7 +76,7 @@ struct Measured {
 impl Measured {
     /// What `command` measures.
     fn of(command: &mut Command) -> Self {
-        let watch = nvidia_card(&device()).and_then(card::Watch::start);
+        let watch = nvidia_card(&device()).map(card::Watch::start);
         let found = run(command);
         let on_card = watch.map(card::Watch::stop);
         let number = |key: &str| found[key].as_f64();

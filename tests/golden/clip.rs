@@ -110,8 +110,9 @@ impl Adapter for Spy {
     }
 }
 
-fn ids(check: &Check) -> (Tensor<2, Int>, Vec<usize>) {
-    let ids = check.input("input_ids");
+/// The token ids of input `name`, and where each text ends.
+pub fn ids(check: &Check, name: &str) -> (Tensor<2, Int>, Vec<usize>) {
+    let ids = check.input(name);
     let rows: Vec<&[f64]> = ids.values.chunks(ids.shape[1]).collect();
     // The first place of the largest id.
     let ends = rows.iter().map(|row| {
@@ -129,7 +130,7 @@ pub fn towers(check: &mut Check) {
     // [B, 3, H, W] → B clips of one frame.
     let image = clip.encode_clips(pixels.unsqueeze_dim(1), &spy, &Branch::Query);
     let image: Tensor<2> = image.squeeze_dim(1);
-    let (ids, ends) = ids(check);
+    let (ids, ends) = ids(check, "input_ids");
     let text = clip.text.forward(ids.clone(), &ends);
     let unit = (normalize(image.clone()), normalize(text.clone()));
     let scale = clip.logit_scale.val().exp().reshape([1, 1]);
@@ -161,7 +162,7 @@ pub fn towers(check: &mut Check) {
 
 pub fn text(check: &mut Check) {
     let clip = load(check);
-    let (ids, ends) = ids(check);
+    let (ids, ends) = ids(check, "input_ids");
     let features = clip.text.forward(ids, &ends);
     check.value("text_embeds", &list(&features));
 }

@@ -1,5 +1,6 @@
 //! Cases that the peers' own public code computed: heads, towers, objectives, and how clips and texts are prepared.
 
+use crate::clip::ids;
 use crate::method::gradients_of;
 use crate::set::{Check, list};
 use burn::optim::GradientsParams;
@@ -240,18 +241,7 @@ pub fn text_tower(check: &mut Check) {
         ..ClipVitConfig::default()
     };
     let clip = config.clip(&BuildContext::new(0, check.set.device.clone())).unwrap_or_else(|error| panic!("{error}"));
-    let ids = check.input("ids");
-    let rows: Vec<&[f64]> = ids.values.chunks(ids.shape[1]).collect();
-    // The first place of the largest id.
-    let ends: Vec<usize> = rows
-        .iter()
-        .map(|row| {
-            let largest = row.iter().copied().fold(f64::MIN, f64::max);
-            row.iter().position(|id| *id == largest).unwrap()
-        })
-        .collect();
-    let values: Vec<i32> = ids.values.iter().map(|id| *id as i32).collect();
-    let ids = Tensor::<2, Int>::from_data(TensorData::new(values, ids.shape.clone()), &check.set.device);
+    let (ids, ends) = ids(check, "ids");
     check.value("text", &list(&clip.text.forward(ids, &ends)));
     check.value("logit_scale", &list(&clip.logit_scale.val().exp()));
 }
