@@ -1,7 +1,8 @@
 //! `contrastive`: pre-trains an image-text CLIP on single captioned images.
 //!
 //! Source: CLIP (arXiv 2103.00020), figure 3: symmetric cross-entropy over the cosines of a batch, learned temperature. The
-//! held-out figure is retrieval: recall@1 of the right caption among those of a gallery, mean of both directions.
+//! held-out figure is retrieval: recall@1 of the right caption among those of a gallery, mean of both directions. Where the
+//! dataset asks questions on its images, `zero_shot.json` has the share of right answers by what the question is about.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
@@ -31,7 +32,7 @@ use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
 use maclip_framework::slots::backbone::{Backbone, Geometry, Precision};
 use maclip_framework::slots::cost::Cost;
-use maclip_framework::slots::dataset::{CaptionedImages, Dataset, Split};
+use maclip_framework::slots::dataset::{CaptionedImages, Dataset, Question, Split};
 use maclip_framework::slots::explanation::normalize;
 use maclip_framework::slots::module::{Slot, on_graph};
 use maclip_framework::slots::optimizer::Optimizer;
@@ -40,7 +41,7 @@ use maclip_language::{Diagnostic, codes};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 /// Parts of a batch that are encoded at the same time, each with a graph on a thread of its own, and joined in the
@@ -185,6 +186,11 @@ impl Task for Contrastive {
         let model = trained.model.valid();
         let hits = learner.retrieve(&model, Split::Test).inspect_err(|_| drop(context.note_costs()))?;
         let (value, ci95) = mean_ci95(&hits);
+        let answers = learner.answer(&model, Split::Test).inspect_err(|_| drop(context.note_costs()))?;
+        for (about, answer) in &answers {
+            context.progress.note(&format!("zero-shot, {about}: {answer}"));
+        }
+        context.store.write_json("zero_shot.json", &answers)?;
         let recipe = context.recipe;
         let mut about = BTreeMap::new();
         about.insert("recipe".to_owned(), recipe.name.clone());
@@ -356,6 +362,78 @@ impl PairLearner<'_> {
             })
             .collect::<Result<_>>()?;
         Ok(galleries.into_iter().flatten().collect())
+    }
+}
+
+impl PairLearner<'_> {
+    /// Zero-shot answers to the dataset's questions on the held-out images, by what they are about.
+    fn answer(&self, model: &ContrastiveModel, split: Split) -> Result<BTreeMap<&'static str, Answers>> {
+        let size = self.task.gallery;
+        let images = self.task.held_out / size * size;
+        let questions: Vec<Vec<Question>> =
+            (0..images as u64).into_par_iter().map(|i| self.captions.questions(split, i)).collect::<Result<_>>()?;
+        let sentences: BTreeSet<&String> = questions.iter().flatten().flat_map(|q| &q.answers).collect();
+        let sentences: Vec<String> = sentences.into_iter().cloned().collect();
+        if sentences.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let row: HashMap<&String, usize> = sentences.iter().enumerate().map(|(i, text)| (text, i)).collect();
+        let texts = sentences.chunks(size).map(|part| Ok(normalize(model.backbone.encode_texts(part)?)));
+        let texts = Tensor::cat(texts.collect::<Result<Vec<_>>>()?, 0);
+        let marks: Vec<Vec<(&'static str, usize, f64)>> = (0..images / size)
+            .into_par_iter()
+            .map(|gallery| {
+                if stop_requested() {
+                    return Err(Error::Interrupted);
+                }
+                let (pixels, captions) = self.pairs(split, (gallery * size) as u64, size)?;
+                let (images, _) = self.encode(model, pixels, &captions)?;
+                let cosines: Vec<f32> = images.matmul(texts.clone().transpose()).into_data().iter::<f32>().collect();
+                let asked = cosines.chunks(sentences.len()).zip(&questions[gallery * size..]);
+                let marks = asked.flat_map(|(cosines, questions)| {
+                    let row = &row;
+                    questions.iter().map(move |question| {
+                        let of = |text: &String| cosines[row[text]];
+                        let right = of(&question.answers[0]);
+                        let hit = question.answers[1..].iter().all(|text| of(text) < right);
+                        (question.about, question.answers.len(), f64::from(u8::from(hit)))
+                    })
+                });
+                Ok(marks.collect())
+            })
+            .collect::<Result<_>>()?;
+        let mut by_kind: BTreeMap<&'static str, (Vec<f64>, f64)> = BTreeMap::new();
+        for (about, answers, hit) in marks.into_iter().flatten() {
+            let kind = by_kind.entry(about).or_default();
+            kind.0.push(hit);
+            kind.1 += 1.0 / answers as f64;
+        }
+        let marked = by_kind.into_iter().map(|(about, (hits, chance))| {
+            let (accuracy, ci95) = mean_ci95(&hits);
+            let questions = hits.len();
+            (about, Answers { accuracy, ci95, chance: chance / questions as f64, questions })
+        });
+        Ok(marked.collect())
+    }
+}
+
+/// How well questions of one kind are answered: the sentence with the largest cosine is the answer.
+#[derive(Clone, Debug, Serialize)]
+struct Answers {
+    /// Share of right answers.
+    accuracy: f64,
+    /// Half the 95 % interval over questions.
+    ci95: f64,
+    /// What guessing gives.
+    chance: f64,
+    questions: usize,
+}
+
+impl std::fmt::Display for Answers {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let Self { accuracy, ci95, chance, questions } = self;
+        let [accuracy, ci95, chance] = [accuracy, ci95, chance].map(|share| share * 100.0);
+        write!(f, "{accuracy:.1} ± {ci95:.1} % of {questions} questions (chance {chance:.1})")
     }
 }
 

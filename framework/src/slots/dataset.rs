@@ -153,6 +153,15 @@ pub struct CaptionedImage {
     pub caption: String,
 }
 
+/// A question on a captioned image: sentences of which one is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// What the sentences differ in, such as `verb`.
+    pub about: &'static str,
+    /// The right sentence, then the wrong ones.
+    pub answers: Vec<String>,
+}
+
 /// Any number of single images with captions, for contrastive pre-training.
 pub trait CaptionedImages: Send + Sync {
     /// Image `index` of `split`. It depends on the dataset's seed, the split and the index, and on nothing else.
@@ -162,6 +171,14 @@ pub trait CaptionedImages: Send + Sync {
     fn captioned(&self, split: Split, index: u64) -> Result<CaptionedImage>;
     /// All words that captions can have, sorted: the vocabulary of a text tower that is trained on them.
     fn words(&self) -> Vec<String>;
+
+    /// Questions on image `index` of `split`, for the zero-shot accuracy by kind of word. By default there are none.
+    ///
+    /// # Errors
+    /// Where the image cannot be made or read.
+    fn questions(&self, _split: Split, _index: u64) -> Result<Vec<Question>> {
+        Ok(Vec::new())
+    }
 }
 
 /// Lists clips and opens them.

@@ -1,205 +1,398 @@
-//! Captioned still images: the same objects and backgrounds at rest, with a sentence on what is to be seen.
+//! Captioned pictures: things at rest, and single moments of what clips show, with a sentence on what is to be seen.
 //!
-//! No caption speaks of motion, so a model trained on them knows looks and places but has never read a class name's
-//! verb.
+//! Pictures come in groups that look alike. Each differs from the first of its group in one thing, which its caption names for
+//! certain: the direction, the verb, the thing or the place. So a batch holds captions that only a close look can tell
+//! apart.
 
-use super::colour::second_colour;
+use super::backdrop::Backdrop;
+use super::content::{Content, fill};
+use super::figures::{Action, Facing, Prop, Style};
+use super::hands::Handling;
+use super::motion::Motion;
 use super::objects::{Shape, Texture, What, all_whats, with_article};
-use super::palette::{Backdrop, Ground, Paint, colour_words};
-use super::raster::{Pose, Sprite};
-use maclip_framework::random::Rng;
-use maclip_framework::slots::dataset::CaptionedImage;
+use super::palette::colour_words;
+use super::pattern::Ground;
+use super::scene::{Scene, Trace};
+use super::scenery::Place;
+use super::still::{self, Still, noun, place_of};
+use maclip_framework::random::{Rng, Stream};
+use maclip_framework::slots::dataset::{CaptionedImage, Question};
 use std::collections::BTreeSet;
-use std::f32::consts::{FRAC_PI_2, PI};
 
-const SMALL: [&str; 1] = ["small"];
-const LARGE: [&str; 2] = ["large", "big"];
-const FAINT: &str = "faint";
-/// By thirds of the frame: rows of columns.
-const PLACES: [[&str; 3]; 3] = [
-    ["at the upper left", "at the top", "at the upper right"],
-    ["on the left", "in the middle", "on the right"],
-    ["at the lower left", "at the bottom", "at the lower right"],
-];
-/// Clockwise from upright.
-const POINTING: [&str; 4] = ["pointing up", "pointing right", "pointing down", "pointing left"];
+pub const AND: &str = "and";
+pub const TWO: &str = "two";
 const BEFORE_GROUND: [&str; 3] = ["on", "against", "in front of"];
 const BACKGROUND: &str = "background";
-const RELATIONS: [&str; 4] = ["to the left of", "to the right of", "above", "below"];
-const AND: &str = "and";
-const TWO: &str = "two";
 const ARTICLES: [&str; 2] = ["a", "an"];
+/// Who does it, where the picture shows a whole figure; the first most often.
+const PEOPLE: [&str; 6] = ["a person", "a man", "a woman", "a child", "somebody", "a player"];
+const STICK_FIGURE: &str = "stick figure";
+const SILHOUETTE: &str = "silhouette";
+/// Before the colour of clothes.
+const DRESSED_IN: [&str; 2] = ["in", "dressed in"];
+/// Who does it, where only a hand is to be seen; the empty one leaves it out.
+const HANDS: [&str; 4] = ["", "somebody", "a hand", "a person"];
+const BEFORE_ALL: [&str; 3] = ["a photo of", "a picture of", "a video of"];
+const IS: &str = "is";
+const WATCH: &str = "watch";
 
-/// All words of the tables above, sorted.
+/// All words that captions can have, sorted.
 pub fn words() -> Vec<String> {
     let shapes = Shape::ALL.iter().flat_map(|s| [s.one().to_string(), s.many()]);
-    let tables = [AND, TWO, BACKGROUND, FAINT].into_iter().chain(SMALL).chain(LARGE).chain(ARTICLES);
-    let phrases = PLACES.into_iter().flatten().chain(POINTING).chain(BEFORE_GROUND).chain(RELATIONS);
+    let single = [AND, TWO, BACKGROUND, still::FAINT, STICK_FIGURE, SILHOUETTE, IS, WATCH];
     let looks = Texture::ALL.iter().map(|t| t.word()).chain(Ground::ALL.iter().map(|g| g.word())).chain(colour_words());
-    let texts = tables.chain(phrases).chain(looks).map(String::from).chain(shapes);
+    let phrases =
+        still::PLACES.into_iter().flatten().chain(still::POINTING).chain(still::RELATIONS).chain(still::SMALL);
+    let people = PEOPLE.into_iter().chain(DRESSED_IN).chain(HANDS).chain(BEFORE_ALL).chain(BEFORE_GROUND);
+    let places = Place::ALL.iter().flat_map(|place| place.phrases());
+    let facings = Facing::ALL.iter().flat_map(|facing| [facing.way(), facing.looking()]);
+    let verbs = all_contents().into_iter().flat_map(|content| {
+        let (doing, plain) = content.verbs();
+        doing.iter().chain(plain).copied().collect::<Vec<_>>()
+    });
+    let tables = (single.into_iter().chain(looks).chain(phrases).chain(still::LARGE).chain(people).chain(places))
+        .chain(facings)
+        .chain(Prop::CARRIED.iter().filter_map(|prop| prop.phrase()))
+        .chain(verbs)
+        .chain(ARTICLES);
+    let texts = tables.map(String::from).chain(shapes);
     let words: BTreeSet<String> =
         texts.flat_map(|text| text.split_whitespace().map(String::from).collect::<Vec<_>>()).collect();
-    words.into_iter().collect()
+    words.into_iter().filter(|word| word != "{}").collect()
 }
 
-struct Thing {
-    sprite: Sprite,
-    colour: &'static str,
-    pose: Pose,
-    /// Quarter turns from upright, where the object lies close to one.
-    quarter: Option<usize>,
+/// One content of each verb.
+fn all_contents() -> Vec<Content> {
+    let what = What::new(Texture::Plain, Shape::Disc);
+    let things = Motion::all().into_iter().map(|motion| Content::Thing { what, motion });
+    let figures = Action::ALL.iter().map(|&action| Content::Figure { action, facing: None, carried: None });
+    let hands = Handling::all().into_iter().map(|handling| Content::Hand { what, handling });
+    things.chain(figures).chain(hands).collect()
 }
 
-impl Thing {
-    fn draw(what: What, alone: bool, backdrop: &Backdrop, rng: &mut Rng) -> Self {
-        let paint = Paint::apart_from(&backdrop.colours(), rng);
-        let (low, high) = match rng.below(3) {
-            0 => (0.09, 0.12),
-            1 => (0.145, 0.175),
-            _ if alone => (0.22, 0.3),
-            _ => (0.2, 0.24),
+/// Pictures of a group.
+const GROUP: u64 = 4;
+/// Share of captions that are as short as the name of a class.
+pub const LABELS: f64 = 0.15;
+
+/// What a picture differs in from the first one of its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Direction,
+    Verb,
+    Thing,
+    /// Colours, sizes and courses.
+    Looks,
+    Ground,
+    /// It has nothing to do with it.
+    All,
+}
+
+/// What a picture shows.
+#[derive(Clone, Copy, Debug)]
+enum Subject {
+    Rest(What),
+    Moment(Content),
+}
+
+/// All decisions on one picture.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    subject: Subject,
+    place: Option<Place>,
+    time: f32,
+    /// Keys of what is drawn, and of how it is said.
+    looks: u64,
+    words: u64,
+}
+
+impl Plan {
+    fn draw(rng: &mut Rng) -> Self {
+        let subject = match rng.below(20) {
+            0..5 => Subject::Rest(*rng.pick(&all_whats())),
+            5..9 => {
+                Subject::Moment(Content::Thing { what: *rng.pick(&all_whats()), motion: *rng.pick(&Motion::all()) })
+            }
+            9..15 => Subject::Moment(figure(rng)),
+            _ => {
+                Subject::Moment(Content::Hand { what: *rng.pick(&all_whats()), handling: *rng.pick(&Handling::all()) })
+            }
         };
-        let radius = rng.range(low, high) as f32;
-        let quarter = if rng.chance(0.65) { Some(rng.below(4)) } else { None };
-        let angle = match quarter {
-            Some(quarter) => quarter as f32 * FRAC_PI_2 + rng.range(-0.2, 0.2) as f32,
-            None => rng.range(0.0, 2.0 * PI as f64) as f32,
+        let place = rng.chance(0.55).then(|| *rng.pick(&Place::ALL));
+        Self { subject, place, time: rng.range(0.06, 0.94) as f32, looks: rng.bits(), words: rng.bits() }
+    }
+
+    /// The same with one thing changed, where that is possible.
+    fn changed(self, change: Change, rng: &mut Rng) -> Self {
+        let subject = match (change, self.subject) {
+            (Change::All, _) => return Self::draw(rng),
+            (Change::Looks, _) => return Self { looks: rng.bits(), words: rng.bits(), ..self },
+            (Change::Ground, _) => {
+                let place = *rng.pick(&Place::ALL);
+                let place = (self.place != Some(place)).then_some(place);
+                return Self { place, words: rng.bits(), ..self };
+            }
+            (Change::Direction, Subject::Moment(content)) => Subject::Moment(match content {
+                Content::Figure { action, facing, carried } if action.reverse().is_none() => {
+                    let facings = action.script().facings;
+                    let other = facings.iter().copied().filter(|other| Some(*other) != facing).collect::<Vec<_>>();
+                    Content::Figure { action, facing: Some(*rng.pick(&other)), carried }
+                }
+                other => other.reverse().unwrap_or(other),
+            }),
+            (Change::Verb, Subject::Moment(content)) => Subject::Moment(match content {
+                Content::Thing { what, .. } => Content::Thing { what, motion: *rng.pick(&Motion::all()) },
+                Content::Hand { what, .. } => Content::Hand { what, handling: *rng.pick(&Handling::all()) },
+                Content::Figure { .. } => figure(rng),
+            }),
+            (_, Subject::Rest(_)) => Subject::Rest(*rng.pick(&all_whats())),
+            (Change::Thing, Subject::Moment(content)) => {
+                let what = *rng.pick(&all_whats());
+                Subject::Moment(match content {
+                    Content::Thing { motion, .. } => Content::Thing { what, motion },
+                    Content::Hand { handling, .. } => Content::Hand { what, handling },
+                    // Another person.
+                    figure => {
+                        let subject = Subject::Moment(figure);
+                        return Self { subject, looks: rng.bits(), words: rng.bits(), ..self };
+                    }
+                })
+            }
         };
-        let alpha = if rng.chance(0.1) { rng.range(0.4, 0.6) as f32 } else { 1.0 };
-        let pose = Pose { x: 0.5, y: 0.5, radius, angle, aspect: 1.0, alpha };
-        let sprite = Sprite { what, main: paint.colour, second: second_colour(paint.colour) };
-        let mut thing = Self { sprite, colour: paint.word, pose, quarter };
-        thing.place(rng);
-        thing
-    }
-
-    /// Puts the object into one of nine places, well inside its third of the frame.
-    fn place(&mut self, rng: &mut Rng) {
-        let mut coordinate = || ([0.22, 0.5, 0.78][rng.below(3)] + rng.range(-0.07, 0.07)) as f32;
-        (self.pose.x, self.pose.y) = (coordinate(), coordinate());
-    }
-
-    fn where_it_is(&self) -> &'static str {
-        let third = |x: f32| if x < 0.36 { 0 } else { 1 + usize::from(x > 0.64) };
-        PLACES[third(self.pose.y)][third(self.pose.x)]
-    }
-
-    /// "a large red striped star", with parts left out now and then.
-    fn noun(&self, rng: &mut Rng) -> String {
-        let mut parts: Vec<&str> = Vec::new();
-        if self.pose.alpha < 1.0 {
-            parts.push(FAINT);
-        }
-        let size = match self.pose.radius {
-            r if r < 0.13 => Some(*rng.pick(&SMALL)),
-            r if r > 0.19 => Some(*rng.pick(&LARGE)),
-            _ => None,
-        };
-        parts.extend(size.filter(|_| rng.chance(0.75)));
-        let texture = self.sprite.what.texture;
-        let says_texture = rng.chance(if texture == Texture::Plain { 0.35 } else { 0.9 });
-        let mut looks = [Some(self.colour).filter(|_| rng.chance(0.9)), says_texture.then_some(texture.word())];
-        if rng.chance(0.25) {
-            looks.reverse();
-        }
-        parts.extend(looks.into_iter().flatten());
-        parts.push(self.sprite.what.shape.one());
-        let mut text = with_article(&parts.join(" "));
-        if let (Shape::Arrow, Some(quarter)) = (self.sprite.what.shape, self.quarter)
-            && rng.chance(0.8)
-        {
-            text = format!("{text} {}", POINTING[quarter]);
-        }
-        text
-    }
-
-    fn noun_with_place(&self, rng: &mut Rng) -> String {
-        let noun = self.noun(rng);
-        if rng.chance(0.8) { format!("{noun} {}", self.where_it_is()) } else { noun }
+        Self { subject, words: rng.bits(), ..self }
     }
 }
 
-fn ground_phrase(backdrop: &Backdrop, rng: &mut Rng) -> Option<String> {
+/// Any figure: facing somewhere, now and then with something that its action does not need.
+fn figure(rng: &mut Rng) -> Content {
+    let action = *rng.pick(&Action::ALL);
+    let script = action.script();
+    let facing = Some(*rng.pick(script.facings));
+    let carried = (script.prop.is_none() && script.way != 0.0 && rng.chance(0.3)).then(|| *rng.pick(&Prop::CARRIED));
+    Content::Figure { action, facing, carried }
+}
+
+/// What one picture shows, all decisions made.
+enum Picture {
+    Rest { still: Still, backdrop: Backdrop },
+    Moment { content: Content, scene: Box<Scene>, time: f32 },
+}
+
+/// Picture `index` of a stream, what it differs in from the first of its group, and the random numbers of its noise and
+/// words.
+fn picture(stream: &Stream, index: u64) -> (Picture, Change, Rng, Rng) {
+    let mut rng = stream.at(index / GROUP * GROUP);
+    let first = Plan::draw(&mut rng);
+    if !index.is_multiple_of(GROUP) {
+        rng = stream.at(index);
+    }
+    let change = match rng.below(20) {
+        0..4 => Change::Direction,
+        4..9 => Change::Verb,
+        9..13 => Change::Thing,
+        13..15 => Change::Looks,
+        15..16 => Change::Ground,
+        _ => Change::All,
+    };
+    let plan = if index.is_multiple_of(GROUP) { first } else { first.changed(change, &mut rng) };
+    let mut looks = Stream::new(plan.looks, "looks").at(0);
+    let words = Stream::new(plan.words, "words").at(0);
+    let picture = match plan.subject {
+        Subject::Rest(what) => {
+            let backdrop = match plan.place {
+                Some(place) => Backdrop::of(place, &mut looks),
+                None => Backdrop::draw(&mut looks),
+            };
+            Picture::Rest { still: Still::draw(what, &backdrop, &mut looks), backdrop }
+        }
+        Subject::Moment(content) => {
+            let mut scene = Scene::draw(content, plan.place, &mut looks);
+            scene.trace = match Trace::of_picture(&mut looks) {
+                // A blur does not tell from where to where.
+                Trace::Blur(length) if change == Change::Direction => Trace::Ghosts(length / 2.0),
+                Trace::None if change == Change::Direction => Trace::Streaks(0.1),
+                other => other,
+            };
+            Picture::Moment { content, scene: Box::new(scene), time: plan.time }
+        }
+    };
+    (picture, change, looks, words)
+}
+
+/// Picture `index` of a stream, `size` pixels square, with its caption.
+pub fn captioned(size: usize, stream: &Stream, index: u64) -> CaptionedImage {
+    let (picture, change, mut looks, mut words) = picture(stream, index);
+    let (pixels, caption) = match picture {
+        Picture::Rest { still, backdrop } => {
+            let mut canvas = backdrop.paint(size, 0);
+            still.paint(&mut canvas);
+            let pixels = canvas.finish(looks.range(0.0, 0.06) as f32, looks.bits());
+            (pixels, still.describe(&backdrop, &mut words))
+        }
+        Picture::Moment { content, scene, time } => {
+            (scene.picture(size, time), describe(content, &scene, time, change, &mut words))
+        }
+    };
+    CaptionedImage { height: size, width: size, pixels, caption }
+}
+
+/// What picture `index` of a stream can be asked: for every kind of word, sentences that differ in it alone.
+pub fn questions(stream: &Stream, index: u64) -> Vec<Question> {
+    let (picture, ..) = picture(stream, index);
+    let Picture::Moment { content, scene, time } = picture else { return Vec::new() };
+    let mut asked = Vec::new();
+    let mut ask = |about, right: String, all: Vec<String>| {
+        let wrong = all.into_iter().filter(|answer| *answer != right).collect::<Vec<_>>();
+        if !wrong.is_empty() {
+            asked.push(Question { about, answers: [right].into_iter().chain(wrong).collect() });
+        }
+    };
+    let directed = matches!(scene.trace, Trace::Ghosts(_) | Trace::Streaks(_));
+    let alike = |other: &Content| std::mem::discriminant(other) == std::mem::discriminant(&content);
+    let plain = match content {
+        Content::Thing { what, motion } => Content::Thing { what, motion },
+        Content::Hand { what, handling } => Content::Hand { what, handling },
+        Content::Figure { action, .. } => Content::Figure { action, facing: None, carried: None },
+    };
+    let with_verb_of = |other: Content| match (content, other) {
+        (Content::Thing { what, .. }, Content::Thing { motion, .. }) => Content::Thing { what, motion },
+        (Content::Hand { what, .. }, Content::Hand { handling, .. }) => Content::Hand { what, handling },
+        _ => other,
+    };
+    // Which of a verb and its reverse it is, is asked apart.
+    let reverse = plain.reverse();
+    let verbs = all_contents().into_iter().filter(alike).map(with_verb_of).filter(|other| Some(*other) != reverse);
+    if scene.trace != Trace::None || scene.figure().is_some() {
+        ask("verb", plain.sentence(), verbs.map(Content::sentence).collect());
+    }
+    match content {
+        Content::Figure { action, facing, .. } => {
+            let facing_to = |facing| Content::Figure { action, facing: Some(facing), carried: None }.sentence();
+            if let Some(facing) = facing {
+                let all = action.script().facings.iter().map(|&facing| facing_to(facing)).collect();
+                ask("direction", facing_to(facing), all);
+            }
+        }
+        _ => {
+            if let (Some(reverse), true) = (reverse, directed) {
+                ask("direction", plain.sentence(), vec![reverse.sentence()]);
+            }
+        }
+    }
+    if let Some((sprite, _)) = scene.object(time) {
+        let shape = sprite.what.shape;
+        ask("thing", with_article(shape.one()), Shape::ALL.iter().map(|shape| with_article(shape.one())).collect());
+        let coloured = |colour: &str| with_article(&format!("{colour} {}", shape.one()));
+        ask("colour", coloured(sprite.word), colour_words().map(coloured).collect());
+        let at = |place: &str| format!("{} {place}", with_article(shape.one()));
+        let all = still::PLACES.into_iter().flatten().map(at).collect();
+        ask("place", at(place_of(scene.middle(time))), all);
+    }
+    if let Backdrop::Scenery(scenery) = &scene.backdrop {
+        let all = Place::ALL.iter().map(|place| place.phrases()[0].to_owned()).collect();
+        ask("scene", scenery.place.phrases()[0].to_owned(), all);
+    }
+    asked
+}
+
+/// "on a red striped background", "in a meadow"; perhaps nothing, unless it `must` be said.
+pub fn ground_phrase(backdrop: &Backdrop, must: bool, rng: &mut Rng) -> Option<String> {
+    let said = rng.chance(0.5) || must;
+    let pattern = match backdrop {
+        Backdrop::Scenery(scenery) => {
+            let phrases = scenery.place.phrases();
+            return said.then(|| phrases[usize::from(rng.chance(0.35))].to_owned());
+        }
+        Backdrop::Pattern(pattern) => pattern,
+    };
     let mut parts = Vec::new();
-    parts.extend(rng.chance(0.85).then_some(backdrop.paint.word));
-    parts
-        .extend(rng.chance(if backdrop.ground == Ground::Plain { 0.4 } else { 0.8 }).then_some(backdrop.ground.word()));
-    let said = !parts.is_empty() && rng.chance(0.8);
+    parts.extend((rng.chance(0.85) || must).then_some(pattern.paint.word));
+    parts.extend(rng.chance(if pattern.ground == Ground::Plain { 0.3 } else { 0.7 }).then_some(pattern.ground.word()));
+    let said = !parts.is_empty() && said;
     parts.push(BACKGROUND);
     let link = rng.pick(&BEFORE_GROUND);
     said.then(|| format!("{link} {}", with_article(&parts.join(" "))))
 }
 
-/// A picture `size` pixels square with its caption.
-pub fn captioned(size: usize, rng: &mut Rng) -> CaptionedImage {
-    let backdrop = Backdrop::draw(rng);
-    let whats = all_whats();
-    let first = *rng.pick(&whats);
-    let (two, alike) = (rng.chance(0.45), rng.chance(0.25));
-    let second = if alike { first } else { *rng.pick(&whats) };
-    let mut things = vec![Thing::draw(first, !two, &backdrop, rng)];
-    if two {
-        let mut other = Thing::draw(second, false, &backdrop, rng);
-        let near = |a: &Thing, b: &Thing| {
-            let room = a.pose.radius + b.pose.radius + 0.02;
-            (a.pose.x - b.pose.x).powi(2) + (a.pose.y - b.pose.y).powi(2) < room * room
-        };
-        // Two objects that do not fit side by side after a few throws become one.
-        let free = (0..20).any(|_| {
-            let free = !near(&things[0], &other);
-            if !free {
-                other.place(rng);
-            }
-            free
-        });
-        if free {
-            things.push(other);
-        }
+/// A sentence on one moment of a scene. What the picture differs in from the first of its group is said for certain, unless the
+/// sentence is only the name of a class.
+fn describe(content: Content, scene: &Scene, time: f32, change: Change, rng: &mut Rng) -> String {
+    if rng.chance(LABELS) {
+        return content.sentence();
     }
-    let caption = describe(&things, &backdrop, rng);
-    let mut canvas = backdrop.paint(size, 0);
-    for thing in &things {
-        canvas.draw(&thing.sprite, &thing.pose);
-    }
-    let noise = rng.range(0.0, 0.06) as f32;
-    CaptionedImage { height: size, width: size, pixels: canvas.finish(noise, rng.bits()), caption }
-}
-
-fn describe(things: &[Thing], backdrop: &Backdrop, rng: &mut Rng) -> String {
-    let ground = ground_phrase(backdrop, rng);
-    let subject = match things {
-        [a, b] if a.sprite.what == b.sprite.what && rng.chance(0.6) => {
-            let colour = Some(a.colour).filter(|_| a.colour == b.colour);
-            [Some(TWO), colour]
-                .into_iter()
-                .flatten()
-                .chain([a.sprite.what.text(true).as_str()])
-                .collect::<Vec<_>>()
-                .join(" ")
-        }
-        [a, b] => {
-            let (dx, dy) = (b.pose.x - a.pose.x, b.pose.y - a.pose.y);
-            let relation = match (dx.abs() > 2.0 * dy.abs(), dy.abs() > 2.0 * dx.abs()) {
-                (true, _) => Some(if dx > 0.0 { RELATIONS[0] } else { RELATIONS[1] }),
-                (_, true) => Some(if dy > 0.0 { RELATIONS[2] } else { RELATIONS[3] }),
-                _ => None,
+    let verb_must = matches!(change, Change::Direction | Change::Verb);
+    let (doing, plain) = content.verbs();
+    // The first way to say it is the usual one.
+    let which = if rng.chance(0.55) { 0 } else { rng.below(doing.len()) };
+    let plainly = rng.chance(0.2);
+    let is = rng.chance(0.15);
+    let before = rng.chance(0.15).then(|| *rng.pick(&BEFORE_ALL));
+    let (who, mut verb, plural) = match content {
+        Content::Thing { what, motion } => {
+            let (sprite, radius) = scene.object(time).expect("things have a sprite");
+            let who = if motion.two() {
+                let colour = Some(sprite.word).filter(|_| scene.one_colour() && rng.chance(0.8));
+                [Some(TWO), colour, Some(what.text(true).as_str())].into_iter().flatten().collect::<Vec<_>>().join(" ")
+            } else {
+                with_article(&noun(sprite, None, Some(radius), rng))
             };
-            match relation.filter(|_| rng.chance(0.5)) {
-                Some(relation) => format!("{} {relation} {}", a.noun(rng), b.noun(rng)),
-                None => format!("{} {AND} {}", a.noun_with_place(rng), b.noun_with_place(rng)),
-            }
+            let seen = scene.trace != Trace::None;
+            let said = rng.chance(if seen { 0.88 } else { 0.25 }) || verb_must;
+            let verb = if plainly { plain[which] } else { doing[which] };
+            (who, said.then(|| verb.to_owned()), motion.two())
         }
-        [a, ..] => match &ground {
-            // Now and then the place comes last.
-            Some(ground) if rng.chance(0.25) => {
-                return format!("{} {ground} {}", a.noun(rng), a.where_it_is());
-            }
-            _ => a.noun_with_place(rng),
-        },
-        [] => String::new(),
+        Content::Hand { .. } => {
+            let (sprite, _) = scene.object(time).expect("hands have a thing");
+            let object = with_article(&noun(sprite, None, None, rng));
+            let who = (*rng.pick(&HANDS)).to_owned();
+            let verb = if plainly && !who.is_empty() { plain[which] } else { doing[which] };
+            (who, Some(fill(verb, &object)), false)
+        }
+        Content::Figure { action, carried, .. } => {
+            let figure = scene.figure().expect("a figure is drawn");
+            let look = &figure.look;
+            let colour = rng.chance(0.45).then_some(look.paint.word);
+            let person = if rng.chance(0.5) { PEOPLE[0] } else { *rng.pick(&PEOPLE) };
+            let kind = rng.chance(0.6);
+            let who = match (look.style, colour) {
+                (Style::Dressed, Some(colour)) => format!("{person} {} {colour}", rng.pick(&DRESSED_IN)),
+                (Style::Stick, colour) if kind => {
+                    with_article(&[colour, Some(STICK_FIGURE)].into_iter().flatten().collect::<Vec<_>>().join(" "))
+                }
+                (Style::Coloured, _) if kind => with_article(STICK_FIGURE),
+                (Style::Silhouette, colour) if kind => {
+                    with_article(&[colour, Some(SILHOUETTE)].into_iter().flatten().collect::<Vec<_>>().join(" "))
+                }
+                _ => person.to_owned(),
+            };
+            let verb = if plainly { plain[which] } else { doing[which] };
+            let way = if action.travels() { figure.facing.way() } else { figure.facing.looking() };
+            let must = change == Change::Direction && action.reverse().is_none();
+            let way = (rng.chance(0.55) || must).then_some(way);
+            let with = carried.and_then(Prop::phrase).filter(|_| rng.chance(0.9));
+            let verb = [Some(verb), way, with].into_iter().flatten().collect::<Vec<_>>().join(" ");
+            (who, Some(verb), false)
+        }
     };
-    match ground {
-        Some(ground) => format!("{subject} {ground}"),
-        None => subject,
+    let mut start = String::new();
+    if let Some(verb) = &mut verb
+        && !who.is_empty()
+    {
+        if plainly {
+            // Two things merge; one thing is watched.
+            if !plural || before.is_some() {
+                start = format!("{WATCH} ");
+            }
+        } else if is && !plural {
+            *verb = format!("{IS} {verb}");
+        } else if let Some(before) = before {
+            start = format!("{before} ");
+        }
     }
+    let place = rng.chance(if matches!(content, Content::Thing { .. }) { 0.35 } else { 0.15 });
+    let place = place.then(|| place_of(scene.middle(time)).to_owned());
+    let ground = ground_phrase(&scene.backdrop, change == Change::Ground, rng);
+    let who = (!who.is_empty()).then_some(who);
+    let parts = [who, verb, place, ground];
+    format!("{start}{}", parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
 }

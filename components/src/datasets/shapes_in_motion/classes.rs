@@ -1,20 +1,39 @@
-//! The classes of both variants, and which split each class belongs to.
+//! The classes of the variants, and which split each class belongs to.
+//!
+//! Test classes are of two kinds in equal shares: new combinations of a thing and a verb that training has seen apart, and
+//! verbs that training has not seen at all. So are validation classes. A motion and its reverse go to the same split,
+//! where only the order of frames tells them apart.
 
 use super::Variant;
+use super::content::Content;
+use super::figures::{Action, Facing, Held, Prop};
+use super::hands::{Deed, Handling};
 use super::motion::{Motion, Path};
 use super::objects::{Shape, Texture, What};
+use super::scenery::Place;
 use maclip_framework::slots::dataset::Split;
 
-/// One class: what moves and how.
+/// One class.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Combination {
-    pub what: What,
-    pub motion: Motion,
+pub struct Class {
+    pub content: Content,
+    /// Where most of its clips are taken; nowhere in particular if `None`.
+    pub place: Option<Place>,
     pub split: Split,
     /// The class text.
     pub name: String,
     /// The class part of a clip id; also names the random stream of the class.
     pub slug: String,
+}
+
+impl Class {
+    fn new(variant: Variant, content: Content, place: Option<Place>, split: Split) -> Self {
+        let slug = format!("{}/{}", variant.name(), content.slug());
+        // Names of Kinetics tell where it happens, such as "skiing slalom"; those of the others do not.
+        let where_to = place.filter(|_| variant == Variant::Appearance).map(|place| place.phrases()[0]);
+        let name = [Some(content.sentence().as_str()), where_to].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        Self { content, place, split, name, slug }
+    }
 }
 
 /// Four kinds that look different when turned by any angle below 180°.
@@ -25,6 +44,7 @@ const FEW_WHATS: [What; 4] = [
     What::new(Texture::Checkered, Shape::Triangle),
 ];
 
+/// A kind of object for each group of the variant `appearance`.
 const MANY_WHATS: [What; 25] = [
     What::new(Texture::Plain, Shape::Disc),
     What::new(Texture::Striped, Shape::Disc),
@@ -53,74 +73,184 @@ const MANY_WHATS: [What; 25] = [
     What::new(Texture::Striped, Shape::Arrow),
 ];
 
-/// Eleven directed paths, each walked both ways, and three undirected ones: 25 hows.
-const MANY_PATHS: [Path; 14] = [
-    Path::Across,
-    Path::Rise,
-    Path::Spin,
-    Path::Grow,
-    Path::Circle,
-    Path::Fade,
-    Path::Spiral,
-    Path::Fall,
-    Path::Hide,
-    Path::Approach,
-    Path::Divide,
-    Path::Bounce,
-    Path::Collide,
-    Path::Flash,
-];
+/// What is done: by a thing itself or by a hand.
+#[derive(Clone, Copy)]
+enum Verb {
+    Thing(Path),
+    Hand(Deed),
+}
 
-const FEW_PATHS: [Path; 4] = [Path::Spin, Path::Bounce, Path::Grow, Path::Swing];
+impl Verb {
+    /// With this thing, forwards and, where that is another class, backwards.
+    fn both_ways(self, what: What) -> Vec<Content> {
+        let forward = self.forward(what);
+        [forward].into_iter().chain(forward.reverse()).collect()
+    }
 
-/// Group `group` of the long axis meets entry `short` (0..4) of the short axis: which split is that?
-///
-/// Each group gives at most one entry to test and another to val, so at least two stay in train, and the entry
-/// rotates from group to group, so every entry is met in train too. In the motion variant a group is a motion with
-/// its reverse: both directions go to the same split, where only the order of frames tells them apart.
-fn split_of(variant: Variant, group: usize, short: usize) -> Split {
-    let (test_groups, val_groups) = match variant {
-        Variant::Motion => (13, 11),
-        Variant::Appearance => (24, 24),
-    };
-    let held_out = group % 4;
-    if group < test_groups && short == held_out {
-        Split::Test
-    } else if group < val_groups && group.is_multiple_of(2) && short == (held_out + 1 + group / 4 % 3) % 4 {
-        Split::Val
-    } else {
-        Split::Train
+    fn forward(self, what: What) -> Content {
+        match self {
+            Verb::Thing(path) => Content::Thing { what, motion: Motion::forward(path) },
+            Verb::Hand(deed) => Content::Hand { what, handling: Handling::forward(deed) },
+        }
     }
 }
 
-/// All classes of a variant, in a fixed order that no seed changes.
-pub fn combinations(variant: Variant) -> Vec<Combination> {
-    let cell = |what: What, motion: Motion, group: usize, short: usize| {
-        let name = motion.sentence(what);
-        let slug = name
-            .trim_start_matches("a ")
-            .trim_start_matches("an ")
-            .split(|c: char| !c.is_ascii_alphanumeric())
-            .collect::<Vec<_>>()
-            .join("-");
-        let slug = format!("{}/{slug}", variant.name());
-        Combination { what, motion, split: split_of(variant, group, short), name, slug }
+/// Verbs of the variant `motion` that training sees. The last one has no direction.
+const SEEN: [Verb; 11] = [
+    Verb::Thing(Path::Across),
+    Verb::Hand(Deed::PushRight),
+    Verb::Thing(Path::Rise),
+    Verb::Hand(Deed::Lift),
+    Verb::Thing(Path::Spin),
+    Verb::Hand(Deed::Cover),
+    Verb::Thing(Path::Grow),
+    Verb::Hand(Deed::PutOnto),
+    Verb::Thing(Path::Circle),
+    Verb::Thing(Path::Fall),
+    Verb::Thing(Path::Bounce),
+];
+/// Verbs of the variant `motion` that only the validation has, and only the test, each with two of the things.
+const NEW_IN_VAL: [Verb; 1] = [Verb::Thing(Path::Divide)];
+const NEW_IN_TEST: [Verb; 3] = [Verb::Thing(Path::Hide), Verb::Hand(Deed::PutInto), Verb::Thing(Path::Approach)];
+
+fn motion() -> Vec<Class> {
+    let class = |content, split| Class::new(Variant::Motion, content, None, split);
+    let seen = SEEN.iter().enumerate().flat_map(|(group, verb)| {
+        FEW_WHATS.iter().enumerate().flat_map(move |(at, &what)| {
+            // One thing of six verbs is left for the test, and one of the next four for the validation.
+            let split = match (at == group % 4, group) {
+                (true, 0..6) => Split::Test,
+                (true, 6..10) => Split::Val,
+                _ => Split::Train,
+            };
+            verb.both_ways(what).into_iter().map(move |content| class(content, split))
+        })
+    });
+    let new =
+        [(&NEW_IN_VAL[..], Split::Val), (&NEW_IN_TEST[..], Split::Test)].into_iter().flat_map(|(verbs, split)| {
+            verbs.iter().enumerate().flat_map(move |(group, verb)| {
+                let whats = [FEW_WHATS[group % 4], FEW_WHATS[(group + 2) % 4]];
+                whats.into_iter().flat_map(|what| verb.both_ways(what)).map(move |content| class(content, split))
+            })
+        });
+    seen.chain(new).collect()
+}
+
+/// Verbs of the variant `appearance`, in training, and those that only the validation and the test have.
+const FEW_VERBS: [Verb; 4] =
+    [Verb::Thing(Path::Bounce), Verb::Hand(Deed::PushRight), Verb::Thing(Path::Swing), Verb::Hand(Deed::Shake)];
+const NEW_LOOKS: [(Verb, Split); 3] = [
+    (Verb::Thing(Path::Spin), Split::Test),
+    (Verb::Thing(Path::Rise), Split::Val),
+    (Verb::Hand(Deed::Lift), Split::Test),
+];
+
+fn appearance() -> Vec<Class> {
+    (MANY_WHATS.iter().enumerate())
+        .flat_map(|(group, &what)| {
+            let place = Some(Place::ALL[(group * 3 + group / 10) % 10]);
+            FEW_VERBS.iter().enumerate().map(move |(at, &verb)| {
+                let held_out = group % 4;
+                // Of each group one class is for the test; every second one has a verb that is new there.
+                let (verb, split) = if group < 24 && at == held_out {
+                    if group % 2 == 0 { (verb, Split::Test) } else { (NEW_LOOKS[group / 2 % 2 * 2].0, Split::Test) }
+                } else if group < 24 && group % 2 == 1 && at == (held_out + 1) % 4 {
+                    if group % 4 == 1 { (verb, Split::Val) } else { (NEW_LOOKS[1].0, Split::Val) }
+                } else {
+                    (verb, Split::Train)
+                };
+                Class::new(Variant::Appearance, verb.forward(what), place, split)
+            })
+        })
+        .collect()
+}
+
+/// Actions that only the test has, and only the validation. Training has the others.
+const NEW_ACTIONS_IN_TEST: [Action; 14] = [
+    Action::Throw,
+    Action::Wave,
+    Action::Slash,
+    Action::Sit,
+    Action::Stand,
+    Action::Jump,
+    Action::PushUp,
+    Action::ClimbUp,
+    Action::ClimbDown,
+    Action::Drink,
+    Action::Shoot,
+    Action::Cartwheel,
+    Action::Row,
+    Action::Kick,
+];
+const NEW_ACTIONS_IN_VAL: [Action; 7] =
+    [Action::Catch, Action::Bow, Action::Squat, Action::PickUp, Action::PutDown, Action::Salute, Action::Golf];
+
+/// Walking and running in four directions and with four things: the test has combinations that training has not.
+const WAYS: [(Action, Facing, Split); 8] = [
+    (Action::Walk, Facing::Left, Split::Train),
+    (Action::Walk, Facing::Right, Split::Train),
+    (Action::Walk, Facing::Towards, Split::Val),
+    (Action::Walk, Facing::Away, Split::Test),
+    (Action::Run, Facing::Left, Split::Train),
+    (Action::Run, Facing::Right, Split::Train),
+    (Action::Run, Facing::Towards, Split::Test),
+    (Action::Run, Facing::Away, Split::Train),
+];
+const WITH: [(Action, Prop, Split); 8] = [
+    (Action::Walk, Prop::Stick, Split::Val),
+    (Action::Walk, Prop::Cup, Split::Train),
+    (Action::Walk, Prop::Box(Held::Always), Split::Train),
+    (Action::Walk, Prop::Flag, Split::Test),
+    (Action::Run, Prop::Stick, Split::Train),
+    (Action::Run, Prop::Cup, Split::Val),
+    (Action::Run, Prop::Box(Held::Always), Split::Test),
+    (Action::Run, Prop::Flag, Split::Train),
+];
+
+/// Where an action is mostly seen.
+fn at_home(action: Action) -> Option<Place> {
+    match action {
+        Action::Golf | Action::Kick | Action::Cartwheel | Action::Catch => Some(Place::Meadow),
+        Action::Throw | Action::Dance | Action::PushUp | Action::Crawl => Some(Place::Beach),
+        Action::Wave | Action::Point | Action::Dribble | Action::FallDown => Some(Place::Street),
+        Action::Push | Action::Pull | Action::GetUp => Some(Place::Snow),
+        Action::Slash | Action::Stab | Action::Salute | Action::Bow => Some(Place::Desert),
+        Action::Shoot | Action::ClimbUp | Action::ClimbDown | Action::Sneak => Some(Place::Forest),
+        Action::Row | Action::RaiseArms | Action::LowerArms => Some(Place::Sea),
+        Action::Hop | Action::TurnAround | Action::Clap => Some(Place::Night),
+        Action::Sit | Action::Stand | Action::Drink | Action::Eat | Action::Pour | Action::Comb => Some(Place::Room),
+        Action::PickUp | Action::PutDown | Action::SitUp | Action::Stretch => Some(Place::Room),
+        Action::LiftOverhead | Action::Lower | Action::Squat | Action::PullUp | Action::StarJump => Some(Place::Hall),
+        Action::Punch | Action::Jump => Some(Place::Hall),
+        // People walk and run everywhere.
+        Action::Walk | Action::Run => None,
+    }
+}
+
+fn figures() -> Vec<Class> {
+    let class = |action: Action, facing, carried, split| {
+        let place = at_home(action);
+        Class::new(Variant::Figures, Content::Figure { action, facing, carried }, place, split)
     };
+    let alone = Action::ALL.iter().filter(|action| !matches!(action, Action::Walk | Action::Run)).map(|&action| {
+        let split = match action {
+            _ if NEW_ACTIONS_IN_TEST.contains(&action) => Split::Test,
+            _ if NEW_ACTIONS_IN_VAL.contains(&action) => Split::Val,
+            _ => Split::Train,
+        };
+        class(action, None, None, split)
+    });
+    let ways = WAYS.map(|(action, facing, split)| class(action, Some(facing), None, split));
+    let with = WITH.map(|(action, prop, split)| class(action, None, Some(prop), split));
+    alone.chain(ways).chain(with).collect()
+}
+
+/// All classes of a variant, in a fixed order that no seed changes.
+pub fn classes(variant: Variant) -> Vec<Class> {
     match variant {
-        Variant::Motion => {
-            let groups = MANY_PATHS.iter().enumerate();
-            let hows =
-                groups.flat_map(|(group, &path)| Motion::both_ways(path).into_iter().map(move |how| (group, how)));
-            hows.flat_map(|(group, how)| {
-                FEW_WHATS.iter().enumerate().map(move |(short, &what)| cell(what, how, group, short))
-            })
-            .collect()
-        }
-        Variant::Appearance => (MANY_WHATS.iter().enumerate())
-            .flat_map(|(group, &what)| {
-                FEW_PATHS.iter().enumerate().map(move |(short, &path)| cell(what, Motion::forward(path), group, short))
-            })
-            .collect(),
+        Variant::Motion => motion(),
+        Variant::Appearance => appearance(),
+        Variant::Figures => figures(),
     }
 }
 
@@ -129,19 +259,38 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
+    const VARIANTS: [Variant; 3] = [Variant::Motion, Variant::Appearance, Variant::Figures];
+
+    /// Without what tells apart combinations.
+    fn verb(class: &Class) -> &'static str {
+        class.content.verbs().0[0]
+    }
+
     #[test]
-    fn shapes_in_motion_splits_hold_out_combinations_only() {
-        for variant in [Variant::Motion, Variant::Appearance] {
-            let all = combinations(variant);
+    fn shapes_in_motion_test_classes_are_new_combinations_and_new_verbs() {
+        for (variant, sizes, new_verbs) in [
+            (Variant::Motion, [64, 12, 24], [4, 12]),
+            (Variant::Appearance, [64, 12, 24], [6, 12]),
+            (Variant::Figures, [34, 10, 18], [7, 14]),
+        ] {
+            let all = classes(variant);
             let of = |split: Split| all.iter().filter(move |c| c.split == split);
-            assert_eq!(Split::ALL.map(|split| of(split).count()), [64, 12, 24]);
-            assert_eq!(all.iter().map(|c| &c.name).collect::<HashSet<_>>().len(), 100);
-            assert_eq!(all.iter().map(|c| &c.slug).collect::<HashSet<_>>().len(), 100);
+            assert_eq!(Split::ALL.map(|split| of(split).count()), sizes, "{variant:?}");
+            assert_eq!(all.iter().map(|c| &c.name).collect::<HashSet<_>>().len(), all.len());
+            assert_eq!(all.iter().map(|c| &c.slug).collect::<HashSet<_>>().len(), all.len());
+            let seen: HashSet<&str> = of(Split::Train).map(verb).collect();
+            for (split, expected) in [(Split::Val, new_verbs[0]), (Split::Test, new_verbs[1])] {
+                let new = of(split).filter(|class| !seen.contains(verb(class)));
+                assert_eq!(new.count(), expected, "{variant:?} {split:?}");
+            }
             for class in &all {
-                assert!(of(Split::Train).any(|c| c.what == class.what), "{}", class.name);
-                assert!(of(Split::Train).any(|c| c.motion == class.motion), "{}", class.name);
-                let reverse = all.iter().find(|c| c.what == class.what && c.motion == class.motion.reverse());
-                if variant == Variant::Motion {
+                let what = class.content.what();
+                assert!(of(Split::Train).any(|c| c.content.what() == what), "{}", class.name);
+                let reverse = class.content.reverse();
+                if variant == Variant::Motion
+                    && let Some(reverse) = reverse
+                {
+                    let reverse = all.iter().find(|c| c.content == reverse);
                     assert_eq!(reverse.map(|c| c.split), Some(class.split), "{}", class.name);
                 }
             }
@@ -150,14 +299,16 @@ mod tests {
 
     #[test]
     fn shapes_in_motion_names_are_grammatical() {
-        let names: HashSet<String> = combinations(Variant::Motion).into_iter().map(|c| c.name).collect();
+        let names: HashSet<String> = VARIANTS.into_iter().flat_map(classes).map(|c| c.name).collect();
         for name in [
             "a striped disc spinning clockwise",
             "an arrow moving from right to left",
             "two dotted hearts moving towards each other",
-            "a checkered triangle splitting in two",
-            "two checkered triangles merging into one",
-            "two arrows colliding",
+            "pushing an arrow from left to right",
+            "putting a striped disc down",
+            "a person walking to the left",
+            "a person running with a flag",
+            "a person throwing a ball",
         ] {
             assert!(names.contains(name), "{name}");
         }

@@ -9,7 +9,8 @@ use std::f32::consts::{FRAC_PI_2, PI, TAU};
 
 type Point = (f32, f32);
 
-fn between(rng: &mut Rng, low: f32, high: f32) -> f32 {
+/// Uniform in [low, high).
+pub fn between(rng: &mut Rng, low: f32, high: f32) -> f32 {
     rng.range(low as f64, high as f64) as f32
 }
 
@@ -23,7 +24,7 @@ fn lerp(a: f32, b: f32, u: f32) -> f32 {
 
 /// When the motion sets in, when it ends, and how it speeds up between.
 #[derive(Clone, Debug)]
-struct Timing {
+pub struct Timing {
     start: f32,
     end: f32,
     power: f32,
@@ -31,7 +32,7 @@ struct Timing {
 }
 
 impl Timing {
-    fn draw(rng: &mut Rng) -> Self {
+    pub fn draw(rng: &mut Rng) -> Self {
         Self {
             start: between(rng, 0.0, 0.15),
             end: between(rng, 0.85, 1.0),
@@ -40,7 +41,8 @@ impl Timing {
         }
     }
 
-    fn at(&self, t: f32) -> f32 {
+    /// Share of the motion that is done at time `t`.
+    pub fn at(&self, t: f32) -> f32 {
         let u = ((t - self.start) / (self.end - self.start)).clamp(0.0, 1.0);
         match self.ease {
             0 => u,

@@ -1,32 +1,41 @@
 //! Shapes in motion: an embedded video benchmark, rendered on demand, that needs no download.
 //!
-//! It stands in for the two kinds of few-shot action benchmark. The variant `motion` is like SSv2: few kinds of object,
-//! many motions, and most motions come with their time reversal as another class, so looks cannot tell classes apart.
-//! The variant `appearance` is like Kinetics: many kinds of object, few motions. In both, validation and test classes
-//! are combinations of an object and a motion that training has not seen, while it has seen each part.
+//! It stands in for three kinds of few-shot action benchmark. The variant `motion` is like SSv2: things and hands, few
+//! kinds of object, many motions, and most motions come with their time reversal as another class, so looks cannot tell
+//! classes apart. The variant `appearance` is like Kinetics: many kinds of object, most of them at a place of their own, few
+//! motions. The variant `figures` is like HMDB51: people who do something. Half of the test classes are new combinations
+//! of a thing and a verb, and half have verbs that training has not seen.
 //!
 //! Here belongs all that makes these clips, from the classes to the pixels. Not here: anything that is read from files.
 
+mod backdrop;
 mod captions;
 mod classes;
 mod colour;
+mod content;
 mod course;
+mod figures;
+mod hands;
 mod motion;
 mod noise;
 mod objects;
 mod outline;
 mod palette;
+mod pattern;
 mod raster;
 mod scene;
+mod scenery;
+mod still;
 #[cfg(test)]
 mod tests;
 
-use classes::Combination;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::random::Stream;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, SplitSize};
-use maclip_framework::slots::dataset::{CaptionedImage, CaptionedImages, Class, Dataset, Frames, Listing, Split};
+use maclip_framework::slots::dataset::{
+    CaptionedImage, CaptionedImages, Class, Dataset, Frames, Listing, Question, Split,
+};
 use scene::Scene;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -35,11 +44,13 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
-    /// 4 kinds of object × 25 motions: time matters.
+    /// Things that move and hands that move them, 4 kinds of object: time matters.
     #[default]
     Motion,
-    /// 25 kinds of object × 4 motions: looks matter.
+    /// 25 kinds of object and their places: looks matter.
     Appearance,
+    /// People in action: poses and time matter.
+    Figures,
 }
 
 impl Variant {
@@ -47,15 +58,19 @@ impl Variant {
         match self {
             Variant::Motion => "motion",
             Variant::Appearance => "appearance",
+            Variant::Figures => "figures",
         }
     }
 }
+
+/// Share of the clips of a class that are taken at the place of the class, if it has one.
+const AT_ITS_PLACE: f64 = 0.75;
 
 /// Settings of the embedded benchmark of moving shapes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShapesInMotionConfig {
-    /// What the classes differ in: `motion` (like SSv2) or `appearance` (like Kinetics).
+    /// What the classes differ in: `motion` (like SSv2), `appearance` (like Kinetics) or `figures` (like HMDB51).
     pub variant: Variant,
     /// Number of clips of each class; at least 2.
     #[schemars(range(min = 2))]
@@ -77,14 +92,14 @@ impl Default for ShapesInMotionConfig {
 }
 
 register!(dyn Dataset, ShapesInMotionConfig, name: "shapes_in_motion",
-    summary: "rendered clips of moving shapes, 100 classes; needs no download",
+    summary: "rendered clips of things, hands and people in motion; needs no download",
     paper: None, stability: Stable, usage: "{variant: motion}");
 
 impl Component for ShapesInMotionConfig {
     type Slot = dyn Dataset;
 
     fn describe(&self, facts: &mut Facts) {
-        let classes = classes::combinations(self.variant);
+        let classes = classes::classes(self.variant);
         let size = |split| SplitSize {
             classes: classes.iter().filter(|class| class.split == split).count(),
             clips: self.clips_per_class,
@@ -101,20 +116,20 @@ impl Component for ShapesInMotionConfig {
 #[derive(Debug)]
 pub struct ShapesInMotion {
     config: ShapesInMotionConfig,
-    classes: Vec<Combination>,
+    classes: Vec<classes::Class>,
     /// From the class part of a clip id to the place in `classes`.
     by_slug: HashMap<String, usize>,
 }
 
 impl ShapesInMotion {
     pub fn new(config: ShapesInMotionConfig) -> Self {
-        let classes = classes::combinations(config.variant);
+        let classes = classes::classes(config.variant);
         let by_slug = classes.iter().enumerate().map(|(i, class)| (class.slug.clone(), i)).collect();
         Self { config, classes, by_slug }
     }
 
     /// The class and index that a clip id names; only the spelling of `clip_id` is taken.
-    fn find(&self, clip: &str) -> Result<(&Combination, u64)> {
+    fn find(&self, clip: &str) -> Result<(&classes::Class, u64)> {
         let found = clip.rsplit_once('/').and_then(|(slug, digits)| {
             let class = &self.classes[*self.by_slug.get(slug)?];
             let index: usize = digits.parse().ok()?;
@@ -123,13 +138,19 @@ impl ShapesInMotion {
         found.ok_or_else(|| Error::failed(format!("dataset shapes in motion has no clip '{clip}'")))
     }
 
-    fn scene(&self, class: &Combination, index: u64) -> Scene {
+    /// The random stream of the captioned images of a split.
+    fn captions_of(&self, split: Split) -> Stream {
+        Stream::new(self.config.seed, &format!("shapes-in-motion/captions/{}", split.name()))
+    }
+
+    fn scene(&self, class: &classes::Class, index: u64) -> Scene {
         let mut rng = Stream::new(self.config.seed, &format!("shapes-in-motion/{}", class.slug)).at(index);
-        Scene::draw(class.what, class.motion, &mut rng)
+        let place = class.place.filter(|_| rng.chance(AT_ITS_PLACE));
+        Scene::draw(class.content, place, &mut rng)
     }
 }
 
-fn clip_id(class: &Combination, index: usize) -> String {
+fn clip_id(class: &classes::Class, index: usize) -> String {
     format!("{}/{index:03}", class.slug)
 }
 
@@ -164,11 +185,14 @@ impl Dataset for ShapesInMotion {
 
 impl CaptionedImages for ShapesInMotion {
     fn captioned(&self, split: Split, index: u64) -> Result<CaptionedImage> {
-        let name = format!("shapes-in-motion/captions/{}", split.name());
-        Ok(captions::captioned(self.config.size, &mut Stream::new(self.config.seed, &name).at(index)))
+        Ok(captions::captioned(self.config.size, &self.captions_of(split), index))
     }
 
     fn words(&self) -> Vec<String> {
         captions::words()
+    }
+
+    fn questions(&self, split: Split, index: u64) -> Result<Vec<Question>> {
+        Ok(captions::questions(&self.captions_of(split), index))
     }
 }

@@ -24,25 +24,112 @@ pub enum Path {
     Swing,
 }
 
+/// Words of a motion.
+pub struct Words {
+    /// One thing is what. The first is the class name's.
+    pub doing: &'static [&'static str],
+    /// Things do what, in the same order.
+    pub plain: &'static [&'static str],
+}
+
 impl Path {
-    /// The text of the path walked forwards and backwards; one text where the direction of time does not show.
-    fn texts(self) -> (&'static str, Option<&'static str>) {
+    pub const ALL: [Path; 15] = [
+        Path::Across,
+        Path::Rise,
+        Path::Spin,
+        Path::Grow,
+        Path::Circle,
+        Path::Fade,
+        Path::Spiral,
+        Path::Fall,
+        Path::Hide,
+        Path::Approach,
+        Path::Divide,
+        Path::Bounce,
+        Path::Collide,
+        Path::Flash,
+        Path::Swing,
+    ];
+
+    /// The words of the path walked forwards and backwards; one set where the direction of time does not show.
+    fn words(self) -> (Words, Option<Words>) {
+        let words = |doing: &'static [&'static str], plain: &'static [&'static str]| Words { doing, plain };
         match self {
-            Path::Across => ("moving from left to right", Some("moving from right to left")),
-            Path::Rise => ("moving upwards", Some("moving downwards")),
-            Path::Spin => ("spinning clockwise", Some("spinning counter-clockwise")),
-            Path::Grow => ("growing", Some("shrinking")),
-            Path::Circle => ("circling clockwise", Some("circling counter-clockwise")),
-            Path::Fade => ("appearing", Some("fading away")),
-            Path::Spiral => ("spiralling inwards", Some("spiralling outwards")),
-            Path::Fall => ("falling over", Some("standing up")),
-            Path::Hide => ("hiding behind a wall", Some("coming out from behind a wall")),
-            Path::Approach => ("moving towards each other", Some("moving apart")),
-            Path::Divide => ("splitting in two", Some("merging into one")),
-            Path::Bounce => ("bouncing up and down", None),
-            Path::Collide => ("colliding", None),
-            Path::Flash => ("flashing", None),
-            Path::Swing => ("swinging from side to side", None),
+            Path::Across => (
+                words(
+                    &["moving from left to right", "going to the right", "gliding to the right"],
+                    &["move from left to right", "go to the right", "glide to the right"],
+                ),
+                Some(words(
+                    &["moving from right to left", "going to the left", "gliding to the left"],
+                    &["move from right to left", "go to the left", "glide to the left"],
+                )),
+            ),
+            Path::Rise => (
+                words(&["moving upwards", "rising", "going up"], &["move upwards", "rise", "go up"]),
+                Some(words(&["moving downwards", "sinking", "going down"], &["move downwards", "sink", "go down"])),
+            ),
+            Path::Spin => (
+                words(&["spinning clockwise", "rotating clockwise"], &["spin clockwise", "rotate clockwise"]),
+                Some(words(
+                    &["spinning counter-clockwise", "rotating counter-clockwise"],
+                    &["spin counter-clockwise", "rotate counter-clockwise"],
+                )),
+            ),
+            Path::Grow => (
+                words(&["growing", "getting bigger"], &["grow", "get bigger"]),
+                Some(words(&["shrinking", "getting smaller"], &["shrink", "get smaller"])),
+            ),
+            Path::Circle => (
+                words(&["circling clockwise", "going round clockwise"], &["circle clockwise", "go round clockwise"]),
+                Some(words(
+                    &["circling counter-clockwise", "going round counter-clockwise"],
+                    &["circle counter-clockwise", "go round counter-clockwise"],
+                )),
+            ),
+            Path::Fade => (
+                words(&["appearing"], &["appear"]),
+                Some(words(&["fading away", "vanishing"], &["fade away", "vanish"])),
+            ),
+            Path::Spiral => (
+                words(&["spiralling inwards"], &["spiral inwards"]),
+                Some(words(&["spiralling outwards"], &["spiral outwards"])),
+            ),
+            Path::Fall => (
+                words(&["falling over", "toppling over"], &["fall over", "topple over"]),
+                Some(words(&["standing up", "rising to its feet"], &["stand up", "rise to its feet"])),
+            ),
+            Path::Hide => (
+                words(&["hiding behind a wall", "going behind a wall"], &["hide behind a wall", "go behind a wall"]),
+                Some(words(
+                    &["coming out from behind a wall", "showing up from behind a wall"],
+                    &["come out from behind a wall", "show up from behind a wall"],
+                )),
+            ),
+            Path::Approach => (
+                words(
+                    &["moving towards each other", "approaching each other"],
+                    &["move towards each other", "approach each other"],
+                ),
+                Some(words(&["moving apart", "parting"], &["move apart", "part"])),
+            ),
+            Path::Divide => (
+                words(&["splitting in two", "dividing"], &["split in two", "divide"]),
+                Some(words(&["merging into one", "joining"], &["merge into one", "join"])),
+            ),
+            Path::Bounce => (
+                words(&["bouncing up and down", "hopping up and down"], &["bounce up and down", "hop up and down"]),
+                None,
+            ),
+            Path::Collide => (words(&["colliding", "crashing"], &["collide", "crash"]), None),
+            Path::Flash => (words(&["flashing", "blinking"], &["flash", "blink"]), None),
+            Path::Swing => (
+                words(
+                    &["swinging from side to side", "swaying from side to side"],
+                    &["swing from side to side", "sway from side to side"],
+                ),
+                None,
+            ),
         }
     }
 }
@@ -62,7 +149,7 @@ impl Motion {
 
     /// The motion seen with time reversed; an undirected motion is its own reverse.
     pub fn reverse(self) -> Self {
-        match self.path.texts().1 {
+        match self.path.words().1 {
             Some(_) => Self { backwards: !self.backwards, ..self },
             None => self,
         }
@@ -74,20 +161,29 @@ impl Motion {
         if forward.reverse() == forward { vec![forward] } else { vec![forward, forward.reverse()] }
     }
 
-    pub fn text(self) -> &'static str {
-        let (forward, backward) = self.path.texts();
+    pub fn words(self) -> Words {
+        let (forward, backward) = self.path.words();
         if self.backwards { backward.unwrap_or(forward) } else { forward }
     }
 
-    /// The class text, such as "two striped discs colliding".
-    pub fn sentence(self, what: What) -> String {
-        let two = match self.path {
+    /// All motions.
+    pub fn all() -> Vec<Motion> {
+        Path::ALL.iter().flat_map(|&path| Motion::both_ways(path)).collect()
+    }
+
+    /// Whether there are two objects at the start.
+    pub fn two(self) -> bool {
+        match self.path {
             Path::Approach | Path::Collide => true,
             // One becomes two; seen backwards, two become one.
             Path::Divide => self.backwards,
             _ => false,
-        };
-        let subject = if two { format!("two {}", what.text(true)) } else { with_article(&what.text(false)) };
-        format!("{subject} {}", self.text())
+        }
+    }
+
+    /// The class text, such as "two striped discs colliding".
+    pub fn sentence(self, what: What) -> String {
+        let subject = if self.two() { format!("two {}", what.text(true)) } else { with_article(&what.text(false)) };
+        format!("{subject} {}", self.words().doing[0])
     }
 }

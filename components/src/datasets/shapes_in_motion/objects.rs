@@ -14,10 +14,18 @@ pub enum Shape {
     Diamond,
     Hexagon,
     Arrow,
+    Cup,
+    Bottle,
+    House,
+    Car,
+    Tree,
+    Fish,
+    Leaf,
+    Boat,
 }
 
 impl Shape {
-    pub const ALL: [Shape; 11] = [
+    pub const ALL: [Shape; 19] = [
         Shape::Disc,
         Shape::Square,
         Shape::Triangle,
@@ -29,6 +37,14 @@ impl Shape {
         Shape::Diamond,
         Shape::Hexagon,
         Shape::Arrow,
+        Shape::Cup,
+        Shape::Bottle,
+        Shape::House,
+        Shape::Car,
+        Shape::Tree,
+        Shape::Fish,
+        Shape::Leaf,
+        Shape::Boat,
     ];
 
     /// The word for one of them.
@@ -45,6 +61,14 @@ impl Shape {
             Shape::Diamond => "diamond",
             Shape::Hexagon => "hexagon",
             Shape::Arrow => "arrow",
+            Shape::Cup => "cup",
+            Shape::Bottle => "bottle",
+            Shape::House => "house",
+            Shape::Car => "car",
+            Shape::Tree => "tree",
+            Shape::Fish => "fish",
+            Shape::Leaf => "leaf",
+            Shape::Boat => "boat",
         }
     }
 
@@ -52,6 +76,8 @@ impl Shape {
     pub fn many(self) -> String {
         match self {
             Shape::Cross => "crosses".into(),
+            Shape::Leaf => "leaves".into(),
+            Shape::Fish => "fishes".into(),
             other => format!("{}s", other.one()),
         }
     }

@@ -30,6 +30,66 @@ const STAR: [[f32; 2]; 10] = [
 const ARROW: [[f32; 2]; 7] =
     [[0.0, -1.0], [0.8, -0.1], [0.32, -0.1], [0.32, 0.95], [-0.32, 0.95], [-0.32, -0.1], [-0.8, -0.1]];
 
+const CUP: [[f32; 2]; 8] =
+    [[-0.72, -0.8], [0.72, -0.8], [0.66, -0.42], [1.0, -0.3], [0.9, 0.2], [0.58, 0.16], [0.5, 0.85], [-0.5, 0.85]];
+const BOTTLE: [[f32; 2]; 8] = [
+    [-0.18, -1.0],
+    [0.18, -1.0],
+    [0.2, -0.45],
+    [0.48, -0.1],
+    [0.48, 0.95],
+    [-0.48, 0.95],
+    [-0.48, -0.1],
+    [-0.2, -0.45],
+];
+const HOUSE: [[f32; 2]; 9] = [
+    [0.0, -1.0],
+    [0.4, -0.62],
+    [0.4, -0.9],
+    [0.62, -0.9],
+    [0.62, -0.4],
+    [0.92, -0.12],
+    [0.7, 0.85],
+    [-0.7, 0.85],
+    [-0.92, -0.12],
+];
+const CAR: [[f32; 2]; 8] = [
+    [-0.95, 0.45],
+    [-0.95, 0.0],
+    [-0.55, -0.05],
+    [-0.35, -0.5],
+    [0.35, -0.5],
+    [0.6, -0.05],
+    [0.97, 0.05],
+    [0.97, 0.45],
+];
+const TREE: [[f32; 2]; 11] = [
+    [0.0, -1.0],
+    [0.5, -0.35],
+    [0.28, -0.35],
+    [0.75, 0.35],
+    [0.16, 0.35],
+    [0.16, 0.95],
+    [-0.16, 0.95],
+    [-0.16, 0.35],
+    [-0.75, 0.35],
+    [-0.28, -0.35],
+    [-0.5, -0.35],
+];
+const FISH: [[f32; 2]; 8] =
+    [[-0.95, -0.5], [-0.5, -0.12], [0.0, -0.52], [0.6, -0.36], [0.97, 0.0], [0.5, 0.42], [0.0, 0.52], [-0.95, 0.5]];
+const BOAT: [[f32; 2]; 9] = [
+    [0.0, -1.0],
+    [0.62, 0.15],
+    [0.06, 0.15],
+    [0.06, 0.3],
+    [0.95, 0.3],
+    [0.62, 0.8],
+    [-0.62, 0.8],
+    [-0.95, 0.3],
+    [-0.06, 0.3],
+];
+
 /// Signed distances (negative inside) from points to a shape that fills about the unit circle, upright.
 pub fn distance(shape: Shape, x: &Lanes, y: &Lanes) -> Lanes {
     match shape {
@@ -44,6 +104,19 @@ pub fn distance(shape: Shape, x: &Lanes, y: &Lanes) -> Lanes {
         Shape::Diamond => each(|i| (x[i].abs() / 0.65 + y[i].abs() / 0.97 - 1.0) * 0.54),
         Shape::Hexagon => each(|i| y[i].abs().max(x[i].abs() * 0.866_025_4 + y[i].abs() * 0.5) - 0.82),
         Shape::Arrow => polygon(&ARROW, x, y),
+        Shape::Cup => polygon(&CUP, x, y),
+        Shape::Bottle => polygon(&BOTTLE, x, y),
+        Shape::House => polygon(&HOUSE, x, y),
+        Shape::Car => {
+            let body = polygon(&CAR, x, y);
+            let wheel = |x: f32, y: f32, at: f32| length(x - at, y - 0.5) - 0.24;
+            each(|i| body[i].min(wheel(x[i], y[i], -0.5)).min(wheel(x[i], y[i], 0.52)))
+        }
+        Shape::Tree => polygon(&TREE, x, y),
+        Shape::Fish => polygon(&FISH, x, y),
+        // Two circles meet in two points.
+        Shape::Leaf => each(|i| length(x[i] - 0.55, y[i]).max(length(x[i] + 0.55, y[i])) - 1.1),
+        Shape::Boat => polygon(&BOAT, x, y),
     }
 }
 
