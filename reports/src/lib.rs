@@ -66,7 +66,7 @@ pub struct Report {
 /// ```text
 /// index.html
 /// runs.csv  runs.parquet  variants.csv  variants.parquet
-/// tables/table-<n>.{tex,md,csv}
+/// tables/table-<n>.{tex,md,csv}  tables/order-<n>.{tex,md,csv}
 /// figures/<id>.{svg,png,csv}
 /// ```
 ///
@@ -79,12 +79,14 @@ pub fn report(roots: &[PathBuf], out: &Path, options: &Options) -> Result<Report
     let loaded = load::load(roots)?;
     let summary = summary::summarise(&loaded);
     let tables: Vec<Table> = summary.groups.iter().map(Table::of).collect();
+    let orders: Vec<Option<Table>> = summary.groups.iter().map(Table::of_orders).collect();
     let figures = Figures::of(&summary)?;
     let galleries = Galleries::of(&summary.groups);
     let page = page::render(&page::Content {
         loaded: &loaded,
         summary: &summary,
         tables: &tables,
+        orders: &orders,
         figures: &figures,
         galleries: &galleries,
         roots,
@@ -92,8 +94,11 @@ pub fn report(roots: &[PathBuf], out: &Path, options: &Options) -> Result<Report
     })?;
 
     let mut contents = frames(&loaded, &summary)?;
-    for (number, table) in tables.iter().enumerate() {
-        let name = format!("table-{}", number + 1);
+    let numbered = |kind: &str, number: usize| format!("{kind}-{}", number + 1);
+    let of_groups = tables.iter().enumerate().map(|(number, table)| (numbered("table", number), table));
+    let of_orders =
+        orders.iter().enumerate().filter_map(|(number, order)| Some((numbered("order", number), order.as_ref()?)));
+    for (name, table) in of_groups.chain(of_orders) {
         let renderings = [
             ("tex", table::latex(table, &name).into_bytes()),
             ("md", table::markdown(table).into_bytes()),
@@ -122,7 +127,13 @@ pub fn report(roots: &[PathBuf], out: &Path, options: &Options) -> Result<Report
     Ok(Report {
         index: out.join("index.html"),
         files,
-        table: tables.iter().map(table::terminal).collect::<String>().trim_end().to_owned(),
+        table: (tables.iter().zip(&orders))
+            .flat_map(|(table, order)| [Some(table), order.as_ref()])
+            .flatten()
+            .map(table::terminal)
+            .collect::<String>()
+            .trim_end()
+            .to_owned(),
         unreadable: loaded
             .problems
             .iter()
@@ -146,6 +157,8 @@ fn frames(loaded: &load::Loaded, summary: &summary::Summary) -> Result<Vec<(Stri
 mod tests {
     use super::*;
     use crate::testing::{Study, study};
+    use maclip_framework::files::write_json;
+    use maclip_framework::recipe::study::Order;
     use maclip_framework::runs::records::State;
 
     #[test]
@@ -164,6 +177,20 @@ mod tests {
         assert!(first == second);
         let leftovers = std::fs::read_dir(folder.path().join("a")).unwrap().count();
         assert_eq!(leftovers, 7, "the page, four frames, tables, figures and no temporary file");
+    }
+
+    #[test]
+    fn expected_orders_are_on_the_page_in_the_files_and_on_the_terminal() {
+        let folder = tempfile::tempdir().unwrap();
+        study(folder.path());
+        let order = Order { best_first: vec!["both".into(), "adapters".into()], source: "table <3>".into() };
+        write_json(&folder.path().join("ablation").join(Order::FILE), &[order]).unwrap();
+        let report = report(&[folder.path().to_owned()], &folder.path().join("out"), &Options::default()).unwrap();
+        let page = std::fs::read_to_string(&report.index).unwrap();
+        assert!(page.contains("Expected orders") && page.contains("table &lt;3&gt;") && page.contains(">holds<"));
+        assert!(report.table.contains("expected better") && report.table.contains("3 of 3"), "{}", report.table);
+        let files = ["tex", "md", "csv"].map(|end| folder.path().join(format!("out/tables/order-1.{end}")));
+        assert!(files.iter().all(|file| report.files.contains(file)));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::episodes::{Episodes, List};
 use crate::settings::Settings;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::expectation::TestResult;
+use maclip_framework::recipe::study::Order;
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::{LeftOut, State, TrainLoss, ValidationRecord};
 use rayon::prelude::*;
@@ -11,6 +12,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
+
+/// Files in the folder of a recipe's runs that say something on all of them.
+const NOTES: [&str; 2] = [LeftOut::FILE, Order::FILE];
 
 /// A run with its records.
 #[derive(Clone, Debug)]
@@ -61,6 +65,8 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// Runs that a preset left out, by the name of their recipe.
     pub left_out: Vec<(String, LeftOut)>,
+    /// Orders that studies are expected to show, by the name of their recipe.
+    pub orders: Vec<(String, Order)>,
 }
 
 /// Reads all runs at or below `roots`.
@@ -68,7 +74,7 @@ pub struct Loaded {
 /// # Errors
 /// Where a root does not exist or no run at all could be read.
 pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
-    let mut loaded = Loaded { runs: Vec::new(), problems: Vec::new(), left_out: Vec::new() };
+    let mut loaded = Loaded { runs: Vec::new(), problems: Vec::new(), left_out: Vec::new(), orders: Vec::new() };
     let mut found = Found::default();
     for root in roots {
         // Only the roots must be readable; what is unreadable below them is a problem of its own.
@@ -88,6 +94,10 @@ pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
         let name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         match LeftOut::read(&folder) {
             Ok(left_out) => loaded.left_out.extend(left_out.into_iter().map(|run| (name.clone(), run))),
+            Err(error) => loaded.problems.push(problem(&folder, &error)),
+        }
+        match Order::read(&folder) {
+            Ok(orders) => loaded.orders.extend(orders.into_iter().map(|order| (name.clone(), order))),
             Err(error) => loaded.problems.push(problem(&folder, &error)),
         }
     }
@@ -115,7 +125,7 @@ pub fn stamp(roots: &[PathBuf]) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
     roots.iter().for_each(|root| found.walk(root));
     let folders = found.runs.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
     let files = folders.flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    let notes = found.recipes.iter().map(|folder| folder.join(LeftOut::FILE));
+    let notes = found.recipes.iter().flat_map(|folder| NOTES.map(|file| folder.join(file)));
     let stamp = |path: PathBuf| std::fs::metadata(&path).ok().map(|data| (path, data.len(), data.modified().ok()));
     let mut stamps: Vec<_> = files.chain(notes).filter_map(stamp).collect();
     stamps.sort();
@@ -128,7 +138,7 @@ struct Found {
     /// Real paths: overlapping roots and links give each run once.
     seen: BTreeSet<PathBuf>,
     runs: Vec<PathBuf>,
-    /// Folders of a recipe's runs in which something is noted that was left out.
+    /// Folders of a recipe's runs in which something is noted on all of them.
     recipes: BTreeSet<PathBuf>,
     problems: Vec<Problem>,
 }
@@ -158,7 +168,7 @@ impl Found {
     }
 
     fn note(&mut self, folder: &Path) {
-        if folder.join(LeftOut::FILE).is_file() {
+        if NOTES.iter().any(|file| folder.join(file).is_file()) {
             self.recipes.insert(folder.to_owned());
         }
     }

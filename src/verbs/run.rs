@@ -16,13 +16,13 @@ use maclip_framework::files::{unix_seconds, write_json};
 use maclip_framework::model::parameters::Params;
 use maclip_framework::profile::{self, Totals};
 use maclip_framework::recipe::Purpose;
-use maclip_framework::recipe::study::{Expansion, Skipped, StudyRun, expand};
+use maclip_framework::recipe::study::{Expansion, Order, Skipped, StudyRun, expand};
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::{LeftOut, Manifest, State, Status};
 use maclip_framework::runs::store::{RunStore, in_use};
 use maclip_language::{Change, Diagnostic, Diagnostics, Node, Origin, Severity, codes, name_help};
 use serde_json::json;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Train and test the runs of recipes; continues where an earlier call stopped
@@ -68,7 +68,7 @@ pub struct Arguments {
 crate::verb!("run", 10, Arguments, run);
 
 fn run(arguments: Arguments) -> Result<()> {
-    let Requested { runs, skipped } = requested(&arguments)?;
+    let Requested { runs, skipped, orders } = requested(&arguments)?;
     let (runs, reported) = only(runs, skipped.clone(), &arguments.only)?;
     reported.iter().for_each(|Skipped { run, reason }| {
         eprintln!("{} {} is left out: {reason}", run.recipe.name, run.name());
@@ -95,6 +95,7 @@ fn run(arguments: Arguments) -> Result<()> {
         })?;
     }
     note_left_out(&tables, &skipped, &arguments.runs)?;
+    note_orders(&orders, &arguments.runs)?;
     let all: Vec<&RunOverview> = tables.iter().flat_map(|(_, runs)| runs).collect();
     if arguments.force {
         if let Some(busy) = all.iter().find(|run| in_use(&run.path)) {
@@ -144,6 +145,8 @@ fn run(arguments: Arguments) -> Result<()> {
 struct Requested {
     runs: Vec<StudyRun>,
     skipped: Vec<Skipped>,
+    /// Orders that studies are expected to show, by the name of their recipe.
+    orders: BTreeMap<String, Vec<Order>>,
 }
 
 /// The runs of all recipes. All of them are checked before the first begins.
@@ -164,13 +167,16 @@ fn requested(arguments: &Arguments) -> Result<Requested> {
             continue;
         }
         match load(path, &changes).and_then(|document| expand(&document, Purpose::Run)) {
-            Ok(Expansion { runs, skipped, notes }) => {
+            Ok(Expansion { runs, skipped, order, notes }) => {
                 // Notes on the recipe are for its author; shown are notes on this command line, and warnings.
                 let news = |note: &&Diagnostic| {
                     let argument = |origin: &Origin| matches!(origin.written(), Origin::Argument { .. });
                     note.origin.as_deref().is_some_and(argument) || note.severity <= Severity::Warning
                 };
                 warn(notes.iter().filter(news));
+                if let Some(run) = runs.first() {
+                    requested.orders.entry(run.recipe.name.clone()).or_default().extend(order);
+                }
                 requested.runs.extend(runs);
                 requested.skipped.extend(skipped);
             }
@@ -205,6 +211,19 @@ fn note_left_out(tables: &[(String, Vec<RunOverview>)], skipped: &[Skipped], run
         if !left_out.is_empty() || path.exists() {
             std::fs::create_dir_all(runs.join(name)).map_err(|error| Error::io("make the folder", &path, error))?;
             write_json(&path, &left_out)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes next to the runs of each recipe which orders its study is expected to show, for the report.
+fn note_orders(orders: &BTreeMap<String, Vec<Order>>, runs: &Path) -> Result<()> {
+    for (name, orders) in orders {
+        let path = runs.join(name).join(Order::FILE);
+        // An earlier study of this name may have expected something.
+        if !orders.is_empty() || path.exists() {
+            std::fs::create_dir_all(runs.join(name)).map_err(|error| Error::io("make the folder", &path, error))?;
+            write_json(&path, orders)?;
         }
     }
     Ok(())

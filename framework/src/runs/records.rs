@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::files::number_or_null;
 use crate::progress::Validated;
 use crate::recipe::expectation::{Expectation, TestResult};
-use crate::recipe::study::{Skipped, StudyRun};
+use crate::recipe::study::{Order, Skipped, StudyRun};
 use crate::runs::read::read_json;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -245,6 +245,19 @@ impl LeftOut {
     }
 
     /// The items in `folder`, the folder of a recipe's runs; empty where nothing was left out.
+    ///
+    /// # Errors
+    /// Where the file is damaged or cannot be read.
+    pub fn read(folder: &Path) -> Result<Vec<Self>> {
+        Ok(read_json(&folder.join(Self::FILE))?.unwrap_or_default())
+    }
+}
+
+impl Order {
+    /// Name of the file in the folder of a recipe's runs: the orders that the study of the last `maclip run` expects.
+    pub const FILE: &'static str = "order.json";
+
+    /// The orders in `folder`, the folder of a recipe's runs; empty where none is expected.
     ///
     /// # Errors
     /// Where the file is damaged or cannot be read.

@@ -17,6 +17,8 @@ pub struct GroupView {
     marked: bool,
     notes: Vec<String>,
     papers: Vec<PaperView>,
+    /// What the runs say of the expected orders.
+    order: Option<Table>,
     /// Headings of the keys that differ among the variants, and a row for each variant.
     keys: Vec<String>,
     differing: Vec<DifferingView>,
@@ -72,7 +74,12 @@ struct KeyView {
     differs: bool,
 }
 
-pub fn view(group: &Group, table: &Table, figures: &[Figure], gallery: Option<&Gallery>) -> GroupView {
+pub fn view(
+    group: &Group,
+    (table, order): (&Table, &Option<Table>),
+    figures: &[Figure],
+    gallery: Option<&Gallery>,
+) -> GroupView {
     let rows = table.rows.iter().enumerate().map(|(position, cells)| RowView {
         swatch: figures::swatch(group, position),
         best: cells.iter().any(|cell| cell.mark == Some(Mark::Best)),
@@ -86,6 +93,7 @@ pub fn view(group: &Group, table: &Table, figures: &[Figure], gallery: Option<&G
         marked: table.marked(),
         notes: table.notes.clone(),
         papers: papers(group),
+        order: order.clone(),
         keys: group.varying.clone(),
         differing: differing(group),
         figures: figures.iter().map(FigureView::of).collect(),

@@ -23,6 +23,8 @@ pub struct Content<'a> {
     pub summary: &'a Summary,
     /// One for each group.
     pub tables: &'a [Table],
+    /// One for each group: what its runs say of the expected orders.
+    pub orders: &'a [Option<Table>],
     pub figures: &'a Figures,
     pub galleries: &'a Galleries,
     pub roots: &'a [PathBuf],
@@ -71,14 +73,14 @@ pub fn render(content: &Content) -> Result<String> {
         // The names end in .html, which is what turns escaping on.
         environment.add_template(name, source).map_err(failed)?;
     }
-    let Content { loaded, summary, tables, figures, galleries, roots, reload } = content;
+    let Content { loaded, summary, tables, orders, figures, galleries, roots, reload } = content;
     let groups: Vec<group::GroupView> = summary
         .groups
         .iter()
-        .zip(tables.iter())
+        .zip(tables.iter().zip(orders.iter()))
         .zip(&figures.groups)
         .zip(&galleries.of_groups)
-        .map(|(((group, table), figures), gallery)| group::view(group, table, figures, gallery.as_ref()))
+        .map(|(((group, tables), figures), gallery)| group::view(group, tables, figures, gallery.as_ref()))
         .collect();
     let varying = run::varying(summary);
     let runs: Vec<run::RunView> = loaded.runs.iter().map(|run| run::view(run, &varying)).collect();

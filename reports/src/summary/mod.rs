@@ -6,17 +6,20 @@
 mod classes;
 mod compare;
 mod grouping;
+mod order;
 mod paper;
 mod variant;
 
 pub use classes::Classes;
 pub use compare::{Difference, compare};
+pub use order::{Finding, Verdict};
 pub use paper::Paper;
 pub use variant::{Outcome, Variant};
 
 use crate::load::{Loaded, Run};
 use crate::settings::varying;
 use crate::statistics;
+use maclip_framework::recipe::study::Order;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All numbers of the page, the tables and the figures.
@@ -38,6 +41,8 @@ pub struct Group {
     pub variants: Vec<Variant>,
     /// Keys of the recipe whose values differ among the variants.
     pub varying: Vec<String>,
+    /// What is found of the orders that the study is expected to show.
+    pub findings: Vec<Finding>,
     /// What limits the comparison.
     pub warnings: Vec<String>,
 }
@@ -94,10 +99,10 @@ pub fn summarise(loaded: &Loaded) -> Summary {
         groups.entry(key).or_default().push(run);
     }
     let (open, measured): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(key, _)| key.measure.is_none());
-    Summary { groups: measured.into_iter().chain(open).map(|(key, runs)| group(key, &runs)).collect() }
+    Summary { groups: measured.into_iter().chain(open).map(|(key, runs)| group(key, &runs, &loaded.orders)).collect() }
 }
 
-fn group(key: &grouping::GroupKey, runs: &[&Run]) -> Group {
+fn group(key: &grouping::GroupKey, runs: &[&Run], orders: &[(String, Order)]) -> Group {
     let mut variants: BTreeMap<(&str, &str), Vec<&Run>> = BTreeMap::new();
     for run in runs {
         let manifest = &run.directory.manifest;
@@ -129,6 +134,7 @@ fn group(key: &grouping::GroupKey, runs: &[&Run]) -> Group {
         data: key.data.clone(),
         measure: key.measure.clone(),
         varying: varying(built.iter().map(|variant| &variant.settings)),
+        findings: order::findings(orders, &built),
         variants: built,
         warnings,
     }

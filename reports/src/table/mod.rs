@@ -11,7 +11,8 @@ pub use latex::latex;
 pub use markdown::markdown;
 pub use terminal::terminal;
 
-use crate::summary::{Difference, Group, Variant};
+use crate::statistics::Interval;
+use crate::summary::{Difference, Group, Variant, Verdict};
 use crate::{format, statistics};
 use serde::Serialize;
 
@@ -167,6 +168,56 @@ impl Table {
             mark(&mut rows, result);
         }
         Self { title: title(group), notes: notes(group, &columns, &rows), columns, rows }
+    }
+
+    /// What the group's runs say of the orders that its study is expected to show; `None` where it expects none.
+    pub fn of_orders(group: &Group) -> Option<Self> {
+        if group.findings.is_empty() {
+            return None;
+        }
+        let name = |heading: &str| Column { name: true, ..core(heading, "") };
+        let columns = vec![
+            name("expected better"),
+            name("than"),
+            core("Δ", "points, paired"),
+            core("p", "Holm"),
+            core("seeds", "with Δ above 0"),
+            name("finding"),
+            Column { name: true, ..wide("source", "") },
+        ];
+        let mut notes = vec![
+            "Δ: averaged over seeds within an episode, then paired by episode; ± is given these trained models"
+                .to_owned(),
+            format!("p: {}, {}", statistics::SIGN_FLIP, statistics::HOLM),
+            format!("holds, or reversed: p up to {LEVEL}"),
+        ];
+        let mut rows = Vec::new();
+        for finding in &group.findings {
+            let names = [finding.better.clone(), finding.worse.clone()].map(Cell::text);
+            let numbers = match &finding.outcome {
+                Ok(found) => {
+                    let Interval { mean, half_width } = found.difference;
+                    let (with, all) = found.seeds;
+                    let verdict = match found.verdict {
+                        Verdict::Holds => "holds",
+                        Verdict::Reversed => "reversed",
+                        Verdict::Open => "not clear",
+                    };
+                    [
+                        Cell::number(format::points_interval(mean, half_width), mean),
+                        Cell::number(format::p_value(found.p_holm), found.p_holm),
+                        Cell::number(format!("{with} of {all}"), with as f64),
+                        Cell::text(verdict),
+                    ]
+                }
+                Err(reason) => {
+                    notes.push(format!("{} and {}: {reason}", finding.better, finding.worse));
+                    [format::NONE; 4].map(Cell::text)
+                }
+            };
+            rows.push(names.into_iter().chain(numbers).chain([Cell::text(finding.source.clone())]).collect());
+        }
+        Some(Self { title: format!("{}: expected orders", title(group)), columns, rows, notes })
     }
 
     /// Whether a best result is marked.

@@ -7,6 +7,9 @@
 
 mod design;
 mod exclude;
+mod order;
+
+pub use order::Order;
 
 use crate::recipe::changes::reaches;
 use crate::recipe::{Purpose, Recipe, presets};
@@ -62,6 +65,9 @@ pub struct Study {
     /// paths of axes.
     #[schemars(length(min = 1))]
     pub exclude: Option<Vec<BTreeMap<String, serde_json::Value>>>,
+    /// Orders of variants that the study is expected to show. The report says of each pair of neighbours whether it does.
+    #[schemars(length(min = 1))]
+    pub order: Option<Vec<Order>>,
 }
 
 /// A run that the recipe's preset leaves out.
@@ -80,6 +86,8 @@ pub struct Expansion {
     pub runs: Vec<StudyRun>,
     /// Runs that the preset leaves out.
     pub skipped: Vec<Skipped>,
+    /// Orders that the study is expected to show.
+    pub order: Vec<Order>,
     /// Warnings and notes about the recipe and the arguments.
     pub notes: Vec<Diagnostic>,
 }
@@ -111,6 +119,9 @@ pub fn expand(document: &Document, purpose: Purpose) -> Result<Expansion, Diagno
     };
     let seeds: Vec<Option<u64>> =
         study.seeds.as_ref().map_or(vec![None], |seeds| seeds.iter().copied().map(Some).collect());
+    if problems.is_empty() {
+        problems.extend(order::unknown(&study, document.root.at("study.order"), &designs));
+    }
     let excluded = Exclusions::of(&study, document.root.at("study.exclude"));
     let (mut runs, mut skipped): (Vec<StudyRun>, Vec<Skipped>) = Default::default();
     let mut of_runs: Vec<(Diagnostic, Vec<String>)> = Vec::new();
@@ -179,7 +190,7 @@ pub fn expand(document: &Document, purpose: Purpose) -> Result<Expansion, Diagno
     }
     Diagnostics::check(problems)?;
     let notes = Diagnostics::from_list(notes).map(Diagnostics::into_vec).unwrap_or_default();
-    Ok(Expansion { runs, skipped, notes })
+    Ok(Expansion { runs, skipped, order: study.order.unwrap_or_default(), notes })
 }
 
 fn study_origin(document: &Document, key: &str) -> Origin {
