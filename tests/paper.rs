@@ -71,7 +71,7 @@ fn every_table_is_whole_at_full_size_and_embedded() {
         }
     }
     // What stands in several tables is the same run.
-    assert_eq!(embedded.len(), 24);
+    assert_eq!(embedded.len(), 26);
 }
 
 #[test]

@@ -28,6 +28,15 @@ fn pre_training_is_bit_equal_and_its_weights_are_usable() {
     let first = pretrain(&folder.path().join("a"), &[]);
     assert!(first == pretrain(&folder.path().join("b"), &[]), "two runs of one recipe differ");
     assert!(first != pretrain(&folder.path().join("c"), &["--set", "seed=2"]), "the seed does nothing");
+    let run = run_directory(&folder.path().join("a"), "shapes_clip", "default");
+    let answers: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(run.join("zero_shot.json")).unwrap()).unwrap();
+    for about in ["colour", "direction", "place", "scene", "thing", "verb"] {
+        let kind = &answers[about];
+        assert!(kind["questions"].as_u64() > Some(0), "{about}: {answers}");
+        let [accuracy, chance] = ["accuracy", "chance"].map(|key| kind[key].as_f64().unwrap());
+        assert!((0.0..=1.0).contains(&accuracy) && chance > 0.0 && chance <= 0.5, "{about}: {answers}");
+    }
 
     let weights = folder.path().join("model.safetensors");
     std::fs::write(&weights, first).unwrap();

@@ -84,6 +84,14 @@ impl Weights {
         optimizer.step(RATE, self, gradients)
     }
 
+    /// A step of a loss that falls slowly outwards, so that a decay decides the direction.
+    fn step_outwards(self, optimizer: &mut ModuleOptimizer) -> Self {
+        let start = Tensor::<1>::from_data(TensorData::new(START.to_vec(), [START.len()]), &self.w.val().device());
+        let gradients = (self.w.val() * start * -0.1).sum().backward();
+        let gradients = GradientsParams::from_grads(gradients, &self);
+        optimizer.step(RATE, self, gradients)
+    }
+
     fn values(&self) -> Vec<f32> {
         super::tensors::values(self.w.val())
     }
@@ -115,7 +123,11 @@ impl Subject {
     }
 
     fn decay_of_groups(&self) {
-        let counts = self.after(2, Some(0.0)) != self.after(2, Some(0.5));
+        let after = |decay: f64| {
+            let mut optimizer = self.init(Some(decay));
+            (0..2).fold(Weights::start(), |weights, _| weights.step_outwards(&mut optimizer)).values()
+        };
+        let counts = after(0.0) != after(0.5);
         assert_eq!(counts, self.traits.decays, "{}: whether a group's `weight_decay` counts", self.choice);
     }
 

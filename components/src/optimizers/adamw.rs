@@ -69,7 +69,7 @@ impl Optimizer for AdamW {
     fn init(&self, group: &GroupOptions) -> Result<ModuleOptimizer> {
         let weight_decay = group.weight_decay.unwrap_or(self.weight_decay);
         let beta = [self.beta_1, self.beta_2].map(|beta| beta as f32);
-        Ok(ModuleOptimizer::from(Rule { beta, epsilon: self.epsilon as f32, weight_decay }))
+        Ok(ModuleOptimizer::from(Rule { beta, epsilon: self.epsilon as f32, weight_decay, coupled: false }))
     }
 
     fn state_values(&self) -> Option<usize> {
@@ -77,12 +77,14 @@ impl Optimizer for AdamW {
     }
 }
 
-/// What happens to each weight.
+/// What happens to each weight: of AdamW and of Adam.
 #[derive(Clone)]
-struct Rule {
-    beta: [f32; 2],
-    epsilon: f32,
-    weight_decay: f64,
+pub(super) struct Rule {
+    pub beta: [f32; 2],
+    pub epsilon: f32,
+    pub weight_decay: f64,
+    /// Whether the decay is added to the gradient before the moments (Adam), or taken from the weight itself (AdamW).
+    pub coupled: bool,
 }
 
 impl burn::optim::Optimizer for Rule {
@@ -100,7 +102,12 @@ impl burn::optim::Optimizer for Rule {
             |state| state.momentum,
         );
         let time = before.time + 1;
-        let Self { beta, epsilon, weight_decay } = *self;
+        let Self { beta, epsilon, mut weight_decay, coupled } = *self;
+        let mut gradient = gradient;
+        if coupled && weight_decay > 0.0 {
+            gradient = gradient + weight.clone() * weight_decay;
+            weight_decay = 0.0;
+        }
         let options = operations::AdamW { rate, weight_decay, beta, epsilon, time };
         let (weight, [first, second]) =
             operations::adamw(weight, gradient, [before.moment_1, before.moment_2], options);

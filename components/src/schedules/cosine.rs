@@ -1,5 +1,6 @@
 //! `cosine`: linear warm-up, then half a cosine down.
 
+use super::warmup;
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component};
@@ -12,6 +13,9 @@ use serde::{Deserialize, Serialize};
 struct Cosine {
     /// Steps of linear warm-up.
     warmup_steps: u64,
+    /// Factor on the learning rate at the first step of the warm-up, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    warmup_from: f64,
     /// Factor on the learning rate at the end, 0 to 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     floor: f64,
@@ -19,7 +23,7 @@ struct Cosine {
 
 impl Default for Cosine {
     fn default() -> Self {
-        Self { warmup_steps: 20, floor: 0.0 }
+        Self { warmup_steps: 20, warmup_from: 0.0, floor: 0.0 }
     }
 }
 
@@ -37,7 +41,7 @@ impl Component for Cosine {
 impl Schedule for Cosine {
     fn factor(&self, step: u64, steps: u64) -> f64 {
         if step < self.warmup_steps {
-            return (step + 1) as f64 / self.warmup_steps as f64;
+            return warmup::factor(step, self.warmup_steps, self.warmup_from);
         }
         let span = steps.saturating_sub(self.warmup_steps).max(1) as f64;
         let progress = ((step - self.warmup_steps) as f64 / span).min(1.0);
@@ -52,12 +56,15 @@ mod tests {
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
-        conformance::schedule::holds::<Cosine>(Traits { also: &["floor: 0.5"], ..Traits::default() });
+        conformance::schedule::holds::<Cosine>(Traits {
+            also: &["floor: 0.5", "warmup_from: 0.2"],
+            ..Traits::default()
+        });
     }
 
     #[test]
     fn it_warms_up_and_comes_down() {
-        let schedule = Cosine { warmup_steps: 10, floor: 0.1 };
+        let schedule = Cosine { warmup_steps: 10, warmup_from: 0.0, floor: 0.1 };
         let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
         near(schedule.factor(0, 110), 0.1);
         near(schedule.factor(9, 110), 1.0);

@@ -4,3 +4,4 @@
 mod constant;
 mod cosine;
 mod multi_step;
+mod warmup;

@@ -2,6 +2,7 @@
 //!
 //! Source: the schedule of TRX's and OTAM's public code (PyTorch's MultiStepLR), with an optional linear warm-up.
 
+use super::warmup;
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Problems};
@@ -18,13 +19,20 @@ struct MultiStep {
     /// What the rate is multiplied by at a milestone. 0.1 in public code.
     #[schemars(range(min = 0.0, max = 1.0))]
     factor: f64,
+    /// The rate after each milestone as a factor on the full rate, such as `[0.5, 0.1, 0.01]`, in place of powers of
+    /// `factor`; `null` takes the powers. CLIP-FSAR's public code gives factors.
+    #[schemars(inner(range(min = 0.0, max = 1.0)))]
+    factors: Option<Vec<f64>>,
     /// Steps of linear warm-up.
     warmup_steps: u64,
+    /// Factor on the learning rate at the first step of the warm-up, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    warmup_from: f64,
 }
 
 impl Default for MultiStep {
     fn default() -> Self {
-        Self { milestones: vec![0.6, 0.8], factor: 0.1, warmup_steps: 0 }
+        Self { milestones: vec![0.6, 0.8], factor: 0.1, factors: None, warmup_steps: 0, warmup_from: 0.0 }
     }
 }
 
@@ -37,6 +45,8 @@ impl Component for MultiStep {
     fn validate(&self, problems: &mut Problems) {
         let descends = self.milestones.windows(2).any(|pair| pair[0] >= pair[1]);
         problems.when(descends, "milestones", "must be ascending shares of the training");
+        let other = self.factors.as_ref().is_some_and(|factors| factors.len() != self.milestones.len());
+        problems.when(other, "factors", "must have one factor for each of the `milestones`");
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Schedule>> {
@@ -47,10 +57,13 @@ impl Component for MultiStep {
 impl Schedule for MultiStep {
     fn factor(&self, step: u64, steps: u64) -> f64 {
         if step < self.warmup_steps {
-            return (step + 1) as f64 / self.warmup_steps as f64;
+            return warmup::factor(step, self.warmup_steps, self.warmup_from);
         }
         let passed = self.milestones.iter().filter(|share| step as f64 >= *share * steps as f64).count();
-        self.factor.powi(passed as i32)
+        match (&self.factors, passed) {
+            (Some(factors), 1..) => factors[passed - 1],
+            _ => self.factor.powi(passed as i32),
+        }
     }
 }
 
@@ -66,9 +79,14 @@ mod tests {
 
     #[test]
     fn it_falls_at_its_milestones() {
-        let schedule = MultiStep { milestones: vec![0.5, 0.75], factor: 0.1, warmup_steps: 4 };
+        let schedule = MultiStep { milestones: vec![0.5, 0.75], warmup_steps: 4, ..MultiStep::default() };
         let got: Vec<f64> = [0, 3, 4, 49, 50, 74, 75, 99].map(|step| schedule.factor(step, 100)).to_vec();
         let want = [0.25, 1.0, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01];
+        assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-12), "{got:?}");
+        // As CLIP-FSAR's public code has them.
+        let given = MultiStep { factors: Some(vec![0.5, 0.01]), warmup_from: 0.2, ..schedule };
+        let got: Vec<f64> = [0, 2, 4, 50, 75].map(|step| given.factor(step, 100)).to_vec();
+        let want = [0.2, 0.6, 1.0, 0.5, 0.01];
         assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-12), "{got:?}");
     }
 }

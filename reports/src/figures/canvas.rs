@@ -180,7 +180,7 @@ impl Canvas<'_> {
 
     pub fn title(&self, text: &str) -> Result<()> {
         // The estimate is for normal letters; bold ones of 17 pixels are wider.
-        let text = shorten(text, WIDTH * TEXT / 17.0 / 1.08);
+        let text = shorten(text, WIDTH * TEXT / 17.0 / 1.14);
         self.styled(&text, (0.0, 16.0), Anchor::Start, Colour::INK, 17.0, FontStyle::Bold)
     }
 

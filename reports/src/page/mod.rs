@@ -168,6 +168,7 @@ mod tests {
         let summary = summarise(&loaded);
         let figures = Figures::of(&summary).unwrap();
         let tables: Vec<Table> = summary.groups.iter().map(Table::of).collect();
+        let orders: Vec<Option<Table>> = summary.groups.iter().map(Table::of_orders).collect();
         let roots = [PathBuf::from("my runs")];
         let galleries = Galleries::of(&summary.groups);
         let (loaded, summary) = (&loaded, &summary);
@@ -175,6 +176,7 @@ mod tests {
             loaded,
             summary,
             tables: &tables,
+            orders: &orders,
             figures: &figures,
             galleries: &galleries,
             roots: &roots,

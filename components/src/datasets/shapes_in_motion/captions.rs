@@ -1,8 +1,8 @@
 //! Captioned pictures: things at rest, and single moments of what clips show, with a sentence on what is to be seen.
 //!
 //! Pictures come in groups that look alike. Each differs from the first of its group in one thing, which its caption names for
-//! certain: the direction, the verb, the thing or the place. So a batch holds captions that only a close look can tell
-//! apart.
+//! certain: the direction, the verb, the thing or the place. Most longer stretches show pictures of one kind: people, hands,
+//! or things in motion or at rest. So a batch holds captions that only a close look can tell apart.
 
 use super::backdrop::Backdrop;
 use super::content::{Content, fill};
@@ -70,8 +70,9 @@ fn all_contents() -> Vec<Content> {
     things.chain(figures).chain(hands).collect()
 }
 
-/// Pictures of a group.
+/// Pictures of a group, and of a stretch.
 const GROUP: u64 = 4;
+const STRETCH: u64 = 128;
 /// Share of captions that are as short as the name of a class.
 pub const LABELS: f64 = 0.15;
 
@@ -106,26 +107,60 @@ struct Plan {
     words: u64,
 }
 
-impl Plan {
+/// What kind of picture it is.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Rest,
+    Thing,
+    Figure,
+    Hand,
+}
+
+impl Kind {
+    /// Of all pictures of the stretch that `index` is in; `None` where each picture has its own.
+    fn of_stretch(stream: &Stream, index: u64) -> Option<Self> {
+        // Pictures count from 0 and never come here.
+        let mut rng = stream.at(u64::MAX - index / STRETCH);
+        rng.chance(0.75).then(|| Self::draw(&mut rng))
+    }
+
     fn draw(rng: &mut Rng) -> Self {
-        let subject = match rng.below(20) {
-            0..5 => Subject::Rest(*rng.pick(&all_whats())),
-            5..9 => {
-                Subject::Moment(Content::Thing { what: *rng.pick(&all_whats()), motion: *rng.pick(&Motion::all()) })
-            }
-            9..15 => Subject::Moment(figure(rng)),
-            _ => {
-                Subject::Moment(Content::Hand { what: *rng.pick(&all_whats()), handling: *rng.pick(&Handling::all()) })
-            }
-        };
+        match rng.below(20) {
+            0..5 => Kind::Rest,
+            5..9 => Kind::Thing,
+            9..15 => Kind::Figure,
+            _ => Kind::Hand,
+        }
+    }
+
+    fn subject(self, rng: &mut Rng) -> Subject {
+        let what = *rng.pick(&all_whats());
+        match self {
+            Kind::Rest => Subject::Rest(what),
+            Kind::Thing => Subject::Moment(Content::Thing { what, motion: *rng.pick(&Motion::all()) }),
+            Kind::Figure => Subject::Moment(figure(rng)),
+            Kind::Hand => Subject::Moment(Content::Hand { what, handling: *rng.pick(&Handling::all()) }),
+        }
+    }
+}
+
+/// Another thing: of another shape, and mostly with another texture too.
+fn another(what: What, rng: &mut Rng) -> What {
+    let other = *rng.pick(&all_whats());
+    if rng.chance(0.5) { What { texture: what.texture, ..other } } else { other }
+}
+
+impl Plan {
+    fn draw(kind: Option<Kind>, rng: &mut Rng) -> Self {
+        let subject = kind.unwrap_or_else(|| Kind::draw(rng)).subject(rng);
         let place = rng.chance(0.55).then(|| *rng.pick(&Place::ALL));
         Self { subject, place, time: rng.range(0.06, 0.94) as f32, looks: rng.bits(), words: rng.bits() }
     }
 
     /// The same with one thing changed, where that is possible.
-    fn changed(self, change: Change, rng: &mut Rng) -> Self {
+    fn changed(self, change: Change, kind: Option<Kind>, rng: &mut Rng) -> Self {
         let subject = match (change, self.subject) {
-            (Change::All, _) => return Self::draw(rng),
+            (Change::All, _) => return Self::draw(kind, rng),
             (Change::Looks, _) => return Self { looks: rng.bits(), words: rng.bits(), ..self },
             (Change::Ground, _) => {
                 let place = *rng.pick(&Place::ALL);
@@ -145,12 +180,11 @@ impl Plan {
                 Content::Hand { what, .. } => Content::Hand { what, handling: *rng.pick(&Handling::all()) },
                 Content::Figure { .. } => figure(rng),
             }),
-            (_, Subject::Rest(_)) => Subject::Rest(*rng.pick(&all_whats())),
+            (_, Subject::Rest(what)) => Subject::Rest(another(what, rng)),
             (Change::Thing, Subject::Moment(content)) => {
-                let what = *rng.pick(&all_whats());
                 Subject::Moment(match content {
-                    Content::Thing { motion, .. } => Content::Thing { what, motion },
-                    Content::Hand { handling, .. } => Content::Hand { what, handling },
+                    Content::Thing { what, motion } => Content::Thing { what: another(what, rng), motion },
+                    Content::Hand { what, handling } => Content::Hand { what: another(what, rng), handling },
                     // Another person.
                     figure => {
                         let subject = Subject::Moment(figure);
@@ -182,7 +216,8 @@ enum Picture {
 /// words.
 fn picture(stream: &Stream, index: u64) -> (Picture, Change, Rng, Rng) {
     let mut rng = stream.at(index / GROUP * GROUP);
-    let first = Plan::draw(&mut rng);
+    let kind = Kind::of_stretch(stream, index);
+    let first = Plan::draw(kind, &mut rng);
     if !index.is_multiple_of(GROUP) {
         rng = stream.at(index);
     }
@@ -194,7 +229,7 @@ fn picture(stream: &Stream, index: u64) -> (Picture, Change, Rng, Rng) {
         15..16 => Change::Ground,
         _ => Change::All,
     };
-    let plan = if index.is_multiple_of(GROUP) { first } else { first.changed(change, &mut rng) };
+    let plan = if index.is_multiple_of(GROUP) { first } else { first.changed(change, kind, &mut rng) };
     let mut looks = Stream::new(plan.looks, "looks").at(0);
     let words = Stream::new(plan.words, "words").at(0);
     let picture = match plan.subject {
@@ -239,7 +274,6 @@ pub fn captioned(size: usize, stream: &Stream, index: u64) -> CaptionedImage {
 /// What picture `index` of a stream can be asked: for every kind of word, sentences that differ in it alone.
 pub fn questions(stream: &Stream, index: u64) -> Vec<Question> {
     let (picture, ..) = picture(stream, index);
-    let Picture::Moment { content, scene, time } = picture else { return Vec::new() };
     let mut asked = Vec::new();
     let mut ask = |about, right: String, all: Vec<String>| {
         let wrong = all.into_iter().filter(|answer| *answer != right).collect::<Vec<_>>();
@@ -247,6 +281,25 @@ pub fn questions(stream: &Stream, index: u64) -> Vec<Question> {
             asked.push(Question { about, answers: [right].into_iter().chain(wrong).collect() });
         }
     };
+    let (object, backdrop) = match &picture {
+        Picture::Rest { still, backdrop } => (still.only(), backdrop),
+        Picture::Moment { scene, time, .. } => {
+            (scene.object(*time).map(|(sprite, _)| (sprite, scene.middle(*time))), &scene.backdrop)
+        }
+    };
+    if let Some((sprite, middle)) = object {
+        let shape = sprite.what.shape;
+        ask("thing", with_article(shape.one()), Shape::ALL.iter().map(|shape| with_article(shape.one())).collect());
+        let coloured = |colour: &str| with_article(&format!("{colour} {}", shape.one()));
+        ask("colour", coloured(sprite.word), colour_words().map(coloured).collect());
+        let at = |place: &str| format!("{} {place}", with_article(shape.one()));
+        ask("place", at(place_of(middle)), still::PLACES.into_iter().flatten().map(at).collect());
+    }
+    if let Backdrop::Scenery(scenery) = backdrop {
+        let all = Place::ALL.iter().map(|place| place.phrases()[0].to_owned()).collect();
+        ask("scene", scenery.place.phrases()[0].to_owned(), all);
+    }
+    let Picture::Moment { content, scene, .. } = picture else { return asked };
     let directed = matches!(scene.trace, Trace::Ghosts(_) | Trace::Streaks(_));
     let alike = |other: &Content| std::mem::discriminant(other) == std::mem::discriminant(&content);
     let plain = match content {
@@ -278,19 +331,6 @@ pub fn questions(stream: &Stream, index: u64) -> Vec<Question> {
                 ask("direction", plain.sentence(), vec![reverse.sentence()]);
             }
         }
-    }
-    if let Some((sprite, _)) = scene.object(time) {
-        let shape = sprite.what.shape;
-        ask("thing", with_article(shape.one()), Shape::ALL.iter().map(|shape| with_article(shape.one())).collect());
-        let coloured = |colour: &str| with_article(&format!("{colour} {}", shape.one()));
-        ask("colour", coloured(sprite.word), colour_words().map(coloured).collect());
-        let at = |place: &str| format!("{} {place}", with_article(shape.one()));
-        let all = still::PLACES.into_iter().flatten().map(at).collect();
-        ask("place", at(place_of(scene.middle(time))), all);
-    }
-    if let Backdrop::Scenery(scenery) = &scene.backdrop {
-        let all = Place::ALL.iter().map(|place| place.phrases()[0].to_owned()).collect();
-        ask("scene", scenery.place.phrases()[0].to_owned(), all);
     }
     asked
 }

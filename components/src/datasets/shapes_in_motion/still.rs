@@ -132,6 +132,14 @@ impl Still {
         Self { things }
     }
 
+    /// The thing and its place, where there is only one.
+    pub fn only(&self) -> Option<(&Sprite, (f32, f32))> {
+        match &*self.things {
+            [thing] => Some((&thing.sprite, (thing.pose.x, thing.pose.y))),
+            _ => None,
+        }
+    }
+
     pub fn paint(&self, canvas: &mut Canvas) {
         for thing in &self.things {
             canvas.draw(&thing.sprite, &thing.pose);

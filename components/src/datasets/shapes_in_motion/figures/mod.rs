@@ -2,18 +2,22 @@
 
 mod actions;
 mod body;
+mod props;
+mod scripts;
 
-pub use actions::{Action, Facing, Held, Prop};
+pub use actions::{Action, Facing};
+pub use props::{Held, Prop};
 
 use super::backdrop::Backdrop;
 use super::colour::{Colour, mix};
 use super::course::{Timing, between};
-use super::objects::{Shape, Texture, What};
+use super::objects::What;
 use super::palette::Paint;
 use super::raster::{Canvas, Pose as Placed, Sprite};
-use actions::{Flight, Script};
 use body::{Build, Joints, Seen, joints};
 use maclip_framework::random::Rng;
+use props::Props;
+use scripts::Script;
 
 /// How a figure is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,10 +119,6 @@ enum Part {
     Thing { at: Seen, radius: f32, angle: f32, aspect: f32, what: What, colour: Colour },
 }
 
-const BOX: What = What::new(Texture::Plain, Shape::Square);
-const BALL: What = What::new(Texture::Plain, Shape::Disc);
-const CUP: What = What::new(Texture::Plain, Shape::Cup);
-
 impl Figure {
     pub fn draw(
         action: Action,
@@ -206,9 +206,9 @@ impl Figure {
         let (joints, facing) = self.joints(&script, phase);
         let (x, y, height) = self.stand(&script, t);
         let mut parts = self.body(&joints, facing);
-        for prop in script.prop.into_iter().chain(self.carried) {
-            self.prop(prop, &script, phase, &joints, facing, &mut parts);
-        }
+        let (sin, cos) = facing.to_radians().sin_cos();
+        let mut props = Props { figure: self, script: &script, phase, joints: &joints, sin, cos, parts: &mut parts };
+        script.prop.into_iter().chain(self.carried).for_each(|prop| props.add(prop));
         parts.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         let at = |seen: &Seen| (x + seen.x * height, y + seen.y * height);
         for (_, part) in &parts {
@@ -294,223 +294,6 @@ impl Figure {
             _ => line(crown, crown, (head, head), colour, 0.03),
         }
         parts
-    }
-
-    /// What is held, or stands there for the action.
-    fn prop(
-        &self,
-        prop: Prop,
-        script: &Script,
-        phase: f32,
-        joints: &Joints,
-        facing: f32,
-        parts: &mut Vec<(f32, Part)>,
-    ) {
-        let colour = self.look.prop;
-        let (sin, cos) = facing.to_radians().sin_cos();
-        let [left, right] = joints.hands;
-        let middle = Seen { x: (left.x + right.x) / 2.0, y: (left.y + right.y) / 2.0, near: left.near.max(right.near) };
-        let beyond = |from: Seen, to: Seen, length: f32| {
-            let (dx, dy) = (to.x - from.x, to.y - from.y);
-            let scale = length / (dx * dx + dy * dy).sqrt().max(0.05);
-            Seen { x: to.x + dx * scale, y: to.y + dy * scale, near: to.near }
-        };
-        let mut line = |from: Seen, to: Seen, radius: f32, depth: f32, colour: Colour| {
-            parts.push((depth, Part::Limb { from, to, radii: (radius, radius), colour }));
-        };
-        match prop {
-            Prop::Stick => {
-                let end = beyond(joints.elbows[1], right, 0.38);
-                line(beyond(joints.elbows[1], right, -0.08), end, 0.016, right.near + 0.015, colour);
-            }
-            Prop::Flag => {
-                let pole = Seen { x: right.x, y: right.y - 0.42, near: right.near };
-                line(Seen { y: right.y + 0.06, ..right }, pole, 0.012, right.near + 0.015, [0.5, 0.4, 0.3]);
-                let cloth = Seen { x: pole.x - 0.1 * if cos < 0.0 { -1.0 } else { 1.0 }, y: pole.y + 0.07, ..pole };
-                parts.push((
-                    right.near + 0.014,
-                    Part::Thing { at: cloth, radius: 0.12, angle: 0.0, aspect: 1.0, what: BOX, colour },
-                ));
-            }
-            Prop::Club => {
-                let shoulders = Seen {
-                    x: (joints.shoulders[0].x + joints.shoulders[1].x) / 2.0,
-                    y: (joints.shoulders[0].y + joints.shoulders[1].y) / 2.0,
-                    near: 0.0,
-                };
-                let end = beyond(shoulders, middle, 0.36);
-                line(middle, end, 0.013, middle.near + 0.015, colour);
-                line(end, Seen { x: end.x + 0.04, ..end }, 0.02, middle.near + 0.015, colour);
-            }
-            Prop::Bow => {
-                // Tips above and below the left hand, and a string to the right one.
-                let tips = [-0.24, 0.24].map(|y| Seen { x: left.x - cos * 0.09, y: left.y + y, near: left.near });
-                for tip in tips {
-                    let belly =
-                        Seen { x: (left.x + tip.x) / 2.0 + cos * 0.03, y: (left.y + tip.y) / 2.0, near: left.near };
-                    line(left, belly, 0.015, left.near + 0.02, colour);
-                    line(belly, tip, 0.013, left.near + 0.02, colour);
-                    line(tip, if phase < 0.68 { right } else { left }, 0.006, left.near + 0.018, [0.85; 3]);
-                }
-                if phase < 0.68 {
-                    line(
-                        right,
-                        Seen { x: left.x + cos * 0.12, ..left },
-                        0.008,
-                        left.near + 0.019,
-                        mix(colour, [0.0; 3], 0.4),
-                    );
-                }
-            }
-            Prop::Oar => {
-                let fore = Seen { x: middle.x + cos * 0.34, y: middle.y + 0.22, near: middle.near };
-                line(Seen { x: middle.x - cos * 0.1, y: middle.y - 0.06, near: middle.near }, fore, 0.016, 0.3, colour);
-                line(fore, Seen { x: fore.x + cos * 0.07, y: fore.y + 0.05, ..fore }, 0.035, 0.3, colour);
-            }
-            Prop::Barbell => {
-                let (from, to) = (beyond(left, right, 0.14), beyond(right, left, 0.14));
-                let wide = (from.x - to.x).abs() < 0.3;
-                let (from, to) = if wide {
-                    (
-                        Seen { x: middle.x - 0.16 - 0.14 * sin.abs(), y: middle.y, ..from },
-                        Seen { x: middle.x + 0.16 + 0.14 * sin.abs(), y: middle.y, ..to },
-                    )
-                } else {
-                    (from, to)
-                };
-                line(from, to, 0.013, middle.near + 0.02, [0.55; 3]);
-                for end in [from, to] {
-                    let half = |y: f32| Seen { y: end.y + y, ..end };
-                    line(half(-0.06), half(0.06), 0.03, middle.near + 0.03, colour);
-                }
-            }
-            Prop::Bar => {
-                let y = -1.36 * (1.0 - 2.0 * self.look.build.head) * 0.86;
-                let y = y.min(joints.hands[0].y.min(joints.hands[1].y));
-                let end = |x: f32| Seen { x, y, near: 0.0 };
-                line(end(-0.45), end(0.45), 0.018, right.near.max(left.near) - 0.005, colour);
-            }
-            Prop::Ladder => {
-                let x = cos * 0.2;
-                for side in [-0.13, 0.13] {
-                    let post = |y: f32| Seen { x: x + side * sin.abs().max(0.35), y, near: 0.0 };
-                    line(post(0.0), post(-1.6), 0.014, -0.5 * sin.abs() - 0.12, colour);
-                }
-                for rung in 0..9 {
-                    let at = |side: f32| Seen {
-                        x: x + side * sin.abs().max(0.35),
-                        y: -0.08 - 0.18 * rung as f32,
-                        near: 0.0,
-                    };
-                    line(at(-0.13), at(0.13), 0.011, -0.5 * sin.abs() - 0.12, colour);
-                }
-            }
-            Prop::Chair => {
-                let seat = -self.look.build.thigh + 0.02;
-                let (back, front) = (-0.22 * cos - 0.1 * sin.abs(), 0.04 * cos + 0.1 * sin.abs());
-                let at = |x: f32, y: f32| Seen { x, y, near: 0.0 };
-                let depth = if sin > 0.3 { -0.2 } else { -0.1 };
-                line(at(back, seat), at(front, seat), 0.022, depth, colour);
-                line(at(back, seat), at(back, 0.0), 0.016, depth, colour);
-                line(at(front, seat), at(front, 0.0), 0.016, depth, colour);
-                line(at(back, seat), at(back - 0.03 * cos, seat - 0.3), 0.018, depth, colour);
-                if sin.abs() > 0.5 {
-                    line(at(front, seat), at(front, seat - 0.3), 0.018, depth, colour);
-                    line(at(back, seat - 0.3), at(front, seat - 0.3), 0.018, depth, colour);
-                }
-            }
-            Prop::Cup | Prop::Jug => {
-                let pouring = prop == Prop::Jug && (0.25..0.88).contains(&phase);
-                let tip = if pouring { 1.5 } else { 0.0 } * if cos < 0.0 { -1.0 } else { 1.0 };
-                let hand = if prop == Prop::Jug { 0.07 } else { 0.05 };
-                let at = Seen { x: right.x + 0.03 * cos, ..right };
-                let angle = if prop == Prop::Cup && (0.25..0.8).contains(&phase) { -0.9 * cos } else { tip };
-                parts
-                    .push((right.near + 0.03, Part::Thing { at, radius: hand, angle, aspect: 1.0, what: CUP, colour }));
-                if pouring {
-                    let water = [0.35, 0.6, 0.95];
-                    let spout = Seen { x: at.x + 0.07 * cos.signum(), y: at.y + 0.03, near: at.near };
-                    let down = Seen { y: left.y.max(spout.y + 0.1), ..spout };
-                    parts.push((
-                        right.near + 0.02,
-                        Part::Limb { from: spout, to: down, radii: (0.01, 0.014), colour: water },
-                    ));
-                }
-                if prop == Prop::Jug {
-                    let at = Seen { x: left.x + 0.04 * cos, ..left };
-                    parts.push((
-                        left.near + 0.03,
-                        Part::Thing {
-                            at,
-                            radius: 0.05,
-                            angle: 0.0,
-                            aspect: 1.0,
-                            what: CUP,
-                            colour: self.look.paint.colour,
-                        },
-                    ));
-                }
-            }
-            Prop::Box(when) => {
-                let held = when.at(phase);
-                let rest = Seen { x: 0.3 * cos, y: -0.09, near: 0.3 };
-                let at = if held {
-                    Seen { x: middle.x + 0.05 * cos, y: middle.y.min(-0.09), near: middle.near }
-                } else {
-                    rest
-                };
-                parts.push((
-                    at.near + 0.02 + 0.2 * sin,
-                    Part::Thing { at, radius: 0.12, angle: 0.0, aspect: 1.0, what: BOX, colour },
-                ));
-            }
-            Prop::Crate => {
-                let at = Seen { x: middle.x + 0.2 * cos, y: -0.21, near: 0.0 };
-                parts.push((
-                    -0.05,
-                    Part::Thing {
-                        at,
-                        radius: 0.27,
-                        angle: 0.0,
-                        aspect: 1.0,
-                        what: What::new(Texture::Striped, Shape::Square),
-                        colour,
-                    },
-                ));
-            }
-            Prop::Ball(flight) => {
-                let flying = |start: Seen, share: f32, reach: f32, drop: f32| Seen {
-                    x: start.x + cos * reach * share,
-                    y: (start.y - 0.3 * share + drop * share * share).min(-0.05),
-                    near: start.near + sin * share,
-                };
-                let (at, size) = match flight {
-                    Flight::Thrown if phase < 0.46 => (right, 1.0),
-                    Flight::Thrown => {
-                        let share = (phase - 0.46) / 0.54;
-                        let (held, _) = self.joints(script, 0.46);
-                        (flying(held.hands[1], share, 1.5, 0.8), 1.0 + 0.7 * sin * share)
-                    }
-                    Flight::Caught if phase > 0.45 => (middle, 1.0),
-                    Flight::Caught => {
-                        let share = (0.45 - phase) / 0.45;
-                        let (held, _) = self.joints(script, 0.45);
-                        (flying(held.hands[1], share, 1.5, 0.5), 1.0 + 0.7 * sin * share)
-                    }
-                    Flight::Kicked => {
-                        let share = ((phase - 0.45) / 0.55).max(0.0);
-                        let start = Seen { x: 0.2 * cos, y: -0.06, near: 0.2 * sin };
-                        (flying(start, share, 1.6, -0.2), 1.0 + 0.7 * sin * share)
-                    }
-                    Flight::Dribbled => {
-                        let down = (std::f32::consts::PI * phase).sin();
-                        (Seen { y: right.y + (-0.06 - right.y) * down, ..right }, 1.0)
-                    }
-                };
-                let radius = 0.07 * size.clamp(0.5, 1.8);
-                parts.push((at.near + 0.04, Part::Thing { at, radius, angle: 0.0, aspect: 1.0, what: BALL, colour }));
-            }
-        }
     }
 }
 
