@@ -21,6 +21,7 @@ use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::{LeftOut, Manifest, State, Status};
 use maclip_framework::runs::store::{RunStore, in_use};
 use maclip_language::{Change, Diagnostic, Diagnostics, Node, Origin, Severity, codes, name_help};
+use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -206,27 +207,24 @@ fn note_left_out(tables: &[(String, Vec<RunOverview>)], skipped: &[Skipped], run
     for name in tables.iter().map(|(name, _)| name).chain(of_skipped).collect::<BTreeSet<_>>() {
         let of_recipe = skipped.iter().filter(|skipped| skipped.run.recipe.name == *name);
         let left_out: Vec<LeftOut> = of_recipe.map(LeftOut::new).collect();
-        let path = runs.join(name).join(LeftOut::FILE);
-        // An earlier preset may have left something out.
-        if !left_out.is_empty() || path.exists() {
-            std::fs::create_dir_all(runs.join(name)).map_err(|error| Error::io("make the folder", &path, error))?;
-            write_json(&path, &left_out)?;
-        }
+        note(&runs.join(name), LeftOut::FILE, &left_out)?;
     }
     Ok(())
 }
 
 /// Writes next to the runs of each recipe which orders its study is expected to show, for the report.
 fn note_orders(orders: &BTreeMap<String, Vec<Order>>, runs: &Path) -> Result<()> {
-    for (name, orders) in orders {
-        let path = runs.join(name).join(Order::FILE);
-        // An earlier study of this name may have expected something.
-        if !orders.is_empty() || path.exists() {
-            std::fs::create_dir_all(runs.join(name)).map_err(|error| Error::io("make the folder", &path, error))?;
-            write_json(&path, orders)?;
-        }
+    orders.iter().try_for_each(|(name, orders)| note(&runs.join(name), Order::FILE, orders))
+}
+
+/// Writes `list` into a file in `folder`. An empty one is written only over an earlier one.
+fn note<T: Serialize>(folder: &Path, file: &str, list: &[T]) -> Result<()> {
+    let path = folder.join(file);
+    if list.is_empty() && !path.exists() {
+        return Ok(());
     }
-    Ok(())
+    std::fs::create_dir_all(folder).map_err(|error| Error::io("make the folder", &path, error))?;
+    write_json(&path, &list)
 }
 
 /// The directories of runs that have begun.

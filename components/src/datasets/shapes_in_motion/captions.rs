@@ -5,13 +5,14 @@
 //! or things in motion or at rest. So a batch holds captions that only a close look can tell apart.
 
 use super::backdrop::Backdrop;
-use super::content::{Content, fill};
+use super::content::Content;
 use super::figures::{Action, Facing, Prop, Style};
 use super::hands::Handling;
 use super::motion::Motion;
 use super::objects::{Shape, Texture, What, all_whats, with_article};
 use super::palette::colour_words;
 use super::pattern::Ground;
+use super::played::Words;
 use super::scene::{Scene, Trace};
 use super::scenery::Place;
 use super::still::{self, Still, noun, place_of};
@@ -47,7 +48,7 @@ pub fn words() -> Vec<String> {
     let places = Place::ALL.iter().flat_map(|place| place.phrases());
     let facings = Facing::ALL.iter().flat_map(|facing| [facing.way(), facing.looking()]);
     let verbs = all_contents().into_iter().flat_map(|content| {
-        let (doing, plain) = content.verbs();
+        let Words { doing, plain } = content.words();
         doing.iter().chain(plain).copied().collect::<Vec<_>>()
     });
     let tables = (single.into_iter().chain(looks).chain(phrases).chain(still::LARGE).chain(people).chain(places))
@@ -303,9 +304,8 @@ pub fn questions(stream: &Stream, index: u64) -> Vec<Question> {
     let directed = matches!(scene.trace, Trace::Ghosts(_) | Trace::Streaks(_));
     let alike = |other: &Content| std::mem::discriminant(other) == std::mem::discriminant(&content);
     let plain = match content {
-        Content::Thing { what, motion } => Content::Thing { what, motion },
-        Content::Hand { what, handling } => Content::Hand { what, handling },
         Content::Figure { action, .. } => Content::Figure { action, facing: None, carried: None },
+        other => other,
     };
     let with_verb_of = |other: Content| match (content, other) {
         (Content::Thing { what, .. }, Content::Thing { motion, .. }) => Content::Thing { what, motion },
@@ -361,7 +361,7 @@ fn describe(content: Content, scene: &Scene, time: f32, change: Change, rng: &mu
         return content.sentence();
     }
     let verb_must = matches!(change, Change::Direction | Change::Verb);
-    let (doing, plain) = content.verbs();
+    let Words { doing, plain } = content.words();
     // The first way to say it is the usual one.
     let which = if rng.chance(0.55) { 0 } else { rng.below(doing.len()) };
     let plainly = rng.chance(0.2);
@@ -386,7 +386,7 @@ fn describe(content: Content, scene: &Scene, time: f32, change: Change, rng: &mu
             let object = with_article(&noun(sprite, None, None, rng));
             let who = (*rng.pick(&HANDS)).to_owned();
             let verb = if plainly && !who.is_empty() { plain[which] } else { doing[which] };
-            (who, Some(fill(verb, &object)), false)
+            (who, Some(verb.replace("{}", &object)), false)
         }
         Content::Figure { action, carried, .. } => {
             let figure = scene.figure().expect("a figure is drawn");

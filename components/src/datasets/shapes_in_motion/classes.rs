@@ -263,7 +263,7 @@ mod tests {
 
     /// Without what tells apart combinations.
     fn verb(class: &Class) -> &'static str {
-        class.content.verbs().0[0]
+        class.content.words().doing[0]
     }
 
     #[test]

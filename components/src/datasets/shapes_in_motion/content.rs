@@ -4,6 +4,7 @@ use super::figures::{Action, Facing, Prop};
 use super::hands::Handling;
 use super::motion::Motion;
 use super::objects::What;
+use super::played::Words;
 
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,12 +45,12 @@ impl Content {
         bare.split(|c: char| !c.is_ascii_alphanumeric()).collect::<Vec<_>>().join("-")
     }
 
-    /// What is done: "{}" stands for the thing of a hand. The two lists are those of [`Action::words`].
-    pub fn verbs(self) -> (&'static [&'static str], &'static [&'static str]) {
+    /// What is done.
+    pub fn words(self) -> Words {
         match self {
-            Content::Thing { motion, .. } => (motion.words().doing, motion.words().plain),
-            Content::Figure { action, .. } => (action.words().doing, action.words().plain),
-            Content::Hand { handling, .. } => (handling.words().doing, handling.words().plain),
+            Content::Thing { motion, .. } => motion.words(),
+            Content::Figure { action, .. } => action.words(),
+            Content::Hand { handling, .. } => handling.words(),
         }
     }
 
@@ -73,9 +74,4 @@ impl Content {
             Content::Figure { .. } => None,
         }
     }
-}
-
-/// "a red disc" in place of `{}`.
-pub fn fill(phrase: &str, object: &str) -> String {
-    phrase.replace("{}", object)
 }

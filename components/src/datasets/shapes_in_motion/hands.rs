@@ -8,6 +8,7 @@ use super::colour::{Colour, mix};
 use super::course::{Timing, between};
 use super::objects::{Shape, Texture, What, with_article};
 use super::palette::Paint;
+use super::played::{Happening, Played, Words};
 use super::raster::{Block, Canvas, Pose, Sprite};
 use maclip_framework::random::Rng;
 use std::f32::consts::{FRAC_PI_2, PI, TAU};
@@ -31,23 +32,8 @@ pub enum Deed {
     Squeeze,
 }
 
-/// Words of a deed; `{}` stands for the object.
-pub struct Words {
-    /// "somebody" is what: the first is the class name's.
-    pub doing: &'static [&'static str],
-    /// Hands do what, in the same order.
-    pub plain: &'static [&'static str],
-}
-
-/// A deed in one of the two directions of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Handling {
-    pub deed: Deed,
-    pub backwards: bool,
-}
-
-impl Deed {
-    pub const ALL: [Deed; 14] = [
+impl Happening for Deed {
+    const ALL: &'static [Deed] = &[
         Deed::PushRight,
         Deed::PushLeft,
         Deed::Lift,
@@ -64,7 +50,6 @@ impl Deed {
         Deed::Squeeze,
     ];
 
-    /// The words of the deed forwards and backwards; one where the direction of time does not make another deed.
     fn words(self) -> (Words, Option<Words>) {
         let words = |doing: &'static [&'static str], plain: &'static [&'static str]| Words { doing, plain };
         match self {
@@ -152,35 +137,10 @@ impl Deed {
     }
 }
 
-impl Handling {
-    pub fn forward(deed: Deed) -> Self {
-        Self { deed, backwards: false }
-    }
+/// A deed in one of the two directions of time.
+pub type Handling = Played<Deed>;
 
-    /// The deed seen with time reversed; one without direction is its own reverse.
-    pub fn reverse(self) -> Self {
-        match self.deed.words().1 {
-            Some(_) => Self { backwards: !self.backwards, ..self },
-            None => self,
-        }
-    }
-
-    /// The deed forwards and, where that is another one, backwards.
-    pub fn both_ways(deed: Deed) -> Vec<Self> {
-        let forward = Self::forward(deed);
-        if forward.reverse() == forward { vec![forward] } else { vec![forward, forward.reverse()] }
-    }
-
-    /// All deeds.
-    pub fn all() -> Vec<Self> {
-        Deed::ALL.iter().flat_map(|&deed| Self::both_ways(deed)).collect()
-    }
-
-    pub fn words(self) -> Words {
-        let (forward, backward) = self.deed.words();
-        if self.backwards { backward.unwrap_or(forward) } else { forward }
-    }
-
+impl Played<Deed> {
     /// The class text, such as "pushing a striped disc from left to right".
     pub fn sentence(self, what: What) -> String {
         self.words().doing[0].replace("{}", &with_article(&what.text(false)))

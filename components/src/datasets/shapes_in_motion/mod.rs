@@ -22,6 +22,7 @@ mod objects;
 mod outline;
 mod palette;
 mod pattern;
+mod played;
 mod raster;
 mod scene;
 mod scenery;

@@ -4,6 +4,7 @@
 //! with time reversed, so no single frame, nor any unordered set of frames, can tell the two apart.
 
 use super::objects::{What, with_article};
+use super::played::{Happening, Played, Words};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Path {
@@ -24,16 +25,8 @@ pub enum Path {
     Swing,
 }
 
-/// Words of a motion.
-pub struct Words {
-    /// One thing is what. The first is the class name's.
-    pub doing: &'static [&'static str],
-    /// Things do what, in the same order.
-    pub plain: &'static [&'static str],
-}
-
-impl Path {
-    pub const ALL: [Path; 15] = [
+impl Happening for Path {
+    const ALL: &'static [Path] = &[
         Path::Across,
         Path::Rise,
         Path::Spin,
@@ -51,7 +44,6 @@ impl Path {
         Path::Swing,
     ];
 
-    /// The words of the path walked forwards and backwards; one set where the direction of time does not show.
     fn words(self) -> (Words, Option<Words>) {
         let words = |doing: &'static [&'static str], plain: &'static [&'static str]| Words { doing, plain };
         match self {
@@ -135,45 +127,12 @@ impl Path {
 }
 
 /// How something moves: the second half of a class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Motion {
-    pub path: Path,
-    /// The course is played from its end to its start.
-    pub backwards: bool,
-}
+pub type Motion = Played<Path>;
 
-impl Motion {
-    pub fn forward(path: Path) -> Self {
-        Self { path, backwards: false }
-    }
-
-    /// The motion seen with time reversed; an undirected motion is its own reverse.
-    pub fn reverse(self) -> Self {
-        match self.path.words().1 {
-            Some(_) => Self { backwards: !self.backwards, ..self },
-            None => self,
-        }
-    }
-
-    /// The path forwards and, where that is another motion, backwards.
-    pub fn both_ways(path: Path) -> Vec<Motion> {
-        let forward = Motion::forward(path);
-        if forward.reverse() == forward { vec![forward] } else { vec![forward, forward.reverse()] }
-    }
-
-    pub fn words(self) -> Words {
-        let (forward, backward) = self.path.words();
-        if self.backwards { backward.unwrap_or(forward) } else { forward }
-    }
-
-    /// All motions.
-    pub fn all() -> Vec<Motion> {
-        Path::ALL.iter().flat_map(|&path| Motion::both_ways(path)).collect()
-    }
-
+impl Played<Path> {
     /// Whether there are two objects at the start.
     pub fn two(self) -> bool {
-        match self.path {
+        match self.kind {
             Path::Approach | Path::Collide => true,
             // One becomes two; seen backwards, two become one.
             Path::Divide => self.backwards,

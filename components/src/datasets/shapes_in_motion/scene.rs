@@ -36,6 +36,11 @@ struct Camera {
 const MOST_SWAY: f32 = 0.04;
 const MOST_PAN: f32 = 0.08;
 
+/// Pixels around a frame of `size` that the camera may move over.
+fn margin(size: usize) -> usize {
+    ((MOST_SWAY + MOST_PAN) * size as f32).ceil() as usize
+}
+
 /// How a picture shows that something moves. Lengths are shares of the clip.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Trace {
@@ -127,22 +132,20 @@ impl Scene {
 
     /// The frames `indices` of the clip of `count` frames, `size` pixels square.
     pub fn frames(&self, size: usize, count: usize, indices: &[usize]) -> Vec<Vec<u8>> {
-        let margin = ((MOST_SWAY + MOST_PAN) * size as f32).ceil() as usize;
-        let ground = self.backdrop.paint(size, margin);
+        let ground = self.backdrop.paint(size, margin(size));
         let backwards = self.act.backwards();
         let at = |&index: &usize| {
             // Time is turned round for the scene as a whole, its noise and bystanders included.
             let index = if backwards { count - 1 - index } else { index };
             let t = index as f32 / (count - 1).max(1) as f32;
-            self.frame(&ground, size, margin, t, self.key ^ scramble(index as u64))
+            self.frame(&ground, size, t, self.key ^ scramble(index as u64))
         };
         indices.iter().map(at).collect()
     }
 
     /// One picture at time `t` of the act's own time.
     pub fn picture(&self, size: usize, t: f32) -> Vec<u8> {
-        let margin = ((MOST_SWAY + MOST_PAN) * size as f32).ceil() as usize;
-        self.frame(&self.backdrop.paint(size, margin), size, margin, t, self.key)
+        self.frame(&self.backdrop.paint(size, margin(size)), size, t, self.key)
     }
 
     /// Where the middle of what happens is seen at time `t`.
@@ -174,7 +177,8 @@ impl Scene {
         }
     }
 
-    fn frame(&self, ground: &Canvas, size: usize, margin: usize, t: f32, key: u64) -> Vec<u8> {
+    fn frame(&self, ground: &Canvas, size: usize, t: f32, key: u64) -> Vec<u8> {
+        let margin = margin(size);
         let whole = |share: f32| (share * size as f32).round() as i32;
         let sway = |phase: f32| self.camera.sway * (phase + self.camera.speed * t).sin();
         let shift = (whole(sway(self.camera.phase.0)), whole(sway(self.camera.phase.1)));
@@ -249,7 +253,7 @@ impl Act {
     fn draw(content: Content, backdrop: &Backdrop, rng: &mut Rng) -> Self {
         match content {
             Content::Thing { what, motion } => {
-                let course = Course::draw(motion.path, rng);
+                let course = Course::draw(motion.kind, rng);
                 let sprite = dressed(what, backdrop, rng);
                 let other = dressed(what, backdrop, rng);
                 let sprites = if course.twins() { [sprite.clone(), sprite] } else { [sprite, other] };
@@ -263,7 +267,7 @@ impl Act {
                 Act::Figure(Box::new(Figure::draw(action, facing, carried, backdrop, rng)))
             }
             Content::Hand { what, handling } => Act::Hand {
-                hand: Box::new(Hand::draw(what, handling.deed, backdrop, rng)),
+                hand: Box::new(Hand::draw(what, handling.kind, backdrop, rng)),
                 backwards: handling.backwards,
             },
         }

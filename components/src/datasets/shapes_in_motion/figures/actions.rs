@@ -1,5 +1,7 @@
 //! What figures do, and how it is said.
 
+use crate::datasets::shapes_in_motion::played::Words;
+
 /// What a figure does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -94,14 +96,6 @@ impl Facing {
             Facing::Away => "seen from behind",
         }
     }
-}
-
-/// Words of an action.
-pub struct Words {
-    /// "is" what: "throwing a ball". The first is the class name's.
-    pub doing: &'static [&'static str],
-    /// People do what: "throw a ball", in the same order.
-    pub plain: &'static [&'static str],
 }
 
 impl Action {
