@@ -62,7 +62,7 @@ fn assert_same(a: &Path, b: &Path) {
     }
 }
 
-/// Every registered optimizer, with augmentation, several episodes a step and worker threads: k steps, a stop and the rest equal
+/// Every registered optimizer, with augmentation, dropout, several episodes a step and worker threads: k steps, a stop and the rest equal
 /// all steps at once, also with other numbers of threads before and after the stop. Of an optimizer it takes what the slot's
 /// contract asks of each: the options `learning_rate` and `groups`.
 #[test]
@@ -88,6 +88,11 @@ fn a_resumed_run_equals_an_undisturbed_one() {
             "augment={type: random_crop, scale: 0.7, flip: 0.5}",
             "--set",
             "task.episodes_per_step=3",
+            // Draws inside the forward pass too.
+            "--set",
+            "adapter.drop_path=0.2",
+            "--set",
+            "prototype.dropout=0.2",
         ];
         let folder = tempfile::tempdir().unwrap();
         let (straight, stopped) = (folder.path().join("straight"), folder.path().join("stopped"));

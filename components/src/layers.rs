@@ -2,10 +2,12 @@
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::softmax;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use maclip_framework::model::parameters::is_trainable;
 use maclip_framework::random::{Rng, Stream};
 use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::draws::Dropout;
 use maclip_kernels::Activation;
 use maclip_kernels::operations::{self, FeedForwardOptions};
 
@@ -275,6 +277,21 @@ impl Attention {
         linear_onto(&self.out_proj, operations::attention(qkv, mask, self.heads), residual)
     }
 
+    /// [`Attention::forward`] of x `[b, n, D]` with `dropout` on the attention weights.
+    pub fn forward_with(&self, x: Tensor<3>, dropout: &Dropout) -> Tensor<3> {
+        if !dropout.is_active() {
+            return self.forward(x, None, None);
+        }
+        let [b, n, d] = x.dims();
+        let (heads, width) = (self.heads, d / self.heads);
+        // Axes: queries, keys or values; clip; head; token; width of a head.
+        let packed = linear(&self.in_proj, x).reshape([b, n, 3, heads, width]).permute([2, 0, 3, 1, 4]);
+        let [q, k, v] = [0, 1, 2].map(|i| packed.clone().narrow(0, i, 1).squeeze_dim::<4>(0));
+        let weights = softmax(q.matmul(k.swap_dims(2, 3)) / (width as f64).sqrt(), 3);
+        let mixed = dropout.forward(weights).matmul(v);
+        linear(&self.out_proj, mixed.swap_dims(1, 2).reshape([b, n, d]))
+    }
+
     /// The first `first` tokens of [`Attention::forward`] of x `[b, n, D]` → `[b, first, D]`.
     pub fn first(&self, x: Tensor<3>, first: usize) -> Tensor<3> {
         // Where most tokens are wanted, one product for all is less work than cutting the weights in two.
@@ -365,6 +382,7 @@ impl Bottleneck {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use maclip_framework::slots::draws::Draws;
 
     #[test]
     fn initial_values_do_not_depend_on_the_order_in_which_they_are_read() {
@@ -379,6 +397,24 @@ mod tests {
         let (later, sooner) = (values(&d), values(&c));
         assert_eq!((first.clone(), second.clone()), (sooner, later));
         assert_ne!(first, second);
+    }
+
+    #[test]
+    fn attention_with_dropout_is_the_fused_one_where_nothing_is_dropped() {
+        let attention = Attention::new(8, 2, 1.0, &mut Init::new(Stream::new(3, "init/test"), Device::flex()));
+        let x = Tensor::<3>::from_data(
+            TensorData::new((0..48).map(|i| ((i * 7 % 11) as f32 - 5.0) / 4.0).collect::<Vec<_>>(), [2, 3, 8]),
+            &Device::flex(),
+        );
+        let values = |x: Tensor<3>| x.into_data().try_to_vec::<f32>().unwrap();
+        let fused = values(attention.forward(x.clone(), None, None));
+        // A rate so small that nothing is drawn below it.
+        let rare = Dropout::new(1e-12, "weights");
+        let plain = Draws::new(1, 0).during(|| values(attention.forward_with(x.clone(), &rare)));
+        assert!(fused.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-5), "{fused:?} {plain:?}");
+        let often = Dropout::new(0.5, "weights");
+        assert_ne!(fused, Draws::new(1, 0).during(|| values(attention.forward_with(x.clone(), &often))));
+        assert_eq!(fused, values(attention.forward_with(x, &often)));
     }
 
     #[test]

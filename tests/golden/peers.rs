@@ -11,7 +11,7 @@ use maclip_components::backbones::clip::tokenizer::{LongTexts, Tokenizer};
 use maclip_components::backbones::clip_vit::ClipVitConfig;
 use maclip_framework::engine::evaluation::select_rows;
 use maclip_framework::images::{Image, to_tensor_values};
-use maclip_framework::model::few_shot::{FewShotModel, time_average};
+use maclip_framework::model::few_shot::FewShotModel;
 use maclip_framework::model::parameters;
 use maclip_framework::random::Stream;
 use maclip_framework::recipe::Recipe;
@@ -139,10 +139,12 @@ pub fn head(check: &mut Check) {
         let support = encoded.0.prototypes.clone().reshape([1, way, shot, t, e]);
         model.related(encoded.1.prototypes.clone().reshape([1, q, t, e]), support, text.clone().unsqueeze()).0
     };
+    let prototypes = Tensor::cat(vec![encoded.1.prototypes.clone(), encoded.0.prototypes.clone()], 0);
     let mut scores = model.scores(encoded.0, encoded.1, text, shot);
     if has("all_texts") {
         scores.all_classes = Some(AllClasses {
-            clips: Tensor::cat(vec![time_average(query.clone()), time_average(support.clone())], 0).unsqueeze(),
+            frames: Tensor::cat(vec![query.clone(), support.clone()], 0).unsqueeze(),
+            prototypes: prototypes.unsqueeze(),
             texts: check.input("all_texts").tensor::<2>(&device).unsqueeze(),
             labels: labels(check, &check.input("all_labels").labels()),
         });

@@ -8,7 +8,10 @@
 //! x = x + MLP(LN2 x) + s · A_J(LN2 x)
 //! ```
 //! Also trained: temporal position codes, zero at the start, and the norm after the last block. On ViT-B with T = 8 that is
-//! 10,659,072 parameters; the paper says 11 M. Drop path of the public code is left out.
+//! 10,659,072 parameters; the paper says 11 M.
+//!
+//! In training, the temporal and the joint adapter are left out at random. Public code has the tokens on the first axis, so its
+//! drop path draws for each token of a frame, and the draw is the same for all frames and clips. So it is here.
 
 use super::blocks::{self, Blocks, frames, over_time};
 use crate::layers::{Bottleneck, Init};
@@ -21,6 +24,7 @@ use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
 use maclip_framework::slots::block::FrozenBlock;
 use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::draws::DropPath;
 use serde::{Deserialize, Serialize};
 
 /// Options of AIM.
@@ -38,11 +42,15 @@ struct AimConfig {
     /// 1, or 2 to put another adapter (with skip) between LN1 and the temporal attention, as public code does for SSv2.
     #[schemars(range(min = 1, max = 2))]
     temporal_adapters: usize,
+    /// How often the temporal and the joint adapter of the last block are left out for a token in training. It grows in equal
+    /// steps from 0 in the first block. 0.2 in public code.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    drop_path: f64,
 }
 
 impl Default for AimConfig {
     fn default() -> Self {
-        Self { ratio: 0.25, at: Blocks::All, scale: 0.5, temporal_adapters: 1 }
+        Self { ratio: 0.25, at: Blocks::All, scale: 0.5, temporal_adapters: 1, drop_path: 0.2 }
     }
 }
 
@@ -64,14 +72,18 @@ impl Component for AimConfig {
         // As public code starts them: normal with 0.02 on the way down, zero on the way up.
         let mut bottleneck =
             |skip| Bottleneck::of([init.linear_normal(d, hidden, 0.02), init.linear_zero(hidden, d)], skip);
-        let blocks = self.at.of(geometry.blocks).into_iter().map(|adapted| {
-            adapted.then(|| BlockAdapters {
-                temporal_in: (self.temporal_adapters == 2).then(|| bottleneck(true)),
-                temporal: bottleneck(false),
-                spatial: bottleneck(true),
-                joint: bottleneck(false),
-            })
-        });
+        let paths = DropPath::growing(self.drop_path, geometry.blocks, ["adapter.temporal", "adapter.joint"]);
+        let blocks =
+            self.at.of(geometry.blocks).into_iter().zip(paths).map(|(adapted, [temporal_path, joint_path])| {
+                adapted.then(|| BlockAdapters {
+                    temporal_in: (self.temporal_adapters == 2).then(|| bottleneck(true)),
+                    temporal: bottleneck(false),
+                    spatial: bottleneck(true),
+                    joint: bottleneck(false),
+                    temporal_path,
+                    joint_path,
+                })
+            });
         let blocks = blocks.collect();
         Ok(Box::new(Aim { blocks, temporal_embedding: init.constant([context.frames()?, d], 0.0), scale: self.scale }))
     }
@@ -83,6 +95,8 @@ struct BlockAdapters {
     temporal: Bottleneck,
     spatial: Bottleneck,
     joint: Bottleneck,
+    temporal_path: DropPath,
+    joint_path: DropPath,
 }
 
 #[derive(Module, Debug)]
@@ -121,17 +135,22 @@ impl Adapter for Aim {
 
     fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, _: &Branch, first: usize) -> Tensor<4> {
         let adapters = blocks::adapted(&self.blocks, index);
-        let [b, t, _, d] = x.dims();
+        let [b, t, n, d] = x.dims();
         let temporal = over_time(x.clone(), |tokens| {
             let u = block.ln_1(tokens);
             let u = adapters.temporal_in.as_ref().map_or(u.clone(), |adapter| adapter.forward(u));
             adapters.temporal.forward(block.attention(u))
         });
-        let x = frames(x + temporal);
+        let x = frames(x + adapters.temporal_path.along(temporal, 2, n));
         let mixed = block.attention_first(block.ln_1(x.clone()), first);
         let x = adapters.spatial.forward_onto(mixed, x.narrow(1, 0, first));
         let v = block.ln_2(x.clone());
-        adapters.joint.scaled_onto(v.clone(), self.scale, block.mlp_onto(v, x)).reshape([b, t, first, d])
+        let out = block.mlp_onto(v.clone(), x);
+        let out = match adapters.joint_path.is_active() {
+            true => out + adapters.joint_path.along(adapters.joint.forward(v) * self.scale, 1, n),
+            false => adapters.joint.scaled_onto(v, self.scale, out),
+        };
+        out.reshape([b, t, first, d])
     }
 
     fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], _: &Branch) -> Option<Cost> {

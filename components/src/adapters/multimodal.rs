@@ -26,6 +26,7 @@ use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
 use maclip_framework::slots::block::FrozenBlock;
 use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::draws::DropPath;
 use maclip_framework::slots::explanation::normalize;
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,10 @@ struct MultimodalConfig {
     /// 1, or 2 to put AIM's second temporal adapter (with skip) between LN1 and the temporal attention.
     #[schemars(range(min = 1, max = 2))]
     temporal_adapters: usize,
+    /// How often A_T and A_J of the last block are left out for a token in training, as AIM does it; it grows in equal steps from
+    /// 0 in the first block. The paper names no drop path.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    drop_path: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
@@ -119,6 +124,7 @@ impl Default for MultimodalConfig {
             joint_scale: 0.5,
             temporal_residual: true,
             temporal_adapters: 1,
+            drop_path: 0.0,
         }
     }
 }
@@ -159,13 +165,16 @@ impl Component for MultimodalConfig {
             .at
             .of(geometry.blocks)
             .into_iter()
-            .map(|adapted| {
+            .zip(DropPath::growing(self.drop_path, geometry.blocks, ["adapter.temporal", "adapter.joint"]))
+            .map(|(adapted, [temporal_path, joint_path])| {
                 adapted.then(|| BlockAdapters {
                     temporal_in: (self.temporal_adapters == 2).then(|| Bottleneck::new(d, hidden, true, &mut init)),
                     temporal: adapter(Part::Temporal, self.temporal_skip, &mut init),
                     multimodal: adapter(Part::Multimodal, self.multimodal_skip, &mut init),
                     joint: adapter(Part::Joint, self.joint_skip, &mut init),
                     text_fc: own_text.then(|| init.linear(e, d)),
+                    temporal_path,
+                    joint_path,
                 })
             })
             .collect();
@@ -189,6 +198,8 @@ struct BlockAdapters {
     multimodal: Option<Bottleneck>,
     joint: Option<Bottleneck>,
     text_fc: Option<Linear>,
+    temporal_path: DropPath,
+    joint_path: DropPath,
 }
 
 #[derive(Module, Debug)]
@@ -223,7 +234,7 @@ impl Adapter for Multimodal {
 
     fn forward(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, branch: &Branch, first: usize) -> Tensor<4> {
         let adapters = blocks::adapted(&self.blocks, index);
-        let [b, t, _, d] = x.dims();
+        let [b, t, n, d] = x.dims();
         let mut tokens = vec![x.clone()];
         if let Some(temporal) = &adapters.temporal {
             // Class tokens attend over time with the block's own attention.
@@ -233,7 +244,12 @@ impl Adapter for Multimodal {
                 u = adapter.forward(u);
             }
             let u = block.attention(u);
-            let z = if self.temporal_residual { temporal.forward_onto(u, z) } else { temporal.forward(u) };
+            let path = &adapters.temporal_path;
+            let z = match self.temporal_residual {
+                true if !path.is_active() => temporal.forward_onto(u, z),
+                true => z + path.along(temporal.forward(u).reshape([b, t, 1, d]), 2, 1).reshape([b, t, d]),
+                false => path.along(temporal.forward(u).reshape([b, t, 1, d]), 2, 1).reshape([b, t, d]),
+            };
             tokens.push(z.reshape([b, t, 1, d]));
         }
         let text = match branch {
@@ -263,7 +279,10 @@ impl Adapter for Multimodal {
         let v = block.ln_2(y.clone());
         let mut out = block.mlp_onto(v.clone(), y);
         if let Some(joint) = &adapters.joint {
-            out = joint.scaled_onto(v, self.joint_scale, out);
+            out = match adapters.joint_path.is_active() {
+                true => out + adapters.joint_path.along(joint.forward(v) * self.joint_scale, 1, n),
+                false => joint.scaled_onto(v, self.joint_scale, out),
+            };
         }
         out.reshape([b, t, first, d])
     }

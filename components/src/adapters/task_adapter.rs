@@ -33,7 +33,7 @@ struct TaskAdapterConfig {
     /// Bottleneck width as a part of D. 0.25 in public code.
     #[schemars(range(max = 4.0), extend("exclusiveMinimum" = 0.0))]
     ratio: f64,
-    /// Which blocks are adapted. Public code: the last 2 of 12 on scene data sets, the last 6 on SSv2.
+    /// Which blocks are adapted. Public code: the last 6 of 12. Task-Adapter++ has the last 2 on data sets of scenes.
     at: Blocks,
     /// s, the factor on the joint adapter. 1 in public code.
     scale: f64,
@@ -52,7 +52,7 @@ enum Across {
 
 impl Default for TaskAdapterConfig {
     fn default() -> Self {
-        Self { ratio: 0.25, at: Blocks::Last(2), scale: 1.0, across: Across::Branch }
+        Self { ratio: 0.25, at: Blocks::Last(6), scale: 1.0, across: Across::Branch }
     }
 }
 
@@ -185,18 +185,18 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_those_of_four_bottlenecks_in_two_blocks() {
-        // Four adapters of 295,872 in each of the last two blocks, and position codes.
-        assert_eq!(count("task_adapter", "none", "ViT-B/16").trainable, 2 * 4 * 295_872 + 8 * 768);
+    fn parameters_are_those_of_four_bottlenecks_in_six_blocks() {
+        // Four adapters of 295,872 in each of the last six blocks, and position codes.
+        assert_eq!(count("task_adapter", "none", "ViT-B/16").trainable, 6 * 4 * 295_872 + 8 * 768);
     }
 
     #[test]
     fn flops_are_the_hand_computed_ones() {
         let Sizes { t, n, .. } = B32;
-        // Two of five clips are supports; two blocks.
+        // Two of five clips are supports; six blocks.
         let over_clips = B32.attention(t * n, 2.0) + B32.attention(t * n, 3.0);
         let own = 5.0 * B32.attention(n, t) + over_clips + 4.0 * B32.bottleneck(5.0 * t * n);
         let episode = flops("task_adapter", &Branch::Episode { text: &text(2) });
-        assert_eq!(episode, 5.0 * B32.tower() + 2.0 * own);
+        assert_eq!(episode, 5.0 * B32.tower() + 6.0 * own);
     }
 }

@@ -7,8 +7,8 @@
 //! ```text
 //! prototype = Σ softmax(q_k · k / √d) v        distance = ‖q_v − prototype‖² / number of query tuples
 //! ```
-//! and distances are averaged over cardinalities. Public code's dropout of 0.1 on the frames is left out: a draw inside the
-//! forward pass would not be a function of seed and index.
+//! and distances are averaged over cardinalities. In training, frames with their position codes have a dropout of 0.1, another
+//! one for each cardinality.
 
 use super::frame_costs::ShotRule;
 use crate::layers::{Init, LayerNorm, linear_cost, plain_device};
@@ -22,6 +22,7 @@ use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::alignment::Alignment;
 use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::draws::Dropout;
 use maclip_framework::slots::explanation::Explanation;
 use maclip_kernels::operations;
 use serde::{Deserialize, Serialize};
@@ -38,13 +39,16 @@ struct TrxConfig {
     width: usize,
     /// Factor on the position codes. 0.1 in public code.
     position_scale: f64,
+    /// Dropout of the frames with their position codes. 0.1 in public code.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    dropout: f64,
     /// `joint` lets a query tuple attend to all shots of a class at once, as TRX does.
     shots: ShotRule,
 }
 
 impl Default for TrxConfig {
     fn default() -> Self {
-        Self { cardinalities: vec![2, 3], width: 1152, position_scale: 0.1, shots: ShotRule::Joint }
+        Self { cardinalities: vec![2, 3], width: 1152, position_scale: 0.1, dropout: 0.1, shots: ShotRule::Joint }
     }
 }
 
@@ -79,6 +83,7 @@ struct TrxHead {
     k_linear: Linear,
     v_linear: Linear,
     norm_k: LayerNorm,
+    dropout: Dropout,
     cardinality: usize,
     position_scale: f64,
 }
@@ -136,6 +141,7 @@ impl TrxHead {
             k_linear: init.linear(e * cardinality, config.width),
             v_linear: init.linear(e * cardinality, config.width),
             norm_k: init.layer_norm(config.width),
+            dropout: Dropout::new(config.dropout, format!("alignment.frames.{cardinality}")),
             cardinality,
             position_scale: config.position_scale,
         }
@@ -145,7 +151,7 @@ impl TrxHead {
     fn placed(&self, frames: Tensor<3>) -> Tensor<3> {
         let [_, t, e] = frames.dims();
         let codes = position_codes(t, e, self.position_scale, &frames);
-        frames + codes.unsqueeze()
+        self.dropout.forward(frames + codes.unsqueeze())
     }
 
     /// W x + b for all ordered tuples x of frames, in lexicographic order: `[B, T, E]` → `[B, P, d]`. A tuple's product is

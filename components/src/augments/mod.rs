@@ -6,6 +6,7 @@ pub mod color_jitter;
 mod crop;
 mod flip;
 mod none;
+mod queries_only;
 mod random_crop;
 mod random_erasing;
 mod sequence;

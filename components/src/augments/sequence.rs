@@ -40,6 +40,10 @@ impl Augment for Steps {
     fn apply(&self, frames: Frames, mut rng: Option<&mut Rng>) -> Frames {
         self.0.iter().fold(frames, |frames, step| step.apply(frames, rng.as_deref_mut()))
     }
+
+    fn apply_to_support(&self, frames: Frames, mut rng: Option<&mut Rng>) -> Frames {
+        self.0.iter().fold(frames, |frames, step| step.apply_to_support(frames, rng.as_deref_mut()))
+    }
 }
 
 #[cfg(test)]

@@ -43,6 +43,8 @@ const SUPPORTS: usize = 6;
 const WAY: usize = 3;
 /// C
 const CLASSES: usize = 5;
+/// T
+const FRAMES: usize = 2;
 /// E
 const WIDTH: usize = 8;
 
@@ -59,7 +61,8 @@ fn scores(seed: u64) -> Scores {
         query_text: Some(cosines(seed + 1, [EPISODES, QUERIES, WAY])),
         support_text: Some(cosines(seed + 2, [EPISODES, SUPPORTS, WAY])),
         all_classes: Some(AllClasses {
-            clips: random(seed + 3, [EPISODES, QUERIES + SUPPORTS, WIDTH]),
+            frames: random(seed + 3, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
+            prototypes: random(seed + 5, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
             texts: random(seed + 4, [EPISODES, CLASSES, WIDTH]),
             labels: repeated(QUERIES + SUPPORTS, CLASSES),
         }),
@@ -86,7 +89,8 @@ fn episode(n: usize, scores: &Scores, labels: &Labels) -> (Scores, Labels) {
         query_text: scores.query_text.as_ref().map(one),
         support_text: scores.support_text.as_ref().map(one),
         all_classes: all.map(|all| AllClasses {
-            clips: one(&all.clips),
+            frames: all.frames.clone().narrow(0, n, 1),
+            prototypes: all.prototypes.clone().narrow(0, n, 1),
             texts: one(&all.texts),
             labels: labelled(&all.labels),
         }),
@@ -163,9 +167,13 @@ impl Subject {
         let texts =
             Scores { query_text: other.query_text.clone(), support_text: other.support_text.clone(), ..one.clone() };
         let all = Scores { all_classes: other.all_classes.clone(), ..one.clone() };
-        let (texts, all) = (counts(texts), counts(all));
+        let mut all_texts = one.clone();
+        if let (Some(all), Some(other)) = (&mut all_texts.all_classes, &other.all_classes) {
+            all.texts = other.texts.clone();
+        }
+        let (texts, all, all_texts) = (counts(texts), counts(all), counts(all_texts));
         let needs_text = self.objective.needs_text();
-        assert_eq!(texts || all, needs_text, "{}: whether class texts count, and `needs_text`", self.choice);
+        assert_eq!(texts || all_texts, needs_text, "{}: whether class texts count, and `needs_text`", self.choice);
         let claimed = self.objective.all_classes();
         assert_eq!(all, claimed, "{}: whether all training classes count, and `all_classes`", self.choice);
     }

@@ -1,5 +1,27 @@
 //! What a class is called in prompts, made of the name of its folder or its name in a list.
 
+use serde::{Deserialize, Serialize};
+
+/// How the text of a class is made of its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ClassText {
+    /// As a person would say it, without square brackets and underscores and split at capitals.
+    #[default]
+    Words,
+    /// The name as it stands, with its brackets and underscores, as the configurations of CLIP-FSAR's public code have it.
+    ClipFsar,
+}
+
+impl ClassText {
+    pub fn of(self, name: &str) -> String {
+        match self {
+            ClassText::Words => class_text(name),
+            ClassText::ClipFsar => name.to_owned(),
+        }
+    }
+}
+
 /// A class name as a person would say it:
 ///
 /// * square, curly and angle brackets go and what they hold stays: `Closing [something]` is "Closing something";

@@ -85,7 +85,7 @@ impl Objective for ClipFsar {
         let mut parts = vec![("q2s", metric.clone())];
         let mut total = metric;
         if let Some(all) = &scores.all_classes {
-            let cosines = Cosine::PlusEpsilon.of(all.clips.clone(), all.texts.clone());
+            let cosines = Cosine::PlusEpsilon.of(all.clips(), all.texts.clone());
             let logits = cosines * self.scale.val().reshape([1, 1, 1]);
             let text = cross_entropy(logits, all.labels.clone());
             total = total + text.clone() * self.config.text_weight;
@@ -130,13 +130,13 @@ mod tests {
         let tensor = |values: [[[f32; 2]; 1]; 1]| Tensor::<3>::from_data(values, &device);
         let labels = |value: i32| Tensor::<2, Int>::from_data([[value]], &device);
         // Cosines of (3, 4) with (0.3, 0.4), (−4, 3) and (5, 0): 2.5 / 2.51, 0 and 15 / 25.01.
-        let clips = Tensor::<3>::from_data([[[3.0f32, 4.0]]], &device);
+        let frames = Tensor::<4>::from_data([[[[3.0f32, 4.0]]]], &device);
         let texts = Tensor::<3>::from_data([[[0.3f32, 0.4], [-4.0, 3.0], [5.0, 0.0]]], &device);
         let scores = Scores {
             distances: tensor([[[1.0, 3.0]]]),
             query_text: Some(tensor([[[0.1, 0.4]]])),
             support_text: None,
-            all_classes: Some(AllClasses { clips, texts, labels: labels(0) }),
+            all_classes: Some(AllClasses { prototypes: frames.clone(), frames, texts, labels: labels(0) }),
         };
         let loss = objective.loss(&scores, &Labels { query: labels(0), support: labels(0) });
         let metric = (1.0f64 + (-2.0f64).exp()).ln();

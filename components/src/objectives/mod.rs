@@ -5,3 +5,4 @@ mod clip_fsar;
 mod ma_clip;
 mod metric;
 mod product;
+mod with_class_loss;

@@ -1,7 +1,7 @@
 //! `product`: the similarity to a class times the cosine with its text, in loss and prediction.
 //!
-//! Source: Task-Adapter (Cao et al., ACM MM 2024) and the public code of its family. With v = 1 − distance, which is a cosine
-//! with `alignment: {type: mean_cosine}`, and c the cosine of the query's time average with the class text:
+//! Source: Task-Adapter (Cao et al., ACM MM 2024) and the public code of its family. With v = −distance, which is the cosine
+//! of time averages with `alignment: {type: mean_cosine}`, and c the cosine of the query's time average with the class text:
 //!
 //! ```text
 //! L = CE(s · v · c)      s = 64      prediction: the largest product
@@ -56,7 +56,7 @@ struct Product {
 impl Product {
     /// s · v · c `[N, Q, W]`.
     fn logits(&self, scores: &Scores) -> Tensor<3> {
-        let similarity = -(scores.distances.clone() - 1.0);
+        let similarity = -scores.distances.clone();
         let text = scores.query_text.clone().expect("given to an objective that needs texts");
         similarity * text * self.scale
     }
@@ -82,10 +82,34 @@ mod tests {
     use super::*;
     use crate::conformance::{self, objective::Traits};
     use burn::tensor::{Device, Int};
+    use maclip_framework::registry::{build_choice, resolve_choice, slot};
+    use maclip_framework::slots::alignment::Alignment;
+    use maclip_language::read_str;
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
         conformance::objective::holds::<ProductConfig>(Traits::default());
+    }
+
+    /// With the alignment that it is made for, the similarity is the cosine itself.
+    #[test]
+    fn with_mean_cosine_the_similarity_is_the_cosine() {
+        let device = Device::flex();
+        let context = BuildContext::new(1, device.clone());
+        let choice = read_str("test.yaml", "{type: mean_cosine}").unwrap();
+        let choice = resolve_choice(slot("alignment").unwrap(), &choice).unwrap();
+        let alignment: Box<dyn Alignment> = build_choice(&choice, &context).unwrap();
+        // Cosines 0.6 and 0.8 of one query with two classes.
+        let query = Tensor::<4>::from_data([[[[1.0f32, 0.0]]]], &device);
+        let support = Tensor::<5>::from_data([[[[[0.6f32, 0.8]]], [[[0.8, 0.6]]]]], &device);
+        let scores = Scores {
+            distances: alignment.distances(query, support),
+            query_text: Some(Tensor::from_data([[[0.5f32, 0.25]]], &device)),
+            support_text: None,
+            all_classes: None,
+        };
+        let logits: Vec<f32> = Product { scale: 64.0 }.logits(&scores).into_data().try_to_vec().unwrap();
+        assert!((logits[0] - 64.0 * 0.3).abs() < 1e-4 && (logits[1] - 64.0 * 0.2).abs() < 1e-4, "{logits:?}");
     }
 
     #[test]
@@ -94,7 +118,7 @@ mod tests {
         let tensor = |values: [f32; 2]| Tensor::<3>::from_data([[values]], &device);
         // Products 0.5 · 0.2 and 0.25 · 0.3, times 10.
         let scores = Scores {
-            distances: tensor([0.5, 0.75]),
+            distances: tensor([-0.5, -0.25]),
             query_text: Some(tensor([0.2, 0.3])),
             support_text: None,
             all_classes: None,

@@ -2,8 +2,7 @@
 //!
 //! Source: CLIP-FSAR (Wang et al., IJCV 2023) and its public code (`CNN_OTAM_CLIPFSAR`, module `context2`): 8 heads, queries, keys
 //! and values without bias, feed-forward layer of 2048 with GELU and no norm of its own. Support: tokens [F_S, f_T], the frames are
-//! kept; query: frames alone. The public code's dropout of 0.2 is left out: a draw inside the forward pass would not be a function
-//! of seed and index.
+//! kept; query: frames alone. Dropout is 0.2 on the attention's output, and 0.05 inside and after the feed-forward layer.
 
 use super::text_layer::{AverageShots, TextLayer};
 use super::transformer::{Layer, LayerSizes, Norm, check_heads};
@@ -28,11 +27,17 @@ struct ClipFsarConfig {
     /// Whether several shots of a class are averaged `after` this module (by the alignment's own rule) or `before` it.
     /// Public code's 5-shot configurations average before (`MERGE_BEFORE`).
     average_shots: AverageShots,
+    /// Dropout of the attention's output. 0.2 in public code.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    dropout: f64,
+    /// Dropout inside and after the feed-forward layer. 0.05 in public code.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    ffn_dropout: f64,
 }
 
 impl Default for ClipFsarConfig {
     fn default() -> Self {
-        Self { heads: 8, hidden: Some(2048), average_shots: AverageShots::After }
+        Self { heads: 8, hidden: Some(2048), average_shots: AverageShots::After, dropout: 0.2, ffn_dropout: 0.05 }
     }
 }
 
@@ -55,7 +60,9 @@ impl Component for ClipFsarConfig {
         let e = context.geometry()?.embed_dim;
         let mut init = Init::new(context.init("prototype"), context.trainable_device());
         let hidden = self.hidden.unwrap_or(4 * e);
-        let sizes = LayerSizes { width: e, heads: self.heads, hidden, norm: Norm::Pre, projection_bias: false };
+        let dropout = [self.dropout, self.ffn_dropout];
+        let sizes =
+            LayerSizes { width: e, heads: self.heads, hidden, norm: Norm::Pre, projection_bias: false, dropout };
         Ok(Box::new(TextLayer::new(Layer::new(sizes, &mut init), modulate, self.average_shots)))
     }
 }

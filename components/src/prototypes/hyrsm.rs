@@ -13,9 +13,8 @@
 //! R  = relu(LN(Y + MHA(Y)))
 //! F~ = W [F', R of that clip]            joined along features at every frame
 //! ```
-//! So every query sees its own view of the supports. Goes with `bi_mhm`. Queries, keys and values have no biases. The public code's
-//! dropout is left out (a draw inside the forward pass would not be a function of seed and index), and so is its auxiliary loss
-//! over all training classes.
+//! So every query sees its own view of the supports. Goes with `bi_mhm`. Queries, keys and values have no biases. The public
+//! code's loss over all training classes is the objective `with_class_loss`.
 
 use super::text_layer::AverageShots;
 use super::transformer::{check_heads, codes_by};
@@ -29,6 +28,7 @@ use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::draws::Dropout;
 use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype, Related};
 use serde::{Deserialize, Serialize};
 
@@ -47,11 +47,32 @@ struct HyrsmConfig {
     /// Whether several shots of a class are averaged `before` the inter-relation, as public code does, or `after` it, by the
     /// alignment's own rule.
     average_shots: AverageShots,
+    /// Dropout of X, the features with their position codes. 0.1 in public code.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    code_dropout: f64,
+    /// Dropout of the intra-relation's attention. 0.2 in public code.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    intra_dropout: f64,
+    /// Dropout of the inter-relation's attention. 0.05 in public code.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    inter_dropout: f64,
+    /// Dropout of the inter-relation's attention weights. 0.1 in public code.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    inter_weight_dropout: f64,
 }
 
 impl Default for HyrsmConfig {
     fn default() -> Self {
-        Self { heads: 8, feature_divisor: 10.0, position_scale: 1.0, average_shots: AverageShots::Before }
+        Self {
+            heads: 8,
+            feature_divisor: 10.0,
+            position_scale: 1.0,
+            average_shots: AverageShots::Before,
+            code_dropout: 0.1,
+            intra_dropout: 0.2,
+            inter_dropout: 0.05,
+            inter_weight_dropout: 0.1,
+        }
     }
 }
 
@@ -86,6 +107,10 @@ impl Component for HyrsmConfig {
             feature_scale: (e as f64 / self.feature_divisor).sqrt(),
             position_scale: self.position_scale,
             average_shots: self.average_shots,
+            code_dropout: Dropout::new(self.code_dropout, "prototype.codes"),
+            intra_dropout: Dropout::new(self.intra_dropout, "prototype.intra"),
+            inter_dropout: Dropout::new(self.inter_dropout, "prototype.inter"),
+            inter_weight_dropout: Dropout::new(self.inter_weight_dropout, "prototype.inter_weights"),
         }))
     }
 }
@@ -101,6 +126,10 @@ struct Hyrsm {
     join_relation: Linear,
     feature_scale: f64,
     position_scale: f64,
+    code_dropout: Dropout,
+    intra_dropout: Dropout,
+    inter_dropout: Dropout,
+    inter_weight_dropout: Dropout,
     #[module(skip)]
     average_shots: AverageShots,
 }
@@ -121,8 +150,9 @@ impl Prototype for Hyrsm {
     fn query(&self, frames: Tensor<3>) -> Tensor<3> {
         let [_, t, e] = frames.dims();
         let codes = codes(t, e, self.position_scale, &frames);
-        let x = frames * self.feature_scale + codes.unsqueeze();
-        relu(self.intra.forward_onto(self.intra_norm.forward(x.clone()), None, None, Some(x)))
+        let x = self.code_dropout.forward(frames * self.feature_scale + codes.unsqueeze());
+        let attended = self.intra.forward(self.intra_norm.forward(x.clone()), None, None);
+        relu(x + self.intra_dropout.forward(attended))
     }
 
     fn relate(&self, features: EpisodeFeatures) -> Related {
@@ -137,7 +167,8 @@ impl Prototype for Hyrsm {
         let supports = support.clone().mean_dim(3).reshape([n, 1, s, e]).expand([n, q, s, e]);
         let clips = Tensor::cat(vec![supports, query.clone().mean_dim(2).reshape([n, q, 1, e])], 2);
         let clips = clips.reshape([n * q, s + 1, e]);
-        let related = relu(self.inter_norm.forward(self.inter.forward_onto(clips.clone(), None, None, Some(clips))));
+        let attended = self.inter.forward_with(clips.clone(), &self.inter_weight_dropout);
+        let related = relu(self.inter_norm.forward(clips + self.inter_dropout.forward(attended)));
         let related = linear(&self.join_relation, related);
         let of_supports = related.clone().narrow(1, 0, s).reshape([n, q, w, k, 1, e]);
         let of_query = related.narrow(1, s, 1).reshape([n, q, 1, e]);

@@ -36,11 +36,21 @@ struct TextGuidedConfig {
     /// Whether several shots of a class are averaged `after` this module (by the alignment's own rule) or `before` it. The
     /// paper does not say; CLIP-FSAR averages after in training and before in its 5-shot configuration.
     average_shots: AverageShots,
+    /// Dropout of the attention's output, and of the feed-forward layer inside and after it. The paper names none.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    dropout: f64,
 }
 
 impl Default for TextGuidedConfig {
     fn default() -> Self {
-        Self { heads: 8, ffn_ratio: 4, norm: Norm::None, normalize_text: false, average_shots: AverageShots::After }
+        Self {
+            heads: 8,
+            ffn_ratio: 4,
+            norm: Norm::None,
+            normalize_text: false,
+            average_shots: AverageShots::After,
+            dropout: 0.0,
+        }
     }
 }
 
@@ -72,6 +82,7 @@ impl Component for TextGuidedConfig {
             hidden: e * self.ffn_ratio,
             norm: self.norm,
             projection_bias: true,
+            dropout: [self.dropout; 2],
         };
         let rewrite = if self.normalize_text { guide_by_direction } else { guide };
         Ok(Box::new(TextLayer::new(Layer::new(sizes, &mut init), rewrite, self.average_shots)))

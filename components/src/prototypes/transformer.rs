@@ -1,12 +1,14 @@
 //! The transformer layer that prototype modules are made of, and position codes.
 
-use crate::layers::{Attention, Init, LayerNorm, feed_forward, feed_forward_cost, plain_device};
+use crate::layers::{Attention, Init, LayerNorm, feed_forward, feed_forward_cost, linear, plain_device};
 use burn::module::Module;
 use burn::nn::Linear;
+use burn::tensor::activation::gelu;
 use burn::tensor::{Tensor, TensorData};
 use maclip_framework::error::Result;
 use maclip_framework::registry::{BuildContext, Facts, Problems};
 use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::draws::Dropout;
 use maclip_kernels::Activation;
 use maclip_kernels::operations::FeedForwardOptions;
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,10 @@ pub struct Layer {
     fc1: Linear,
     fc2: Linear,
     norms: Vec<LayerNorm>,
+    /// After the attention, after the activation and after the feed-forward layer.
+    attention_dropout: Dropout,
+    hidden_dropout: Dropout,
+    out_dropout: Dropout,
     #[module(skip)]
     norm: Norm,
 }
@@ -47,6 +53,8 @@ pub struct LayerSizes {
     pub norm: Norm,
     /// Whether the packed query, key and value projection has biases.
     pub projection_bias: bool,
+    /// Dropout of the attention's output, and of the feed-forward layer inside and after it.
+    pub dropout: [f64; 2],
 }
 
 /// Options of a prototype module that is one [`Layer`].
@@ -61,11 +69,14 @@ pub struct LayerOptions {
     ffn_ratio: usize,
     /// `none`, as in TPCM, `post` or `pre`.
     norm: Norm,
+    /// Dropout of the attention's output, and of the feed-forward layer inside and after it. The papers name none.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    dropout: f64,
 }
 
 impl Default for LayerOptions {
     fn default() -> Self {
-        Self { heads: 8, ffn_ratio: 4, norm: Norm::None }
+        Self { heads: 8, ffn_ratio: 4, norm: Norm::None, dropout: 0.0 }
     }
 }
 
@@ -90,14 +101,15 @@ impl LayerOptions {
         let width = context.geometry()?.embed_dim;
         let mut init = Init::new(context.init("prototype"), context.trainable_device());
         let (heads, hidden) = (self.heads, width * self.ffn_ratio);
-        Ok(Layer::new(LayerSizes { width, heads, hidden, norm: self.norm, projection_bias: true }, &mut init))
+        let dropout = [self.dropout; 2];
+        Ok(Layer::new(LayerSizes { width, heads, hidden, norm: self.norm, projection_bias: true, dropout }, &mut init))
     }
 }
 
 impl Layer {
     /// `heads` must divide `width`, see [`check_heads`].
     pub fn new(sizes: LayerSizes, init: &mut Init) -> Self {
-        let LayerSizes { width, heads, hidden, norm, projection_bias } = sizes;
+        let LayerSizes { width, heads, hidden, norm, projection_bias, dropout } = sizes;
         let attention = match projection_bias {
             // Xavier for the packed projection, as PyTorch's MultiheadAttention.
             true => Attention::new(width, heads, (2.0 / (4 * width) as f64).sqrt(), init),
@@ -113,6 +125,9 @@ impl Layer {
                 Norm::Pre => vec![init.layer_norm(width)],
                 Norm::Post => vec![init.layer_norm(width), init.layer_norm(width)],
             },
+            attention_dropout: Dropout::new(dropout[0], "prototype.attention"),
+            hidden_dropout: Dropout::new(dropout[1], "prototype.hidden"),
+            out_dropout: Dropout::new(dropout[1], "prototype.out"),
             norm,
         }
     }
@@ -124,10 +139,18 @@ impl Layer {
             _ => x,
         };
         let attended = self.attention.cross(norm(Norm::Pre, 0, query.clone()), norm(Norm::Pre, 0, context));
-        let u = norm(Norm::Post, 0, query + attended);
-        let options = FeedForwardOptions { activation: Activation::Gelu, scale: 1.0, skip: true };
-        let out = feed_forward([&self.fc1, &self.fc2], u, None, options);
-        norm(Norm::Post, 1, out)
+        let u = norm(Norm::Post, 0, query + self.attention_dropout.forward(attended));
+        norm(Norm::Post, 1, self.feed_forward(u))
+    }
+
+    /// u + W2 gelu(W1 u)
+    fn feed_forward(&self, u: Tensor<3>) -> Tensor<3> {
+        if !self.hidden_dropout.is_active() {
+            let options = FeedForwardOptions { activation: Activation::Gelu, scale: 1.0, skip: true };
+            return feed_forward([&self.fc1, &self.fc2], u, None, options);
+        }
+        let hidden = self.hidden_dropout.forward(gelu(linear(&self.fc1, u.clone())));
+        u + self.out_dropout.forward(linear(&self.fc2, hidden))
     }
 
     /// What [`Layer::forward`] costs for a query `[B, n, E]` and a context of m tokens.

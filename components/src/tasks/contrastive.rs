@@ -113,8 +113,7 @@ impl ContrastiveModel {
 
 impl Task for Contrastive {
     fn plan(&self, recipe: &Recipe) -> Result<Plan> {
-        let mut build = BuildContext::new(recipe.seed, Device::flex());
-        build.sizes_only = true;
+        let mut build = recipe.sizes_context();
         build.vocabulary = recipe.build::<dyn Dataset>(&build)?.captions().map(|c| c.words()).unwrap_or_default();
         let model = ContrastiveModel::new(recipe.build(&build)?);
         let geometry = model.backbone.geometry();

@@ -15,8 +15,10 @@ use rayon::prelude::*;
 /// How the frames of a clip are picked and changed, with the random numbers for it.
 #[derive(Clone, Debug)]
 pub enum View {
-    /// Frames and augmentation are random.
+    /// Frames and augmentation are random, for a query or a clip without a role.
     Training(Rng),
+    /// Frames and augmentation are random, for a support clip.
+    TrainingSupport(Rng),
     /// Nothing is random: the same pixels every time.
     Evaluation,
     /// Only the choice of frames is random: for samplers that are random in evaluation, too.
@@ -27,7 +29,7 @@ impl View {
     /// The random numbers for the choice of frames.
     fn frames(&self) -> Option<Rng> {
         match self {
-            View::Training(rng) | View::RandomFrames(rng) => Some(rng.clone()),
+            View::Training(rng) | View::TrainingSupport(rng) | View::RandomFrames(rng) => Some(rng.clone()),
             View::Evaluation => None,
         }
     }
@@ -87,10 +89,13 @@ impl ClipLoader<'_> {
         let Opened { timeline, mut frames, .. } = opened;
         let augment = &self.clips.augment;
         frames = match view.clone() {
-            View::Training(mut rng) => {
+            View::Training(mut rng) | View::TrainingSupport(mut rng) => {
                 // The choice of frames takes its random numbers first, so that the augmentation gets those after them.
                 self.clips.frames.sample(&timeline, Some(&mut rng))?;
-                augment.apply(frames, Some(&mut rng))
+                match view {
+                    View::TrainingSupport(_) => augment.apply_to_support(frames, Some(&mut rng)),
+                    _ => augment.apply(frames, Some(&mut rng)),
+                }
             }
             View::Evaluation | View::RandomFrames(_) => augment.apply(frames, None),
         };

@@ -147,14 +147,28 @@ impl Recipe {
     pub fn build_context(&self, device: &Device) -> Result<BuildContext> {
         device::check_precision(&self.device, device, self.precision)
             .map_err(|error| error.at(self.place("precision")))?;
+        let mut context = BuildContext::new(self.seed, device.clone());
+        context.precision = self.precision;
+        context.activation_checkpointing = self.compute.activation_checkpointing;
+        self.describe_dataset(&mut context);
+        Ok(context)
+    }
+
+    /// What the components are built from where only their sizes matter.
+    pub fn sizes_context(&self) -> BuildContext {
+        let mut context = BuildContext::new(self.seed, Device::flex());
+        context.sizes_only = true;
+        context.precision = self.precision;
+        self.describe_dataset(&mut context);
+        context
+    }
+
+    fn describe_dataset(&self, context: &mut BuildContext) {
         let mut facts = Facts::default();
         if let (Some(slot), Some(node)) = (slot(<dyn Dataset>::NAME), self.resolved.at(<dyn Dataset>::NAME)) {
             describe_choice(slot, node, &mut facts);
         }
-        let mut context = BuildContext::new(self.seed, device.clone());
-        context.precision = self.precision;
-        context.activation_checkpointing = self.compute.activation_checkpointing;
         context.directed = facts.directed;
-        Ok(context)
+        context.train_classes = facts.splits.map(|[train, ..]| train.classes);
     }
 }

@@ -27,6 +27,8 @@ pub struct BuildContext {
     pub activation_checkpointing: bool,
     /// As [`Facts::directed`].
     pub directed: Option<bool>,
+    /// Number of training classes, where the dataset states it.
+    pub train_classes: Option<usize>,
     geometry: Option<Geometry>,
     frames: Option<usize>,
     weights: Arc<Mutex<BTreeMap<String, String>>>,
@@ -43,6 +45,7 @@ impl BuildContext {
             precision: Precision::F32,
             activation_checkpointing: false,
             directed: None,
+            train_classes: None,
             geometry: None,
             frames: None,
             weights: Arc::default(),
@@ -59,6 +62,7 @@ impl BuildContext {
             precision: self.precision,
             activation_checkpointing: self.activation_checkpointing,
             directed: self.directed,
+            train_classes: self.train_classes,
             geometry: Some(geometry),
             frames: Some(frames),
             weights: Arc::clone(&self.weights),

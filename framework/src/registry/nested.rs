@@ -1,6 +1,6 @@
 //! Components among the options of another, such as `augment: {type: sequence, steps: [{type: crop}, {type: flip}]}`.
 //!
-//! A component only declares an option of type `Vec<Nested<dyn Slot>>`. The JSON schema of the option names the slot,
+//! A component only declares an option of type `Nested<dyn Slot>` or `Vec<Nested<dyn Slot>>`. The JSON schema of the option names the slot,
 //! so the registry finds the components in it: it checks them at their own places, fills in their defaults, and calls
 //! the same functions for them as for the component that contains them.
 
@@ -63,6 +63,10 @@ pub(crate) fn of<'a, C: Component>(node: &'a Node, path: &str) -> Vec<Inner<'a>>
     let schema = schemars::schema_for!(C).to_value();
     let mut found = Vec::new();
     for (name, option) in schema["properties"].as_object().into_iter().flatten() {
+        if let (Some(slot), Some(node)) = (option[SLOT].as_str().and_then(slot), node.at(name)) {
+            found.push(Inner { slot, node, path: join(path, name), field: name.clone() });
+            continue;
+        }
         let slot = option["items"][SLOT].as_str().and_then(slot);
         let (Some(slot), Some(list)) = (slot, node.at(name).and_then(Node::as_list)) else { continue };
         found.extend(list.iter().enumerate().map(|(index, node)| {

@@ -15,6 +15,7 @@ pub mod backbone;
 pub mod block;
 pub mod cost;
 pub mod dataset;
+pub mod draws;
 pub mod explanation;
 pub mod frames;
 pub mod module;

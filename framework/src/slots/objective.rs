@@ -17,16 +17,25 @@ pub struct Scores {
     pub all_classes: Option<AllClasses>,
 }
 
-/// Time-averaged features of the M = Q + S clips, queries first, the texts of all C training classes, and the labels.
-/// An objective compares them in its own way.
+/// Features of the M = Q + S clips, queries first, the texts of all C training classes, and the labels. An objective
+/// compares them in its own way.
 #[derive(Clone, Debug)]
 pub struct AllClasses {
-    /// `[N, M, E]`
-    pub clips: Tensor<3>,
-    /// `[N, C, E]`, not normalised.
+    /// Before the prototype module, `[N, M, T, E]`.
+    pub frames: Tensor<4>,
+    /// After it, the same shape.
+    pub prototypes: Tensor<4>,
+    /// `[N, C, E]`, not normalised; zeros where nothing in the model reads class texts.
     pub texts: Tensor<3>,
     /// `[N, M]`: the position of each clip's class among the C training classes.
     pub labels: Tensor<2, Int>,
+}
+
+impl AllClasses {
+    /// Time averages of [`AllClasses::frames`], `[N, M, E]`.
+    pub fn clips(&self) -> Tensor<3> {
+        self.frames.clone().mean_dim(2).squeeze_dim(2)
+    }
 }
 
 /// Labels of N episodes: the position of each clip's class among the W classes of its episode.
@@ -57,15 +66,20 @@ pub struct Loss {
 ///   episodes. They are computed from [`Scores::distances`] and [`Scores::query_text`] alone: the other fields are
 ///   `None` in a test.
 /// - **Class texts** of the episode or of all training classes change the outcome if, and only if,
-///   [`Objective::needs_text`]; the latter if, and only if, [`Objective::all_classes`]. `Component::describe` adds
-///   `objective` to `Facts::readers` if, and only if, [`Objective::needs_text`].
+///   [`Objective::needs_text`]. `Component::describe` adds `objective` to `Facts::readers` in the same cases.
+/// - **All classes.** [`Scores::all_classes`] changes the loss if, and only if, [`Objective::all_classes`].
 pub trait Objective: DynModule + CloneObjective {
     /// Whether class texts are read. The backbone must have a text tower then.
     fn needs_text(&self) -> bool;
 
-    /// Whether the loss compares clips with the texts of all training classes, see [`Scores::all_classes`].
+    /// Whether the loss compares clips with all training classes, see [`Scores::all_classes`].
     fn all_classes(&self) -> bool {
         false
+    }
+
+    /// The number of training classes that it was built for, where it was built for one.
+    fn classes(&self) -> Option<usize> {
+        None
     }
 
     /// The loss, as the mean over the N episodes.

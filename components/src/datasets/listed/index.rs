@@ -2,7 +2,8 @@
 
 use super::layout::{Finder, Folder, Place, Search};
 use super::lists::{self, Classes, Line, key, labels, stem};
-use super::{Benchmark, Settings, class_text};
+use super::{Benchmark, Settings};
+use crate::datasets::class_text::{ClassText, class_text};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::slots::dataset::Split;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -197,7 +198,7 @@ fn class_names(
             let wanted: HashSet<&str> = open.iter().flat_map(clips).collect();
             let labels = labels(path, &wanted)?;
             for place in &open {
-                texts.insert(*place, template(names[*place], clips(place), &labels.templates)?);
+                texts.insert(*place, template(names[*place], clips(place), &labels.templates, settings.class_text)?);
             }
             sums.extend(labels.sums);
         }
@@ -209,7 +210,7 @@ fn class_names(
         )),
         _ => {}
     }
-    Ok(found.keys().map(|place| texts.remove(place).unwrap_or_else(|| class_text(names[*place]))).collect())
+    Ok(found.keys().map(|place| texts.remove(place).unwrap_or_else(|| settings.class_text.of(names[*place]))).collect())
 }
 
 /// The class text that the templates of `clips` agree on.
@@ -217,6 +218,7 @@ fn template<'a>(
     class: &str,
     clips: impl Iterator<Item = &'a str>,
     templates: &HashMap<String, String>,
+    style: ClassText,
 ) -> Result<String> {
     let mut agreed: Option<(&str, &String)> = None;
     for clip in clips {
@@ -232,7 +234,7 @@ fn template<'a>(
             _ => agreed = Some((clip, template)),
         }
     }
-    agreed.map(|(_, template)| class_text(template)).ok_or_else(|| {
+    agreed.map(|(_, template)| style.of(template)).ok_or_else(|| {
         Error::failed(format!("dataset.labels: no clip of class `{class}` has a template"))
             .help("give all label files, or the text of the class in dataset.class_names")
     })

@@ -11,7 +11,7 @@ mod lists;
 #[cfg(test)]
 mod tests;
 
-use super::class_text::class_text;
+use super::class_text::ClassText;
 use super::readers::video::Decoder;
 use super::readers::{DECODER, Readers};
 use index::Index;
@@ -83,6 +83,7 @@ pub(super) struct Settings {
     pub missing: Policy,
     pub broken: Policy,
     pub class_names: BTreeMap<String, String>,
+    pub class_text: ClassText,
     pub labels: Option<PathBuf>,
     pub decoder: Decoder,
 }
@@ -135,8 +136,10 @@ macro_rules! benchmark {
             /// What decodes the clips that are videos. The frames are the same.
             decoder: $crate::datasets::readers::video::Decoder,
             /// Class text for prompts, by class name or by the class's name in the lists, such as `val0`. The text of
-            /// other classes is their name, without square brackets and underscores and split at capitals.
+            /// other classes is made of their name, see `class_text`.
             class_names: std::collections::BTreeMap<String, String>,
+            /// How the text of a class is made of its name.
+            class_text: $crate::datasets::class_text::ClassText,
             $($($(#[$doc])* $extra: $kind,)*)?
         }
 
@@ -150,6 +153,7 @@ macro_rules! benchmark {
                     missing: self.missing,
                     broken: self.broken,
                     class_names: self.class_names.clone(),
+                    class_text: self.class_text,
                     labels: None,
                     decoder: self.decoder,
                 };

@@ -127,8 +127,8 @@ impl Kind {
 
     fn draw(rng: &mut Rng) -> Self {
         match rng.below(20) {
-            0..5 => Kind::Rest,
-            5..9 => Kind::Thing,
+            0..6 => Kind::Rest,
+            6..9 => Kind::Thing,
             9..15 => Kind::Figure,
             _ => Kind::Hand,
         }

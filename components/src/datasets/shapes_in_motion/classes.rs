@@ -1,8 +1,11 @@
 //! The classes of the variants, and which split each class belongs to.
 //!
-//! Test classes are of two kinds in equal shares: new combinations of a thing and a verb that training has seen apart, and
-//! verbs that training has not seen at all. So are validation classes. A motion and its reverse go to the same split,
+//! Test classes are of two kinds in about equal shares: new combinations of a thing and a verb that training has seen apart,
+//! and verbs that training has not seen at all. So are validation classes. A motion and its reverse go to the same split,
 //! where only the order of frames tells them apart.
+//!
+//! How hard the variants are was set on validation classes alone, with the embedded CLIP: nearest class by time averages, 5-way
+//! 1-shot, 30 % on `motion`, 68 % on `appearance` and 53 % on `figures`; by class texts alone 54, 89 and 38 %.
 
 use super::Variant;
 use super::content::Content;
@@ -36,12 +39,13 @@ impl Class {
     }
 }
 
-/// Four kinds that look different when turned by any angle below 180°.
-const FEW_WHATS: [What; 4] = [
-    What::new(Texture::Striped, Shape::Disc),
+/// The things of the variant `motion`. All look different when turned by any angle below 180°.
+const FEW_WHATS: [What; 5] = [
     What::new(Texture::Plain, Shape::Arrow),
-    What::new(Texture::Dotted, Shape::Heart),
-    What::new(Texture::Checkered, Shape::Triangle),
+    What::new(Texture::Striped, Shape::Heart),
+    What::new(Texture::Plain, Shape::Cup),
+    What::new(Texture::Dotted, Shape::Triangle),
+    What::new(Texture::Striped, Shape::Disc),
 ];
 
 /// A kind of object for each group of the variant `appearance`.
@@ -81,13 +85,7 @@ enum Verb {
 }
 
 impl Verb {
-    /// With this thing, forwards and, where that is another class, backwards.
-    fn both_ways(self, what: What) -> Vec<Content> {
-        let forward = self.forward(what);
-        [forward].into_iter().chain(forward.reverse()).collect()
-    }
-
-    fn forward(self, what: What) -> Content {
+    fn with(self, what: What) -> Content {
         match self {
             Verb::Thing(path) => Content::Thing { what, motion: Motion::forward(path) },
             Verb::Hand(deed) => Content::Hand { what, handling: Handling::forward(deed) },
@@ -95,45 +93,49 @@ impl Verb {
     }
 }
 
-/// Verbs of the variant `motion` that training sees. The last one has no direction.
-const SEEN: [Verb; 11] = [
-    Verb::Thing(Path::Across),
-    Verb::Hand(Deed::PushRight),
-    Verb::Thing(Path::Rise),
-    Verb::Hand(Deed::Lift),
-    Verb::Thing(Path::Spin),
-    Verb::Hand(Deed::Cover),
-    Verb::Thing(Path::Grow),
-    Verb::Hand(Deed::PutOnto),
-    Verb::Thing(Path::Circle),
-    Verb::Thing(Path::Fall),
-    Verb::Thing(Path::Bounce),
+/// Verbs of the variant `motion`. One picture of a clip tells few of them apart: most show one thing somewhere on its way.
+const MOTION_VERBS: [Path; 11] = [
+    Path::Across,
+    Path::Rise,
+    Path::Spin,
+    Path::Grow,
+    Path::Circle,
+    Path::Spiral,
+    Path::Fall,
+    Path::Fade,
+    Path::Approach,
+    Path::Bounce,
+    Path::Swing,
 ];
-/// Verbs of the variant `motion` that only the validation has, and only the test, each with two of the things.
-const NEW_IN_VAL: [Verb; 1] = [Verb::Thing(Path::Divide)];
-const NEW_IN_TEST: [Verb; 3] = [Verb::Thing(Path::Hide), Verb::Hand(Deed::PutInto), Verb::Thing(Path::Approach)];
+/// Those that only the test has, and only the validation. Training has the others.
+const NEW_IN_TEST: Path = Path::Circle;
+const NEW_IN_VAL: Path = Path::Swing;
+/// Those that training has with some of the five things. The test, or the validation, has them with one of the others.
+const PARTLY_IN_TEST: [Path; 7] =
+    [Path::Across, Path::Rise, Path::Spin, Path::Grow, Path::Fall, Path::Fade, Path::Approach];
+const PARTLY_IN_VAL: [Path; 4] = [Path::Spiral, Path::Fade, Path::Approach, Path::Bounce];
 
 fn motion() -> Vec<Class> {
-    let class = |content, split| Class::new(Variant::Motion, content, None, split);
-    let seen = SEEN.iter().enumerate().flat_map(|(group, verb)| {
-        FEW_WHATS.iter().enumerate().flat_map(move |(at, &what)| {
-            // One thing of six verbs is left for the test, and one of the next four for the validation.
-            let split = match (at == group % 4, group) {
-                (true, 0..6) => Split::Test,
-                (true, 6..10) => Split::Val,
-                _ => Split::Train,
-            };
-            verb.both_ways(what).into_iter().map(move |content| class(content, split))
-        })
-    });
-    let new =
-        [(&NEW_IN_VAL[..], Split::Val), (&NEW_IN_TEST[..], Split::Test)].into_iter().flat_map(|(verbs, split)| {
-            verbs.iter().enumerate().flat_map(move |(group, verb)| {
-                let whats = [FEW_WHATS[group % 4], FEW_WHATS[(group + 2) % 4]];
-                whats.into_iter().flat_map(|what| verb.both_ways(what)).map(move |content| class(content, split))
+    (MOTION_VERBS.into_iter())
+        .flat_map(|path| {
+            FEW_WHATS.into_iter().enumerate().flat_map(move |(at, what)| {
+                // One thing of each verb, another one from verb to verb.
+                let held_out = |paths: &[Path]| {
+                    paths.iter().position(|other| *other == path).is_some_and(|group| group % FEW_WHATS.len() == at)
+                };
+                let split = if path == NEW_IN_TEST || held_out(&PARTLY_IN_TEST) {
+                    Split::Test
+                } else if path == NEW_IN_VAL || held_out(&PARTLY_IN_VAL) {
+                    Split::Val
+                } else {
+                    Split::Train
+                };
+                let forward = Verb::Thing(path).with(what);
+                let both_ways = [forward].into_iter().chain(forward.reverse());
+                both_ways.map(move |content| Class::new(Variant::Motion, content, None, split))
             })
-        });
-    seen.chain(new).collect()
+        })
+        .collect()
 }
 
 /// Verbs of the variant `appearance`, in training, and those that only the validation and the test have.
@@ -159,7 +161,7 @@ fn appearance() -> Vec<Class> {
                 } else {
                     (verb, Split::Train)
                 };
-                Class::new(Variant::Appearance, verb.forward(what), place, split)
+                Class::new(Variant::Appearance, verb.with(what), place, split)
             })
         })
         .collect()
@@ -269,7 +271,7 @@ mod tests {
     #[test]
     fn shapes_in_motion_test_classes_are_new_combinations_and_new_verbs() {
         for (variant, sizes, new_verbs) in [
-            (Variant::Motion, [64, 12, 24], [4, 12]),
+            (Variant::Motion, [64, 12, 24], [5, 10]),
             (Variant::Appearance, [64, 12, 24], [6, 12]),
             (Variant::Figures, [34, 10, 18], [7, 14]),
         ] {
@@ -303,9 +305,7 @@ mod tests {
         for name in [
             "a striped disc spinning clockwise",
             "an arrow moving from right to left",
-            "two dotted hearts moving towards each other",
-            "pushing an arrow from left to right",
-            "putting a striped disc down",
+            "two striped discs moving towards each other",
             "a person walking to the left",
             "a person running with a flag",
             "a person throwing a ball",

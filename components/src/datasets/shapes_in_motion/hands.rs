@@ -7,7 +7,7 @@ use super::backdrop::Backdrop;
 use super::colour::{Colour, mix};
 use super::course::{Timing, between};
 use super::objects::{Shape, Texture, What, with_article};
-use super::palette::Paint;
+use super::palette::{Paint, SKINS};
 use super::played::{Happening, Played, Words};
 use super::raster::{Block, Canvas, Pose, Sprite};
 use maclip_framework::random::Rng;
@@ -171,8 +171,6 @@ pub struct Hand {
     other: Colour,
 }
 
-const SKINS: [Colour; 4] = [[0.97, 0.83, 0.7], [0.9, 0.71, 0.55], [0.72, 0.52, 0.37], [0.42, 0.28, 0.2]];
-
 /// Where everything is at one time.
 struct Moment {
     object: Pose,
@@ -191,7 +189,7 @@ impl Hand {
         taken.push(main.colour);
         let mut other = || Paint::apart_from(&taken, rng).colour;
         let (table_colour, sleeve, other) = (other(), other(), other());
-        let radius = between(rng, 0.12, 0.17);
+        let radius = between(rng, 0.13, 0.18);
         let table = between(rng, 0.66, 0.84);
         Self {
             deed,

@@ -1,6 +1,6 @@
 //! Shapes in motion: an embedded video benchmark, rendered on demand, that needs no download.
 //!
-//! It stands in for three kinds of few-shot action benchmark. The variant `motion` is like SSv2: things and hands, few
+//! It stands in for three kinds of few-shot action benchmark. The variant `motion` is like SSv2: few
 //! kinds of object, many motions, and most motions come with their time reversal as another class, so looks cannot tell
 //! classes apart. The variant `appearance` is like Kinetics: many kinds of object, most of them at a place of their own, few
 //! motions. The variant `figures` is like HMDB51: people who do something. Half of the test classes are new combinations
@@ -45,7 +45,7 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
-    /// Things that move and hands that move them, 4 kinds of object: time matters.
+    /// Things that move, 5 kinds of them: time matters.
     #[default]
     Motion,
     /// 25 kinds of object and their places: looks matter.
@@ -65,7 +65,7 @@ impl Variant {
 }
 
 /// Share of the clips of a class that are taken at the place of the class, if it has one.
-const AT_ITS_PLACE: f64 = 0.75;
+const AT_ITS_PLACE: f64 = 0.9;
 
 /// Settings of the embedded benchmark of moving shapes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -31,6 +31,10 @@ const COLOURS: [Named; 12] = [
     named("black", (0.0, 360.0), (0.0, 0.2), (0.02, 0.1)),
 ];
 
+/// Of people and hands.
+pub const SKINS: [Colour; 5] =
+    [[0.98, 0.85, 0.72], [0.92, 0.74, 0.58], [0.78, 0.58, 0.42], [0.55, 0.38, 0.26], [0.36, 0.24, 0.17]];
+
 pub fn colour_words() -> impl Iterator<Item = &'static str> {
     COLOURS.iter().map(|colour| colour.word)
 }

@@ -40,7 +40,7 @@ impl Thing {
         let (low, high) = match rng.below(3) {
             0 => (0.09, 0.12),
             1 => (0.145, 0.175),
-            _ if alone => (0.22, 0.3),
+            _ if alone => (0.2, LARGEST.into()),
             _ => (0.2, 0.24),
         };
         let radius = rng.range(low, high) as f32;
@@ -54,6 +54,26 @@ impl Thing {
         let mut thing = Self { sprite, pose, quarter };
         thing.place(rng);
         thing
+    }
+
+    /// Large, upright and near the middle; mostly without a texture.
+    fn portrait(what: What, backdrop: &Backdrop, rng: &mut Rng) -> Self {
+        let texture = if rng.chance(0.6) { Texture::Plain } else { what.texture };
+        let sprite = dressed(What { texture, ..what }, backdrop, rng);
+        let mut near = |middle: f64, most: f64| rng.range(middle - most, middle + most) as f32;
+        let pose = Pose {
+            x: near(0.5, 0.06),
+            y: near(0.5, 0.06),
+            radius: near(0.35, 0.06),
+            angle: near(0.0, 0.15),
+            aspect: 1.0,
+            alpha: 1.0,
+        };
+        Self { sprite, pose, quarter: Some(0) }
+    }
+
+    fn is_portrait(&self) -> bool {
+        self.pose.radius > LARGEST
     }
 
     /// Puts the object into one of nine places, well inside its third of the frame.
@@ -99,14 +119,22 @@ pub fn noun(sprite: &Sprite, first: Option<&'static str>, radius: Option<f32>, r
     parts.join(" ")
 }
 
+/// The largest radius of what lies somewhere, in shares of the frame. Portraits are larger.
+const LARGEST: f32 = 0.28;
+/// Share of pictures at rest that show one large thing near the middle, upright. Shapes are learned from them first.
+const PORTRAITS: f64 = 0.5;
+
 /// One or two things that lie somewhere.
 pub struct Still {
     things: Vec<Thing>,
 }
 
 impl Still {
-    /// `first` and perhaps another thing.
+    /// `first` alone and large, or somewhere and perhaps beside another thing.
     pub fn draw(first: What, backdrop: &Backdrop, rng: &mut Rng) -> Self {
+        if rng.chance(PORTRAITS) {
+            return Self { things: vec![Thing::portrait(first, backdrop, rng)] };
+        }
         let whats = all_whats();
         let (two, alike) = (rng.chance(0.45), rng.chance(0.25));
         let second = if alike { first } else { *rng.pick(&whats) };
@@ -147,8 +175,15 @@ impl Still {
     }
 
     pub fn describe(&self, backdrop: &Backdrop, rng: &mut Rng) -> String {
-        if let ([thing], true) = (&*self.things, rng.chance(LABELS)) {
-            return with_article(&thing.sprite.what.text(false));
+        match &*self.things {
+            // What fills the picture is mostly what it is called by, and then nothing but the shape can tell two apart.
+            [thing] if thing.is_portrait() && rng.chance(0.6) => {
+                let colour = Some(thing.sprite.word).filter(|_| rng.chance(0.3));
+                let words = [colour, Some(thing.sprite.what.shape.one())];
+                return with_article(&words.into_iter().flatten().collect::<Vec<_>>().join(" "));
+            }
+            [thing] if rng.chance(LABELS) => return with_article(&thing.sprite.what.text(false)),
+            _ => {}
         }
         describe(&self.things, backdrop, rng)
     }

@@ -23,7 +23,7 @@ fn shapes_in_motion_a_reversed_clip_is_a_clip_of_the_reverse_class() {
         frames.reverse();
         assert!(frames == at(reverse), "{}", class.name);
     }
-    assert_eq!(directed, 96);
+    assert_eq!(directed, 90);
 }
 
 #[test]
@@ -108,13 +108,13 @@ const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn shapes_in_motion_pixels_stay_what_they_were() {
     let cases = [
-        (Variant::Motion, 64, 3, 1, 0xc131_2d0c_8058_47c4),
-        (Variant::Motion, 50, 1, 1, 0x8f07_e1c7_90f5_04f9),
-        (Variant::Motion, 224, 1, 9, 0xbf8f_4879_7201_1811),
-        (Variant::Appearance, 64, 3, 1, 0x78d6_422b_22c5_d7dd),
-        (Variant::Appearance, 16, 1, 1, 0x902b_00d6_09d8_97d4),
-        (Variant::Figures, 64, 3, 1, 0x4cf8_7a9e_89da_8c9f),
-        (Variant::Figures, 224, 1, 9, 0xf01a_452b_950d_ae4e),
+        (Variant::Motion, 64, 3, 1, 0xd43b_3642_2733_dfd6),
+        (Variant::Motion, 50, 1, 1, 0xf831_d99f_33cc_fca1),
+        (Variant::Motion, 224, 1, 9, 0x69d0_c67e_1c42_4b74),
+        (Variant::Appearance, 64, 3, 1, 0x03cd_31e7_d9b6_9211),
+        (Variant::Appearance, 16, 1, 1, 0x4645_fbe7_57dd_4c9c),
+        (Variant::Figures, 64, 3, 1, 0x91f2_987f_db83_d12a),
+        (Variant::Figures, 224, 1, 9, 0x9b4b_c89b_6ce4_6e37),
     ];
     let found = cases.map(|(variant, size, clips, step, _)| {
         let data = dataset(variant);
@@ -126,7 +126,7 @@ fn shapes_in_motion_pixels_stay_what_they_were() {
     let data = dataset(Variant::Motion);
     let captioned = (0..300).map(|index| data.captioned(Split::Train, index).unwrap());
     let sum = captioned.fold(EMPTY, |sum, image| add(add(sum, &image.pixels), image.caption.as_bytes()));
-    assert_eq!(sum, 0x1829_931a_81be_9384, "captioned images: {sum:#x}");
+    assert_eq!(sum, 0xdb0b_63d1_e08f_6c99, "captioned images: {sum:#x}");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn shapes_in_motion_lists_and_opens_by_stable_ids() {
     assert_eq!((frames.height, frames.width, frames.images.len()), (64, 64, 3));
     assert!(frames.images.iter().all(|image| image.len() == 64 * 64 * 3));
     assert_eq!(frames.images[0], frames.images[2]);
-    let bad = ["motion/no-such-thing/000", "motion/putting-an-arrow-down/60", "motion/putting-an-arrow-down/060", "x"];
+    let bad = ["motion/no-such-thing/000", "motion/cup-growing/60", "motion/cup-growing/060", "x"];
     for id in bad {
         assert!(data.open(id, &[0]).unwrap_err().to_string().contains(id), "{id}");
     }

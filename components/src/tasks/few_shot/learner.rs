@@ -11,7 +11,7 @@ use maclip_framework::engine::evaluation::{self, EpisodeClips, Outcome, select_r
 use maclip_framework::engine::features::ClipSource;
 use maclip_framework::engine::training::{Learner, StepOutput, Validation};
 use maclip_framework::error::{Error, Result};
-use maclip_framework::model::few_shot::{FewShotModel, time_average};
+use maclip_framework::model::few_shot::FewShotModel;
 use maclip_framework::model::gradients::{gradient_norm, gradient_norms, sum_gradients};
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::progress::Silent;
@@ -19,6 +19,7 @@ use maclip_framework::random::Stream;
 use maclip_framework::recipe::compute::{Compute, Recompute};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::dataset::Split;
+use maclip_framework::slots::draws::Draws;
 use maclip_framework::slots::module::{GraphStrategy, on_graph};
 use maclip_framework::slots::objective::{AllClasses, Labels, Loss, Scores};
 use rayon::prelude::*;
@@ -43,6 +44,8 @@ pub struct EpisodeLearner<'a> {
     pub episodes: Stream,
     /// Draws frames and augmentation of each clip of each episode.
     pub clips: Stream,
+    /// The run's seed, which draws inside the forward pass depend on.
+    pub seed: u64,
     pub device: &'a Device,
     /// Which activations a graph keeps for the backward pass.
     pub graph_strategy: GraphStrategy,
@@ -89,9 +92,9 @@ impl EpisodeLearner<'_> {
         let ids = EpisodeClips::new(&episode, &self.train.classes);
         let first = index * (shape.way * (shape.shot + shape.queries)) as u64;
         let supports = ids.support.len();
-        let draw = |i: usize| View::Training(self.clips.at(first + i as u64));
-        let support = self.source.prefixes(&ids.support, draw)?;
-        let query = self.source.prefixes(&ids.queries, |i| draw(supports + i))?;
+        let draw = |i: usize| self.clips.at(first + i as u64);
+        let support = self.source.prefixes(&ids.support, |i| View::TrainingSupport(draw(i)))?;
+        let query = self.source.prefixes(&ids.queries, |i| View::Training(draw(supports + i)))?;
         Ok(Prepared { index, episode, support, query })
     }
 
@@ -101,18 +104,21 @@ impl EpisodeLearner<'_> {
     }
 
     /// Everything after the tower.
-    fn judge(&self, model: &FewShotModel, episode: &Episode, frames: Frames) -> Judged {
+    fn judge(&self, model: &FewShotModel, draws: &Draws, episode: &Episode, frames: Frames) -> Judged {
         let shape = self.task.shape(Split::Train);
         let ids = EpisodeClips::new(episode, &self.train.classes);
         let supports = ids.support.len();
-        let averages = model
-            .objective
-            .all_classes()
-            .then(|| Tensor::cat(vec![time_average(frames.query.clone()), time_average(frames.support.clone())], 0));
-        let support = model.support_prototypes(frames.support, self.support_texts(episode));
-        let query = model.query_prototypes(frames.query);
+        let clips = supports + ids.queries.len();
+        let support = draws
+            .of_clips(0..supports)
+            .during(|| model.support_prototypes(frames.support, self.support_texts(episode)));
+        let query = draws.of_clips(supports..clips).during(|| model.query_prototypes(frames.query));
         let class_text = select_rows(&self.train.texts, &episode.classes, self.device);
-        let mut scores = model.scores(support, query, class_text, shape.shot);
+        let features = model.objective.all_classes().then(|| {
+            let both = |query: &Tensor<3>, support: &Tensor<3>| Tensor::cat(vec![query.clone(), support.clone()], 0);
+            [both(&query.frames, &support.frames), both(&query.prototypes, &support.prototypes)]
+        });
+        let mut scores = draws.during(|| model.scores(support, query, class_text, shape.shot));
         let tensor = |labels: Vec<i32>| {
             let count = labels.len();
             Tensor::<2, Int>::from_data(TensorData::new(labels, [1, count]), self.device)
@@ -121,11 +127,11 @@ impl EpisodeLearner<'_> {
             query: tensor(episode.queries.iter().map(|&(label, _)| label as i32).collect()),
             support: tensor((0..supports).map(|i| (i / shape.shot) as i32).collect()),
         };
-        scores.all_classes = averages.map(|averages| {
+        scores.all_classes = features.map(|features| {
             let queries = episode.queries.iter().map(|&(label, _)| episode.classes[label]);
             let classes = queries.chain(ids.support_classes.iter().copied()).map(|class| class as i32);
-            let (clips, texts) = (averages.unsqueeze(), self.train.texts.clone().unsqueeze());
-            AllClasses { clips, texts, labels: tensor(classes.collect()) }
+            let ([frames, prototypes], texts) = (features.map(Tensor::unsqueeze), self.train.texts.clone().unsqueeze());
+            AllClasses { frames, prototypes, texts, labels: tensor(classes.collect()) }
         });
         let _span = profile::span(Phase::Objective);
         let loss = model.objective.loss(&scores, &labels);
@@ -141,7 +147,7 @@ impl EpisodeLearner<'_> {
         let (supports, queries) = (support.dims()[0], query.dims()[0]);
         if model.adapter.scope() == Scope::Episode {
             let prefix = Tensor::cat(vec![support.clone(), query.clone()], 0);
-            return vec![Part { prefix, branch: PartBranch::Episode(texts) }];
+            return vec![Part { prefix, clips: 0..supports + queries, branch: PartBranch::Episode(texts) }];
         }
         let size = part_size(self.micro_batch, self.shards, supports + queries);
         let ranges = |clips: usize| (0..clips).step_by(size).map(move |from| from..(from + size).min(clips));
@@ -149,8 +155,13 @@ impl EpisodeLearner<'_> {
         let support_parts = ranges(supports).map(|range| Part {
             prefix: of(support, &range),
             branch: PartBranch::Support(texts.clone().narrow(0, range.start, range.len())),
+            clips: range,
         });
-        let query_parts = ranges(queries).map(|range| Part { prefix: of(query, &range), branch: PartBranch::Query });
+        let query_parts = ranges(queries).map(|range| Part {
+            prefix: of(query, &range),
+            branch: PartBranch::Query,
+            clips: supports + range.start..supports + range.end,
+        });
         support_parts.chain(query_parts).collect()
     }
 
@@ -166,14 +177,15 @@ impl EpisodeLearner<'_> {
         let clips = supports + input.query.dims()[0];
         let (recompute, graph_strategy) = (self.recompute, self.graph_strategy);
         let side_by_side = self.micro_batch.is_none_or(|size| size >= clips);
-        let passes = Passes { recompute, side_by_side, graph_strategy, device: self.device };
+        let draws = Draws::new(self.seed, input.index);
+        let passes = Passes { recompute, side_by_side, graph_strategy, device: self.device, draws: &draws };
         let forward = passes.forward(model, self.parts(model, input));
         let leaf = on_graph(forward.frames.clone(), graph_strategy).require_grad();
         let frames = Frames {
             support: leaf.clone().narrow(0, 0, supports),
             query: leaf.clone().narrow(0, supports, clips - supports),
         };
-        let judged = self.judge(model, &input.episode, frames);
+        let judged = self.judge(model, &draws, &input.episode, frames);
         let gradients = {
             let _span = profile::span(Phase::Backward);
             judged.loss.total.clone().backward()

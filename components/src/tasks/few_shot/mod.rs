@@ -181,8 +181,7 @@ impl Task for FewShot {
     }
 
     fn needs(&self, recipe: &Recipe) -> Result<Needs> {
-        let mut build = BuildContext::new(recipe.seed, Device::flex());
-        build.sizes_only = true;
+        let build = recipe.sizes_context();
         let clips = Clips::build(recipe, &build)?;
         let lists = self.lists(&*clips.dataset, recipe)?;
         lists.refuse(recipe, |_| None)?;
@@ -312,6 +311,11 @@ impl FewShot {
         self.fill_store(&mut lists, &clips, &geometry, &stored, context)?;
         context.note_inputs("list", lists.sums()?)?;
         let lists = lists.into_classes();
+        let [train, ..] = &lists;
+        if let Some(classes) = model.objective.classes().filter(|&classes| classes != train.len()) {
+            let message = format!("it has {classes} training classes, and the dataset has {}", train.len());
+            return Err(Error::failed(message).at(recipe.place("objective")));
+        }
         // Before the training: a list that does not fit must not be found after it.
         let [_, val, test] = &lists;
         let validation = self.validation.episodes(self.shape(Split::Val), Split::Val, val);
@@ -391,6 +395,7 @@ impl FewShot {
             validation: &parts.validation,
             episodes: Stream::new(seed, "train/episodes"),
             clips: Stream::new(seed, "train/clips"),
+            seed,
             device: context.device,
             graph_strategy: parts.graph_strategy,
         }

@@ -12,14 +12,18 @@ use maclip_framework::model::gradients::sum_gradients;
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::recipe::compute::Recompute;
 use maclip_framework::slots::adapter::Branch;
+use maclip_framework::slots::draws::Draws;
 use maclip_framework::slots::module::{GraphStrategy, on_graph};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Clips that go through the tower together.
 pub struct Part {
     /// Frozen prefixes, `[B, T, F]`.
     pub prefix: Tensor<3>,
     pub branch: PartBranch,
+    /// Which clips of the episode they are, counted from the first support clip.
+    pub clips: Range<usize>,
 }
 
 /// The branch of a part's clips, with texts `[S, E]`.
@@ -60,6 +64,8 @@ pub struct Passes<'a> {
     /// Which activations a graph keeps.
     pub graph_strategy: GraphStrategy,
     pub device: &'a Device,
+    /// What dropout draws of the episode.
+    pub draws: &'a Draws,
 }
 
 /// The parts of an episode whose features are known.
@@ -73,7 +79,7 @@ impl Passes<'_> {
     /// The features of all parts.
     pub fn forward(self, model: &FewShotModel, parts: Vec<Part>) -> Forward {
         let one = |part: Part| {
-            let (frames, kept) = self.part_forward(model, &part);
+            let (frames, kept) = self.draws.of_clips(part.clips.clone()).during(|| self.part_forward(model, &part));
             (frames, (part, kept))
         };
         let found: Vec<_> = match self.side_by_side {
@@ -118,7 +124,10 @@ impl Passes<'_> {
                 (part, kept, gradient.clone().narrow(0, first - clips, clips))
             })
             .collect();
-        let one = |(part, kept, gradient)| self.part_backward(model, &part, kept, gradient);
+        // What is computed again must drop the same values.
+        let one = |(part, kept, gradient): (Part, Kept, Tensor<3>)| {
+            self.draws.of_clips(part.clips.clone()).during(|| self.part_backward(model, &part, kept, gradient))
+        };
         if self.side_by_side {
             let found: Vec<GradientsParams> = parts.into_par_iter().filter_map(one).collect();
             return (!found.is_empty()).then(|| sum_gradients(model, found, 1.0));

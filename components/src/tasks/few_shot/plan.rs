@@ -2,13 +2,11 @@
 
 use super::FewShot;
 use super::costs::{EpisodeCosts, prefix_values};
-use burn::tensor::Device;
 use maclip_framework::error::Result;
 use maclip_framework::model::few_shot::FewShotModel;
 use maclip_framework::model::parameters;
 use maclip_framework::model::plan::{Plan, Step};
 use maclip_framework::recipe::Recipe;
-use maclip_framework::registry::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::Depth;
 use maclip_framework::slots::cost::Cost;
@@ -19,9 +17,7 @@ use maclip_framework::slots::prompt::Prompt;
 impl FewShot {
     /// The graph and the parameters of `recipe`, from the built model.
     pub(super) fn graph(&self, recipe: &Recipe) -> Result<Plan> {
-        let mut build = BuildContext::new(recipe.seed, Device::flex());
-        build.sizes_only = true;
-        build.precision = recipe.precision;
+        let build = recipe.sizes_context();
         let sampler = recipe.build::<dyn FrameSampler>(&build)?;
         let frames = sampler.count();
         let model = FewShotModel::build(recipe, &build, frames)?;

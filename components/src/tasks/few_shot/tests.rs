@@ -95,6 +95,7 @@ impl Bench {
             validation: &self.parts.validation,
             episodes: Stream::new(1, "train/episodes"),
             clips: Stream::new(1, "train/clips"),
+            seed: 1,
             device: &self.device,
             graph_strategy: self.parts.graph_strategy,
         };
@@ -193,12 +194,13 @@ const ADAPTERS: [&str; 5] = [
 
 #[test]
 fn kept_features_change_nothing() {
-    let mut depths = Vec::new();
+    let (mut depths, mut blocks) = (Vec::new(), 0);
     for adapter in ADAPTERS {
         let fixed = "{type: uniform_segments, count: 8, random_in_training: false}";
         let bench = bench(&[("adapter", adapter), ("prototype", "{type: text_guided}"), ("frames", fixed)]);
         let folder = tempfile::tempdir().unwrap();
-        let depth = Depth::of(&*bench.parts.model.adapter, bench.parts.geometry.blocks);
+        blocks = bench.parts.geometry.blocks;
+        let depth = Depth::of(&*bench.parts.model.adapter, blocks);
         depths.push(depth);
         let plain = bench.step(Compute::default(), &bench.source(None));
         for round in 0..2 {
@@ -215,7 +217,10 @@ fn kept_features_change_nothing() {
             assert_eq!(found, expected, "{adapter}");
         }
     }
-    assert_eq!(depths, [Depth::Features, Depth::Block(3), Depth::Block(2), Depth::Block(0), Depth::Pixels]);
+    assert_eq!(
+        depths,
+        [Depth::Features, Depth::Block(blocks - 1), Depth::Block(blocks - 2), Depth::Block(0), Depth::Pixels]
+    );
 }
 
 #[test]
@@ -292,6 +297,48 @@ fn splitting_the_work_changes_gradients_by_rounding_only() {
                 let parts = bench.step(split, &source);
                 assert!((parts.0 - whole.0).abs() < 1e-5, "{name}: {} {}", parts.0, whole.0);
                 assert_eq!(parts.1.keys().collect::<Vec<_>>(), whole.1.keys().collect::<Vec<_>>());
+                let difference = difference(&whole.1, &parts.1);
+                assert!(difference < 1e-4, "{name}: {difference}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_dropped_does_not_depend_on_how_the_work_is_split() {
+    for (with, without) in [
+        (
+            ["{type: multimodal, drop_path: 0.4}", "{type: text_guided, dropout: 0.3}", "{type: otam}"],
+            ["{type: multimodal}", "{type: text_guided}", "{type: otam}"],
+        ),
+        (
+            ["{type: aim}", "{type: clip_fsar}", "{type: trx}"],
+            ["{type: aim, drop_path: 0}", "{type: clip_fsar, dropout: 0, ffn_dropout: 0}", "{type: trx, dropout: 0}"],
+        ),
+        (
+            ["{type: last_blocks, count: 1}", "{type: hyrsm}", "{type: bi_mhm}"],
+            [
+                "{type: last_blocks, count: 1}",
+                "{type: hyrsm, code_dropout: 0, intra_dropout: 0, inter_dropout: 0, inter_weight_dropout: 0}",
+                "{type: bi_mhm}",
+            ],
+        ),
+    ] {
+        let bench = |[adapter, prototype, alignment]: [&str; 3]| {
+            bench(&[("adapter", adapter), ("prototype", prototype), ("alignment", alignment)])
+        };
+        let (dropping, plain) = (bench(with), bench(without));
+        let source = dropping.source(None);
+        let whole = dropping.step(Compute::default(), &source);
+        assert!(dropping.step(Compute::default(), &source) == whole, "{with:?}: twice");
+        let off = plain.step(Compute::default(), &plain.source(None));
+        assert!(difference(&off.1, &whole.1) > 1e-3, "{with:?} drops nothing");
+        for (micro_batch, shards) in [(None, Some(2)), (None, Some(4)), (Some(1), None), (Some(4), None)] {
+            for recompute in [Recompute::None, Recompute::Block, Recompute::Tower] {
+                let compute = Compute { micro_batch, shards, recompute, ..Compute::default() };
+                let name = format!("{with:?}, {compute:?}");
+                let parts = dropping.step(compute, &source);
+                assert!((parts.0 - whole.0).abs() < 1e-5, "{name}: {} {}", parts.0, whole.0);
                 let difference = difference(&whole.1, &parts.1);
                 assert!(difference < 1e-4, "{name}: {difference}");
             }

@@ -132,8 +132,7 @@ fn texts(recipe: &Recipe, build: &BuildContext, model: &FewShotModel, classes: &
 
 impl Task for __Name__ {
     fn plan(&self, recipe: &Recipe) -> Result<Plan> {
-        let mut build = BuildContext::new(recipe.seed, Device::flex());
-        build.sizes_only = true;
+        let build = recipe.sizes_context();
         let t = recipe.build::<dyn FrameSampler>(&build)?.count();
         let model = model(recipe, &build)?;
         let geometry = model.backbone.geometry();

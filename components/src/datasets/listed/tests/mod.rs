@@ -4,6 +4,7 @@ mod lists;
 
 use super::lists::key;
 use super::*;
+use crate::datasets::class_text::class_text;
 use crate::datasets::{hmdb51, kinetics100, readers, ssv2_full, ssv2_small, ucf101};
 use maclip_framework::slots::dataset::Split::{Test, Train, Val};
 use std::collections::HashSet;
@@ -93,7 +94,7 @@ fn class_splits_have_their_sizes_and_share_no_class() {
 #[test]
 fn components_share_their_options() {
     use maclip_framework::registry::SlotTrait;
-    let shared = ["root", "lists", "missing", "broken", "class_names", "decoder"];
+    let shared = ["root", "lists", "missing", "broken", "class_names", "class_text", "decoder"];
     for benchmark in ALL {
         let entry = <dyn Dataset>::entries().into_iter().find(|entry| entry.info.name == benchmark.name).unwrap();
         let schema = (entry.info.schema)().to_value();
@@ -311,6 +312,8 @@ fn class_texts_come_from_the_recipe_or_the_labels() {
     };
     assert_eq!(texts(Val, &named).unwrap().0, ["Opening a door"]);
     assert_eq!(texts(Test, &named).unwrap().0, ["Shut", "Handstand Pushups"]);
+    let as_written = |settings: &mut Settings| settings.class_text = ClassText::ClipFsar;
+    assert_eq!(texts(Test, &as_written).unwrap().0, ["Closing [something]", "HandstandPushups"]);
 
     let labelled = |settings: &mut Settings| settings.labels = Some(root.join("labels"));
     let message = || texts(Val, &labelled).unwrap_err().to_string();

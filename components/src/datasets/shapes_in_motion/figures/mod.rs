@@ -12,7 +12,7 @@ use super::backdrop::Backdrop;
 use super::colour::{Colour, mix};
 use super::course::{Timing, between};
 use super::objects::What;
-use super::palette::Paint;
+use super::palette::{Paint, SKINS};
 use super::raster::{Canvas, Pose as Placed, Sprite};
 use body::{Build, Joints, Seen, joints};
 use maclip_framework::random::Rng;
@@ -50,8 +50,6 @@ pub struct Look {
     prop: Colour,
 }
 
-const SKINS: [Colour; 5] =
-    [[0.98, 0.85, 0.72], [0.92, 0.74, 0.58], [0.78, 0.58, 0.42], [0.55, 0.38, 0.26], [0.36, 0.24, 0.17]];
 const HAIRS: [Colour; 5] =
     [[0.1, 0.08, 0.07], [0.3, 0.19, 0.1], [0.55, 0.36, 0.16], [0.88, 0.74, 0.4], [0.62, 0.62, 0.62]];
 
@@ -130,7 +128,7 @@ impl Figure {
         let script = action.script();
         let drawn = *rng.pick(script.facings);
         let look = Look::draw(backdrop, rng);
-        let height = between(rng, 0.48, 0.8);
+        let height = between(rng, 0.5, 0.92);
         let (low, high) = (0.12 + height, 0.97_f32);
         let foot = between(rng, low.min(high - 0.02), high);
         Self {
