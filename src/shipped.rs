@@ -50,14 +50,17 @@ impl Topic {
     }
 }
 
-/// The recipe called `name`, with or without `.yaml` and `recipes/`. The folder can be left out where only one recipe
-/// has the name.
+/// The recipe called `name`, with or without `.yaml` and `recipes/`. The folder can be left out: then it is the one in the fewest
+/// folders, where only one is.
 pub fn find(name: &str) -> Option<&'static Shipped> {
     let short = name.strip_prefix("recipes/").unwrap_or(name);
     let short = short.strip_suffix(".yaml").unwrap_or(short);
     let exact = RECIPES.iter().find(|recipe| recipe.name == short);
-    let mut alike = named_as(Path::new(short)).filter(|_| !short.contains('/'));
-    exact.or_else(|| alike.next().filter(|_| alike.next().is_none()))
+    let alike = || named_as(Path::new(short)).filter(|_| !short.contains('/'));
+    let depth = |recipe: &&Shipped| recipe.name.matches('/').count();
+    let fewest = alike().map(|recipe| depth(&recipe)).min();
+    let mut first = alike().filter(|recipe| Some(depth(recipe)) == fewest);
+    exact.or_else(|| first.next().filter(|_| first.next().is_none()))
 }
 
 /// Shipped recipes whose file has the same name as that of `path`, in any folder: recipes move, and their names stay.
@@ -92,7 +95,10 @@ mod tests {
             assert_eq!(find(name).unwrap().name, "quickstart");
         }
         assert_eq!(find("hmdb51_5w1s").unwrap().name, "benchmarks/hmdb51_5w1s");
-        assert!(find("gone").is_none() && find("trx").is_none(), "two recipes are called trx");
+        assert_eq!(find("trx").unwrap().name, "methods/trx", "others are in parts");
+        let benchmark = find("methods/trx/hmdb51_5w1s").unwrap();
+        assert_eq!(benchmark.name, "methods/trx/hmdb51_5w1s");
+        assert!(find("gone").is_none());
         assert!(RECIPES.iter().all(|recipe| recipe.tree().is_some() && recipe.summary().len() > 10));
         assert!(using("alignment", "otam").contains(&"quickstart"));
         assert!(using("alignment", "mean_cosine").contains(&"quickstart"));

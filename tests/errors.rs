@@ -125,7 +125,7 @@ fn weights_of_the_wrong_shape_are_listed_and_hostile_ones_refused() {
         &header("visual.proj", "visual.porj"),
         &["visual.proj", "visual.porj", "missing", "unused"],
     );
-    run("reshaped.safetensors", &header("\"shape\":[128,64]", "\"shape\":[64,128]"), &["wrong shape", "[64, 128]"]);
+    run("reshaped.safetensors", &header("\"shape\":[192,96]", "\"shape\":[96,192]"), &["wrong shape", "[96, 192]"]);
     run("cut.safetensors", &bytes[..bytes.len() / 2], &["cut.safetensors", "not a whole safetensors file"]);
     run("empty.safetensors", &[], &["empty.safetensors"]);
     run("noise.safetensors", &[255; 4096], &["noise.safetensors"]);

@@ -36,7 +36,7 @@ fn a_run_trains_tests_reports_and_is_then_done() {
     }
     assert_eq!(all[0]["variant"], "frozen_clip");
     assert_eq!(all[0]["params"]["trainable"], 0);
-    assert_eq!(all[1]["params"]["trainable"], 183_232);
+    assert_eq!(all[1]["params"]["trainable"], 559_296);
     let trained = run_directory(folder.path(), "quickstart", "ma_clip");
     assert_eq!(records(&trained.join("train.jsonl")).len(), 6);
     assert_eq!(records(&trained.join("validation.jsonl")).len(), 2);

@@ -239,7 +239,7 @@ fn a_full_disk_is_told_and_the_run_goes_on_when_there_is_room() {
     let line = quoted(&arguments(&runs, &[]));
     // Room for one checkpoint and a bit: the second does not fit. Then more room, and the same command again.
     let script = format!(
-        "mount -t tmpfs -o size=4m tmpfs '{small}' && export NO_COLOR=1\n\
+        "mount -t tmpfs -o size=10m tmpfs '{small}' && export NO_COLOR=1\n\
          '{maclip}' {line}; echo \"first: $?\"\n\
          ls '{small}'/quickstart/default*/checkpoints; wc -l '{small}'/quickstart/default*/train.jsonl\n\
          mount -o remount,size=64m '{small}' && '{maclip}' {line}; echo \"second: $?\"\n\
