@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use maclip_framework::model::parameters::is_trainable;
 use maclip_framework::random::{Rng, Stream};
 use maclip_framework::slots::cost::Cost;
-use maclip_framework::slots::draws::Dropout;
+use maclip_framework::slots::draws::{DropPath, Dropout};
 use maclip_kernels::Activation;
 use maclip_kernels::operations::{self, FeedForwardOptions};
 
@@ -366,6 +366,21 @@ impl Bottleneck {
         }
         let options = FeedForwardOptions { activation: Activation::Gelu, scale, skip: false };
         feed_forward([&self.down, &self.up], x, Some(residual), options)
+    }
+
+    /// [`Bottleneck::scaled_onto`] for the first tokens x `[b, first, D]` of `tokens`, left out where `path` says so.
+    pub fn path_onto(
+        &self,
+        x: Tensor<3>,
+        scale: f64,
+        residual: Tensor<3>,
+        path: &DropPath,
+        tokens: usize,
+    ) -> Tensor<3> {
+        match path.is_active() {
+            true => residual + path.along(self.forward(x) * scale, 1, tokens),
+            false => self.scaled_onto(x, scale, residual),
+        }
     }
 
     fn onto<const D: usize>(&self, x: Tensor<D>, residual: Option<Tensor<D>>) -> Tensor<D> {

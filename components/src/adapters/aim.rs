@@ -146,11 +146,7 @@ impl Adapter for Aim {
         let x = adapters.spatial.forward_onto(mixed, x.narrow(1, 0, first));
         let v = block.ln_2(x.clone());
         let out = block.mlp_onto(v.clone(), x);
-        let out = match adapters.joint_path.is_active() {
-            true => out + adapters.joint_path.along(adapters.joint.forward(v) * self.scale, 1, n),
-            false => adapters.joint.scaled_onto(v, self.scale, out),
-        };
-        out.reshape([b, t, first, d])
+        adapters.joint.path_onto(v, self.scale, out, &adapters.joint_path, n).reshape([b, t, first, d])
     }
 
     fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], _: &Branch) -> Option<Cost> {

@@ -245,12 +245,14 @@ impl Adapter for Multimodal {
             }
             let u = block.attention(u);
             let path = &adapters.temporal_path;
-            let z = match self.temporal_residual {
-                true if !path.is_active() => temporal.forward_onto(u, z),
-                true => z + path.along(temporal.forward(u).reshape([b, t, 1, d]), 2, 1).reshape([b, t, d]),
-                false => path.along(temporal.forward(u).reshape([b, t, 1, d]), 2, 1).reshape([b, t, d]),
+            let z = match self.temporal_residual && !path.is_active() {
+                true => temporal.forward_onto(u, z).reshape([b, t, 1, d]),
+                false => {
+                    let moved = path.along(temporal.forward(u).reshape([b, t, 1, d]), 2, 1);
+                    if self.temporal_residual { z.reshape([b, t, 1, d]) + moved } else { moved }
+                }
             };
-            tokens.push(z.reshape([b, t, 1, d]));
+            tokens.push(z);
         }
         let text = match branch {
             Branch::Support { text } => Some(Tensor::clone(text)),
@@ -279,10 +281,7 @@ impl Adapter for Multimodal {
         let v = block.ln_2(y.clone());
         let mut out = block.mlp_onto(v.clone(), y);
         if let Some(joint) = &adapters.joint {
-            out = match adapters.joint_path.is_active() {
-                true => out + adapters.joint_path.along(joint.forward(v) * self.joint_scale, 1, n),
-                false => joint.scaled_onto(v, self.joint_scale, out),
-            };
+            out = joint.path_onto(v, self.joint_scale, out, &adapters.joint_path, n);
         }
         out.reshape([b, t, first, d])
     }

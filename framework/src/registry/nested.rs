@@ -1,8 +1,8 @@
 //! Components among the options of another, such as `augment: {type: sequence, steps: [{type: crop}, {type: flip}]}`.
 //!
-//! A component only declares an option of type `Nested<dyn Slot>` or `Vec<Nested<dyn Slot>>`. The JSON schema of the option names the slot,
-//! so the registry finds the components in it: it checks them at their own places, fills in their defaults, and calls
-//! the same functions for them as for the component that contains them.
+//! A component only declares an option of type `Nested<dyn Slot>` or `Vec<Nested<dyn Slot>>`. The JSON schema of the
+//! option names the slot, so the registry finds the components in it: it checks them at their own places, fills in
+//! their defaults, and calls the same functions for them as for the component that contains them.
 
 use super::choice::resolve_at;
 use super::{BuildContext, Component, SlotInfo, SlotTrait, build_choice, slot};

@@ -145,7 +145,7 @@ impl Kind {
     }
 }
 
-/// Another thing: of another shape, and mostly with another texture too.
+/// Any thing, half of the time with the same texture. It is seldom the same.
 fn another(what: What, rng: &mut Rng) -> What {
     let other = *rng.pick(&all_whats());
     if rng.chance(0.5) { What { texture: what.texture, ..other } } else { other }

@@ -165,7 +165,7 @@ impl FewShot {
             ("probabilities", Some((train.query_text + train.support_text) * (3.0 * episodes))),
         ];
         if model.objective.all_classes() {
-            parts.push(("cosines with all training classes", None));
+            parts.push(("comparison with all training classes", None));
         }
         let mut about = "3 × forward, an upper bound where frozen weights stand among trained ones".to_owned();
         about += match (kept, depth) {

@@ -313,8 +313,11 @@ impl FewShot {
         let lists = lists.into_classes();
         let [train, ..] = &lists;
         if let Some(classes) = model.objective.classes().filter(|&classes| classes != train.len()) {
-            let message = format!("it has {classes} training classes, and the dataset has {}", train.len());
-            return Err(Error::failed(message).at(recipe.place("objective")));
+            let found = train.len();
+            let message = format!("the objective is for {classes} training classes, and the dataset has {found}");
+            return Err(Error::failed(message)
+                .at(recipe.place("objective"))
+                .help(format!("set `objective.classes: {found}`")));
         }
         // Before the training: a list that does not fit must not be found after it.
         let [_, val, test] = &lists;

@@ -194,12 +194,12 @@ const ADAPTERS: [&str; 5] = [
 
 #[test]
 fn kept_features_change_nothing() {
-    let (mut depths, mut blocks) = (Vec::new(), 0);
+    let blocks = bench(&[]).parts.geometry.blocks;
+    let mut depths = Vec::new();
     for adapter in ADAPTERS {
         let fixed = "{type: uniform_segments, count: 8, random_in_training: false}";
         let bench = bench(&[("adapter", adapter), ("prototype", "{type: text_guided}"), ("frames", fixed)]);
         let folder = tempfile::tempdir().unwrap();
-        blocks = bench.parts.geometry.blocks;
         let depth = Depth::of(&*bench.parts.model.adapter, blocks);
         depths.push(depth);
         let plain = bench.step(Compute::default(), &bench.source(None));
