@@ -85,7 +85,8 @@ fn a_way_that_the_split_cannot_fill_names_the_place() {
 
 #[test]
 fn a_missing_root_or_weights_file_says_how_to_give_it() {
-    let kinetics = ["parts/data/kinetics.yaml:", "dataset.root", "parts/benchmark.yaml:", "backbone.weights", "safetensors"];
+    let kinetics =
+        ["parts/data/kinetics.yaml:", "dataset.root", "parts/benchmark.yaml:", "backbone.weights", "safetensors"];
     fails(2, &["run", "recipes/kinetics_5w5s.yaml"], &kinetics);
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().to_str().unwrap();
