@@ -33,6 +33,8 @@
 //!
 //! Here belongs what talks to a person in a terminal. Not here: what a recipe means and how it is run (`maclip-framework`).
 #![forbid(unsafe_code)]
+// Writing to a terminal can fail, and these would panic then: see `terminal::say` and `terminal::tell`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod shipped;
 mod terminal;
@@ -101,7 +103,7 @@ pub fn main() -> ExitCode {
         // Where this cannot be written either, the message below is enough.
         let _ = terminal::say(as_json(&error));
     }
-    eprintln!("{}", message(&error));
+    terminal::tell_error(&error);
     ExitCode::from(error.exit_code())
 }
 
@@ -129,19 +131,5 @@ fn as_json(error: &Error) -> serde_json::Value {
             json!({"error": {"message": message, "place": place, "help": help}})
         }
         Error::Interrupted => json!({"error": {"message": error.to_string(), "place": null, "help": null}}),
-    }
-}
-
-/// An error as the terminal shows it.
-pub(crate) fn message(error: &Error) -> String {
-    match error {
-        Error::Recipe(diagnostics) => {
-            let mut codes: Vec<&str> = diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
-            codes.dedup();
-            let explain =
-                codes.first().map_or_else(String::new, |code| format!("\n\n`maclip explain {code}` says more"));
-            format!("{}{explain}", diagnostics.render(terminal::colored()))
-        }
-        other => other.to_string(),
     }
 }

@@ -20,8 +20,11 @@ fn write(folder: &Path, name: &str, text: &str) -> String {
 
 #[test]
 fn generated_files_are_as_the_code_says() {
-    for (file, words) in [("recipes/schema.json", &["schema"][..]), ("docs/components.md", &["describe", "--markdown"])]
-    {
+    for (file, words) in [
+        ("recipes/schema.json", &["schema"][..]),
+        ("docs/components.md", &["describe", "--markdown"]),
+        ("docs/methods.md", &["describe", "--markdown=methods"]),
+    ] {
         generated(file, &ok(words), "cargo xtask regenerate");
     }
 }
@@ -66,6 +69,10 @@ fn every_component_is_described_with_an_example_that_builds() {
     let adapter = json(&["describe", "adapter/multimodal", "--json"]);
     assert_eq!(adapter["described"][0]["trainable_vit_b16"], 15_379_200);
     assert!(ok(&["describe", "compute"]).contains("workers"));
+    let otam = ok(&["describe", "method/otam"]);
+    assert!(otam.contains("few-shot-action-recognition@3687f3a") && otam.contains("compared"), "{otam}");
+    let otam = json(&["describe", "method/otam", "--json"]);
+    assert_eq!(otam["described"][0]["components"][1], "alignment/otam");
     fails(2, &["describe", "otan"], &["MC008", "`otam`"]);
     fails(2, &["describe", "alignment"], &["maclip list alignment"]);
 }

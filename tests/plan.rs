@@ -187,7 +187,7 @@ fn hostile_checkpoints_are_errors_that_name_the_file() {
         (resnet, "clip_resnet", "it must be within 1 and 8192"),
         (wide, "clip_vit", "it would have"),
         (bloated_vit, "vit", "say a model of"),
-        (unequal_vit, "vit", "(k alone) [64, 2]"),
+        (unequal_vit, "vit", "encoder.layer.0.attention.attention.key.bias [64, 2]"),
         (unknown, "clip_vit", "something.else"),
     ] {
         safetensors(&path, &tensors, 0.5);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{command, fails, maclip, ok, records, run_directory, small_quickstart};
+use common::{command, fails, finish, maclip, ok, records, run_directory, small_quickstart};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -106,4 +106,28 @@ fn a_second_process_on_a_run_is_refused() {
     fails(1, &[&arguments[..], &["--only", "ma_clip"]].concat(), &["another process works on"]);
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// Nobody to talk to, a path that is no text, a folder that nothing can be written to: none of them ends the work or loses it.
+#[cfg(target_os = "linux")]
+#[test]
+fn surroundings_do_not_end_the_work() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join(std::ffi::OsStr::from_bytes(b"r\xff"));
+    let frozen = ["--only", "frozen_clip"];
+    let mut run = command(&small_quickstart("replaced", &frozen));
+    let arguments: Vec<_> = run.get_args().map(std::ffi::OsStr::to_owned).collect();
+    let arguments =
+        arguments.into_iter().map(|argument| if argument == "replaced" { runs.clone().into() } else { argument });
+    run = command(&[]);
+    run.args(arguments);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ran = finish(run.stderr(full).output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stdout);
+    let directory = run_directory(&runs, "quickstart", "frozen_clip");
+    assert!(std::fs::read_to_string(directory.join("status.json")).unwrap().contains("done"));
+    // An error message that cannot be written is still an exit code.
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert_eq!(command(&["check", "nothing/here"]).stderr(full).output().unwrap().status.code(), Some(1));
 }

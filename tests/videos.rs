@@ -4,7 +4,7 @@
 mod common;
 
 use common::needs::no_ffmpeg;
-use common::videos::{CLASSES, videos, weights, write};
+use common::videos::{CLASSES, videos, weights, write, write_marked};
 use common::{Ran, command, finish, records, run_directory};
 use maclip_framework::files::sha256;
 use std::fs;
@@ -46,7 +46,7 @@ impl Bench {
             for (class, clip) in (0..CLASSES).flat_map(|class| (0..CLIPS).map(move |clip| (class, clip))) {
                 let [line, path] = place(split, class, clip);
                 lines += &format!("{line}\n");
-                write(&self.at("videos").join(path), &files[class % files.len()]);
+                write_marked(&self.at("videos").join(path), &files[class % files.len()], name);
             }
             write(&self.at("lists").join(list(name)), lines);
         }
@@ -215,7 +215,7 @@ fn clips_that_are_missing_stop_the_run_or_are_recorded() {
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     for words in [
         "3 clips of split test cannot be used",
-        "hurling_sport/-202_000001_000086_000096: not found under the root",
+        "hurling_sport/-202_000001_000086_000096: not found: looked for a video or a folder of frames called `-202_",
         "by class: hurling_sport 2, riding_elephant 1",
         "skipped_test.json",
         "dataset.broken=skip",
@@ -354,7 +354,10 @@ fn the_other_benchmarks_are_found_in_their_own_layouts() {
         let ran = validate();
         assert_eq!(ran.code, Some(0), "{recipe}\n{}\n{}", ran.stdout, ran.stderr);
         let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-        assert_eq!((&told["deep"], &told["notes"]), (&true.into(), &serde_json::json!([])), "{recipe}");
+        // The weights that this test makes say neither heads nor activation.
+        let guessed = |note: &serde_json::Value| note["message"].as_str().unwrap().contains(": guessed, as neither");
+        let notes = told["notes"].as_array().unwrap();
+        assert!(told["deep"] == true && notes.len() == 1 && guessed(&notes[0]), "{recipe}: {notes:#?}");
 
         // It was this tree that was read.
         let [_, path] = place(2, 3, 0);
@@ -400,6 +403,118 @@ fn texts_that_no_list_has_come_from_the_labels() {
     assert!(told.contains("class `Closing something` is in split train and in split val"), "{told}");
 }
 
+/// Whether a process runs; one that has ended and that nobody waited for does not.
+#[cfg(target_os = "linux")]
+fn runs(process: &str) -> bool {
+    let about = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    about.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_decodes_ends_with_a_program_that_is_killed() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::{Duration, Instant};
+    let bench = Bench::new();
+    bench.fill(&[UNDECODED.to_vec()], few_shot, kinetics);
+    // A program that hangs, and has started another one.
+    let (program, told) = (bench.at("ffprobe"), bench.at("processes"));
+    let (file, here) = (told.display(), "[ \"$1\" = -version ] && exit 0");
+    write(&program, format!("#!/bin/sh\n{here}\nsleep 600 &\necho $$ $! >> {file}\nwait\n"));
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = bench.maclip(&["prepare"], "kinetics_5w1s", &[]);
+    let ffmpeg = bench.at("ffmpeg");
+    write(&ffmpeg, "#!/bin/sh\nexit 0\n");
+    fs::set_permissions(&ffmpeg, fs::Permissions::from_mode(0o755)).unwrap();
+    command.env("MACLIP_FFPROBE", &program).env("MACLIP_FFMPEG", &ffmpeg);
+    let mut run = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    let wait = |until: &dyn Fn() -> bool, what: &str| {
+        while !until() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let processes = || fs::read_to_string(&told).unwrap_or_default();
+    wait(&|| processes().ends_with('\n'), "the program does not start");
+    // SIGKILL: no code of maclip runs any more.
+    run.kill().unwrap();
+    run.wait().unwrap();
+    wait(&|| processes().split_whitespace().all(|process| !runs(process)), "the programs go on");
+}
+
+#[test]
+fn validation_tells_what_is_passed_over_and_why_a_class_is_gone() {
+    if no_ffmpeg() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let files = videos(folder.path());
+    let root = folder.path().join("root");
+    for split in SPLITS {
+        for (class, bytes) in files.iter().enumerate() {
+            for clip in 0..2 {
+                write_marked(
+                    &root.join(format!("{split}/{split}{class}/{clip}.mp4")),
+                    bytes,
+                    &format!("{split}{clip}"),
+                );
+            }
+        }
+    }
+    let validate = |more: &[&str]| {
+        let given = format!("dataset.root={}", root.display());
+        let mut words = vec!["validate", "--deep", "recipes/benchmarks/jhmdb14_5w1s.yaml"];
+        for set in ["dataset.splits=null", "dataset.broken=skip", &given].iter().chain(more) {
+            words.extend(["--set", set]);
+        }
+        let ran = finish(command(&words).output().unwrap());
+        (ran.code, ran.stdout + &ran.stderr)
+    };
+    write(&root.join("test/test0/x.asf"), "x");
+    write(&root.join("test/test0/more/x.mp4"), &files[0]);
+    let (_, told) = validate(&[]);
+    for words in ["2 files and folders of split test are passed over", "1 .asf", "1 videos in folders inside it"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    for clip in ["0.mp4", "1.mp4"] {
+        fs::remove_file(root.join("test/test0").join(clip)).unwrap();
+    }
+    let (code, told) = validate(&[]);
+    for words in ["test/test0: class left out: no video, only 1 folders (more), 1 other files (.asf)", "5 classes"] {
+        assert!(code == Some(2) && told.contains(words), "{words}: {told}");
+    }
+}
+
+#[test]
+fn a_clip_in_two_splits_is_refused_unless_the_recipe_says_otherwise() {
+    if no_ffmpeg() {
+        return;
+    }
+    let bench = Bench::new();
+    bench.fill(&videos(bench.folder.path()), few_shot, kinetics);
+    let at = |split: usize, class: usize, clip: usize| bench.at("videos").join(&kinetics(split, class, clip)[1]);
+    fs::copy(at(0, 0, 1), at(2, 3, 2)).unwrap();
+    fs::remove_file(at(1, 1, 1)).unwrap();
+    fs::hard_link(at(0, 2, 2), at(1, 1, 1)).unwrap();
+    let words = [
+        "`riding_elephant/-203_000002_000086_000096` of split test has the same bytes as `air_drumming/",
+        "` of split val is the same file as `deadlifting/",
+        "dataset.allow_shared=true",
+    ];
+    for (verb, code) in [("run", 1), ("prepare", 1), ("validate --deep", 2)] {
+        let verb: Vec<&str> = verb.split(' ').collect();
+        let ran = finish(bench.maclip(&verb, "kinetics_5w1s", &[]).output().unwrap());
+        let told = ran.stdout + &ran.stderr;
+        assert!(ran.code == Some(code), "{told}");
+        words.iter().for_each(|words| assert!(told.contains(words), "{words}: {told}"));
+    }
+    let ran = bench.run("kinetics_5w1s", &["name=shared", "dataset.allow_shared=true"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let notes = json(bench.directory("shared").join("manifest.json"))["notes"].to_string();
+    assert!(notes.contains("the splits have classes or clips in common") && notes.contains("deadlifting/"), "{notes}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_folder_of_odd_names_runs_to_a_result() {
@@ -421,7 +536,7 @@ fn a_folder_of_odd_names_runs_to_a_result() {
         ];
         for (class, bytes) in classes.iter().zip(&files) {
             for clip in ["-rf.mp4", "a b.mp4", "it's \"so\".mp4", "line\nbreak.mp4", "concat:a|b%d.mp4"] {
-                write(&root.join(split).join(class).join(clip), bytes);
+                write_marked(&root.join(split).join(class).join(clip), bytes, split);
             }
         }
     }

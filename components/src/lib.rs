@@ -13,6 +13,7 @@ pub mod datasets;
 mod fixtures;
 mod frames;
 pub mod layers;
+mod methods;
 #[cfg(test)]
 #[path = "../../tests/common/needs.rs"]
 mod needs;

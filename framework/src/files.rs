@@ -1,12 +1,48 @@
 //! Files that are complete or not there, checksums, and small helpers of all records.
 
 use crate::error::{Error, Result};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The largest text that is read, in bytes: lists, labels, episodes and records. The longest published list has 4 MB.
+pub const TEXT: u64 = 1 << 30;
+
+/// Opens a regular file to read. The open never waits, as that of a pipe without a writer would.
+///
+/// # Errors
+/// Where `path` is not there or may not be read, and where it is no regular file, such as a folder, a pipe or a device.
+pub fn open_regular(path: &Path) -> std::io::Result<File> {
+    // The kind is asked of the open file: what the path names may change between two questions.
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    match file.metadata()?.file_type() {
+        kind if kind.is_file() => Ok(file),
+        kind if kind.is_dir() => Err(std::io::Error::other("it is a folder, not a file")),
+        _ => Err(std::io::Error::other("it is a pipe or a device, not a regular file")),
+    }
+}
+
+/// All bytes of a regular file of at most `limit` bytes.
+///
+/// # Errors
+/// Those of [`open_regular`], and where the file is longer, also where it grows while it is read.
+pub fn read_regular(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+    let too_long = || std::io::Error::other(format!("it is longer than {limit} bytes"));
+    let file = open_regular(path)?;
+    // Before any memory is taken: a sparse file can claim more than there is.
+    if file.metadata()?.len() > limit {
+        return Err(too_long());
+    }
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit { Err(too_long()) } else { Ok(bytes) }
+}
 
 /// Writes `bytes` to a temporary file beside `path`, waits for the disk, and renames it: `path` is always the old or
 /// the new file.
@@ -30,7 +66,7 @@ pub fn write_quickly(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// Where `from` cannot be read or `to` cannot be written.
 pub fn copy_atomically(from: &Path, to: &Path) -> Result<()> {
-    let bytes = std::fs::read(from).map_err(|error| Error::io("read", from, error))?;
+    let bytes = read_regular(from, TEXT).map_err(|error| Error::io("read", from, error))?;
     write_atomically(to, &bytes)
 }
 
@@ -86,4 +122,32 @@ pub fn unix_seconds() -> u64 {
 /// Reads a number of a JSON record. JSON has no NaN: it is written as `null`, and read as NaN here.
 pub(crate) fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    #[test]
+    fn files_that_are_no_regular_files_or_too_long_are_refused_without_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, file) = (dir.path().join("pipe"), dir.path().join("file"));
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        std::fs::write(&file, b"12345").unwrap();
+        assert_eq!(read_regular(&file, 5).unwrap(), b"12345");
+        let sparse = dir.path().join("sparse");
+        File::create(&sparse).unwrap().set_len(1 << 40).unwrap();
+        for (path, limit, why) in [
+            (&*pipe, 5, "pipe or a device"),
+            (Path::new("/dev/zero"), 5, "pipe or a device"),
+            (dir.path(), 5, "folder"),
+            (&file, 4, "longer than 4 bytes"),
+            (&sparse, TEXT, "longer than"),
+        ] {
+            let error = read_regular(path, limit).unwrap_err().to_string();
+            assert!(error.contains(why), "{}: {error}", path.display());
+        }
+        assert_eq!(open_regular(&dir.path().join("gone")).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    }
 }

@@ -1,7 +1,7 @@
 //! Two variants against each other, on the episodes that both were tested on.
 
 use crate::format;
-use crate::load::{Loaded, Run, display, load};
+use crate::load::{Loaded, Problem, Run, display, load};
 use crate::statistics::{self, Interval, Paired};
 use crate::summary::{self, Variant};
 use maclip_framework::error::{Error, Result};
@@ -125,6 +125,10 @@ fn variant(path: &Path, warnings: &mut Vec<String>) -> Result<Variant> {
             "name a run directory, or FOLDER/VARIANT with the folder of one recipe; there are: {}",
             list()
         )));
+    }
+    let of_runs = |problem: &&Problem| runs.iter().any(|run| run.path() == problem.path);
+    if let Some(problem) = loaded.problems.iter().find(of_runs) {
+        return Err(Error::failed(format!("{} cannot be compared: {}", problem.path, problem.reason)));
     }
     let label = runs[0].directory.manifest.variant.clone();
     Ok(Variant::of(label, runs, warnings))

@@ -162,6 +162,16 @@ impl Episodes {
         each_line(path, |line| reader.line(line))?;
         Ok(reader.finish())
     }
+
+    /// Share of right predictions of each episode.
+    pub fn shares(&self) -> Vec<f64> {
+        let queries = self.list.queries.max(1);
+        let right = |(predictions, labels): (&[u16], &[u16])| {
+            predictions.iter().zip(labels).filter(|(prediction, label)| prediction == label).count()
+        };
+        let episodes = self.predictions.chunks(queries).zip(self.list.labels.chunks(queries));
+        episodes.map(|episode| right(episode) as f64 / queries as f64).collect()
+    }
 }
 
 #[derive(Default)]

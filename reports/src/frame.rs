@@ -3,9 +3,11 @@
 use crate::load::Run;
 use crate::settings::varying;
 use crate::summary::{Difference, Group, Outcome, Summary, Variant};
+use crate::table::harmless;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::runs::records::{Manifest, State};
 use polars::prelude::*;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// One row for each run, in the order given: what it is, what it measured, what it cost, the component of each slot, and every
@@ -110,11 +112,16 @@ fn table(height: usize, columns: Vec<Column>) -> Result<DataFrame> {
     DataFrame::new(height, columns).map_err(|error| Error::failed(format!("cannot make a table of the runs: {error}")))
 }
 
-/// The frame as CSV with a header line; nulls are empty.
-pub fn csv(frame: &mut DataFrame) -> Result<Vec<u8>> {
+/// The frame as CSV with a header line; nulls are empty. A text that a spreadsheet would compute is marked as text.
+pub fn csv(frame: &DataFrame) -> Result<Vec<u8>> {
+    let safe = |column: &Column| match column.str() {
+        Ok(texts) => texts.apply(|text| text.map(|text| Cow::Owned(harmless(text)))).into_column(),
+        Err(_) => column.clone(),
+    };
+    let mut frame = table(frame.height(), frame.columns().iter().map(safe).collect())?;
     let mut bytes = Vec::new();
     CsvWriter::new(&mut bytes)
-        .finish(frame)
+        .finish(&mut frame)
         .map_err(|error| Error::failed(format!("cannot write the table of runs as CSV: {error}")))?;
     Ok(bytes)
 }
@@ -180,7 +187,7 @@ mod tests {
         study(folder.path());
         let loaded = load(&[folder.path().to_owned()]).unwrap();
         let mut table = runs(&loaded.runs).unwrap();
-        let text = String::from_utf8(csv(&mut table).unwrap()).unwrap();
+        let text = String::from_utf8(csv(&table).unwrap()).unwrap();
         assert!(text.starts_with("name,variant,seed,task,hash,state,metric,value,ci95,episodes,"), "{text}");
         assert_eq!(text.lines().count(), 13);
         let bytes = parquet(&mut table).unwrap();

@@ -36,6 +36,7 @@ use figures::Figures;
 use gallery::Galleries;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::write_quickly;
+use maclip_language::printable_lines;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -109,11 +110,11 @@ pub fn report(roots: &[PathBuf], out: &Path, options: &Options) -> Result<Report
     let drawn: Vec<_> = figures.iter().collect();
     let pictures = drawn.par_iter().map(|figure| figures::png(&figure.svg)).collect::<Result<Vec<_>>>()?;
     for (figure, png) in drawn.into_iter().zip(pictures) {
-        let renderings = [("svg", figure.svg.clone().into_bytes()), ("png", png), ("csv", figure.csv())];
+        let renderings = [("svg", printable_lines(&figure.svg).into_bytes()), ("png", png), ("csv", figure.csv())];
         contents.extend(renderings.map(|(ending, bytes)| (format!("figures/{}.{ending}", figure.id), bytes)));
     }
     // Last, so that a page always finds the files it links to.
-    contents.push(("index.html".to_owned(), page.into_bytes()));
+    contents.push(("index.html".to_owned(), printable_lines(&page).into_bytes()));
     let mut files = Vec::new();
     for (name, bytes) in contents {
         let path = out.join(name);
@@ -147,7 +148,7 @@ pub fn report(roots: &[PathBuf], out: &Path, options: &Options) -> Result<Report
 fn frames(loaded: &load::Loaded, summary: &summary::Summary) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
     for (name, mut frame) in [("runs", frame::runs(&loaded.runs)?), ("variants", frame::variants(summary)?)] {
-        files.push((format!("{name}.csv"), frame::csv(&mut frame)?));
+        files.push((format!("{name}.csv"), frame::csv(&frame)?));
         files.push((format!("{name}.parquet"), frame::parquet(&mut frame)?));
     }
     Ok(files)

@@ -184,11 +184,17 @@ fn read(folder: &Path, lists: &Lists) -> (Option<Run>, Vec<Problem>) {
     let mut keep = |error: Error| problems.push(problem(&directory.path, &error));
     let train = directory.losses().map_err(&mut keep).unwrap_or_default();
     let validation = directory.validation().map_err(&mut keep).unwrap_or_default();
-    let mut episodes = Episodes::read(&folder.join("episodes.jsonl")).map_err(&mut keep).unwrap_or_default();
+    let read = Episodes::read(&folder.join("episodes.jsonl")).map_err(&mut keep);
+    let readable = read.is_ok();
+    let mut episodes = read.unwrap_or_default();
     episodes.iter_mut().for_each(|episodes| lists.share(episodes));
     let recipe = directory.recipe().map_err(&mut keep).ok();
+    let shares = episodes.as_ref().map_or_else(Vec::new, Episodes::shares);
+    // Records that cannot be read were told above.
+    let believed = readable && directory.verify_shares(&shares).map_err(&mut keep).is_ok();
     let settings =
         recipe.as_deref().map(Settings::read).transpose().map_err(&mut keep).ok().flatten().unwrap_or_default();
+    let directory = if believed { directory } else { directory.without_result() };
     (Some(Run { train, validation, episodes, recipe, settings, directory }), problems)
 }
 

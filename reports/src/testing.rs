@@ -3,7 +3,7 @@
 use crate::episodes::{List, Right};
 use maclip_framework::model::parameters::{Params, ParamsPart};
 use maclip_framework::random::{Rng, Stream};
-use maclip_framework::recipe::expectation::TestResult;
+use maclip_framework::recipe::expectation::{TestResult, mean_ci95};
 use maclip_framework::runs::records::*;
 use serde::Serialize;
 use std::path::Path;
@@ -153,11 +153,10 @@ impl Study {
         );
         let episodes: Vec<EpisodeRecord> =
             (0..if self.way > 0 { 200 } else { 0 }).map(|id| self.episode(id, tag, accuracy, seed)).collect();
-        let value = if episodes.is_empty() {
-            accuracy
-        } else {
-            let share = |episode: &EpisodeRecord| episode.correct as f64 / episode.labels.len() as f64;
-            episodes.iter().map(share).sum::<f64>() / episodes.len() as f64
+        let share = |episode: &EpisodeRecord| episode.correct as f64 / episode.labels.len() as f64;
+        let (value, ci95) = match episodes.is_empty() {
+            true => (accuracy, 0.013),
+            false => mean_ci95(&episodes.iter().map(share).collect::<Vec<_>>()),
         };
         lines(path, "episodes.jsonl", episodes.into_iter());
         let done = self.state == State::Done;
@@ -168,7 +167,7 @@ impl Study {
             test: done.then(|| TestResult {
                 metric: self.metric.clone(),
                 value,
-                ci95: 0.013,
+                ci95,
                 episodes: 200,
                 episodes_hash: self.episodes_hash.clone(),
                 way: self.way,

@@ -12,7 +12,7 @@ mod sparkline;
 
 use clap::ValueEnum;
 use maclip_framework::error::{Error, Result};
-use maclip_language::{Diagnostic, Severity};
+use maclip_language::{Diagnostic, Severity, printable_lines};
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
@@ -54,12 +54,37 @@ pub fn has_said() -> bool {
     SAID.load(Ordering::Relaxed)
 }
 
-/// Writes a line to standard output. An error where that fails, such as on a full disk.
+/// Writes a line to standard output, without control characters. An error where that fails, such as on a full disk.
 pub fn say(line: impl Display) -> Result<()> {
     SAID.store(true, Ordering::Relaxed);
     let mut out = std::io::stdout().lock();
-    let written = writeln!(out, "{line}").and_then(|()| out.flush());
+    let written = writeln!(out, "{}", printable_lines(&line.to_string())).and_then(|()| out.flush());
     written.map_err(|error| Error::failed(format!("cannot write to standard output: {error}")))
+}
+
+/// Writes a line to standard error, without control characters. Where that fails, nobody could be told, and the work goes on.
+pub fn tell(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable_lines(&line.to_string()));
+}
+
+/// Writes what `render` makes to standard error. It is given whether it may colour, and must make names printable itself.
+fn tell_coloured(render: impl FnOnce(bool) -> String) {
+    match colored() {
+        true => drop(writeln!(std::io::stderr().lock(), "{}", render(true))),
+        false => tell(render(false)),
+    }
+}
+
+/// Shows an error on standard error.
+pub fn tell_error(error: &Error) {
+    tell_coloured(|colored| match error {
+        Error::Recipe(diagnostics) => {
+            let explain =
+                diagnostics.iter().next().map(|first| format!("\n\n`maclip explain {}` says more", first.code));
+            format!("{}{}", diagnostics.render(colored), explain.unwrap_or_default())
+        }
+        other => printable_lines(&other.to_string()),
+    });
 }
 
 /// Shows warnings on standard error in full, and notes in one line each.
@@ -67,9 +92,9 @@ pub fn warn<'a>(notes: impl IntoIterator<Item = &'a Diagnostic>) {
     for note in notes {
         match (note.severity, &note.origin) {
             (Severity::Note, Some(origin)) => {
-                eprintln!("note[{}]: {origin}: {}: {}", note.code, note.path, note.message)
+                tell(format!("note[{}]: {origin}: {}: {}", note.code, note.path, note.message))
             }
-            _ => eprintln!("{}\n", note.render(colored())),
+            _ => tell_coloured(|colored| format!("{}\n", note.render(colored))),
         }
     }
 }

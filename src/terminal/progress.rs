@@ -1,6 +1,7 @@
 //! Progress on standard error: a live view with the time left on a terminal, plain lines elsewhere.
 
 use super::sparkline::sparkline;
+use super::tell;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::progress::{Progress, Validated, request_stop, stop_requested};
@@ -35,8 +36,8 @@ pub fn stop_on_ctrl_c(console: &Console) -> Result<()> {
 /// A line that stays, above the live view where there is one.
 fn print(screen: Option<&MultiProgress>, line: &str) {
     match screen {
-        Some(screen) => screen.suspend(|| eprintln!("{line}")),
-        None => eprintln!("{line}"),
+        Some(screen) => screen.suspend(|| tell(line)),
+        None => tell(line),
     }
 }
 
@@ -181,7 +182,7 @@ impl Progress for Console {
                 phase.printed = Instant::now();
                 let rate = done.saturating_sub(phase.first) as f64 / phase.started.elapsed().as_secs_f64();
                 let left = if rate > 0.0 { phase.total.saturating_sub(done) as f64 / rate } else { 0.0 };
-                eprintln!("  {} {done}/{}, {left:.0} s left {text}", phase.name, phase.total);
+                tell(format!("  {} {done}/{}, {left:.0} s left {text}", phase.name, phase.total));
             }
             None => {}
         }
@@ -198,7 +199,7 @@ impl Progress for Console {
                 });
                 line.set_message(format!("{}  {newest}", sparkline(&values, CURVE_WIDTH)));
             }
-            _ => eprintln!("  val accuracy {newest}"),
+            _ => tell(format!("  val accuracy {newest}")),
         }
     }
 
@@ -207,9 +208,9 @@ impl Progress for Console {
         let curve = live.as_ref().and_then(|live| Some(live.curve.as_ref()?.message()));
         drop(live);
         if let Some(curve) = curve {
-            eprintln!("  {:<7} {curve}", "val");
+            tell(format!("  {:<7} {curve}", "val"));
         }
-        eprintln!("  {name:<7} {:.1} s", started.elapsed().as_secs_f64());
+        tell(format!("  {name:<7} {:.1} s", started.elapsed().as_secs_f64()));
     }
 
     fn note(&self, text: &str) {

@@ -1,5 +1,6 @@
 //! Run directories, for the verbs that list them.
 
+use super::tell;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::State;
@@ -11,19 +12,36 @@ pub fn state_name(state: Option<State>) -> &'static str {
     state.map_or("unknown", State::name)
 }
 
-/// The runs at or below `root` that can be read. The others are named on standard error and added to `unreadable`.
+/// The runs at or below `root` that can be read. The others are named on standard error and added to `unreadable`; so are
+/// those whose result is not what their records say, which come without it.
 pub fn readable(root: &Path, unreadable: &mut usize) -> Result<Vec<RunDirectory>> {
     let mut runs = Vec::new();
     for run in RunDirectory::find(root)? {
         match run {
-            Ok(run) => runs.push(run),
+            Ok(run) => match run.verify() {
+                Ok(()) => runs.push(run),
+                Err(error) => {
+                    *unreadable += 1;
+                    tell(error);
+                    runs.push(run.without_result());
+                }
+            },
             Err(error) => {
                 *unreadable += 1;
-                eprintln!("{error}");
+                tell(error);
             }
         }
     }
     Ok(runs)
+}
+
+/// The run in `path`; without its result, and with the reason, where that is not what its records say.
+pub fn believed(path: &Path) -> Result<(RunDirectory, Result<()>)> {
+    let run = RunDirectory::open(path)?;
+    match run.verify() {
+        Ok(()) => Ok((run, Ok(()))),
+        Err(error) => Ok((run.without_result(), Err(error))),
+    }
 }
 
 /// An error where some runs could not be read.

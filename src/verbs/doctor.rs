@@ -127,7 +127,7 @@ fn in_a_line(error: &Error) -> String {
 }
 
 fn weights() -> Finding {
-    match maclip_components::backbones::inspect::inspect("builtin:shapes_clip", Default::default()) {
+    match maclip_components::backbones::inspect::inspect("builtin:shapes_clip", &Default::default()) {
         Ok(found) if found.problem().is_none() => {
             finding("embedded weights", Verdict::Good, format!("builtin:shapes_clip, sha256 {}", &found.sha256[..12]))
         }

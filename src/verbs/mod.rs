@@ -10,6 +10,7 @@ mod describe;
 mod docs;
 mod doctor;
 mod explain;
+mod failures;
 mod init;
 mod list;
 mod man;
@@ -22,7 +23,9 @@ mod run;
 mod runs;
 mod schema;
 mod status;
+mod test;
 mod validate;
+mod verify;
 mod weights;
 
 use clap::{ArgMatches, Command};

@@ -3,9 +3,9 @@
 
 use crate::terminal::arguments::Source;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
-use crate::terminal::say;
+use crate::terminal::{say, tell};
 use clap::Args;
-use maclip_framework::clips::filler::{Estimate, Filled, Filler, Want};
+use maclip_framework::clips::filler::{Estimate, Filler, Want};
 use maclip_framework::clips::loader::ClipLoader;
 use maclip_framework::clips::store::stored::StoredClips;
 use maclip_framework::clips::store::{self, ClipStore, Key};
@@ -91,7 +91,7 @@ fn prepare(arguments: Arguments) -> Result<()> {
 fn keys(recipes: &[Recipe], runs: &Path) -> Result<BTreeMap<PathBuf, HashSet<Key>>> {
     let mut all: BTreeMap<PathBuf, HashSet<Key>> = BTreeMap::new();
     for recipe in recipes {
-        with_clips(recipe, runs, |loader, stored, store, wants| {
+        with_clips(recipe, runs, |loader, stored, store, Wanted { clips: wants, .. }| {
             let keys = all.entry(store.folder().to_owned()).or_default();
             for (clip, _) in wants {
                 keys.extend(stored.keys(&*loader.clips.dataset, clip)?);
@@ -103,7 +103,7 @@ fn keys(recipes: &[Recipe], runs: &Path) -> Result<BTreeMap<PathBuf, HashSet<Key
 }
 
 fn filled(recipe: &Recipe, arguments: &Arguments, progress: &Console) -> Result<Reported> {
-    with_clips(recipe, &arguments.runs, |loader, stored, store, wants| {
+    with_clips(recipe, &arguments.runs, |loader, stored, store, Wanted { clips: wants, broken }| {
         let folder = store.folder().display().to_string();
         let Some(mut filler) = Filler::look(loader, wants, progress)? else { return Err(off(recipe)) };
         let clips = filler.filled().clips;
@@ -122,11 +122,14 @@ fn filled(recipe: &Recipe, arguments: &Arguments, progress: &Console) -> Result<
             megabytes(room)
         );
         if arguments.dry_run {
+            refuse_broken(recipe, broken, false)?;
             return Ok(Reported { line: size, data });
         }
-        eprintln!("  {size}");
-        let filled = filler.fill(progress)?;
-        refuse_broken(recipe, &filled, loader.clips.dataset.skips_broken())?;
+        tell(format!("  {size}"));
+        let mut filled = filler.fill(progress)?;
+        // Those that the lists alone show, with those that do not decode: all of them at once.
+        filled.broken.splice(0..0, broken.iter().cloned());
+        refuse_broken(recipe, &filled.broken, loader.clips.dataset.skips_broken() && broken.is_empty())?;
         let mut lines = filled.sentences(stored);
         lines.push(format!(
             "{} clips, {} of them in {folder} ({:.0} MB), {} left out",
@@ -144,34 +147,41 @@ fn filled(recipe: &Recipe, arguments: &Arguments, progress: &Console) -> Result<
 }
 
 /// An error where clips are broken and the dataset's policy is to stop.
-fn refuse_broken(recipe: &Recipe, filled: &Filled, skip: bool) -> Result<()> {
+fn refuse_broken(recipe: &Recipe, broken: &[(String, String)], skip: bool) -> Result<()> {
     const NAMED: usize = 5;
-    for (clip, reason) in filled.broken.iter().take(if skip { usize::MAX } else { NAMED }) {
-        eprintln!("  {clip}: {reason}");
+    for (clip, reason) in broken.iter().take(if skip { usize::MAX } else { NAMED }) {
+        tell(format!("  {clip}: {reason}"));
     }
-    if skip || filled.broken.is_empty() {
+    if skip || broken.is_empty() {
         return Ok(());
     }
-    let more = filled.broken.len().saturating_sub(NAMED);
+    let more = broken.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" ({more} more than are named above)") } else { String::new() };
-    Err(Error::failed(format!("{} clips cannot be decoded{more}", filled.broken.len()))
+    Err(Error::failed(format!("{} clips cannot be used{more}", broken.len()))
         .at(recipe.place("dataset"))
         .help("repair or remove them, or leave them out with `--set dataset.broken=skip`; the others are kept"))
+}
+
+/// The clips of a recipe.
+struct Wanted<'a> {
+    clips: &'a [Want<'a>],
+    /// Those that cannot be used although none may be left out, with the reason.
+    broken: &'a [(String, String)],
 }
 
 fn with_clips<T>(
     recipe: &Recipe,
     runs: &Path,
-    work: impl FnOnce(&ClipLoader, &StoredClips, &ClipStore, &[Want]) -> Result<T>,
+    work: impl FnOnce(&ClipLoader, &StoredClips, &ClipStore, Wanted) -> Result<T>,
 ) -> Result<T> {
     let needs = task::of(recipe)?.needs(recipe).map_err(|error| error.at(recipe.place("task")))?;
-    needs.notes.iter().for_each(|note| eprintln!("  {note}"));
+    needs.notes.iter().for_each(|note| tell(format!("  {note}")));
     let stored = StoredClips::open(recipe, &needs.clips, &needs.geometry, runs)?;
     let store = stored.store().ok_or_else(|| off(recipe))?;
     let (clips, geometry) = (&needs.clips, &needs.geometry);
     let loader = ClipLoader { clips, geometry, device: &needs.device, store: Some(&stored) };
     let wants: Vec<_> = needs.wants.iter().map(|(clip, part)| (clip.as_str(), *part)).collect();
-    work(&loader, &stored, store, &wants)
+    work(&loader, &stored, store, Wanted { clips: &wants, broken: &needs.broken })
 }
 
 fn off(recipe: &Recipe) -> Error {

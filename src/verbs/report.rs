@@ -1,11 +1,12 @@
 //! `maclip report RUNS… --out DIR`: the report of run directories.
 
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
-use crate::terminal::say;
+use crate::terminal::{say, tell};
 use clap::Args;
-use maclip_framework::error::Result;
+use maclip_framework::error::{Error, Result};
 use maclip_framework::progress::stop_requested;
 use maclip_reports::Options;
+use maclip_reports::format::plural;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,8 +35,13 @@ fn report(arguments: Arguments) -> Result<()> {
     }
     let report = maclip_reports::report(&arguments.runs, &arguments.out, &Options::default())?;
     say(report.table)?;
-    report.unreadable.iter().for_each(|line| eprintln!("could not be read: {line}"));
-    say(format!("report: {}", report.index.display()))
+    say(format!("report: {}", report.index.display()))?;
+    report.unreadable.iter().for_each(|line| tell(format!("could not be read: {line}")));
+    match report.unreadable.len() {
+        0 => Ok(()),
+        count => Err(Error::failed(format!("the report is without {}", plural(count, "thing that could not be read")))
+            .help("they are named above and on the page")),
+    }
 }
 
 fn watch(runs: &[PathBuf], out: &Path) -> Result<()> {
@@ -47,13 +53,13 @@ fn watch(runs: &[PathBuf], out: &Path) -> Result<()> {
         if now.is_empty() && !waiting {
             waiting = true;
             let places: Vec<String> = runs.iter().map(|path| path.display().to_string()).collect();
-            eprintln!("no runs at or below {} yet; waiting", places.join(", "));
+            tell(format!("no runs at or below {} yet; waiting", places.join(", ")));
         }
         if !now.is_empty() && before.as_ref() != Some(&now) {
             // A run that is being written may be caught between two files: the next look finds it whole.
             match maclip_reports::report(runs, out, &Options { reload: Some(LOOK_EVERY) }) {
-                Ok(report) => eprintln!("report: {}", report.index.display()),
-                Err(error) => eprintln!("{error}"),
+                Ok(report) => tell(format!("report: {}", report.index.display())),
+                Err(error) => tell(error),
             }
             before = Some(now);
         }

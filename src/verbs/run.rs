@@ -5,7 +5,7 @@ use crate::terminal::arguments::{Changes, load};
 use crate::terminal::columns::columns;
 use crate::terminal::pattern::matches;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
-use crate::terminal::{completion, say, warn};
+use crate::terminal::{completion, say, tell, tell_error, warn};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::engine::episodes::EpisodeList;
@@ -72,7 +72,7 @@ fn run(arguments: Arguments) -> Result<()> {
     let Requested { runs, skipped, orders } = requested(&arguments)?;
     let (runs, reported) = only(runs, skipped.clone(), &arguments.only)?;
     reported.iter().for_each(|Skipped { run, reason }| {
-        eprintln!("{} {} is left out: {reason}", run.recipe.name, run.name());
+        tell(format!("{} {} is left out: {reason}", run.recipe.name, run.name()));
     });
     let runs: Vec<RunOverview> = runs.into_iter().map(|run| RunOverview::new(run, &arguments.runs)).collect();
     if arguments.dry_run {
@@ -114,31 +114,42 @@ fn run(arguments: Arguments) -> Result<()> {
     }
     let mut work = Work::new(&arguments, count > 1, &progress);
     let mut written = Vec::new();
+    let mut reported = Ok(());
     let several = tables.len() > 1;
     for (name, runs) in &mut tables {
         if several {
-            eprintln!("{name}:");
+            tell(format!("{name}:"));
         }
         work.through(runs)?;
         let of_table = begun(runs);
-        let out = own(name);
-        if several && !of_table.is_empty() {
-            maclip_reports::report(&of_table, &out, &maclip_reports::Options::default())?;
+        if several && !of_table.is_empty() && reported.is_ok() {
+            reported = report(&of_table, &own(name)).map(drop);
         }
         written.extend(of_table);
     }
-    if !written.is_empty() {
-        let out = over_all.unwrap_or_else(|| own(&tables[0].0));
-        let report = maclip_reports::report(&written, &out, &maclip_reports::Options::default())?;
-        if arguments.json {
-            say(summary(&written, &skipped)?)?;
-            eprintln!("report: {}", report.index.display());
-        } else {
+    if !written.is_empty() && reported.is_ok() {
+        reported = report(&written, &over_all.unwrap_or_else(|| own(&tables[0].0))).and_then(|report| {
+            if arguments.json {
+                say(summary(&written, &skipped)?)?;
+                tell(format!("report: {}", report.index.display()));
+                return Ok(());
+            }
             say(format!("\n{}", report.table))?;
-            say(format!("report: {}", report.index.display()))?;
-        }
+            say(format!("report: {}", report.index.display()))
+        });
     }
-    work.outcome.into_result(count)
+    // A run that failed comes first: what failed after it, such as the report on a full disk, may follow from it.
+    match (work.outcome.into_result(count), reported) {
+        (Err(error), Err(after)) => {
+            tell_error(&after);
+            Err(error)
+        }
+        (outcome, reported) => outcome.and(reported),
+    }
+}
+
+fn report(runs: &[PathBuf], out: &Path) -> Result<maclip_reports::Report> {
+    maclip_reports::report(runs, out, &maclip_reports::Options::default())
 }
 
 /// The runs of the given recipes, and those that a preset leaves out.
@@ -152,7 +163,7 @@ struct Requested {
 
 /// The runs of all recipes. All of them are checked before the first begins.
 fn requested(arguments: &Arguments) -> Result<Requested> {
-    let episodes = arguments.episodes.as_deref().map(of_file).transpose()?;
+    let episodes = arguments.episodes.as_deref().map(change_of_file).transpose()?;
     let changes = arguments.changes.arguments(episodes.into_iter().collect());
     let mut requested = Requested::default();
     let mut seen = HashSet::new();
@@ -233,9 +244,14 @@ fn begun(runs: &[RunOverview]) -> Vec<PathBuf> {
 }
 
 /// The change of the recipe that `--episodes FILE` makes.
-fn of_file(file: &Path) -> Result<Change> {
+pub(super) fn change_of_file(file: &Path) -> Result<Change> {
     let origin = Origin::argument("--episodes", &file.display().to_string());
-    let list = json!({"path": file, "hash": EpisodeList::hash_of(file)?});
+    let Some(path) = file.to_str() else {
+        let problem = Diagnostic::new(codes::ARGUMENT, format!("{} is not UTF-8", file.display()));
+        let help = "the path becomes a part of the recipe, which is text: give the file another name";
+        return Err(problem.at(&origin).help(help).into());
+    };
+    let list = json!({"path": path, "hash": EpisodeList::hash_of(file)?});
     let value = Node::from_json(&list).map_origins(&|_| origin.clone());
     Ok(Change { path: "task.test.list".to_owned(), origin, value: Some(value) })
 }
@@ -256,10 +272,10 @@ impl Outcome {
                 .help("wait for it, or stop it; the run can be resumed"));
         }
         if self.elsewhere > 0 {
-            eprintln!(
+            tell(format!(
                 "{} of {all} runs are another process's, which writes the report when it is done",
                 self.elsewhere
-            );
+            ));
         }
         match self.failed.len() {
             0 => Ok(()),
@@ -297,13 +313,13 @@ impl<'a> Work<'a> {
             let (mut locked, mut worked) = (Vec::new(), false);
             for at in open {
                 self.progress.study(at + 1, runs.len(), estimate(runs));
-                eprintln!("[{}/{}] {}", at + 1, runs.len(), runs[at].path.display());
+                tell(format!("[{}/{}] {}", at + 1, runs.len(), runs[at].path.display()));
                 let made = self.once(&runs[at]);
                 // After an error the phase was not ended.
                 self.progress.clear();
                 match made {
                     Ok(execute::Outcome::Busy) => {
-                        eprintln!("  another process works on it");
+                        tell("  another process works on it");
                         locked.push(at);
                     }
                     Ok(_) => worked = true,
@@ -312,7 +328,7 @@ impl<'a> Work<'a> {
                     Err(error) => {
                         worked = true;
                         if self.several {
-                            eprintln!("{}", crate::message(&error));
+                            tell_error(&error);
                         }
                         self.outcome.failed.push((runs[at].run.name(), error));
                     }
@@ -336,7 +352,7 @@ impl<'a> Work<'a> {
         let started = Totals::now();
         let outcome = execute::attempt(&overview.run, &self.arguments.runs, options, self.progress);
         if self.arguments.profile && !matches!(outcome, Ok(execute::Outcome::Busy)) {
-            eprintln!("{}", profile_table(&started));
+            tell(profile_table(&started));
         }
         if matches!(outcome, Ok(execute::Outcome::Made)) {
             self.made.insert(overview.path.clone());
@@ -406,7 +422,7 @@ fn put_aside(path: &Path) -> Result<()> {
     let free = (0..).map(|count| folder.join(format!("{}-{}", name.to_string_lossy(), unix_seconds() + count)));
     let to = free.into_iter().find(|path| !path.exists()).unwrap_or_else(|| folder.join(name));
     std::fs::rename(path, &to).map_err(|error| Error::io("move aside", path, error))?;
-    eprintln!("{} is now {}", path.display(), to.display());
+    tell(format!("{} is now {}", path.display(), to.display()));
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `maclip runs list|show|diff|rm`: which runs there are, what is in one, how two differ.
 
 use crate::terminal::columns::columns;
-use crate::terminal::run_list::{all_read, readable, state_name};
+use crate::terminal::run_list::{all_read, believed, readable, state_name};
 use crate::terminal::say;
 use clap::{Args, Subcommand};
 use maclip_framework::error::{Error, Result};
@@ -67,8 +67,14 @@ enum Verb {
 fn runs(arguments: Arguments) -> Result<()> {
     match arguments.verb {
         Verb::List { runs, json } => list(&runs, json),
-        Verb::Show { run, json } => show(&RunDirectory::open(&run)?, json),
-        Verb::Diff { a, b, json } => diff(&RunDirectory::open(&a)?, &RunDirectory::open(&b)?, json),
+        Verb::Show { run, json } => {
+            let (run, sound) = believed(&run)?;
+            show(&run, json).and(sound)
+        }
+        Verb::Diff { a, b, json } => {
+            let ((a, of_a), (b, of_b)) = (believed(&a)?, believed(&b)?);
+            diff(&a, &b, json).and(of_a).and(of_b)
+        }
         Verb::Rm { runs, yes } => remove(&runs, yes),
     }
 }

@@ -3,6 +3,7 @@
 use crate::terminal::say;
 use clap::{Args, Subcommand, ValueEnum};
 use maclip_components::backbones::clip::block::Activation;
+use maclip_components::backbones::clip::settings::Setting;
 use maclip_components::backbones::inspect::{self, Hints, Inspection};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::weights::ElementType;
@@ -51,13 +52,16 @@ enum Verb {
 struct Source {
     /// A safetensors file, a torch state dict, a Hugging Face folder, or `builtin:shapes_clip`
     file: String,
-    /// Heads of the image tower, where they are not width / 64
+    /// Which of several models in the file: a key such as `state_dict_ema`, or what stands before the names
+    #[arg(long)]
+    key: Option<String>,
+    /// Heads of the image tower, where no config says them and they are not width / 64
     #[arg(long)]
     vision_heads: Option<usize>,
-    /// Heads of the text tower, where they are not width / 64
+    /// Heads of the text tower, where no config says them and they are not width / 64
     #[arg(long)]
     text_heads: Option<usize>,
-    /// Activation, where the file does not say and it is not OpenAI's QuickGELU
+    /// Activation, where no config says it and it is not OpenAI's QuickGELU
     #[arg(long, value_enum)]
     activation: Option<Kind>,
 }
@@ -74,7 +78,7 @@ impl Source {
             Kind::QuickGelu => Activation::QuickGelu,
             Kind::Gelu => Activation::Gelu,
         });
-        Hints { vision_heads: self.vision_heads, text_heads: self.text_heads, activation }
+        Hints { key: self.key.clone(), vision_heads: self.vision_heads, text_heads: self.text_heads, activation }
     }
 }
 
@@ -88,7 +92,7 @@ enum Stored {
 fn weights(arguments: Arguments) -> Result<()> {
     match arguments.verb {
         Verb::Inspect { source, tensors, json } => {
-            let found = inspect::inspect(&source.file, source.hints())?;
+            let found = inspect::inspect(&source.file, &source.hints())?;
             if json {
                 say(json!(found))?;
             } else {
@@ -96,8 +100,10 @@ fn weights(arguments: Arguments) -> Result<()> {
             }
             match found.problem() {
                 None => Ok(()),
-                Some(_) => Err(Error::failed(format!("{} does not fit a backbone as a whole", found.source))
-                    .help("heads and activation that the file does not say are given with --vision-heads, --text-heads, --activation")),
+                Some(_) => {
+                    let error = Error::failed(format!("{} does not fit a backbone as a whole", found.source));
+                    Err(found.help.iter().fold(error, |error, help| error.help(help)))
+                }
             }
         }
         Verb::Convert { source, out, precision, force } => {
@@ -110,7 +116,7 @@ fn weights(arguments: Arguments) -> Result<()> {
                 Stored::Bf16 => ElementType::BF16,
                 Stored::F32 => ElementType::F32,
             };
-            let found = inspect::convert(&source.file, &out, precision, source.hints())?;
+            let found = inspect::convert(&source.file, &out, precision, &source.hints())?;
             let values = found.backbone.map_or(0, |backbone| backbone.values);
             say(format!("{}: {values} values", out.display()))?;
             Ok(())
@@ -128,11 +134,16 @@ fn print(found: &Inspection, tensors: bool) -> Result<()> {
     say(format!("  tensors       {}", stored.join(", ")))?;
     if found.not_finite > 0 {
         say(format!("  not finite    {} values", found.not_finite))?;
+        found.not_finite_tensors.iter().try_for_each(|tensor| say(format!("                {tensor}")))?;
     }
+    found.notes.iter().try_for_each(|note| say(format!("  note          {note}")))?;
     match &found.backbone {
         Ok(backbone) => {
             let sizes = backbone.published.map_or_else(|| backbone.architecture.to_string(), str::to_owned);
             say(format!("  backbone      {} {sizes}, {} values", backbone.name, backbone.values))?;
+            for Setting { name, value, from } in &found.settings {
+                say(format!("  {name:<13} {value} ({from})"))?;
+            }
             let fit = &backbone.fit;
             for (what, list) in [("missing", &fit.missing), ("unused", &fit.unused), ("wrong shape", &fit.misshapen)] {
                 say(format!(
@@ -142,7 +153,10 @@ fn print(found: &Inspection, tensors: bool) -> Result<()> {
                 list.iter().try_for_each(|entry| say(format!("                {entry}")))?;
             }
         }
-        Err(problem) => say(format!("  backbone      none: {}", problem.trim_start_matches("error: ")))?,
+        Err(problem) => say(format!("  backbone      none: {problem}"))?,
+    }
+    for (slot, values) in found.training.iter().flatten() {
+        say(format!("  {slot:<13} {values} trained values"))?;
     }
     // Of a file that fits no backbone the tensors are shown in any case.
     if tensors || found.backbone.is_err() {

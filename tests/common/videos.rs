@@ -29,6 +29,13 @@ pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {
     fs::write(path, bytes).unwrap();
 }
 
+/// [`write`] of a video with `mark` in a box behind it, which no player reads: no other file has the same bytes, as
+/// clips of two splits must not.
+pub fn write_marked(path: &Path, video: &[u8], mark: &str) {
+    let length = mark.len() as u32 + 8;
+    write(path, [video, &length.to_be_bytes(), b"free", mark.as_bytes()].concat());
+}
+
 /// A CLIP with random weights under OpenAI's names: 32 × 32 pixels, towers of two blocks, OpenAI's vocabulary.
 pub fn weights(path: &Path) {
     const WIDTH: usize = 64;

@@ -3,7 +3,8 @@
 //!
 //! Runs the small sets beside this file (`small`: the method, `peers`: what the peers' code computed) and those in the
 //! folder that `MACLIP_GOLDEN` names, if it names one, on the device in `MACLIP_DEVICE` (default flex). Prints the largest
-//! error of each case as a part of what its tolerance allows, and fails where one is above it. A kind of case that this
+//! error of each case as a part of what its tolerance allows, and fails where one is above it, or above twice what the
+//! registration of the method states. A kind of case that this
 //! program does not know is a failure.
 //!
 //! `MACLIP_GOLDEN_DIGEST=FILE` appends one line for each compared value with a checksum of its bits to FILE: two versions of the
@@ -18,6 +19,7 @@ mod peers;
 mod set;
 
 use maclip_components as _;
+use maclip_framework::registry::methods;
 use set::{Check, Set};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -43,6 +45,13 @@ fn main() -> ExitCode {
         failed += sets.iter().map(|set| run(set, &device)).sum::<usize>();
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The largest error of the case that the registration of its method states. Rounding differs between processors, so that
+/// twice as much is allowed.
+fn stated(id: &str) -> Option<f64> {
+    let compared = methods().into_iter().flat_map(|method| method.compared);
+    compared.filter(|compared| compared.cases.contains(&id)).map(|compared| compared.error).reduce(f64::max)
 }
 
 /// All cases of one set; the number that failed.
@@ -86,6 +95,9 @@ fn run(set: &Set, device: &str) -> usize {
         }));
         if ran.is_err() {
             check.fail("panicked");
+        }
+        if let Some(stated) = stated(id).filter(|stated| check.worst > 2.0 * stated) {
+            check.fail(format!("docs/methods.md says a largest error of {stated} of its tolerance"));
         }
         if check.compared == 0 && check.problems.is_empty() {
             check.fail("compared nothing");

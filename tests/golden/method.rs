@@ -8,7 +8,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_framework::engine::evaluation::select_rows;
 use maclip_framework::engine::training::Stepper;
-use maclip_framework::model::few_shot::{Encoded, FewShotModel};
+use maclip_framework::model::few_shot::{ClassTexts, Encoded, FewShotModel};
 use maclip_framework::model::parameters;
 use maclip_framework::recipe::Recipe;
 use maclip_framework::registry::BuildContext;
@@ -252,7 +252,8 @@ fn scored(check: &Check, model: &FewShotModel, support: Encoded, query: Encoded,
         ("query_frames", list(&query.frames)),
         ("query_proto", list(&query.prototypes)),
     ]);
-    let scores = model.scores(support, query, class_text(check), order.shot);
+    let text = ClassTexts { mean: class_text(check), sentences: None };
+    let scores = model.scores(support, query, text, order.shot);
     let labels = |labels: &[usize]| {
         let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
         let count = labels.len();

@@ -11,7 +11,7 @@ use maclip_components::backbones::clip::tokenizer::{LongTexts, Tokenizer};
 use maclip_components::backbones::clip_vit::ClipVitConfig;
 use maclip_framework::engine::evaluation::select_rows;
 use maclip_framework::images::{Image, to_tensor_values};
-use maclip_framework::model::few_shot::FewShotModel;
+use maclip_framework::model::few_shot::{ClassTexts, FewShotModel};
 use maclip_framework::model::parameters;
 use maclip_framework::random::Stream;
 use maclip_framework::recipe::Recipe;
@@ -140,7 +140,7 @@ pub fn head(check: &mut Check) {
         model.related(encoded.1.prototypes.clone().reshape([1, q, t, e]), support, text.clone().unsqueeze()).0
     };
     let prototypes = Tensor::cat(vec![encoded.1.prototypes.clone(), encoded.0.prototypes.clone()], 0);
-    let mut scores = model.scores(encoded.0, encoded.1, text, shot);
+    let mut scores = model.scores(encoded.0, encoded.1, ClassTexts { mean: text, sentences: None }, shot);
     if has("all_texts") {
         scores.all_classes = Some(AllClasses {
             frames: Tensor::cat(vec![query.clone(), support.clone()], 0).unsqueeze(),
@@ -254,10 +254,9 @@ pub fn objective(check: &mut Check) {
     let query_text: Tensor<2> = leaf(check, "query_text");
     let of = |name: &str| check.input(name).tensor::<2>(&check.set.device).unsqueeze();
     let scores = Scores {
-        distances: of("distances"),
         query_text: Some(query_text.clone().unsqueeze()),
         support_text: Some(of("support_text")),
-        all_classes: None,
+        ..Scores::of(of("distances"))
     };
     let of = |name: &str| labels(check, &check.input(name).labels());
     let loss = objective.loss(&scores, &Labels { query: of("query_labels"), support: of("support_labels") });

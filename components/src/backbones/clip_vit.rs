@@ -5,7 +5,10 @@
 
 use super::clip::block::Activation;
 use super::clip::checkpoint::{self, Source};
-use super::clip::sizes::{Architecture, Choice, published_names, refuse_bloat};
+use super::clip::config::{Described, Shown, TowerSizes, described};
+use super::clip::preparation::{self, Asked, Normal, Pixels, Preparation};
+use super::clip::settings::Settings;
+use super::clip::sizes::{Architecture, Choice, Given, Hidden, hidden, published_names, refuse_bloat};
 use super::clip::tokenizer::{LongTexts, Tokenizer};
 use super::clip::vision_tower::VisionTower;
 use super::clip::words::Words;
@@ -27,18 +30,30 @@ pub struct ClipVitConfig {
     /// Hugging Face folder, `builtin:shapes_clip` (part of the program), or `random`, to train from scratch with `task:
     /// contrastive`.
     pub weights: String,
+    /// Which of several models in one file is read: the key of a training checkpoint, such as `state_dict_ema`, or what
+    /// stands before the names of its tensors, such as `teacher`. Needed where more than one could be meant.
+    pub key: Option<String>,
     /// Sizes: a published name (`ViT-B/32`, `ViT-B/16`, `ViT-L/14`, `ViT-L/14@336`) or sizes of your own. Needed with
     /// `weights: random`; otherwise the checkpoint decides the sizes, and those that are given must be the same.
     pub architecture: Option<Choice<Architecture>>,
-    /// Heads of the image tower. Needed where the checkpoint does not say them and they are not width / 64.
+    /// Heads of the image tower. Needed where neither the checkpoint nor a config of it says them and they are not
+    /// width / 64, which is guessed with a warning.
     #[schemars(range(min = 1))]
     pub vision_heads: Option<usize>,
-    /// Heads of the text tower. Needed where the checkpoint does not say them and they are not width / 64.
+    /// Heads of the text tower. Needed where neither the checkpoint nor a config of it says them and they are not
+    /// width / 64, which is guessed with a warning.
     #[schemars(range(min = 1))]
     pub text_heads: Option<usize>,
-    /// Activation of the feed-forward layers. Needed where the checkpoint does not say it and it is not OpenAI's
-    /// QuickGELU (open_clip's own models: `gelu`).
+    /// Activation of the feed-forward layers. Needed where neither the checkpoint nor a config of it says it and it is
+    /// not OpenAI's QuickGELU, which is guessed with a warning (open_clip's own models: `gelu`).
     pub activation: Option<Activation>,
+    /// ε of the layer norms; `null` takes the config's, else 1e-5.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
+    pub epsilon: Option<f64>,
+    /// How pixels in 0..1 are normalised; `null` takes what the checkpoint's configs say, else `clip`.
+    pub pixels: Option<Pixels>,
+    /// Who says how images are prepared for the model.
+    pub preparation: Preparation,
     /// Run at another image size than the checkpoint's, by bicubic interpolation of its positional embeddings.
     pub image_size: Option<usize>,
     /// Texts with more tokens than the text tower reads: `refuse`, or `cut` as open_clip does.
@@ -82,6 +97,7 @@ impl Component for ClipVitConfig {
                 format!("must be a multiple of {}, the side of a patch", sizes.patch_size),
             );
         }
+        check_key(self.key.as_deref(), &self.weights, problems);
         problems.when(
             self.image_size.is_some() && self.weights == "random",
             "image_size",
@@ -115,6 +131,12 @@ pub(crate) fn check_builtin(weights: &str, problems: &mut Problems) {
     }
 }
 
+/// Reports a key for what is no file.
+pub(crate) fn check_key(key: Option<&str>, weights: &str, problems: &mut Problems) {
+    let no_file = weights == "random" || weights.starts_with("builtin:");
+    problems.when(key.is_some() && no_file, "key", "is for files, and these weights are in none");
+}
+
 /// Reports that no weights are given.
 pub(crate) fn check_given(weights: &str, example: &str, problems: &mut Problems) {
     if weights.is_empty() {
@@ -141,24 +163,31 @@ impl ClipVitConfig {
             let sizes = asked.ok_or_else(|| Error::failed("backbone.architecture is missing"))?;
             let tokenizer = Tokenizer::Words(Words::new(context.vocabulary.clone())?);
             let init = &mut Init::new(context.init("backbone"), context.trainable_device());
-            return Ok(self.new_clip(&sizes, tokenizer, init));
+            return Ok(self.new_clip(&sizes, Normal::CLIP, tokenizer, init));
         }
         if context.sizes_only
             && !self.weights.starts_with("builtin:")
             && let Some(mut sizes) = asked
         {
-            self.apply_options(&mut sizes);
+            sizes.vision_heads = self.vision_heads.unwrap_or(sizes.vision_heads);
+            sizes.text_heads = self.text_heads.unwrap_or(sizes.text_heads);
+            sizes.activation = self.activation.unwrap_or(sizes.activation);
+            sizes.epsilon = self.epsilon.unwrap_or(sizes.epsilon);
             sizes.image_size = self.image_size.unwrap_or(sizes.image_size);
             self.refuse(&self.weights, &sizes)?;
-            return Ok(self.blank(&sizes, Tokenizer::OpenAi, &context.device));
+            return Ok(self.blank(&sizes, Normal::CLIP, Tokenizer::OpenAi, &context.device));
         }
-        let mut source = checkpoint::open(&self.weights)?;
-        context.note_weights(&self.weights, source.sha256.clone());
-        context.note_config(&self.weights, source.config.as_ref());
-        let mut sizes = self.sizes(&source)?;
+        let mut source = checkpoint::open(&self.weights, self.key.as_deref()).map_err(checkpoint::where_to_give)?;
+        source.note(context);
+        source.expect("clip_vit")?;
+        let mut settings = Settings::of(&self.weights);
+        let found = self.sizes(&source, &mut settings);
+        settings.note(context);
+        let (mut sizes, normal) = found?;
+        settings.refuse_differences()?;
         if let Some(mut asked) = asked {
             // A published name says no activation: the file or the options do.
-            asked.activation = sizes.activation;
+            (asked.activation, asked.epsilon) = (sizes.activation, sizes.epsilon);
             if asked != sizes {
                 return Err(Error::failed(format!(
                     "{} holds another architecture than the recipe asks for: {sizes:?}, not {asked:?}",
@@ -175,59 +204,86 @@ impl ClipVitConfig {
                 source.tensors.insert("visual.positional_embedding".to_owned(), resized);
             }
         }
-        let empty = self.blank(&sizes, source.tokenizer()?, &context.device);
+        let empty = self.blank(&sizes, normal, source.tokenizer()?, &context.device);
+        source.check(&empty.fit(&source))?;
         empty.with_weights(&self.weights, names::from_openai(source.tensors)?)
     }
 
     /// A model of these sizes without weights.
-    pub(crate) fn blank(&self, sizes: &Architecture, tokenizer: Tokenizer, device: &Device) -> Clip {
-        self.new_clip(sizes, tokenizer, &mut Init::blank(device.clone())).no_grad()
+    pub(crate) fn blank(&self, sizes: &Architecture, normal: Normal, tokenizer: Tokenizer, device: &Device) -> Clip {
+        self.new_clip(sizes, normal, tokenizer, &mut Init::blank(device.clone())).no_grad()
     }
 
-    fn new_clip(&self, sizes: &Architecture, tokenizer: Tokenizer, init: &mut Init) -> Clip {
+    fn new_clip(&self, sizes: &Architecture, normal: Normal, tokenizer: Tokenizer, init: &mut Init) -> Clip {
         let grid = sizes.image_size / sizes.patch_size;
-        let geometry =
+        let mut geometry =
             geometry(sizes.image_size, sizes.vision_width, sizes.embed_dim, sizes.vision_layers, grid * grid + 1);
+        (geometry.mean, geometry.std) = (normal.mean, normal.std);
         let visual = Box::new(VisionTower::new(sizes.vision(), init));
         let mut clip = Clip::new(visual, sizes.text(), tokenizer, geometry, sizes, init);
         clip.text = clip.text.with_long_texts(self.long_texts);
         clip
     }
 
-    /// Options of the recipe replace what a file or a published name says.
-    fn apply_options(&self, sizes: &mut Architecture) {
-        sizes.vision_heads = self.vision_heads.unwrap_or(sizes.vision_heads);
-        sizes.text_heads = self.text_heads.unwrap_or(sizes.text_heads);
-        sizes.activation = self.activation.unwrap_or(sizes.activation);
-    }
-
-    /// Sizes of a checkpoint: from the recipe's options, else from the file's own metadata, else from its tensor
-    /// shapes, with the config for what shapes do not show.
-    pub(crate) fn sizes(&self, source: &Source) -> Result<Architecture> {
-        let mut sizes = match source.own_architecture()? {
-            Some(sizes) => sizes,
+    /// Sizes of a checkpoint, and mean and standard deviation of its pixels. Shapes show most sizes; the others are
+    /// those of the options, else of the file's own metadata or of the configs beside it. `settings` has who says
+    /// what.
+    ///
+    /// # Errors
+    /// Where sizes make no model, and where the number of heads is said nowhere and cannot be guessed.
+    pub(crate) fn sizes(&self, source: &Source, settings: &mut Settings) -> Result<(Architecture, Normal)> {
+        let own: Option<Architecture> = source.own_architecture()?;
+        let configs = if own.is_some() { &[][..] } else { &source.configs };
+        let (shown, said) = match own {
+            Some(own) => {
+                let said = Described::by_the_file(own.vision_heads, own.text_heads, own.activation, own.epsilon);
+                (own, said)
+            }
             None => {
-                let mut sizes = Architecture::from_shapes(&source.label, &source.tensors)?;
-                let heads = |tower: &str| source.config_number(tower, "num_attention_heads");
-                sizes.vision_heads = heads("vision_config").unwrap_or(sizes.vision_heads);
-                sizes.text_heads = heads("text_config").unwrap_or(sizes.text_heads);
-                sizes.activation = source.activation(&["vision_config", "text_config"])?.unwrap_or(sizes.activation);
-                sizes
+                let shown = Architecture::from_shapes(source)?;
+                let tower = |width, layers, patch| TowerSizes { width, layers: vec![layers], patch };
+                let vision = tower(shown.vision_width, shown.vision_layers, Some(shown.patch_size));
+                let text = Some(tower(shown.text_width, shown.text_layers, None));
+                let said = described(configs, &Shown { vision, text }, source.names.hugging_face, settings)?;
+                (shown, said)
             }
         };
-        self.apply_options(&mut sizes);
+        let asked = self.architecture.as_ref().and_then(Choice::<Architecture>::sizes);
+        let published = shown.published();
+        let published = published.as_ref().map(|(name, sizes)| (*name, of(sizes)));
+        let widths = [shown.vision_width, shown.text_width];
+        let given = Given {
+            vision_heads: self.vision_heads,
+            text_heads: self.text_heads,
+            activation: ("activation", self.activation),
+            epsilon: self.epsilon,
+        };
+        let asked = asked.as_ref().map(of);
+        let Hidden { vision_heads, text_heads, activation, epsilon } =
+            hidden(given, &said, asked, published, widths, source, settings)?;
+        let sizes = Architecture { vision_heads, text_heads, activation, epsilon, ..shown };
         self.refuse(&source.label, &sizes)?;
         refuse_bloat(&source.label, sizes.values(source.tokenizer()?.size()), &source.tensors)?;
-        Ok(sizes)
+        let asked = Asked { pixels: self.pixels, preparation: self.preparation };
+        let usual = (Normal::CLIP, true);
+        let normal =
+            preparation::normal(configs, &said, sizes.image_size, asked, source.own_normal()?, usual, settings)?;
+        Ok((sizes, normal))
     }
 
     fn refuse(&self, source: &str, sizes: &Architecture) -> Result<()> {
         match sizes.problem() {
             None => Ok(()),
             Some(problem) => Err(Error::failed(format!("{source} holds a model that cannot be built: {problem}"))
-                .help("heads that are not width / 64 are given with the options vision_heads and text_heads")),
+                .help("heads are given with the options vision_heads and text_heads")),
         }
     }
+}
+
+/// What the shapes of a model do not show.
+fn of(sizes: &Architecture) -> Hidden {
+    let Architecture { vision_heads, text_heads, activation, epsilon, .. } = *sizes;
+    Hidden { vision_heads, text_heads, activation, epsilon }
 }
 
 #[cfg(test)]
@@ -283,14 +339,19 @@ mod tests {
     #[test]
     fn absurd_sizes_are_refused_before_memory_is_asked_for() {
         use maclip_framework::weights::{self, ElementType, HostTensor};
-        let mut tensors = checkpoint::open("builtin:shapes_clip").unwrap().tensors;
+        let mut tensors = checkpoint::open("builtin:shapes_clip", None).unwrap().tensors;
         let one = HostTensor { shape: vec![1], values: vec![0.0] };
         tensors.insert("visual.transformer.resblocks.8000.ln_1.weight".to_owned(), one);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("absurd.safetensors");
         let bytes = weights::serialize(&tensors, &Default::default(), ElementType::F32).unwrap();
         maclip_framework::files::write_atomically(&path, &bytes).unwrap();
-        let config = ClipVitConfig { weights: path.display().to_string(), ..ClipVitConfig::default() };
+        let config = ClipVitConfig {
+            weights: path.display().to_string(),
+            vision_heads: Some(6),
+            text_heads: Some(5),
+            ..ClipVitConfig::default()
+        };
         let message = config.clip(&BuildContext::new(0, Device::flex())).unwrap_err().to_string();
         assert!(message.contains("absurd.safetensors holds") && message.contains("say a model of"), "{message}");
     }

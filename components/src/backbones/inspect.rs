@@ -1,11 +1,13 @@
 //! What a checkpoint holds and which backbone it fits; and its conversion to one safetensors file.
 
 use super::clip::block::Activation;
-use super::clip::checkpoint::{self, Source, Stored};
-use super::clip::{Clip, names};
+use super::clip::checkpoint::{self, Kind, SOURCES, Source, Stored};
+use super::clip::prefix::listed;
+use super::clip::preparation::Normal;
+use super::clip::settings::{Setting, Settings};
 use super::clip_resnet::ClipResNetConfig;
 use super::clip_vit::ClipVitConfig;
-use super::vit;
+use super::vit::{self, VitConfig};
 use burn::tensor::Device;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files;
@@ -16,9 +18,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What a checkpoint may not say, given by the user. `None` takes what the file says, or the usual value.
-#[derive(Clone, Copy, Debug, Default)]
+/// What a checkpoint may not say, given by the user. `None` takes what the file or a config says, or the usual value.
+#[derive(Clone, Debug, Default)]
 pub struct Hints {
+    /// Which of several models in one file is meant.
+    pub key: Option<String>,
     /// Attention heads of the image tower; usually width / 64.
     pub vision_heads: Option<usize>,
     /// Attention heads of the text tower; usually width / 64.
@@ -40,8 +44,19 @@ pub struct Inspection {
     pub stored: Vec<Stored>,
     /// Values that are infinite or not a number.
     pub not_finite: usize,
+    /// The tensors that have such values, each with their number; first those of the model.
+    pub not_finite_tensors: Vec<String>,
+    /// Values that shapes do not show, and who says each.
+    pub settings: Vec<Setting>,
+    /// What was done to read the file, what was guessed, and what a run would refuse, as sentences.
+    pub notes: Vec<String>,
+    /// Of a checkpoint of a run of maclip: the number of trained values by slot.
+    pub training: Option<BTreeMap<String, usize>>,
     /// The backbone that it fits, or why none could be found.
     pub backbone: std::result::Result<Found, String>,
+    /// The way out, where no backbone could be found.
+    #[serde(skip)]
+    pub help: Option<String>,
 }
 
 /// A backbone and how a checkpoint fits it.
@@ -53,6 +68,8 @@ pub struct Found {
     pub published: Option<&'static str>,
     /// Its sizes, as the recipe's `backbone.architecture` writes them.
     pub architecture: Value,
+    /// Mean and standard deviation of its pixels, where they are not CLIP's.
+    pub pixels: Option<Normal>,
     /// Number of values of the model.
     pub values: usize,
     /// Tensors that the backbone needs and the file lacks, and those that it does not use.
@@ -60,9 +77,11 @@ pub struct Found {
 }
 
 impl Inspection {
-    /// What keeps the checkpoint from being used, if anything.
+    /// What keeps the checkpoint from being used as a backbone, if anything. A checkpoint of a run is none, and that is
+    /// no fault of it.
     pub fn problem(&self) -> Option<String> {
         match &self.backbone {
+            Err(_) if self.training.is_some() => None,
             Err(problem) => Some(problem.clone()),
             Ok(found) => found.fit.problem(),
         }
@@ -73,61 +92,77 @@ impl Inspection {
 ///
 /// # Errors
 /// Where the file cannot be read, or is no checkpoint.
-pub fn inspect(source: &str, hints: Hints) -> Result<Inspection> {
-    Ok(inspection(&checkpoint::open(source)?, hints))
+pub fn inspect(source: &str, hints: &Hints) -> Result<Inspection> {
+    let opened =
+        checkpoint::open(source, hints.key.as_deref()).map_err(|error| error.help(format!("give {SOURCES}")))?;
+    Ok(inspection(&opened, hints))
 }
 
-fn inspection(source: &Source, hints: Hints) -> Inspection {
-    let values = source.tensors.values().flat_map(|tensor| &tensor.values);
+fn inspection(source: &Source, hints: &Hints) -> Inspection {
+    let mut settings = Settings::of(&source.label);
+    let mut not_finite_tensors = source.not_finite();
+    let found = find(source, hints, &mut settings, &mut not_finite_tensors);
+    not_finite_tensors.extend(source.not_finite_outside());
+    let help = match &found {
+        Err(Error::Failed { help, .. }) => help.clone(),
+        _ => None,
+    };
+    let mut notes = source.notes.clone();
+    notes.extend(settings.sentences());
+    if let Err(refused) = settings.refuse_differences() {
+        notes.push(format!("a run refuses this: {}", refused.reason()));
+    }
+    let values = source.tensors.values().chain(source.outside.values()).flat_map(|tensor| &tensor.values);
     Inspection {
         source: source.label.clone(),
         format: source.format.clone(),
         sha256: source.sha256.clone(),
         stored: source.stored.clone(),
         not_finite: values.filter(|value| !value.is_finite()).count(),
-        backbone: find(source, hints).map_err(|error| error.to_string()),
+        not_finite_tensors,
+        settings: settings.list,
+        notes,
+        training: match &source.kind {
+            Kind::Training(slots) => Some(slots.clone()),
+            _ => None,
+        },
+        backbone: found.map_err(|error| error.reason()),
+        help,
     }
 }
 
 /// The backbone that the tensor names belong to.
-fn find(source: &Source, hints: Hints) -> Result<Found> {
-    let Hints { vision_heads, text_heads, activation } = hints;
-    if names::is_vit(&source.tensors) {
-        let (architecture, values, fit) = vit::fit(source, vision_heads)?;
-        return Ok(Found { name: "vit", published: None, architecture, values, fit });
-    }
-    let (name, published, architecture, blank) = if names::is_resnet(&source.tensors) {
-        let config = ClipResNetConfig { vision_heads, text_heads, ..ClipResNetConfig::default() };
-        let sizes = config.sizes(source)?;
-        ("clip_resnet", sizes.name(), json!(sizes), config.blank(&sizes, source.tokenizer()?, &Device::flex())?)
-    } else {
-        let config = ClipVitConfig { vision_heads, text_heads, activation, ..ClipVitConfig::default() };
-        let sizes = config.sizes(source)?;
-        ("clip_vit", sizes.name(), json!(sizes), config.blank(&sizes, source.tokenizer()?, &Device::flex()))
+fn find(source: &Source, hints: &Hints, settings: &mut Settings, not_finite: &mut Vec<String>) -> Result<Found> {
+    let Hints { vision_heads, text_heads, activation, .. } = *hints;
+    let (name, published, architecture, normal, blank) = match &source.kind {
+        Kind::Vit => {
+            let options = VitConfig { heads: vision_heads, activation, ..VitConfig::default() };
+            let found = vit::inspected(source, &options, settings)?;
+            *not_finite = found.not_finite;
+            let (architecture, values, fit) = (found.sizes, found.values, found.fit);
+            return Ok(Found { name: "vit", published: None, architecture, pixels: None, values, fit });
+        }
+        Kind::ClipResNet => {
+            let text_activation = activation;
+            let config = ClipResNetConfig { vision_heads, text_heads, text_activation, ..ClipResNetConfig::default() };
+            let (sizes, normal) = config.sizes(source, settings)?;
+            let blank = config.blank(&sizes, normal, source.tokenizer()?, &Device::flex())?;
+            ("clip_resnet", sizes.name(), json!(sizes), normal, blank)
+        }
+        Kind::ClipVit => {
+            let config = ClipVitConfig { vision_heads, text_heads, activation, ..ClipVitConfig::default() };
+            let (sizes, normal) = config.sizes(source, settings)?;
+            let blank = config.blank(&sizes, normal, source.tokenizer()?, &Device::flex());
+            ("clip_vit", sizes.name(), json!(sizes), normal, blank)
+        }
+        other => {
+            let message = format!("{} {}", source.label, other.words());
+            return Err(Error::failed(message).help(format!("a backbone reads {SOURCES}")));
+        }
     };
     let values = parameters::count(&blank).total;
-    Ok(Found { name, published, architecture, values, fit: fit(source, &blank) })
-}
-
-/// How a checkpoint fits an empty model, in OpenAI's names.
-fn fit(source: &Source, blank: &Clip) -> Fit {
-    let mut fit = Fit::default();
-    let mut tensors = parameters::export(blank, false);
-    tensors.extend(blank.visual.buffers().into_iter().map(|(path, tensor)| (format!("visual.{path}"), tensor)));
-    let shapes = names::to_openai(tensors).into_iter().map(|(name, tensor)| (name, tensor.shape));
-    let mut expected: BTreeMap<String, Vec<usize>> = shapes.collect();
-    for (name, tensor) in &source.tensors {
-        let scalar = tensor.shape.is_empty();
-        match expected.remove(name) {
-            None => fit.unused.push(format!("{name} {:?}", tensor.shape)),
-            Some(shape) if shape != tensor.shape && !(scalar && shape == [1]) => {
-                fit.misshapen.push(format!("{name} is {:?}, the model has {shape:?}", tensor.shape));
-            }
-            Some(_) => {}
-        }
-    }
-    fit.missing = expected.into_iter().map(|(name, shape)| format!("{name} {shape:?}")).collect();
-    fit
+    let pixels = Some(normal).filter(|normal| *normal != Normal::CLIP);
+    Ok(Found { name, published, architecture, pixels, values, fit: blank.fit(source) })
 }
 
 /// Writes `source` as one safetensors file with OpenAI's names, with its architecture in the metadata.
@@ -135,21 +170,25 @@ fn fit(source: &Source, blank: &Clip) -> Fit {
 /// # Errors
 /// Where `source` cannot be read, does not fit a CLIP backbone as a whole, or holds values that are not finite or that
 /// `precision` cannot hold; and where `to` cannot be written.
-pub fn convert(source: &str, to: &Path, precision: ElementType, hints: Hints) -> Result<Inspection> {
-    let opened = checkpoint::open(source)?;
+pub fn convert(source: &str, to: &Path, precision: ElementType, hints: &Hints) -> Result<Inspection> {
+    let opened =
+        checkpoint::open(source, hints.key.as_deref()).map_err(|error| error.help(format!("give {SOURCES}")))?;
     let inspection = inspection(&opened, hints);
     let help = "`maclip weights inspect FILE --tensors` lists what a file holds";
-    if let Some(problem) = inspection.problem() {
+    let problem = inspection.problem().or_else(|| inspection.backbone.as_ref().err().cloned());
+    if let Some(problem) = problem {
         return Err(Error::failed(format!("{source} is no whole CLIP checkpoint:\n  {problem}")).help(help));
     }
-    if inspection.not_finite > 0 {
-        let message = format!("{} values of {source} are not finite numbers", inspection.not_finite);
+    let not_finite = opened.not_finite();
+    if !not_finite.is_empty() {
+        let message = format!("values of {source} are not finite numbers: {}", listed(not_finite.iter()));
         return Err(Error::failed(message).help("such weights give no result; get the file again"));
     }
     let mut about = opened.about.clone();
     match &inspection.backbone {
         Ok(found) if found.name != "vit" => {
             about.insert("architecture".to_owned(), found.architecture.to_string());
+            about.extend(found.pixels.map(|normal| (Normal::METADATA.to_owned(), json!(normal).to_string())));
         }
         _ => {
             let message = "only CLIP checkpoints are converted";

@@ -8,3 +8,6 @@ pub mod clip_resnet;
 pub mod clip_vit;
 pub mod inspect;
 pub mod vit;
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,8 @@ const QUERIES: usize = 4;
 const SUPPORTS: usize = 6;
 /// W
 const WAY: usize = 3;
+/// P
+const SENTENCES: usize = 2;
 /// C
 const CLASSES: usize = 5;
 /// T
@@ -60,6 +62,7 @@ fn scores(seed: u64) -> Scores {
         distances: sigmoid(random::<3>(seed, [EPISODES, QUERIES, WAY])),
         query_text: Some(cosines(seed + 1, [EPISODES, QUERIES, WAY])),
         support_text: Some(cosines(seed + 2, [EPISODES, SUPPORTS, WAY])),
+        query_sentences: Some(random::<4>(seed + 6, [EPISODES, QUERIES, SENTENCES, WAY]).tanh()),
         all_classes: Some(AllClasses {
             frames: random(seed + 3, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
             prototypes: random(seed + 5, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
@@ -88,6 +91,7 @@ fn episode(n: usize, scores: &Scores, labels: &Labels) -> (Scores, Labels) {
         distances: one(&scores.distances),
         query_text: scores.query_text.as_ref().map(one),
         support_text: scores.support_text.as_ref().map(one),
+        query_sentences: scores.query_sentences.clone().map(|each| each.narrow(0, n, 1)),
         all_classes: all.map(|all| AllClasses {
             frames: all.frames.clone().narrow(0, n, 1),
             prototypes: all.prototypes.clone().narrow(0, n, 1),
@@ -112,6 +116,7 @@ impl Subject {
         Scores {
             query_text: scores.query_text.filter(|_| text),
             support_text: scores.support_text.filter(|_| text),
+            query_sentences: scores.query_sentences.filter(|_| self.objective.needs_sentences()),
             all_classes: scores.all_classes.filter(|_| self.objective.all_classes()),
             ..scores
         }
@@ -156,7 +161,7 @@ impl Subject {
         assert!(close(&all, &alone, 1e-6), "{}: a prediction depends on the other episode", self.choice);
     }
 
-    /// `needs_text` and `all_classes` are exactly what counts.
+    /// `needs_text`, `needs_sentences` and `all_classes` are exactly what counts.
     fn what_is_read(&self) {
         let (one, other) = (scores(1), scores(11));
         let outcome = |scores: &Scores| {
@@ -171,7 +176,10 @@ impl Subject {
         if let (Some(all), Some(other)) = (&mut all_texts.all_classes, &other.all_classes) {
             all.texts = other.texts.clone();
         }
-        let (texts, all, all_texts) = (counts(texts), counts(all), counts(all_texts));
+        let sentences = Scores { query_sentences: other.query_sentences.clone(), ..one.clone() };
+        let sentences = counts(sentences);
+        assert_eq!(sentences, self.objective.needs_sentences(), "{}: whether each sentence counts", self.choice);
+        let (texts, all, all_texts) = (sentences || counts(texts), counts(all), counts(all_texts));
         let needs_text = self.objective.needs_text();
         assert_eq!(texts || all_texts, needs_text, "{}: whether class texts count, and `needs_text`", self.choice);
         let claimed = self.objective.all_classes();
@@ -216,6 +224,7 @@ mod tests {
         None,
         AddsUpEpisodes,
         ReadsTexts,
+        WantsSentences,
         WantsAllClasses,
         NamesAPartTwice,
         PredictsDistances,
@@ -225,6 +234,9 @@ mod tests {
     impl Objective for Fake {
         fn needs_text(&self) -> bool {
             false
+        }
+        fn needs_sentences(&self) -> bool {
+            self.mistake == Mistake::WantsSentences
         }
         fn all_classes(&self) -> bool {
             self.mistake == Mistake::WantsAllClasses
@@ -250,9 +262,10 @@ mod tests {
 
     #[test]
     fn a_mistake_is_caught_by_its_property() {
-        let properties: [Property; 6] = [
+        let properties: [Property; 7] = [
             (Mistake::AddsUpEpisodes, Subject::episodes),
             (Mistake::ReadsTexts, Subject::what_is_read),
+            (Mistake::WantsSentences, Subject::what_is_read),
             (Mistake::WantsAllClasses, Subject::what_is_read),
             (Mistake::NamesAPartTwice, Subject::loss),
             (Mistake::PredictsDistances, Subject::probabilities),

@@ -3,7 +3,7 @@
 
 use super::{model, ok};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use maclip_framework::clips::loader::ClipLoader;
 use maclip_framework::clips::sources::Clips;
 use maclip_framework::engine::episodes::{EpisodeList, Shape};
@@ -28,7 +28,7 @@ pub fn both_ways(changes: &[(&str, &str)], change: impl FnOnce(FewShotModel) -> 
     let prompt = ok(recipe.build::<dyn Prompt>(&context), "the prompt");
     let classes = ok(clips.dataset.list(Split::Test), "the test classes").classes;
     let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
-    let texts: Tensor<2> = ok(class_texts(&model, &*prompt, &names, &device), "the class texts");
+    let texts = ok(class_texts(&model, &*prompt, &names, &device), "the class texts");
     let list = EpisodeList::new(Shape { way: 4, shot: 2, queries: 1 }, Split::Test, &classes, 5, 12);
     let list = ok(list, "the episodes");
     let split = SplitEpisodes { classes: &classes, texts: &texts, list: &list };
@@ -54,6 +54,7 @@ pub fn evaluation_follows_them(changes: &[(&str, &str)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::Tensor;
     use maclip_framework::slots::Scope;
     use maclip_framework::slots::module::Slot;
     use maclip_framework::slots::prototype::Prototype;

@@ -5,14 +5,13 @@
 
 use super::readers::entries::{Entries, found, natural};
 use maclip_framework::error::{Error, Result};
-use maclip_framework::files::sha256;
+use maclip_framework::files::{TEXT, read_regular, sha256};
 use maclip_framework::random::Stream;
 use maclip_framework::registry::Problems;
 use maclip_framework::slots::dataset::Split;
 use maclip_language::{Diagnostic, Diagnostics, Node, from_node, read_str, suggest};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Class folders of each split; no class may be in two of them.
@@ -248,7 +247,7 @@ impl Lists {
 fn read(path: &Path) -> Result<(String, (String, String))> {
     let help = "dataset.split_file is a YAML or JSON file with the lists train, val and test, or a folder with train.txt, \
                 val.txt and test.txt, one class folder a line";
-    let bytes = fs::read(path).map_err(|error| Error::io("read", path, error).help(help))?;
+    let bytes = read_regular(path, TEXT).map_err(|error| Error::io("read", path, error).help(help))?;
     let sum = sha256(&bytes);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let text = String::from_utf8(bytes)

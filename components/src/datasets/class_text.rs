@@ -45,6 +45,13 @@ pub(super) fn class_text(name: &str) -> String {
     if words.is_empty() { name.to_string() } else { words.join(" ") }
 }
 
+/// Letters and digits of a name in lower case: what two spellings of one class have in common. A name without letters
+/// and digits stays as it is.
+pub(crate) fn folded(name: &str) -> String {
+    let folded: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    if folded.is_empty() { name.to_owned() } else { folded }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

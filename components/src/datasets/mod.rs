@@ -9,9 +9,12 @@ mod frame_folder;
 mod hmdb51;
 mod kinetics100;
 mod listed;
+mod policy;
 pub mod readers;
 mod shapes_in_motion;
 mod ssv2_full;
 mod ssv2_small;
 mod ucf101;
 mod video_folder;
+
+pub(crate) use class_text::folded;

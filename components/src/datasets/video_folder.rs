@@ -3,7 +3,8 @@
 //! Source: the way in which UCF101, HMDB51 and Kinetics are handed out, one folder of videos for each class.
 
 use super::class_split::{ClassDraw, ClassSplits, SplitOptions};
-use super::folder::{BrokenPolicy, ClipKind, Folder, FolderOptions};
+use super::folder::{ClipKind, Folder, FolderOptions};
+use super::policy::Policy;
 use super::readers::Readers;
 use super::readers::video::Decoder;
 use maclip_framework::error::Result;
@@ -32,9 +33,11 @@ struct VideoFolderConfig {
     /// spaces for underscores, split at capitals and without square brackets.
     class_names: BTreeMap<String, String>,
     /// What to do about clips that are empty or otherwise unusable.
-    broken: BrokenPolicy,
+    broken: Policy,
     /// What decodes the videos. The frames are the same.
     decoder: Decoder,
+    /// Whether splits may have classes and clips in common; the result records it. Otherwise that is an error.
+    allow_shared: bool,
     /// Whether classes have a direction, such as left and right, that a mirror image would change.
     directed: bool,
 }
@@ -47,8 +50,9 @@ impl Default for VideoFolderConfig {
             split_file: None,
             draw: None,
             class_names: BTreeMap::new(),
-            broken: BrokenPolicy::Fail,
+            broken: Policy::Fail,
             decoder: Decoder::Ffmpeg,
+            allow_shared: false,
             directed: false,
         }
     }
@@ -61,13 +65,15 @@ register!(dyn Dataset, VideoFolderConfig, name: "video_folder",
 
 impl VideoFolderConfig {
     fn options(&self) -> FolderOptions {
-        let Self { root, splits, split_file, draw, class_names, broken, decoder, directed: _ } = self.clone();
+        let Self { root, splits, split_file, draw, class_names, broken, decoder, allow_shared, directed: _ } =
+            self.clone();
         FolderOptions {
             clips: ClipKind::Video,
             root,
             split: SplitOptions { splits, split_file, draw },
             class_names,
             broken,
+            allow_shared,
             readers: Readers::with(decoder),
         }
     }

@@ -133,10 +133,9 @@ mod tests {
         let frames = Tensor::<4>::from_data([[[[3.0f32, 4.0]]]], &device);
         let texts = Tensor::<3>::from_data([[[0.3f32, 0.4], [-4.0, 3.0], [5.0, 0.0]]], &device);
         let scores = Scores {
-            distances: tensor([[[1.0, 3.0]]]),
             query_text: Some(tensor([[[0.1, 0.4]]])),
-            support_text: None,
             all_classes: Some(AllClasses { prototypes: frames.clone(), frames, texts, labels: labels(0) }),
+            ..Scores::of(tensor([[[1.0, 3.0]]]))
         };
         let loss = objective.loss(&scores, &Labels { query: labels(0), support: labels(0) });
         let metric = (1.0f64 + (-2.0f64).exp()).ln();

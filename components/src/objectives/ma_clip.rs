@@ -6,7 +6,8 @@
 //! L = α ½ (L_S2T + L_Q2T) + (1 − α) L_Q2S
 //! p = α p_Q2T + (1 − α) p_Q2S
 //! ```
-//! p_Q2S = softmax(−s_m · distance), p_Q2T = softmax(s_t · cosine), over the classes of the episode.
+//! p_Q2S = softmax(−s_m · distance), p_Q2T = softmax(s_t · cosine), over the classes of the episode. ActionCLIP writes P
+//! sentences for a class and predicts with the mean of P softmaxes: `text_prediction: each_sentence`.
 
 use burn::module::Module;
 use burn::tensor::activation::{log_softmax, softmax};
@@ -37,6 +38,20 @@ struct MaClipConfig {
     /// How close the target of `kl` is to one-hot. 10 in ActionCLIP.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     kl_target_scale: f64,
+    /// p_Q2T where `prompt` writes several sentences for a class: `averaged_embedding`, the softmax of the cosines with the
+    /// class text, which is the mean of the sentences' unit vectors; or `each_sentence`, the mean of the softmaxes of the
+    /// cosines with each sentence, as in ActionCLIP's code. The loss takes the class text either way; ActionCLIP trains
+    /// with one random sentence a clip.
+    text_prediction: TextPrediction,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum TextPrediction {
+    /// Softmax of the cosines with the class text.
+    AveragedEmbedding,
+    /// Mean of the softmaxes of the cosines with each sentence, as in ActionCLIP's code.
+    EachSentence,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
@@ -52,7 +67,14 @@ enum TextLoss {
 
 impl Default for MaClipConfig {
     fn default() -> Self {
-        Self { alpha: 0.5, text_scale: 100.0, metric_scale: 1.0, text_loss: TextLoss::Kl, kl_target_scale: 10.0 }
+        Self {
+            alpha: 0.5,
+            text_scale: 100.0,
+            metric_scale: 1.0,
+            text_loss: TextLoss::Kl,
+            kl_target_scale: 10.0,
+            text_prediction: TextPrediction::AveragedEmbedding,
+        }
     }
 }
 
@@ -114,6 +136,10 @@ impl Objective for MaClip {
         self.config.alpha > 0.0
     }
 
+    fn needs_sentences(&self) -> bool {
+        self.needs_text() && self.config.text_prediction == TextPrediction::EachSentence
+    }
+
     fn loss(&self, scores: &Scores, labels: &Labels) -> Loss {
         let alpha = self.config.alpha;
         let metric = cross_entropy(scores.distances.clone() * -self.config.metric_scale, labels.query.clone());
@@ -130,20 +156,22 @@ impl Objective for MaClip {
 
     fn probabilities(&self, scores: &Scores) -> Tensor<3> {
         let metric = softmax(scores.distances.clone() * -self.config.metric_scale, 2);
-        match &scores.query_text {
-            None => metric,
-            Some(cosines) => {
-                let text = softmax(cosines.clone() * self.config.text_scale, 2);
-                metric * (1.0 - self.config.alpha) + text * self.config.alpha
-            }
-        }
+        let scale = self.config.text_scale;
+        let of_sentences = scores.query_sentences.clone().filter(|_| self.needs_sentences());
+        let text = match (of_sentences, &scores.query_text) {
+            // [N, Q, P, W] → [N, Q, W]
+            (Some(cosines), _) => softmax(cosines * scale, 3).mean_dim(2).squeeze_dim(2),
+            (None, Some(cosines)) => softmax(cosines.clone() * scale, 2),
+            (None, None) => return metric,
+        };
+        metric * (1.0 - self.config.alpha) + text * self.config.alpha
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::{self, objective::Traits};
+    use crate::conformance::{self, objective::Traits, scopes};
     use burn::tensor::Device;
 
     fn objective(change: impl Fn(&mut MaClipConfig)) -> MaClip {
@@ -157,10 +185,9 @@ mod tests {
         let tensor = |values: [[[f32; 2]; 2]; 1]| Tensor::<3>::from_data(values, &device);
         let labels = |values: [[i32; 2]; 1]| Tensor::<2, Int>::from_data(values, &device);
         let scores = Scores {
-            distances: tensor([[[0.0, 1.0], [1.0, 0.5]]]),
             query_text: Some(tensor([[[0.2, 0.1], [0.3, 0.0]]])),
             support_text: Some(tensor([[[0.5, -0.5], [0.0, 0.0]]])),
-            all_classes: None,
+            ..Scores::of(tensor([[[0.0, 1.0], [1.0, 0.5]]]))
         };
         (scores, Labels { query: labels([[0, 1]]), support: labels([[0, 1]]) })
     }
@@ -172,8 +199,26 @@ mod tests {
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
         conformance::objective::holds::<MaClipConfig>(Traits {
-            also: &["alpha: 0", "text_loss: kl_elements", "text_loss: cross_entropy"],
+            also: &[
+                "alpha: 0",
+                "text_loss: kl_elements",
+                "text_loss: cross_entropy",
+                "text_prediction: each_sentence",
+                "alpha: 0, text_prediction: each_sentence",
+            ],
         });
+    }
+
+    /// Evaluation by scopes and episode by episode, where each of the 16 sentences counts.
+    #[test]
+    fn evaluation_compares_with_each_sentence() {
+        let each = ("objective", "{type: ma_clip, alpha: 1, text_prediction: each_sentence}");
+        let prompt = ("prompt", "{type: action_clip}");
+        let [planned, one_by_one] = scopes::both_ways(&[each, prompt], |model| model);
+        assert!(planned == one_by_one);
+        let averaged = ("objective", "{type: ma_clip, alpha: 1}");
+        let [other, _] = scopes::both_ways(&[averaged, prompt], |model| model);
+        assert!(planned.iter().zip(&other).any(|(one, other)| one.probabilities != other.probabilities));
     }
 
     #[test]
@@ -201,6 +246,23 @@ mod tests {
         let sharp = objective(|c| c.kl_target_scale = 60.0).loss(&scores, &labels);
         let entropy = objective(|c| c.text_loss = TextLoss::CrossEntropy).loss(&scores, &labels);
         assert!((value(&sharp.total) - value(&entropy.total)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn with_each_sentence_the_softmaxes_are_averaged() {
+        let (scores, _) = scores();
+        // Two sentences: cosines (0.5, 0.1) and (−0.2, 0.4) with the two classes, for the first query.
+        let each = Tensor::<4>::from_data([[[[0.5f32, 0.1], [-0.2, 0.4]], [[0.0, 0.0], [0.0, 0.0]]]], &Device::flex());
+        let scores = Scores { query_sentences: Some(each), ..scores };
+        let objective = objective(|c| {
+            c.alpha = 1.0;
+            c.text_scale = 2.0;
+            c.text_prediction = TextPrediction::EachSentence;
+        });
+        let p: Vec<f32> = objective.probabilities(&scores).into_data().try_to_vec().unwrap();
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let want = 0.5 * (sigmoid(2.0 * 0.4) + sigmoid(2.0 * -0.6));
+        assert!((p[0] as f64 - want).abs() < 1e-6 && (p[2] - 0.5).abs() < 1e-6, "{p:?}");
     }
 
     #[test]

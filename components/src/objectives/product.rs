@@ -103,10 +103,8 @@ mod tests {
         let query = Tensor::<4>::from_data([[[[1.0f32, 0.0]]]], &device);
         let support = Tensor::<5>::from_data([[[[[0.6f32, 0.8]]], [[[0.8, 0.6]]]]], &device);
         let scores = Scores {
-            distances: alignment.distances(query, support),
             query_text: Some(Tensor::from_data([[[0.5f32, 0.25]]], &device)),
-            support_text: None,
-            all_classes: None,
+            ..Scores::of(alignment.distances(query, support))
         };
         let logits: Vec<f32> = Product { scale: 64.0 }.logits(&scores).into_data().try_to_vec().unwrap();
         assert!((logits[0] - 64.0 * 0.3).abs() < 1e-4 && (logits[1] - 64.0 * 0.2).abs() < 1e-4, "{logits:?}");
@@ -117,12 +115,7 @@ mod tests {
         let device = Device::flex();
         let tensor = |values: [f32; 2]| Tensor::<3>::from_data([[values]], &device);
         // Products 0.5 · 0.2 and 0.25 · 0.3, times 10.
-        let scores = Scores {
-            distances: tensor([-0.5, -0.25]),
-            query_text: Some(tensor([0.2, 0.3])),
-            support_text: None,
-            all_classes: None,
-        };
+        let scores = Scores { query_text: Some(tensor([0.2, 0.3])), ..Scores::of(tensor([-0.5, -0.25])) };
         let label = || Tensor::<2, Int>::from_data([[0]], &device);
         let product = Product { scale: 10.0 };
         let want = (1.0f32 + (0.75f32 - 1.0).exp()).ln();

@@ -104,6 +104,10 @@ impl Objective for Classified {
         self.objective.needs_text()
     }
 
+    fn needs_sentences(&self) -> bool {
+        self.objective.needs_sentences()
+    }
+
     fn all_classes(&self) -> bool {
         true
     }
@@ -167,15 +171,13 @@ mod tests {
         let frames = Tensor::<4>::from_data([[[[1.0f32, 0.0], [0.0, 2.0]]]], &device);
         let labels = |value: i32| Tensor::<2, Int>::from_data([[value]], &device);
         let scores = Scores {
-            distances: Tensor::from_data([[[1.0f32, 3.0]]], &device),
-            query_text: None,
-            support_text: None,
             all_classes: Some(AllClasses {
                 frames: frames.clone(),
                 prototypes: frames,
                 texts: Tensor::zeros([1, 3, 2], &device),
                 labels: labels(2),
             }),
+            ..Scores::of(Tensor::from_data([[[1.0f32, 3.0]]], &device))
         };
         let of = |of| {
             let loss = classified(of).loss(&scores, &Labels { query: labels(0), support: labels(0) });

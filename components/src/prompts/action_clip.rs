@@ -1,4 +1,5 @@
-//! `action_clip`: ActionCLIP's 16 sentences, averaged as unit vectors in embedding space.
+//! `action_clip`: ActionCLIP's 16 sentences. The class text is the mean of their unit vectors; objective `ma_clip` with
+//! `text_prediction: each_sentence` averages their softmaxes, as that code does.
 //!
 //! Source: ActionCLIP (arXiv 2109.08472) by MA-CLIP's authors, public code. The wordings are that code's.
 
@@ -32,7 +33,7 @@ const SENTENCES: [&str; 16] = [
     "The woman is {}",
 ];
 
-register!(dyn Prompt, ActionClip, name: "action_clip", summary: "ActionCLIP's 16 sentences, averaged in embedding space",
+register!(dyn Prompt, ActionClip, name: "action_clip", summary: "ActionCLIP's 16 sentences",
     paper: Some("ActionCLIP, arXiv 2109.08472"), stability: Stable, usage: "{}");
 
 impl Component for ActionClip {

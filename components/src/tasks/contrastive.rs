@@ -10,7 +10,6 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_framework::clips::loader::normalized;
 use maclip_framework::engine::context::RunContext;
-use maclip_framework::engine::episodes::mean_ci95;
 use maclip_framework::engine::task::Task;
 use maclip_framework::engine::training::{Learner, Loop, LoopOptions, StepOutput, Stepper, Validation};
 use maclip_framework::error::{Error, Result};
@@ -24,7 +23,7 @@ use maclip_framework::progress::stop_requested;
 use maclip_framework::random::{Rng, Stream};
 use maclip_framework::recipe::Recipe;
 use maclip_framework::recipe::compute::Compute;
-use maclip_framework::recipe::expectation::TestResult;
+use maclip_framework::recipe::expectation::{TestResult, mean_ci95};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::runs::store::checkpoint_steps;
@@ -53,7 +52,7 @@ const SHARDS: usize = 2;
 #[serde(deny_unknown_fields, default)]
 struct Contrastive {
     /// Image-caption pairs of a step.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 65_536))]
     batch_size: usize,
     /// Share of the steps in which a few words of each caption are spelled letter by letter, so that the model learns
     /// spelled words too. All captions of such a step are treated so, because one long text makes its whole batch long.
@@ -63,7 +62,7 @@ struct Contrastive {
     /// Number of held-out pairs for the validation, and for the test. They are split into galleries of `gallery` pairs.
     held_out: usize,
     /// Number of captions among which the right one must be found.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 100_000))]
     gallery: usize,
 }
 

@@ -5,6 +5,7 @@ use crate::de_access::{EntryEnum, ListAccess, TreeMapAccess};
 use crate::de_error::DeError;
 use crate::diagnostic::Diagnostic;
 use crate::node::{Node, Value, parent, segments, within};
+use crate::origin::Origin;
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use std::collections::BTreeMap;
@@ -26,6 +27,14 @@ pub struct Repaired<T> {
     pub problems: Vec<Diagnostic>,
     /// The tree without the faulty keys.
     pub tree: Node,
+}
+
+/// The characters of a number or of `true` on the command line. Where a string is wanted, `--set name=1e3` means these: nobody
+/// puts quotes within the quotes of a shell.
+fn typed(node: &Node) -> Option<String> {
+    let Origin::Argument { argument, span, .. } = node.origin.written() else { return None };
+    let plain = matches!(node.value, Value::Bool(_) | Value::Int(_) | Value::Float(_));
+    plain.then(|| argument.chars().skip(span.start).take(span.len()).collect::<String>().trim().to_owned())
 }
 
 /// After so many mistakes the rest is not looked for.
@@ -339,6 +348,9 @@ impl<'a> Deserializer<'a> for TreeDeserializer<'a, '_> {
     }
 
     fn deserialize_str<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, DeError> {
+        if let Some(text) = typed(self.node) {
+            return self.here(visitor.visit_string(text));
+        }
         let text = self.text("a string")?;
         self.here(visitor.visit_borrowed_str(text))
     }

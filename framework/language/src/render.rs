@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::origin::{Origin, byte_range};
+use crate::printable::printable;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use std::ops::Range;
 
@@ -9,7 +10,7 @@ use std::ops::Range;
 const LONGEST_LINE: usize = 10_000;
 
 pub(super) fn render(diagnostic: &Diagnostic, color: bool) -> String {
-    let message = clean(&diagnostic.message);
+    let message = printable(&diagnostic.message);
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -43,13 +44,13 @@ pub(super) fn render(diagnostic: &Diagnostic, color: bool) -> String {
         }
     }
     if !diagnostic.path.is_empty() {
-        group = group.element(Level::NOTE.message(format!("in the recipe: {}", clean(&diagnostic.path))));
+        group = group.element(Level::NOTE.message(format!("in the recipe: {}", printable(&diagnostic.path))));
     }
     for note in notes {
-        group = group.element(Level::NOTE.message(clean(&note)));
+        group = group.element(Level::NOTE.message(printable(&note)));
     }
     for help in &diagnostic.help {
-        group = group.element(Level::HELP.message(clean(help)));
+        group = group.element(Level::HELP.message(printable(help)));
     }
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     renderer.render(&[group])
@@ -69,11 +70,6 @@ fn snippet<'a>(
         span.end = byte_range(&line, 0..line[..span.start].chars().count() + 1).end;
     }
     let annotation = AnnotationKind::Primary.span(span);
-    let annotation = if label.is_empty() { annotation } else { annotation.label(clean(label)) };
-    Snippet::source(line).line_start(number).path(clean(name)).annotation(annotation)
-}
-
-/// Text from a recipe must not be able to control the terminal.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let annotation = if label.is_empty() { annotation } else { annotation.label(printable(label)) };
+    Snippet::source(line).line_start(number).path(printable(name)).annotation(annotation)
 }

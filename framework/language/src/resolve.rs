@@ -162,8 +162,22 @@ fn parse_set(argument: &str) -> Result<Change, Diagnostic> {
             .path(path)
             .help("quote a value with special characters: `--set 'key=\"a: b\"'`")
     })?;
+    if let Some(at) = comment(text, &value) {
+        let place = text[..at].chars().count();
+        return Err(Diagnostic::new(codes::ARGUMENT, "this would be lost: ` #` begins a comment in YAML")
+            .at(&part(start + place, length - place))
+            .path(path)
+            .help(format!("quote the value: `--set '{path}=\"{}\"'`", text.trim().replace('"', "\\\""))));
+    }
     let key = part(0, start - 1);
     Ok(Change { path: path.to_owned(), origin: key, value: Some(value.map_origins(&inside)) })
+}
+
+/// Where the comment in `text` begins, whose value is `value`. On a command line nobody means one.
+fn comment(text: &str, value: &Node) -> Option<usize> {
+    let begins = |at: usize| at == 0 || text[..at].ends_with(char::is_whitespace);
+    let lost = |at: usize| read_str("the value", &text[..at]).is_ok_and(|cut| cut.to_json() == value.to_json());
+    text.match_indices('#').map(|(at, _)| at).find(|&at| begins(at) && lost(at))
 }
 
 /// An empty file is an empty recipe; any other must be a map.

@@ -275,16 +275,25 @@ impl<'a> Filler<'a> {
     /// Decodes of each clip the part that stands last in its tuple.
     fn read(&self, open: &[(&str, Part, Part)]) -> Vec<Outcome> {
         let clips = self.loader.clips;
-        let chooses: Vec<_> = open
-            .iter()
-            .map(|(_, _, part)| {
+        // Where the frames of a clip are too many for the memory by their number alone, none is decoded.
+        let fewest = 3 * if clips.augment.identity() { (self.loader.geometry.image_size as u64).pow(2) } else { 1 };
+        let sizes: Vec<AtomicU64> = open.iter().map(|_| AtomicU64::new(0)).collect();
+        let chooses: Vec<_> = (open.iter().zip(&sizes))
+            .map(|((_, _, part), size)| {
                 move |timeline: &Timeline| {
                     let picked = sample(&*clips.frames, timeline, *part)?;
-                    Ok(if *part == Part::All { (0..timeline.frames).collect() } else { picked })
+                    if *part != Part::All {
+                        return Ok(picked);
+                    }
+                    let bytes = fewest.saturating_mul(timeline.frames as u64);
+                    if bytes > MEMORY {
+                        size.fetch_max(bytes, Ordering::Relaxed);
+                        return Err(Error::failed("too large to be kept"));
+                    }
+                    Ok((0..timeline.frames).collect())
                 }
             })
             .collect();
-        let sizes: Vec<AtomicU64> = open.iter().map(|_| AtomicU64::new(0)).collect();
         let eaches: Vec<_> = sizes
             .iter()
             .map(|size| {

@@ -5,5 +5,6 @@
 
 pub mod filler;
 pub mod loader;
+pub mod shared;
 pub mod sources;
 pub mod store;

@@ -95,4 +95,6 @@ pub struct Needs {
     pub wants: Vec<(String, Part)>,
     /// Sentences for the user: what was left out of the lists, and why.
     pub notes: Vec<String>,
+    /// Clips that cannot be used although none may be left out: (clip id, reason). A run with them is refused.
+    pub broken: Vec<(String, String)>,
 }

@@ -28,6 +28,7 @@ pub(super) fn manifest(recipe: &Recipe, variant: &str, store: &RunStore, commit:
         manifest.attempts = earlier.attempts;
         manifest.notes = earlier.notes;
         manifest.weights = earlier.weights;
+        manifest.settings = earlier.settings;
         manifest.lists = earlier.lists;
         // Each attempt makes all other notes again.
         manifest.notes.retain(|note| note.starts_with(RESUMED));
@@ -74,7 +75,7 @@ fn attempt(recipe: &Recipe, commit: Option<&str>) -> Attempt {
             .and_then(|threads| threads.parse().ok())
             .filter(|threads| *threads > 0)
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
-        argv: std::env::args().collect(),
+        argv: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
         started_unix: unix_seconds(),
         ..Attempt::default()
     }

@@ -5,6 +5,7 @@ use crate::profile;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::recipe::expectation::TestResult;
+use crate::registry::BuildContext;
 use crate::runs::records::{Attempt, Manifest, State, Status};
 use crate::runs::store::{RunStore, checkpoint_steps};
 use burn::tensor::Device;
@@ -61,6 +62,36 @@ impl RunContext<'_> {
             ));
         }
         *earlier = sums;
+        Ok(())
+    }
+
+    /// [`RunContext::note_inputs`] for the weights that `build` has read, with the values that their files decided and
+    /// what the user must know about them.
+    ///
+    /// # Errors
+    /// As [`RunContext::note_inputs`].
+    pub fn note_weights(&mut self, build: &BuildContext) -> Result<()> {
+        self.note_inputs("weights", build.weights())?;
+        let settings = build.settings();
+        let before = &self.manifest.settings;
+        let changed = settings.iter().find(|(name, value)| before.get(*name).is_some_and(|before| before != *value));
+        if let Some((name, value)) =
+            changed.filter(|_| checkpoint_steps(self.store.path()).is_ok_and(|s| !s.is_empty()))
+        {
+            return Err(Error::failed(format!(
+                "{name} is {value} now, and this run was trained with {} so far",
+                before[name]
+            ))
+            .help(format!(
+                "bring the config of the weights back, or begin again with `maclip runs rm {} --yes`",
+                self.store.path().display()
+            )));
+        }
+        self.manifest.settings = settings;
+        for text in build.notes() {
+            self.progress.note(&text);
+            self.note(text);
+        }
         Ok(())
     }
 

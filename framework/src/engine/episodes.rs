@@ -1,11 +1,11 @@
 //! Episodes: small classification tasks, drawn from the classes of one split.
 
 use crate::error::{Error, Result};
-use crate::files::{sha256, write_atomically};
+use crate::files::{TEXT, read_regular, sha256, write_atomically};
 use crate::random::Stream;
 use crate::slots::dataset::{Class, Split};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// Numbers of classes and clips of an episode.
@@ -93,7 +93,9 @@ pub struct EpisodeList {
 /// An episode list as a file. Its positions are those in its own `classes`.
 #[derive(Serialize, Deserialize)]
 struct ListFile {
-    hash: String,
+    /// Missing in a file that was not written by a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
     shape: Shape,
     classes: Vec<Class>,
     episodes: Vec<Episode>,
@@ -139,7 +141,7 @@ impl EpisodeList {
     /// Where the file cannot be written.
     pub fn write(&self, path: &Path, classes: &[Class]) -> Result<()> {
         let file = ListFile {
-            hash: self.hash.clone(),
+            hash: Some(self.hash.clone()),
             shape: self.shape,
             classes: classes.to_vec(),
             episodes: self.episodes.clone(),
@@ -149,19 +151,31 @@ impl EpisodeList {
         write_atomically(path, &bytes)
     }
 
-    /// The hash that is written in the file at `path`; it is not checked.
+    /// The hash of the list in the file at `path`. One that is written there is not checked.
     ///
     /// # Errors
     /// Where the file cannot be read, or is no episode list.
     pub fn hash_of(path: &Path) -> Result<String> {
-        #[derive(Deserialize)]
-        struct Hash {
-            hash: String,
+        let file: ListFile = read_file(path)?;
+        match file.hash {
+            Some(hash) => Ok(hash),
+            None => Ok(Self::of(file.shape, &file.classes, file.episodes)?.hash),
         }
-        Ok(read_file::<Hash>(path)?.hash)
     }
 
-    /// Reads a list that [`EpisodeList::write`] wrote, for the dataset as it is now: `classes` are those of `split`.
+    /// The shape of the episodes in the file at `path`.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or is no episode list.
+    pub fn shape_of(path: &Path) -> Result<Shape> {
+        #[derive(Deserialize)]
+        struct Shaped {
+            shape: Shape,
+        }
+        Ok(read_file::<Shaped>(path)?.shape)
+    }
+
+    /// Reads a list that [`EpisodeList::write`] wrote, or that was written by hand without a hash, for the dataset as it is now: `classes` are those of `split`.
     /// They may have another order and more clips than the list was drawn from.
     ///
     /// # Errors
@@ -174,7 +188,7 @@ impl EpisodeList {
                 .help("an episode list is what a run writes as episodes-*.json; take it as it was written")
         };
         let whole = Self::of(file.shape, &file.classes, file.episodes)?;
-        if whole.hash != file.hash {
+        if file.hash.is_some_and(|hash| hash != whole.hash) {
             return Err(wrong("its hash does not fit its episodes".to_owned()));
         }
         // Positions there → positions here.
@@ -196,6 +210,9 @@ impl EpisodeList {
             let known = known.ok_or_else(|| wrong(format!("class {class} has no clip {clip}")))?;
             class_of(class)?.1[clip].ok_or_else(|| wrong(format!("split {} has no clip `{known}`", split.name())))
         };
+        if whole.episodes.is_empty() {
+            return Err(wrong("it has no episode".to_owned()));
+        }
         let moved = whole.episodes.iter().map(|episode| {
             let fits = episode.classes.len() == way
                 && episode.support.len() == way
@@ -204,6 +221,9 @@ impl EpisodeList {
                 && episode.queries.iter().all(|&(label, _)| label < way);
             if !fits {
                 return Err(wrong("an episode does not have the list's shape".to_owned()));
+            }
+            if let Some((class, clip)) = repeated(episode) {
+                return Err(wrong(format!("an episode has clip {clip} of class {class} twice")));
             }
             Ok(Episode {
                 classes: episode.classes.iter().map(|&class| Ok(class_of(class)?.0)).collect::<Result<_>>()?,
@@ -219,21 +239,21 @@ impl EpisodeList {
     }
 }
 
+/// The first class and clip that an episode has twice, such as a query that is a support clip too.
+fn repeated(episode: &Episode) -> Option<(usize, usize)> {
+    let supports = episode.classes.iter().zip(&episode.support);
+    let supports = supports.flat_map(|(&class, clips)| clips.iter().map(move |&clip| (class, clip)));
+    let queries = episode.queries.iter().map(|&(label, clip)| (episode.classes[label], clip));
+    let mut seen = HashSet::new();
+    supports.chain(queries).find(|clip| !seen.insert(*clip))
+}
+
 fn read_file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    let bytes = read_regular(path, TEXT).map_err(|error| Error::io("read", path, error))?;
     serde_json::from_slice(&bytes).map_err(|error| {
         Error::failed(format!("{} is no episode list: {error}", path.display()))
             .help("an episode list is what a run writes as episodes-*.json")
     })
-}
-
-/// Mean of n values, and the half width of its 95 % interval: 1.96 · s / √n with s² = Σ(x − mean)² / n. This is the
-/// formula of the field's public code (TRX, few-shot-action-recognition). The values are the accuracies of episodes.
-pub fn mean_ci95(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
-    (mean, 1.96 * (variance / n).sqrt())
 }
 
 #[cfg(test)]
@@ -312,18 +332,33 @@ mod tests {
     }
 
     #[test]
+    fn a_list_can_be_written_by_hand_and_is_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list.json");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            EpisodeList::read(&path, Split::Test, &classes(3, 4))
+        };
+        let text = r#"{"shape": {"way": 2, "shot": 1, "queries": 1},
+            "classes": [{"name": "class 2", "clips": ["2/0", "2/3"]}, {"name": "class 0", "clips": ["0/1", "0/2"]}],
+            "episodes": [{"classes": [0, 1], "support": [[0], [1]], "queries": [[0, 1], [1, 0]]}]}"#;
+        let list = read(text).unwrap();
+        assert_eq!(EpisodeList::hash_of(&path).unwrap(), list.hash);
+        assert_eq!(EpisodeList::shape_of(&path).unwrap(), Shape { way: 2, shot: 1, queries: 1 });
+        let episode = &list.episodes[0];
+        assert_eq!((&episode.classes[..], &episode.queries[..]), (&[2, 0][..], &[(0, 3), (1, 1)][..]));
+        let twice = read(&text.replace("[[0, 1], [1, 0]]", "[[0, 0], [1, 0]]")).unwrap_err().to_string();
+        assert!(twice.contains("clip 0 of class 0 twice"), "{twice}");
+        let none = read(r#"{"shape": {"way": 2, "shot": 1, "queries": 1}, "classes": [], "episodes": []}"#);
+        assert!(none.unwrap_err().to_string().contains("no episode"));
+    }
+
+    #[test]
     fn a_split_that_is_too_small_is_named() {
         let shape = Shape { way: 5, shot: 5, queries: 1 };
         let few = check(shape, Split::Val, &classes(3, 9)).unwrap_err().to_string();
         assert!(few.contains("split val has 3"), "{few}");
         let short = check(shape, Split::Test, &classes(5, 5)).unwrap_err().to_string();
         assert!(short.contains("`class 0`") && short.contains("need 6"), "{short}");
-    }
-
-    #[test]
-    fn the_interval_is_the_hand_computed_one() {
-        // mean 0.5, population variance 0.25, n 4: 1.96 * 0.5 / 2.
-        let (mean, ci) = mean_ci95(&[0.0, 1.0, 0.0, 1.0]);
-        assert!((mean - 0.5).abs() < 1e-12 && (ci - 0.49).abs() < 1e-12);
     }
 }

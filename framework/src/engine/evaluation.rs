@@ -7,7 +7,7 @@ use crate::clips::loader::View;
 use crate::engine::episodes::{Episode, EpisodeList, Shape};
 use crate::engine::features::ClipSource;
 use crate::error::{Error, Result};
-use crate::model::few_shot::{Encoded, FewShotModel, text_cosines, time_average};
+use crate::model::few_shot::{ClassTexts, Encoded, FewShotModel, sentence_cosines, text_cosines, time_average};
 use crate::profile::{self, Phase};
 use crate::progress::{Progress, stop_requested};
 use crate::random::Stream;
@@ -36,8 +36,8 @@ pub fn episodes_per_batch(shape: Shape) -> usize {
 pub struct SplitEpisodes<'a> {
     /// The C classes of the split, with their clips.
     pub classes: &'a [Class],
-    /// Text features of the classes `[C, E]`; zeros where no component reads them.
-    pub texts: &'a Tensor<2>,
+    /// Text features of the C classes.
+    pub texts: &'a ClassTexts,
     /// The episodes.
     pub list: &'a EpisodeList,
 }
@@ -160,8 +160,8 @@ pub struct EpisodeEncoding {
     pub support: Encoded,
     /// The Q queries, `[Q, T, E]`.
     pub query: Encoded,
-    /// Text features of the episode's classes, `[W, E]`.
-    pub class_text: Tensor<2>,
+    /// Text features of the W classes of the episode.
+    pub class_text: ClassTexts,
 }
 
 impl<'a> EpisodeEncoder<'a> {
@@ -196,7 +196,7 @@ impl<'a> EpisodeEncoder<'a> {
     /// Where a clip cannot be opened.
     pub fn encode(&self, episode: usize) -> Result<EpisodeEncoding> {
         let (clips, device) = (self.clips(episode), self.source.loader().device);
-        let texts = select_rows(self.split.texts, &clips.support_classes, device);
+        let texts = select_rows(&self.split.texts.mean, &clips.support_classes, device);
         let supports = clips.support.len();
         let support = self.source.prefixes(&clips.support, |i| self.view(episode, i))?;
         let query = self.source.prefixes(&clips.queries, |i| self.view(episode, supports + i))?;
@@ -204,7 +204,7 @@ impl<'a> EpisodeEncoder<'a> {
         Ok(EpisodeEncoding {
             support: self.model.support_prototypes(support, texts),
             query: self.model.query_prototypes(query),
-            class_text: select_rows(self.split.texts, &self.split.list.episodes[episode].classes, device),
+            class_text: self.split.texts.select(&self.split.list.episodes[episode].classes),
         })
     }
 }
@@ -308,7 +308,7 @@ impl ClipTable {
                 let clips: Vec<&str> = keys.iter().map(|&(c, i)| split.classes[c].clips[i].as_str()).collect();
                 let classes: Vec<usize> = keys.iter().map(|&(class, _)| class).collect();
                 let prefix = source.prefixes(&clips, |_| View::Evaluation)?;
-                let texts = select_rows(split.texts, &classes, source.loader().device);
+                let texts = select_rows(&split.texts.mean, &classes, source.loader().device);
                 let frames = model.encode(prefix.clone(), &Branch::Query);
                 let support = if branches_differ {
                     model.encode(prefix, &Branch::Support { text: &texts })
@@ -362,18 +362,25 @@ impl ClipTable {
         });
         let queries = indices(queries.into_iter(), &device);
         let supports = indices(supports, &device);
-        let classes = indices(episodes.iter().flat_map(|episode| episode.classes.iter().copied()), &device);
-        let texts = split.texts.clone().select(0, classes).reshape([n, way, split.texts.dims()[1]]);
+        let classes: Vec<usize> = episodes.iter().flat_map(|episode| episode.classes.iter().copied()).collect();
+        let ClassTexts { mean, sentences } = split.texts.select(&classes);
+        let texts: Tensor<3> = mean.clone().reshape([n, way, mean.dims()[1]]);
         let distances = model.align(
             self.query.clone().select(0, queries.clone()).reshape([n, q, t, e]),
             self.support.clone().select(0, supports).reshape([n, way, shot, t, e]),
             texts.clone(),
         );
-        let query_text = model.objective.needs_text().then(|| {
+        let mut scores = Scores::of(distances);
+        if model.objective.needs_text() {
             let averages = self.averages.clone().select(0, queries);
             let width = averages.dims()[1];
-            text_cosines(averages.reshape([n, q, width]), texts)
-        });
-        outcomes(model, &Scores { distances, query_text, support_text: None, all_classes: None }, episodes)
+            let averages: Tensor<3> = averages.reshape([n, q, width]);
+            scores.query_sentences = sentences.map(|sentences| {
+                let [_, each, width] = sentences.dims();
+                sentence_cosines(averages.clone(), sentences.reshape([n, way, each, width]))
+            });
+            scores.query_text = Some(text_cosines(averages, texts));
+        }
+        outcomes(model, &scores, episodes)
     }
 }

@@ -5,6 +5,7 @@
 
 use super::attempt::manifest;
 use super::context::RunContext;
+use super::inputs;
 use super::reuse;
 use super::task::Task;
 use crate::error::{Error, Result};
@@ -14,11 +15,12 @@ use crate::recipe::study::StudyRun;
 use crate::recipe::{Recipe, device};
 use crate::registry::BuildContext;
 use crate::runs::directory::RunDirectory;
-use crate::runs::records::{Manifest, State, Status};
+use crate::runs::records::{Manifest, State};
 use crate::runs::store::RunStore;
 use crate::slots::backbone::Precision;
 use burn::tensor::Device;
 use maclip_language::Origin;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
 /// How a run is executed. Nothing here changes a result.
@@ -73,17 +75,32 @@ pub fn execute(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
 /// As [`execute`], except for a run that another process works on.
 pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Progress) -> Result<Outcome> {
     let path = run.directory(runs);
+    let counts = |other: &Path| {
+        let unchanged = || inputs::changed(&RunDirectory::open(other)?, &run.recipe).map(|changed| changed.is_empty());
+        (options.reuse)(other) && unchanged().unwrap_or(false)
+    };
     if !path.join(Manifest::FILE).exists()
-        && let Some(from) = reuse::same(runs, &run.recipe, &path, options.reuse)
+        && let Some(from) = reuse::same(runs, &run.recipe, &path, counts)
         && reuse::copy_run(&from, &path, run)?
     {
         progress.note(&format!("the same run as {}: its records are copied", from.display()));
         return Ok(Outcome::Reused(from));
     }
+    // A run that is done is not locked: it may be where nothing can be written.
+    if let Some(done) = done(&path) {
+        match inputs::changed(&done, &run.recipe) {
+            Ok(changed) if changed.is_empty() => progress.note("done already, nothing to do"),
+            Ok(changed) => return Err(inputs::refusal(&done, &changed)),
+            Err(error) => progress.note(&format!(
+                "done already; whether its weights and lists are still the same cannot be seen: {error}"
+            )),
+        }
+        renew_expectations(&run.recipe, &path, progress)?;
+        return Ok(Outcome::AlreadyDone);
+    }
     let Some(store) = RunStore::open_free(&path)? else { return Ok(Outcome::Busy) };
-    if let Some(Status { state: State::Done, .. }) = store.status() {
-        progress.note("done already, nothing to do");
-        renew_expectations(&run.recipe, &store)?;
+    if done(&path).is_some() {
+        // Another process has done it before it could be locked here.
         return Ok(Outcome::AlreadyDone);
     }
     work(&store, run, options, progress)?;
@@ -102,7 +119,8 @@ fn work(store: &RunStore, run: &StudyRun, options: Options, progress: &dyn Progr
     store.write_json(Manifest::FILE, &manifest)?;
     store.write_state(State::Running, None)?;
     profile::reset_peak_memory();
-    let outcome = with_context(recipe, &device, store, progress, manifest, |task, context| task.run(context));
+    let outcome =
+        contained(|| with_context(recipe, &device, store, progress, manifest, |task, context| task.run(context)));
     outcome.inspect_err(|error| {
         let (state, reason) = match error {
             Error::Interrupted => (State::Interrupted, None),
@@ -113,12 +131,36 @@ fn work(store: &RunStore, run: &StudyRun, options: Options, progress: &dyn Progr
     })
 }
 
-/// The results that a recipe expects do not change the run, so a finished run gets those of the recipe as it is now.
-fn renew_expectations(recipe: &Recipe, store: &RunStore) -> Result<()> {
-    let mut frozen = Recipe::frozen(store.path())?;
+/// The run in `path`, where it is done.
+fn done(path: &Path) -> Option<RunDirectory> {
+    RunDirectory::open(path).ok().filter(|run| run.state() == Some(State::Done))
+}
+
+/// A panic in `work`, which is a mistake of the program, as an error: the other runs of a study go on.
+fn contained<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message");
+        Err(Error::failed(format!("the program failed in this run: {text}"))
+            .help("this is a mistake of maclip: please report it with the recipe; the lines above say where it is"))
+    })
+}
+
+/// The results that a recipe expects do not change the run, so a finished run gets those of the recipe as it is now. Where
+/// nothing can be written there, it keeps what it has.
+fn renew_expectations(recipe: &Recipe, path: &Path, progress: &dyn Progress) -> Result<()> {
+    let mut frozen = Recipe::frozen(path)?;
     if frozen.expect == recipe.expect {
         return Ok(());
     }
+    let store = match RunStore::open_free(path) {
+        Ok(Some(store)) => store,
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            progress.note(&format!("the results that the recipe expects are not renewed: {error}"));
+            return Ok(());
+        }
+    };
     if let (Some(map), Some(expect)) = (frozen.resolved.as_map_mut(), recipe.resolved.at("expect")) {
         map.insert("expect", Origin::Default, expect.clone());
     }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::plan::Plan;
 use crate::recipe::Recipe;
 use crate::registry::{BuildContext, declare_slot};
+use crate::runs::records::Inputs;
 use burn::tensor::Device;
 use maclip_language::Diagnostic;
 
@@ -30,6 +31,15 @@ pub trait Task: Send + Sync + std::fmt::Debug {
     /// Where the task keeps no clips, as by default, or the clips cannot be listed.
     fn needs(&self, _recipe: &Recipe) -> Result<Needs> {
         Err(Error::failed("the task decodes no clips that could be kept"))
+    }
+
+    /// Checksums of the weights and lists that a run of `recipe` would read, as the run notes them in its manifest. By
+    /// default there are none.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    fn inputs(&self, _recipe: &Recipe) -> Result<Inputs> {
+        Ok(Inputs::default())
     }
 
     /// Trains and tests, from the newest checkpoint where there is one, and writes records, result and status to the

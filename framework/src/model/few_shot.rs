@@ -16,7 +16,7 @@ use crate::slots::objective::{Objective, Scores};
 use crate::slots::prompt::Prompt;
 use crate::slots::prototype::{EpisodeFeatures, Prototype};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 /// Backbone, adapter, prototype, alignment and objective as one burn module.
 ///
@@ -178,22 +178,21 @@ impl FewShotModel {
     }
 
     /// Distances and text similarities of one episode. Support clips are ordered by class, `shot` of each; `class_text`
-    /// is `[W, E]`.
-    pub fn scores(&self, support: Encoded, query: Encoded, class_text: Tensor<2>, shot: usize) -> Scores {
+    /// has its W classes.
+    pub fn scores(&self, support: Encoded, query: Encoded, class_text: ClassTexts, shot: usize) -> Scores {
         let [clips, t, e] = support.prototypes.dims();
         let way = clips / shot;
-        let distances = self.align(
-            query.prototypes.unsqueeze(),
-            support.prototypes.reshape([1, way, shot, t, e]),
-            class_text.clone().unsqueeze(),
-        );
-        let texts = |frames: Tensor<3>| text_cosines(time_average(frames).unsqueeze(), class_text.clone().unsqueeze());
+        let text: Tensor<3> = class_text.mean.unsqueeze();
+        let distances =
+            self.align(query.prototypes.unsqueeze(), support.prototypes.reshape([1, way, shot, t, e]), text.clone());
+        let texts = |frames: Tensor<3>| text_cosines(time_average(frames).unsqueeze(), text.clone());
         let needed = self.objective.needs_text();
+        let each = |each: Tensor<3>| sentence_cosines(time_average(query.frames.clone()).unsqueeze(), each.unsqueeze());
         Scores {
-            distances,
+            query_sentences: class_text.sentences.map(each),
             query_text: needed.then(|| texts(query.frames)),
             support_text: needed.then(|| texts(support.frames)),
-            all_classes: None,
+            ..Scores::of(distances)
         }
     }
 }
@@ -208,24 +207,68 @@ pub fn text_cosines(clips: Tensor<3>, texts: Tensor<3>) -> Tensor<3> {
     normalize(clips).matmul(normalize(texts).swap_dims(1, 2))
 }
 
-/// Text features `[C, E]` of C class names. A name with one sentence has the features of that sentence, not normalised;
-/// a name with several has the mean of their unit vectors. Zeros where no part of the model reads class texts.
+/// Cosines of clip features `[N, M, E]` and the P sentences of each class `[N, W, P, E]` → `[N, M, P, W]`.
+pub fn sentence_cosines(clips: Tensor<3>, sentences: Tensor<4>) -> Tensor<4> {
+    let [n, w, p, e] = sentences.dims();
+    let m = clips.dims()[1];
+    text_cosines(clips, sentences.reshape([n, w * p, e])).reshape([n, m, w, p]).swap_dims(2, 3)
+}
+
+/// Text features of C classes.
+#[derive(Clone, Debug)]
+pub struct ClassTexts {
+    /// Of each class, `[C, E]`. A class with one sentence has the features of that sentence, not normalised; a class with
+    /// several has the mean of their unit vectors. Zeros where no part of the model reads class texts.
+    pub mean: Tensor<2>,
+    /// Of each of a class' P sentences, `[C, P, E]`; given if [`Objective::needs_sentences`].
+    pub sentences: Option<Tensor<3>>,
+}
+
+impl ClassTexts {
+    /// Those of the classes `rows`, in this order.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let device = self.mean.device();
+        let rows: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
+        let rows = Tensor::<1, Int>::from_data(rows.as_slice(), &device);
+        Self {
+            mean: self.mean.clone().select(0, rows.clone()),
+            sentences: self.sentences.clone().map(|sentences| sentences.select(0, rows)),
+        }
+    }
+}
+
+/// Text features of C class names.
 ///
 /// # Errors
-/// Where the backbone cannot encode a sentence: it has no text tower, or the sentence is too long for it.
-pub fn class_texts(model: &FewShotModel, prompt: &dyn Prompt, names: &[&str], device: &Device) -> Result<Tensor<2>> {
+/// Where the backbone cannot encode a sentence: it has no text tower, or the sentence is too long for it. Where the
+/// objective reads sentences and two classes have different numbers of them.
+pub fn class_texts(model: &FewShotModel, prompt: &dyn Prompt, names: &[&str], device: &Device) -> Result<ClassTexts> {
     let geometry = model.backbone.geometry();
     if !model.needs_text() {
-        return Ok(Tensor::zeros([names.len(), geometry.embed_dim], device));
+        return Ok(ClassTexts { mean: Tensor::zeros([names.len(), geometry.embed_dim], device), sentences: None });
     }
-    let rows = names
+    let of_classes = names
         .iter()
         .map(|name| {
-            let sentences = prompt.sentences(name);
-            let features = model.backbone.encode_texts(&sentences)?;
-            let row = if sentences.len() == 1 { features } else { normalize(features).mean_dim(0) };
-            Ok(if row.is_autodiff() { row.inner() } else { row })
+            let features = model.backbone.encode_texts(&prompt.sentences(name))?;
+            Ok(if features.is_autodiff() { features.inner() } else { features })
         })
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Tensor::cat(rows, 0))
+        .collect::<Result<Vec<Tensor<2>>>>()?;
+    let mean = |features: &Tensor<2>| match features.dims()[0] {
+        1 => features.clone(),
+        _ => normalize(features.clone()).mean_dim(0),
+    };
+    let mean = Tensor::cat(of_classes.iter().map(mean).collect(), 0);
+    if !model.objective.needs_sentences() {
+        return Ok(ClassTexts { mean, sentences: None });
+    }
+    let counts: Vec<usize> = of_classes.iter().map(|features| features.dims()[0]).collect();
+    if let Some(other) = counts.iter().position(|count| *count != counts[0]) {
+        return Err(Error::failed(format!(
+            "the objective compares clips with each sentence, and class {:?} has {} of them and {:?} has {}",
+            names[0], counts[0], names[other], counts[other]
+        ))
+        .help("choose a `prompt` that writes the same number of sentences for every class"));
+    }
+    Ok(ClassTexts { mean, sentences: Some(Tensor::stack(of_classes, 0)) })
 }

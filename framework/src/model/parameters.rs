@@ -56,6 +56,25 @@ pub fn export<M: Module>(module: &M, trainable_only: bool) -> BTreeMap<String, H
     export.tensors
 }
 
+/// The shapes of all parameters of `module` by dotted path. Computes no initial values.
+pub fn shapes<M: Module>(module: &M) -> BTreeMap<String, Vec<usize>> {
+    struct Shapes(Path, BTreeMap<String, Vec<usize>>);
+    impl ModuleVisitor for Shapes {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.0.enter(name);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.exit();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.1.insert(self.0.dotted(), param.lazy_shape().to_vec());
+        }
+    }
+    let mut shapes = Shapes(Path::default(), BTreeMap::new());
+    module.visit(&mut shapes);
+    shapes.1
+}
+
 /// Puts `tensors` into the parameters of the same path. With `trainable_only`, only the trainable parameters take part.
 ///
 /// # Errors

@@ -11,6 +11,8 @@ use maclip_language::{Diagnostic, Diagnostics, Node, Origin, codes, from_node, f
 
 /// The slot whose component decides which other slots a recipe may fill.
 const TASK: &str = "task";
+/// In bytes, of a recipe's name: what a file system allows for a folder, less what is put before and after it.
+const LONGEST_NAME: usize = 200;
 
 impl Recipe {
     /// [`Recipe::check`], for a run or only for its plan.
@@ -54,6 +56,11 @@ impl Recipe {
         } else if !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) || name.starts_with('.') {
             let origin = root.at("name").map_or(&root.origin, |node| &node.origin);
             let message = format!("`{name}` cannot name a folder: use letters, digits, `-`, `_` and `.`");
+            problems.push(Diagnostic::new(codes::OUT_OF_RANGE, message).at(origin).path("name"));
+        } else if name.len() > LONGEST_NAME {
+            let origin = root.at("name").map_or(&root.origin, |node| &node.origin);
+            let message =
+                format!("the name has {} letters, and no more than {LONGEST_NAME} can name a folder", name.len());
             problems.push(Diagnostic::new(codes::OUT_OF_RANGE, message).at(origin).path("name"));
         }
         let description = field(root, "description", String::new(), &mut problems, &mut keep);

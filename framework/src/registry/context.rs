@@ -2,7 +2,6 @@
 
 use super::Facts;
 use crate::error::{Error, Result};
-use crate::files::sha256;
 use crate::random::Stream;
 use crate::slots::backbone::{Geometry, Precision};
 use crate::slots::module::GraphStrategy;
@@ -31,7 +30,15 @@ pub struct BuildContext {
     pub train_classes: Option<usize>,
     geometry: Option<Geometry>,
     frames: Option<usize>,
-    weights: Arc<Mutex<BTreeMap<String, String>>>,
+    noted: Arc<Mutex<Noted>>,
+}
+
+/// What components say about what they read.
+#[derive(Debug, Default)]
+struct Noted {
+    weights: BTreeMap<String, String>,
+    settings: BTreeMap<String, String>,
+    notes: Vec<String>,
 }
 
 impl BuildContext {
@@ -48,7 +55,7 @@ impl BuildContext {
             train_classes: None,
             geometry: None,
             frames: None,
-            weights: Arc::default(),
+            noted: Arc::default(),
         }
     }
 
@@ -65,7 +72,7 @@ impl BuildContext {
             train_classes: self.train_classes,
             geometry: Some(geometry),
             frames: Some(frames),
-            weights: Arc::clone(&self.weights),
+            noted: Arc::clone(&self.noted),
             seed: self.seed,
         }
     }
@@ -110,23 +117,43 @@ impl BuildContext {
         self.frames.ok_or_else(|| Error::failed("the number of frames is not known yet at this point"))
     }
 
-    /// Notes the checksum of the configuration file that belongs to the weights `name`, if there is one: it decides
-    /// heads, activation and norms.
-    pub fn note_config(&self, name: &str, config: Option<&serde_json::Value>) {
-        if let Some(config) = config {
-            self.note_weights(&format!("{name}: config"), sha256(config.to_string().as_bytes()));
-        }
-    }
-
-    /// Notes for the manifest that the weights `name` with this checksum were read.
+    /// Notes for the manifest that the weights or the config `name`, a path or `builtin:NAME`, with this checksum were
+    /// read.
     pub fn note_weights(&self, name: &str, sha256: String) {
-        if let Ok(mut weights) = self.weights.lock() {
-            weights.insert(name.to_owned(), sha256);
+        if let Ok(mut noted) = self.noted.lock() {
+            noted.weights.insert(name.to_owned(), sha256);
         }
     }
 
-    /// The names and checksums of all weights that were read.
+    /// The names and checksums of all weights and configs that were read.
     pub fn weights(&self) -> BTreeMap<String, String> {
-        self.weights.lock().map(|weights| weights.clone()).unwrap_or_default()
+        self.noted.lock().map(|noted| noted.weights.clone()).unwrap_or_default()
+    }
+
+    /// Notes for the manifest a value that a file decides and not the recipe, such as the heads of a tower: `value`
+    /// with the place that says it. `name` is the path of the option that could set it.
+    pub fn note_setting(&self, name: &str, value: String) {
+        if let Ok(mut noted) = self.noted.lock() {
+            noted.settings.insert(name.to_owned(), value);
+        }
+    }
+
+    /// All values that files decide, by the path of their option.
+    pub fn settings(&self) -> BTreeMap<String, String> {
+        self.noted.lock().map(|noted| noted.settings.clone()).unwrap_or_default()
+    }
+
+    /// Notes a sentence that the user and a reader of the result must know, such as a value that had to be guessed.
+    pub fn note(&self, text: String) {
+        if let Ok(mut noted) = self.noted.lock()
+            && !noted.notes.contains(&text)
+        {
+            noted.notes.push(text);
+        }
+    }
+
+    /// All these sentences, in order.
+    pub fn notes(&self) -> Vec<String> {
+        self.noted.lock().map(|noted| noted.notes.clone()).unwrap_or_default()
     }
 }

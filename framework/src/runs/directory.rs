@@ -2,12 +2,13 @@
 
 use crate::error::{Error, Result};
 use crate::model::parameters::Params;
-use crate::recipe::expectation::{Expectation, Setting, TestResult};
+use crate::recipe::expectation::{Expectation, Setting, TestResult, mean_ci95};
 use crate::runs::examples::Examples;
-use crate::runs::read::{read_json, read_lines};
+use crate::runs::read::{each_line, read_json, read_lines};
 use crate::runs::records::{EpisodeRecord, Manifest, State, Status, TrainLoss, TrainRecord, ValidationRecord};
 use crate::runs::store::in_use;
 use maclip_language::{Arguments, from_node, load};
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// A run directory, opened for reading. The record files are only read when one of the methods asks for them.
@@ -87,6 +88,74 @@ impl RunDirectory {
     /// The result of the test; `None` before the run is done.
     pub fn test(&self) -> Option<&TestResult> {
         self.status.as_ref()?.test.as_ref()
+    }
+
+    /// Holds the result in `status.json` against the records of its episodes. A result without such records, as that of the
+    /// contrastive task, is not checked.
+    ///
+    /// # Errors
+    /// Where the records say another accuracy, are cut, or cannot be read.
+    pub fn verify(&self) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Line {
+            id: u64,
+            labels: Vec<u32>,
+            predictions: Vec<u32>,
+        }
+        if self.test().is_none() {
+            return Ok(());
+        }
+        let mut shares = Vec::new();
+        each_line(&self.path.join("episodes.jsonl"), |line| {
+            let Line { id, labels, predictions } = serde_json::from_str(line).map_err(|error| error.to_string())?;
+            if id != shares.len() as u64 || labels.len() != predictions.len() || labels.is_empty() {
+                return Err("it is not the record of the next episode".to_owned());
+            }
+            let right = labels.iter().zip(&predictions).filter(|(label, prediction)| label == prediction).count();
+            shares.push(right as f64 / labels.len() as f64);
+            Ok(())
+        })?;
+        self.verify_shares(&shares)
+    }
+
+    /// [`RunDirectory::verify`] with the share of right predictions of each recorded episode.
+    ///
+    /// # Errors
+    /// Where they say another accuracy, or are more or fewer.
+    pub fn verify_shares(&self, shares: &[f64]) -> Result<()> {
+        // A result that is no number is told as such, wherever it is shown.
+        let known = |test: &&TestResult| test.metric == "accuracy" && test.value.is_finite() && test.ci95.is_finite();
+        let Some(test) = self.test().filter(known) else { return Ok(()) };
+        let differs = |text: String| {
+            Err(Error::failed(format!("{}: {text}", self.path.display())).help(
+                "the result is not that of the records: bring the files back, or make the run again with \
+                 `maclip run RECIPE --force`",
+            ))
+        };
+        if shares.len() as u64 != test.episodes {
+            let (found, all) = (shares.len(), test.episodes);
+            return differs(format!(
+                "status.json has a result of {all} episodes, and episodes.jsonl records of {found}"
+            ));
+        }
+        let (value, ci95) = mean_ci95(shares);
+        let same = |one: f64, other: f64| (one - other).abs() <= 1e-9;
+        if same(value, test.value) && same(ci95, test.ci95) {
+            return Ok(());
+        }
+        let percent = |value: f64, ci95: f64| format!("{:.2} ± {:.2} %", 100.0 * value, 100.0 * ci95);
+        differs(format!(
+            "status.json says {}, and its episodes say {}",
+            percent(test.value, test.ci95),
+            percent(value, ci95)
+        ))
+    }
+
+    /// The run without its result, where that must not be believed.
+    #[must_use]
+    pub fn without_result(mut self) -> Self {
+        self.status.iter_mut().for_each(|status| status.test = None);
+        self
     }
 
     /// Number of optimizer steps in `train.jsonl`, from its last record alone; 0 where there is none.

@@ -1,6 +1,7 @@
 //! Reading record files: JSON, and JSON lines.
 
 use crate::error::{Error, Result};
+use crate::files::{TEXT, read_regular};
 use serde::de::DeserializeOwned;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use std::path::Path;
 /// # Errors
 /// Where the file cannot be read, or is not the JSON of a `T`.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    match std::fs::read(path) {
+    match read_regular(path, TEXT) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
             Error::failed(format!("{} cannot be read: {error}", path.display())).help(
                 "repair the file or move it away; `maclip run` writes it again and goes on from the newest checkpoint",
@@ -40,7 +41,8 @@ pub(crate) fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
 /// # Errors
 /// Where the file cannot be read, or `take` refuses a line. The message names the line.
 pub fn each_line(path: &Path, mut take: impl FnMut(&str) -> std::result::Result<(), String>) -> Result<()> {
-    let text = match std::fs::read_to_string(path) {
+    let text = read_regular(path, TEXT).and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other));
+    let text = match text {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Error::io("read", path, error)),

@@ -44,9 +44,13 @@ pub struct Manifest {
     pub task: String,
     /// The chosen component of each slot, by the name of the slot.
     pub components: BTreeMap<String, String>,
-    /// SHA-256 (hex) of each weights file that was read, by its name in the recipe.
+    /// SHA-256 (hex) of each weights file that was read, by its name in the recipe, and of each config, by its path.
     #[serde(default)]
     pub weights: BTreeMap<String, String>,
+    /// Values that the weights' files decided and not the recipe, with the place that says each, by the path of the
+    /// option that could set it: `backbone.vision_heads` is `12 (config.json)`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
     /// SHA-256 (hex) of the classes and clips of each split, by the name of the split.
     #[serde(default)]
     pub lists: BTreeMap<String, String>,
@@ -56,6 +60,15 @@ pub struct Manifest {
     /// One for each process that worked on the run, in order.
     #[serde(default, alias = "sittings")]
     pub attempts: Vec<Attempt>,
+}
+
+/// SHA-256 (hex) of each weights file and of each list, by the names that the manifest has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// As [`Manifest::weights`].
+    pub weights: BTreeMap<String, String>,
+    /// As [`Manifest::lists`].
+    pub lists: BTreeMap<String, String>,
 }
 
 /// One process that worked on a run.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The three parts of a few-shot benchmark. They have no class in common.
+/// The three parts of a few-shot benchmark. They have no class in common, unless the dataset says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
@@ -55,6 +55,9 @@ pub struct Listing {
     pub sums: BTreeMap<String, String>,
     /// What a reader of the result must know, such as an unofficial list. Goes into the manifest.
     pub notes: Vec<String>,
+    /// Sentences about files that lie among the clips and are none. They are told, and go into the manifest.
+    #[serde(default)]
+    pub passed_over: Vec<String>,
 }
 
 /// Length and frame rate of a clip.
@@ -186,7 +189,8 @@ pub trait CaptionedImages: Send + Sync {
 /// # Contract
 /// - Everything is a function of the options and the files: the same classes, clips and frames every time, in the same
 ///   order. No random numbers are drawn, except from a seed among the options.
-/// - The identifiers of clips are unique in the dataset, over all splits, and the splits have no class in common.
+/// - The identifiers of clips are unique in the dataset, over all splits. Unless [`Dataset::allows_shared`] holds, the
+///   splits have no class in common, and no clip.
 /// - [`Dataset::read`], [`Dataset::open`] and [`Dataset::frame_count`] agree, and may be called from several threads at
 ///   once.
 /// - A clip that cannot be read is an error of this clip, which names the clip or its file. It has no influence on
@@ -250,6 +254,11 @@ pub trait Dataset: Send + Sync {
     /// Whether clips that cannot be decoded are left out; otherwise they stop the run. For clips that are already
     /// broken in the list, see [`Listing::strict`].
     fn skips_broken(&self) -> bool {
+        false
+    }
+
+    /// Whether splits may have classes and clips in common. Otherwise that is an error.
+    fn allows_shared(&self) -> bool {
         false
     }
 

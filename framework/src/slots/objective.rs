@@ -13,8 +13,18 @@ pub struct Scores {
     pub query_text: Option<Tensor<3>>,
     /// The same for support clips, `[N, S, W]`; given in training if [`Objective::needs_text`].
     pub support_text: Option<Tensor<3>>,
+    /// Cosines of time-averaged query features with each of the P sentences of a class, `[N, Q, P, W]`; given if
+    /// [`Objective::needs_sentences`].
+    pub query_sentences: Option<Tensor<4>>,
     /// Clips and all training classes; given in training if [`Objective::all_classes`].
     pub all_classes: Option<AllClasses>,
+}
+
+impl Scores {
+    /// Distances `[N, Q, W]` alone.
+    pub fn of(distances: Tensor<3>) -> Self {
+        Self { distances, query_text: None, support_text: None, query_sentences: None, all_classes: None }
+    }
 }
 
 /// Features of the M = Q + S clips, queries first, the texts of all C training classes, and the labels. An objective
@@ -63,14 +73,21 @@ pub struct Loss {
 ///   their N losses. It has at least one named term; each name is there once, and none is `total`.
 /// - **Gradient.** The gradient with respect to distances and text cosines is finite and not 0 everywhere.
 /// - **Prediction.** The probabilities of a query are within 0 and 1, and their sum is 1. They do not depend on other
-///   episodes. They are computed from [`Scores::distances`] and [`Scores::query_text`] alone: the other fields are
-///   `None` in a test.
+///   episodes. They are computed from [`Scores::distances`], [`Scores::query_text`] and
+///   [`Scores::query_sentences`] alone: the other fields are `None` in a test.
 /// - **Class texts** of the episode or of all training classes change the outcome if, and only if,
 ///   [`Objective::needs_text`]. `Component::describe` adds `objective` to `Facts::readers` in the same cases.
+/// - **Sentences.** [`Scores::query_sentences`] changes the outcome if, and only if, [`Objective::needs_sentences`], which
+///   implies [`Objective::needs_text`].
 /// - **All classes.** [`Scores::all_classes`] changes the loss if, and only if, [`Objective::all_classes`].
 pub trait Objective: DynModule + CloneObjective {
     /// Whether class texts are read. The backbone must have a text tower then.
     fn needs_text(&self) -> bool;
+
+    /// Whether each sentence of a class is read by itself, see [`Scores::query_sentences`].
+    fn needs_sentences(&self) -> bool {
+        false
+    }
 
     /// Whether the loss compares clips with all training classes, see [`Scores::all_classes`].
     fn all_classes(&self) -> bool {

@@ -5,6 +5,7 @@
 //! Not here: what the tensors are called in a model (the backbones), and checkpoints of a training (`runs`).
 
 mod elements;
+mod folder;
 mod globals;
 mod pickle;
 mod safetensors_file;
@@ -15,6 +16,7 @@ mod zip_file;
 mod tests;
 
 pub use elements::transpose;
+pub use folder::Config;
 pub use safetensors_file::{ElementType, own_metadata, parse, serialize};
 
 use crate::error::{Error, Result};
@@ -27,14 +29,11 @@ use std::path::{Path, PathBuf};
 
 /// Most bytes of a file that is read: a ViT-L/14 in f32 has 1.7 GB.
 const MAX_BYTES: u64 = 8 << 30;
-/// Most bytes of a JSON file that is read.
-const MAX_JSON: u64 = 64 << 20;
 
 const DAMAGED: &str = "copy or download the file again, and compare its size and checksum";
 const RESAVE: &str = "in Python, where you trust the file, save only the tensors: \
                       torch.save(model.state_dict(), \"weights.pt\"), or \
                       safetensors.torch.save_file(model.state_dict(), \"weights.safetensors\")";
-const SINGLE: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
 /// A tensor in host memory, always f32.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,18 +73,39 @@ impl fmt::Display for Format {
 pub struct StateDict {
     /// The format of the files.
     pub format: Format,
-    /// The tensors by name. A `module.` that all names begin with is removed.
+    /// The tensors by name.
     pub tensors: BTreeMap<String, HostTensor>,
     /// The element type that each tensor has in the file, such as `F16`, by name.
     pub dtypes: BTreeMap<String, &'static str>,
-    /// The metadata of safetensors files; and `taken_from`, the key of a training checkpoint that had the state dict.
+    /// The metadata of safetensors files.
     pub metadata: BTreeMap<String, String>,
-    /// The `config.json` of the folder, or beside the file.
-    pub config: Option<serde_json::Value>,
+    /// The key of a training checkpoint that had the tensors, such as `state_dict`; keys in each other with dots
+    /// between.
+    pub taken_from: Option<String>,
+    /// The configs in the folder, or beside the file: see [`Config::FILES`].
+    pub configs: Vec<Config>,
+    /// What was chosen or passed over, as sentences for the user.
+    pub notes: Vec<String>,
     /// SHA-256 (hex) of the file; of several files, of their bytes one after the other, in order of name.
     pub sha256: String,
     /// The files that hold tensors, in order of name.
     pub files: Vec<PathBuf>,
+}
+
+/// Which tensors are read of a file that holds several dicts of them, as training checkpoints do.
+#[derive(Clone, Copy)]
+pub struct Choice<'a> {
+    /// The key of the dict; keys in each other with dots between. Another value than the file's keys has no effect
+    /// here: see [`StateDict::taken_from`].
+    pub key: Option<&'a str>,
+    /// Whether tensors of these names can be used. It decides between several dicts where `key` does not.
+    pub suits: &'a (dyn Fn(&BTreeSet<&str>) -> bool + Sync),
+}
+
+impl Default for Choice<'_> {
+    fn default() -> Self {
+        Self { key: None, suits: &|_| true }
+    }
 }
 
 /// The content of one file.
@@ -93,6 +113,25 @@ struct Loaded {
     format: Format,
     tensors: Vec<(String, &'static str, HostTensor)>,
     metadata: BTreeMap<String, String>,
+    taken: Taken,
+}
+
+/// Where in a training checkpoint the tensors were.
+#[derive(Default)]
+struct Taken {
+    key: Option<String>,
+    /// Other dicts of tensors in it.
+    others: Vec<String>,
+    /// Entries beside the tensors that are none, such as the number of epochs.
+    left_out: Vec<String>,
+}
+
+/// [`read_choice`], where the file holds one dict of tensors.
+///
+/// # Errors
+/// As [`read_choice`].
+pub fn read(path: &Path) -> Result<StateDict> {
+    read_choice(path, Choice::default())
 }
 
 /// Reads a safetensors file, a torch file, an index of several files (`*.index.json`) or a Hugging Face folder. The
@@ -100,36 +139,24 @@ struct Loaded {
 ///
 /// # Errors
 /// Where a file cannot be read, is damaged, is larger than 8 GiB or has no known format; where it holds anything but
-/// plain tensors; and where files of an index are missing or do not fit together.
-pub fn read(path: &Path) -> Result<StateDict> {
+/// plain tensors, or several dicts of them of which `choice` does not say one; and where files of an index are missing
+/// or do not fit together.
+pub fn read_choice(path: &Path, choice: Choice) -> Result<StateDict> {
     let found = std::fs::metadata(path).map_err(|error| Error::io("read the weights", path, error))?;
-    let is_index = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".index.json"));
-    if found.is_dir() {
-        let single = SINGLE.map(|name| path.join(name));
-        let index = SINGLE.map(|name| path.join(format!("{name}.index.json")));
-        // In order of preference: safetensors files first.
-        let present = [&single[0], &index[0], &single[1], &index[1]].into_iter().find(|path| path.exists());
-        let present = present.ok_or_else(|| {
-            Error::failed(format!("the folder {} has no {} or {}", path.display(), SINGLE[0], SINGLE[1])).help(
-                "give the path of the weights file itself; in a Hugging Face cache, the folder is snapshots/REVISION",
-            )
-        })?;
-        let config = path.join("config.json");
-        let config = config.exists().then(|| read_json(&config)).transpose()?;
-        let checkpoint =
-            if single.contains(present) { gather(vec![present.clone()], None) } else { read_shards(present) };
-        return Ok(StateDict { config, ..checkpoint? });
-    }
-    let checkpoint = if is_index { read_shards(path)? } else { gather(vec![path.to_owned()], None)? };
-    // A config.json beside a file may belong to something else, so it is no error that it cannot be read.
-    let config = read_json(&path.with_file_name("config.json")).ok();
-    Ok(StateDict { config, ..checkpoint })
+    let mut notes = Vec::new();
+    let file = if found.is_dir() { folder::weights_file(path, &mut notes)? } else { path.to_owned() };
+    let is_index = file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".index.json"));
+    let mut checkpoint = if is_index { read_shards(&file, choice)? } else { gather(vec![file.clone()], None, choice)? };
+    let beside = file.parent().unwrap_or(Path::new(""));
+    checkpoint.configs = folder::configs(beside, found.is_dir(), &mut notes)?;
+    checkpoint.notes.splice(0..0, notes);
+    Ok(checkpoint)
 }
 
 /// Reads the files that the index at `path` names.
-fn read_shards(path: &Path) -> Result<StateDict> {
+fn read_shards(path: &Path, choice: Choice) -> Result<StateDict> {
     let bad = |what: &str| Error::failed(format!("the index {} {what}", path.display())).help(DAMAGED);
-    let json = read_json(path)?;
+    let json = folder::read_json(path)?;
     let map = json.get("weight_map").and_then(|map| map.as_object()).ok_or_else(|| bad("has no weight_map"))?;
     let mut shards: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (tensor, shard) in map {
@@ -152,20 +179,22 @@ fn read_shards(path: &Path) -> Result<StateDict> {
         .help("download all files of the folder"));
     }
     let files = shards.keys().map(|shard| path.with_file_name(shard)).collect();
-    gather(files, Some(&shards.into_values().collect::<Vec<_>>()))
+    gather(files, Some(&shards.into_values().collect::<Vec<_>>()), choice)
 }
 
 /// Reads `files`. No tensor may be in two of them, and each file must have the tensors that are `expected` of it.
-fn gather(files: Vec<PathBuf>, expected: Option<&[BTreeSet<&str>]>) -> Result<StateDict> {
+fn gather(files: Vec<PathBuf>, expected: Option<&[BTreeSet<&str>]>, choice: Choice) -> Result<StateDict> {
     let mut format = None;
     let mut tensors = BTreeMap::new();
     let mut dtypes = BTreeMap::new();
     let mut metadata = BTreeMap::new();
+    let mut taken_from = None;
+    let mut notes = Vec::new();
     let mut hash = Sha256::new();
     for (number, path) in files.iter().enumerate() {
         let name = path.display().to_string();
         let bytes = read_bytes(path, MAX_BYTES)?;
-        let (loaded, ()) = rayon::join(|| load(&name, &bytes), || hash.update(&bytes));
+        let (loaded, ()) = rayon::join(|| load(&name, &bytes, choice), || hash.update(&bytes));
         let loaded = loaded?;
         if format.replace(loaded.format).is_some_and(|format| format != loaded.format) {
             return Err(Error::failed(format!("{name} has another format than the files before it")).help(DAMAGED));
@@ -186,6 +215,16 @@ fn gather(files: Vec<PathBuf>, expected: Option<&[BTreeSet<&str>]>) -> Result<St
             tensors.insert(tensor, value);
         }
         metadata.extend(loaded.metadata);
+        let Taken { key, others, left_out } = loaded.taken;
+        if !left_out.is_empty() {
+            notes.push(format!("no tensors, and left out of {name}: {}", left_out.join(", ")));
+        }
+        if let Some(key) = &key {
+            let passed =
+                if others.is_empty() { String::new() } else { format!(", not from `{}`", others.join("`, `")) };
+            notes.push(format!("the tensors of {name} are those of its `{key}`{passed}"));
+        }
+        taken_from = key.or(taken_from);
     }
     let format = match format.filter(|_| !tensors.is_empty()) {
         Some(Format::Safetensors) if expected.is_some() => Format::ShardedSafetensors,
@@ -193,31 +232,21 @@ fn gather(files: Vec<PathBuf>, expected: Option<&[BTreeSet<&str>]>) -> Result<St
         None => return Err(Error::failed(format!("{} holds no tensors", list(&files)))),
     };
     let sha256 = hex(&hash.finalize());
-    let (tensors, dtypes) = (without_prefix(tensors), without_prefix(dtypes));
-    Ok(StateDict { format, tensors, dtypes, metadata, config: None, sha256, files })
+    let configs = Vec::new();
+    Ok(StateDict { format, tensors, dtypes, metadata, taken_from, configs, notes, sha256, files })
 }
 
 fn list(files: &[PathBuf]) -> String {
     files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Removes the `module.` that torch's DataParallel puts before every name.
-fn without_prefix<T>(entries: BTreeMap<String, T>) -> BTreeMap<String, T> {
-    const PREFIX: &str = "module.";
-    if entries.keys().all(|name| name.strip_prefix(PREFIX).is_some_and(|name| !name.is_empty())) {
-        entries.into_iter().map(|(name, value)| (name[PREFIX.len()..].to_owned(), value)).collect()
-    } else {
-        entries
-    }
-}
-
 /// The content of a file of any known format.
-fn load(name: &str, bytes: &[u8]) -> Result<Loaded> {
+fn load(name: &str, bytes: &[u8], choice: Choice) -> Result<Loaded> {
     // A larger number is no length, but the first eight characters of a text.
     let is_length = |length| length < 1 << 48;
     match bytes {
-        [b'P', b'K', 3..=8, 4..=8, ..] => torch_file::load_zip(name, bytes),
-        _ if torch_file::is_legacy(bytes) => torch_file::load_legacy(name, bytes),
+        [b'P', b'K', 3..=8, 4..=8, ..] => torch_file::load_zip(name, bytes, choice),
+        _ if torch_file::is_legacy(bytes) => torch_file::load_legacy(name, bytes, choice),
         _ if safetensors_file::header_length(bytes).is_some_and(is_length) => safetensors_file::load(name, bytes),
         _ => Err(unknown(name, bytes)),
     }
@@ -271,10 +300,4 @@ fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
     })?;
     std::fs::File::open(path).and_then(|file| file.take(found.len()).read_to_end(&mut bytes)).map_err(bad)?;
     Ok(bytes)
-}
-
-fn read_json(path: &Path) -> Result<serde_json::Value> {
-    let bytes = read_bytes(path, MAX_JSON)?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Error::failed(format!("{} is not JSON: {error}", path.display())).help(DAMAGED))
 }

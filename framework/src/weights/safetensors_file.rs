@@ -1,7 +1,7 @@
 //! Safetensors files: reading, after every name, shape, size and offset was checked, and writing.
 
 use super::elements::Element;
-use super::{DAMAGED, Format, Loaded};
+use super::{DAMAGED, Format, Loaded, Taken};
 use crate::error::{Error, Result};
 use crate::weights::HostTensor;
 use half::{bf16, f16};
@@ -74,7 +74,7 @@ pub(super) fn load(name: &str, bytes: &[u8]) -> Result<Loaded> {
         Ok((tensor, element.name(), HostTensor { shape: info.shape, values }))
     };
     let tensors = tensors.into_par_iter().map(read).collect::<Result<Vec<_>>>()?;
-    Ok(Loaded { format: Format::Safetensors, tensors, metadata: header.metadata })
+    Ok(Loaded { format: Format::Safetensors, tensors, metadata: header.metadata, taken: Taken::default() })
 }
 
 /// The JSON header, in which no name may come twice.

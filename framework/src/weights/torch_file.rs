@@ -3,15 +3,17 @@
 use super::elements::{Element, View};
 use super::globals::Global;
 use super::pickle::{self, Id, Pickle, Value};
-use super::{DAMAGED, Format, Loaded, RESAVE, zip_file};
+use super::{Choice, DAMAGED, Format, Loaded, RESAVE, Taken, zip_file};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The number that a file of the old format starts with, as a pickled number.
 const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-/// Keys under which training checkpoints have their state dict, in order of preference.
-const PARTS: [&str; 2] = ["state_dict", "model"];
+/// How deep in each other the dicts of a training checkpoint are looked through.
+const MAX_DEPTH: usize = 3;
+/// The states of an optimizer have the names of parameters too, under keys that begin so.
+const OPTIMIZER: &str = "optim";
 /// Largest number of axes of a torch tensor.
 const MAX_RANK: usize = 64;
 /// Tensors that share their storage can hold this many values for each byte of the file, and more in small files.
@@ -41,7 +43,7 @@ pub(super) fn is_legacy(bytes: &[u8]) -> bool {
 }
 
 /// Reads the zip format.
-pub(super) fn load_zip(name: &str, bytes: &[u8]) -> Result<Loaded> {
+pub(super) fn load_zip(name: &str, bytes: &[u8], choice: Choice) -> Result<Loaded> {
     let entries = zip_file::entries(name, bytes)?;
     let mut folders = entries.keys().filter_map(|entry| entry.strip_suffix("/data.pkl"));
     let folder = folders.next().filter(|folder| !folder.contains('/') && folders.next().is_none());
@@ -67,7 +69,7 @@ pub(super) fn load_zip(name: &str, bytes: &[u8]) -> Result<Loaded> {
         return Err(damaged(name, "bytes follow the pickle in data.pkl"));
     }
 
-    let (tensors, taken) = state_dict(name, &pickle)?;
+    let (tensors, taken) = state_dict(name, &pickle, choice)?;
     let keys: BTreeSet<&str> = tensors.iter().map(|tensor| tensor.storage.key).collect();
     let storages = keys.into_par_iter().map(|key| Ok((key, content(&format!("data/{key}"))?)));
     let storages = storages.collect::<Result<BTreeMap<_, _>>>()?;
@@ -76,7 +78,7 @@ pub(super) fn load_zip(name: &str, bytes: &[u8]) -> Result<Loaded> {
 
 /// Reads the format before torch 1.6: pickles of a magic number, a version, the machine, the state dict and the keys of
 /// its storages, then each storage after its length.
-pub(super) fn load_legacy(name: &str, bytes: &[u8]) -> Result<Loaded> {
+pub(super) fn load_legacy(name: &str, bytes: &[u8], choice: Choice) -> Result<Loaded> {
     let mut rest = bytes;
     let mut next = || -> Result<Pickle> {
         let (pickle, length) = pickle::parse(name, rest)?;
@@ -122,7 +124,7 @@ pub(super) fn load_legacy(name: &str, bytes: &[u8]) -> Result<Loaded> {
     if !rest.is_empty() {
         return Err(damaged(name, &format!("{} bytes follow the last storage", rest.len())));
     }
-    let (tensors, taken) = state_dict(name, &pickle)?;
+    let (tensors, taken) = state_dict(name, &pickle, choice)?;
     load(name, bytes.len(), Format::TorchLegacy, tensors, taken, &storages)
 }
 
@@ -132,7 +134,7 @@ fn load(
     file_length: usize,
     format: Format,
     tensors: Vec<Stored<'_>>,
-    taken: Option<&str>,
+    taken: Taken,
     storages: &BTreeMap<&str, &[u8]>,
 ) -> Result<Loaded> {
     let (per_byte, more) = MAX_VALUES;
@@ -156,24 +158,28 @@ fn load(
         Ok((key.to_owned(), element, tensor))
     };
     let tensors = tensors.into_par_iter().map(read).collect::<Result<Vec<_>>>()?;
-    let metadata = taken.map(|part| ("taken_from".to_owned(), part.to_owned())).into_iter().collect();
-    Ok(Loaded { format, tensors, metadata })
+    Ok(Loaded { format, tensors, metadata: BTreeMap::new(), taken })
 }
 
-/// The tensors of the state dict in `pickle`, and under which key of a training checkpoint it was.
-fn state_dict<'a>(name: &str, pickle: &'a Pickle) -> Result<(Vec<Stored<'a>>, Option<&'static str>)> {
-    let root = dict(name, pickle, pickle.root)?;
-    let part = PARTS.into_iter().find_map(|part| match root.get(part) {
-        Some(id) if matches!(pickle.values[*id], Value::Dict(_)) => Some((part, *id)),
-        _ => None,
-    });
-    let (entries, taken) = match part {
-        Some((part, id)) => (dict(name, pickle, id)?, Some(part)),
-        None => (root, None),
+/// The tensors of the state dict in `pickle`, and where in a training checkpoint it was.
+fn state_dict<'a>(name: &str, pickle: &'a Pickle, choice: Choice) -> Result<(Vec<Stored<'a>>, Taken)> {
+    let dicts = dicts_of_tensors(pickle);
+    let chosen = choose(name, &dicts, choice)?;
+    let place = chosen.map(|at| dicts[at].path.join(".")).filter(|path| !path.is_empty());
+    let entries = dict(name, pickle, chosen.map_or(pickle.root, |at| dicts[at].id))?;
+    // What is no tensor and no part of one cannot be missed: a model needs all of its tensors.
+    let other = |id: &Id| {
+        use Value::{Bool, Dict, Int, List, None, Other, Text, Tuple};
+        matches!(pickle.values[*id], None | Bool(_) | Int(_) | Text(_) | List(_) | Tuple(_) | Dict(_) | Other)
     };
+    let (entries, left_out) = match chosen {
+        Some(_) => entries.into_iter().partition(|(_, id)| !other(id)),
+        None => (entries, BTreeMap::new()),
+    };
+    let left_out = left_out.into_keys().map(str::to_owned).collect();
     let tensors = entries.into_iter().map(|(key, id)| {
         let (storage, view) = tensor(pickle, id).ok_or_else(|| {
-            let place = taken.map(|part| format!("in {part}, ")).unwrap_or_default();
+            let place = place.as_ref().map(|part| format!("in {part}, ")).unwrap_or_default();
             let kind = match pickle.kind(id) {
                 "a tensor" => "a tensor of another form (conjugate, negated or damaged)",
                 kind => kind,
@@ -183,7 +189,77 @@ fn state_dict<'a>(name: &str, pickle: &'a Pickle) -> Result<(Vec<Stored<'a>>, Op
         })?;
         Ok(Stored { name: key, storage, view })
     });
-    Ok((tensors.collect::<Result<_>>()?, taken))
+    let tensors = tensors.collect::<Result<_>>()?;
+    let others = dicts.iter().enumerate().filter(|(at, _)| Some(*at) != chosen);
+    let others = others.map(|(_, dict)| dict.path.join(".")).filter(|path| !path.is_empty()).collect();
+    Ok((tensors, Taken { key: place, others, left_out }))
+}
+
+/// A dict in a pickle that has tensors in it.
+struct Tensors<'a> {
+    /// The keys that lead to it; none for the whole.
+    path: Vec<&'a str>,
+    id: Id,
+    /// The names of its tensors.
+    names: BTreeSet<&'a str>,
+}
+
+/// The dicts that could be a state dict. Names of parameters have dots; dicts without such a name, as the states of
+/// random numbers, count only where no other is there.
+fn dicts_of_tensors(pickle: &Pickle) -> Vec<Tensors<'_>> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut open = vec![(Vec::new(), pickle.root)];
+    while let Some((path, id)) = open.pop() {
+        let Value::Dict(items) = &pickle.values[id] else { continue };
+        if !seen.insert(id) {
+            continue;
+        }
+        let named = items.iter().filter_map(|(key, value)| Some((text(pickle, *key)?, *value)));
+        let mut names = BTreeSet::new();
+        for (key, value) in named {
+            if pickle.kind(value) == "a tensor" {
+                names.insert(key);
+            } else if path.len() < MAX_DEPTH && !key.starts_with(OPTIMIZER) {
+                open.push(([&path[..], &[key]].concat(), value));
+            }
+        }
+        if !names.is_empty() {
+            found.push(Tensors { path, id, names });
+        }
+    }
+    if found.iter().any(|dict| dict.names.iter().any(|name| name.contains('.'))) {
+        found.retain(|dict| dict.names.iter().any(|name| name.contains('.')));
+    } else if found.len() > 1 {
+        // A tensor beside the state dict, such as the best accuracy so far.
+        found.retain(|dict| !dict.path.is_empty());
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+/// The place in `dicts` of the one that is meant; `None` where there is none.
+fn choose(name: &str, dicts: &[Tensors], choice: Choice) -> Result<Option<usize>> {
+    let named = choice.key.and_then(|key| dicts.iter().position(|dict| dict.path.join(".") == key));
+    if named.is_some() || dicts.len() < 2 {
+        return Ok(named.or((dicts.len() == 1).then_some(0)));
+    }
+    let suits: Vec<usize> = (0..dicts.len()).filter(|at| (choice.suits)(&dicts[*at].names)).collect();
+    if let [one] = suits[..] {
+        return Ok(Some(one));
+    }
+    let meant = if suits.is_empty() { (0..dicts.len()).collect() } else { suits };
+    let say = |at: usize| {
+        let Tensors { path, names, .. } = &dicts[at];
+        let place = if path.is_empty() { "the whole".to_owned() } else { format!("`{}`", path.join(".")) };
+        format!("{place} ({} tensors)", names.len())
+    };
+    let meant: Vec<String> = meant.into_iter().map(say).collect();
+    Err(Error::failed(format!(
+        "{name} holds several dicts of tensors, and any of them could be meant: {}",
+        meant.join(", ")
+    ))
+    .help("choose one: `key` of the backbone in a recipe, `--key` of `maclip weights`"))
 }
 
 /// The dict at `id`, whose keys must be distinct texts.

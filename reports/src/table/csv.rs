@@ -1,6 +1,7 @@
 //! The table as it is shown, in CSV: the same characters as everywhere. `variants.csv` has the numbers at full precision.
 
-use super::{Table, printable};
+use super::Table;
+use maclip_language::printable;
 
 /// A header line and a line for each variant.
 pub fn csv(table: &Table) -> Vec<u8> {
@@ -15,11 +16,21 @@ pub fn csv_lines(lines: &[Vec<String>]) -> Vec<u8> {
     lines.iter().map(line).collect::<String>().into_bytes()
 }
 
-fn quoted(text: &str) -> String {
+/// `text` as a cell that a spreadsheet takes for text or for a number. It would compute what begins with one of `= + - @`, and
+/// a name of a class or recipe must not be computed.
+pub fn harmless(text: &str) -> String {
     let text = printable(text);
-    // A spreadsheet takes what begins so for a formula; a name of a class or recipe must not become one.
-    let signed = text.strip_prefix(['+', '-']).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()));
-    let text = if signed || text.starts_with(['=', '@']) { format!("'{text}") } else { text };
+    // `+4.2` and `-0.5 ± 0.4`
+    let number = |rest: &str| {
+        let value = rest.split(" ± ").all(|part| part.parse::<f64>().is_ok());
+        value && rest.starts_with(|c: char| c.is_ascii_digit()) && rest.contains('.')
+    };
+    let signed = text.strip_prefix(['+', '-']).is_some_and(|rest| !number(rest));
+    if signed || text.starts_with(['=', '@']) { format!("'{text}") } else { text }
+}
+
+fn quoted(text: &str) -> String {
+    let text = harmless(text);
     if text.contains(['"', ',']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
@@ -30,8 +41,20 @@ mod tests {
     #[test]
     fn cells_are_quoted_when_needed() {
         assert_eq!(
-            ["a", "a,b", "a \"b\"", "=1+1", "+cmd", "+4.2"].map(quoted),
-            ["a", "\"a,b\"", "\"a \"\"b\"\"\"", "'=1+1", "'+cmd", "+4.2"]
+            ["a", "a,b", "a \"b\"", "=1+1", "+cmd", "+4.2", "+1", "-1+1", "-0.5 ± 0.4", "@a", "\t=1"].map(quoted),
+            [
+                "a",
+                "\"a,b\"",
+                "\"a \"\"b\"\"\"",
+                "'=1+1",
+                "'+cmd",
+                "+4.2",
+                "'+1",
+                "'-1+1",
+                "-0.5 ± 0.4",
+                "'@a",
+                "\u{fffd}=1"
+            ]
         );
     }
 }

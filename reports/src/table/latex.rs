@@ -1,6 +1,7 @@
 //! The table for a paper: booktabs rules, numbers set by siunitx.
 
-use super::{Cell, Level, Mark, Table, UNCLEAR, printable};
+use super::{Cell, Level, Mark, Table, UNCLEAR};
+use maclip_language::printable;
 
 /// A `table` environment for `\input`; the document needs the packages `booktabs` and `siunitx` (version 3). The best result is bold, the
 /// second underlined. `label` becomes `\label{tab:…}`.

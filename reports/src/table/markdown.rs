@@ -1,6 +1,7 @@
 //! The table in Markdown, for a README.
 
-use super::{Mark, Table, printable, shown};
+use super::{Mark, Table, shown};
+use maclip_language::printable;
 
 /// A heading, the table with the best result bold and the second underlined, and the notes.
 pub fn markdown(table: &Table) -> String {

@@ -6,7 +6,7 @@ mod latex;
 mod markdown;
 mod terminal;
 
-pub use self::csv::{csv, csv_lines};
+pub use self::csv::{csv, csv_lines, harmless};
 pub use latex::latex;
 pub use markdown::markdown;
 pub use terminal::terminal;
@@ -341,11 +341,6 @@ pub const UNCLEAR: &str = "°";
 /// A cell's characters with the sign of what is not clear.
 fn shown(cell: &Cell) -> String {
     if cell.mark == Some(Mark::Unclear) { format!("{}{UNCLEAR}", cell.text) } else { cell.text.clone() }
-}
-
-/// Without control characters: a name must not move the cursor.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

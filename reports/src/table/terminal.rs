@@ -1,6 +1,7 @@
 //! Aligned columns for a terminal.
 
-use super::{Level, Table, printable, shown};
+use super::{Level, Table, shown};
+use maclip_language::printable;
 
 /// The table with its title and notes, ending with an empty line.
 pub fn terminal(table: &Table) -> String {

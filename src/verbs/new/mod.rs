@@ -1,7 +1,7 @@
 //! `maclip new SLOT NAME`: writes the one file of a new component from a template that compiles and passes its tests.
 //! The templates are in `templates/`, one for each slot; nothing else belongs there.
 
-use crate::terminal::{completion, say};
+use crate::terminal::{completion, say, tell};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::error::{Error, Result};
@@ -132,7 +132,7 @@ fn regenerate(root: &Path) -> Result<()> {
     if !root.join("xtask/Cargo.toml").is_file() {
         return Ok(());
     }
-    eprintln!("\nbuilding it, to write docs/components.md, recipes/schema.json and tests/names.txt anew …");
+    tell("\nbuilding it, to write docs/components.md, docs/methods.md, recipes/schema.json and tests/names.txt anew …");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let ran = Command::new(cargo).args(["xtask", "regenerate"]).current_dir(root).status();
     let failed = match ran {

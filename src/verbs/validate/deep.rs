@@ -1,6 +1,7 @@
 //! `maclip validate --deep`: what can only be known on the machine itself: device, data, weights, model, room on the
 //! disk.
 
+use crate::terminal::tell;
 use maclip_framework::engine::task::Task;
 use maclip_framework::recipe::study::StudyRun;
 use maclip_framework::recipe::{Recipe, device};
@@ -13,7 +14,7 @@ pub fn examine(planned: &[StudyRun], runs: &Path) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut room = 0;
     for (at, run) in planned.iter().enumerate() {
-        eprintln!("[{}/{}] {} seed {}", at + 1, planned.len(), run.variant, run.recipe.seed);
+        tell(format!("[{}/{}] {} seed {}", at + 1, planned.len(), run.variant, run.recipe.seed));
         let recipe = &run.recipe;
         match device::probe(&recipe.device, recipe.precision) {
             Ok(device) => match recipe.build::<dyn Task>(&BuildContext::new(recipe.seed, device.clone())) {

@@ -21,6 +21,15 @@ pub enum Activation {
     Gelu,
 }
 
+impl std::fmt::Display for Activation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Activation::QuickGelu => "quick_gelu",
+            Activation::Gelu => "gelu",
+        })
+    }
+}
+
 impl Activation {
     /// By Hugging Face's name; `source` names the file in the message.
     ///
@@ -30,7 +39,8 @@ impl Activation {
         match name {
             "quick_gelu" => Ok(Activation::QuickGelu),
             "gelu" => Ok(Activation::Gelu),
-            other => Err(Error::failed(format!("{source}: the activation `{other}` is not supported"))),
+            other => Err(Error::failed(format!("{source}: the activation `{other}` is not supported"))
+                .help("models with quick_gelu and gelu (exact) are")),
         }
     }
 }

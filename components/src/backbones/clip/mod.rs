@@ -5,9 +5,13 @@
 
 pub mod block;
 pub mod checkpoint;
+pub(crate) mod config;
 pub mod names;
 pub(crate) mod openai_tokens;
 pub(crate) mod positions;
+pub(crate) mod prefix;
+pub mod preparation;
+pub mod settings;
 pub mod sizes;
 pub mod text_tower;
 pub mod tokenizer;
@@ -17,15 +21,16 @@ pub mod words;
 use crate::layers::{Init, in_bf16};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use checkpoint::Source;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::images::{CLIP_MEAN, CLIP_STD};
-use maclip_framework::model::parameters;
+use maclip_framework::model::parameters::{self, Fit};
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
 use maclip_framework::slots::backbone::{Backbone, Geometry, Precision};
 use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::module::{DynModule, Slot};
 use maclip_framework::weights::{self, ElementType, HostTensor};
 use maclip_framework::{clone_boxed, files};
+use preparation::Normal;
 use sizes::TextSizes;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -88,7 +93,8 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// A CLIP with initial weights from `init`. `architecture` goes into the metadata of an export, as JSON.
+    /// A CLIP with initial weights from `init`. `architecture` goes into the metadata of an export, as JSON, and so do
+    /// mean and standard deviation where they are not CLIP's own.
     pub fn new(
         visual: Box<dyn ImageTower>,
         text: TextSizes,
@@ -101,6 +107,10 @@ impl Clip {
         if let Tokenizer::Words(words) = &tokenizer {
             about.insert("vocabulary".to_owned(), serde_json::json!(words.words()).to_string());
         }
+        let normal = Normal { mean: geometry.mean, std: geometry.std };
+        if normal != Normal::CLIP {
+            about.insert(Normal::METADATA.to_owned(), serde_json::json!(normal).to_string());
+        }
         Self {
             visual: Slot::new(visual),
             text: TextTower::new(text, tokenizer, init),
@@ -111,13 +121,39 @@ impl Clip {
         }
     }
 
-    /// The same with the tensors of a checkpoint, by module path, and frozen. `source` names the file in messages.
+    /// What fits between this model and the tensors of `source`, under the names and with the shapes of the file.
+    pub(crate) fn fit(&self, source: &Source) -> Fit {
+        let shapes = parameters::shapes(self).into_iter();
+        let buffers = self.visual.buffers().into_iter().map(|(path, tensor)| (format!("visual.{path}"), tensor.shape));
+        let shape_only = |(path, shape)| (path, HostTensor { shape, values: Vec::new() });
+        let expected = names::to_openai(shapes.chain(buffers).map(shape_only).collect());
+        let mut expected: BTreeMap<String, Vec<usize>> =
+            expected.into_iter().map(|(name, tensor)| (name, tensor.shape)).collect();
+        let mut fit = Fit::default();
+        for (name, tensor) in &source.tensors {
+            let (theirs, shape) = source.names.entry(name, &tensor.shape);
+            match expected.remove(name) {
+                None => fit.unused.push(format!("{theirs} {shape:?}")),
+                Some(wanted) if wanted != tensor.shape && !(tensor.shape.is_empty() && wanted == [1]) => {
+                    let (_, wanted) = source.names.entry(name, &wanted);
+                    fit.misshapen.push(format!("{theirs} is {shape:?}, the model has {wanted:?}"));
+                }
+                Some(_) => {}
+            }
+        }
+        let missing = expected.into_iter().map(|(name, shape)| source.names.entry(&name, &shape));
+        fit.missing = missing.map(|(name, shape)| format!("{name} {shape:?}")).collect();
+        fit
+    }
+
+    /// The same with `tensors`, those of a checkpoint that fits, by module path, and frozen. `source` names the file in
+    /// messages.
     ///
     /// # Errors
     /// Where tensors are missing, unused or of another shape.
-    pub fn with_weights(self, source: &str, tensors: BTreeMap<String, HostTensor>) -> Result<Self> {
+    pub(crate) fn with_weights(self, source: &str, tensors: BTreeMap<String, HostTensor>) -> Result<Self> {
         let loaded = parameters::import(self, tensors, false)
-            .map_err(|error| Error::failed(format!("{source} does not fit the model:\n  {error}")))?;
+            .map_err(|error| Error::failed(format!("{source} does not fit the model:\n  {}", error.reason())))?;
         Ok(loaded.no_grad())
     }
 }
@@ -135,8 +171,8 @@ pub fn geometry(image_size: usize, width: usize, embed_dim: usize, blocks: usize
         transformer: true,
         tokens,
         has_text_tower: true,
-        mean: CLIP_MEAN,
-        std: CLIP_STD,
+        mean: Normal::CLIP.mean,
+        std: Normal::CLIP.std,
     }
 }
 

@@ -16,8 +16,9 @@ pub(crate) fn is_no_weight(name: &str) -> bool {
 
 /// Whether names are those of an image transformer without text tower, timm's or Hugging Face's.
 pub(crate) fn is_vit(tensors: &Tensors) -> bool {
-    let names = ["patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"];
-    tensors.keys().any(|name| names.contains(&name.strip_prefix("vit.").unwrap_or(name)))
+    ["patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"]
+        .iter()
+        .any(|n| tensors.contains_key(*n))
 }
 
 /// Whether names are those of a Hugging Face `CLIPModel`.
@@ -50,10 +51,10 @@ impl Renamed {
 /// Where two tensors get the same name.
 pub fn from_hugging_face(tensors: Tensors) -> Result<Tensors> {
     let mut renamed = Renamed::default();
-    let mut stacks: BTreeMap<String, [Option<HostTensor>; 3]> = BTreeMap::new();
+    let mut stacks: BTreeMap<String, Parts> = BTreeMap::new();
     for (name, tensor) in tensors {
         if let Some((target, part)) = packed(&name) {
-            stacks.entry(target).or_default()[part] = Some(tensor);
+            stacks.entry(target).or_default()[part] = Some((name, tensor));
             continue;
         }
         match openai_of(&name) {
@@ -68,11 +69,16 @@ pub fn from_hugging_face(tensors: Tensors) -> Result<Tensors> {
     Ok(renamed.finish())
 }
 
+/// Queries, keys and values, each with its name.
+pub(crate) type Parts = [Option<(String, HostTensor)>; 3];
+
 /// Puts queries, keys and values `[D, …]` of equal shape into one tensor `[3 D, …]`. Parts that are alone or of unequal
 /// shape stay as they are, so that the whole is reported as missing and the parts as unused.
-pub(crate) fn stack(target: String, parts: [Option<HostTensor>; 3], into: &mut Renamed) -> Result<()> {
+pub(crate) fn stack(target: String, parts: Parts, into: &mut Renamed) -> Result<()> {
     match parts {
-        [Some(q), Some(k), Some(v)] if q.shape == k.shape && k.shape == v.shape && !q.shape.is_empty() => {
+        [Some((_, q)), Some((_, k)), Some((_, v))]
+            if q.shape == k.shape && k.shape == v.shape && !q.shape.is_empty() =>
+        {
             let mut shape = q.shape;
             shape[0] = shape[0].saturating_mul(3);
             let mut values = q.values;
@@ -80,14 +86,7 @@ pub(crate) fn stack(target: String, parts: [Option<HostTensor>; 3], into: &mut R
             values.extend(v.values);
             into.insert(target, HostTensor { shape, values })
         }
-        parts => {
-            for (part, tensor) in ["q", "k", "v"].into_iter().zip(parts) {
-                if let Some(tensor) = tensor {
-                    into.insert(format!("{target} ({part} alone)"), tensor)?;
-                }
-            }
-            Ok(())
-        }
+        parts => parts.into_iter().flatten().try_for_each(|(name, tensor)| into.insert(name, tensor)),
     }
 }
 
@@ -110,39 +109,112 @@ fn packed(name: &str) -> Option<(String, usize)> {
     ["weight", "bias"].contains(&kind).then(|| (format!("{block}.attn.in_proj_{kind}"), part))
 }
 
+/// Names outside of the blocks: Hugging Face's, OpenAI's, and whether the matrix is transposed there.
+const FIXED: [(&str, &str, bool); 14] = [
+    ("logit_scale", "logit_scale", false),
+    ("visual_projection.weight", "visual.proj", true),
+    ("text_projection.weight", "text_projection", true),
+    ("vision_model.embeddings.class_embedding", "visual.class_embedding", false),
+    ("vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight", false),
+    ("vision_model.embeddings.position_embedding.weight", "visual.positional_embedding", false),
+    // The misspelling is Hugging Face's.
+    ("vision_model.pre_layrnorm.weight", "visual.ln_pre.weight", false),
+    ("vision_model.pre_layrnorm.bias", "visual.ln_pre.bias", false),
+    ("vision_model.post_layernorm.weight", "visual.ln_post.weight", false),
+    ("vision_model.post_layernorm.bias", "visual.ln_post.bias", false),
+    ("text_model.embeddings.token_embedding.weight", "token_embedding.weight", false),
+    ("text_model.embeddings.position_embedding.weight", "positional_embedding", false),
+    ("text_model.final_layer_norm.weight", "ln_final.weight", false),
+    ("text_model.final_layer_norm.bias", "ln_final.bias", false),
+];
+/// Layers of a block: Hugging Face's name and OpenAI's.
+const LAYERS: [(&str, &str); 5] = [
+    ("self_attn.out_proj", "attn.out_proj"),
+    ("layer_norm1", "ln_1"),
+    ("layer_norm2", "ln_2"),
+    ("mlp.fc1", "mlp.c_fc"),
+    ("mlp.fc2", "mlp.c_proj"),
+];
+
 /// The OpenAI name, and whether the matrix is transposed there.
 fn openai_of(name: &str) -> Option<(String, bool)> {
-    const FIXED: [(&str, &str, bool); 14] = [
-        ("logit_scale", "logit_scale", false),
-        ("visual_projection.weight", "visual.proj", true),
-        ("text_projection.weight", "text_projection", true),
-        ("vision_model.embeddings.class_embedding", "visual.class_embedding", false),
-        ("vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight", false),
-        ("vision_model.embeddings.position_embedding.weight", "visual.positional_embedding", false),
-        // The misspelling is Hugging Face's.
-        ("vision_model.pre_layrnorm.weight", "visual.ln_pre.weight", false),
-        ("vision_model.pre_layrnorm.bias", "visual.ln_pre.bias", false),
-        ("vision_model.post_layernorm.weight", "visual.ln_post.weight", false),
-        ("vision_model.post_layernorm.bias", "visual.ln_post.bias", false),
-        ("text_model.embeddings.token_embedding.weight", "token_embedding.weight", false),
-        ("text_model.embeddings.position_embedding.weight", "positional_embedding", false),
-        ("text_model.final_layer_norm.weight", "ln_final.weight", false),
-        ("text_model.final_layer_norm.bias", "ln_final.bias", false),
-    ];
     if let Some((_, target, transposed)) = FIXED.iter().find(|(known, _, _)| *known == name) {
         return Some(((*target).to_owned(), *transposed));
     }
     let (block, rest) = layer(name)?;
     let (part, kind) = rest.rsplit_once('.')?;
-    let part = match part {
-        "self_attn.out_proj" => "attn.out_proj",
-        "layer_norm1" => "ln_1",
-        "layer_norm2" => "ln_2",
-        "mlp.fc1" => "mlp.c_fc",
-        "mlp.fc2" => "mlp.c_proj",
-        _ => return None,
-    };
+    let (_, part) = LAYERS.iter().find(|(known, _)| *known == part)?;
     Some((format!("{block}.{part}.{kind}"), false))
+}
+
+/// The inverse of [`openai_of`] and [`packed`]: Hugging Face's name, and what becomes of the shape.
+fn hugging_face_of(name: &str) -> Option<(String, Layout)> {
+    if let Some((theirs, _, transposed)) = FIXED.iter().find(|(_, known, _)| *known == name) {
+        return Some(((*theirs).to_owned(), if *transposed { Layout::Transposed } else { Layout::Same }));
+    }
+    let (tower, rest) = match name.strip_prefix("visual.transformer.resblocks.") {
+        Some(rest) => ("vision_model", rest),
+        None => ("text_model", name.strip_prefix("transformer.resblocks.")?),
+    };
+    let (number, rest) = rest.split_once('.')?;
+    let block = format!("{tower}.encoder.layers.{number}");
+    if let Some(kind) = rest.strip_prefix("attn.in_proj_") {
+        return Some((format!("{block}.self_attn.{{q,k,v}}_proj.{kind}"), Layout::Third));
+    }
+    let (part, kind) = rest.rsplit_once('.')?;
+    let (theirs, _) = LAYERS.iter().find(|(_, known)| *known == part)?;
+    Some((format!("{block}.{theirs}.{kind}"), Layout::Same))
+}
+
+/// How the shape in a file follows from that under OpenAI's name.
+enum Layout {
+    Same,
+    Transposed,
+    /// Each of three equal parts of the first axis.
+    Third,
+}
+
+/// The names that a file has for the tensors of a CLIP.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FileNames {
+    /// By OpenAI's name; what is not here has the same name, apart from `prefix` and `text`.
+    pub known: BTreeMap<String, String>,
+    /// What stands before every name.
+    pub prefix: String,
+    /// Whether the names of the text tower begin with `text.` after it.
+    pub text: bool,
+    /// Whether the names are Hugging Face's.
+    pub hugging_face: bool,
+}
+
+impl FileNames {
+    /// The file's name of the tensor `openai`, also of one that is not in it.
+    pub fn of(&self, openai: &str) -> String {
+        self.entry(openai, &[]).0
+    }
+
+    /// The same with the shape there of what has `shape` under OpenAI's name.
+    pub fn entry(&self, openai: &str, shape: &[usize]) -> (String, Vec<usize>) {
+        let mut shape = shape.to_vec();
+        if self.hugging_face
+            && let Some((theirs, layout)) = hugging_face_of(openai)
+        {
+            match layout {
+                Layout::Same => {}
+                Layout::Transposed => shape.reverse(),
+                Layout::Third => shape.iter_mut().take(1).for_each(|size| *size /= 3),
+            }
+            return (format!("{}{theirs}", self.prefix), shape);
+        }
+        let name = match self.known.get(openai) {
+            Some(known) => known.clone(),
+            None if self.text && !openai.starts_with("visual.") && openai != "logit_scale" => {
+                format!("{}text.{openai}", self.prefix)
+            }
+            None => format!("{}{openai}", self.prefix),
+        };
+        (name, shape)
+    }
 }
 
 /// Tensors by module path → by OpenAI name, in OpenAI's layout.
@@ -185,7 +257,8 @@ pub(crate) fn is_resnet(tensors: &Tensors) -> bool {
     tensors.keys().any(|name| name.starts_with("visual.layer1."))
 }
 
-/// Matrices of linear layers are `[out, in]` in checkpoints and `[in, out]` here; only those have two axes and this name.
+/// Matrices of linear layers are `[out, in]` in checkpoints and `[in, out]` here; only those have two axes and this
+/// name.
 fn is_linear(path: &str) -> bool {
     path.ends_with(".weight")
 }
@@ -314,6 +387,30 @@ mod tests {
         assert_eq!(renamed["transformer.resblocks.1.attn.in_proj_bias"].values, [1.0, 2.0, 3.0]);
         tensors.remove(&name("k"));
         let renamed = from_hugging_face(tensors).unwrap();
-        assert!(renamed.keys().all(|name| name.contains("alone")) && renamed.len() == 2, "{renamed:?}");
+        assert_eq!(renamed.keys().cloned().collect::<Vec<_>>(), [name("q"), name("v")]);
+    }
+
+    #[test]
+    fn messages_have_the_names_and_shapes_of_the_file() {
+        let theirs = FileNames { prefix: "clip.".to_owned(), hugging_face: true, ..FileNames::default() };
+        let entry = |name: &str, shape: &[usize]| theirs.entry(name, shape);
+        assert_eq!(
+            entry("visual.transformer.resblocks.3.attn.in_proj_weight", &[12, 4]),
+            ("clip.vision_model.encoder.layers.3.self_attn.{q,k,v}_proj.weight".to_owned(), vec![4, 4])
+        );
+        assert_eq!(
+            entry("transformer.resblocks.0.mlp.c_fc.bias", &[16]),
+            ("clip.text_model.encoder.layers.0.mlp.fc1.bias".to_owned(), vec![16])
+        );
+        assert_eq!(entry("text_projection", &[4, 8]), ("clip.text_projection.weight".to_owned(), vec![8, 4]));
+        for (theirs, ours, transposed) in FIXED {
+            assert_eq!(openai_of(theirs), Some((ours.to_owned(), transposed)));
+            assert_eq!(hugging_face_of(ours).unwrap().0, theirs);
+        }
+        let custom = FileNames { text: true, ..FileNames::default() };
+        assert_eq!(custom.of("ln_final.bias"), "text.ln_final.bias");
+        assert_eq!(custom.of("visual.proj"), "visual.proj");
+        let wrapped = BTreeMap::from([("visual.proj".to_owned(), "module.visual.proj".to_owned())]);
+        assert_eq!(FileNames { known: wrapped, ..FileNames::default() }.of("visual.proj"), "module.visual.proj");
     }
 }

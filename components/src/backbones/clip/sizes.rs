@@ -2,6 +2,9 @@
 //! recipe or from the tensors of a checkpoint.
 
 use super::block::{Activation, BlockSizes};
+use super::checkpoint::Source;
+use super::config::{Described, Said};
+use super::settings::{Number, Settings};
 use super::vision_tower::VisionSizes;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::weights::HostTensor;
@@ -17,13 +20,11 @@ pub const EPSILON: f64 = 1e-5;
 pub const LARGEST: usize = 8192;
 
 /// Declares the sizes of a CLIP: those of its image tower, then those that every CLIP has (the joint embedding and the
-/// text tower), then what it has `and` the others do not. One struct, because serde's `flatten` loses the place of an
-/// error.
+/// text tower). One struct, because serde's `flatten` loses the place of an error.
 macro_rules! architecture {
     (
         $(#[$about:meta])*
         $name:ident { $($(#[$image_about:meta])* $image:ident: $image_type:ty,)* }
-        $(and { $($(#[$own_about:meta])* $own:ident: $own_type:ty,)* })?
     ) => {
         $(#[$about])*
         #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
@@ -45,18 +46,30 @@ macro_rules! architecture {
             /// Attention heads of the text tower; must divide its width.
             #[schemars(range(min = 1, max = LARGEST))]
             pub text_heads: usize,
-            $($($(#[$own_about])* pub $own: $own_type,)*)?
+            /// Activation of the transformer blocks' feed-forward layers.
+            #[serde(default)]
+            pub activation: $crate::backbones::clip::block::Activation,
+            /// ε of the transformers' layer norms.
+            #[serde(
+                default = "crate::backbones::clip::sizes::usual_epsilon",
+                skip_serializing_if = "crate::backbones::clip::sizes::is_usual_epsilon"
+            )]
+            #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
+            pub epsilon: f64,
         }
 
         impl $name {
-            /// The text tower, with this activation in its feed-forward layers.
-            fn text_tower(
-                &self,
-                activation: $crate::backbones::clip::block::Activation,
-            ) -> $crate::backbones::clip::sizes::TextSizes {
+            /// The text tower.
+            pub fn text(&self) -> $crate::backbones::clip::sizes::TextSizes {
                 let (width, layers, heads) = (self.text_width, self.text_layers, self.text_heads);
                 let sizes = [self.context_length, width, layers, heads, self.embed_dim];
-                $crate::backbones::clip::sizes::TextSizes::new(sizes, activation)
+                $crate::backbones::clip::sizes::TextSizes::new(sizes, self.activation, self.epsilon)
+            }
+
+            /// These sizes with the values of `other` that no shape shows.
+            pub(crate) fn with_hidden_of(&self, other: &Self) -> Self {
+                let Self { vision_heads, text_heads, activation, epsilon, .. } = *other;
+                Self { vision_heads, text_heads, activation, epsilon, ..self.clone() }
             }
         }
     };
@@ -82,11 +95,17 @@ architecture! {
         #[schemars(range(min = 1, max = LARGEST))]
         vision_heads: usize,
     }
-    and {
-        /// Activation of the feed-forward layers in both towers.
-        #[serde(default)]
-        activation: Activation,
-    }
+}
+
+/// [`EPSILON`], which recipes and files leave out.
+pub(crate) fn usual_epsilon() -> f64 {
+    EPSILON
+}
+
+/// Whether it is [`EPSILON`].
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+pub(crate) fn is_usual_epsilon(epsilon: &f64) -> bool {
+    *epsilon == EPSILON
 }
 
 /// Sizes of a text tower.
@@ -102,8 +121,12 @@ pub struct TextSizes {
 
 impl TextSizes {
     /// From context length, width, layers, heads and E.
-    pub(crate) fn new([context_length, width, layers, heads, embed_dim]: [usize; 5], activation: Activation) -> Self {
-        let blocks = BlockSizes { width, heads, layers, hidden: 4 * width, activation, epsilon: EPSILON };
+    pub(crate) fn new(
+        [context_length, width, layers, heads, embed_dim]: [usize; 5],
+        activation: Activation,
+        epsilon: f64,
+    ) -> Self {
+        let blocks = BlockSizes { width, heads, layers, hidden: 4 * width, activation, epsilon };
         Self { blocks, context_length, embed_dim }
     }
 
@@ -181,6 +204,7 @@ impl Choice<Architecture> {
                     text_layers: 12,
                     text_heads: embed / 64,
                     activation: Activation::QuickGelu,
+                    epsilon: EPSILON,
                 })
             }
         }
@@ -207,16 +231,11 @@ impl Architecture {
                 layers: self.vision_layers,
                 hidden: 4 * self.vision_width,
                 activation: self.activation,
-                epsilon: EPSILON,
+                epsilon: self.epsilon,
             },
             projection: Some(self.embed_dim),
             clip_stem: true,
         }
-    }
-
-    /// The text tower.
-    pub fn text(&self) -> TextSizes {
-        self.text_tower(self.activation)
     }
 
     /// Number of values of the model, about, with `vocabulary` token ids.
@@ -259,32 +278,121 @@ impl Architecture {
             .or_else(|| too_large(self.values(0)))
     }
 
-    /// Sizes from tensor shapes in OpenAI's naming. Shapes do not show the number of heads; published models have width
-    /// / 64.
+    /// The published name of a model with these shapes, and its sizes.
+    pub(crate) fn published(&self) -> Option<(&'static str, Self)> {
+        let known = PUBLISHED.iter().filter_map(|(name, _)| Some((*name, Choice::Name((*name).to_owned()).sizes()?)));
+        known.into_iter().find(|(_, known)| known.with_hidden_of(self) == *self)
+    }
+
+    /// Sizes from the shapes of tensors. Shapes do not show heads, activation and ε: these are 1 and CLIP's own here.
     ///
     /// # Errors
-    /// Where a tensor that shows a size is missing or has another number of axes. `source` names the file in the
-    /// message.
-    pub fn from_shapes(source: &str, tensors: &BTreeMap<String, HostTensor>) -> Result<Self> {
-        let shapes = Shapes { source, tensors };
+    /// Where a tensor that shows a size is missing or has another number of axes.
+    pub(crate) fn from_shapes(source: &Source) -> Result<Self> {
+        let shapes = Shapes::of_clip(source);
         let conv = shapes.of("visual.conv1.weight", 4)?;
         let (width, patch_size) = (conv[0], conv[3]);
         let grid = (shapes.of("visual.positional_embedding", 2)?[0].saturating_sub(1)).isqrt();
-        let text_width = shapes.of("ln_final.weight", 1)?[0];
         Ok(Self {
             image_size: grid.saturating_mul(patch_size),
             patch_size,
             vision_width: width,
             vision_layers: shapes.layers("visual.transformer.resblocks."),
-            vision_heads: width / 64,
+            vision_heads: 1,
             embed_dim: shapes.of("text_projection", 2)?[1],
             context_length: shapes.of("positional_embedding", 2)?[0],
-            text_width,
+            text_width: shapes.of("ln_final.weight", 1)?[0],
             text_layers: shapes.layers("transformer.resblocks."),
-            text_heads: text_width / 64,
+            text_heads: 1,
             activation: Activation::QuickGelu,
+            epsilon: EPSILON,
         })
     }
+}
+
+/// What a recipe or a command line gives of what shapes do not show.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given {
+    pub vision_heads: Option<usize>,
+    pub text_heads: Option<usize>,
+    /// With the name of the option that gives it.
+    pub activation: (&'static str, Option<Activation>),
+    pub epsilon: Option<f64>,
+}
+
+/// Values that shapes do not show, of a whole CLIP.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hidden {
+    pub vision_heads: usize,
+    pub text_heads: usize,
+    pub activation: Activation,
+    pub epsilon: f64,
+}
+
+/// The heads of a tower whose width is a multiple of 64, as published models have them, or why none are guessed.
+pub(crate) fn usual_heads(width: usize) -> std::result::Result<(usize, &'static str), String> {
+    match width {
+        0 => Err("its tower has no width".to_owned()),
+        width if width.is_multiple_of(64) => Ok((width / 64, "width / 64")),
+        width => Err(format!("its tower's width, {width}, is no multiple of 64, so there is no usual number")),
+    }
+}
+
+/// Decides what shapes do not show: what is `given`, else what the `described` configs say, else what the recipe's
+/// architecture says (`asked`), else what is published for the shapes, else a guess that is said. `widths` are those
+/// from which the heads of the image and the text tower are guessed.
+///
+/// # Errors
+/// Where heads are said nowhere and cannot be guessed.
+pub(crate) fn hidden(
+    given: Given,
+    described: &Described,
+    asked: Option<Hidden>,
+    published: Option<(&str, Hidden)>,
+    widths: [usize; 2],
+    source: &Source,
+    settings: &mut Settings,
+) -> Result<Hidden> {
+    let of_openai = source.of_openai.then_some(Activation::QuickGelu);
+    let heads = |given: Option<usize>, said: &Said<usize>, of: &dyn Fn(&Hidden) -> usize| {
+        [
+            (given, "given".to_owned()),
+            (said.as_ref().map(|said| said.0), said.as_ref().map(|said| said.1.clone()).unwrap_or_default()),
+            (asked.as_ref().map(of), "the recipe's architecture".to_owned()),
+            (
+                published.as_ref().map(|(_, sizes)| of(sizes)),
+                published.map(|(name, _)| format!("the sizes are those of {name}")).unwrap_or_default(),
+            ),
+        ]
+    };
+    let vision = heads(given.vision_heads, &described.vision_heads, &|sizes| sizes.vision_heads);
+    let text = heads(given.text_heads, &described.text_heads, &|sizes| sizes.text_heads);
+    Ok(Hidden {
+        vision_heads: settings.decide("vision_heads", vision, usual_heads(widths[0]))?,
+        text_heads: settings.decide("text_heads", text, usual_heads(widths[1]))?,
+        activation: {
+            let said = described.activation.clone();
+            let said = [
+                (given.activation.1, "given".to_owned()),
+                (said.as_ref().map(|said| said.0), said.map(|said| said.1).unwrap_or_default()),
+                (of_openai, "a file of OpenAI".to_owned()),
+            ];
+            settings.decide(
+                given.activation.0,
+                said,
+                Ok((Activation::QuickGelu, "OpenAI's; open_clip's own models have gelu")),
+            )?
+        },
+        epsilon: {
+            let said = described.epsilon.clone();
+            let said = [
+                (given.epsilon.map(Number), "given".to_owned()),
+                (said.as_ref().map(|said| Number(said.0)), said.map(|said| said.1).unwrap_or_default()),
+                (source.of_openai.then_some(Number(EPSILON)), "a file of OpenAI".to_owned()),
+            ];
+            settings.decide("epsilon", said, Ok((Number(EPSILON), "CLIP's")))?.0
+        },
+    })
 }
 
 /// Refuses a model that needs far more values than its file holds, before memory is allocated: sizes come from names
@@ -297,7 +405,7 @@ pub(crate) fn refuse_bloat(source: &str, needed: f64, tensors: &BTreeMap<String,
     Err(Error::failed(format!(
         "{source} holds {held:.1e} values, but its names and shapes say a model of {needed:.1e}"
     ))
-    .help(format!("the file is damaged or no whole checkpoint; `maclip weights inspect {source}` lists its tensors")))
+    .help("the file is damaged or no whole checkpoint"))
 }
 
 /// Number of values of a stack of blocks, without norms and biases.
@@ -321,23 +429,29 @@ pub(crate) fn no_multiple(a: (&str, usize), b: (&str, usize)) -> Option<String> 
     (!a.1.is_multiple_of(b.1)).then(|| format!("{} ({}) is not a multiple of {} ({})", a.0, a.1, b.0, b.1))
 }
 
-/// Shapes of a checkpoint's tensors, with errors that name the file.
+/// Shapes of a checkpoint's tensors, with errors that have the file's names.
 pub(crate) struct Shapes<'a> {
     pub source: &'a str,
     pub tensors: &'a BTreeMap<String, HostTensor>,
+    /// The file's name of a tensor.
+    pub theirs: Box<dyn Fn(&str) -> String + 'a>,
 }
 
-impl Shapes<'_> {
+impl<'a> Shapes<'a> {
+    /// Those of a CLIP, by OpenAI's names.
+    pub fn of_clip(source: &'a Source) -> Self {
+        Self { source: &source.label, tensors: &source.tensors, theirs: Box::new(|name| source.names.of(name)) }
+    }
+
     /// The shape of the tensor `name`, which must have `rank` axes.
     pub fn of(&self, name: &str, rank: usize) -> Result<&[usize]> {
-        let source = self.source;
+        let (source, theirs) = (self.source, (self.theirs)(name));
         match self.tensors.get(name) {
             Some(tensor) if tensor.shape.len() == rank => Ok(&tensor.shape),
             Some(tensor) => {
-                Err(Error::failed(format!("{source}: {name} has shape {:?}, not {rank} axes", tensor.shape)))
+                Err(Error::failed(format!("{source}: {theirs} has shape {:?}, not {rank} axes", tensor.shape)))
             }
-            None => Err(Error::failed(format!("{source} has no tensor {name}: not a checkpoint of this kind"))
-                .help(format!("`maclip weights inspect {source}` says what it holds"))),
+            None => Err(Error::failed(format!("{source} has no tensor {theirs}, which every model of its kind has"))),
         }
     }
 

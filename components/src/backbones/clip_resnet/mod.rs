@@ -11,12 +11,16 @@ mod tower;
 
 use crate::backbones::clip::block::Activation;
 use crate::backbones::clip::checkpoint::{self, Source};
+use crate::backbones::clip::config::{Described, Shown, TowerSizes, described};
+use crate::backbones::clip::preparation::{self, Asked, Normal, Pixels, Preparation};
+use crate::backbones::clip::settings::Settings;
 use crate::backbones::clip::sizes::{
-    Choice, LARGEST, Shapes, TextSizes, architecture, no_multiple, out_of_range, refuse_bloat, too_large,
+    Choice, EPSILON, Given, Hidden, LARGEST, Shapes, architecture, hidden, no_multiple, out_of_range, refuse_bloat,
+    too_large,
 };
 use crate::backbones::clip::tokenizer::Tokenizer;
 use crate::backbones::clip::{Clip, geometry, names};
-use crate::backbones::clip_vit::{check_builtin, check_given};
+use crate::backbones::clip_vit::{check_builtin, check_given, check_key};
 use crate::layers::Init;
 use burn::module::Module;
 use burn::tensor::Device;
@@ -24,7 +28,6 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::backbone::Backbone;
-use maclip_framework::weights::HostTensor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tower::ResNet;
@@ -35,15 +38,30 @@ use tower::ResNet;
 pub struct ClipResNetConfig {
     /// A safetensors file or torch state dict with OpenAI's names.
     pub weights: String,
+    /// Which of several models in one file is read: the key of a training checkpoint, such as `state_dict_ema`, or what
+    /// stands before the names of its tensors, such as `teacher`. Needed where more than one could be meant.
+    pub key: Option<String>,
     /// A published name (`RN50`, `RN101`) or sizes of your own. Only needed for `maclip plan` without weights;
     /// otherwise the checkpoint must have these sizes.
     pub architecture: Option<Choice<Architecture>>,
-    /// Heads of the pooling, where they are not the last stage's channels / 64.
+    /// Heads of the pooling, where no config of the checkpoint says them and they are not the last stage's channels /
+    /// 64, which is guessed with a warning.
     #[schemars(range(min = 1))]
     pub vision_heads: Option<usize>,
-    /// Heads of the text tower, where they are not width / 64.
+    /// Heads of the text tower, where no config of the checkpoint says them and they are not width / 64, which is
+    /// guessed with a warning.
     #[schemars(range(min = 1))]
     pub text_heads: Option<usize>,
+    /// Activation of the text tower's feed-forward layers. Needed where no config of the checkpoint says it and it is
+    /// not OpenAI's QuickGELU, which is guessed with a warning (open_clip's own models: `gelu`).
+    pub text_activation: Option<Activation>,
+    /// ε of the text tower's layer norms; `null` takes the config's, else 1e-5.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
+    pub epsilon: Option<f64>,
+    /// How pixels in 0..1 are normalised; `null` takes what the checkpoint's configs say, else `clip`.
+    pub pixels: Option<Pixels>,
+    /// Who says how images are prepared for the model.
+    pub preparation: Preparation,
 }
 
 architecture! {
@@ -82,15 +100,13 @@ impl Choice<Architecture> {
             text_width: 512,
             text_layers: 12,
             text_heads: 8,
+            activation: Activation::QuickGelu,
+            epsilon: EPSILON,
         })
     }
 }
 
 impl Architecture {
-    fn text(&self) -> TextSizes {
-        self.text_tower(Activation::QuickGelu)
-    }
-
     /// Channels of the last stage.
     fn channels(&self) -> usize {
         32 * self.vision_width
@@ -99,6 +115,13 @@ impl Architecture {
     /// The published name of these sizes, if they have one.
     pub(crate) fn name(&self) -> Option<&'static str> {
         ["RN50", "RN101"].into_iter().find(|name| Choice::Name((*name).to_owned()).resnet().as_ref() == Some(self))
+    }
+
+    /// The published name of a model with these shapes, and its sizes.
+    fn published(&self) -> Option<(&'static str, Self)> {
+        let known =
+            ["RN50", "RN101"].into_iter().filter_map(|name| Some((name, Choice::Name(name.to_owned()).resnet()?)));
+        known.into_iter().find(|(_, known)| known.with_hidden_of(self) == *self)
     }
 
     /// Number of values of the model, about, with `vocabulary` token ids.
@@ -148,24 +171,30 @@ impl Architecture {
             .or_else(|| too_large(self.values(0)))
     }
 
-    /// Sizes from tensor shapes; heads as published models have them.
-    fn from_shapes(source: &str, tensors: &BTreeMap<String, HostTensor>) -> Result<Self> {
-        let shapes = Shapes { source, tensors };
-        let width = shapes.of("visual.layer1.0.conv1.weight", 4)?[0];
+    /// Sizes from the shapes of tensors. Shapes do not show heads, activation and ε: these are 1 and CLIP's own here.
+    fn from_shapes(source: &Source) -> Result<Self> {
+        let shapes = Shapes::of_clip(source);
         let grid = (shapes.of("visual.attnpool.positional_embedding", 2)?[0].saturating_sub(1)).isqrt();
-        let text_width = shapes.of("ln_final.weight", 1)?[0];
         Ok(Self {
             image_size: grid.saturating_mul(32),
-            vision_width: width,
+            vision_width: shapes.of("visual.layer1.0.conv1.weight", 4)?[0],
             vision_layers: [1, 2, 3, 4].map(|stage| shapes.layers(&format!("visual.layer{stage}."))),
-            vision_heads: width / 2,
+            vision_heads: 1,
             embed_dim: shapes.of("text_projection", 2)?[1],
             context_length: shapes.of("positional_embedding", 2)?[0],
-            text_width,
+            text_width: shapes.of("ln_final.weight", 1)?[0],
             text_layers: shapes.layers("transformer.resblocks."),
-            text_heads: text_width / 64,
+            text_heads: 1,
+            activation: Activation::QuickGelu,
+            epsilon: EPSILON,
         })
     }
+}
+
+/// What the shapes of a model do not show.
+fn of(sizes: &Architecture) -> Hidden {
+    let Architecture { vision_heads, text_heads, activation, epsilon, .. } = *sizes;
+    Hidden { vision_heads, text_heads, activation, epsilon }
 }
 
 register!(dyn Backbone, ClipResNetConfig, name: "clip_resnet", summary: "CLIP with a ResNet (RN50) and its text tower",
@@ -177,6 +206,7 @@ impl Component for ClipResNetConfig {
 
     fn validate(&self, problems: &mut Problems) {
         check_builtin(&self.weights, problems);
+        check_key(self.key.as_deref(), &self.weights, problems);
         problems.when(self.weights == "random", "weights", "cannot be random: batch norms need running statistics");
         if let Some(choice) = &self.architecture {
             match choice.resnet().map(|sizes| sizes.misfit()) {
@@ -210,12 +240,18 @@ impl ClipResNetConfig {
         if context.sizes_only
             && let Some(sizes) = asked
         {
-            return self.blank(&sizes, Tokenizer::OpenAi, &context.device);
+            return self.blank(&sizes, Normal::CLIP, Tokenizer::OpenAi, &context.device);
         }
-        let source = checkpoint::open(&self.weights)?;
-        context.note_weights(&self.weights, source.sha256.clone());
-        context.note_config(&self.weights, source.config.as_ref());
-        let sizes = self.sizes(&source)?;
+        let source = checkpoint::open(&self.weights, self.key.as_deref()).map_err(checkpoint::where_to_give)?;
+        source.note(context);
+        source.expect("clip_resnet")?;
+        let mut settings = Settings::of(&self.weights);
+        let found = self.sizes(&source, &mut settings);
+        settings.note(context);
+        let (sizes, normal) = found?;
+        settings.refuse_differences()?;
+        // A published name says no activation: the file or the options do.
+        let asked = asked.map(|asked| Architecture { activation: sizes.activation, epsilon: sizes.epsilon, ..asked });
         if let Some(asked) = asked
             && asked != sizes
         {
@@ -226,45 +262,82 @@ impl ClipResNetConfig {
             .help("remove backbone.architecture, or choose the matching weights"));
         }
         let tokenizer = source.tokenizer()?;
+        source.check(&self.blank(&sizes, normal, tokenizer.clone(), &context.device)?.fit(&source))?;
         let mut tensors = names::from_openai(source.tensors)?;
         let mut blank = Init::blank(context.device.clone());
         let tower = ResNet::new(&sizes, &mut tensors, &mut blank)
             .map_err(|error| Error::failed(format!("{} does not fit the model:\n  {error}", self.weights)))?;
-        assemble(tower, &sizes, tokenizer, &mut blank).with_weights(&self.weights, tensors)
+        assemble(tower, &sizes, normal, tokenizer, &mut blank).with_weights(&self.weights, tensors)
     }
 
     /// A model of these sizes without weights.
-    pub(crate) fn blank(&self, sizes: &Architecture, tokenizer: Tokenizer, device: &Device) -> Result<Clip> {
+    pub(crate) fn blank(
+        &self,
+        sizes: &Architecture,
+        normal: Normal,
+        tokenizer: Tokenizer,
+        device: &Device,
+    ) -> Result<Clip> {
         let mut blank = Init::blank(device.clone());
         let tower = ResNet::new(sizes, &mut BTreeMap::new(), &mut blank)?;
-        Ok(assemble(tower, sizes, tokenizer, &mut blank).no_grad())
+        Ok(assemble(tower, sizes, normal, tokenizer, &mut blank).no_grad())
     }
 
-    /// Sizes of a checkpoint: from the recipe's options, else from the file's own metadata, else from its tensor
-    /// shapes.
-    pub(crate) fn sizes(&self, source: &Source) -> Result<Architecture> {
-        let mut sizes = match source.own_architecture()? {
-            Some(sizes) => sizes,
-            None => Architecture::from_shapes(&source.label, &source.tensors)?,
-        };
-        sizes.vision_heads = self.vision_heads.unwrap_or(sizes.vision_heads);
-        sizes.text_heads = self.text_heads.unwrap_or(sizes.text_heads);
-        match sizes.problem() {
+    /// Sizes of a checkpoint, and mean and standard deviation of its pixels. Shapes show most sizes; the others are
+    /// those of the options, else of the file's own metadata or of the configs beside it. `settings` has who says
+    /// what.
+    ///
+    /// # Errors
+    /// Where sizes make no model, and where the number of heads is said nowhere and cannot be guessed.
+    pub(crate) fn sizes(&self, source: &Source, settings: &mut Settings) -> Result<(Architecture, Normal)> {
+        let own: Option<Architecture> = source.own_architecture()?;
+        let configs = if own.is_some() { &[][..] } else { &source.configs };
+        let (shown, said) = match own {
+            Some(own) => {
+                let said = Described::by_the_file(own.vision_heads, own.text_heads, own.activation, own.epsilon);
+                (own, said)
+            }
             None => {
-                refuse_bloat(&source.label, sizes.values(source.tokenizer()?.size()), &source.tensors)?;
-                Ok(sizes)
+                let shown = Architecture::from_shapes(source)?;
+                let (width, layers) = (shown.vision_width, shown.vision_layers.to_vec());
+                let vision = TowerSizes { width, layers, patch: None };
+                let text = TowerSizes { width: shown.text_width, layers: vec![shown.text_layers], patch: None };
+                let said = described(configs, &Shown { vision, text: Some(text) }, false, settings)?;
+                (shown, said)
             }
-            Some(problem) => {
-                Err(Error::failed(format!("{} holds a model that cannot be built: {problem}", source.label)))
-            }
+        };
+        let asked = self.architecture.as_ref().and_then(Choice::<Architecture>::resnet);
+        let asked = asked.as_ref().map(of);
+        let published = shown.published();
+        let published = published.as_ref().map(|(name, sizes)| (*name, of(sizes)));
+        let given = Given {
+            vision_heads: self.vision_heads,
+            text_heads: self.text_heads,
+            activation: ("text_activation", self.text_activation),
+            epsilon: self.epsilon,
+        };
+        let widths = [shown.vision_width.saturating_mul(32), shown.text_width];
+        let Hidden { vision_heads, text_heads, activation, epsilon } =
+            hidden(given, &said, asked, published, widths, source, settings)?;
+        let sizes = Architecture { vision_heads, text_heads, activation, epsilon, ..shown };
+        if let Some(problem) = sizes.problem() {
+            return Err(Error::failed(format!("{} holds a model that cannot be built: {problem}", source.label))
+                .help("heads are given with the options vision_heads and text_heads"));
         }
+        refuse_bloat(&source.label, sizes.values(source.tokenizer()?.size()), &source.tensors)?;
+        let asked = Asked { pixels: self.pixels, preparation: self.preparation };
+        let usual = (Normal::CLIP, true);
+        let normal =
+            preparation::normal(configs, &said, sizes.image_size, asked, source.own_normal()?, usual, settings)?;
+        Ok((sizes, normal))
     }
 }
 
-fn assemble(tower: ResNet, sizes: &Architecture, tokenizer: Tokenizer, init: &mut Init) -> Clip {
+fn assemble(tower: ResNet, sizes: &Architecture, normal: Normal, tokenizer: Tokenizer, init: &mut Init) -> Clip {
     let tokens = (sizes.image_size / 32).pow(2) + 1;
     let mut geometry = geometry(sizes.image_size, sizes.channels(), sizes.embed_dim, 4, tokens);
     geometry.transformer = false;
+    (geometry.mean, geometry.std) = (normal.mean, normal.std);
     Clip::new(Box::new(tower), sizes.text(), tokenizer, geometry, sizes, init)
 }
 
@@ -276,6 +349,7 @@ mod tests {
     use maclip_framework::model::parameters;
     use maclip_framework::registry::build_choice;
     use maclip_framework::slots::adapter::{Adapter, Branch};
+    use maclip_framework::weights::HostTensor;
     use maclip_language::read_str;
 
     #[derive(Module, Debug)]
@@ -293,7 +367,7 @@ mod tests {
     #[test]
     fn flops_of_a_frame_are_those_of_an_independent_count() {
         let rn50 = Choice::<Architecture>::Name("RN50".to_owned()).resnet().unwrap();
-        let clip = ClipResNetConfig::default().blank(&rn50, Tokenizer::OpenAi, &Device::flex()).unwrap();
+        let clip = ClipResNetConfig::default().blank(&rn50, Normal::CLIP, Tokenizer::OpenAi, &Device::flex()).unwrap();
         // Counted by torch.utils.flop_counter (PyTorch 2.9) on a module written by hand; 5.8 GMACs, attention pooling included.
         let frozen = crate::adapters::no_adapter();
         let flops = |cost: Option<maclip_framework::slots::cost::Cost>| cost.unwrap().flops;

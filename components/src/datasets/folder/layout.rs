@@ -2,8 +2,9 @@
 
 use super::{ClipKind, FolderOptions};
 use crate::datasets::class_split::{Assigned, has_split_folders, nearest};
-use crate::datasets::class_text::class_text;
+use crate::datasets::class_text::{class_text, folded};
 use crate::datasets::readers::entries::{NOT_UTF8, entries, found};
+use crate::datasets::readers::passed_over::PassedOver;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::slots::dataset::Split;
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +15,8 @@ pub(super) struct Layout {
     pub(super) classes: [Vec<ClassFolder>; 3],
     /// Folders whose names cannot be used, with the reason.
     pub(super) unusable: [Vec<(String, String)>; 3],
+    /// What lies where class folders lie, and is none.
+    pub(super) passed_over: [PassedOver; 3],
     /// Where the classes are named; `None` where they are those of the split folders.
     pub(super) source: Option<String>,
     pub(super) notes: Vec<String>,
@@ -41,7 +44,7 @@ impl Layout {
         let not_utf8 = |id: &dyn Fn(&str) -> String, names: &[String]| {
             names.iter().map(|name| (id(name), NOT_UTF8.to_owned())).collect::<Vec<_>>()
         };
-        let mut unusable: [Vec<(String, String)>; 3] = Default::default();
+        let (mut unusable, mut passed_over): ([Vec<(String, String)>; 3], [PassedOver; 3]) = Default::default();
         let (folders, source, notes, sums) = if let Some(assigned) = options.split.assign(root, &top)? {
             let Assigned { classes, source, notes, sums } = assigned;
             // It belongs to no split, and no list can name it; it is reported once, with the first split.
@@ -53,9 +56,15 @@ impl Layout {
             for split in Split::ALL.into_iter().filter(|split| top.folders.iter().any(|name| name == split.name())) {
                 let inside = entries(&root.join(split.name()))?;
                 let id = |class: &str| format!("{}/{class}", split.name());
+                let files = inside.others.iter().chain(&inside.videos).chain(&inside.jpegs).chain(&inside.pngs);
+                passed_over[split as usize].add_files(split.name(), files);
                 folders[split as usize] = inside.folders.into_iter().map(|class| (id(&class), class)).collect();
                 unusable[split as usize] = not_utf8(&id, &inside.not_utf8);
             }
+            let is_split = |name: &String| Split::ALL.iter().any(|split| split.name() == name);
+            let others: Vec<&String> = top.folders.iter().filter(|name| !is_split(name)).collect();
+            // They belong to no split; they are told once, with the first.
+            passed_over[0].add("folders that are no split", others.len(), || others[0].clone());
             (folders, None, Vec::new(), Default::default())
         } else {
             let (root, found) = (root.display(), found(&top));
@@ -64,13 +73,13 @@ impl Layout {
             ))
             .help(options.clips.layouts()));
         };
-        check_classes(&folders, &options.class_names)?;
+        check_classes(&folders, options)?;
         let text = |class: &String| options.class_names.get(class).cloned().unwrap_or_else(|| class_text(class));
         let classes = folders.map(|split| {
             split.into_iter().map(|(path, class)| ClassFolder { path, name: text(&class) }).collect::<Vec<_>>()
         });
-        check_texts(&classes)?;
-        Ok(Self { classes, unusable, source, notes, sums })
+        check_texts(&classes, options.allow_shared)?;
+        Ok(Self { classes, unusable, passed_over, source, notes, sums })
     }
 
     /// The class folders of `split`, at least one.
@@ -94,30 +103,47 @@ impl Layout {
     }
 }
 
-/// An error where one class is in two splits, as training classes would leak into the test, and where a class text is
-/// for a folder that is not there.
-fn check_classes(folders: &[Vec<Found>; 3], class_names: &BTreeMap<String, String>) -> Result<()> {
-    let mut seen: HashMap<&str, &str> = HashMap::new();
-    for (path, class) in folders.iter().flatten() {
-        if let Some(other) = seen.insert(class, path) {
-            return Err(Error::failed(format!("one class is in two splits: {other} and {path}"))
-                .help("the splits of a few-shot benchmark share no class; remove one of the folders"));
+/// An error where a class is in two splits, as training classes would leak into the test, and where a class text is for
+/// a folder that is not there.
+fn check_classes(folders: &[Vec<Found>; 3], options: &FolderOptions) -> Result<()> {
+    let mut seen: HashMap<String, (Split, &str)> = HashMap::new();
+    let mut twice = Vec::new();
+    for (split, (path, class)) in
+        Split::ALL.into_iter().zip(folders).flat_map(|(split, of)| of.iter().map(move |f| (split, f)))
+    {
+        // Two folders of one split are told apart by their texts.
+        if let Some((_, other)) = seen.insert(folded(class), (split, path)).filter(|(other, _)| *other != split) {
+            twice.push(format!("{other} and {path}"));
         }
     }
-    let Some(folder) = class_names.keys().find(|folder| !seen.contains_key(folder.as_str())) else {
+    if !twice.is_empty() && !options.allow_shared {
+        let count = if twice.len() == 1 { "one class is".to_owned() } else { format!("{} classes are", twice.len()) };
+        return Err(Error::failed(format!("{count} in two splits: {}", twice.join("; "))).help(
+            "the splits of a few-shot benchmark share no class: remove one of the folders, or say \
+             --set dataset.allow_shared=true, which the result records",
+        ));
+    }
+    let known = |folder: &&String| folders.iter().flatten().any(|(_, class)| class == *folder);
+    let Some(folder) = options.class_names.keys().find(|folder| !known(folder)) else {
         return Ok(());
     };
     let error = Error::failed(format!("dataset.class_names: there is no class folder `{folder}`"));
     Err(nearest(error, folder, folders.iter().flatten().map(|(_, class)| class.as_str())))
 }
 
-/// An error where two classes have the same text, which a model could not tell apart.
-fn check_texts(classes: &[Vec<ClassFolder>; 3]) -> Result<()> {
+/// An error where two classes have the same text, which a model could not tell apart. Classes of two splits never meet
+/// in an episode, and may have one where the splits may share.
+fn check_texts(classes: &[Vec<ClassFolder>; 3], allow_shared: bool) -> Result<()> {
     let mut seen: HashMap<&str, &str> = HashMap::new();
-    for ClassFolder { path, name } in classes.iter().flatten() {
-        if let Some(other) = seen.insert(name, path) {
-            return Err(Error::failed(format!("the class folders {other} and {path} have the same text `{name}`"))
-                .help("tell them apart with dataset.class_names"));
+    for split in classes {
+        if allow_shared {
+            seen.clear();
+        }
+        for ClassFolder { path, name } in split {
+            if let Some(other) = seen.insert(name, path) {
+                return Err(Error::failed(format!("the class folders {other} and {path} have the same text `{name}`"))
+                    .help("tell them apart with dataset.class_names"));
+            }
         }
     }
     Ok(())

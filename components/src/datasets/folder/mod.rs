@@ -11,27 +11,18 @@ mod split_tests;
 pub(super) mod tests;
 
 use super::class_split::SplitOptions;
+use super::policy::Policy;
 use super::readers::entries::{Entries, NOT_UTF8, entries, found};
+use super::readers::passed_over::PassedOver;
 use super::readers::{DECODER, Readers, is_video};
 use layout::Layout;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::registry::Problems;
 use maclip_framework::slots::dataset::{Class, Dataset, Frames, Listing, Opened, Request, Split, Timeline};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// What happens to clips that cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum BrokenPolicy {
-    /// Leave them out; each is named with its reason and counted.
-    Skip,
-    /// Stop with an error that names the first of them.
-    Fail,
-}
 
 /// What a clip is on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +57,26 @@ impl ClipKind {
         }
     }
 
+    /// What lies in the class folder `folder` (its path below the root) beside its clips.
+    fn beside(self, root: &Path, folder: &str, inside: &Entries) -> PassedOver {
+        let mut passed_over = PassedOver::default();
+        passed_over.add_files(folder, &inside.others);
+        passed_over.add_files(folder, inside.jpegs.iter().chain(&inside.pngs));
+        match self {
+            ClipKind::Folder => passed_over.add_files(folder, &inside.videos),
+            ClipKind::Video => {
+                for name in &inside.folders {
+                    let nested = format!("{folder}/{name}");
+                    match videos_below(&root.join(&nested), DEEPEST) {
+                        0 => passed_over.add("folders", 1, || nested),
+                        videos => passed_over.add("videos in folders inside it", videos, || nested),
+                    }
+                }
+            }
+        }
+        passed_over
+    }
+
     fn is_at(self, path: &Path) -> bool {
         match self {
             ClipKind::Folder => path.is_dir(),
@@ -80,7 +91,9 @@ pub struct FolderOptions {
     pub root: Option<PathBuf>,
     pub split: SplitOptions,
     pub class_names: BTreeMap<String, String>,
-    pub broken: BrokenPolicy,
+    pub broken: Policy,
+    /// Whether splits may have classes and clips in common.
+    pub allow_shared: bool,
     pub readers: Readers,
 }
 
@@ -130,6 +143,15 @@ struct Cache {
 
 /// Clips that cannot be used that are named in an error; the rest is counted.
 const NAMED: usize = 5;
+/// How deep folders are searched for videos that nobody reads, only to count them.
+const DEEPEST: usize = 3;
+
+/// Number of videos in a folder and in the folders inside it. What cannot be read has none.
+fn videos_below(folder: &Path, deep: usize) -> usize {
+    let Ok(inside) = entries(folder) else { return 0 };
+    let below = |name: &String| if deep > 0 { videos_below(&folder.join(name), deep - 1) } else { 0 };
+    inside.videos.len() + inside.folders.iter().map(below).sum::<usize>()
+}
 
 impl Folder {
     /// An error where no root is given. The folder itself is not read yet.
@@ -159,10 +181,12 @@ impl Folder {
         let (layout, kind) = (self.layout()?, self.options.clips);
         let classes = layout.classes(&self.root, split)?;
         let mut skipped = layout.unusable[split as usize].clone();
+        let mut passed_over = layout.passed_over[split as usize].clone();
         let mut clips: Vec<(usize, String)> = Vec::new();
         for (index, class) in classes.iter().enumerate() {
             let inside = entries(&self.root.join(&class.path))?;
             let found = found(&inside);
+            passed_over.add_all("", &kind.beside(&self.root, &class.path, &inside));
             let (named, not_utf8) = kind.of(inside);
             if named.is_empty() && not_utf8.is_empty() {
                 skipped.push((class.path.clone(), format!("class left out: {}, only {found}", kind.none())));
@@ -177,7 +201,10 @@ impl Folder {
         let mut broken = vec![0_usize; classes.len()];
         for ((class, id), checked) in clips.into_iter().zip(checked) {
             match checked {
-                Ok(()) => listed[class].clips.push(id),
+                Ok(inside) => {
+                    passed_over.add_all(&id, &inside);
+                    listed[class].clips.push(id);
+                }
                 Err(reason) => {
                     broken[class] += 1;
                     skipped.push((id, reason));
@@ -204,15 +231,16 @@ impl Folder {
         Ok(Listing {
             classes: listed,
             skipped,
-            strict: self.options.broken == BrokenPolicy::Fail,
+            strict: self.options.broken == Policy::Fail,
             sums: layout.sums[split as usize].clone(),
             notes: layout.notes.clone(),
+            passed_over: passed_over.sentence(split).into_iter().collect(),
         })
     }
 
     /// Looks at a clip without decoding it. The error is the reason why it cannot be used, and names the clip
     /// as a listing does, so that no folder of this machine gets into a result.
-    fn check(&self, id: &str) -> std::result::Result<(), String> {
+    fn check(&self, id: &str) -> std::result::Result<PassedOver, String> {
         let path = self.root.join(id);
         self.options.readers.check(&path).map_err(|reason| reason.replace(&path.display().to_string(), id))
     }
@@ -249,7 +277,11 @@ impl Dataset for Folder {
     }
 
     fn skips_broken(&self) -> bool {
-        self.options.broken == BrokenPolicy::Skip
+        self.options.broken == Policy::Skip
+    }
+
+    fn allows_shared(&self) -> bool {
+        self.options.allow_shared
     }
 
     fn frame_count(&self, clip: &str) -> Result<usize> {

@@ -116,11 +116,46 @@ fn video_folder_names_unusable_clips() {
     let reasons: HashMap<&str, &str> = listing.skipped.iter().map(|(c, r)| (c.as_str(), r.as_str())).collect();
     assert_eq!(reasons.len(), 4, "{reasons:?}");
     assert!(reasons["train/a/empty.mp4"].contains("empty"), "{reasons:?}");
-    assert_eq!(reasons["train/b"], "class left out: no video, only 1 folders (more), 1 other files");
+    assert_eq!(reasons["train/b"], "class left out: no video, only 1 folders (more), 1 other files (.txt)");
     assert_eq!(reasons["train/c"], "class left out: none of its 1 clips can be used");
     assert!(!listing.strict);
     let strict = videos(root, "{}").list(Split::Train).unwrap();
     assert!(strict.strict && strict.skipped == listing.skipped, "{strict:?}");
+}
+
+#[test]
+fn video_folder_tells_what_it_passes_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    for path in
+        ["x.mp4", "x.asf", "y.ASF", "x.vob", "sub/n1.mp4", "sub/deeper/n2.mp4", "notes/readme.txt", ".hidden.asf"]
+    {
+        write(root, &format!("test/push/{path}"), VIDEO);
+    }
+    write(root, "test/list.csv", b"");
+    write(root, "validation/wave/x.mp4", VIDEO);
+    write(root, "train/jump/x.mp4", VIDEO);
+    let data = videos(root, "{}");
+    let told = data.list(Split::Test).unwrap().passed_over.concat();
+    for words in [
+        "7 files and folders of split test are passed over",
+        "2 .asf",
+        "1 .vob",
+        "1 .csv",
+        "1 folders",
+        "2 videos in folders inside it",
+        "the first: test/list.csv",
+        "videos end in 3gp, avi,",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let told = data.list(Split::Train).unwrap().passed_over.concat();
+    assert!(told.contains("1 folders that are no split; the first: validation"), "{told}");
+    // A class without clips says what it has.
+    fs::remove_file(root.join("test/push/x.mp4")).unwrap();
+    write(root, "test/wave/x.mp4", VIDEO);
+    let listing = videos(root, "{}").list(Split::Test).unwrap();
+    assert!(listing.skipped[0].1.contains("only 2 folders (notes, sub), 3 other files (.asf, .vob)"), "{listing:?}");
 }
 
 #[cfg(unix)]
@@ -163,7 +198,7 @@ fn video_folder_says_what_it_found_and_what_it_reads() {
     write(root, "x.mp4", VIDEO);
     (1..=3).for_each(|i| write(root, &format!("{i}.txt"), VIDEO));
     let flat = refusal("{}");
-    for words in ["found 1 videos, 3 other files", "<root>/<split>/<class>/<clip>.mp4", "dataset.draw"] {
+    for words in ["found 1 videos, 3 other files (.txt)", "<root>/<split>/<class>/<clip>.mp4", "dataset.draw"] {
         assert!(flat.contains(words), "{flat}");
     }
     write(root, "train/deep/class/x.mp4", VIDEO);

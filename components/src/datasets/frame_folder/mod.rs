@@ -4,7 +4,8 @@
 //! belong the options; what is shared with `video_folder` is in `folder`.
 
 use super::class_split::{ClassDraw, ClassSplits, SplitOptions};
-use super::folder::{BrokenPolicy, ClipKind, Folder, FolderOptions};
+use super::folder::{ClipKind, Folder, FolderOptions};
+use super::policy::Policy;
 use super::readers::Readers;
 use maclip_framework::error::Result;
 use maclip_framework::register;
@@ -34,8 +35,13 @@ struct FrameFolderConfig {
     /// A clip with fewer frames than this is short and handled as `broken` says.
     #[schemars(range(min = 1))]
     min_frames: usize,
+    /// The name pattern of the frames where clips hold several, such as `img_*` beside `flow_x_*` and `flow_y_*`: the
+    /// name without its extension, with `*` in the place of each number. Other images are passed over.
+    pattern: Option<String>,
     /// What to do about clips that are short, truncated or otherwise unusable.
-    broken: BrokenPolicy,
+    broken: Policy,
+    /// Whether splits may have classes and clips in common; the result records it. Otherwise that is an error.
+    allow_shared: bool,
     /// Whether classes have a direction, such as left and right, that a mirror image would change.
     directed: bool,
 }
@@ -49,7 +55,9 @@ impl Default for FrameFolderConfig {
             draw: None,
             class_names: BTreeMap::new(),
             min_frames: 8,
-            broken: BrokenPolicy::Skip,
+            pattern: None,
+            broken: Policy::Fail,
+            allow_shared: false,
             directed: false,
         }
     }
@@ -62,15 +70,27 @@ register!(dyn Dataset, FrameFolderConfig, name: "frame_folder",
 
 impl FrameFolderConfig {
     fn options(&self) -> FolderOptions {
-        let Self { root, splits, split_file, draw, class_names, min_frames, broken, directed: _ } = self.clone();
+        let Self {
+            root,
+            splits,
+            split_file,
+            draw,
+            class_names,
+            min_frames,
+            pattern,
+            broken,
+            allow_shared,
+            directed: _,
+        } = self.clone();
         let mut readers = Readers::default();
-        readers.images.min_frames = min_frames;
+        (readers.images.min_frames, readers.images.pattern) = (min_frames, pattern);
         FolderOptions {
             clips: ClipKind::Folder,
             root,
             split: SplitOptions { splits, split_file, draw },
             class_names,
             broken,
+            allow_shared,
             readers,
         }
     }

@@ -114,7 +114,7 @@ fn frame_folder_names_and_counts_unusable_clips() {
     write(root, "train/a/png/1.png", b"\x89PNG");
     fs::create_dir(root.join("train/a/empty")).unwrap();
     fs::create_dir(root.join("train/b")).unwrap();
-    let listing = dataset(root, "{}").list(Split::Train).unwrap();
+    let listing = dataset(root, r#"{"broken": "skip"}"#).list(Split::Train).unwrap();
     assert_eq!(listing.classes.len(), 1);
     assert_eq!(listing.classes[0].clips, ["train/a/good"]);
     let reasons: HashMap<&str, &str> = listing.skipped.iter().map(|(c, r)| (c.as_str(), r.as_str())).collect();
@@ -136,10 +136,61 @@ fn frame_folder_names_and_counts_unusable_clips() {
     assert_eq!(fewer.classes[0].clips, ["train/a/good", "train/a/short"]);
 
     assert!(!listing.strict);
-    let strict = dataset(root, r#"{"broken": "fail"}"#).list(Split::Train).unwrap();
+    let strict = dataset(root, "{}").list(Split::Train).unwrap();
     assert!(strict.strict && strict.skipped == listing.skipped, "{strict:?}");
     let opened = dataset(root, "{}").open("train/a/cut", &[0]).unwrap_err().to_string();
     assert!(opened.contains("train/a/cut") && opened.contains("5.jpg"), "{opened}");
+}
+
+#[test]
+fn frame_folder_reads_frames_of_one_name_pattern() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    // Times in names are numbers too.
+    clip(root, "train/a/plain", 8);
+    (1..=8).for_each(|i| write(root, &format!("train/a/times/f_{i}_t0.{i}.jpg"), &frame(10, 24, 16)));
+    for (name, value) in [("img_", 50), ("flow_x_", 10), ("flow_y_", 20)] {
+        (1..=8).for_each(|i| write(root, &format!("train/a/flow/{name}{i:05}.jpg"), &frame(value, 24, 16)));
+    }
+    write(root, "train/a/flow/notes.txt", b"");
+    fs::create_dir(root.join("train/a/flow/more")).unwrap();
+    let listing = dataset(root, "{}").list(Split::Train).unwrap();
+    assert_eq!(listing.classes[0].clips, ["train/a/plain", "train/a/times"]);
+    let (clip, why) = &listing.skipped[0];
+    assert_eq!(clip, "train/a/flow");
+    let patterns = "holds frames of 3 name patterns: `flow_x_*` (8), `flow_y_*` (8), `img_*` (8); a clip's frames have \
+                    one, which `dataset.pattern` chooses";
+    assert_eq!(why, patterns);
+    for pattern in ["img_*", "img_"] {
+        let data = dataset(root, &format!(r#"{{"pattern": "{pattern}"}}"#));
+        let listing = data.list(Split::Train).unwrap();
+        assert_eq!(listing.classes[0].clips, ["train/a/flow"]);
+        assert!(listing.skipped.iter().all(|(_, why)| why == &format!("no frame has the name pattern `{pattern}`")));
+        assert_eq!(data.frame_count("train/a/flow").unwrap(), 8);
+        assert!(data.open("train/a/flow", &[0]).unwrap().images[0][0].abs_diff(50) <= 1);
+        let told = listing.passed_over.concat();
+        for words in ["18 files and folders of split train", "16 frames of other name patterns", "1 .txt", "1 nested"] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+    }
+}
+
+#[test]
+fn frame_folder_refuses_a_class_in_two_splits_unless_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    clip(root, "train/TEST_RED/x", 8);
+    clip(root, "train/b/x", 8);
+    clip(root, "val/B/x", 8);
+    clip(root, "test/test-red/x", 8);
+    let both = refusal(root, "{}", Split::Train);
+    assert!(
+        both.contains("2 classes are in two splits: train/b and val/B; train/TEST_RED and test/test-red"),
+        "{both}"
+    );
+    assert!(both.contains("allow_shared"), "{both}");
+    let shared = dataset(root, r#"{"allow_shared": true}"#);
+    assert!(shared.allows_shared() && shared.list(Split::Test).unwrap().classes[0].name == "test-red");
 }
 
 #[test]
@@ -177,8 +228,8 @@ fn frame_folder_refuses_bad_settings_and_roots() {
     clip(root, "train/one/x", 8);
     clip(root, "test/one/x", 8);
     assert!(refusal(root, "{}", Split::Train).contains("one class is in two splits"));
-    fs::rename(root.join("test/one"), root.join("test/_one")).unwrap();
-    assert!(refusal(root, "{}", Split::Train).contains("same text `one`"));
+    fs::rename(root.join("test/one"), root.join("test/two")).unwrap();
+    assert!(refusal(root, r#"{"class_names": {"two": "one"}}"#, Split::Train).contains("same text `one`"));
 }
 
 #[cfg(unix)]

@@ -4,6 +4,7 @@ use super::layout::{Finder, Folder, Place, Search};
 use super::lists::{self, Classes, Line, key, labels, stem};
 use super::{Benchmark, Settings};
 use crate::datasets::class_text::{ClassText, class_text};
+use crate::datasets::readers::passed_over::PassedOver;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::slots::dataset::Split;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -29,6 +30,8 @@ pub(super) struct Index {
     /// Checksums of the files that were read, by file name.
     pub sums: BTreeMap<String, String>,
     pub notes: Vec<String>,
+    /// Files in the folders of the classes that are no clips; not looked for where lists name the clips.
+    pub passed_over: PassedOver,
     /// Class and place in it of each clip.
     places: HashMap<String, (usize, usize)>,
 }
@@ -45,14 +48,16 @@ type Found = BTreeMap<usize, Vec<(String, Place)>>;
 
 pub(super) fn make(benchmark: &Benchmark, settings: &Settings, root: &Path, split: Split) -> Result<Index> {
     let mut finder = Finder::new(root, benchmark.youtube)?;
-    let mut sums = BTreeMap::new();
+    let (mut sums, mut passed_over) = (BTreeMap::new(), PassedOver::default());
+    let mut first = None;
     let found = match &settings.lists {
         Some(folder) => {
             let list = lists::read(folder, split, benchmark)?;
             sums.insert(list.file, list.sum);
+            first = list.lines.first().map(|line| (line.class, line.path.clone()));
             look_up(benchmark, &mut finder, split, list.lines)?
         }
-        None => from_folders(benchmark, &mut finder, split)?,
+        None => from_folders(benchmark, &mut finder, split, &mut passed_over)?,
     };
     if !found.values().flatten().any(|(_, place)| place.is_ok()) {
         let what = match &settings.lists {
@@ -60,7 +65,12 @@ pub(super) fn make(benchmark: &Benchmark, settings: &Settings, root: &Path, spli
             None => "no class folder with clips in it".to_owned(),
         };
         let (name, here) = (split.name(), finder.root().describe());
-        let what = format!("{what} of split {name} is under {}, which has {here}", root.display());
+        let first = first.and_then(|(class, path)| found[&class].iter().find(|(other, _)| *other == path));
+        let first = match first {
+            Some((path, Err(why))) => format!("; the first is `{path}`: {why}"),
+            _ => String::new(),
+        };
+        let what = format!("{what} of split {name} is under {}, which has {here}{first}", root.display());
         return Err(Error::failed(what).help(
             "a clip is a file CLIP.mp4 (or .webm, .avi, .mkv) or a folder CLIP with its frames; it lies in a folder of \
              its class, in such a folder below train, val or test, or with all others in one folder",
@@ -78,7 +88,7 @@ pub(super) fn make(benchmark: &Benchmark, settings: &Settings, root: &Path, spli
     for (number, class) in classes.iter().enumerate() {
         places.extend(class.clips.iter().enumerate().map(|(place, clip)| (clip.id.clone(), (number, place))));
     }
-    Ok(Index { classes, sums, notes, places })
+    Ok(Index { classes, sums, notes, passed_over, places })
 }
 
 /// Names that a folder of the class may have: the class name, or its name in the lists.
@@ -94,7 +104,10 @@ fn look_up(benchmark: &Benchmark, finder: &mut Finder, split: Split, lines: Vec<
     let mut found = Found::new();
     for line in lines {
         let place = search.clip(line.class, &keys[line.class], line.parts())?;
-        let place = place.unwrap_or_else(|| Err("not found under the root".to_owned()));
+        let place = match place {
+            Some(place) => place,
+            None => Err(search.missing(line.class, &keys[line.class], line.parts())?),
+        };
         found.entry(line.class).or_default().push((line.path, place));
     }
     Ok(found)
@@ -102,7 +115,12 @@ fn look_up(benchmark: &Benchmark, finder: &mut Finder, split: Split, lines: Vec<
 
 /// Every clip in the class folders: those below the folder of the split, or those of a benchmark that uses all of its
 /// clips.
-fn from_folders(benchmark: &Benchmark, finder: &mut Finder, split: Split) -> Result<Found> {
+fn from_folders(
+    benchmark: &Benchmark,
+    finder: &mut Finder,
+    split: Split,
+    passed_over: &mut PassedOver,
+) -> Result<Found> {
     let mut folders: BTreeMap<usize, Vec<Rc<Folder>>> = BTreeMap::new();
     let mut divided = false;
     for other in Split::ALL {
@@ -137,6 +155,7 @@ fn from_folders(benchmark: &Benchmark, finder: &mut Finder, split: Split) -> Res
     for (place, name) in names.iter().enumerate() {
         let mut clips: BTreeMap<String, PathBuf> = BTreeMap::new();
         for folder in folders.get(&place).into_iter().flatten() {
+            passed_over.add_files(&finder.below_root(folder), folder.others());
             for (clip, path) in folder.clips() {
                 clips.entry(clip.to_owned()).or_insert(path);
             }

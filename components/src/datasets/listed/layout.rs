@@ -36,6 +36,8 @@ struct Entry {
 pub(super) struct Folder {
     path: PathBuf,
     entries: Vec<Entry>,
+    /// Names of files that are no clips, without hidden ones.
+    others: Vec<String>,
     /// Entries by name without extension, in lower case.
     stems: HashMap<String, Vec<usize>>,
     /// Entries by YouTube id; for Kinetics.
@@ -52,7 +54,7 @@ impl Folder {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             Err(error) => return Err(Error::io("read the folder", path, error)),
         };
-        let mut entries = Vec::new();
+        let (mut entries, mut others) = (Vec::new(), Vec::new());
         for entry in listing {
             let entry = entry.map_err(|error| Error::io("read the folder", path, error))?;
             // A name that is not UTF-8 is in no list.
@@ -64,14 +66,18 @@ impl Folder {
             // A link that leads nowhere is no clip.
             let Ok(kind) = kind else { continue };
             let is_video = kind.is_file() && readers::is_video(&name);
-            if (is_video || kind.is_dir()) && !name.starts_with('.') {
-                entries.push(Entry { is_video, name });
+            match is_video || kind.is_dir() {
+                _ if name.starts_with('.') => {}
+                true => entries.push(Entry { is_video, name }),
+                false => others.push(name),
             }
         }
         entries.sort();
+        others.sort();
         let mut folder = Self {
             path: path.to_path_buf(),
             entries: Vec::new(),
+            others,
             stems: HashMap::with_capacity(entries.len()),
             ids: HashMap::new(),
             folders: HashMap::new(),
@@ -136,6 +142,11 @@ impl Folder {
         self.entries.iter().filter(|entry| !entry.is_video).map(|entry| entry.name.as_str())
     }
 
+    /// Names of the files inside that are no clips.
+    pub fn others(&self) -> &[String] {
+        &self.others
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -156,6 +167,27 @@ impl Entry {
     fn stem(&self) -> &str {
         if self.is_video { stem(&self.name) } else { &self.name }
     }
+}
+
+/// What stands between the name of a clip and a number behind it.
+const APART: [char; 4] = [' ', ',', ';', '\t'];
+
+/// What a line of a list has behind the name of its clip, such as the label in `clip.avi 7` or `clip.avi,7`; quotation
+/// marks too.
+fn written_beside(name: &str) -> Option<&str> {
+    if name.ends_with('"') {
+        return Some("\"");
+    }
+    let mut clip = name;
+    // As many numbers as there are, such as that of the frames and the label.
+    loop {
+        let before = clip.trim_end_matches(|c: char| c.is_ascii_digit());
+        if before.len() == clip.len() || !before.ends_with(APART) {
+            break;
+        }
+        clip = before.trim_end_matches(APART);
+    }
+    (clip.len() < name.len()).then(|| &name[clip.len()..])
 }
 
 /// Where a clip is, or why it was not found.
@@ -197,6 +229,11 @@ impl Finder {
 
     pub fn root(&self) -> &Folder {
         &self.root
+    }
+
+    /// The path of a folder below the root, for messages.
+    pub fn below_root(&self, folder: &Folder) -> String {
+        folder.path.strip_prefix(&self.root.path).unwrap_or(&folder.path).display().to_string()
     }
 
     pub fn folder(&mut self, path: PathBuf) -> Result<Option<Rc<Folder>>> {
@@ -295,5 +332,31 @@ impl<'a> Search<'a> {
         }
         let classes = self.finder.class_folders(self.split, place, keys)?;
         Ok(classes.iter().chain(&self.tops).find_map(|folder| folder.clip(name)))
+    }
+
+    /// Why there is no such clip: what was looked for, and where. The arguments are those of [`Search::clip`].
+    pub fn missing(&mut self, place: usize, keys: &[String], (parent, name): (&str, &str)) -> Result<String> {
+        const NAMED: usize = 3;
+        let named = if parent.is_empty() { Vec::new() } else { self.finder.named(parent)? };
+        let classes = self.finder.class_folders(self.split, place, keys)?;
+        let all: Vec<&Rc<Folder>> = named.iter().chain(&classes).chain(&self.tops).collect();
+        let mut places: Vec<String> = Vec::new();
+        for folder in &all {
+            let place = self.finder.below_root(folder);
+            let place = if place.is_empty() { "the root".to_owned() } else { format!("`{place}`") };
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        let more = if places.len() > NAMED { " and other folders" } else { "" };
+        places.truncate(NAMED);
+        let wanted = stem(name);
+        let remark = written_beside(name).map_or_else(String::new, |beside| {
+            format!("; a line of a list is the path of a clip and nothing else, so take `{beside}` out of it")
+        });
+        Ok(format!(
+            "not found: looked for a video or a folder of frames called `{wanted}` in {}{more}, below the root{remark}",
+            places.join(", ")
+        ))
     }
 }

@@ -7,7 +7,7 @@
 use super::Benchmark;
 use crate::datasets::readers;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::files::sha256;
+use maclip_framework::files::{TEXT, read_regular, sha256};
 use maclip_framework::slots::dataset::Split;
 use maclip_language::suggest;
 use std::collections::{HashMap, HashSet};
@@ -53,7 +53,7 @@ pub(super) fn key(name: &str) -> String {
 pub(super) fn read(folder: &Path, split: Split, benchmark: &Benchmark) -> Result<List> {
     let file = find(folder, split, benchmark)?;
     let path = folder.join(&file);
-    let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+    let bytes = read_regular(&path, TEXT).map_err(|error| Error::io("read", &path, error))?;
     let lines = parse(&bytes, split, benchmark).map_err(|wrong| wrong.at(&path))?;
     if lines.is_empty() {
         return Err(Error::failed(format!("the list {} names no clip", path.display())));
@@ -76,7 +76,7 @@ fn find(folder: &Path, split: Split, benchmark: &Benchmark) -> Result<String> {
         let name = entry.map_err(failed)?.file_name();
         files.extend(name.to_str().filter(|name| is_list(name, split)).map(str::to_owned));
     }
-    files.retain(|name| folder.join(name).is_file());
+    files.retain(|name| !folder.join(name).is_dir());
     files.sort();
     let name = split.name();
     match files.as_slice() {
@@ -235,7 +235,7 @@ pub(super) fn labels(path: &Path, wanted: &HashSet<&str>) -> Result<Labels> {
     }
     let mut labels = Labels { templates: HashMap::new(), sums: Vec::new() };
     for file in &files {
-        let bytes = fs::read(file).map_err(|error| Error::io("read", file, error))?;
+        let bytes = read_regular(file, TEXT).map_err(|error| Error::io("read", file, error))?;
         let entries: Vec<Label> = serde_json::from_slice(&bytes).map_err(|error| {
             Error::failed(format!("dataset.labels: {}:{}: {error}", file.display(), error.line()))
                 .help("a label file is a JSON array of {\"id\": …, \"template\": …}")

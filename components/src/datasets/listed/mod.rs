@@ -12,6 +12,8 @@ mod lists;
 mod tests;
 
 use super::class_text::ClassText;
+use super::policy::Policy;
+use super::readers::passed_over::PassedOver;
 use super::readers::video::Decoder;
 use super::readers::{DECODER, Readers};
 use index::Index;
@@ -20,21 +22,9 @@ use maclip_framework::registry::{Facts, Problems, SplitSize};
 use maclip_framework::slots::dataset::{Class, Dataset, Frames, Listing, Opened, Request, Split};
 use maclip_language::suggest;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// What happens to clips that cannot be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Policy {
-    /// Stop with an error that counts them and names the first of them.
-    #[default]
-    Fail,
-    /// Leave them out; the result names each with its reason.
-    Skip,
-}
 
 /// Facts of a benchmark.
 #[derive(Debug)]
@@ -86,6 +76,8 @@ pub(super) struct Settings {
     pub class_text: ClassText,
     pub labels: Option<PathBuf>,
     pub decoder: Decoder,
+    pub pattern: Option<String>,
+    pub allow_shared: bool,
 }
 
 impl Settings {
@@ -130,11 +122,17 @@ macro_rules! benchmark {
             /// the lists hold all clips of their classes (HMDB51, UCF101).
             lists: Option<std::path::PathBuf>,
             /// What happens to clips of the lists that are not below the root.
-            missing: $crate::datasets::listed::Policy,
+            missing: $crate::datasets::policy::Policy,
             /// What happens to clips that are there and cannot be read.
-            broken: $crate::datasets::listed::Policy,
+            broken: $crate::datasets::policy::Policy,
             /// What decodes the clips that are videos. The frames are the same.
             decoder: $crate::datasets::readers::video::Decoder,
+            /// The name pattern of the frames where folders of frames hold several, such as `img_*` beside `flow_x_*`
+            /// and
+            /// `flow_y_*`: the name without its extension, with `*` in the place of each number.
+            pattern: Option<String>,
+            /// Whether splits may have clips in common; the result records it. Otherwise that is an error.
+            allow_shared: bool,
             /// Class text for prompts, by class name or by the class's name in the lists, such as `val0`. The text of
             /// other classes is made of their name, see `class_text`.
             class_names: std::collections::BTreeMap<String, String>,
@@ -156,6 +154,8 @@ macro_rules! benchmark {
                     class_text: self.class_text,
                     labels: None,
                     decoder: self.decoder,
+                    pattern: self.pattern.clone(),
+                    allow_shared: self.allow_shared,
                 };
                 $($(settings.$extra = self.$extra.clone();)*)?
                 settings
@@ -216,7 +216,8 @@ impl Listed {
             Error::failed(format!("the dataset {} has no root folder", benchmark.name))
                 .help("give the folder of videos or frames: --set dataset.root=FOLDER")
         })?;
-        let readers = Readers::with(settings.decoder);
+        let mut readers = Readers::with(settings.decoder);
+        readers.images.pattern.clone_from(&settings.pattern);
         Ok(Self { benchmark, settings, root, readers, cache: Mutex::default() })
     }
 
@@ -251,19 +252,27 @@ impl Listed {
     }
 
     /// The listing of `index`, after `check` has looked at each clip that was found.
-    fn listing(&self, index: &Index, check: impl Fn(&Path) -> std::result::Result<(), String> + Sync) -> Listing {
+    fn listing(
+        &self,
+        split: Split,
+        index: &Index,
+        check: impl Fn(&Path) -> std::result::Result<PassedOver, String> + Sync,
+    ) -> Listing {
         let checked: Vec<Vec<_>> = index
             .classes
             .par_iter()
             .map(|class| class.clips.par_iter().map(|clip| clip.place.as_ref().map(|path| check(path))).collect())
             .collect();
         let mut listing = Listing { sums: index.sums.clone(), notes: index.notes.clone(), ..Listing::default() };
-        let mut skipped = Vec::new();
+        let (mut skipped, mut passed_over) = (Vec::new(), index.passed_over.clone());
         for (class, checked) in index.classes.iter().zip(checked) {
             let mut clips = Vec::with_capacity(class.clips.len());
             for (clip, outcome) in class.clips.iter().zip(checked) {
                 match outcome {
-                    Ok(Ok(())) => clips.push(clip.id.clone()),
+                    Ok(Ok(inside)) => {
+                        passed_over.add_all(&clip.id, &inside);
+                        clips.push(clip.id.clone());
+                    }
                     Ok(Err(reason)) => skipped.push((self.settings.broken, (clip.id.clone(), reason))),
                     Err(reason) => skipped.push((self.settings.missing, (clip.id.clone(), reason.clone()))),
                 }
@@ -279,6 +288,7 @@ impl Listed {
         // With a reason to stop, those that may be left out are not named.
         skipped.retain(|(policy, _)| !listing.strict || *policy == Policy::Fail);
         listing.skipped = skipped.into_iter().map(|(_, clip)| clip).collect();
+        listing.passed_over = passed_over.sentence(split).into_iter().collect();
         listing
     }
 }
@@ -288,7 +298,7 @@ impl Dataset for Listed {
         if let Some(listing) = &self.cache().listings[split as usize] {
             return Ok(listing.clone());
         }
-        let listing = self.listing(&*self.index(split)?, |path| self.readers.check(path));
+        let listing = self.listing(split, &*self.index(split)?, |path| self.readers.check(path));
         self.cache().listings[split as usize] = Some(listing.clone());
         Ok(listing)
     }
@@ -321,5 +331,9 @@ impl Dataset for Listed {
 
     fn skips_broken(&self) -> bool {
         self.settings.broken == Policy::Skip
+    }
+
+    fn allows_shared(&self) -> bool {
+        self.settings.allow_shared
     }
 }

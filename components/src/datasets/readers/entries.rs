@@ -1,6 +1,7 @@
 //! What a folder holds, in natural order.
 
 use super::is_video;
+use super::passed_over::extension;
 use maclip_framework::error::{Error, Result};
 use std::cmp::Ordering;
 use std::fs;
@@ -17,7 +18,7 @@ pub(in crate::datasets) struct Entries {
     pub(in crate::datasets) pngs: Vec<String>,
     pub(in crate::datasets) videos: Vec<String>,
     /// Other files.
-    pub(in crate::datasets) others: usize,
+    pub(in crate::datasets) others: Vec<String>,
     /// Names that are not UTF-8, with a sign in the place of each byte that is no character.
     pub(in crate::datasets) not_utf8: Vec<String>,
 }
@@ -42,7 +43,15 @@ pub(in crate::datasets) fn found(inside: &Entries) -> String {
     let count = |n: usize, what: &str| if n == 0 { String::new() } else { format!("{n} {what}") };
     let (jpegs, pngs) = (count(inside.jpegs.len(), "JPEG files"), count(inside.pngs.len(), "PNG files"));
     let videos = count(inside.videos.len(), "videos");
-    let parts = [folders, videos, jpegs, pngs, count(inside.others, "other files")];
+    let mut kinds: Vec<String> = inside.others.iter().map(|name| extension(name)).collect();
+    kinds.sort();
+    kinds.dedup();
+    kinds.truncate(6);
+    let others = match inside.others.len() {
+        0 => String::new(),
+        all => format!("{all} other files ({})", kinds.join(", ")),
+    };
+    let parts = [folders, videos, jpegs, pngs, others];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     if parts.is_empty() { "nothing".to_string() } else { parts.join(", ") }
 }
@@ -74,10 +83,10 @@ pub(in crate::datasets) fn entries(folder: &Path) -> Result<Entries> {
         } else if is_video(name) {
             all.videos.push(name.to_string());
         } else {
-            all.others += 1;
+            all.others.push(name.to_string());
         }
     }
-    for names in [&mut all.folders, &mut all.jpegs, &mut all.pngs, &mut all.videos] {
+    for names in [&mut all.folders, &mut all.jpegs, &mut all.pngs, &mut all.videos, &mut all.others] {
         names.sort_by(|a, b| natural(a, b));
     }
     all.not_utf8.sort();

@@ -1,19 +1,23 @@
 //! Clips as folders of JPEG or PNG frames, in natural order of the names.
+//!
+//! The frames of a clip have one name pattern: the name without its extension, with `*` in the place of each number.
+//! Where a folder holds several, such as `img_*` and `flow_x_*`, the frames of one are chosen by name.
 
 use super::entries::{NOT_UTF8, PNG_EXTENSIONS, entries, found, has_extension, message};
+use super::passed_over::PassedOver;
 use super::{ClipReader, FileRequest};
 use maclip_framework::error::{Error, Result};
+use maclip_framework::files::{open_regular, read_regular};
 use maclip_framework::images::{self, Image, ImageHeader};
 use maclip_framework::slots::dataset::{Opened, Timeline};
 use rayon::prelude::*;
-use std::collections::HashMap;
-use std::fs;
-use std::io::{Read, Seek, SeekFrom};
+use std::collections::{BTreeMap, HashMap};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes read from the start of a frame. The header of a plain frame is far shorter.
-const HEAD: usize = 16 << 10;
+/// The largest file of one frame, in bytes.
+const LARGEST: u64 = 512 << 20;
 /// Bytes at the end of a frame in which its end marker must lie.
 const TAIL: usize = 4 << 10;
 
@@ -22,6 +26,8 @@ const TAIL: usize = 4 << 10;
 pub struct ImageReader {
     /// A clip with fewer frames cannot be used.
     pub min_frames: usize,
+    /// The name pattern of the frames, such as `img_*` or `img_`; `None` where a folder has only one.
+    pub pattern: Option<String>,
     /// What was found; a run asks for the same clips again and again.
     known: Mutex<HashMap<PathBuf, Arc<Clip>>>,
 }
@@ -31,6 +37,21 @@ struct Clip {
     /// File names in natural order. Names only: paths of millions of frames would fill the memory.
     frames: Vec<Box<str>>,
     size: ImageHeader,
+    passed_over: PassedOver,
+}
+
+/// The name of a frame without its extension, with `*` in the place of each number.
+fn pattern_of(name: &str) -> String {
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let mut pattern = String::with_capacity(stem.len());
+    for letter in stem.chars() {
+        match letter.is_ascii_digit() {
+            true if pattern.ends_with('*') => {}
+            true => pattern.push('*'),
+            false => pattern.push(letter),
+        }
+    }
+    pattern
 }
 
 impl ImageReader {
@@ -41,14 +62,37 @@ impl ImageReader {
         if let Some(name) = inside.not_utf8.first() {
             return Err(format!("{name}: {NOT_UTF8}"));
         }
-        let names = match (inside.jpegs.len(), inside.pngs.len()) {
-            (0, 0) => return Err(format!("no JPEG or PNG frames: found {}", found(&inside))),
-            (_, 0) => inside.jpegs,
-            (0, _) => inside.pngs,
+        if inside.jpegs.is_empty() && inside.pngs.is_empty() {
+            return Err(format!("no JPEG or PNG frames: found {}", found(&inside)));
+        }
+        let mut passed_over = PassedOver::default();
+        passed_over.add_files("", inside.others.iter().chain(&inside.videos));
+        passed_over.add("nested folders", inside.folders.len(), || inside.folders[0].clone());
+        let jpegs = self.of_pattern(inside.jpegs, &mut passed_over);
+        let pngs = self.of_pattern(inside.pngs, &mut passed_over);
+        let names = match (jpegs.len(), pngs.len()) {
+            (0, 0) => {
+                return Err(format!("no frame has the name pattern `{}`", self.pattern.as_deref().unwrap_or("*")));
+            }
+            (_, 0) => jpegs,
+            (0, _) => pngs,
             (jpegs, pngs) => {
                 return Err(format!("holds {jpegs} JPEG and {pngs} PNG files; a clip's frames must be of one kind"));
             }
         };
+        let mut patterns: BTreeMap<String, usize> = BTreeMap::new();
+        names.iter().for_each(|name| *patterns.entry(pattern_of(name)).or_default() += 1);
+        if patterns.len() > 1 {
+            const NAMED: usize = 5;
+            let named: Vec<String> =
+                patterns.iter().take(NAMED).map(|(pattern, frames)| format!("`{pattern}` ({frames})")).collect();
+            let more = if patterns.len() > NAMED { ", …" } else { "" };
+            return Err(format!(
+                "holds frames of {} name patterns: {}{more}; a clip's frames have one, which `dataset.pattern` chooses",
+                patterns.len(),
+                named.join(", ")
+            ));
+        }
         if names.len() < self.min_frames {
             return Err(format!("{} frames, fewer than {}", names.len(), self.min_frames));
         }
@@ -64,7 +108,19 @@ impl ImageReader {
             }
         }
         let Some(size) = size else { return Err("no frame".to_string()) };
-        Ok(Clip { frames: names.into_iter().map(String::into_boxed_str).collect(), size })
+        Ok(Clip { frames: names.into_iter().map(String::into_boxed_str).collect(), size, passed_over })
+    }
+
+    /// The frames of the pattern that was chosen; the others are passed over.
+    fn of_pattern(&self, names: Vec<String>, passed_over: &mut PassedOver) -> Vec<String> {
+        let Some(wanted) = &self.pattern else { return names };
+        let is = |name: &String| {
+            let pattern = pattern_of(name);
+            pattern == *wanted || pattern.strip_suffix('*') == Some(wanted)
+        };
+        let (taken, others): (Vec<String>, Vec<String>) = names.into_iter().partition(is);
+        passed_over.add("frames of other name patterns", others.len(), || others[0].clone());
+        taken
     }
 
     fn clip(&self, folder: &Path) -> Result<Arc<Clip>> {
@@ -111,15 +167,16 @@ impl ClipReader for ImageReader {
         Ok(self.clip(path)?.frames.iter().map(|name| path.join(&**name)).collect())
     }
 
-    fn check(&self, path: &Path) -> std::result::Result<(), String> {
+    fn check(&self, path: &Path) -> std::result::Result<PassedOver, String> {
         let clip = self.inspect(path)?;
+        let passed_over = clip.passed_over.clone();
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_path_buf(), Arc::new(clip));
-        Ok(())
+        Ok(passed_over)
     }
 }
 
 fn decode_frame(path: &Path, size: ImageHeader) -> Result<Image> {
-    let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    let bytes = read_regular(path, LARGEST).map_err(|error| Error::io("read", path, error))?;
     let decoded = if is_png(path) { images::decode_png(&bytes) } else { images::decode_jpeg(&bytes) };
     let image =
         decoded.map_err(|error| Error::failed(format!("cannot decode {}: {}", path.display(), message(&error))))?;
@@ -140,40 +197,24 @@ fn is_png(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| has_extension(name, PNG_EXTENSIONS))
 }
 
-/// Checks the header and the end of a JPEG or PNG without reading what lies between: enough to find truncated files at
-/// the cost of two short reads each.
+/// Checks the header and the end of a JPEG or PNG without reading what lies between, metadata among it: enough to find
+/// truncated files at the cost of a few short reads each.
 pub(in crate::datasets) fn check_frame(path: &Path) -> Result<ImageHeader> {
     let png = is_png(path);
-    let header = |head: &[u8]| if png { images::png_header(head) } else { images::jpeg_header(head) };
     let failed = |error| Error::io("read", path, error);
-    // Opening a pipe would wait forever.
-    let size = fs::metadata(path).map_err(failed)?;
-    if !size.is_file() {
-        return Err(Error::failed("not a regular file"));
-    }
-    let size = size.len();
+    let mut file = open_regular(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len();
     if size == 0 {
         return Err(Error::failed("the file is empty"));
     }
-    let mut file = fs::File::open(path).map_err(failed)?;
-    let mut head = Vec::with_capacity(HEAD);
-    file.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(failed)?;
-    let size_of_image = match header(&head) {
-        // Metadata may push the header beyond the part that was read.
-        Err(_) if size > HEAD as u64 => {
-            file.read_to_end(&mut head).map_err(failed)?;
-            header(&head)?
-        }
-        known => known?,
-    };
-    let tail = if head.len() as u64 >= size {
-        head.split_off(head.len().saturating_sub(TAIL))
-    } else {
-        let mut tail = Vec::with_capacity(TAIL);
-        file.seek(SeekFrom::Start(size.saturating_sub(TAIL as u64))).map_err(failed)?;
-        file.read_to_end(&mut tail).map_err(failed)?;
-        tail
-    };
+    if size > LARGEST {
+        return Err(Error::failed(format!("has {size} bytes; a frame has at most {LARGEST}")));
+    }
+    let mut start = BufReader::new(&mut file);
+    let size_of_image = if png { images::png_header(&mut start)? } else { images::jpeg_header(&mut start)? };
+    let mut tail = Vec::with_capacity(TAIL);
+    file.seek(SeekFrom::Start(size.saturating_sub(TAIL as u64))).map_err(failed)?;
+    file.take(TAIL as u64).read_to_end(&mut tail).map_err(failed)?;
     if png && !images::has_end_of_png(&tail) {
         return Err(Error::failed("the PNG is truncated: its end is missing"));
     }

@@ -5,10 +5,13 @@
 
 pub(super) mod entries;
 mod ffmpeg;
+mod guarded;
 pub mod images;
 #[cfg(feature = "libav")]
 mod libav;
+mod messages;
 mod mp4;
+pub mod passed_over;
 #[cfg(test)]
 mod tests;
 pub mod video;
@@ -22,12 +25,13 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::images::Image;
 use maclip_framework::registry::Problems;
 use maclip_framework::slots::dataset::{Opened, Request, Timeline};
+use passed_over::PassedOver;
 use std::path::{Path, PathBuf};
 use video::{Decoder, VideoReader};
 
 /// Name and version of what turns files into pixels, as [`maclip_framework::slots::dataset::Dataset::decoder`] reports
 /// it. The version changes whenever the pixels do.
-pub const DECODER: &str = "ffmpeg-rgb24/1 zune/1";
+pub const DECODER: &str = "ffmpeg-rgb24/2 zune/2";
 
 /// Extensions of files that count as videos, in lower case.
 pub const VIDEO_EXTENSIONS: &[&str] =
@@ -80,11 +84,11 @@ pub trait ClipReader: Send + Sync {
         Ok(())
     }
 
-    /// Looks at a clip without decoding it.
+    /// Looks at a clip without decoding it. Gives what lies in the clip's folder and is none of its frames.
     ///
     /// # Errors
     /// The reason why the clip cannot be used, as a text without the clip's name.
-    fn check(&self, path: &Path) -> std::result::Result<(), String>;
+    fn check(&self, path: &Path) -> std::result::Result<PassedOver, String>;
 }
 
 /// All readers; a folder goes to the one for images, a file to the one for videos.
@@ -143,7 +147,7 @@ impl Readers {
     ///
     /// # Errors
     /// Those of the reader.
-    pub fn check(&self, path: &Path) -> std::result::Result<(), String> {
+    pub fn check(&self, path: &Path) -> std::result::Result<PassedOver, String> {
         self.reader(path).check(path)
     }
 

@@ -1,17 +1,21 @@
 //! The header of an MP4 or MOV file: how many samples its first video track has, at what rate, and where they end.
 //!
-//! Source: ISO/IEC 14496-12, boxes `moov`, `trak`, `mdia`, `mdhd`, `hdlr`, `stbl`, `stsz`, `stz2`, `stsc`, `stco` and
-//! `co64`. Every read is checked against the end of its box, so a damaged header gives no track and no panic.
+//! Source: ISO/IEC 14496-12, boxes `moov`, `trak`, `mdia`, `mdhd`, `hdlr`, `stbl`, `stsz`, `stz2`, `stss`, `stsc`,
+//! `stco` and `co64`. Every read is checked against the end of its box, so a damaged header gives no track and no
+//! panic. What it promises is compared with what there is, before anybody takes memory for it.
 
+use maclip_framework::files::open_regular;
 use std::fs::File;
 use std::io::{Read, Result, Seek, SeekFrom};
 use std::path::Path;
 
 /// The largest header that is read; an hour of video has one of a few MB.
 const LARGEST: u64 = 256 << 20;
+/// The most boxes before the header. A file in fragments has two for each second or so, and its header before them.
+const BOXES: usize = 1 << 16;
 
 /// What the beginning of a file says.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Header {
     /// Another container, or nothing known.
     Other,
@@ -19,6 +23,8 @@ pub(super) enum Header {
     NoIndex,
     /// An MP4, whose tracks are no video or are described elsewhere in the file.
     NoTrack,
+    /// What the header promises cannot be in the file: why.
+    Untrue(String),
     Video(Track),
 }
 
@@ -31,13 +37,15 @@ pub(super) struct Track {
     pub fps: Option<f64>,
     /// Where the last chunk of samples ends, in bytes from the start of the file.
     pub end: u64,
+    /// Whether decoding can begin with the first sample.
+    pub keyed: bool,
 }
 
 /// Reads the header of the file; errors are those of the operating system.
 pub(super) fn header(path: &Path) -> Result<Header> {
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     let length = file.metadata()?.len();
-    let mut at = 0;
+    let (mut at, mut boxes) = (0, 0);
     while let Some((name, start, end)) = next_box(&mut file, at, length)? {
         let known = [b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot"].contains(&&name);
         if at == 0 && !known {
@@ -48,9 +56,12 @@ pub(super) fn header(path: &Path) -> Result<Header> {
             file.seek(SeekFrom::Start(start))?;
             file.take((end.min(length) - start).min(LARGEST)).read_to_end(&mut moov)?;
             // A box that ends beyond the file is cut off, and the tracks with it.
-            return Ok(if end > length { Header::NoIndex } else { first_video(&moov) });
+            return Ok(if end > length { Header::NoIndex } else { first_video(&moov, length) });
         }
-        at = end;
+        (at, boxes) = (end, boxes + 1);
+        if boxes > BOXES {
+            return Ok(Header::Untrue(format!("it has more than {BOXES} boxes and no index (`moov`) among them")));
+        }
     }
     Ok(if at == 0 { Header::Other } else { Header::NoIndex })
 }
@@ -94,15 +105,26 @@ fn boxes<'a>(mut content: &'a [u8], name: &'static [u8; 4]) -> impl Iterator<Ite
     std::iter::from_fn(next).filter(move |(found, _)| found == name).map(|(_, inside)| inside)
 }
 
-fn first_video(moov: &[u8]) -> Header {
+fn first_video(moov: &[u8], length: u64) -> Header {
     let mut media = boxes(moov, b"trak").filter_map(|track| boxes(track, b"mdia").next());
     let video = media.find(|media| boxes(media, b"hdlr").any(|handler| handler.get(8..12) == Some(b"vide".as_slice())));
-    video.and_then(track).filter(|track| track.samples > 0).map_or(Header::NoTrack, Header::Video)
+    video.and_then(|media| track(media, length)).unwrap_or(Header::NoTrack)
 }
 
-fn track(media: &[u8]) -> Option<Track> {
+fn track(media: &[u8], length: u64) -> Option<Header> {
     let table = boxes(boxes(media, b"minf").next()?, b"stbl").next()?;
-    let sizes = Sizes::of(table)?;
+    let sizes = match Sizes::of(table)? {
+        Ok(sizes) => sizes,
+        Err(why) => return Some(Header::Untrue(why)),
+    };
+    if sizes.count == 0 {
+        return None;
+    }
+    if sizes.equal.checked_mul(sizes.count).is_none_or(|bytes| bytes > length) {
+        let Sizes { count, equal, .. } = sizes;
+        let why = format!("its header promises {count} frames of {equal} bytes each, and the file has {length} bytes");
+        return Some(Header::Untrue(why));
+    }
     let samples = usize::try_from(sizes.count).ok()?;
     let clock = boxes(media, b"mdhd").next()?;
     let (scale, duration) = match clock.first()? {
@@ -111,7 +133,11 @@ fn track(media: &[u8]) -> Option<Track> {
     };
     let fps = (duration > 0 && scale > 0).then(|| samples as f64 * scale as f64 / duration as f64);
     let end = last_chunk(table, &sizes).unwrap_or(0);
-    Some(Track { samples, fps, end })
+    // Without the table of key frames every sample is one. Numbers are in rising order. QuickTime has a second table,
+    // for the key frames of open groups.
+    let first = |keys: &[u8]| number(keys, 8) == Some(1);
+    let keyed = boxes(table, b"stss").next().is_none_or(first) || boxes(table, b"stps").next().is_some_and(first);
+    Some(Header::Video(Track { samples, fps, end, keyed }))
 }
 
 /// Where the last chunk ends: its offset and the sizes of its samples.
@@ -146,8 +172,8 @@ struct Sizes<'a> {
 }
 
 impl<'a> Sizes<'a> {
-    /// From `stsz` or `stz2`.
-    fn of(table: &'a [u8]) -> Option<Self> {
+    /// From `stsz` or `stz2`; an error where the table is shorter than it says.
+    fn of(table: &'a [u8]) -> Option<std::result::Result<Self, String>> {
         let (sizes, equal, bits) = match boxes(table, b"stsz").next() {
             Some(sizes) => (sizes, number(sizes, 4)?, 32),
             None => {
@@ -159,7 +185,10 @@ impl<'a> Sizes<'a> {
         let table = sizes.get(12..)?;
         // A table that is shorter than it says would promise frames that are nowhere.
         let bytes = usize::try_from(count).ok()?.checked_mul(bits)?.div_ceil(8);
-        (equal > 0 || bytes <= table.len()).then_some(Self { count, equal, bits, table })
+        Some(match equal > 0 || bytes <= table.len() {
+            true => Ok(Self { count, equal, bits, table }),
+            false => Err(format!("its header promises {count} frames, and names the sizes of fewer")),
+        })
     }
 
     /// Entry `sample` of the table.
@@ -190,11 +219,17 @@ mod tests {
     /// A file with a sound track and a video track of 3 samples of 5, 6 and 7 bytes, two to a chunk, the chunks at the
     /// bytes 100 and 200; 30 units of 1/10 second long.
     fn file() -> Vec<u8> {
+        with_tables(&full(b"stsz", &[&words(&[0, 0, 3, 5, 6, 7])]), &[])
+    }
+
+    /// The same with this table of sizes, and more tables.
+    fn with_tables(sizes: &[u8], more: &[u8]) -> Vec<u8> {
         let handler = |kind: &[u8; 4]| full(b"hdlr", &[&[0; 8], kind, &[0; 12]]);
         let table = full(
             b"stbl",
             &[
-                &full(b"stsz", &[&words(&[0, 0, 3, 5, 6, 7])]),
+                sizes,
+                more,
                 // One run from chunk 1 with two samples each, one from chunk 2 with one.
                 &full(b"stsc", &[&words(&[0, 2, 1, 2, 1, 2, 1, 1])]),
                 &full(b"stco", &[&words(&[0, 2, 100, 200])]),
@@ -215,7 +250,7 @@ mod tests {
     #[test]
     fn readers_mp4_counts_samples_and_knows_their_end() {
         // 3 samples in 30 / 10 s are 1 per second; the last chunk holds the 7 bytes from 200 on.
-        assert_eq!(parse(&file()), Header::Video(Track { samples: 3, fps: Some(1.0), end: 207 }));
+        assert_eq!(parse(&file()), Header::Video(Track { samples: 3, fps: Some(1.0), end: 207, keyed: true }));
         assert_eq!(parse(b"RIFF\0\0\0\0AVI LIST"), Header::Other);
         assert_eq!(parse(b"just some text in a file"), Header::Other);
         assert_eq!(parse(&full(b"ftyp", &[b"isom"])), Header::NoIndex);
@@ -246,9 +281,40 @@ mod tests {
         let compact = |bits: u32, table: &[u8]| full(b"stz2", &[&words(&[0, bits, 3]), table]);
         for (bits, table) in [(4, &[0x56, 0x70][..]), (8, &[5, 6, 7]), (16, &[0, 5, 0, 6, 0, 7])] {
             let stored = compact(bits, table);
-            let sizes = Sizes::of(&stored).unwrap();
+            let sizes = Sizes::of(&stored).unwrap().unwrap();
             assert_eq!((0..3).map(|sample| sizes.size(sample)).collect::<Vec<_>>(), [Some(5), Some(6), Some(7)]);
         }
-        assert!(Sizes::of(&compact(8, &[5, 6])).is_none(), "a table that is too short");
+        assert!(Sizes::of(&compact(8, &[5, 6])).unwrap().is_err(), "a table that is too short");
+    }
+
+    #[test]
+    fn readers_mp4_does_not_believe_more_frames_than_the_file_has_room_for() {
+        let promise = |equal: u32, count: u32, sizes: &[u32]| {
+            parse(&with_tables(&full(b"stsz", &[&words(&[0, equal, count]), &words(sizes)]), &[]))
+        };
+        let length = with_tables(&full(b"stsz", &[&words(&[0, 1, 3])]), &[]).len() as u32;
+        let samples = |header| if let Header::Video(track) = header { Some(track.samples) } else { None };
+        assert_eq!(samples(promise(1, length, &[])), Some(length as usize));
+        for (equal, count, sizes, why) in [
+            (1, u32::MAX, &[][..], "promises 4294967295 frames of 1 bytes each"),
+            (1, length + 1, &[], "frames of 1 bytes each, and the file has"),
+            (u32::MAX, 2, &[], "promises 2 frames of 4294967295 bytes"),
+            (0, 50_000_000, &[5, 6, 7], "promises 50000000 frames, and names the sizes of fewer"),
+        ] {
+            let header = promise(equal, count, sizes);
+            assert!(matches!(&header, Header::Untrue(what) if what.contains(why)), "{header:?}");
+        }
+        let boxes = full(b"free", &[]).repeat(BOXES + 2);
+        assert!(matches!(parse(&boxes), Header::Untrue(_)));
+    }
+
+    #[test]
+    fn readers_mp4_knows_whether_the_first_frame_is_a_key_frame() {
+        let sizes = full(b"stsz", &[&words(&[0, 0, 3, 5, 6, 7])]);
+        for (keys, keyed) in [(&[1, 3][..], true), (&[2], false), (&[], false)] {
+            let table = full(b"stss", &[&words(&[0, keys.len() as u32]), &words(keys)]);
+            let header = parse(&with_tables(&sizes, &table));
+            assert!(matches!(header, Header::Video(track) if track.keyed == keyed), "{keys:?}: {header:?}");
+        }
     }
 }

@@ -90,7 +90,7 @@ fn readers_video_frame_i_is_frame_i_in_every_codec() {
         let path = dir.path().join(name);
         make(&path, 20, (64, 48), arguments);
         let reader = VideoReader::default();
-        assert_eq!(reader.check(&path), Ok(()), "{name}");
+        assert_eq!(reader.check(&path), Ok(PassedOver::default()), "{name}");
         let timeline = reader.timeline(&path).unwrap();
         assert_eq!(timeline.frames, 20, "{name}");
         assert!(timeline.fps.is_some_and(|fps| (fps - 25.0).abs() < 0.3), "{name}: {timeline:?}");
@@ -224,7 +224,7 @@ fn readers_video_unusable_files_are_refused_with_the_reason() {
     }
     let cut = refusal(&at("cut.mp4"));
     let (frames, rest) = cut.split_once("damaged: ").unwrap().1.split_once(" of ").unwrap();
-    assert!(frames.parse::<usize>().unwrap() < 20 && rest == "20 frames decode", "{cut}");
+    assert!(frames.parse::<usize>().unwrap() < 20 && rest.starts_with("20 frames decode; FFmpeg says: "), "{cut}");
 
     // One broken clip among good ones spoils no other.
     let names = ["good.mp4", "cut.mp4", "fast.mp4", "noise.mp4", "sound.mp4", "broken.mp4", "good.mp4"];
@@ -238,6 +238,120 @@ fn readers_video_unusable_files_are_refused_with_the_reason() {
         }
     }
     assert!(outcomes[2].is_ok());
+}
+
+#[test]
+fn readers_video_lists_of_files_are_refused_however_they_begin() {
+    use std::os::unix::fs::symlink;
+    if no_ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    make(&at("inside.ts"), 5, (64, 48), H264);
+    make(&at("shot1.png"), 1, (64, 48), "-c:v png");
+    fs::copy(at("shot1.png"), at("shot2.png")).unwrap();
+    let inside = at("inside.ts").display().to_string();
+    let hls = |begin: &str| {
+        let begin = begin.as_bytes();
+        [b"#EXTM3U\n", begin, b"#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n", inside.as_bytes(), b"\n#EXT-X-ENDLIST\n"]
+            .concat()
+    };
+    let concat = |begin: &[u8]| [b"ffconcat version 1.0\n", begin, b"file inside.ts\n"].concat();
+    for (name, bytes) in [
+        ("plain.mp4", hls("")),
+        ("accent.mp4", hls("# \u{e9}\n")),
+        ("control.mp4", hls("# \u{1} \u{e9}\n")),
+        ("zeros.mp4", hls("# \0\0\0\u{1}\n")),
+        ("live.mp4", hls("#EXT-X-MEDIA-SEQUENCE:1 \u{1}\n")),
+        ("mark.mkv", [b"\xef\xbb\xbf", &*hls("")].concat()),
+        ("blank.avi", [b"\n\n", &*concat(b"")].concat()),
+        ("concat.mkv", concat(b"# \xff\x01\n")),
+        ("dash.mp4", b"<?xml version=\"1.0\"?>\x01<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\"></MPD>".to_vec()),
+        ("image.mp4", fs::read(at("shot1.png")).unwrap()),
+        ("shot%d.mp4", fs::read(at("shot1.png")).unwrap()),
+        ("words.webm", b"WEBVTT\n\n00:00.000 --> 00:01.000\n\xc3\xa9\x02\n".to_vec()),
+    ] {
+        fs::write(at(name), bytes).unwrap();
+        let error = refusal(&at(name));
+        let told = ["a text file, not a video", "it is of the kind `", "cannot read it"];
+        assert!(told.iter().any(|words| error.contains(words)) && error.contains(name), "{name}: {error}");
+    }
+    let error = refusal(&at("control.mp4"));
+    assert!(error.contains("text file") || error.contains("it is of the kind `hls`, and videos are files"), "{error}");
+    // Sequences are files of images, and a link to a video is that video.
+    symlink(at("inside.ts"), at("linked.ts")).unwrap();
+    assert_eq!(seen(&pick(&at("linked.ts"), &[4]).unwrap()), [4]);
+}
+
+#[test]
+fn readers_video_that_starts_in_the_middle_is_named_as_such() {
+    if no_ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let run = |arguments: &[&str], name: &str| {
+        let mut command = Command::new("ffmpeg");
+        command.args(["-v", "error", "-y"]).args(arguments).arg(at(name));
+        assert!(command.status().unwrap().success(), "{arguments:?}");
+    };
+    let codec = |text: &'static str| text.split_whitespace().collect::<Vec<&str>>();
+    // Pictures that change little, so that an encoder makes no key frame but the first.
+    let source = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25", "-frames:v", "20", "-g", "100"];
+    let h264 = "-c:v libx264 -qp 4 -pix_fmt yuv420p";
+    for (name, arguments) in [
+        ("a.avi", "-c:v mpeg4 -q:v 2"),
+        ("b.mkv", h264),
+        ("c.mp4", h264),
+        ("d.ts", h264),
+        ("e.webm", "-c:v libvpx-vp9 -crf 4 -b:v 0 -pix_fmt yuv420p"),
+        ("f.mp4", "-c:v libx264 -qp 4 -pix_fmt yuv420p -g 10"),
+    ] {
+        run(&[&source[..], &codec(arguments)].concat(), name);
+        assert!(pick(&at(name), &[0]).is_ok(), "{name}");
+        let (whole, cut) = (at(name).display().to_string(), format!("cut_{name}"));
+        run(&["-i", &whole, "-c", "copy", "-copyinkf", "-bsf:v", "noise=drop=lt(n\\,3)"], &cut);
+        let error = refusal(&at(&cut));
+        assert!(error.contains("starts without a key frame: ") && error.contains(&cut), "{name}: {error}");
+    }
+    // Of an MP4 with a later key frame the header alone says it.
+    let checked = VideoReader::default().check(&at("cut_f.mp4")).unwrap_err();
+    assert!(checked.starts_with("starts without a key frame"), "{checked}");
+}
+
+#[test]
+fn readers_video_does_not_believe_numbers_that_the_file_cannot_hold() {
+    if no_ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.mp4");
+    make(&path, 5, (64, 48), H264);
+    let bytes = fs::read(&path).unwrap();
+    let table = bytes.windows(4).position(|name| name == b"stsz").unwrap();
+    for (equal, count) in [(1, u32::MAX), (1, 50_000_000), (0, u32::MAX)] {
+        let mut changed = bytes.clone();
+        changed[table + 8..table + 16].copy_from_slice(&[u32::to_be_bytes(equal), u32::to_be_bytes(count)].concat());
+        fs::write(&path, &changed).unwrap();
+        let checked = VideoReader::default().check(&path).unwrap_err();
+        assert!(checked.contains(&format!("promises {count} frames")), "{checked}");
+        let request = FileRequest { path: &path, choose: &|_| unreachable!("nothing is chosen"), each: &Ok };
+        let error = VideoReader::default().read(&[request]).remove(0).unwrap_err().to_string();
+        assert!(error.contains(&checked), "{error}");
+    }
+}
+
+#[test]
+fn readers_refuse_what_is_no_regular_file_without_waiting() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["pipe.mp4", "1.jpg"] {
+        mknodat(CWD, dir.path().join(name), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    }
+    assert_eq!(VideoReader::default().check(&dir.path().join("pipe.mp4")).unwrap_err(), "not a regular file");
+    let frame = Readers::default().check(dir.path()).unwrap_err();
+    assert!(frame.starts_with("1.jpg: ") && frame.contains("pipe or a device"), "{frame}");
 }
 
 #[test]
@@ -356,7 +470,7 @@ fn readers_route_folders_and_files_and_keep_the_order() {
     }
     let readers = Readers::default();
     assert_eq!(readers.timeline(&folder).unwrap(), Timeline::of(3));
-    assert_eq!(readers.check(&folder), Ok(()));
+    assert_eq!(readers.check(&folder), Ok(PassedOver::default()));
     let names: Vec<PathBuf> = ["8.png", "9.png", "10.png"].iter().map(|name| folder.join(name)).collect();
     assert_eq!(readers.files(&folder).unwrap(), names);
     let choose = |timeline: &Timeline| Ok(vec![timeline.frames - 1, 0]);
@@ -428,7 +542,7 @@ fn readers_images_refuse_mixed_short_uneven_and_damaged_folders() {
     flipped[50] ^= 1;
     for (name, files, reason) in [
         ("mixed", vec![("1.jpg", jpeg(8)), ("2.png", grey_png(9))], "holds 1 JPEG and 1 PNG files"),
-        ("none", vec![("notes.txt", Vec::new())], "no JPEG or PNG frames: found 1 other files"),
+        ("none", vec![("notes.txt", Vec::new())], "no JPEG or PNG frames: found 1 other files (.txt)"),
         ("uneven", vec![("1.jpg", jpeg(8)), ("2.jpg", jpeg(16))], "2.jpg is 16x16, the frames before it 8x8"),
         ("cut", vec![("1.png", grey_png(1)), ("2.png", cut)], "2.png: the PNG is truncated"),
         ("text", vec![("1.png", b"text".to_vec())], "1.png: not a readable PNG"),
@@ -439,12 +553,12 @@ fn readers_images_refuse_mixed_short_uneven_and_damaged_folders() {
         assert!(error.contains(reason) && error.contains(name), "{error}");
     }
     let damaged = folder("damaged", &[("1.png", flipped)]);
-    assert_eq!(readers.check(&damaged), Ok(()), "header and end are intact");
+    assert_eq!(readers.check(&damaged), Ok(PassedOver::default()), "header and end are intact");
     let request = FileRequest { path: &damaged, choose: &|_| Ok(vec![0]), each: &Ok };
     let error = readers.images.read(&[request]).remove(0).unwrap_err().to_string();
     assert!(error.contains("1.png") && error.contains("damaged PNG"), "{error}");
     let one = folder("one", &[("1.jpg", jpeg(8))]);
-    assert_eq!(readers.check(&one), Ok(()));
+    assert_eq!(readers.check(&one), Ok(PassedOver::default()));
     readers.images.min_frames = 2;
     assert_eq!(readers.check(&one), Err("1 frames, fewer than 2".to_string()));
 }

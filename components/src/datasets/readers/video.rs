@@ -7,9 +7,12 @@
 use super::entries::message;
 pub use super::ffmpeg::Programs;
 use super::ffmpeg::{Decoded, Input, Probed, no_video, unreadable};
+use super::messages::Fault;
 use super::mp4::{self, Header};
+use super::passed_over::PassedOver;
 use super::{ClipReader, FileRequest, no_frame};
 use maclip_framework::error::{Error, Result};
+use maclip_framework::files::open_regular;
 use maclip_framework::images::Image;
 use maclip_framework::slots::dataset::{Opened, Timeline};
 use serde::{Deserialize, Serialize};
@@ -27,6 +30,9 @@ const BATCH_BYTES: u64 = 16 << 20;
 const PIPES: usize = 128;
 /// A process that picks few frames of a long clip gives one of this many besides, to show that it still works.
 const HEARTBEAT: usize = 512;
+/// The most frames of a clip; at 30 frames per second they last six days. A file that promises more is refused before
+/// anybody takes memory for them.
+const MOST_FRAMES: usize = 1 << 24;
 /// Terms of a filter's expression, which ffmpeg evaluates by recursion.
 const TERMS: usize = 256;
 /// Rounds of reading: a guess, an exact number, alone, without a filter.
@@ -84,6 +90,8 @@ pub(super) struct Known {
     pub(super) listed: usize,
     /// Whether the file ends before its last frame does.
     pub(super) cut: bool,
+    /// Whether decoding can begin with the first frame of the file.
+    keyed: bool,
 }
 
 /// A clip that is being read.
@@ -195,16 +203,17 @@ impl VideoReader {
             return Ok(known);
         }
         let header = sound_file(path).map_err(|why| Error::failed(format!("clip {}: {why}", path.display())))?;
-        let (listed, fps, cut) = match header {
-            Header::Video(track) => (track.samples, track.fps, track.end > bytes),
-            Header::Other | Header::NoIndex | Header::NoTrack => {
-                let probed = probe()?;
-                (probed.frames, probed.fps, false)
+        let (listed, fps, cut, keyed) = match header {
+            Header::Video(track) => (track.samples, track.fps, track.end > bytes, track.keyed),
+            _ => {
+                let Probed { frames, fps, keyed } = probe()?;
+                (frames, fps, false, keyed)
             }
         };
+        fitting(listed, bytes).map_err(|why| Error::failed(format!("clip {}: {why}", path.display())))?;
         // A sampler has nothing to choose from in a clip of no frames; decoding shows whether there are any.
         let timeline = Timeline { frames: listed.max(1), fps };
-        let known = Known { bytes, modified, timeline, listed, cut };
+        let known = Known { bytes, modified, timeline, listed, cut, keyed };
         self.remember(path, known);
         Ok(known)
     }
@@ -275,7 +284,8 @@ impl VideoReader {
         exact: Option<usize>,
         decoded: &Decoded,
     ) -> Verdict {
-        let whole = decoded.succeeded && !decoded.stalled && !decoded.damaged && !plan.known.cut;
+        let sound = decoded.fault.is_none() && !plan.known.cut && plan.known.keyed;
+        let whole = decoded.succeeded && !decoded.stalled && sound;
         if !plan.alone && (!whole || came.is_err()) {
             return Verdict::Again(Plan { alone: true, ..plan });
         }
@@ -305,10 +315,26 @@ impl VideoReader {
         let count = match (exact, &plan.picks) {
             (Some(count), _) => count,
             (None, Picks::All) => came,
-            (None, Picks::Runs(_)) => self.programs.probe(path, true)?.frames,
+            (None, Picks::Runs(_)) => match self.programs.probe(path, true) {
+                Ok(probed) => probed.frames,
+                // What is wrong is known better than that nothing can be counted.
+                Err(_) if decoded.fault.is_some() || !known.keyed => 0,
+                Err(error) => return Err(error),
+            },
         };
-        if decoded.damaged || known.cut {
-            return Err(clip(format!("truncated or damaged: {count} of {} frames decode", known.listed)));
+        // The header of an MP4 without any key frame is that of one with key frames only; the demuxer knows better.
+        let keyed = |fault: &Fault| {
+            matches!(fault, Fault::Damaged(_)) || self.programs.probe(path, false).is_ok_and(|p| p.keyed)
+        };
+        let fault = match &decoded.fault {
+            Some(Fault::NoKey(said)) => Some(Fault::NoKey(said.clone())),
+            _ if !known.keyed => Some(Fault::NoKey(String::new())),
+            Some(fault) if !keyed(fault) => Some(Fault::NoKey(String::new())),
+            None if known.cut => Some(Fault::Damaged(String::new())),
+            fault => fault.clone(),
+        };
+        if let Some(fault) = fault {
+            return Err(clip(fault.reason(count, known.listed)));
         }
         // ffmpeg fails where no frame came, because it does not know their format then.
         if count == 0 && (decoded.succeeded || known.listed == 0) {
@@ -350,7 +376,7 @@ impl ClipReader for VideoReader {
             let known = self.look(path, || self.programs.probe(path, false));
             // A name with a line break could pass for what ffmpeg says of another clip.
             let alone = path.as_os_str().as_encoded_bytes().contains(&b'\n');
-            (at, known.and_then(|known| Plan::new(at, &requests[at], known, known.cut || alone)))
+            (at, known.and_then(|known| Plan::new(at, &requests[at], known, known.cut || !known.keyed || alone)))
         });
         let mut waiting = Vec::new();
         for (at, plan) in planned {
@@ -387,14 +413,34 @@ impl ClipReader for VideoReader {
     }
 
     /// Files of other containers than MP4 are only seen to be there: their headers do not say enough.
-    fn check(&self, path: &Path) -> std::result::Result<(), String> {
+    fn check(&self, path: &Path) -> std::result::Result<PassedOver, String> {
         match sound_file(path)? {
             Header::Video(track) if fs::metadata(path).is_ok_and(|about| track.end > about.len()) => {
                 Err("truncated: the file ends before its last frame".to_string())
             }
-            _ => Ok(()),
+            Header::Video(track) if !track.keyed => {
+                Err("starts without a key frame: its first frames build on frames that are missing".to_string())
+            }
+            _ => Ok(PassedOver::default()),
         }
     }
+}
+
+/// An error where a file of `bytes` bytes cannot have `frames` frames: each takes a byte at least.
+fn fitting(frames: usize, bytes: u64) -> std::result::Result<(), String> {
+    match frames {
+        _ if frames as u64 > bytes => Err(format!("promises {frames} frames, and the file has only {bytes} bytes")),
+        _ if frames > MOST_FRAMES => Err(format!("promises {frames} frames; a clip has at most {MOST_FRAMES}")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a file begins as text does: a list of files, or a file that is no video at all. What begins otherwise and is
+/// no video all the same, FFmpeg refuses by its demuxer.
+fn is_text(head: &[u8]) -> bool {
+    let body = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    body.starts_with(b"#EXTM3U") || body.starts_with(b"ffconcat") || !head.iter().any(control)
 }
 
 /// Refuses at once what no decoder has to be asked about.
@@ -404,7 +450,6 @@ fn sound_file(path: &Path) -> std::result::Result<Header, String> {
     if about.is_dir() {
         return Err("is a folder, not a video file".to_string());
     }
-    // Opening a pipe would wait forever.
     if !about.is_file() {
         return Err("not a regular file".to_string());
     }
@@ -412,13 +457,14 @@ fn sound_file(path: &Path) -> std::result::Result<Header, String> {
         return Err("the file is empty".to_string());
     }
     let mut head = Vec::new();
-    fs::File::open(path).and_then(|file| file.take(512).read_to_end(&mut head)).map_err(failed)?;
-    // No video begins like this, but a playlist does, which would lead to other files.
-    if head.iter().all(|&byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
-        return Err("a text file, not a video".to_string());
+    open_regular(path).and_then(|file| file.take(512).read_to_end(&mut head)).map_err(failed)?;
+    if is_text(&head) {
+        return Err("a text file, not a video; lists of other files (HLS, ffconcat) are not read".to_string());
     }
     match mp4::header(path).map_err(failed)? {
         Header::NoIndex => Err("truncated: the index of the file (`moov`) is missing".to_string()),
+        Header::Untrue(why) => Err(why),
+        Header::Video(track) => fitting(track.samples, about.len()).map(|()| Header::Video(track)),
         header => Ok(header),
     }
 }

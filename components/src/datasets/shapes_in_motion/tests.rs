@@ -123,6 +123,8 @@ fn shapes_in_motion_pixels_stay_what_they_were() {
         (variant, size, clips, step, frames.fold(EMPTY, |sum, frame| add(sum, &frame)))
     });
     assert!(found == cases, "{found:#x?}");
+    let all = cases.iter().fold(EMPTY, |sum, case| add(sum, &case.4.to_le_bytes()));
+    assert_eq!(all, PIXELS, "PIXELS must be {all:#x}: runs on other pixels are other runs");
     let data = dataset(Variant::Motion);
     let captioned = (0..300).map(|index| data.captioned(Split::Train, index).unwrap());
     let sum = captioned.fold(EMPTY, |sum, image| add(add(sum, &image.pixels), image.caption.as_bytes()));

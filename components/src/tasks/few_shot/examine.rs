@@ -23,7 +23,7 @@ impl FewShot {
         let mut found = Vec::new();
         let classes = self.look_at_data(recipe, device, &mut found);
         let names: Vec<&str> = classes.iter().flatten().flatten().map(|class| class.name.as_str()).collect();
-        if let Err(error) = self.look_at_model(recipe, device, &names) {
+        if let Err(error) = self.look_at_model(recipe, device, &names, &mut found) {
             let path =
                 if error.to_string().contains("optimizer.groups") { "optimizer.groups" } else { "backbone.weights" };
             found.push(recipe.diagnostic(codes::MODEL, path, &error));
@@ -33,7 +33,12 @@ impl FewShot {
 
     /// The lists, their episodes, and the first clip of every class.
     fn look_at_data(&self, recipe: &Recipe, device: &Device, found: &mut Vec<Diagnostic>) -> Option<[Vec<Class>; 3]> {
-        let problem = |path: &str, error: &Error| recipe.diagnostic(codes::DATA, path, error);
+        // A diagnostic has one line.
+        let problem = |path: &str, error: &Error| {
+            let diagnostic = recipe.diagnostic(codes::DATA, path, error);
+            let message = diagnostic.message.replace(":\n  ", ": ").replace("\n  ", "; ").replace('\n', "; ");
+            Diagnostic { message, ..diagnostic }
+        };
         let build = BuildContext::new(recipe.seed, device.clone());
         let clips = match Clips::build(recipe, &build) {
             Ok(clips) => clips,
@@ -42,17 +47,25 @@ impl FewShot {
                 return None;
             }
         };
-        let listed = self.lists(&*clips.dataset, recipe);
-        let lists = match listed.and_then(|lists| lists.check(self, recipe).map(|()| lists)) {
+        let lists = match self.lists(&*clips.dataset, recipe) {
             Ok(lists) => lists,
             Err(error) => {
                 found.push(problem("dataset.root", &error));
                 return None;
             }
         };
+        let small = lists.check(self, recipe);
         for Skipped { note, strict, .. } in lists.skipped() {
             let place = recipe.diagnostic(codes::DATA, "dataset", &Error::failed(note));
             found.push(if strict { place } else { Diagnostic { severity: Severity::Warning, ..place } });
+        }
+        for note in lists.passed_over() {
+            let place = problem("dataset", &Error::failed(note.clone()));
+            found.push(Diagnostic { severity: Severity::Warning, ..place });
+        }
+        if let Err(error) = small {
+            found.push(problem("dataset.root", &error));
+            return Some(lists.into_classes());
         }
         for (role, path, list) in
             [(Split::Val, "task.validation", &self.validation), (Split::Test, "task.test", &self.test)]
@@ -68,10 +81,21 @@ impl FewShot {
     }
 
     /// The model with its weights, the texts of all classes, and the optimizer's groups.
-    fn look_at_model(&self, recipe: &Recipe, device: &Device, names: &[&str]) -> Result<()> {
+    fn look_at_model(
+        &self,
+        recipe: &Recipe,
+        device: &Device,
+        names: &[&str],
+        found: &mut Vec<Diagnostic>,
+    ) -> Result<()> {
         let build = recipe.build_context(device)?;
         let frames = recipe.build::<dyn FrameSampler>(&build)?.count();
-        let model = FewShotModel::build(recipe, &build, frames)?;
+        let model = FewShotModel::build(recipe, &build, frames);
+        for note in build.notes() {
+            let place = recipe.diagnostic(codes::MODEL, "backbone.weights", &Error::failed(note));
+            found.push(Diagnostic { severity: Severity::Warning, ..place });
+        }
+        let model = model?;
         let prompt = recipe.build::<dyn Prompt>(&build)?;
         if !names.is_empty() {
             class_texts(&model, &*prompt, names, device)?;

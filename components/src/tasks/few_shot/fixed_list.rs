@@ -13,7 +13,7 @@ pub(super) struct Evaluation {
     /// checkpoint may be chosen on `val` or `train`, never on `test`.
     pub split: Option<Split>,
     /// Number of episodes.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 1_000_000))]
     pub episodes: usize,
     /// Query clips of each class. 1 in most published work.
     #[schemars(range(min = 1, max = 10_000))]

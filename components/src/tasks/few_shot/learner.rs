@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_framework::clips::loader::View;
-use maclip_framework::engine::episodes::{self, Episode, EpisodeList, mean_ci95};
+use maclip_framework::engine::episodes::{self, Episode, EpisodeList};
 use maclip_framework::engine::evaluation::{self, EpisodeClips, Outcome, select_rows};
 use maclip_framework::engine::features::ClipSource;
 use maclip_framework::engine::training::{Learner, StepOutput, Validation};
@@ -17,6 +17,7 @@ use maclip_framework::profile::{self, Phase};
 use maclip_framework::progress::Silent;
 use maclip_framework::random::Stream;
 use maclip_framework::recipe::compute::{Compute, Recompute};
+use maclip_framework::recipe::expectation::mean_ci95;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::dataset::Split;
 use maclip_framework::slots::draws::Draws;
@@ -100,7 +101,11 @@ impl EpisodeLearner<'_> {
 
     /// Texts of the support clips' classes, `[S, E]`.
     fn support_texts(&self, episode: &Episode) -> Tensor<2> {
-        select_rows(&self.train.texts, &EpisodeClips::new(episode, &self.train.classes).support_classes, self.device)
+        select_rows(
+            &self.train.texts.mean,
+            &EpisodeClips::new(episode, &self.train.classes).support_classes,
+            self.device,
+        )
     }
 
     /// Everything after the tower.
@@ -113,7 +118,7 @@ impl EpisodeLearner<'_> {
             .of_clips(0..supports)
             .during(|| model.support_prototypes(frames.support, self.support_texts(episode)));
         let query = draws.of_clips(supports..clips).during(|| model.query_prototypes(frames.query));
-        let class_text = select_rows(&self.train.texts, &episode.classes, self.device);
+        let class_text = self.train.texts.select(&episode.classes);
         let features = model.objective.all_classes().then(|| {
             let both = |query: &Tensor<3>, support: &Tensor<3>| Tensor::cat(vec![query.clone(), support.clone()], 0);
             [both(&query.frames, &support.frames), both(&query.prototypes, &support.prototypes)]
@@ -130,7 +135,8 @@ impl EpisodeLearner<'_> {
         scores.all_classes = features.map(|features| {
             let queries = episode.queries.iter().map(|&(label, _)| episode.classes[label]);
             let classes = queries.chain(ids.support_classes.iter().copied()).map(|class| class as i32);
-            let ([frames, prototypes], texts) = (features.map(Tensor::unsqueeze), self.train.texts.clone().unsqueeze());
+            let ([frames, prototypes], texts) =
+                (features.map(Tensor::unsqueeze), self.train.texts.mean.clone().unsqueeze());
             AllClasses { frames, prototypes, texts, labels: tensor(classes.collect()) }
         });
         let _span = profile::span(Phase::Objective);

@@ -1,6 +1,7 @@
 //! The classes and clips of the three splits, checked.
 
 use super::FewShot;
+use super::disjoint::keep_apart;
 use maclip_framework::clips::sources::{Clips, Part};
 use maclip_framework::engine::context::RunContext;
 use maclip_framework::engine::episodes::{self, list_checksum};
@@ -21,6 +22,27 @@ struct Listed {
     role: Split,
     split: Split,
     listing: Listing,
+}
+
+/// Several errors as one, so that all is told at once. Place and hint are those of the first that has them.
+fn together(errors: Vec<Error>) -> Result<()> {
+    let (mut messages, mut place, mut help): (Vec<String>, Option<String>, Option<String>) = Default::default();
+    for error in errors {
+        match error {
+            Error::Failed { message, place: at, help: hint } => {
+                place = place.or(at);
+                help = help.or(hint);
+                if !messages.contains(&message) {
+                    messages.push(message);
+                }
+            }
+            other => return Err(other),
+        }
+    }
+    match messages.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Failed { message: messages.join("\n"), place, help }),
+    }
 }
 
 /// Clips of a split that cannot be used.
@@ -112,18 +134,29 @@ impl Lists {
         }
     }
 
+    /// Clips that cannot be used where the policy is to stop, with the reason.
+    pub(super) fn broken(&self) -> Vec<(String, String)> {
+        self.skipped().filter(|skipped| skipped.strict).flat_map(|skipped| skipped.clips).collect()
+    }
+
+    /// Sentences about what lies among the clips and is none, of each split.
+    pub(super) fn passed_over(&self) -> impl Iterator<Item = &String> {
+        self.parts.iter().filter(|part| part.role == part.split).flat_map(|part| &part.listing.passed_over)
+    }
+
     /// Writes down in the run what was left out and what its dataset notes. An error where the lists are too small for
     /// the episodes, or clips cannot be used and the policy is to stop.
     pub(super) fn report(&self, task: &FewShot, context: &mut RunContext) -> Result<()> {
-        self.check(task, context.recipe)?;
         let file = |split: Split| format!("skipped_{}.json", split.name());
         for skipped in self.skipped() {
             context.store.write_json(&file(skipped.split), &skipped.clips)?;
         }
-        self.refuse(context.recipe, |split| Some(context.store.path().join(file(split))))?;
-        for skipped in self.skipped() {
-            context.progress.note(&skipped.note);
-            context.note(skipped.note);
+        let refused = self.refuse(context.recipe, |split| Some(context.store.path().join(file(split))));
+        together([refused, self.check(task, context.recipe)].into_iter().filter_map(Result::err).collect())?;
+        let told: Vec<String> = self.skipped().map(|skipped| skipped.note).chain(self.passed_over().cloned()).collect();
+        for note in told {
+            context.progress.note(&note);
+            context.note(note);
         }
         let notes = self.parts.iter().filter(|part| part.role == part.split).flat_map(|part| &part.listing.notes);
         notes.for_each(|note| context.note(note.clone()));
@@ -132,23 +165,29 @@ impl Lists {
 
     /// An error where clips cannot be used and the policy is to stop. `file` is where all of a split's are named.
     pub(super) fn refuse(&self, recipe: &Recipe, file: impl Fn(Split) -> Option<PathBuf>) -> Result<()> {
-        match self.skipped().find(|skipped| skipped.strict) {
-            Some(skipped) => Err(skipped.refusal(file(skipped.split)).at(recipe.place("dataset"))),
-            None => Ok(()),
-        }
+        let strict = self.skipped().filter(|skipped| skipped.strict);
+        together(strict.map(|skipped| skipped.refusal(file(skipped.split)).at(recipe.place("dataset"))).collect())
     }
 
-    /// An error where a list is too small for its episodes.
+    /// An error where lists are too small for their episodes. It names what was left out of them.
     pub(super) fn check(&self, task: &FewShot, recipe: &Recipe) -> Result<()> {
         // A list with clips that stop the run may be too small because of them.
-        for Listed { role, split, listing } in
-            self.parts.iter().filter(|part| !part.listing.strict || part.listing.skipped.is_empty())
-        {
+        let parts = self.parts.iter().filter(|part| !part.listing.strict || part.listing.skipped.is_empty());
+        let small = parts.filter(|part| task.uses(part.role)).filter_map(|part| {
+            let Listed { role, split, listing } = part;
             let cause = format!("task.{}", task.asks(*role, listing.classes.len() < task.way));
-            episodes::check(task.shape(*role), *split, &listing.classes)
-                .map_err(|error| error.at(recipe.place(&cause)))?;
-        }
-        Ok(())
+            let error = episodes::check(task.shape(*role), *split, &listing.classes).err()?;
+            let told = Skipped::of(part).map(|skipped| skipped.note).into_iter().chain(listing.passed_over.clone());
+            let told: String = told.map(|told| format!("\n  {told}")).collect();
+            let error = match error {
+                Error::Failed { message, place, help } => {
+                    Error::Failed { message: format!("{message}{told}"), place, help }
+                }
+                other => other,
+            };
+            Some(error.at(recipe.place(&cause)))
+        });
+        together(small.collect())
     }
 
     /// Checksum of each list, and of the files that it was read from.
@@ -165,10 +204,10 @@ impl Lists {
     }
 
     /// What the store keeps of each clip: all frames where they are drawn, as in training, else those that are taken.
-    pub(super) fn wants(&self, clips: &Clips) -> Vec<(String, Part)> {
+    pub(super) fn wants(&self, task: &FewShot, clips: &Clips) -> Vec<(String, Part)> {
         let mut wants: BTreeMap<&str, Part> = BTreeMap::new();
         let mut ordered = Vec::new();
-        for role in [Split::Train, Split::Test, Split::Val] {
+        for role in [Split::Train, Split::Test, Split::Val].into_iter().filter(|role| task.uses(*role)) {
             let part = clips.part(role == Split::Train || role == Split::Test && clips.frames.random_in_evaluation());
             for clip in self.classes()[role as usize].iter().flat_map(|class| &class.clips) {
                 // Validation on the training classes reads the clips of the training.
@@ -214,7 +253,7 @@ impl FewShot {
         let Some(sizes) = facts.splits else { return };
         // Each option is reported once: what one split lacks, another may lack for the same reason.
         let mut reported: Vec<&str> = Vec::new();
-        for role in Split::ALL {
+        for role in Split::ALL.into_iter().filter(|role| self.uses(*role)) {
             let (split, limit) = self.part(role);
             let (size, shape, name) = (sizes[split as usize], self.shape(role), split.name());
             let (needed, clips) = (shape.shot + shape.queries, size.clips.min(limit));
@@ -235,33 +274,31 @@ impl FewShot {
         }
     }
 
-    /// The lists of the three splits, disjoint in classes and clips.
+    /// The lists of the three splits, disjoint in classes and clips unless the dataset says otherwise.
     pub(super) fn lists(&self, dataset: &dyn Dataset, recipe: &Recipe) -> Result<Lists> {
-        let mut seen: BTreeMap<String, &'static str> = BTreeMap::new();
-        let mut parts = Vec::new();
+        let (mut parts, mut errors) = (Vec::new(), Vec::new());
         for role in Split::ALL {
             let (split, limit) = self.part(role);
-            let mut listing = dataset.list(split).map_err(|error| error.at(recipe.place("dataset")))?;
+            let mut listing = match dataset.list(split) {
+                Ok(listing) => listing,
+                Err(error) => {
+                    errors.push(error.at(recipe.place("dataset")));
+                    continue;
+                }
+            };
             for class in &mut listing.classes {
                 class.clips.truncate(limit);
             }
-            let keys = listing.classes.iter().flat_map(|class| {
-                std::iter::once(format!("class `{}`", class.name))
-                    .chain(class.clips.iter().map(|clip| format!("clip `{clip}`")))
-            });
-            // Choosing on the training classes reads their split a second time.
-            for key in keys.filter(|_| split == role) {
-                if let Some(other) = seen.insert(key.clone(), split.name()) {
-                    let place = if other == split.name() {
-                        format!("twice in split {other}")
-                    } else {
-                        format!("in split {other} and in split {}", split.name())
-                    };
-                    return Err(Error::failed(format!("{key} is {place}"))
-                        .help("classes and splits are disjoint, or the result says nothing about new classes"));
-                }
-            }
             parts.push(Listed { role, split, listing });
+        }
+        together(errors)?;
+        // Choosing on the training classes reads their split a second time.
+        let own = parts.iter().filter(|part| part.role == part.split);
+        let classes: Vec<(Split, &Class)> =
+            own.flat_map(|part| part.listing.classes.iter().map(|class| (part.split, class))).collect();
+        let note = keep_apart(&classes, dataset).map_err(|error| error.at(recipe.place("dataset")))?;
+        if let Some(part) = parts.first_mut() {
+            part.listing.notes.extend(note);
         }
         let parts = parts.try_into().map_err(|_| Error::failed("a dataset has three splits"))?;
         Ok(Lists { parts })

@@ -7,6 +7,7 @@
 //! episodes are drawn and evaluated (`maclip_framework::engine`).
 
 mod costs;
+mod disjoint;
 mod examine;
 mod fixed_list;
 mod learner;
@@ -14,11 +15,12 @@ mod lists;
 mod memory;
 mod passes;
 mod plan;
+mod start;
 #[cfg(test)]
 mod tests;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use fixed_list::Evaluation;
 use learner::EpisodeLearner;
 use lists::Lists;
@@ -27,7 +29,7 @@ use maclip_framework::clips::loader::ClipLoader;
 use maclip_framework::clips::sources::{Clips, Needs};
 use maclip_framework::clips::store::stored::StoredClips;
 use maclip_framework::engine::context::RunContext;
-use maclip_framework::engine::episodes::{Episode, EpisodeList, Shape, mean_ci95};
+use maclip_framework::engine::episodes::{Episode, EpisodeList, Shape};
 use maclip_framework::engine::evaluation::{self, Outcome};
 use maclip_framework::engine::examples::Gallery;
 use maclip_framework::engine::features::{ClipSource, FeatureCache};
@@ -35,18 +37,19 @@ use maclip_framework::engine::task::Task;
 use maclip_framework::engine::training::{Loop, LoopOptions};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::copy_atomically;
-use maclip_framework::model::few_shot::{FewShotModel, class_texts};
+use maclip_framework::model::few_shot::{ClassTexts, FewShotModel, class_texts};
 use maclip_framework::model::parameters::{self, Params};
 use maclip_framework::model::plan::Plan;
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::random::Stream;
 use maclip_framework::recipe::Recipe;
 use maclip_framework::recipe::compute::Recompute;
-use maclip_framework::recipe::expectation::TestResult;
+use maclip_framework::recipe::expectation::{TestResult, mean_ci95};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
-use maclip_framework::runs::records::EpisodeRecord;
+use maclip_framework::runs::records::{EpisodeRecord, Inputs};
 use maclip_framework::runs::store::checkpoint_steps;
+use maclip_framework::slots::backbone::Backbone;
 use maclip_framework::slots::backbone::Geometry;
 use maclip_framework::slots::dataset::{Class, Split};
 use maclip_framework::slots::module::GraphStrategy;
@@ -56,6 +59,7 @@ use maclip_framework::slots::schedule::Schedule;
 use maclip_language::Diagnostic;
 use memory::Way;
 use serde::{Deserialize, Serialize};
+use start::Start;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
@@ -74,13 +78,13 @@ struct FewShot {
     #[schemars(range(min = 1, max = 10_000))]
     shot: usize,
     /// Support clips of each class in training and validation, where it is not `shot`. CLIP-FSAR and D2ST train with 1.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000))]
     train_shot: Option<usize>,
     /// Training episodes whose mean gradient makes one step.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000))]
     episodes_per_step: usize,
     /// Query clips of each class in a training episode. 5 in most public code, 1 in D2ST.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000))]
     queries: usize,
     /// The training loop.
     train: LoopOptions,
@@ -88,6 +92,8 @@ struct FewShot {
     validation: Evaluation,
     /// Episodes of test classes, run once with the chosen checkpoint.
     test: Evaluation,
+    /// Trained weights of another run to begin with; `null` begins with those of the recipe.
+    start: Option<Start>,
 }
 
 impl Default for FewShot {
@@ -101,6 +107,7 @@ impl Default for FewShot {
             train: LoopOptions::default(),
             validation: Evaluation { episodes: 500, ..Evaluation::default() },
             test: Evaluation::default(),
+            start: None,
         }
     }
 }
@@ -168,7 +175,7 @@ impl Component for FewShot {
 struct SplitData {
     classes: Vec<Class>,
     /// `[C, E]`
-    texts: Tensor<2>,
+    texts: ClassTexts,
 }
 
 impl Task for FewShot {
@@ -184,11 +191,20 @@ impl Task for FewShot {
         let build = recipe.sizes_context();
         let clips = Clips::build(recipe, &build)?;
         let lists = self.lists(&*clips.dataset, recipe)?;
-        lists.refuse(recipe, |_| None)?;
         let geometry = FewShotModel::build(recipe, &build, clips.frames.count())?.backbone.geometry().clone();
-        let wants = lists.wants(&clips);
-        let notes = lists.skipped().map(|skipped| skipped.note).collect();
-        Ok(Needs { clips, geometry, device: build.device, wants, notes })
+        let wants = lists.wants(self, &clips);
+        let broken = lists.broken();
+        let left_out = lists.skipped().filter(|skipped| !skipped.strict).map(|skipped| skipped.note);
+        let notes = left_out.chain(lists.passed_over().cloned()).collect();
+        Ok(Needs { clips, geometry, device: build.device, wants, notes, broken })
+    }
+
+    fn inputs(&self, recipe: &Recipe) -> Result<Inputs> {
+        let build = BuildContext::new(recipe.seed, Device::flex());
+        let clips = Clips::build(recipe, &build)?;
+        let lists = self.lists(&*clips.dataset, recipe)?.sums()?;
+        recipe.build::<dyn Backbone>(&build)?;
+        Ok(Inputs { weights: build.weights(), lists })
     }
 
     fn run(&self, context: &mut RunContext) -> Result<()> {
@@ -200,6 +216,10 @@ impl Task for FewShot {
         let mut model = parts.model.clone();
         if parts.params.trainable == 0 {
             context.progress.note("nothing to train: the recipe has no trainable parameters");
+        } else if let Some(start) = self.start.as_ref().filter(|_| !self.trains()) {
+            let note = format!("nothing was trained here: the weights are those of {}", start.run);
+            context.progress.note(&note);
+            context.note(note);
         } else {
             context.attempt()?.recompute = Some(parts.way.words());
             if parts.way.recompute != Recompute::None {
@@ -280,6 +300,16 @@ impl Parts {
 }
 
 impl FewShot {
+    /// Whether there is a training, if the model has anything to train.
+    fn trains(&self) -> bool {
+        self.start.as_ref().is_none_or(|start| start.train)
+    }
+
+    /// Whether episodes are made of the classes of `role`: of train and val only where something is trained.
+    fn uses(&self, role: Split) -> bool {
+        role == Split::Test || self.trains()
+    }
+
     /// Shape of the episodes of `split`.
     fn shape(&self, split: Split) -> Shape {
         let training = self.train_shot.unwrap_or(self.shot);
@@ -298,7 +328,10 @@ impl FewShot {
         let prompt = recipe.build::<dyn Prompt>(&build)?;
         let mut lists = self.lists(&*clips.dataset, recipe)?;
         lists.report(self, context)?;
-        let model = FewShotModel::build(recipe, &build, clips.frames.count())?;
+        let mut model = FewShotModel::build(recipe, &build, clips.frames.count())?;
+        if let Some(start) = &self.start {
+            model = start.load(model, &build).map_err(|error| error.at(recipe.place("task.start")))?;
+        }
         if clips.frames.random_in_evaluation() {
             let name = &recipe.components()["frames"];
             context.note(format!(
@@ -321,11 +354,17 @@ impl FewShot {
         }
         // Before the training: a list that does not fit must not be found after it.
         let [_, val, test] = &lists;
-        let validation = self.validation.episodes(self.shape(Split::Val), Split::Val, val);
-        let validation = validation.map_err(|error| error.at(recipe.place("task.validation")))?;
         let test = self.test.episodes(self.shape(Split::Test), Split::Test, test);
         let test = test.map_err(|error| error.at(recipe.place("task.test")))?;
-        context.note_inputs("weights", build.weights())?;
+        let validation = match self.trains() {
+            true => self
+                .validation
+                .episodes(self.shape(Split::Val), Split::Val, val)
+                .map_err(|error| error.at(recipe.place("task.validation")))?,
+            // Nothing is chosen.
+            false => EpisodeList { episodes: Vec::new(), ..test.clone() },
+        };
+        context.note_weights(&build)?;
         let data = lists
             .map(|classes| {
                 let _span = profile::span(Phase::Texts);
@@ -365,7 +404,7 @@ impl FewShot {
         stored: &StoredClips,
         context: &mut RunContext,
     ) -> Result<()> {
-        let wants = lists.wants(clips);
+        let wants = lists.wants(self, clips);
         let wants: Vec<_> = wants.iter().map(|(clip, part)| (clip.as_str(), *part)).collect();
         let loader = ClipLoader { clips, geometry, device: context.device, store: Some(stored) };
         let Some(filler) = Filler::look(&loader, &wants, context.progress)? else { return Ok(()) };

@@ -323,3 +323,29 @@ fn an_own_study_replaces_the_extended_one() {
     assert_eq!(study("own.yaml"), serde_json::json!({"seeds": [1]}));
     assert_eq!(study("plain.yaml"), serde_json::json!({"variants": {"a": {}, "b": {}}}));
 }
+
+#[test]
+fn a_string_on_the_command_line_is_what_was_typed() {
+    #[derive(Debug, serde::Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let read = |set: &str| {
+        let arguments = Arguments { sets: vec![set.to_owned()], ..Arguments::default() };
+        let document = load_text("a.yaml", "name: x", &arguments).unwrap();
+        from_node::<Named>(&document.root, "").unwrap().name
+    };
+    for typed in ["1e3", "0x10", "1_000", "1.10", "true", "12345678901234567890123", "a#b"] {
+        assert_eq!(read(&format!("name={typed}")), typed);
+    }
+    assert_eq!(read("name=\"run #3\""), "run #3");
+}
+
+#[test]
+fn a_comment_on_the_command_line_is_refused() {
+    for set in ["name=run #3", "name=#3", "name={a: 1} # b"] {
+        let arguments = Arguments { sets: vec![set.to_owned()], ..Arguments::default() };
+        let problem = load_text("a.yaml", "name: x", &arguments).unwrap_err().render(false);
+        assert!(problem.contains("begins a comment") && problem.contains("quote the value"), "{problem}");
+    }
+}

@@ -446,7 +446,9 @@ fn packs(folder: &Path) -> Result<Vec<PathBuf>> {
     };
     let mut found: Vec<PathBuf> =
         entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<_>>().map_err(failed)?;
-    found.retain(|path| path.extension() == Some(OsStr::new("pack")));
+    // Only files of its own: opening a pipe would wait, and a link leads elsewhere.
+    let is_file = |path: &PathBuf| std::fs::symlink_metadata(path).is_ok_and(|about| about.is_file());
+    found.retain(|path| path.extension() == Some(OsStr::new("pack")) && is_file(path));
     found.sort();
     Ok(found)
 }

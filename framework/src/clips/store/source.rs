@@ -4,8 +4,8 @@
 use super::ClipStore;
 use super::pack::{Key, Kind};
 use crate::error::{Error, Result};
+use crate::files::open_regular;
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -44,7 +44,7 @@ fn state(files: &[PathBuf]) -> Result<(Key, bool)> {
 
 fn file_hash(path: &Path) -> Result<Key> {
     let failed = |error| Error::io("read", path, error);
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = open_regular(path).map_err(failed)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     loop {

@@ -154,7 +154,7 @@ impl Seen {
         let EpisodeEncoding { support, query: queries, class_text } = encoding;
         let [clips, t, e] = support.prototypes.dims();
         let support = support.prototypes.reshape([1, clips / shot, shot, t, e]);
-        let (queries, support) = model.related(queries.prototypes.unsqueeze(), support, class_text.unsqueeze());
+        let (queries, support) = model.related(queries.prototypes.unsqueeze(), support, class_text.mean.unsqueeze());
         // See `FewShotModel::related`: each query may have become an episode of its own.
         let (episode, query) = if queries.dims()[0] > 1 { (query, 0) } else { (0, query) };
         let rows: Vec<i32> = classes.iter().map(|class| *class as i32).collect();

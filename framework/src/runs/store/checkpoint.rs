@@ -41,13 +41,16 @@ struct CheckpointState {
 
 /// A checkpoint, read from the disk and checked.
 pub struct Checkpoint {
-    pub position: Position,
+    pub(crate) position: Position,
     weights: BTreeMap<String, HostTensor>,
     optimizer: BTreeMap<String, Vec<u8>>,
 }
 
 impl Checkpoint {
     /// `model` with the weights of the checkpoint in its trainable parameters.
+    ///
+    /// # Errors
+    /// Where the model has other trainable parameters.
     pub fn load<M: Module>(&self, model: M) -> Result<M> {
         parameters::import(model, self.weights.clone(), true)
     }
@@ -77,6 +80,31 @@ pub fn checkpoint_steps(run: &Path) -> Result<Vec<u64>> {
         entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix("step-")?.parse().ok()).collect();
     steps.sort_unstable_by(|a, b| b.cmp(a));
     Ok(steps)
+}
+
+/// The checkpoint that the run in `run` tested, and the SHA-256 (hex) of its weights. Of a run that is not done: the best so
+/// far, or the newest where nothing was validated.
+///
+/// # Errors
+/// Where the run has no checkpoint, such as one whose records were copied, or it is damaged.
+pub fn tested_checkpoint(run: &Path) -> Result<(Checkpoint, String)> {
+    let newest = checkpoint_steps(run)?.first().copied().ok_or_else(|| {
+        Error::failed(format!("{} has no checkpoint", run.display())).help(
+            "it trained nothing, or its records were copied from the same run under another name, which has them: \
+             `maclip runs show` names it",
+        )
+    })?;
+    let folder = |step: u64| run.join("checkpoints").join(folder_name(step));
+    let mut checkpoint = read_checkpoint(&folder(newest))??;
+    let mut step = newest;
+    if let Some((best, _)) = checkpoint.position.best.filter(|(best, _)| *best != newest) {
+        checkpoint = read_checkpoint(&folder(best))??;
+        step = best;
+    }
+    let state = read_json::<CheckpointState>(&folder(step).join(STATE))?;
+    let sum = state.and_then(|state| state.files.get(WEIGHTS).cloned());
+    let sum = sum.ok_or_else(|| Error::failed(format!("{} has no checksum of its weights", folder(step).display())))?;
+    Ok((checkpoint, sum))
 }
 
 impl RunStore {

@@ -44,7 +44,8 @@ fn folders_are_read_whole_or_not_at_all() {
         assert_eq!(checkpoint.tensors, tensors(&["a", "bb", "ccc"]));
         assert_eq!(checkpoint.files, [path("1.safetensors"), path("2.safetensors")]);
         assert_eq!(checkpoint.sha256, sha256(&[first.clone(), second.clone()].concat()));
-        assert_eq!(checkpoint.config.unwrap()["model_type"], "clip");
+        assert_eq!(checkpoint.configs[0].json["model_type"], "clip");
+        assert_eq!(checkpoint.configs[0].sha256, sha256(b"{\"model_type\": \"clip\"}"));
     }
     write("2.safetensors", &["a", "bb"]);
     assert!(failure(folder.path()).contains("has the tensor a, as a file before it"));
@@ -64,11 +65,63 @@ fn folders_are_read_whole_or_not_at_all() {
     assert_eq!((checkpoint.format, checkpoint.dtypes["a"]), (Format::Safetensors, "F32"));
     std::fs::write(path("config.json"), "{").unwrap();
     assert!(failure(folder.path()).contains("config.json is not JSON"));
-    assert!(read(&path("model.safetensors")).unwrap().config.is_none());
+    // Beside a file it may be of something else, so it is passed over, and that is said.
+    let beside = read(&path("model.safetensors")).unwrap();
+    assert!(beside.configs.is_empty() && beside.notes[0].contains("config.json is not JSON"), "{:?}", beside.notes);
     assert!(failure(&path("config.json")).contains("give the folder"));
     write("model.safetensors", &[]);
     assert!(failure(&path("model.safetensors")).contains("holds no tensors"));
     assert!(failure(&path("absent")).contains("absent"));
+}
+
+#[test]
+fn folders_with_other_names_are_read_where_one_file_can_be_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let write = |name: &str| {
+        let bytes = serialize(&tensors(&[name]), &BTreeMap::new(), ElementType::F32).unwrap();
+        write_atomically(&path(name), &bytes).unwrap();
+    };
+    for name in ["optimizer.bin", "training_args.bin", "notes.txt"] {
+        std::fs::write(path(name), "").unwrap();
+    }
+    write("model.fp16.safetensors");
+    let read_folder = || read(folder.path()).unwrap();
+    assert_eq!(read_folder().files, [path("model.fp16.safetensors")]);
+    assert!(read_folder().notes[0].contains("model.fp16.safetensors"));
+    write("mine.safetensors");
+    let message = failure(folder.path());
+    assert!(
+        message.contains("mine.safetensors, model.fp16.safetensors") && message.contains("the file itself"),
+        "{message}"
+    );
+    // The usual names decide, and say nothing.
+    write("open_clip_model.safetensors");
+    assert_eq!((read_folder().files, read_folder().notes), (vec![path("open_clip_model.safetensors")], Vec::new()));
+    std::fs::write(path("open_clip_config.json"), "{}").unwrap();
+    std::fs::write(path("preprocessor_config.json"), "{}").unwrap();
+    let names = |read: StateDict| read.configs.into_iter().map(|config| config.name).collect::<Vec<_>>();
+    assert_eq!(names(read_folder()), ["open_clip_config.json", "preprocessor_config.json"]);
+    assert_eq!(names(read(&path("mine.safetensors")).unwrap()), names(read_folder()));
+}
+
+#[test]
+fn a_model_in_a_hugging_face_cache_is_its_main_revision() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = serialize(&tensors(&["a"]), &BTreeMap::new(), ElementType::F32).unwrap();
+    for revision in ["123", "456"] {
+        let path = folder.path().join("snapshots").join(revision);
+        std::fs::create_dir_all(&path).unwrap();
+        write_atomically(&path.join("model.safetensors"), &bytes).unwrap();
+    }
+    assert!(failure(folder.path()).contains("snapshots/REVISION"));
+    std::fs::create_dir(folder.path().join("refs")).unwrap();
+    std::fs::write(folder.path().join("refs/main"), "456\n").unwrap();
+    let found = read(folder.path()).unwrap();
+    assert_eq!(found.files, [folder.path().join("snapshots/456/model.safetensors")]);
+    assert!(found.notes[0].contains("snapshots/456"), "{:?}", found.notes);
+    std::fs::write(folder.path().join("refs/main"), "../../123").unwrap();
+    assert!(failure(folder.path()).contains("has no model.safetensors"));
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn hostile_archives_are_errors() {
     assert!(message(&nested).contains("overlap"));
     // Places and counts of 64 bits.
     let wide = wide(archive(&[("m/data.pkl", &data)]));
-    assert!(load("wide", &wide).is_ok());
+    assert!(load("wide", &wide, Choice::default()).is_ok());
     for field in [32, 40, 48, 56 + 8] {
         let mut bytes = wide.clone();
         let at = bytes.len() - 22 - 20 - 56 + field;
@@ -177,15 +177,15 @@ fn hostile_archives_are_errors() {
 #[test]
 fn flipped_and_cut_torch_files_never_panic() {
     for mut bytes in [sample(), legacy()] {
-        assert!(load("whole", &bytes).is_ok());
+        assert!(load("whole", &bytes, Choice::default()).is_ok());
         for cut in 0..bytes.len() {
-            assert!(load("cut", &bytes[..cut]).is_err());
+            assert!(load("cut", &bytes[..cut], Choice::default()).is_err());
         }
         for at in 0..bytes.len() {
             let old = bytes[at];
             for new in (0..8).map(|bit| old ^ 1 << bit).chain([!old, 0, 0xff, b'(', b'Q', b'R']) {
                 bytes[at] = new;
-                let _ = load("flipped", &bytes);
+                let _ = load("flipped", &bytes, Choice::default());
             }
             bytes[at] = old;
         }

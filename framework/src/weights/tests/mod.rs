@@ -65,12 +65,12 @@ fn sample() -> Vec<u8> {
 }
 
 fn loaded(bytes: &[u8]) -> BTreeMap<String, (&'static str, Vec<usize>, Vec<f32>)> {
-    let tensors = load("test.pt", bytes).unwrap().tensors.into_iter();
+    let tensors = load("test.pt", bytes, Choice::default()).unwrap().tensors.into_iter();
     tensors.map(|(name, dtype, tensor)| (name, (dtype, tensor.shape, tensor.values))).collect()
 }
 
 fn message(bytes: &[u8]) -> String {
-    let Err(error) = load("odd.pt", bytes) else { panic!("this was read") };
+    let Err(error) = load("odd.pt", bytes, Choice::default()) else { panic!("this was read") };
     assert!(error.to_string().contains("odd.pt"), "{error}");
     error.to_string()
 }

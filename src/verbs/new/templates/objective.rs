@@ -90,7 +90,7 @@ mod tests {
         let objective = __Name__ { temperature: 2.0 };
         let distances = Tensor::<3>::from_data([[[1.0f32, 3.0]]], &device);
         let label = Tensor::<2, Int>::from_data([[0]], &device);
-        let scores = Scores { distances, query_text: None, support_text: None, all_classes: None };
+        let scores = Scores::of(distances);
         let loss = objective.loss(&scores, &Labels { query: label.clone(), support: label });
         // Log odds of the right class: (3 − 1) / 2 = 1
         let odds = (1.0f64 + (-1.0f64).exp()).recip();

@@ -12,16 +12,16 @@ use maclip_framework::clips::loader::ClipLoader;
 use maclip_framework::clips::sources::Clips;
 use maclip_framework::clips::store::stored::StoredClips;
 use maclip_framework::engine::context::RunContext;
-use maclip_framework::engine::episodes::{EpisodeList, Shape, list_checksum, mean_ci95};
+use maclip_framework::engine::episodes::{EpisodeList, Shape, list_checksum};
 use maclip_framework::engine::evaluation::{self, Outcome};
 use maclip_framework::engine::features::{ClipSource, FeatureCache};
 use maclip_framework::engine::task::Task;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::model::few_shot::{FewShotModel, class_texts};
+use maclip_framework::model::few_shot::{ClassTexts, FewShotModel, class_texts};
 use maclip_framework::model::parameters;
 use maclip_framework::model::plan::{Flops, Memory, Plan, Step};
 use maclip_framework::recipe::Recipe;
-use maclip_framework::recipe::expectation::TestResult;
+use maclip_framework::recipe::expectation::{TestResult, mean_ci95};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::runs::records::EpisodeRecord;
@@ -123,8 +123,7 @@ fn model(recipe: &Recipe, build: &BuildContext) -> Result<FewShotModel> {
     FewShotModel::build(recipe, build, recipe.build::<dyn FrameSampler>(build)?.count())
 }
 
-/// `[C, E]`
-fn texts(recipe: &Recipe, build: &BuildContext, model: &FewShotModel, classes: &[Class]) -> Result<Tensor<2>> {
+fn texts(recipe: &Recipe, build: &BuildContext, model: &FewShotModel, classes: &[Class]) -> Result<ClassTexts> {
     let prompt = recipe.build::<dyn Prompt>(build)?;
     let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
     class_texts(model, &*prompt, &names, &build.device)
@@ -188,7 +187,7 @@ impl Task for __Name__ {
         // What the result rests on goes into the manifest by its checksum.
         context.note_inputs("list", BTreeMap::from([("test".to_owned(), list_checksum(&classes)?)]))?;
         let model = model(recipe, &build)?;
-        context.note_inputs("weights", build.weights())?;
+        context.note_weights(&build)?;
         context.write_manifest()?;
         context.store.write_json("params.json", &parameters::count(&model))?;
         let texts = texts(recipe, &build, &model, &classes)?;

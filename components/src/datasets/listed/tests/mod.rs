@@ -49,7 +49,7 @@ fn listed(benchmark: &'static Benchmark, root: &Path, change: impl FnOnce(&mut S
 
 /// What `split` comes to when all clips that are found can be read.
 fn list(data: &Listed, split: Split) -> Listing {
-    data.listing(&data.index(split).unwrap(), |_| Ok(()))
+    data.listing(split, &data.index(split).unwrap(), |_| Ok(PassedOver::default()))
 }
 
 fn refusal(data: &Listed, split: Split) -> String {
@@ -94,7 +94,8 @@ fn class_splits_have_their_sizes_and_share_no_class() {
 #[test]
 fn components_share_their_options() {
     use maclip_framework::registry::SlotTrait;
-    let shared = ["root", "lists", "missing", "broken", "class_names", "class_text", "decoder"];
+    let shared =
+        ["root", "lists", "missing", "broken", "class_names", "class_text", "decoder", "pattern", "allow_shared"];
     for benchmark in ALL {
         let entry = <dyn Dataset>::entries().into_iter().find(|entry| entry.info.name == benchmark.name).unwrap();
         let schema = (entry.info.schema)().to_value();
@@ -161,7 +162,14 @@ fn clips_are_found_in_every_layout() {
     assert_eq!(places(&["a.webm", "a", "a.mp4"], "train0/a.mp4"), ["a.mp4"]);
     assert_eq!(places(&["a.webm", "a", "a.mp4"], "train0/a"), ["a"]);
     // Another class's folder is not looked in, and other files are no clips.
-    assert_eq!(places(&["hurling_(sport)/a", "b"], "train0/a\ntrain0/b"), ["not found under the root", "b"]);
+    let found = places(&["hurling_(sport)/a", "b"], "train0/a\ntrain0/b");
+    let missing = "not found: looked for a video or a folder of frames called `a` in the root, below the root";
+    assert_eq!(found, [missing, "b"]);
+    // What people write behind a clip is named, as the clip of that name is not there.
+    for (line, beside) in [("train0/b.mp4 7", " 7"), ("train0/b.mp4,7", ",7"), ("train0/b.mp4 164 ; 12", " 164 ; 12")] {
+        let found = places(&["b.mp4", "c"], &format!("{line}\ntrain0/c"));
+        assert!(found[0].ends_with(&format!("so take `{beside}` out of it")), "{found:?}");
+    }
 }
 
 #[test]
@@ -176,10 +184,10 @@ fn clips_of_kinetics_are_found_by_their_youtube_id() {
     ] {
         assert_eq!(places(&[file, "-kYzxMKp515.mp4"], &format!("train0/{listed}.mp4")), [file]);
     }
-    let missing = "not found under the root";
     // Another part of the same video, another video, and a name that only begins like an id.
     for other in ["-kYzxMKp514_000087_000097.mp4", "-KYzxMKp514_000086_000096_x", "-kYzxMKp514b"] {
-        assert_eq!(places(&[other, "b"], &format!("train0/{id}_000086_000096\ntrain0/b")), [missing, "b"], "{other}");
+        let found = places(&[other, "b"], &format!("train0/{id}_000086_000096\ntrain0/b"));
+        assert!(found[0].starts_with("not found: looked for ") && found[1] == "b", "{other}: {found:?}");
     }
     // Frames and video of one part are one clip.
     let both = ["-kYzxMKp514_1_11.mp4", "-kYzxMKp514_1_11"];
@@ -221,9 +229,9 @@ fn clips_that_cannot_be_used_are_counted_under_their_policy() {
         let data = listed(&SMALL, root, |settings| {
             *settings = Settings { lists: settings.root.clone(), missing, broken, ..settings.clone() };
         });
-        data.listing(&data.index(Train).unwrap(), |path| match path.ends_with("b") || path.ends_with("c") {
+        data.listing(Train, &data.index(Train).unwrap(), |path| match path.ends_with("b") || path.ends_with("c") {
             true => Err("damaged".to_owned()),
-            false => Ok(()),
+            false => Ok(PassedOver::default()),
         })
     };
     let skipped = |listing: &Listing| listing.skipped.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();

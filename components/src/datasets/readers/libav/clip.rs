@@ -9,6 +9,7 @@
 //! samples promise, everything is decoded and counted.
 
 use super::{Sign, Stop};
+use crate::datasets::readers::ffmpeg::{CONTAINERS, Probed};
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::codec::packet::side_data::Type as StreamData;
 use ffmpeg_next::codec::{self, Id};
@@ -17,7 +18,7 @@ use ffmpeg_next::format::stream::{Disposition, Stream};
 use ffmpeg_next::format::{self, context::Input};
 use ffmpeg_next::frame::{self, side_data::Type as FrameData};
 use ffmpeg_next::{Dictionary, Packet, Rational, media};
-use maclip_framework::images::Image;
+use maclip_framework::images::{Image, MOST_PIXELS};
 use std::collections::BTreeSet;
 
 /// Bytes of coded frames that stay in memory between counting and decoding. A larger file is read twice.
@@ -64,6 +65,9 @@ impl Clip {
         let h264 = parameters.id() == Id::H264;
         let (mut samples, mut held, mut bytes) = (Vec::new(), Some(Vec::new()), 0);
         while let Some(packet) = next(&mut input, stream)? {
+            if samples.is_empty() && !packet.is_key() {
+                return Err(Stop::odd("starts without a key frame"));
+            }
             bytes += packet.size();
             samples.push(Sample { pts: packet.pts(), spare: h264 && packet.data().is_some_and(spare) });
             match &mut held {
@@ -81,6 +85,11 @@ impl Clip {
     /// The number of frames, as far as it is known without decoding.
     pub(super) fn frames(&self) -> usize {
         self.times.as_ref().map_or(self.samples.len(), Vec::len)
+    }
+
+    /// What is known of the file without decoding it.
+    pub(super) fn probed(&self) -> Probed {
+        Probed { frames: self.frames(), fps: self.fps, keyed: true }
     }
 
     /// Gives each frame in `wanted` to `take`, with its number in the order of display. Returns the exact number of
@@ -183,6 +192,7 @@ impl Clip {
 fn open(name: &str) -> Result<(Input, usize), Stop> {
     let mut options = Dictionary::new();
     options.set("protocol_whitelist", "file");
+    options.set("format_whitelist", CONTAINERS);
     let input = format::input_with_dictionary(name, options)?;
     let video = |stream: &Stream| {
         stream.parameters().medium() == media::Type::Video && !stream.disposition().contains(Disposition::ATTACHED_PIC)
@@ -277,6 +287,9 @@ impl Converter {
         end(graph, "in")?.source().add(frame)?;
         end(graph, "out")?.sink().frame(&mut rgb)?;
         let (row, stride) = (width * 3, rgb.stride(0));
+        if width.checked_mul(height).is_none_or(|pixels| pixels > MOST_PIXELS) {
+            return Err(Stop::odd(format!("{width}x{height} pixels")));
+        }
         if (rgb.width() as usize, rgb.height() as usize) != (width, height) || stride < row {
             return Err(Stop::odd("the conversion changes the size"));
         }

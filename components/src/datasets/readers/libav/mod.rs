@@ -75,7 +75,7 @@ impl Session {
         }
         if decoder == Decoder::LibavTrusted {
             let clip = Box::new(Clip::open(name, &mut || Ok(()))?);
-            let probed = Probed { frames: clip.frames(), fps: clip.fps };
+            let probed = clip.probed();
             return Ok((Self::Here(clip), probed));
         }
         let (worker, probed) = Worker::open(name, path, programs)?;

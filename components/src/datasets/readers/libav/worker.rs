@@ -7,6 +7,7 @@
 use super::clip::{Clip, Converter};
 use super::{Sign, Stop};
 use crate::datasets::readers::ffmpeg::{Probed, Programs, spawn};
+use crate::datasets::readers::guarded::Guarded;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::Image;
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -82,7 +83,7 @@ fn serve(input: &mut impl Read, output: &mut impl Write) -> io::Result<()> {
             Request::Open(name) => {
                 clip = None;
                 Clip::open(&name, &mut || tell(Answer::Alive).map_err(lost)).map(|opened| {
-                    let probed = Probed { frames: opened.frames(), fps: opened.fps };
+                    let probed = opened.probed();
                     clip = Some(opened);
                     Answer::Opened(probed)
                 })
@@ -113,7 +114,7 @@ fn serve(input: &mut impl Read, output: &mut impl Write) -> io::Result<()> {
 /// A child process.
 pub(super) struct Worker {
     program: OsString,
-    child: Child,
+    child: Guarded,
     /// A socket: writing to a pipe of which the other end is gone would end this program.
     requests: UnixStream,
     answers: Receiver<io::Result<Answer>>,
@@ -135,7 +136,7 @@ impl Worker {
         };
         while let Some(mut worker) = idle() {
             // It may have been ended from outside meanwhile.
-            if matches!(worker.child.try_wait(), Ok(None)) {
+            if worker.child.runs() {
                 worker.stall = programs.stall;
                 return Ok(worker);
             }
@@ -148,10 +149,11 @@ impl Worker {
             )
         };
         let (requests, theirs) = UnixStream::pair().map_err(|error| failed(error.to_string()))?;
+        requests.set_write_timeout(Some(programs.stall)).map_err(|error| failed(error.to_string()))?;
         let mut command = Command::new(&program);
         command.arg(ARGUMENT).stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = spawn(&mut command).map_err(|error| failed(error.to_string()))?;
-        let output = child.stdout.take();
+        let output = child.stdout();
         let (sender, answers) = sync_channel(WAITING);
         std::thread::spawn(move || output.map(|output| listen(output, &sender)));
         let (stall, clip) = (programs.stall, String::new());
@@ -237,21 +239,13 @@ impl Worker {
 
     /// The error of this clip. A child that had one is not asked again.
     fn failed(&mut self, why: &str) -> Stop {
-        let killed = self.child.kill();
-        let ended = self.child.wait().ok().filter(|_| killed.is_ok());
+        // What it ended with by itself says more than that it was ended.
+        let ended = self.child.wait(Duration::ZERO).ok();
         let ended = ended.map_or_else(String::new, |status| format!("; it ended with {status}"));
         let message = format!("clip {}: the process that decodes it failed: {why}{ended}", self.clip);
         Stop::Failed(
             Error::failed(message).help("the file may be broken; `dataset.decoder: ffmpeg` reads it otherwise"),
         )
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // Fails only where it has ended by itself.
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }
 
@@ -356,7 +350,7 @@ impl Answer {
     fn write(&self, output: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Alive => output.write_all(b"."),
-            Self::Opened(Probed { frames, fps }) => {
+            Self::Opened(Probed { frames, fps, .. }) => {
                 output.write_all(b"o")?;
                 put(output, &[*frames])?;
                 output.write_all(&fps.unwrap_or(f64::NAN).to_le_bytes())
@@ -388,7 +382,8 @@ impl Answer {
                 let mut fps = [0; 8];
                 input.read_exact(&mut fps)?;
                 let fps = Some(f64::from_le_bytes(fps)).filter(|fps| fps.is_finite());
-                Ok(Self::Opened(Probed { frames, fps }))
+                // A file without a key frame at its start is odd, so it is never open here.
+                Ok(Self::Opened(Probed { frames, fps, keyed: true }))
             }
             b'f' => {
                 let (number, width, height) = (get(input)?, get(input)?, get(input)?);

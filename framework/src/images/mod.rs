@@ -2,11 +2,17 @@
 //!
 //! The preparation must be the one with which the published weights were trained: Pillow's antialiased bicubic filter,
 //! then a centre crop. Another filter changes the image features by more than rounding.
+//!
+//! A JPEG or PNG whose Exif says how the camera was held is turned accordingly, as FFmpeg turns videos. All sizes here
+//! are those of the turned image.
+
+mod lean;
 
 use crate::error::{Error, Result};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images as fir};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use serde::{Deserialize, Serialize};
+use std::io::{Cursor, Read, Seek};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -18,6 +24,9 @@ pub const CLIP_MEAN: [f32; 3] = [0.48145466, 0.4578275, 0.40821073];
 
 /// Standard deviation of each channel (red, green, blue) that CLIP divides by.
 pub const CLIP_STD: [f32; 3] = [0.26862954, 0.261_302_6, 0.275_777_1];
+
+/// The most pixels of an image or a video's frame that is read: 403 MB as RGB.
+pub const MOST_PIXELS: usize = 1 << 27;
 
 /// An 8-bit RGB image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,14 +48,17 @@ pub struct ImageHeader {
     pub height: usize,
 }
 
-/// Reads the header of a JPEG from its first bytes; `bytes` need not hold more than that.
+/// Reads the header of a JPEG. Metadata is passed over, and nothing is read behind the header.
 ///
 /// # Errors
-/// Where there is no JPEG header, the image has no pixels, or its colours are not grey, RGB or YCbCr. These are the
-/// errors of [`decode_jpeg`] that the header alone shows, so a clip can be checked without decoding it.
-pub fn jpeg_header(bytes: &[u8]) -> Result<ImageHeader> {
-    let mut decoder = decoder(bytes);
-    read_header(&mut decoder)
+/// Where there is no JPEG header, the image has no pixels, more than [`MOST_PIXELS`] or more than its bytes can hold,
+/// or its colours are not grey, RGB or YCbCr. These are the errors of [`decode_jpeg`] that the header alone shows, so a
+/// clip can be checked without decoding it.
+pub fn jpeg_header(source: &mut (impl Read + Seek)) -> Result<ImageHeader> {
+    let lean = lean::jpeg(source, false)?;
+    read_header(&mut decoder(&lean.bytes), lean.size)?;
+    let (width, height) = lean::seen(lean.size, lean.orientation);
+    Ok(ImageHeader { width, height })
 }
 
 /// Whether `tail`, the last bytes of a JPEG, holds the marker that ends an image.
@@ -59,7 +71,7 @@ pub fn has_end_of_image(tail: &[u8]) -> bool {
     last(0xd9).is_some_and(|end| last(0xda).is_none_or(|scan| scan < end))
 }
 
-/// Decodes a JPEG to RGB. Grey images become RGB with three equal channels.
+/// Decodes a JPEG to RGB, turned as its Exif says. Grey images become RGB with three equal channels.
 ///
 /// JPEG has no checksums. Data that was lost or changed is not noticed if the rest is still a valid image with an end
 /// marker.
@@ -68,14 +80,16 @@ pub fn has_end_of_image(tail: &[u8]) -> bool {
 /// As [`jpeg_header`]; where the end marker is missing; and where data cannot be decoded, for which a lenient decoder
 /// would put grey areas.
 pub fn decode_jpeg(bytes: &[u8]) -> Result<Image> {
-    let mut decoder = decoder(bytes);
-    let header = read_header(&mut decoder)?;
+    let lean = lean::jpeg(&mut Cursor::new(bytes), true)?;
+    let mut decoder = decoder(&lean.bytes);
+    read_header(&mut decoder, lean.size)?;
     if !has_end_of_image(bytes) {
         return Err(Error::failed("the JPEG is truncated: its end marker is missing"));
     }
     let pixels = decoder.decode().map_err(|error| Error::failed(format!("damaged JPEG data: {error}")))?;
-    check_buffer(&pixels, header.width, header.height)?;
-    Ok(Image { width: header.width, height: header.height, pixels })
+    let (width, height) = lean.size;
+    check_buffer(&pixels, width, height)?;
+    Ok(lean::upright(Image { width, height, pixels }, lean.orientation))
 }
 
 fn decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
@@ -83,7 +97,8 @@ fn decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
     JpegDecoder::new_with_options(ZCursor::new(bytes), options)
 }
 
-fn read_header(decoder: &mut JpegDecoder<ZCursor<&[u8]>>) -> Result<ImageHeader> {
+/// Checks what the decoder makes of the header of an image of this size.
+fn read_header(decoder: &mut JpegDecoder<ZCursor<&[u8]>>, size: (usize, usize)) -> Result<()> {
     decoder.decode_headers().map_err(|error| Error::failed(format!("not a readable JPEG: {error}")))?;
     let (Some(info), Some(colours)) = (decoder.info(), decoder.input_colorspace()) else {
         return Err(Error::failed("not a readable JPEG: no image header"));
@@ -100,10 +115,11 @@ fn read_header(decoder: &mut JpegDecoder<ZCursor<&[u8]>>) -> Result<ImageHeader>
         }
     }
     let (width, height) = (usize::from(info.width), usize::from(info.height));
-    if width == 0 || height == 0 {
-        return Err(Error::failed(format!("a JPEG of size {width}x{height}")));
+    if (width, height) != size {
+        let (wide, high) = size;
+        return Err(Error::failed(format!("a JPEG of {wide}x{high} pixels that decodes as {width}x{height}")));
     }
-    Ok(ImageHeader { width, height })
+    Ok(())
 }
 
 /// RGB pixels as a JPEG; `None` where a side is 0 or above 65,535, the limit of JPEG.
@@ -121,31 +137,17 @@ pub(crate) fn encode_jpeg(
     Some(bytes)
 }
 
-/// The first bytes of every PNG.
-const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The chunk that ends every PNG: length 0, name, checksum.
 const PNG_END: &[u8] = b"\0\0\0\0IEND\xaeB`\x82";
 
-/// Reads the header of a PNG from its first bytes; 33 are enough.
+/// Reads the header of a PNG. Metadata is passed over, and no pixels are read.
 ///
 /// # Errors
-/// Where the signature or the header is missing, cut or damaged, or the image has no pixels.
-pub fn png_header(bytes: &[u8]) -> Result<ImageHeader> {
-    let bad = |what: &str| Error::failed(format!("not a readable PNG: {what}"));
-    let body = bytes.strip_prefix(PNG_SIGNATURE).ok_or_else(|| bad("its signature is missing"))?;
-    // 4 bytes length, 4 name, 13 content, 4 checksum of name and content.
-    let chunk: &[u8; 25] = body.first_chunk().ok_or_else(|| bad("its header is cut"))?;
-    let number = |at: usize| u32::from_be_bytes([chunk[at], chunk[at + 1], chunk[at + 2], chunk[at + 3]]);
-    if number(0) != 13 || &chunk[4..8] != b"IHDR" {
-        return Err(bad("it does not begin with a header"));
-    }
-    if crc32fast::hash(&chunk[4..21]) != number(21) {
-        return Err(bad("the checksum of its header is wrong"));
-    }
-    let (width, height) = (number(8) as usize, number(12) as usize);
-    if width == 0 || height == 0 {
-        return Err(Error::failed(format!("a PNG of size {width}x{height}")));
-    }
+/// Where the signature or the header is missing, cut or damaged, or the image has no pixels, more than [`MOST_PIXELS`]
+/// or more than its bytes can hold.
+pub fn png_header(source: &mut (impl Read + Seek)) -> Result<ImageHeader> {
+    let lean = lean::png(source, false)?;
+    let (width, height) = lean::seen(lean.size, lean.orientation);
     Ok(ImageHeader { width, height })
 }
 
@@ -154,19 +156,20 @@ pub fn has_end_of_png(tail: &[u8]) -> bool {
     tail.windows(PNG_END.len()).any(|window| window == PNG_END)
 }
 
-/// Decodes a PNG to RGB: grey, colour or palette, any bit depth. Transparency is dropped, and of 16 bits the upper 8
-/// are kept.
+/// Decodes a PNG to RGB, turned as its Exif says: grey, colour or palette, any bit depth. Transparency is dropped, and
+/// of 16 bits the upper 8 are kept.
 ///
 /// # Errors
 /// As [`png_header`]; where the last chunk is missing; and where a checksum or the data is wrong.
 pub fn decode_png(bytes: &[u8]) -> Result<Image> {
-    let ImageHeader { width, height } = png_header(bytes)?;
+    let lean = lean::png(&mut Cursor::new(bytes), true)?;
+    let (width, height) = lean.size;
     let damaged = |error: &dyn std::fmt::Display| Error::failed(format!("damaged PNG data: {error}"));
     if !has_end_of_png(bytes) {
         return Err(Error::failed("the PNG is truncated: its end is missing"));
     }
     let options = DecoderOptions::default().set_strict_mode(true).png_set_confirm_crc(true).png_set_strip_to_8bit(true);
-    let mut decoder = PngDecoder::new_with_options(ZCursor::new(bytes), options);
+    let mut decoder = PngDecoder::new_with_options(ZCursor::new(&lean.bytes), options);
     let data = decoder.decode_raw().map_err(|error| damaged(&format!("{error:?}")))?;
     let colours = decoder.colorspace().map_or(0, |colours| colours.num_components());
     let pixels: Vec<u8> = match colours {
@@ -176,7 +179,7 @@ pub fn decode_png(bytes: &[u8]) -> Result<Image> {
         _ => return Err(damaged(&format!("{colours} channels"))),
     };
     check_buffer(&pixels, width, height)?;
-    Ok(Image { width, height, pixels })
+    Ok(lean::upright(Image { width, height, pixels }, lean.orientation))
 }
 
 /// The filter of a resize: how the pixels around each new one are weighted.
@@ -370,7 +373,7 @@ mod tests {
         assert!(got.pixels.iter().zip(&red.pixels).all(|(a, b)| a.abs_diff(*b) <= 3), "{:?}", &got.pixels[..3]);
 
         let bytes = jpeg(&[77; 24 * 16], 24, 16, ColorType::Luma);
-        assert_eq!(jpeg_header(&bytes).unwrap(), ImageHeader { width: 24, height: 16 });
+        assert_eq!(jpeg_header(&mut Cursor::new(&bytes)).unwrap(), ImageHeader { width: 24, height: 16 });
         let grey = decode_jpeg(&bytes).unwrap();
         assert_eq!(grey.pixels.len(), 24 * 16 * 3);
         assert!(grey.pixels.chunks(3).all(|p| p[0] == p[1] && p[1] == p[2] && p[0].abs_diff(77) <= 1));
@@ -544,7 +547,7 @@ mod tests {
             let body = [&name[..], content].concat();
             [&(content.len() as u32).to_be_bytes()[..], &body, &crc32fast::hash(&body).to_be_bytes()].concat()
         };
-        [PNG_SIGNATURE.to_vec()].into_iter().chain(chunks.into_iter().map(chunk)).collect::<Vec<_>>().concat()
+        [lean::PNG_SIGNATURE.to_vec()].into_iter().chain(chunks.into_iter().map(chunk)).collect::<Vec<_>>().concat()
     }
 
     #[test]
@@ -574,7 +577,7 @@ mod tests {
     #[test]
     fn images_png_that_is_cut_or_changed_is_refused() {
         let bytes = png((8, 0), &[], 2, &[&[7, 200], &[1, 2]]);
-        assert_eq!(png_header(&bytes[..33]).unwrap(), ImageHeader { width: 2, height: 2 });
+        assert_eq!(png_header(&mut Cursor::new(&bytes[..33])).unwrap(), ImageHeader { width: 2, height: 2 });
         assert!(has_end_of_png(&bytes[bytes.len() - 12..]) && !has_end_of_png(&bytes[..bytes.len() - 1]));
         for length in 0..bytes.len() {
             assert!(decode_png(&bytes[..length]).is_err(), "cut to {length} bytes");

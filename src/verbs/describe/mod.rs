@@ -1,4 +1,6 @@
-//! `maclip describe NAME`: a component or a key of recipes, its source, and every option with its default and reason.
+//! `maclip describe NAME`: a component, a key of recipes or a method: its source, and every option with its default and reason.
+
+mod methods;
 
 use crate::shipped;
 use crate::terminal::{completion, say};
@@ -7,23 +9,33 @@ use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::error::Result;
 use maclip_framework::recipe::keys::{KEYS, Key};
 use maclip_framework::registry::options::{OptionDoc, options, shown, whole};
-use maclip_framework::registry::{Info, Stability, slots};
+use maclip_framework::registry::{self, Info, Method, Stability, slots};
 use maclip_language::{Diagnostic, codes, name_help};
 use maclip_reports::format;
 use serde_json::{Value, json};
 
-/// Show a component or a key of recipes: its source, and every option with its default and reason
+/// Show a component, a key of recipes or a published method: its source, and every option with its default and reason
 #[derive(Args)]
 pub struct Arguments {
-    /// A component (`otam`, `alignment/otam`) or a key of recipes (`compute`, `study`)
+    /// A component (`otam`, `alignment/otam`), a key of recipes (`compute`, `study`) or a method (`method/otam`)
     #[arg(required_unless_present = "markdown", add = ArgValueCompleter::new(completion::described))]
     name: Option<String>,
     /// One JSON object on stdout, with the JSON schema of the options
     #[arg(long)]
     json: bool,
-    /// All components and keys as one Markdown page: docs/components.md
-    #[arg(long, conflicts_with_all = ["name", "json"])]
-    markdown: bool,
+    /// A whole page in Markdown: docs/components.md, with all components and keys, or docs/methods.md
+    #[arg(long, value_name = "PAGE", num_args = 0..=1, require_equals = true, default_missing_value = "components",
+          conflicts_with_all = ["name", "json"])]
+    markdown: Option<Page>,
+}
+
+/// A page that is made from the registrations.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Page {
+    /// Every component and key: docs/components.md
+    Components,
+    /// Every published method: docs/methods.md
+    Methods,
 }
 
 crate::verb!("describe", 70, Arguments, describe);
@@ -32,6 +44,7 @@ crate::verb!("describe", 70, Arguments, describe);
 enum Subject {
     Component(&'static str, &'static Info),
     Key(&'static Key),
+    Method(&'static Method),
 }
 
 impl Subject {
@@ -39,7 +52,8 @@ impl Subject {
         let of_slots = slots().flat_map(|slot| {
             (slot.components)().into_iter().map(|candidate| Subject::Component(slot.name, candidate.info))
         });
-        KEYS.iter().map(Subject::Key).chain(of_slots).collect()
+        let methods = registry::methods().into_iter().map(Subject::Method);
+        KEYS.iter().map(Subject::Key).chain(of_slots).chain(methods).collect()
     }
 
     /// Names by which it can be asked for.
@@ -49,6 +63,9 @@ impl Subject {
             Subject::Component(slot, info) => {
                 info.name == wanted || wanted.split_once(['/', '.']) == Some((slot, info.name))
             }
+            Subject::Method(method) => {
+                method.name == wanted || wanted.split_once(['/', '.']) == Some(("method", method.name))
+            }
         }
     }
 
@@ -56,6 +73,7 @@ impl Subject {
         match self {
             Subject::Key(key) => key.name.to_owned(),
             Subject::Component(slot, info) => format!("{slot}/{}", info.name),
+            Subject::Method(method) => format!("method/{}", method.name),
         }
     }
 
@@ -72,13 +90,16 @@ impl Subject {
         match self {
             Subject::Key(key) => key.schema(),
             Subject::Component(_, info) => (info.schema)().into(),
+            Subject::Method(_) => Value::Null,
         }
     }
 }
 
 fn describe(arguments: Arguments) -> Result<()> {
-    if arguments.markdown {
-        return say(markdown().trim_end());
+    match arguments.markdown {
+        Some(Page::Components) => return say(markdown().trim_end()),
+        Some(Page::Methods) => return say(methods::page()),
+        None => {}
     }
     let wanted = arguments.name.unwrap_or_default();
     let all = Subject::all();
@@ -110,6 +131,7 @@ fn describe(arguments: Arguments) -> Result<()> {
 fn data(subject: &Subject) -> Value {
     let (schema, options) = (subject.schema(), subject.options());
     match subject {
+        Subject::Method(method) => methods::data(method),
         Subject::Key(key) => json!({"key": key.name, "summary": key.summary, "options": options, "schema": schema}),
         Subject::Component(slot, info) => json!({
             "slot": slot, "component": info, "options": options, "trainable_vit_b16": trainable(slot, info),
@@ -134,6 +156,7 @@ fn line(slot: &str, info: &Info) -> String {
 fn text(subject: &Subject) -> String {
     let mut lines = Vec::new();
     match subject {
+        Subject::Method(method) => return methods::text(method),
         Subject::Key(key) => {
             lines.push(format!("{}: a key of recipes", key.name));
             lines.extend(wrapped(key.summary, 100).into_iter().map(|line| format!("  {line}")));

@@ -1,0 +1,16 @@
+//! Published methods, one file each: what makes them here, what was compared with whose code, and what differs.
+//!
+//! `docs/methods.md` is made from these tables, and the golden test fails where an error is larger than they say.
+
+mod action_clip;
+mod aim;
+mod clip;
+mod clip_fsar;
+mod hyrsm;
+mod lora;
+mod ma_clip;
+mod matching;
+mod otam;
+mod st_adapter;
+mod task_adapter;
+mod trx;

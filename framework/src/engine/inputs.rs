@@ -1,0 +1,46 @@
+//! What a run is made of apart from its recipe: the weights files and the lists. A result holds for these alone, so their
+//! checksums are compared before an older result is taken for the recipe's.
+
+use super::task;
+use crate::error::{Error, Result};
+use crate::recipe::Recipe;
+use crate::runs::directory::RunDirectory;
+use crate::runs::records::Inputs;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+/// The inputs of `recipe` as they are now. Runs of one process with the same data and the same weights share the work.
+///
+/// # Errors
+/// Where a file cannot be read.
+pub fn now(recipe: &Recipe) -> Result<Inputs> {
+    static KNOWN: Mutex<Option<HashMap<String, Inputs>>> = Mutex::new(None);
+    let parts = ["dataset", "task", "backbone"].map(|key| recipe.resolved.at(key).map(|node| node.to_yaml()));
+    let key = parts.into_iter().flatten().collect::<String>();
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(inputs) = known().as_ref().and_then(|known| known.get(&key)) {
+        return Ok(inputs.clone());
+    }
+    let inputs = task::of(recipe)?.inputs(recipe)?;
+    known().get_or_insert_default().insert(key, inputs.clone());
+    Ok(inputs)
+}
+
+/// Names of what is not as it was when `run` was made. What the run has no checksum of cannot be compared.
+///
+/// # Errors
+/// As [`now`].
+pub fn changed(run: &RunDirectory, recipe: &Recipe) -> Result<Vec<String>> {
+    let (now, then) = (now(recipe)?, &run.manifest);
+    let differ = |what: &str, then: &BTreeMap<String, String>, now: &BTreeMap<String, String>| {
+        let other = |(name, sum): &(&String, &String)| now.get(*name).is_some_and(|now| now != *sum);
+        then.iter().filter(other).map(|(name, _)| format!("{what} `{name}`")).collect::<Vec<_>>()
+    };
+    Ok([differ("weights", &then.weights, &now.weights), differ("list", &then.lists, &now.lists)].concat())
+}
+
+/// The error for a finished run whose inputs are not what they were.
+pub(super) fn refusal(run: &RunDirectory, changed: &[String]) -> Error {
+    Error::failed(format!("{} is done, and was made of other inputs: {}", run.path.display(), changed.join(", ")))
+        .help("bring them back, or make the run again with `--force`: the old one moves to .replaced beside it")
+}

@@ -1,0 +1,97 @@
+//! A finished run as a test of its trained weights: the same model, tested again, on the same or on other episodes.
+
+use crate::error::{Error, Result};
+use crate::recipe::study::StudyRun;
+use crate::recipe::{Purpose, Recipe};
+use crate::runs::directory::RunDirectory;
+use crate::runs::store::tested_checkpoint;
+use maclip_language::{Arguments, Change, Diagnostic, Node, Origin, codes, load, segments, within};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// What a test may change. Anything else would be another model.
+const ALLOWED: [&str; 6] = ["task.test", "task.shot", "task.way", "device", "compute", "clip_store"];
+
+/// The run in `path` as a run of its own that trains nothing: it begins with the weights that were tested there, and has the
+/// changes of `arguments`, such as `task.shot=5`. Its variant is called after them.
+///
+/// # Errors
+/// Where the run or its checkpoint cannot be read, or a change would be one of the model.
+pub fn of(path: &Path, arguments: &Arguments) -> Result<StudyRun> {
+    let directory = RunDirectory::open(path)?;
+    let frozen = path.join("recipe.resolved.yaml");
+    let before = load(&frozen, &Arguments::default())?.root;
+    let value = |path: &str| before.at(path).map_or(Value::Null, Node::to_json);
+    if before.at("task.train").is_none() {
+        return Err(Error::failed(format!(
+            "{}: a run of task `{}` cannot be tested again",
+            path.display(),
+            directory.manifest.task
+        )));
+    }
+    let mut own = vec![("expect", json!([]))];
+    if value("task.train_shot").is_null() {
+        // The weights were trained so, whatever they are tested with.
+        own.push(("task.train_shot", value("task.shot")));
+    }
+    if directory.params.as_ref().is_none_or(|params| params.trainable > 0) {
+        let (_, sha256) = tested_checkpoint(path)?;
+        let place = path.canonicalize().map_err(|error| Error::io("find", path, error))?;
+        let place = place.to_str().ok_or_else(|| Error::failed(format!("{} is not UTF-8", place.display())))?;
+        own.push(("task.start", json!({"run": place, "sha256": sha256, "train": false})));
+    }
+    let own = own.into_iter().map(|(path, value)| Change {
+        path: path.to_owned(),
+        origin: Origin::Default,
+        value: Some(Node::from_json(&value)),
+    });
+    let others = arguments.others.iter().cloned().chain(own).collect();
+    let document = load(&frozen, &Arguments { others, ..arguments.clone() })?;
+    let given = |change: &&Change| matches!(change.origin.written(), Origin::Argument { .. });
+    let asked: Vec<&Change> = document.changes.iter().filter(given).collect();
+    if let Some(change) = asked.iter().find(|change| !ALLOWED.iter().any(|allowed| within(&change.path, allowed))) {
+        let message = format!("`{}` belongs to the model or its training, and a test changes neither", change.path);
+        let help = format!("a test may change {}", ALLOWED.map(|path| format!("`{path}`")).join(", "));
+        return Err(Diagnostic::new(codes::ARGUMENT, message).at(&change.origin).path(&change.path).help(help).into());
+    }
+    let recipe = Recipe::check_for(&document.root, Purpose::Run)?;
+    Ok(StudyRun { variant: variant(&directory.manifest.variant, &asked), recipe })
+}
+
+/// `both+shot=5`: the name of the run with what the test changes; `both+test` where that is nothing.
+fn variant(name: &str, changes: &[&Change]) -> String {
+    let names = changes.iter().filter_map(|change| {
+        let last = segments(&change.path).last()?;
+        let value = change.value.as_ref().map_or_else(
+            || "default".to_owned(),
+            |value| match value.to_json() {
+                // A file of episodes is called by its hash.
+                Value::Object(map) => map["hash"].as_str().unwrap_or("map").chars().take(8).collect(),
+                Value::String(text) => text,
+                other => other.to_string(),
+            },
+        );
+        let fits = |c: char| if c.is_ascii_alphanumeric() || "-_.+=,".contains(c) { c } else { '-' };
+        Some(format!("+{last}={value}").chars().map(fits).take(60).collect::<String>())
+    });
+    let names: String = names.collect();
+    format!("{name}{}", if names.is_empty() { "+test" } else { &names })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_is_called_after_its_changes() {
+        let change = |path: &str, value: Value| Change {
+            path: path.to_owned(),
+            origin: Origin::Default,
+            value: Some(Node::from_json(&value)),
+        };
+        let shot = change("task.shot", json!(5));
+        let list = change("task.test.list", json!({"path": "a b.json", "hash": "0123456789abcdef"}));
+        assert_eq!(variant("both", &[&shot, &list]), "both+shot=5+list=01234567");
+        assert_eq!(variant("both", &[]), "both+test");
+    }
+}
