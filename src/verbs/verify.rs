@@ -12,7 +12,6 @@ use maclip_framework::runs::records::EpisodeRecord;
 use maclip_language::{Arguments as Changes, Change, Node, Origin};
 use maclip_reports::format::percent_interval;
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Test a run again on its recorded episodes, and compare every prediction
@@ -67,7 +66,7 @@ fn verify(arguments: Arguments) -> Result<()> {
     stop_on_ctrl_c(&progress)?;
     let place = Temporary(std::env::temp_dir().join(format!("maclip-verify-{}", std::process::id())));
     let made = execute::execute(&again, &place.0, Options::default(), &progress)?;
-    let inputs = changed_inputs(&run, &made);
+    let inputs = run.manifest.inputs().changed(&made.manifest.inputs());
     let compared = compare(&run.episodes()?, &made.episodes()?)?;
     let Compared { predictions, different, first, probability } = &compared;
     if arguments.json {
@@ -93,16 +92,6 @@ fn verify(arguments: Arguments) -> Result<()> {
             ))
         }
     }
-}
-
-/// Names of weights and lists whose checksum is another one now.
-fn changed_inputs(before: &RunDirectory, now: &RunDirectory) -> Vec<String> {
-    let changed = |before: &BTreeMap<String, String>, now: &BTreeMap<String, String>| {
-        let other = |(name, sum): &(&String, &String)| now.get(*name).is_some_and(|now| now != *sum);
-        before.iter().filter(other).map(|(name, _)| name.clone()).collect::<Vec<_>>()
-    };
-    let (before, now) = (&before.manifest, &now.manifest);
-    [changed(&before.weights, &now.weights), changed(&before.lists, &now.lists)].concat()
 }
 
 #[derive(Debug, PartialEq)]

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::runs::directory::RunDirectory;
 use crate::runs::records::Inputs;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// The inputs of `recipe` as they are now. Runs of one process with the same data and the same weights share the work.
@@ -31,12 +31,7 @@ pub fn now(recipe: &Recipe) -> Result<Inputs> {
 /// # Errors
 /// As [`now`].
 pub fn changed(run: &RunDirectory, recipe: &Recipe) -> Result<Vec<String>> {
-    let (now, then) = (now(recipe)?, &run.manifest);
-    let differ = |what: &str, then: &BTreeMap<String, String>, now: &BTreeMap<String, String>| {
-        let other = |(name, sum): &(&String, &String)| now.get(*name).is_some_and(|now| now != *sum);
-        then.iter().filter(other).map(|(name, _)| format!("{what} `{name}`")).collect::<Vec<_>>()
-    };
-    Ok([differ("weights", &then.weights, &now.weights), differ("list", &then.lists, &now.lists)].concat())
+    Ok(run.manifest.inputs().changed(&now(recipe)?))
 }
 
 /// The error for a finished run whose inputs are not what they were.

@@ -71,6 +71,17 @@ pub struct Inputs {
     pub lists: BTreeMap<String, String>,
 }
 
+impl Inputs {
+    /// Names of what has another checksum in `now`. What one of the two lacks cannot be compared.
+    pub fn changed(&self, now: &Self) -> Vec<String> {
+        let differ = |what: &str, then: &BTreeMap<String, String>, now: &BTreeMap<String, String>| {
+            let other = |(name, sum): &(&String, &String)| now.get(*name).is_some_and(|now| now != *sum);
+            then.iter().filter(other).map(|(name, _)| format!("{what} `{name}`")).collect::<Vec<_>>()
+        };
+        [differ("weights", &self.weights, &now.weights), differ("list", &self.lists, &now.lists)].concat()
+    }
+}
+
 /// One process that worked on a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -138,6 +149,11 @@ impl Manifest {
             manifest.attempts = vec![serde_json::from_value(value).map_err(unreadable)?];
         }
         Ok(Some(manifest))
+    }
+
+    /// The checksums of what the run was made of.
+    pub fn inputs(&self) -> Inputs {
+        Inputs { weights: self.weights.clone(), lists: self.lists.clone() }
     }
 
     /// The process that worked on the run last.
