@@ -191,7 +191,7 @@ fn damage_is_never_read() {
     }
     // Nothing there at all.
     packs(&runs).iter().for_each(|pack| std::fs::remove_file(pack).unwrap());
-    std::fs::write(runs.join(".cache/clips/empty.pack"), "").unwrap();
+    std::fs::write(runs.join(".cache/clips/1f-7.pack"), "").unwrap();
     forget_runs(&runs);
     assert_eq!(results(folder, "runs", &[]), want);
 }

@@ -298,7 +298,7 @@ fn a_step_is_replayed_and_a_step_without_numbers_says_so() {
     let run = trained(&good);
     let before = std::fs::read(run.join("train.jsonl")).unwrap();
     let found: serde_json::Value =
-        serde_json::from_str(&ok(&["replay", run.to_str().unwrap(), "--step", "3"])).unwrap();
+        serde_json::from_str(&ok(&["replay", run.to_str().unwrap(), "--step", "3", "--json"])).unwrap();
     let recorded = records(&run.join("train.jsonl"))[2]["loss"].as_f64().unwrap();
     let losses: Vec<f64> =
         found["found"].as_array().unwrap().iter().map(|episode| episode["loss"].as_f64().unwrap()).collect();
@@ -313,7 +313,7 @@ fn a_step_is_replayed_and_a_step_without_numbers_says_so() {
     let hint = ran.stderr.split_once("`maclip replay ").unwrap().1.split_once('`').unwrap().0;
     let words: Vec<&str> = hint.split(' ').collect();
     let step = *words.last().unwrap();
-    let found: serde_json::Value = serde_json::from_str(&ok(&["replay", words[0], "--step", step])).unwrap();
+    let found: serde_json::Value = serde_json::from_str(&ok(&["replay", words[0], "--step", step, "--json"])).unwrap();
     let episodes = found["found"].as_array().unwrap();
     assert_eq!(episodes.len(), 2);
     assert!(episodes.iter().any(|episode| episode["loss"].is_string()), "{found}");

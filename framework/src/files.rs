@@ -28,13 +28,35 @@ pub fn open_regular(path: &Path) -> std::io::Result<File> {
     }
 }
 
+/// Opens a regular file of a store of our own, to write where `write` is true. Links are not followed, so that nothing
+/// outside the store is read or changed.
+///
+/// # Errors
+/// As [`open_regular`], and where `path` is a link.
+pub fn open_own(path: &Path, write: bool) -> std::io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let file = OpenOptions::new().read(true).write(write).custom_flags(flags.bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("it is not a regular file")) }
+}
+
+/// All bytes of a regular file of a store of our own, of at most `limit` bytes.
+///
+/// # Errors
+/// As [`open_own`], and where the file is longer.
+pub fn read_own(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+    bounded(open_own(path, false)?, limit)
+}
+
 /// All bytes of a regular file of at most `limit` bytes.
 ///
 /// # Errors
 /// Those of [`open_regular`], and where the file is longer, also where it grows while it is read.
 pub fn read_regular(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+    bounded(open_regular(path)?, limit)
+}
+
+fn bounded(file: File, limit: u64) -> std::io::Result<Vec<u8>> {
     let too_long = || std::io::Error::other(format!("it is longer than {limit} bytes"));
-    let file = open_regular(path)?;
     // Before any memory is taken: a sparse file can claim more than there is.
     if file.metadata()?.len() > limit {
         return Err(too_long());

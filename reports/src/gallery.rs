@@ -8,6 +8,8 @@ use crate::summary::{Group, Variant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maclip_framework::error::{Error, Result};
+use maclip_framework::files::read_own;
+use maclip_framework::images::decode_jpeg;
 use maclip_framework::runs::examples::{Example, ExampleClass, Examples, Rule};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -165,6 +167,9 @@ impl Gallery {
     }
 }
 
+/// The largest file of a strip, in bytes: eight frames of 224 × 224 have 0.2 MB.
+const LARGEST_STRIP: u64 = 16 << 20;
+
 /// Pictures of clips.
 struct Strips<'a> {
     folder: &'a Path,
@@ -173,9 +178,14 @@ struct Strips<'a> {
 
 impl Strips<'_> {
     fn clip(&self, id: &str) -> Clip {
-        // A record may name any file; only one beside it is read.
+        // A record may name any file. Only a picture beside it goes into the page, one that can be decoded here, and no
+        // link: a page may be sent to others.
         let inside = |file: &&String| !file.contains(['/', '\\']) && file.ends_with(".jpg");
-        let bytes = self.files.get(id).filter(inside).and_then(|file| std::fs::read(self.folder.join(file)).ok());
+        let picture = |file: &String| {
+            let bytes = read_own(&self.folder.join(file), LARGEST_STRIP).ok()?;
+            decode_jpeg(&bytes).is_ok().then_some(bytes)
+        };
+        let bytes = self.files.get(id).filter(inside).and_then(picture);
         Clip {
             id: id.to_owned(),
             image: bytes.map(|bytes| format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes))),
@@ -260,26 +270,43 @@ mod tests {
         let inside = run.join("examples");
         std::fs::create_dir_all(&inside).unwrap();
         std::fs::write(inside.join("examples.json"), serde_json::to_vec(&examples).unwrap()).unwrap();
-        std::fs::write(inside.join("a.jpg"), b"picture").unwrap();
-        std::fs::write(run.join("secret.jpg"), b"secret").unwrap();
-        let report = report(&[runs], &folder.path().join("out"), &Options::default()).unwrap();
+        std::fs::write(inside.join("a.jpg"), jpeg()).unwrap();
+        std::fs::write(inside.join("no-picture.jpg"), b"secret").unwrap();
+        std::fs::write(run.join("secret.jpg"), jpeg()).unwrap();
+        std::os::unix::fs::symlink("../secret.jpg", inside.join("link.jpg")).unwrap();
+        let report = report(&[runs], Some(&folder.path().join("out")), &Options::default()).unwrap();
         std::fs::read_to_string(report.index).unwrap()
+    }
+
+    /// A grey picture.
+    fn jpeg() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let encoder = jpeg_encoder::Encoder::new(&mut bytes, 80);
+        encoder.encode(&[99; 16 * 8], 16, 8, jpeg_encoder::ColorType::Luma).unwrap();
+        bytes
     }
 
     #[test]
     fn an_example_has_its_frames_distances_and_matrix() {
         let page = look("other class", "a.jpg");
         assert!(page.contains("Most confident mistakes") && !page.contains("Closest calls"));
-        assert!(page.contains(";base64,cGljdHVyZQ"), "the frames");
+        assert!(page.contains(&format!(";base64,{}", STANDARD.encode(jpeg()))), "the frames");
         assert!(page.contains("<strong>true class</strong> taken for <strong>other class</strong>"));
         assert!(page.contains("0.250") && page.contains("90.0 %"));
         assert!(page.contains("Query against other class") && page.contains("frames 1 and 2: distance 0.900"));
     }
 
     #[test]
-    fn names_are_text_and_files_stay_in_their_folder() {
-        let page = look("<script>alert(1)</script>", "../secret.jpg");
+    fn names_are_text() {
+        let page = look("<script>alert(1)</script>", "a.jpg");
         assert!(!page.contains("<script>alert") && page.contains("&lt;script&gt;alert"));
-        assert!(!page.contains(&STANDARD.encode("secret")));
+    }
+
+    #[test]
+    fn only_pictures_of_the_run_itself_are_on_the_page() {
+        for file in ["../secret.jpg", "link.jpg", "no-picture.jpg"] {
+            let page = look("other class", file);
+            assert!(!page.contains(&STANDARD.encode("secret")) && !page.contains(&STANDARD.encode(jpeg())), "{file}");
+        }
     }
 }

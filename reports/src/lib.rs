@@ -44,9 +44,11 @@ use table::Table;
 
 /// How a report is made.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct Options<'a> {
     /// A page that is open in a browser reloads itself after this time; `None` for never.
     pub reload: Option<Duration>,
+    /// Directories of the runs that [`Report::table`] is of; `None` for all.
+    pub shown: Option<&'a [PathBuf]>,
 }
 
 /// What [`report`] wrote, and what it could not read.
@@ -62,7 +64,8 @@ pub struct Report {
     pub unreadable: Vec<String>,
 }
 
-/// Reads all runs at or below `roots` and writes the page, tables, figures and frames to `out`.
+/// Reads all runs at or below `roots` and writes the page, tables, figures and frames to `out`. Without `out`, nothing is
+/// written: [`Report::table`] and [`Report::unreadable`] are all there is.
 ///
 /// ```text
 /// index.html
@@ -76,25 +79,62 @@ pub struct Report {
 ///
 /// # Errors
 /// Where `roots` do not exist or hold no run that can be read, or `out` cannot be written.
-pub fn report(roots: &[PathBuf], out: &Path, options: &Options) -> Result<Report> {
-    let loaded = load::load(roots)?;
+pub fn report(roots: &[PathBuf], out: Option<&Path>, options: &Options) -> Result<Report> {
+    let mut loaded = load::load(roots)?;
     let summary = summary::summarise(&loaded);
     let tables: Vec<Table> = summary.groups.iter().map(Table::of).collect();
     let orders: Vec<Option<Table>> = summary.groups.iter().map(Table::of_orders).collect();
-    let figures = Figures::of(&summary)?;
     let galleries = Galleries::of(&summary.groups);
+    let files = match out {
+        None => Vec::new(),
+        Some(out) => write(
+            &Contents { loaded: &loaded, summary: &summary, tables: &tables, orders: &orders, galleries: &galleries },
+            roots,
+            out,
+            options,
+        )?,
+    };
+    let problems = loaded.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.reason));
+    let unreadable = problems.chain(galleries.problems).collect();
+    let table = match options.shown {
+        None => terminal(&tables, &orders),
+        Some(shown) => {
+            loaded.only(shown);
+            let groups = summary::summarise(&loaded).groups;
+            terminal(
+                &groups.iter().map(Table::of).collect::<Vec<_>>(),
+                &groups.iter().map(Table::of_orders).collect::<Vec<_>>(),
+            )
+        }
+    };
+    Ok(Report { index: out.unwrap_or(Path::new("")).join("index.html"), files, table, unreadable })
+}
+
+/// What goes into the files of a report.
+struct Contents<'a> {
+    loaded: &'a load::Loaded,
+    summary: &'a summary::Summary,
+    tables: &'a [Table],
+    orders: &'a [Option<Table>],
+    galleries: &'a Galleries,
+}
+
+/// Writes the files of a report; returns their paths, sorted.
+fn write(contents: &Contents, roots: &[PathBuf], out: &Path, options: &Options) -> Result<Vec<PathBuf>> {
+    let Contents { loaded, summary, tables, orders, galleries } = *contents;
+    let figures = Figures::of(&summary)?;
     let page = page::render(&page::Content {
-        loaded: &loaded,
-        summary: &summary,
-        tables: &tables,
-        orders: &orders,
+        loaded,
+        summary,
+        tables,
+        orders,
         figures: &figures,
-        galleries: &galleries,
+        galleries,
         roots,
         reload: options.reload,
     })?;
 
-    let mut contents = frames(&loaded, &summary)?;
+    let mut contents = frames(loaded, summary)?;
     let numbered = |kind: &str, number: usize| format!("{kind}-{}", number + 1);
     let of_groups = tables.iter().enumerate().map(|(number, table)| (numbered("table", number), table));
     let of_orders =
@@ -125,23 +165,13 @@ pub fn report(roots: &[PathBuf], out: &Path, options: &Options) -> Result<Report
         files.push(path);
     }
     files.sort();
-    Ok(Report {
-        index: out.join("index.html"),
-        files,
-        table: (tables.iter().zip(&orders))
-            .flat_map(|(table, order)| [Some(table), order.as_ref()])
-            .flatten()
-            .map(table::terminal)
-            .collect::<String>()
-            .trim_end()
-            .to_owned(),
-        unreadable: loaded
-            .problems
-            .iter()
-            .map(|problem| format!("{}: {}", problem.path, problem.reason))
-            .chain(galleries.problems)
-            .collect(),
-    })
+    Ok(files)
+}
+
+/// The tables of groups and what is found of their expected orders, for a terminal.
+fn terminal(tables: &[Table], orders: &[Option<Table>]) -> String {
+    let each = tables.iter().zip(orders).flat_map(|(table, order)| [Some(table), order.as_ref()]);
+    each.flatten().map(table::terminal).collect::<String>().trim_end().to_owned()
 }
 
 /// The two frames, each in both formats, by file name.
@@ -168,7 +198,7 @@ mod tests {
         let runs = folder.path().join("runs");
         study(&runs);
         let read = |out: &Path| {
-            let report = report(std::slice::from_ref(&runs), out, &Options::default()).unwrap();
+            let report = report(std::slice::from_ref(&runs), Some(out), &Options::default()).unwrap();
             report.files.iter().map(|file| std::fs::read(file).unwrap()).collect::<Vec<_>>()
         };
         let first = read(&folder.path().join("a"));
@@ -186,7 +216,8 @@ mod tests {
         study(folder.path());
         let order = Order { best_first: vec!["both".into(), "adapters".into()], source: "table <3>".into() };
         write_json(&folder.path().join("ablation").join(Order::FILE), &[order]).unwrap();
-        let report = report(&[folder.path().to_owned()], &folder.path().join("out"), &Options::default()).unwrap();
+        let report =
+            report(&[folder.path().to_owned()], Some(&folder.path().join("out")), &Options::default()).unwrap();
         let page = std::fs::read_to_string(&report.index).unwrap();
         assert!(page.contains("Expected orders") && page.contains("table &lt;3&gt;") && page.contains(">holds<"));
         assert!(report.table.contains("expected better") && report.table.contains("3 of 3"), "{}", report.table);
@@ -197,7 +228,8 @@ mod tests {
     #[test]
     fn no_run_is_an_error_with_a_hint() {
         let folder = tempfile::tempdir().unwrap();
-        let error = report(&[folder.path().to_owned()], &folder.path().join("out"), &Options::default()).unwrap_err();
+        let error =
+            report(&[folder.path().to_owned()], Some(&folder.path().join("out")), &Options::default()).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("no run") && text.contains("help: "), "{text}");
     }
@@ -208,7 +240,7 @@ mod tests {
         study(&folder.path().join("runs"));
         let out = folder.path().join("taken");
         std::fs::write(&out, "").unwrap();
-        let error = report(&[folder.path().join("runs")], &out, &Options::default()).unwrap_err();
+        let error = report(&[folder.path().join("runs")], Some(&out), &Options::default()).unwrap_err();
         assert!(error.to_string().contains("taken"), "{error}");
     }
 
@@ -219,7 +251,7 @@ mod tests {
         study(&runs);
         std::fs::create_dir_all(runs.join("x/broken")).unwrap();
         std::fs::write(runs.join("x/broken/manifest.json"), "{ not json").unwrap();
-        let report = report(&[runs], &folder.path().join("out"), &Options::default()).unwrap();
+        let report = report(&[runs], Some(&folder.path().join("out")), &Options::default()).unwrap();
         assert_eq!(report.unreadable.len(), 1);
         let page = std::fs::read_to_string(report.index).unwrap();
         assert!(page.contains("Could not be read") && page.contains("x&#x2f;broken"));
@@ -236,7 +268,8 @@ mod tests {
         runs.state = State::Failed;
         runs.folder = "b".into();
         runs.write(&folder.path().join("runs"), 1);
-        let report = report(&[folder.path().join("runs")], &folder.path().join("out"), &Options::default()).unwrap();
+        let report =
+            report(&[folder.path().join("runs")], Some(&folder.path().join("out")), &Options::default()).unwrap();
         for file in report.files.iter().filter(|file| file.extension().is_some_and(|end| end == "html" || end == "svg"))
         {
             let text = std::fs::read_to_string(file).unwrap();
@@ -247,7 +280,8 @@ mod tests {
     fn reported(study: &Study, seeds: u64) -> (Report, String) {
         let folder = tempfile::tempdir().unwrap();
         study.write(&folder.path().join("runs"), seeds);
-        let report = report(&[folder.path().join("runs")], &folder.path().join("out"), &Options::default()).unwrap();
+        let report =
+            report(&[folder.path().join("runs")], Some(&folder.path().join("out")), &Options::default()).unwrap();
         let page = std::fs::read_to_string(&report.index).unwrap();
         (report, page)
     }
@@ -279,7 +313,7 @@ mod tests {
         let mut value: serde_json::Value = serde_json::from_slice(&std::fs::read(&status).unwrap()).unwrap();
         value["test"]["value"] = serde_json::Value::Null;
         std::fs::write(&status, value.to_string()).unwrap();
-        let report = report(&[runs], &folder.path().join("out"), &Options::default()).unwrap();
+        let report = report(&[runs], Some(&folder.path().join("out")), &Options::default()).unwrap();
         let page = std::fs::read_to_string(&report.index).unwrap();
         assert!(page.contains("its result is not a number") && !page.contains("NaN"));
         assert!(report.table.contains("1 run without a result not counted"), "{}", report.table);
@@ -305,10 +339,10 @@ mod tests {
         study(&runs);
         let failed = Study { state: State::Failed, first_seed: 3, ..Study::default() };
         failed.write(&runs, 1);
-        let report = report(&[runs], &out, &Options::default()).unwrap();
+        let report = report(&[runs], Some(&out), &Options::default()).unwrap();
         println!("{}", report.table);
         let retrieval = folder.path().join("retrieval");
         Study::contrastive().write(&retrieval, 1);
-        super::report(&[retrieval], &out.join("contrastive"), &Options::default()).unwrap();
+        super::report(&[retrieval], Some(&out.join("contrastive")), &Options::default()).unwrap();
     }
 }

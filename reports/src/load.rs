@@ -69,6 +69,15 @@ pub struct Loaded {
     pub orders: Vec<(String, Order)>,
 }
 
+impl Loaded {
+    /// Keeps the runs in these directories alone.
+    pub fn only(&mut self, directories: &[PathBuf]) {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let kept: HashSet<PathBuf> = directories.iter().map(|path| real(path)).collect();
+        self.runs.retain(|run| kept.contains(&real(&run.directory.path)));
+    }
+}
+
 /// Reads all runs at or below `roots`.
 ///
 /// # Errors

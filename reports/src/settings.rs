@@ -1,6 +1,7 @@
 //! The keys and values of a resolved recipe.
 
 use maclip_framework::error::Result;
+use maclip_framework::recipe::design_of;
 use maclip_framework::recipe::expectation::{Expectation, Setting};
 use maclip_language::{Arguments, Node, from_node};
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ pub struct Settings {
     pub setting: Option<Setting>,
     /// The value at each dotted path, as YAML writes it on a line.
     pub keys: BTreeMap<String, String>,
+    /// What runs of one design have in common, see [`design_of`]; empty where the recipe could not be read.
+    pub design: String,
     pub expect: Vec<Expectation>,
 }
 
@@ -28,7 +31,7 @@ impl Settings {
         for entry in root.as_map().into_iter().flatten().filter(|entry| !NAMING.contains(&entry.key.as_str())) {
             flatten(&entry.value, entry.key.clone(), &mut keys);
         }
-        Ok(Self { setting: Some(Setting::of(&root)), keys, expect })
+        Ok(Self { setting: Some(Setting::of(&root)), keys, design: design_of(&root), expect })
     }
 
     pub fn get(&self, key: &str) -> Option<&str> {

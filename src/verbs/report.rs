@@ -33,7 +33,7 @@ fn report(arguments: Arguments) -> Result<()> {
     if arguments.watch {
         return watch(&arguments.runs, &arguments.out);
     }
-    let report = maclip_reports::report(&arguments.runs, &arguments.out, &Options::default())?;
+    let report = maclip_reports::report(&arguments.runs, Some(&arguments.out), &Options::default())?;
     say(report.table)?;
     say(format!("report: {}", report.index.display()))?;
     report.unreadable.iter().for_each(|line| tell(format!("could not be read: {line}")));
@@ -57,7 +57,7 @@ fn watch(runs: &[PathBuf], out: &Path) -> Result<()> {
         }
         if !now.is_empty() && before.as_ref() != Some(&now) {
             // A run that is being written may be caught between two files: the next look finds it whole.
-            match maclip_reports::report(runs, out, &Options { reload: Some(LOOK_EVERY) }) {
+            match maclip_reports::report(runs, Some(out), &Options { reload: Some(LOOK_EVERY), ..Options::default() }) {
                 Ok(report) => tell(format!("report: {}", report.index.display())),
                 Err(error) => tell(error),
             }
@@ -67,7 +67,7 @@ fn watch(runs: &[PathBuf], out: &Path) -> Result<()> {
     }
     // The page that is left does not reload itself.
     if before.is_some() {
-        maclip_reports::report(runs, out, &Options::default())?;
+        maclip_reports::report(runs, Some(out), &Options::default())?;
     }
     Ok(())
 }

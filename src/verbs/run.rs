@@ -12,7 +12,7 @@ use maclip_framework::engine::episodes::EpisodeList;
 use maclip_framework::engine::execute::{self, Options};
 use maclip_framework::engine::overview::{RunOverview, estimate};
 use maclip_framework::error::{Error, Result};
-use maclip_framework::files::{unix_seconds, write_json};
+use maclip_framework::files::{TEXT, read_regular, unix_seconds, write_json};
 use maclip_framework::model::parameters::Params;
 use maclip_framework::profile::{self, Totals};
 use maclip_framework::recipe::Purpose;
@@ -22,7 +22,7 @@ use maclip_framework::runs::records::{LeftOut, Manifest, State, Status};
 use maclip_framework::runs::store::{RunStore, in_use};
 use maclip_language::{Change, Diagnostic, Diagnostics, Node, Origin, Severity, codes, name_help};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -87,17 +87,25 @@ fn run(arguments: Arguments) -> Result<()> {
         (None, [_, _, ..]) => Some(arguments.runs.join("report")),
         (None, _) => None,
     };
-    // Before the work, so that a folder that cannot be written is found now and not after it.
-    let own_folders = tables.iter().filter(|_| tables.len() > 1 || over_all.is_none()).map(|(name, _)| own(name));
-    for out in own_folders.chain(over_all.clone()) {
-        std::fs::create_dir_all(&out).map_err(|error| {
-            Error::io("make the report's folder", &out, error)
-                .help("choose another with `--runs DIR` or `--report DIR`")
-        })?;
-    }
-    note_left_out(&tables, &skipped, &arguments.runs)?;
-    note_orders(&orders, &arguments.runs)?;
     let all: Vec<&RunOverview> = tables.iter().flat_map(|(_, runs)| runs).collect();
+    // Where nothing is left to do, nothing needs to be written: the runs may lie where nothing can be.
+    let idle = !arguments.force && all.iter().all(|run| run.done());
+    if !idle {
+        // Before the work, so that a folder that cannot be written is found now and not after it.
+        let own_folders = tables.iter().filter(|_| tables.len() > 1 || over_all.is_none()).map(|(name, _)| own(name));
+        for out in own_folders.chain(over_all.clone()) {
+            std::fs::create_dir_all(&out).map_err(|error| {
+                Error::io("make the report's folder", &out, error)
+                    .help("choose another with `--runs DIR` or `--report DIR`")
+            })?;
+        }
+        tables.iter().try_for_each(|(name, runs)| sweep(&arguments.runs.join(name), runs))?;
+    }
+    let noted = note_left_out(&tables, &skipped, &arguments.runs).and_then(|()| note_orders(&orders, &arguments.runs));
+    match noted {
+        Err(error) if idle => tell(error),
+        other => other?,
+    }
     if arguments.force {
         if let Some(busy) = all.iter().find(|run| in_use(&run.path)) {
             return Err(Error::failed(format!(
@@ -113,7 +121,7 @@ fn run(arguments: Arguments) -> Result<()> {
         tables.iter_mut().flat_map(|(_, runs)| runs).for_each(RunOverview::refresh);
     }
     let mut work = Work::new(&arguments, count > 1, &progress);
-    let mut written = Vec::new();
+    let mut begun = Vec::new();
     let mut reported = Ok(());
     let several = tables.len() > 1;
     for (name, runs) in &mut tables {
@@ -121,21 +129,29 @@ fn run(arguments: Arguments) -> Result<()> {
             tell(format!("{name}:"));
         }
         work.through(runs)?;
-        let of_table = begun(runs);
+        let of_table = have_begun(runs);
         if several && !of_table.is_empty() && reported.is_ok() {
-            reported = report(&of_table, &own(name)).map(drop);
+            reported = report(&[arguments.runs.join(&*name)], &of_table, &own(name), idle).map(drop);
         }
-        written.extend(of_table);
+        begun.extend(of_table);
     }
-    if !written.is_empty() && reported.is_ok() {
-        reported = report(&written, &over_all.unwrap_or_else(|| own(&tables[0].0))).and_then(|report| {
+    if !begun.is_empty() && reported.is_ok() {
+        // A report in the folder of the runs is of all that lie there: a call that makes a few of them leaves the
+        // others on the page.
+        let roots = match &arguments.report {
+            Some(_) => begun.clone(),
+            None => tables.iter().map(|(name, _)| arguments.runs.join(name)).filter(|folder| folder.is_dir()).collect(),
+        };
+        let out = over_all.unwrap_or_else(|| own(&tables[0].0));
+        reported = report(&roots, &begun, &out, idle).and_then(|report| {
+            let page = report.files.contains(&report.index).then(|| format!("report: {}", report.index.display()));
             if arguments.json {
-                say(summary(&written, &skipped)?)?;
-                tell(format!("report: {}", report.index.display()));
+                say(summary(&begun, &skipped)?)?;
+                page.into_iter().for_each(tell);
                 return Ok(());
             }
             say(format!("\n{}", report.table))?;
-            say(format!("report: {}", report.index.display()))
+            page.map_or(Ok(()), say)
         });
     }
     // A run that failed comes first: what failed after it, such as the report on a full disk, may follow from it.
@@ -148,8 +164,19 @@ fn run(arguments: Arguments) -> Result<()> {
     }
 }
 
-fn report(runs: &[PathBuf], out: &Path) -> Result<maclip_reports::Report> {
-    maclip_reports::report(runs, out, &maclip_reports::Options::default())
+/// The report of all runs at or below `roots`; its table is of the runs in `shown`. Where the call made nothing (`idle`),
+/// it is no error that the report cannot be written: then there is the table alone.
+fn report(roots: &[PathBuf], shown: &[PathBuf], out: &Path, idle: bool) -> Result<maclip_reports::Report> {
+    let options = maclip_reports::Options { shown: Some(shown), ..Default::default() };
+    let report = match maclip_reports::report(roots, Some(out), &options) {
+        Err(error) if idle => {
+            tell(format!("the report is not written: {error}"));
+            maclip_reports::report(roots, None, &options)?
+        }
+        other => other?,
+    };
+    report.unreadable.iter().for_each(|line| tell(format!("could not be read: {line}")));
+    Ok(report)
 }
 
 /// The runs of the given recipes, and those that a preset leaves out.
@@ -186,7 +213,7 @@ fn requested(arguments: &Arguments) -> Result<Requested> {
                     note.origin.as_deref().is_some_and(argument) || note.severity <= Severity::Warning
                 };
                 warn(notes.iter().filter(news));
-                if let Some(run) = runs.first() {
+                if let Some(run) = runs.first().filter(|_| !runs.iter().any(StudyRun::is_trial)) {
                     requested.orders.entry(run.recipe.name.clone()).or_default().extend(order);
                 }
                 requested.runs.extend(runs);
@@ -212,11 +239,16 @@ fn by_name(runs: Vec<RunOverview>) -> Vec<(String, Vec<RunOverview>)> {
     tables
 }
 
-/// Writes next to the runs of each recipe which runs its preset leaves out, for the report.
+/// Writes next to the runs of each recipe which runs its preset leaves out, for the report. A trial leaves the note as
+/// it is.
 fn note_left_out(tables: &[(String, Vec<RunOverview>)], skipped: &[Skipped], runs: &Path) -> Result<()> {
     let of_skipped = skipped.iter().map(|skipped| &skipped.run.recipe.name);
     for name in tables.iter().map(|(name, _)| name).chain(of_skipped).collect::<BTreeSet<_>>() {
         let of_recipe = skipped.iter().filter(|skipped| skipped.run.recipe.name == *name);
+        let all = tables.iter().filter(|(of, _)| of == name).flat_map(|(_, runs)| runs).map(|run| &run.run);
+        if all.chain(of_recipe.clone().map(|skipped| &skipped.run)).any(StudyRun::is_trial) {
+            continue;
+        }
         let left_out: Vec<LeftOut> = of_recipe.map(LeftOut::new).collect();
         note(&runs.join(name), LeftOut::FILE, &left_out)?;
     }
@@ -228,18 +260,33 @@ fn note_orders(orders: &BTreeMap<String, Vec<Order>>, runs: &Path) -> Result<()>
     orders.iter().try_for_each(|(name, orders)| note(&runs.join(name), Order::FILE, orders))
 }
 
-/// Writes `list` into a file in `folder`. An empty one is written only over an earlier one.
+/// Writes `list` into a file in `folder`, unless it is there already. An empty one is written only over an earlier one.
 fn note<T: Serialize>(folder: &Path, file: &str, list: &[T]) -> Result<()> {
     let path = folder.join(file);
-    if list.is_empty() && !path.exists() {
+    let before = read_regular(&path, TEXT).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    if before == serde_json::to_value(list).ok() || list.is_empty() && !path.exists() {
         return Ok(());
     }
     std::fs::create_dir_all(folder).map_err(|error| Error::io("make the folder", &path, error))?;
     write_json(&path, &list)
 }
 
+/// Removes the runs in `folder` that failed before their first step and are not among `asked`: their reason was told, and
+/// they hold nothing else.
+fn sweep(folder: &Path, asked: &[RunOverview]) -> Result<()> {
+    let Ok(found) = RunDirectory::find(folder) else { return Ok(()) };
+    let litter = found.into_iter().flatten().filter(RunDirectory::failed_at_once);
+    for run in litter.filter(|run| asked.iter().all(|asked| asked.path != run.path)) {
+        // Locked, so that no other process works on it.
+        if RunStore::open_free(&run.path)?.is_some_and(|_| run.failed_at_once()) {
+            std::fs::remove_dir_all(&run.path).map_err(|error| Error::io("remove", &run.path, error))?;
+        }
+    }
+    Ok(())
+}
+
 /// The directories of runs that have begun.
-fn begun(runs: &[RunOverview]) -> Vec<PathBuf> {
+fn have_begun(runs: &[RunOverview]) -> Vec<PathBuf> {
     runs.iter().map(|run| run.path.clone()).filter(|path| path.join(Manifest::FILE).is_file()).collect()
 }
 
@@ -364,7 +411,9 @@ impl<'a> Work<'a> {
 /// The runs, and those that a preset leaves out, that `only` names: by variant, or by variant and seed (`ma_clip-s1`),
 /// with `*` for any text.
 fn only(runs: Vec<StudyRun>, skipped: Vec<Skipped>, only: &[String]) -> Result<(Vec<StudyRun>, Vec<Skipped>)> {
-    let named = |run: &StudyRun, pattern: &String| matches(&run.variant, pattern) || matches(&run.name(), pattern);
+    let named = |run: &StudyRun, pattern: &String| {
+        matches(&run.design, pattern) || matches(&run.variant, pattern) || matches(&run.name(), pattern)
+    };
     for pattern in only {
         let mut all = runs.iter().chain(skipped.iter().map(|skipped| &skipped.run));
         if !all.clone().any(|run| named(run, pattern)) {

@@ -2,7 +2,7 @@
 
 use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, believed, readable, state_name};
-use crate::terminal::say;
+use crate::terminal::{say, tell};
 use clap::{Args, Subcommand};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::expectation::Expectation;
@@ -80,11 +80,15 @@ fn runs(arguments: Arguments) -> Result<()> {
 }
 
 fn list(roots: &[PathBuf], as_json: bool) -> Result<()> {
-    let mut unreadable = 0;
+    let (mut unreadable, mut at_once) = (0, 0);
     let mut listed = Vec::new();
     let mut rows = vec![["run", "variant", "seed", "state", "accuracy", "trainable"].map(str::to_owned)];
     for root in roots {
         for run in readable(root, &mut unreadable)? {
+            if run.failed_at_once() {
+                at_once += 1;
+                continue;
+            }
             if as_json {
                 listed.push(json!({
                     "dir": run.path, "name": run.manifest.name, "variant": run.manifest.variant,
@@ -107,6 +111,13 @@ fn list(roots: &[PathBuf], as_json: bool) -> Result<()> {
         say(json!({ "runs": listed }))?;
     } else {
         say(columns(&rows, 5).join("\n"))?;
+    }
+    if at_once > 0 {
+        let runs = format::plural(at_once, "run");
+        tell(format!(
+            "{runs} failed before the first step and {} nothing: `maclip status` has the reasons",
+            if at_once == 1 { "holds" } else { "hold" }
+        ));
     }
     all_read(unreadable)
 }

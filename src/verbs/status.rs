@@ -12,7 +12,7 @@ use maclip_framework::files::unix_seconds;
 use maclip_framework::recipe::{Purpose, study};
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::State;
-use maclip_reports::format::{percent_interval, rough_duration};
+use maclip_reports::format::{percent_interval, plural, rough_duration};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -74,9 +74,23 @@ fn of_recipes(arguments: &Arguments) -> Result<()> {
         let expansion = study::expand(&document, Purpose::Plan)?;
         let runs: Vec<RunOverview> =
             expansion.runs.into_iter().map(|run| RunOverview::new(run, &arguments.folder)).collect();
-        say(if arguments.json { json(&runs).to_string() } else { table(&runs) })?;
+        if arguments.json {
+            say(json(&runs))?;
+            continue;
+        }
+        say(table(&runs))?;
+        others(&runs).into_iter().try_for_each(say)?;
     }
     Ok(())
+}
+
+/// A line about the runs that lie beside those of a recipe: trials, and runs of the recipe as it was before.
+fn others(runs: &[RunOverview]) -> Option<String> {
+    let folder = runs.first()?.path.parent()?;
+    let beside = RunDirectory::find(folder).ok()?.into_iter().flatten();
+    let count = beside.filter(|other| runs.iter().all(|run| run.path != other.path)).count();
+    let (runs, place) = (plural(count, "more run"), folder.display());
+    (count > 0).then(|| format!("  {runs} in {place}, of other settings: `maclip status {place}` lists them"))
 }
 
 /// One line for each run of a study, and a last one with the sum.

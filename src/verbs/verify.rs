@@ -66,7 +66,7 @@ fn verify(arguments: Arguments) -> Result<()> {
     stop_on_ctrl_c(&progress)?;
     let place = Temporary(std::env::temp_dir().join(format!("maclip-verify-{}", std::process::id())));
     let made = execute::execute(&again, &place.0, Options::default(), &progress)?;
-    let inputs = run.manifest.inputs().changed(&made.manifest.inputs());
+    let inputs = run.manifest.inputs(&run.path).changed(&made.manifest.inputs(&made.path));
     let compared = compare(&run.episodes()?, &made.episodes()?)?;
     let Compared { predictions, different, first, probability } = &compared;
     if arguments.json {

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod needs;
+pub mod own_clips;
 pub mod videos;
 
 use jpeg_encoder::{ColorType, Encoder};
@@ -112,8 +113,11 @@ pub fn names() -> Vec<String> {
     names.lines().map(str::to_owned).collect()
 }
 
-/// Options that make the quickstart small: seconds in place of minutes.
-pub const SMALL: [&str; 12] = [
+/// Options that make the quickstart small: seconds in place of minutes. With a name of their own, the runs are no trials of
+/// the quickstart.
+pub const SMALL: [&str; 14] = [
+    "--set",
+    "name=quickstart",
     "--set",
     "task.train.steps=6",
     "--set",
@@ -136,13 +140,16 @@ pub fn small_quickstart<'a>(runs: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     arguments
 }
 
-/// The run directory whose name starts with `variant`, below `runs`/`name`.
+/// The run directory of `variant` below `runs`/`name`, or that of the only trial of it.
 pub fn run_directory(runs: &Path, name: &str, variant: &str) -> PathBuf {
-    let entries = std::fs::read_dir(runs.join(name)).unwrap();
-    let mut found: Vec<PathBuf> = entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{variant}-s")))
-        .collect();
+    let begins = |with: &str| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(runs.join(name)).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(with)).collect()
+    };
+    let mut found = begins(&format!("{variant}-s"));
+    if found.is_empty() {
+        found = begins(&format!("{variant}+"));
+    }
     assert_eq!(found.len(), 1, "{found:?}");
     found.remove(0)
 }

@@ -25,7 +25,12 @@ pub(crate) fn read_file(path: &Path) -> Result<Node, Diagnostics> {
     if metadata.is_dir() {
         return Err(unreadable("it is a directory".into()).help("give the YAML file inside it").into());
     }
-    // The length in the metadata is no use here: a pipe or a device has none.
+    if !metadata.is_file() {
+        return Err(unreadable("it is a pipe or a device, not a regular file".into())
+            .help("save the recipe to a file")
+            .into());
+    }
+    // The file may grow meanwhile.
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;

@@ -19,6 +19,8 @@ const MAX_CHAIN: usize = 32;
 pub struct Document {
     /// A map: the recipe.
     pub root: Node,
+    /// The recipe as it is without the changes of the command line.
+    pub unchanged: Node,
     /// The file that it was loaded from; `None` for a text in memory.
     pub path: Option<PathBuf>,
     /// Notes of the merge, such as dropped options.
@@ -46,8 +48,7 @@ pub struct Arguments {
 pub fn load(path: &Path, arguments: &Arguments) -> Result<Document, Diagnostics> {
     let mut loader = Loader::default();
     let root = loader.file(path)?;
-    let document = Document { root, path: Some(path.to_owned()), notes: loader.notes, changes: Vec::new() };
-    document.changed(arguments)
+    Document::new(root, Some(path.to_owned()), loader.notes).changed(arguments)
 }
 
 /// As [`load`], for a text in memory, which cannot extend a file. Messages call it `name`.
@@ -60,10 +61,14 @@ pub fn load_text(name: &str, text: &str, arguments: &Arguments) -> Result<Docume
         let message = "`extends` needs a file to be relative to, and this text has none";
         return Err(Diagnostic::new(codes::EXTENDS, message).at(&entry.key_origin).path("extends").into());
     }
-    Document { root, path: None, notes: Vec::new(), changes: Vec::new() }.changed(arguments)
+    Document::new(root, None, Vec::new()).changed(arguments)
 }
 
 impl Document {
+    fn new(root: Node, path: Option<PathBuf>, notes: Vec<Diagnostic>) -> Self {
+        Self { unchanged: root.clone(), root, path, notes, changes: Vec::new() }
+    }
+
     /// The folder that `recipe:` means in values that were not written in a file; `None` for a text in memory.
     pub fn folder(&self) -> Option<&Path> {
         let parent = self.path.as_deref()?.parent()?;

@@ -3,6 +3,7 @@
 //! Here belongs everything between a dataset and the tensor that enters a backbone.
 //! Not here: how a video or an image is decoded (the datasets and `images`), and which clips an episode has (`engine`).
 
+pub mod contents;
 pub mod filler;
 pub mod loader;
 pub mod shared;

@@ -30,6 +30,7 @@ pub(super) fn manifest(recipe: &Recipe, variant: &str, store: &RunStore, commit:
         manifest.weights = earlier.weights;
         manifest.settings = earlier.settings;
         manifest.lists = earlier.lists;
+        manifest.clips = earlier.clips;
         // Each attempt makes all other notes again.
         manifest.notes.retain(|note| note.starts_with(RESUMED));
     }

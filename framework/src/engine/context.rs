@@ -1,12 +1,13 @@
 //! The environment that a task runs in.
 
 use crate::error::{Error, Result};
+use crate::files::write_json;
 use crate::profile;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::recipe::expectation::TestResult;
 use crate::registry::BuildContext;
-use crate::runs::records::{Attempt, Manifest, State, Status};
+use crate::runs::records::{Attempt, Contents, Inputs, Manifest, State, Status};
 use crate::runs::store::{RunStore, checkpoint_steps};
 use burn::tensor::Device;
 use std::collections::BTreeMap;
@@ -54,15 +55,46 @@ impl RunContext<'_> {
     /// # Errors
     /// Where a run that has checkpoints would continue with another file or list than before.
     pub fn note_inputs(&mut self, what: &str, sums: BTreeMap<String, String>) -> Result<()> {
-        let earlier = if what == "weights" { &mut self.manifest.weights } else { &mut self.manifest.lists };
+        let earlier = if what == "weights" { &self.manifest.weights } else { &self.manifest.lists };
         let changed = sums.iter().find(|(name, sum)| earlier.get(*name).is_some_and(|before| before != *sum));
-        if let Some((name, _)) = changed.filter(|_| checkpoint_steps(self.store.path()).is_ok_and(|s| !s.is_empty())) {
-            return Err(Error::failed(format!("{what} `{name}` is not what this run was trained with so far")).help(
-                format!("bring it back, or begin again with `maclip runs rm {} --yes`", self.store.path().display()),
-            ));
+        if let Some((name, _)) = changed {
+            self.refuse_to_continue(format!("{what} `{name}` is not what this run was trained with so far"))?;
         }
-        *earlier = sums;
+        *if what == "weights" { &mut self.manifest.weights } else { &mut self.manifest.lists } = sums;
         Ok(())
+    }
+
+    /// Puts the contents of the run's clips into the manifest, and into a file that the recipe's runs share.
+    ///
+    /// # Errors
+    /// Where a run that has checkpoints would continue with other contents than before, and where the file cannot be
+    /// written.
+    pub fn note_clips(&mut self, contents: Contents) -> Result<()> {
+        let clips = contents.sum();
+        let run = self.store.path();
+        let before = self.manifest.inputs(run);
+        let now = Inputs { clips: clips.clone(), lists: before.lists.clone(), contents, ..Inputs::default() };
+        if let Some(changed) = before.changed(&now).first() {
+            self.refuse_to_continue(format!("the content of {changed} is not what this run was trained with so far"))?;
+        }
+        if let Some(sum) = &clips {
+            let file = self.shared.join(Contents::file(sum));
+            if !file.is_file() {
+                write_json(&file, &now.contents)?;
+            }
+        }
+        self.manifest.clips = clips;
+        Ok(())
+    }
+
+    /// An error with `message` where the run has checkpoints.
+    fn refuse_to_continue(&self, message: String) -> Result<()> {
+        let run = self.store.path();
+        if checkpoint_steps(run).map_or(true, |steps| steps.is_empty()) {
+            return Ok(());
+        }
+        let again = format!("bring it back, or begin again with `maclip runs rm {} --yes`", run.display());
+        Err(Error::failed(message).help(again))
     }
 
     /// [`RunContext::note_inputs`] for the weights that `build` has read, with the values that their files decided and
@@ -75,17 +107,9 @@ impl RunContext<'_> {
         let settings = build.settings();
         let before = &self.manifest.settings;
         let changed = settings.iter().find(|(name, value)| before.get(*name).is_some_and(|before| before != *value));
-        if let Some((name, value)) =
-            changed.filter(|_| checkpoint_steps(self.store.path()).is_ok_and(|s| !s.is_empty()))
-        {
-            return Err(Error::failed(format!(
-                "{name} is {value} now, and this run was trained with {} so far",
-                before[name]
-            ))
-            .help(format!(
-                "bring the config of the weights back, or begin again with `maclip runs rm {} --yes`",
-                self.store.path().display()
-            )));
+        if let Some((name, value)) = changed {
+            let then = &before[name];
+            self.refuse_to_continue(format!("{name} is {value} now, and this run was trained with {then} so far"))?;
         }
         self.manifest.settings = settings;
         for text in build.notes() {

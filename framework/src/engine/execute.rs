@@ -76,7 +76,8 @@ pub fn execute(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
 pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Progress) -> Result<Outcome> {
     let path = run.directory(runs);
     let counts = |other: &Path| {
-        let unchanged = || inputs::changed(&RunDirectory::open(other)?, &run.recipe).map(|changed| changed.is_empty());
+        let unchanged =
+            || inputs::changed(&RunDirectory::open(other)?, &run.recipe, runs).map(|changed| changed.is_empty());
         (options.reuse)(other) && unchanged().unwrap_or(false)
     };
     if !path.join(Manifest::FILE).exists()
@@ -88,11 +89,11 @@ pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
     }
     // A run that is done is not locked: it may be where nothing can be written.
     if let Some(done) = done(&path) {
-        match inputs::changed(&done, &run.recipe) {
+        match inputs::changed(&done, &run.recipe, runs) {
             Ok(changed) if changed.is_empty() => progress.note("done already, nothing to do"),
             Ok(changed) => return Err(inputs::refusal(&done, &changed)),
             Err(error) => progress.note(&format!(
-                "done already; whether its weights and lists are still the same cannot be seen: {error}"
+                "done already; whether its weights, lists and clips are still the same cannot be seen: {error}"
             )),
         }
         renew_expectations(&run.recipe, &path, progress)?;

@@ -6,7 +6,7 @@
 
 use crate::clips::loader::{ClipLoader, View};
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
+use crate::files::{TEXT, open_own, read_own, write_atomically};
 use crate::model::few_shot::FewShotModel;
 use crate::model::parameters;
 use crate::profile::{self, Phase};
@@ -20,6 +20,7 @@ use half::f16;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -157,8 +158,8 @@ impl Stored {
     /// The first bytes of a file.
     fn magic(self) -> &'static [u8; 4] {
         match self {
-            Stored::F32 => b"MCF1",
-            Stored::F16 => b"MCH1",
+            Stored::F32 => b"MCF2",
+            Stored::F16 => b"MCH2",
         }
     }
 
@@ -310,9 +311,13 @@ impl<'a> FeatureCache<'a> {
     /// The prefix under `key`; `None` where its file is missing or damaged. Then it is computed again.
     fn read(&self, key: &Key) -> Option<Kept> {
         let path = self.file(key);
-        let bytes = std::fs::read(&path).ok()?;
-        let kept = parse(&bytes);
-        if kept.is_none() {
+        let bytes = match read_own(&path, TEXT) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(_) => Vec::new(),
+        };
+        let kept = parse(&bytes, key);
+        if kept.is_none() && !OLDER.iter().any(|start| bytes.starts_with(*start)) {
             self.progress.note(&format!("{} is damaged and made again", path.display()));
         }
         kept
@@ -323,7 +328,7 @@ impl<'a> FeatureCache<'a> {
         if self.read_only.load(Ordering::Relaxed) {
             return;
         }
-        let bytes = written(Stored::of(self.precision, &kept.values), kept);
+        let bytes = written(Stored::of(self.precision, &kept.values), key, kept);
         let path = self.file(key);
         let folder = path.parent().unwrap_or(&self.folder);
         let written = std::fs::create_dir_all(folder)
@@ -338,22 +343,28 @@ impl<'a> FeatureCache<'a> {
     }
 }
 
-/// A file of the cache: what it is, the number of frames, the values, a checksum of all.
-fn written(stored_as: Stored, kept: &Kept) -> Vec<u8> {
+/// First bytes of files that older versions wrote. They are made again.
+const OLDER: [&[u8; 4]; 2] = [b"MCF1", b"MCH1"];
+
+/// A file of the cache: what it is, its key, the number of frames, the values, a checksum of all. With the key in it, a
+/// file that was copied to another name is not taken for another clip.
+fn written(stored_as: Stored, key: &Key, kept: &Kept) -> Vec<u8> {
     let mut bytes = stored_as.magic().to_vec();
+    bytes.extend(key);
     bytes.extend((kept.frames as u32).to_le_bytes());
     bytes.extend(stored_as.bytes(&kept.values));
     bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
     bytes
 }
 
-fn parse(bytes: &[u8]) -> Option<Kept> {
+fn parse(bytes: &[u8], key: &Key) -> Option<Kept> {
     let (whole, sum) = bytes.split_last_chunk::<4>()?;
     if u32::from_le_bytes(*sum) != crc32fast::hash(whole) {
         return None;
     }
     let (magic, whole) = whole.split_first_chunk::<4>()?;
     let stored_as = [Stored::F32, Stored::F16].into_iter().find(|stored_as| stored_as.magic() == magic)?;
+    let whole = whole.strip_prefix(key)?;
     let (frames, payload) = whole.split_first_chunk::<4>()?;
     let frames = u32::from_le_bytes(*frames) as usize;
     let values = stored_as.values(payload)?;
@@ -372,14 +383,25 @@ fn is_own(path: &Path, modified: SystemTime) -> bool {
     hex(&folder, 2) && (hex(&file, 62) || left)
 }
 
+/// Whether a file begins as those of the cache do, or is an unfinished one without any bytes.
+fn begins_as_own(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = open_own(path, false).and_then(|file| file.take(4).read_to_end(&mut start));
+    let known = OLDER.into_iter().chain([Stored::F32, Stored::F16].map(Stored::magic));
+    read.is_ok() && (start.is_empty() || known.into_iter().any(|magic| start == magic))
+}
+
 /// Removes the oldest files of `folder` until it holds at most `limit` bytes.
 fn trim(folder: &Path, limit: u64) -> Result<()> {
     let mut files = Vec::new();
     let Ok(folders) = std::fs::read_dir(folder) else { return Ok(()) };
-    for entries in folders.filter_map(|entry| std::fs::read_dir(entry.ok()?.path()).ok()) {
+    // Links are not followed: what they lead to is not the cache's.
+    let folders =
+        folders.filter_map(|entry| entry.ok().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())));
+    for entries in folders.filter_map(|folder| std::fs::read_dir(folder.path()).ok()) {
         files.extend(entries.filter_map(|entry| {
             let entry = entry.ok()?;
-            let data = entry.metadata().ok()?;
+            let data = entry.metadata().ok().filter(std::fs::Metadata::is_file)?;
             let modified = data.modified().ok()?;
             is_own(&entry.path(), modified).then(|| (modified, data.len(), entry.path()))
         }));
@@ -389,6 +411,10 @@ fn trim(folder: &Path, limit: u64) -> Result<()> {
     for (_, size, path) in files {
         if total <= limit {
             break;
+        }
+        if !begins_as_own(&path) {
+            total -= size;
+            continue;
         }
         match std::fs::remove_file(&path) {
             // Another process may have been faster.
@@ -408,19 +434,20 @@ mod tests {
 
     #[test]
     fn a_damaged_file_is_no_hit() {
-        for (stored_as, length) in [(Stored::F32, 28), (Stored::F16, 20)] {
+        for (stored_as, length) in [(Stored::F32, 60), (Stored::F16, 52)] {
             // The last is between two values of f16.
             let made = stored_as.rounded(&[1.0, 2.0, -3.5, 1.0001]);
-            let bytes = written(stored_as, &Kept { frames: 2, values: made.clone() });
-            let kept = parse(&bytes).unwrap();
+            let bytes = written(stored_as, &[7; 32], &Kept { frames: 2, values: made.clone() });
+            assert!(parse(&bytes, &[8; 32]).is_none(), "a file that was copied to another name");
+            let kept = parse(&bytes, &[7; 32]).unwrap();
             assert_eq!((kept.frames, kept.values, bytes.len()), (2, made, length), "{stored_as:?}");
             for length in 0..bytes.len() {
-                assert!(parse(&bytes[..length]).is_none(), "{length}");
+                assert!(parse(&bytes[..length], &[7; 32]).is_none(), "{length}");
             }
             for at in 0..bytes.len() {
                 let mut flipped = bytes.clone();
                 flipped[at] ^= 1;
-                assert!(parse(&flipped).is_none(), "{at}");
+                assert!(parse(&flipped, &[7; 32]).is_none(), "{at}");
             }
         }
     }
@@ -439,17 +466,23 @@ mod tests {
         std::fs::create_dir(&inner).unwrap();
         let place = |name: &str| inner.join(name.repeat(62));
         for (age, name) in [(300, "a"), (200, "b"), (100, "c")] {
-            std::fs::write(place(name), [0; 100]).unwrap();
+            std::fs::write(place(name), [b"MCF1".as_slice(), &[0; 96]].concat()).unwrap();
             let time = SystemTime::now() - std::time::Duration::from_secs(age);
             std::fs::File::options().write(true).open(place(name)).unwrap().set_modified(time).unwrap();
         }
         let (precious, writing) = (inner.join("thesis.npy"), inner.join(format!("{}.7.0.tmp", "d".repeat(62))));
         std::fs::write(&precious, [0; 1000]).unwrap();
         std::fs::write(&writing, [0; 1000]).unwrap();
-        trim(folder.path(), 250).unwrap();
+        // Another program's file under such a name, and a link to a folder with some.
+        std::fs::write(place("e"), b"SHA256 of a thesis").unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::write(elsewhere.path().join("f".repeat(62)), b"MCF1").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("cd")).unwrap();
+        trim(folder.path(), 270).unwrap();
         assert!(!place("a").exists() && place("b").exists() && place("c").exists());
         trim(folder.path(), 0).unwrap();
-        assert!(!place("b").exists() && precious.exists() && writing.exists());
+        assert!(!place("b").exists() && precious.exists() && writing.exists() && place("e").exists());
+        assert!(elsewhere.path().join("f".repeat(62)).exists());
         trim(&folder.path().join("absent"), 0).unwrap();
     }
 }

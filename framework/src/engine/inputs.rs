@@ -1,4 +1,4 @@
-//! What a run is made of apart from its recipe: the weights files and the lists. A result holds for these alone, so their
+//! What a run is made of apart from its recipe: the weights files, the lists and the clips. A result holds for these alone, so their
 //! checksums are compared before an older result is taken for the recipe's.
 
 use super::task;
@@ -7,22 +7,31 @@ use crate::recipe::Recipe;
 use crate::runs::directory::RunDirectory;
 use crate::runs::records::Inputs;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+
+/// What is known when the inputs of a recipe are looked at.
+pub struct Known<'a> {
+    /// Folder of all runs, which has the caches.
+    pub runs: &'a Path,
+    /// Clips that the run left out because they could not be used: (clip id, reason).
+    pub left_out: Vec<(String, String)>,
+}
 
 /// The inputs of `recipe` as they are now. Runs of one process with the same data and the same weights share the work.
 ///
 /// # Errors
 /// Where a file cannot be read.
-pub fn now(recipe: &Recipe) -> Result<Inputs> {
+pub fn now(recipe: &Recipe, known: &Known) -> Result<Inputs> {
     static KNOWN: Mutex<Option<HashMap<String, Inputs>>> = Mutex::new(None);
     let parts = ["dataset", "task", "backbone"].map(|key| recipe.resolved.at(key).map(|node| node.to_yaml()));
-    let key = parts.into_iter().flatten().collect::<String>();
-    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(inputs) = known().as_ref().and_then(|known| known.get(&key)) {
+    let key = format!("{}{:?}", parts.into_iter().flatten().collect::<String>(), known.left_out);
+    let shared = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(inputs) = shared().as_ref().and_then(|known| known.get(&key)) {
         return Ok(inputs.clone());
     }
-    let inputs = task::of(recipe)?.inputs(recipe)?;
-    known().get_or_insert_default().insert(key, inputs.clone());
+    let inputs = task::of(recipe)?.inputs(recipe, known)?;
+    shared().get_or_insert_default().insert(key, inputs.clone());
     Ok(inputs)
 }
 
@@ -30,8 +39,9 @@ pub fn now(recipe: &Recipe) -> Result<Inputs> {
 ///
 /// # Errors
 /// As [`now`].
-pub fn changed(run: &RunDirectory, recipe: &Recipe) -> Result<Vec<String>> {
-    Ok(run.manifest.inputs().changed(&now(recipe)?))
+pub fn changed(run: &RunDirectory, recipe: &Recipe, runs: &Path) -> Result<Vec<String>> {
+    let known = Known { runs, left_out: run.left_out()? };
+    Ok(run.manifest.inputs(&run.path).changed(&now(recipe, &known)?))
 }
 
 /// The error for a finished run whose inputs are not what they were.

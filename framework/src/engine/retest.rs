@@ -1,11 +1,11 @@
 //! A finished run as a test of its trained weights: the same model, tested again, on the same or on other episodes.
 
 use crate::error::{Error, Result};
-use crate::recipe::study::StudyRun;
+use crate::recipe::study::{StudyRun, called_after};
 use crate::recipe::{Purpose, Recipe};
 use crate::runs::directory::RunDirectory;
 use crate::runs::store::tested_checkpoint;
-use maclip_language::{Arguments, Change, Diagnostic, Node, Origin, codes, load, segments, within};
+use maclip_language::{Arguments, Change, Diagnostic, Node, Origin, codes, load, within};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -55,27 +55,12 @@ pub fn of(path: &Path, arguments: &Arguments) -> Result<StudyRun> {
         return Err(Diagnostic::new(codes::ARGUMENT, message).at(&change.origin).path(&change.path).help(help).into());
     }
     let recipe = Recipe::check_for(&document.root, Purpose::Run)?;
-    Ok(StudyRun { variant: variant(&directory.manifest.variant, &asked), recipe })
+    Ok(StudyRun::new(&variant(&directory.manifest.variant, &asked), recipe))
 }
 
 /// `both+shot=5`: the name of the run with what the test changes; `both+test` where that is nothing.
 fn variant(name: &str, changes: &[&Change]) -> String {
-    let names = changes.iter().filter_map(|change| {
-        let last = segments(&change.path).last()?;
-        let value = change.value.as_ref().map_or_else(
-            || "default".to_owned(),
-            |value| match value.to_json() {
-                // A file of episodes is called by its hash.
-                Value::Object(map) => map["hash"].as_str().unwrap_or("map").chars().take(8).collect(),
-                Value::String(text) => text,
-                other => other.to_string(),
-            },
-        );
-        let fits = |c: char| if c.is_ascii_alphanumeric() || "-_.+=,".contains(c) { c } else { '-' };
-        Some(format!("+{last}={value}").chars().map(fits).take(60).collect::<String>())
-    });
-    let names: String = names.collect();
-    format!("{name}{}", if names.is_empty() { "+test" } else { &names })
+    format!("{name}{}", if changes.is_empty() { "+test".to_owned() } else { called_after(changes) })
 }
 
 #[cfg(test)]
@@ -84,14 +69,9 @@ mod tests {
 
     #[test]
     fn a_test_is_called_after_its_changes() {
-        let change = |path: &str, value: Value| Change {
-            path: path.to_owned(),
-            origin: Origin::Default,
-            value: Some(Node::from_json(&value)),
-        };
-        let shot = change("task.shot", json!(5));
-        let list = change("task.test.list", json!({"path": "a b.json", "hash": "0123456789abcdef"}));
-        assert_eq!(variant("both", &[&shot, &list]), "both+shot=5+list=01234567");
+        let value = Some(Node::from_json(&json!(5)));
+        let shot = Change { path: "task.shot".to_owned(), origin: Origin::Default, value };
+        assert_eq!(variant("both", &[&shot]), "both+shot=5");
         assert_eq!(variant("both", &[]), "both+test");
     }
 }

@@ -33,7 +33,7 @@ pub fn same(runs: &Path, recipe: &Recipe, path: &Path, counts: impl Fn(&Path) ->
 /// Copies the run in `from` to `to`, where no run has begun, under the name of `run`: all its records, but not its
 /// checkpoints. The directory appears as a whole or not at all. `false` where another process began the run meanwhile.
 pub fn copy_run(from: &Path, to: &Path, run: &StudyRun) -> Result<bool> {
-    let StudyRun { recipe, variant } = run;
+    let StudyRun { recipe, variant, .. } = run;
     let (Some(folder), Some(name)) = (to.parent(), to.file_name()) else {
         return Err(Error::failed(format!("{} is no run directory", to.display())));
     };
@@ -73,7 +73,7 @@ fn episodes(from: &Path, folder: &Path) -> Result<()> {
     let Some(beside) = from.parent().filter(|beside| *beside != folder) else { return Ok(()) };
     for (name, path) in entries(beside)? {
         let to = folder.join(&name);
-        if name.starts_with("episodes-") && path.is_file() && !to.exists() {
+        if ["episodes-", "clips-"].iter().any(|kind| name.starts_with(kind)) && path.is_file() && !to.exists() {
             copy_atomically(&path, &to)?;
         }
     }

@@ -4,6 +4,7 @@
 //! The component of a task sets [`Facts::task_slots`](crate::registry::Facts::task_slots) in its `Component::describe`.
 
 use super::context::RunContext;
+use super::inputs::Known;
 use crate::clips::sources::Needs;
 use crate::error::{Error, Result};
 use crate::model::plan::Plan;
@@ -33,12 +34,12 @@ pub trait Task: Send + Sync + std::fmt::Debug {
         Err(Error::failed("the task decodes no clips that could be kept"))
     }
 
-    /// Checksums of the weights and lists that a run of `recipe` would read, as the run notes them in its manifest. By
-    /// default there are none.
+    /// Checksums of the weights, lists and clips that a run of `recipe` would read, as the run notes them in its
+    /// manifest. By default there are none.
     ///
     /// # Errors
     /// Where they cannot be read.
-    fn inputs(&self, _recipe: &Recipe) -> Result<Inputs> {
+    fn inputs(&self, _recipe: &Recipe, _known: &Known) -> Result<Inputs> {
         Ok(Inputs::default())
     }
 

@@ -1,6 +1,6 @@
 //! The identity of a run: the hash of its resolved recipe, without the keys that cannot change a result.
 
-use maclip_language::{Node, identity};
+use maclip_language::{Node, identity, within};
 
 /// Keys that cannot change a result, left out of a run's identity.
 const NO_RESULT: [&str; 15] = [
@@ -40,13 +40,29 @@ const LATER: [(&str, &str, &str); 13] = [
     ("backbone.text_activation", "", "null"),
 ];
 
+/// Whether a change at `path` can change a result.
+pub(super) fn changes_results(path: &str) -> bool {
+    !NO_RESULT.iter().any(|ignored| within(path, ignored))
+}
+
 /// The identity of a run with this resolved recipe.
 pub(super) fn hash_of(resolved: &Node) -> String {
+    without(resolved, &[])
+}
+
+/// What the runs of one design have in common, whatever their seeds: [`Recipe::hash`](super::Recipe::hash) without the
+/// seed, and without the weights that a run begins with, as a test of a trained run begins with those of its seed.
+pub fn design_of(resolved: &Node) -> String {
+    without(resolved, &["seed", "task.start"])
+}
+
+fn without(resolved: &Node, keys: &[&'static str]) -> String {
     let as_before = |(key, field, value): &(&'static str, &str, &str)| {
         let found = resolved.at(key).and_then(|node| node.at(field))?;
         let text = found.as_str().map_or_else(|| found.to_json().to_string(), str::to_owned);
         (text == *value).then_some(*key)
     };
-    let ignored: Vec<&str> = NO_RESULT.into_iter().chain(LATER.iter().filter_map(as_before)).collect();
+    let before = LATER.iter().filter_map(as_before);
+    let ignored: Vec<&str> = NO_RESULT.into_iter().chain(before).chain(keys.iter().copied()).collect();
     identity(resolved, &ignored)
 }

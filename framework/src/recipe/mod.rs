@@ -17,6 +17,8 @@ mod check;
 mod identity;
 mod presets;
 
+pub use identity::design_of;
+
 use crate::error::{Error, Result};
 use crate::recipe::clip_store::ClipStoreOptions;
 use crate::recipe::compute::Compute;

@@ -1,12 +1,14 @@
 //! Run directories, opened for reading.
 
 use crate::error::{Error, Result};
+use crate::files::{TEXT, open_regular, read_regular};
 use crate::model::parameters::Params;
 use crate::recipe::expectation::{Expectation, Setting, TestResult, mean_ci95};
 use crate::runs::examples::Examples;
 use crate::runs::read::{each_line, read_json, read_lines};
 use crate::runs::records::{EpisodeRecord, Manifest, State, Status, TrainLoss, TrainRecord, ValidationRecord};
 use crate::runs::store::in_use;
+use crate::slots::dataset::Split;
 use maclip_language::{Arguments, from_node, load};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,11 @@ pub struct RunDirectory {
     pub params: Option<Params>,
     /// `status.json`; `None` before the run began.
     pub status: Option<Status>,
+}
+
+/// Name of the file in a run directory with the clips of `split` that were left out.
+pub fn left_out_file(split: Split) -> String {
+    format!("skipped_{}.json", split.name())
 }
 
 impl RunDirectory {
@@ -83,6 +90,25 @@ impl RunDirectory {
             State::Running if !in_use(&self.path) => Some(State::Interrupted),
             state => Some(state),
         }
+    }
+
+    /// Whether the run failed before its first training step and its test: it has nothing but the reason.
+    pub fn failed_at_once(&self) -> bool {
+        let empty = |name: &str| std::fs::metadata(self.path.join(name)).map_or(true, |about| about.len() == 0);
+        self.state() == Some(State::Failed) && ["train.jsonl", "episodes.jsonl"].into_iter().all(empty)
+    }
+
+    /// Clips that the run left out because they could not be used: (clip id, reason).
+    ///
+    /// # Errors
+    /// Where a list of them is damaged or cannot be read.
+    pub fn left_out(&self) -> Result<Vec<(String, String)>> {
+        let mut clips = Vec::new();
+        for split in Split::ALL {
+            let list: Option<Vec<(String, String)>> = read_json(&self.path.join(left_out_file(split)))?;
+            clips.extend(list.unwrap_or_default());
+        }
+        Ok(clips)
     }
 
     /// The result of the test; `None` before the run is done.
@@ -165,7 +191,7 @@ impl RunDirectory {
     pub fn last_step(&self) -> Result<u64> {
         use std::io::{Read, Seek, SeekFrom};
         let path = self.path.join("train.jsonl");
-        let mut file = match std::fs::File::open(&path) {
+        let mut file = match open_regular(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
             Err(error) => return Err(Error::io("read", &path, error)),
@@ -237,6 +263,7 @@ impl RunDirectory {
     /// Where the file cannot be read.
     pub fn recipe(&self) -> Result<String> {
         let path = self.path.join("recipe.resolved.yaml");
-        std::fs::read_to_string(&path).map_err(|error| Error::io("read", &path, error))
+        let bytes = read_regular(&path, TEXT).map_err(|error| Error::io("read", &path, error))?;
+        String::from_utf8(bytes).map_err(|_| Error::failed(format!("{} is not UTF-8 text", path.display())))
     }
 }

@@ -10,7 +10,7 @@
 //! ```
 
 use crate::error::{Error, Result};
-use crate::files::number_or_null;
+use crate::files::{number_or_null, sha256};
 use crate::progress::Validated;
 use crate::recipe::expectation::{Expectation, TestResult};
 use crate::recipe::study::{Order, Skipped, StudyRun};
@@ -54,6 +54,10 @@ pub struct Manifest {
     /// SHA-256 (hex) of the classes and clips of each split, by the name of the split.
     #[serde(default)]
     pub lists: BTreeMap<String, String>,
+    /// SHA-256 (hex) of the contents of all clips that the run may open; `None` where they are made by code. The clips
+    /// are in [`Contents::file`] beside the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clips: Option<String>,
     /// Sentences that a reader of the result must know: clips that were left out, data that stands in for other data, …
     #[serde(default)]
     pub notes: Vec<String>,
@@ -62,13 +66,42 @@ pub struct Manifest {
     pub attempts: Vec<Attempt>,
 }
 
-/// SHA-256 (hex) of each weights file and of each list, by the names that the manifest has.
+/// SHA-256 (hex) of the content of each clip, by its id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Contents(pub BTreeMap<String, String>);
+
+impl Contents {
+    /// SHA-256 (hex) of all; `None` where no clip has a content.
+    pub fn sum(&self) -> Option<String> {
+        let lines: String = self.0.iter().map(|(clip, sum)| format!("{sum} {clip}\n")).collect();
+        (!self.0.is_empty()).then(|| sha256(lines.as_bytes()))
+    }
+
+    /// Name of the file with the contents of this [`Contents::sum`], in the folder of a recipe's runs, which share it.
+    pub fn file(sum: &str) -> String {
+        format!("clips-{}.json", sum.get(..12).unwrap_or(sum))
+    }
+
+    /// Ids of the clips that have another content in `now`.
+    fn changed<'a>(&'a self, now: &Self) -> Vec<&'a str> {
+        let other = |(clip, sum): &(&String, &String)| now.0.get(*clip).is_none_or(|now| now != *sum);
+        self.0.iter().filter(other).map(|(clip, _)| clip.as_str()).collect()
+    }
+}
+
+/// SHA-256 (hex) of each weights file and of each list, by the names that the manifest has, and the contents of the
+/// clips.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inputs {
     /// As [`Manifest::weights`].
     pub weights: BTreeMap<String, String>,
     /// As [`Manifest::lists`].
     pub lists: BTreeMap<String, String>,
+    /// As [`Manifest::clips`].
+    pub clips: Option<String>,
+    /// The clips of this checksum, where they are known.
+    pub contents: Contents,
 }
 
 impl Inputs {
@@ -78,7 +111,27 @@ impl Inputs {
             let other = |(name, sum): &(&String, &String)| now.get(*name).is_some_and(|now| now != *sum);
             then.iter().filter(other).map(|(name, _)| format!("{what} `{name}`")).collect::<Vec<_>>()
         };
-        [differ("weights", &self.weights, &now.weights), differ("list", &self.lists, &now.lists)].concat()
+        let mut changed =
+            [differ("weights", &self.weights, &now.weights), differ("list", &self.lists, &now.lists)].concat();
+        let clips = self.clips.as_ref().zip(now.clips.as_ref()).is_some_and(|(then, now)| then != now);
+        // Where a list is another one, its clips are others too.
+        if clips && self.lists == now.lists {
+            changed.push(self.clips_changed(now));
+        }
+        changed
+    }
+
+    /// The clips that changed, by name where they are known.
+    fn clips_changed(&self, now: &Self) -> String {
+        const NAMED: usize = 5;
+        let clips = self.contents.changed(&now.contents);
+        let named: Vec<String> = clips.iter().take(NAMED).map(|clip| format!("`{clip}`")).collect();
+        match clips.len() {
+            0 => "the contents of clips".to_owned(),
+            1 => format!("clip {}", named[0]),
+            count if count <= NAMED => format!("clips {}", named.join(", ")),
+            count => format!("{count} clips, such as {}", named.join(", ")),
+        }
     }
 }
 
@@ -151,9 +204,13 @@ impl Manifest {
         Ok(Some(manifest))
     }
 
-    /// The checksums of what the run was made of.
-    pub fn inputs(&self) -> Inputs {
-        Inputs { weights: self.weights.clone(), lists: self.lists.clone() }
+    /// The checksums of what the run was made of, whose manifest lies in the run directory `run`.
+    pub fn inputs(&self, run: &Path) -> Inputs {
+        let (weights, lists, clips) = (self.weights.clone(), self.lists.clone(), self.clips.clone());
+        let file = clips.as_deref().map(|sum| run.join("..").join(Contents::file(sum)));
+        // The file only names what changed, so a missing one is no error.
+        let contents = file.and_then(|file| read_json(&file).ok().flatten()).unwrap_or_default();
+        Inputs { weights, lists, clips, contents }
     }
 
     /// The process that worked on the run last.
@@ -264,7 +321,7 @@ impl LeftOut {
 
     /// The item for a run that was left out.
     pub fn new(skipped: &Skipped) -> Self {
-        let StudyRun { variant, recipe } = &skipped.run;
+        let StudyRun { variant, recipe, .. } = &skipped.run;
         Self {
             variant: variant.clone(),
             seed: recipe.seed,

@@ -9,6 +9,7 @@ mod grouping;
 mod order;
 mod paper;
 mod variant;
+mod versions;
 
 pub use classes::Classes;
 pub use compare::{Difference, compare};
@@ -103,24 +104,9 @@ pub fn summarise(loaded: &Loaded) -> Summary {
 }
 
 fn group(key: &grouping::GroupKey, runs: &[&Run], orders: &[(String, Order)]) -> Group {
-    let mut variants: BTreeMap<(&str, &str), Vec<&Run>> = BTreeMap::new();
-    for run in runs {
-        let manifest = &run.directory.manifest;
-        variants.entry((&manifest.name, &manifest.variant)).or_default().push(run);
-    }
-    let several = variants.keys().map(|(name, _)| name).collect::<BTreeSet<_>>().len() > 1;
     let mut warnings = Vec::new();
-    let mut built: Vec<Variant> = variants
-        .into_iter()
-        .map(|((name, variant), runs)| {
-            let label = match (several, variant) {
-                (true, "default") | (false, "default") => name.to_owned(),
-                (true, _) => format!("{name} / {variant}"),
-                (false, _) => variant.to_owned(),
-            };
-            Variant::of(label, runs, &mut warnings)
-        })
-        .collect();
+    let mut built: Vec<Variant> =
+        versions::of(runs).into_iter().map(|(label, runs)| Variant::of(label, runs, &mut warnings)).collect();
     compare::to_baseline(&mut built);
     warnings.extend(alike(&built));
     let rank = |variant: &Variant| (variant.difference != Difference::IsBaseline, variant.result.is_none());

@@ -40,7 +40,10 @@ pub enum Verdict {
 pub fn findings(orders: &[(String, Order)], variants: &[Variant]) -> Vec<Finding> {
     let mut found = Vec::new();
     for (recipe, order) in orders {
-        let named = |name: &String| variants.iter().find(|v| &v.name == recipe && &v.variant == name);
+        // Of several versions of a variant, the newest.
+        let named = |name: &String| {
+            variants.iter().filter(|v| &v.name == recipe && &v.variant == name).max_by_key(|v| v.started)
+        };
         for pair in order.best_first.windows(2) {
             let (better, worse) = (named(&pair[0]), named(&pair[1]));
             if better.is_none() && worse.is_none() {

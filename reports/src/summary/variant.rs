@@ -39,6 +39,8 @@ pub struct Variant {
     pub paper: Vec<Paper>,
     /// The directory of the first run that counts.
     pub path: PathBuf,
+    /// When the last of its runs was begun, in seconds since 1970 (UTC).
+    pub started: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -107,19 +109,22 @@ impl Variant {
             paper: Paper::of(&settings, done.first().and_then(|run| run.result()).map(|test| test.metric.as_str())),
             settings,
             path: first.map(|run| run.directory.path.clone()).unwrap_or_default(),
+            started: runs.iter().map(|run| started(run)).max().unwrap_or(0),
             label,
         }
     }
 }
 
-/// Two runs with one seed are two versions of a recipe: the later one counts, and the page says so.
+/// When a run was begun or went on last.
+pub(super) fn started(run: &Run) -> u64 {
+    run.directory.manifest.last_attempt().map_or(0, |attempt| attempt.started_unix)
+}
+
+/// Two runs of a design with one seed, such as copies, are the same: the later one counts, and the page says so.
 fn one_per_seed<'a>(label: &str, runs: Vec<&'a Run>, warnings: &mut Vec<String>) -> Vec<&'a Run> {
     let mut seeds: BTreeMap<u64, &Run> = BTreeMap::new();
     for run in runs {
-        let age = |run: &Run| {
-            let started = run.directory.manifest.last_attempt().map(|attempt| attempt.started_unix);
-            (run.result().is_some(), started, run.path())
-        };
+        let age = |run: &Run| (run.result().is_some(), started(run), run.path());
         let seed = run.directory.manifest.seed;
         let Some(other) = seeds.insert(seed, run) else { continue };
         let (kept, left) = if age(run) > age(other) { (run, other) } else { (other, run) };

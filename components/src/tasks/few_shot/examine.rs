@@ -47,7 +47,7 @@ impl FewShot {
                 return None;
             }
         };
-        let lists = match self.lists(&*clips.dataset, recipe) {
+        let lists = match self.lists(&clips, recipe) {
             Ok(lists) => lists,
             Err(error) => {
                 found.push(problem("dataset.root", &error));
@@ -70,6 +70,9 @@ impl FewShot {
         for (role, path, list) in
             [(Split::Val, "task.validation", &self.validation), (Split::Test, "task.test", &self.test)]
         {
+            if role == Split::Val && !lists.trains {
+                continue;
+            }
             if let Err(error) = list.episodes(self.shape(role), role, lists.classes()[role as usize]) {
                 found.push(problem(path, &error));
             }

@@ -2,19 +2,27 @@
 
 use super::FewShot;
 use super::disjoint::keep_apart;
+use maclip_framework::clips::contents::contents;
 use maclip_framework::clips::sources::{Clips, Part};
+use maclip_framework::clips::store::ClipStore;
 use maclip_framework::engine::context::RunContext;
 use maclip_framework::engine::episodes::{self, list_checksum};
 use maclip_framework::error::{Error, Result};
+use maclip_framework::model::few_shot::FewShotModel;
+use maclip_framework::model::parameters;
 use maclip_framework::recipe::Recipe;
 use maclip_framework::registry::{Facts, Problems};
+use maclip_framework::runs::directory::left_out_file;
+use maclip_framework::runs::records::Contents;
 use maclip_framework::slots::dataset::{Class, Dataset, Listing, Split};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Train, val and test. Val are the classes that the checkpoint is chosen on, whichever split they are of.
 pub(super) struct Lists {
     parts: [Listed; 3],
+    /// Whether something is trained. Otherwise only the test is used, and the other two are empty.
+    pub(super) trains: bool,
 }
 
 /// The split that is used for a role, and its listing.
@@ -98,6 +106,11 @@ impl Skipped {
 }
 
 impl Lists {
+    /// Whether episodes are made of the classes of `role`.
+    fn uses(&self, role: Split) -> bool {
+        role == Split::Test || self.trains
+    }
+
     pub(super) fn classes(&self) -> [&[Class]; 3] {
         self.parts.each_ref().map(|part| part.listing.classes.as_slice())
     }
@@ -147,7 +160,7 @@ impl Lists {
     /// Writes down in the run what was left out and what its dataset notes. An error where the lists are too small for
     /// the episodes, or clips cannot be used and the policy is to stop.
     pub(super) fn report(&self, task: &FewShot, context: &mut RunContext) -> Result<()> {
-        let file = |split: Split| format!("skipped_{}.json", split.name());
+        let file = left_out_file;
         for skipped in self.skipped() {
             context.store.write_json(&file(skipped.split), &skipped.clips)?;
         }
@@ -173,7 +186,7 @@ impl Lists {
     pub(super) fn check(&self, task: &FewShot, recipe: &Recipe) -> Result<()> {
         // A list with clips that stop the run may be too small because of them.
         let parts = self.parts.iter().filter(|part| !part.listing.strict || part.listing.skipped.is_empty());
-        let small = parts.filter(|part| task.uses(part.role)).filter_map(|part| {
+        let small = parts.filter(|part| self.uses(part.role)).filter_map(|part| {
             let Listed { role, split, listing } = part;
             let cause = format!("task.{}", task.asks(*role, listing.classes.len() < task.way));
             let error = episodes::check(task.shape(*role), *split, &listing.classes).err()?;
@@ -194,6 +207,9 @@ impl Lists {
     pub(super) fn sums(&self) -> Result<BTreeMap<String, String>> {
         let mut sums = BTreeMap::new();
         for Listed { role, split, listing } in &self.parts {
+            if !self.uses(*role) {
+                continue;
+            }
             if role == split {
                 let files = listing.sums.iter().map(|(file, sum)| (format!("{}: {file}", split.name()), sum.clone()));
                 sums.extend(files);
@@ -203,11 +219,19 @@ impl Lists {
         Ok(sums)
     }
 
+    /// The content of each clip that the run may open.
+    pub(super) fn contents(&self, dataset: &dyn Dataset, store: Option<&ClipStore>) -> Result<Contents> {
+        let used = self.parts.iter().filter(|part| self.uses(part.role));
+        let clips = used.flat_map(|part| part.listing.classes.iter().flat_map(|class| &class.clips));
+        let clips: BTreeSet<&str> = clips.map(String::as_str).collect();
+        contents(dataset, &clips.into_iter().collect::<Vec<_>>(), store).map(Contents)
+    }
+
     /// What the store keeps of each clip: all frames where they are drawn, as in training, else those that are taken.
-    pub(super) fn wants(&self, task: &FewShot, clips: &Clips) -> Vec<(String, Part)> {
+    pub(super) fn wants(&self, clips: &Clips) -> Vec<(String, Part)> {
         let mut wants: BTreeMap<&str, Part> = BTreeMap::new();
         let mut ordered = Vec::new();
-        for role in [Split::Train, Split::Test, Split::Val].into_iter().filter(|role| task.uses(*role)) {
+        for role in [Split::Train, Split::Test, Split::Val].into_iter().filter(|role| self.uses(*role)) {
             let part = clips.part(role == Split::Train || role == Split::Test && clips.frames.random_in_evaluation());
             for clip in self.classes()[role as usize].iter().flat_map(|class| &class.clips) {
                 // Validation on the training classes reads the clips of the training.
@@ -274,11 +298,25 @@ impl FewShot {
         }
     }
 
-    /// The lists of the three splits, disjoint in classes and clips unless the dataset says otherwise.
-    pub(super) fn lists(&self, dataset: &dyn Dataset, recipe: &Recipe) -> Result<Lists> {
+    /// Whether a run of `recipe` trains something.
+    fn trains_here(&self, recipe: &Recipe, clips: &Clips) -> Result<bool> {
+        // The sizes alone say what is trainable.
+        let model = || FewShotModel::build(recipe, &recipe.sizes_context(), clips.frames.count());
+        Ok(self.trains() && parameters::count(&model()?).trainable > 0)
+    }
+
+    /// The lists of the splits that a run of `recipe` uses, disjoint in classes and clips unless the dataset says
+    /// otherwise.
+    pub(super) fn lists(&self, clips: &Clips, recipe: &Recipe) -> Result<Lists> {
+        let dataset = &*clips.dataset;
+        let trains = self.trains_here(recipe, clips)?;
         let (mut parts, mut errors) = (Vec::new(), Vec::new());
         for role in Split::ALL {
             let (split, limit) = self.part(role);
+            if role != Split::Test && !trains {
+                parts.push(Listed { role, split, listing: Listing::default() });
+                continue;
+            }
             let mut listing = match dataset.list(split) {
                 Ok(listing) => listing,
                 Err(error) => {
@@ -297,10 +335,10 @@ impl FewShot {
         let classes: Vec<(Split, &Class)> =
             own.flat_map(|part| part.listing.classes.iter().map(|class| (part.split, class))).collect();
         let note = keep_apart(&classes, dataset).map_err(|error| error.at(recipe.place("dataset")))?;
-        if let Some(part) = parts.first_mut() {
+        if let Some(part) = parts.last_mut() {
             part.listing.notes.extend(note);
         }
         let parts = parts.try_into().map_err(|_| Error::failed("a dataset has three splits"))?;
-        Ok(Lists { parts })
+        Ok(Lists { parts, trains })
     }
 }

@@ -24,6 +24,7 @@ use burn::tensor::Device;
 use fixed_list::Evaluation;
 use learner::EpisodeLearner;
 use lists::Lists;
+use maclip_framework::clips::contents::store_of;
 use maclip_framework::clips::filler::Filler;
 use maclip_framework::clips::loader::ClipLoader;
 use maclip_framework::clips::sources::{Clips, Needs};
@@ -33,6 +34,7 @@ use maclip_framework::engine::episodes::{Episode, EpisodeList, Shape};
 use maclip_framework::engine::evaluation::{self, Outcome};
 use maclip_framework::engine::examples::Gallery;
 use maclip_framework::engine::features::{ClipSource, FeatureCache};
+use maclip_framework::engine::inputs::Known;
 use maclip_framework::engine::task::Task;
 use maclip_framework::engine::training::{Loop, LoopOptions};
 use maclip_framework::error::{Error, Result};
@@ -190,21 +192,24 @@ impl Task for FewShot {
     fn needs(&self, recipe: &Recipe) -> Result<Needs> {
         let build = recipe.sizes_context();
         let clips = Clips::build(recipe, &build)?;
-        let lists = self.lists(&*clips.dataset, recipe)?;
+        let lists = self.lists(&clips, recipe)?;
         let geometry = FewShotModel::build(recipe, &build, clips.frames.count())?.backbone.geometry().clone();
-        let wants = lists.wants(self, &clips);
+        let wants = lists.wants(&clips);
         let broken = lists.broken();
         let left_out = lists.skipped().filter(|skipped| !skipped.strict).map(|skipped| skipped.note);
         let notes = left_out.chain(lists.passed_over().cloned()).collect();
         Ok(Needs { clips, geometry, device: build.device, wants, notes, broken })
     }
 
-    fn inputs(&self, recipe: &Recipe) -> Result<Inputs> {
+    fn inputs(&self, recipe: &Recipe, known: &Known) -> Result<Inputs> {
         let build = BuildContext::new(recipe.seed, Device::flex());
         let clips = Clips::build(recipe, &build)?;
-        let lists = self.lists(&*clips.dataset, recipe)?.sums()?;
+        let mut lists = self.lists(&clips, recipe)?;
+        lists.leave_out(&known.left_out, true);
+        let store = store_of(recipe, known.runs)?;
+        let contents = lists.contents(&*clips.dataset, store.as_ref())?;
         recipe.build::<dyn Backbone>(&build)?;
-        Ok(Inputs { weights: build.weights(), lists })
+        Ok(Inputs { weights: build.weights(), lists: lists.sums()?, clips: contents.sum(), contents })
     }
 
     fn run(&self, context: &mut RunContext) -> Result<()> {
@@ -326,7 +331,7 @@ impl FewShot {
         let build = recipe.build_context(context.device)?;
         let clips = Clips::build(recipe, &build)?;
         let prompt = recipe.build::<dyn Prompt>(&build)?;
-        let mut lists = self.lists(&*clips.dataset, recipe)?;
+        let mut lists = self.lists(&clips, recipe)?;
         lists.report(self, context)?;
         let mut model = FewShotModel::build(recipe, &build, clips.frames.count())?;
         if let Some(start) = &self.start {
@@ -343,9 +348,11 @@ impl FewShot {
         let stored = StoredClips::open(recipe, &clips, &geometry, context.runs)?;
         self.fill_store(&mut lists, &clips, &geometry, &stored, context)?;
         context.note_inputs("list", lists.sums()?)?;
+        context.note_clips(lists.contents(&*clips.dataset, stored.store())?)?;
+        let trains = lists.trains;
         let lists = lists.into_classes();
         let [train, ..] = &lists;
-        if let Some(classes) = model.objective.classes().filter(|&classes| classes != train.len()) {
+        if let Some(classes) = model.objective.classes().filter(|&classes| trains && classes != train.len()) {
             let found = train.len();
             let message = format!("the objective is for {classes} training classes, and the dataset has {found}");
             return Err(Error::failed(message)
@@ -356,7 +363,7 @@ impl FewShot {
         let [_, val, test] = &lists;
         let test = self.test.episodes(self.shape(Split::Test), Split::Test, test);
         let test = test.map_err(|error| error.at(recipe.place("task.test")))?;
-        let validation = match self.trains() {
+        let validation = match trains {
             true => self
                 .validation
                 .episodes(self.shape(Split::Val), Split::Val, val)
@@ -365,17 +372,20 @@ impl FewShot {
             false => EpisodeList { episodes: Vec::new(), ..test.clone() },
         };
         context.note_weights(&build)?;
-        let data = lists
-            .map(|classes| {
-                let _span = profile::span(Phase::Texts);
-                let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
-                let texts = class_texts(&model, &*prompt, &names, context.device)?;
-                Ok(SplitData { classes, texts })
-            })
-            .into_iter()
-            .collect::<Result<Vec<_>>>()?
-            .try_into()
-            .map_err(|_| Error::failed("a dataset has three splits"))?;
+        let with_texts = |classes: Vec<Class>| -> Result<SplitData> {
+            let _span = profile::span(Phase::Texts);
+            let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+            let texts = class_texts(&model, &*prompt, &names, context.device)?;
+            Ok(SplitData { classes, texts })
+        };
+        let [train, val, tested] = lists;
+        let tested = with_texts(tested)?;
+        // Without a training, the other splits have no classes, and nobody asks for their texts.
+        let other = |classes: Vec<Class>| match trains {
+            true => with_texts(classes),
+            false => Ok(SplitData { classes, texts: tested.texts.clone() }),
+        };
+        let data = [other(train)?, other(val)?, tested];
         let way = self.way_here(recipe, &model, clips.frames.count())?;
         Ok(Parts {
             way,
@@ -404,7 +414,7 @@ impl FewShot {
         stored: &StoredClips,
         context: &mut RunContext,
     ) -> Result<()> {
-        let wants = lists.wants(self, clips);
+        let wants = lists.wants(clips);
         let wants: Vec<_> = wants.iter().map(|(clip, part)| (clip.as_str(), *part)).collect();
         let loader = ClipLoader { clips, geometry, device: context.device, store: Some(stored) };
         let Some(filler) = Filler::look(&loader, &wants, context.progress)? else { return Ok(()) };

@@ -4,6 +4,7 @@ use super::pack::{self, HEAD, Key, Kind, Span};
 use super::record::Table;
 use super::{locked, packs};
 use crate::error::{Error, Result};
+use crate::files::open_own;
 use crate::progress::{Progress, stop_requested};
 use rayon::prelude::*;
 use std::collections::HashSet;
@@ -51,21 +52,21 @@ struct Contents {
 }
 
 impl Contents {
-    fn read(path: &Path) -> Result<Self> {
+    /// `None` where `path` is no pack.
+    fn read(path: &Path) -> Result<Option<Self>> {
         let failed = |error| Error::io("read", path, error);
         // A pack without write access can still be verified.
-        let writable = OpenOptions::new().read(true).write(true).open(path);
-        let (file, owned) = match writable {
-            Ok(file) => {
-                let owned = locked(&file, path).map_err(failed)?;
-                (file, owned)
-            }
-            Err(_) => (File::open(path).map_err(failed)?, false),
-        };
+        let writable = open_own(path, true);
+        let own = writable.is_ok();
+        let file = writable.or_else(|_| open_own(path, false)).map_err(failed)?;
+        if !pack::is_pack(&file).map_err(failed)? {
+            return Ok(None);
+        }
+        let owned = own && locked(&file, path).map_err(failed)?;
         let mut records = Vec::new();
         let size = file.metadata().map_err(failed)?.len();
         pack::scan(&file, 0, |kind, key, span| records.push((kind, key, span))).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), file, owned, size, records })
+        Ok(Some(Self { path: path.to_owned(), file, owned, size, records }))
     }
 
     /// Bytes that a pack of exactly these records has.
@@ -92,7 +93,7 @@ impl Contents {
             return std::fs::remove_file(&self.path).map_err(failed);
         }
         let part = self.part();
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&part).map_err(failed)?;
+        let file = OpenOptions::new().write(true).create_new(true).open(&part).map_err(failed)?;
         let copy = || {
             let mut end = 0;
             for (kind, key, span) in records {
@@ -170,8 +171,8 @@ fn each_pack(
         if stop_requested() {
             return Err(Error::Interrupted);
         }
-        let contents = Contents::read(path)?;
-        if contents.owned && contents.part().exists() {
+        let Some(contents) = Contents::read(path)? else { continue };
+        if contents.owned && contents.part().symlink_metadata().is_ok() {
             // Left by a process that was killed while it replaced the pack. We hold the lock, so no other process needs
             // it.
             std::fs::remove_file(contents.part()).map_err(|error| Error::io("remove", &contents.part(), error))?;

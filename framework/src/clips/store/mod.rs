@@ -23,13 +23,14 @@ mod format;
 mod maintain;
 mod pack;
 mod record;
-mod source;
+pub(super) mod source;
 pub mod stored;
 
 pub use maintain::{Pruned, Verified, prune, verify};
 pub use pack::Key;
 
 use crate::error::{Error, Result};
+use crate::files::open_own;
 use crate::recipe::clip_store::ClipStoreOptions;
 use pack::{HEAD, Kind, Span};
 use record::Table;
@@ -160,9 +161,9 @@ impl ClipStore {
                 .map(|(_, pack)| pack.path.clone())
                 .collect()
         };
-        packs
-            .iter()
-            .any(|path| File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock))))
+        packs.iter().any(|path| {
+            open_own(path, false).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+        })
     }
 
     /// Bytes of all packs.
@@ -184,13 +185,13 @@ impl ClipStore {
         *lock(&self.looked) = Instant::now();
         let mut index = self.write_index();
         for path in packs(&self.folder)? {
-            let Ok(about) = std::fs::metadata(&path) else { continue };
+            let Ok(about) = std::fs::symlink_metadata(&path) else { continue };
             let known = index.packs.iter().position(|pack| pack.inode == about.ino() && pack.path == path);
             let pack = match known {
                 Some(pack) => pack,
                 None => {
                     // Another process may have removed it meanwhile.
-                    let Ok(file) = File::open(&path) else { continue };
+                    let Ok(file) = open_pack(&path, false) else { continue };
                     index.packs.push(Pack {
                         path,
                         file: Arc::new(file),
@@ -240,7 +241,7 @@ impl ClipStore {
         let pack = &mut index.packs[pack];
         (pack.used, pack.touched) = (true, Some(Instant::now()));
         // In a folder without write access the time stays as it is.
-        if let Ok(file) = OpenOptions::new().write(true).open(&pack.path) {
+        if let Ok(file) = open_own(&pack.path, true) {
             let _ = file.set_modified(SystemTime::now());
         }
     }
@@ -318,7 +319,7 @@ impl ClipStore {
         }
         let open = match writer {
             Some(open) => open,
-            None => writer.insert(self.open_pack(length)?),
+            None => writer.insert(self.writable(length)?),
         };
         let span = pack::write(&open.file, open.end, kind, key, parts)?;
         open.end = pack::aligned(span.offset + span.length);
@@ -331,12 +332,12 @@ impl ClipStore {
     }
 
     /// A pack that has room for `length` bytes and no writer, or a new one.
-    fn open_pack(&self, length: u64) -> std::io::Result<Writer> {
+    fn writable(&self, length: u64) -> std::io::Result<Writer> {
         std::fs::create_dir_all(&self.folder)?;
         let mut index = self.write_index();
         for at in 0..index.packs.len() {
             let (path, inode) = (index.packs[at].path.clone(), index.packs[at].inode);
-            let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
+            let Ok(file) = open_pack(&path, true) else { continue };
             let about = file.metadata()?;
             if about.ino() != inode || about.len() + length > PACK || !locked(&file, &path)? {
                 continue;
@@ -350,7 +351,7 @@ impl ClipStore {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
         file.lock()?;
         let inode = file.metadata()?.ino();
-        let reading = Arc::new(File::open(&path)?);
+        let reading = Arc::new(open_own(&path, false)?);
         index.packs.push(Pack { path, file: reading, inode, scanned: 0, used: true, touched: None });
         Ok(Writer { pack: index.packs.len() - 1, file, end: 0 })
     }
@@ -358,7 +359,7 @@ impl ClipStore {
     /// Packs that nobody used for [`IDLE`]: the time of their last use, their bytes, their position. The oldest first.
     fn idle(&self) -> Vec<(SystemTime, u64, usize)> {
         let about = |(at, pack): (usize, &Pack)| {
-            let about = std::fs::metadata(&pack.path).ok().filter(|about| about.ino() == pack.inode)?;
+            let about = std::fs::symlink_metadata(&pack.path).ok().filter(|about| about.ino() == pack.inode)?;
             let time = about.modified().ok()?;
             (!pack.used && time.elapsed().is_ok_and(|age| age > IDLE)).then_some((time, about.len(), at))
         };
@@ -389,7 +390,7 @@ impl ClipStore {
     /// Removes a pack that nobody writes to.
     fn remove(&self, at: usize) -> bool {
         let path = self.read_index().packs[at].path.clone();
-        let Ok(file) = OpenOptions::new().write(true).open(&path) else { return false };
+        let Ok(file) = open_pack(&path, true) else { return false };
         if !locked(&file, &path).unwrap_or(false) || std::fs::remove_file(&path).is_err() {
             return false;
         }
@@ -446,19 +447,33 @@ fn packs(folder: &Path) -> Result<Vec<PathBuf>> {
     };
     let mut found: Vec<PathBuf> =
         entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<_>>().map_err(failed)?;
-    // Only files of its own: opening a pipe would wait, and a link leads elsewhere.
+    // Only files of its own: opening a pipe would wait, a link leads elsewhere, and others' files may end in `.pack`.
     let is_file = |path: &PathBuf| std::fs::symlink_metadata(path).is_ok_and(|about| about.is_file());
-    found.retain(|path| path.extension() == Some(OsStr::new("pack")) && is_file(path));
+    found.retain(|path| is_name(path) && is_file(path));
     found.sort();
     Ok(found)
+}
+
+/// Whether `path` is called as a pack is: `<time in hex>-<process>.pack`.
+fn is_name(path: &Path) -> bool {
+    let parts = path.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_suffix(".pack")?.split_once('-'));
+    parts.is_some_and(|(time, process)| {
+        let all = |text: &str, fits: fn(&u8) -> bool| !text.is_empty() && text.as_bytes().iter().all(fits);
+        all(time, u8::is_ascii_hexdigit) && all(process, u8::is_ascii_digit)
+    })
+}
+
+/// Opens a pack. What is no pack is not opened, whatever it is called: nothing is added to it, and it is not removed.
+fn open_pack(path: &Path, write: bool) -> std::io::Result<File> {
+    let file = open_own(path, write)?;
+    if pack::is_pack(&file)? { Ok(file) } else { Err(std::io::Error::other("it is not a pack of the clip store")) }
 }
 
 /// Takes the lock of an open pack; `false` where another process has it, or the pack was removed meanwhile.
 fn locked(file: &File, path: &Path) -> std::io::Result<bool> {
     match file.try_lock() {
-        Ok(()) => {
-            Ok(std::fs::metadata(path).is_ok_and(|about| file.metadata().is_ok_and(|own| own.ino() == about.ino())))
-        }
+        Ok(()) => Ok(std::fs::symlink_metadata(path)
+            .is_ok_and(|about| file.metadata().is_ok_and(|own| own.ino() == about.ino()))),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(error),
     }

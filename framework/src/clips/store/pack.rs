@@ -67,6 +67,22 @@ fn parse(head: &[u8]) -> Option<(Kind, Key, u64)> {
     Some((kind, key, u64::from(number(48)) | u64::from(number(52)) << 32))
 }
 
+/// Whether a file is a pack: it is empty, holds a record, or begins with the zeros of a first record that a killed
+/// process did not end.
+pub fn is_pack(file: &File) -> std::io::Result<bool> {
+    let mut bytes = [0; HEAD as usize];
+    if file.metadata()?.len() < HEAD {
+        return Ok(file.metadata()?.len() == 0);
+    }
+    file.read_exact_at(&mut bytes, 0)?;
+    if bytes == [0; HEAD as usize] || parse(&bytes).is_some() {
+        return Ok(true);
+    }
+    let mut any = false;
+    scan(file, 0, |_, _, _| any = true)?;
+    Ok(any)
+}
+
 /// Writes a record at `offset`, which must be [`aligned`]; returns where its payload lies.
 pub fn write(file: &File, offset: u64, kind: Kind, key: &Key, parts: &[&[u8]]) -> std::io::Result<Span> {
     let start = offset + HEAD;

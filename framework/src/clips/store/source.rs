@@ -56,6 +56,15 @@ fn file_hash(path: &Path) -> Result<Key> {
     }
 }
 
+/// SHA-256 over the hashes of `files`, in their order.
+pub fn hash(files: &[PathBuf]) -> Result<Key> {
+    let mut hash = Sha256::new();
+    for path in files {
+        hash.update(file_hash(path)?);
+    }
+    Ok(hash.finalize().into())
+}
+
 /// The files of a clip and their hashes.
 #[derive(Debug)]
 pub struct Source {
@@ -79,11 +88,7 @@ pub fn content(store: &ClipStore, files: Vec<PathBuf>) -> Result<Source> {
     if let Some(content) = store.small(&before).and_then(|bytes| Key::try_from(bytes.as_slice()).ok()) {
         return Ok(Source { files, state: before, content });
     }
-    let mut hash = Sha256::new();
-    for path in &files {
-        hash.update(file_hash(path)?);
-    }
-    let source = Source { files, state: before, content: hash.finalize().into() };
+    let source = Source { state: before, content: hash(&files)?, files };
     if !source.unchanged()? {
         let name = source.files.first().map(|path| path.display().to_string()).unwrap_or_default();
         return Err(Error::failed(format!("{name} changes while it is read")).help("wait until it is written"));

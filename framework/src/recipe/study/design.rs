@@ -239,7 +239,7 @@ impl<'a> Point<'a> {
 }
 
 /// The name of a value of the axis `path`: `lambda=0.5`, or a component's type.
-fn label(path: &str, value: &Node) -> String {
+pub(super) fn label(path: &str, value: &Node) -> String {
     let last = segments(path).last().unwrap_or(path);
     match value.at("type").and_then(Node::as_str) {
         Some(kind) => {

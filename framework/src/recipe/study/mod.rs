@@ -8,8 +8,11 @@
 mod design;
 mod exclude;
 mod order;
+mod trial;
 
 pub use order::Order;
+
+pub(crate) use trial::called_after;
 
 use crate::recipe::changes::reaches;
 use crate::recipe::{Purpose, Recipe, presets};
@@ -27,12 +30,24 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug)]
 pub struct StudyRun {
     /// The name of its design, such as `ma_clip` or `ma_clip+lambda=0.5`; `default` where there is no study.
+    pub design: String,
+    /// The same, with what the command line changes where that makes another run of it: `ma_clip+adapter=lora`.
     pub variant: String,
     /// With every change of the study and the preset.
     pub recipe: Recipe,
 }
 
 impl StudyRun {
+    /// The run of `design` with the checked `recipe`.
+    pub fn new(design: &str, recipe: Recipe) -> Self {
+        Self { design: design.to_owned(), variant: design.to_owned(), recipe }
+    }
+
+    /// Whether the command line makes it another run than the recipe's own.
+    pub fn is_trial(&self) -> bool {
+        self.variant != self.design
+    }
+
     /// `ma_clip-s1`: variant and seed.
     pub fn name(&self) -> String {
         format!("{}-s{}", self.variant, self.recipe.seed)
@@ -86,7 +101,7 @@ pub struct Expansion {
     pub runs: Vec<StudyRun>,
     /// Runs that the preset leaves out.
     pub skipped: Vec<Skipped>,
-    /// Orders that the study is expected to show.
+    /// Orders that the study is expected to show; none where the command line changes its runs.
     pub order: Vec<Order>,
     /// Warnings and notes about the recipe and the arguments.
     pub notes: Vec<Diagnostic>,
@@ -109,6 +124,13 @@ pub fn load(path: &Path, changes: &[&str]) -> Result<Vec<StudyRun>, Diagnostics>
 /// Every problem of the study, the preset and the runs, each with its place; an argument of the command line without an
 /// effect on any run; an `exclude` that matches nothing; and a study without runs.
 pub fn expand(document: &Document, purpose: Purpose) -> Result<Expansion, Diagnostics> {
+    let mut expansion = runs_of(document, purpose)?;
+    trial::name(document, &mut expansion);
+    Ok(expansion)
+}
+
+/// [`expand`], with the names of the designs.
+fn runs_of(document: &Document, purpose: Purpose) -> Result<Expansion, Diagnostics> {
     let mut base = document.root.clone();
     let study = base.as_map_mut().and_then(|map| map.remove("study")).filter(|study| !study.is_null());
     let mut problems = Vec::new();
@@ -152,7 +174,7 @@ pub fn expand(document: &Document, purpose: Purpose) -> Result<Expansion, Diagno
                 // A run that is left out needs no data and no weights.
                 let purpose = if skip.is_some() { Purpose::Plan } else { purpose };
                 let recipe = Recipe::check_for(&interpolate(&tree, document.folder())?, purpose)?;
-                Ok((skip, StudyRun { variant: design.label(), recipe }))
+                Ok((skip, StudyRun::new(&design.label(), recipe)))
             });
             match checked {
                 Ok((None, run)) => runs.push(run),

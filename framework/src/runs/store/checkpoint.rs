@@ -7,7 +7,7 @@
 use super::RunStore;
 use super::folder::{remove_if_there, write_folder};
 use crate::error::{Error, Result};
-use crate::files::{sha256, write_atomically};
+use crate::files::{read_regular, sha256, write_atomically};
 use crate::model::parameters;
 use crate::profile::{self, Phase};
 use crate::runs::read::read_json;
@@ -215,7 +215,7 @@ impl RunStore {
 fn read_checkpoint(path: &Path) -> Result<Result<Checkpoint>> {
     let damaged = |what: &str| Error::failed(format!("the checkpoint {} is damaged: {what}", path.display()));
     // `None` for a file that is not there.
-    let read = |name: &str| match std::fs::read(path.join(name)) {
+    let read = |name: &str| match read_regular(&path.join(name), u64::MAX) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("read", &path.join(name), error)),

@@ -82,7 +82,7 @@ impl RunStore {
     ///
     /// # Errors
     /// Where the directory cannot be written.
-    pub(crate) fn open_free(path: &Path) -> Result<Option<Self>> {
+    pub fn open_free(path: &Path) -> Result<Option<Self>> {
         // `in_use` of another process holds the lock for an instant, so one failed try says nothing.
         for _ in 0..10 {
             std::fs::create_dir_all(path).map_err(|error| {

@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn the_result_is_the_mean_of_the_records() {
         let folder = tempfile::tempdir().unwrap();
-        let study_run = StudyRun { variant: "default".to_owned(), recipe: recipe("builtin:shapes_clip") };
+        let study_run = StudyRun::new("default", recipe("builtin:shapes_clip"));
         let run = execute(&study_run, folder.path(), Options::default(), &Silent).unwrap();
         let episodes = run.episodes().unwrap();
         let correct: usize = episodes.iter().map(|episode| episode.correct).sum();

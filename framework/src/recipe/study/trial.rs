@@ -1,0 +1,178 @@
+//! Trials: runs that the command line makes others than the recipe's own. A trial has a name of its own, so that it
+//! never stands for the real thing, and no result of the recipe is expected of it.
+
+use super::design::label;
+use super::{Expansion, StudyRun, runs_of};
+use crate::recipe::Purpose;
+use crate::recipe::identity::changes_results;
+use maclip_language::{Change, Diagnostics, Document, Node, Origin, apply_all, identity, segments, within};
+use std::collections::{BTreeMap, HashMap};
+
+/// Changes that choose among the runs of a recipe and make no other run of any of them: a preset is a part of the
+/// recipe, and the seed is in the name of every run.
+const CHOOSE: [&str; 3] = ["preset", "seed", "study.seeds"];
+
+/// Names with more letters than this are cut. What is cut off is a checksum then.
+const LONGEST: usize = 90;
+
+/// Names the runs of `expansion` that the changes of `document` make others than the recipe's own, and takes the
+/// results that the recipe expects from them. A command line that names the recipe (`--set name=mine`) gives the runs a
+/// folder of their own, so their names stay.
+pub(super) fn name(document: &Document, expansion: &mut Expansion) {
+    let Some(own) = Own::of(document) else { return };
+    let given = |path: &str| document.changes.iter().any(|change| within(&change.path, path));
+    let skipped = expansion.skipped.iter_mut().map(|skipped| &mut skipped.run);
+    let mut changed = false;
+    for run in expansion.runs.iter_mut().chain(skipped).filter(|run| own.differs(run)) {
+        changed = true;
+        if !given("name") {
+            run.variant = format!("{}{}", run.design, suffix(&run.design, &own.changes));
+        }
+        if !given("expect") {
+            run.recipe.expect.clear();
+            let none = Node::from_json(&serde_json::json!([]));
+            run.recipe.resolved.as_map_mut().map(|map| map.insert("expect", Origin::Default, none));
+        }
+    }
+    if changed && !given("study.order") {
+        expansion.order.clear();
+    }
+}
+
+/// The recipe as it is without the command line.
+struct Own<'a> {
+    /// Identity of each run, by design and seed.
+    hashes: HashMap<(String, u64), String>,
+    /// The changes that could make another run.
+    changes: Vec<&'a Change>,
+}
+
+impl<'a> Own<'a> {
+    /// `None` where no run is the recipe's own: it cannot run without some of the changes, or they make no difference.
+    fn of(document: &'a Document) -> Option<Self> {
+        let chooses = |change: &Change| CHOOSE.iter().any(|path| within(&change.path, path));
+        let (mut kept, mut changes): (Vec<&Change>, Vec<&Change>) =
+            document.changes.iter().partition(|change| chooses(change));
+        changes.retain(|change| changes_results(&change.path) && !same(&document.unchanged, change));
+        if changes.is_empty() {
+            return None;
+        }
+        let expansion = runs_without(document, &kept).or_else(|problems| {
+            // What the recipe needs and does not have itself, such as the place of the data.
+            let places: Vec<&str> =
+                problems.iter().map(|problem| problem.path.as_str()).filter(|path| !path.is_empty()).collect();
+            let needed =
+                |change: &&Change| places.iter().any(|at| within(at, &change.path) || within(&change.path, at));
+            let (needed, rest): (Vec<&Change>, Vec<&Change>) = changes.iter().copied().partition(needed);
+            kept.extend(needed);
+            changes = rest;
+            runs_without(document, &kept)
+        });
+        let skipped = |expansion: Expansion| expansion.skipped.into_iter().map(|skipped| skipped.run);
+        let runs = expansion.ok().map(|mut expansion| {
+            let runs = std::mem::take(&mut expansion.runs);
+            runs.into_iter().chain(skipped(expansion)).collect::<Vec<_>>()
+        })?;
+        let hashes = runs.into_iter().map(|run| ((run.design, run.recipe.seed), run.recipe.hash)).collect();
+        Some(Self { hashes, changes })
+    }
+
+    /// Whether the recipe has a run of the design and seed of `run`, and that is another run.
+    fn differs(&self, run: &StudyRun) -> bool {
+        let own = self.hashes.get(&(run.design.clone(), run.recipe.seed));
+        own.is_some_and(|hash| *hash != run.recipe.hash)
+    }
+}
+
+/// The runs of `document` with the changes `kept` alone.
+fn runs_without(document: &Document, kept: &[&Change]) -> Result<Expansion, Diagnostics> {
+    let changes: Vec<Change> = kept.iter().map(|change| (*change).clone()).collect();
+    let mut root = document.unchanged.clone();
+    apply_all(&mut root, changes.clone(), &mut Vec::new())?;
+    let own = Document { root, changes, notes: Vec::new(), ..document.clone() };
+    runs_of(&own, Purpose::Plan)
+}
+
+/// Whether `change` gives a value that is in the recipe `root` already.
+fn same(root: &Node, change: &Change) -> bool {
+    root.at(&change.path).map(Node::to_json) == change.value.as_ref().map(Node::to_json)
+}
+
+/// `+adapter=lora+rank=4`: the changes as a part of the name of a run of `design`.
+fn suffix(design: &str, changes: &[&Change]) -> String {
+    // Of a change of one variant, only this one is called after it.
+    let of_design = |change: &&&Change| match change.path.strip_prefix("study.") {
+        Some(rest) => rest.strip_prefix("variants.").is_some_and(|path| within(path, first(design))),
+        None => true,
+    };
+    let named: Vec<&Change> = changes.iter().filter(of_design).copied().collect();
+    if named.is_empty() { "+changed".to_owned() } else { called_after(&named) }
+}
+
+/// The variant in the name of a design, which its axes follow.
+fn first(design: &str) -> &str {
+    design.split('+').next().unwrap_or(design)
+}
+
+/// `+shot=5+rank=4`: changes as a part of a name.
+pub(crate) fn called_after(changes: &[&Change]) -> String {
+    // The last change of a path is the one that counts.
+    let mut values: BTreeMap<Vec<&str>, usize> = BTreeMap::new();
+    for (at, change) in changes.iter().enumerate() {
+        values.insert(segments(&change.path).collect(), at);
+    }
+    let mut counted: Vec<usize> = values.into_values().collect();
+    counted.sort_unstable();
+    let parts = counted.into_iter().map(|at| format!("+{}", part(changes[at])));
+    let whole: String = parts.collect();
+    if whole.len() <= LONGEST {
+        return whole;
+    }
+    // A name is made of ASCII, so that it can be cut anywhere.
+    format!(
+        "{}-{}",
+        whole[..LONGEST - 9].trim_end_matches('+'),
+        &identity(&Node::from_json(&serde_json::Value::from(whole.as_str())), &[])[..8]
+    )
+}
+
+/// `lambda=0.5`: one change.
+fn part(change: &Change) -> String {
+    let last = segments(&change.path).last().unwrap_or(&change.path);
+    match &change.value {
+        None => format!("{last}=default"),
+        // A file of episodes is called by its checksum.
+        Some(value) => match value.at("hash").and_then(Node::as_str) {
+            Some(hash) => format!("{last}={}", hash.chars().take(8).collect::<String>()),
+            None => label(&change.path, value),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn change(path: &str, value: serde_json::Value) -> Change {
+        Change { path: path.to_owned(), origin: Origin::Default, value: Some(Node::from_json(&value)) }
+    }
+
+    #[test]
+    fn a_run_is_called_after_its_changes() {
+        let shot = change("task.shot", json!(5));
+        let list = change("task.test.list", json!({"path": "a b.json", "hash": "0123456789abcdef"}));
+        let lora = change("adapter", json!({"type": "lora", "rank": 4}));
+        let unset = Change { value: None, ..change("frames.count", json!(0)) };
+        assert_eq!(called_after(&[&shot, &list]), "+shot=5+list=01234567");
+        assert_eq!(called_after(&[&lora, &unset]), "+lora,rank=4+count=default");
+        assert_eq!(called_after(&[&change("task.shot", json!(1)), &shot]), "+shot=5", "the later one counts");
+    }
+
+    #[test]
+    fn long_names_stay_apart() {
+        let long = |end: &str| called_after(&[&change("backbone.weights", json!("x/".repeat(80) + end))]);
+        assert!(long("a").len() <= LONGEST && long("a") != long("b"), "{}", long("a"));
+        assert!(!long("a").contains('/'));
+    }
+}

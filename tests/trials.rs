@@ -1,0 +1,136 @@
+//! Runs that the command line changes, runs that have nothing left to do, and runs that fail at once.
+
+mod common;
+
+use common::own_clips::{ALL, OwnClips};
+use common::{clip, fails, maclip, ok};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn a_trial_has_a_name_of_its_own_and_the_report_is_of_all() {
+    let mine = OwnClips::new(&ALL, "");
+    ok(&mine.run(&[]));
+    let own = mine.directory("default");
+    assert!(own.file_name().unwrap().to_str().unwrap().starts_with("default-s"));
+    let said = ok(&mine.run(&["--set", "adapter=none", "--set", "frames.count=3"]));
+    assert!(said.contains("mine+adapter=none+count=3") && !said.contains("mine  "), "only its own row:\n{said}");
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let trials: Vec<PathBuf> = std::fs::read_dir(mine.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| name(path).starts_with("default+"))
+        .collect();
+    assert!(trials.len() == 1 && name(&trials[0]).starts_with("default+adapter=none+count=3-s"), "{trials:?}");
+
+    // The page has both, also after a call that ran one of them.
+    for call in [&["--set", "adapter=none", "--set", "frames.count=3"][..], &[]] {
+        ok(&mine.run(call));
+        let table = std::fs::read_to_string(mine.folder().join("report/variants.csv")).unwrap();
+        assert_eq!(table.lines().count(), 3, "{table}");
+        assert!(table.contains("adapter=none"), "{table}");
+    }
+
+    // What the recipe expects is not expected of the trial.
+    let frozen = |run: &Path| std::fs::read_to_string(run.join("recipe.resolved.yaml")).unwrap();
+    assert!(frozen(&own).contains("a guess") && !frozen(&trials[0]).contains("a guess"));
+    // It is, where the command line says so.
+    ok(&mine.run(&["--set", "adapter=none", "--set", "expect=[{metric: accuracy, value: 1, source: me}]"]));
+    let asked = mine.folder().read_dir().unwrap().map(|entry| entry.unwrap().path());
+    assert!(
+        asked
+            .filter(|path| name(path).starts_with("default+adapter=none-s"))
+            .any(|run| frozen(&run).contains("source: me"))
+    );
+
+    // The value that the recipe has, another seed, the device and another name make no trial.
+    for (set, begins) in
+        [("adapter.rank=2", "default-s"), ("seed=7", "default-s7-"), ("compute.workers=1", "default-s")]
+    {
+        let listed: Value = serde_json::from_str(&ok(&mine.run(&["--set", set, "--dry-run", "--json"]))).unwrap();
+        assert!(name(Path::new(listed["runs"][0]["dir"].as_str().unwrap())).starts_with(begins), "{set}: {listed}");
+    }
+    let named = ok(&mine.run(&["--set", "name=other", "--set", "adapter=none", "--dry-run"]));
+    assert!(named.contains("other/default-s"), "{named}");
+    let status = ok(&["status", &mine.recipe, "--runs", &mine.runs]);
+    assert!(status.contains("2 more runs in"), "{status}");
+}
+
+#[test]
+fn a_trial_is_found_by_the_name_of_its_variant() {
+    let mine = OwnClips::new(&ALL, "study: {variants: {small: {}, none: {adapter.type: none}}}\n");
+    let said = ok(&mine.run(&["--only", "none", "--set", "frames.count=3", "--dry-run"]));
+    assert!(said.contains("none+count=3-s") && !said.contains("small+"), "{said}");
+    // A change of one variant is one of that alone.
+    let said = ok(&mine.run(&["--set", "study.variants.small.frames.count=3", "--dry-run"]));
+    assert!(said.contains("small+count=3-s") && said.contains("none-s"), "{said}");
+}
+
+#[test]
+fn a_result_is_not_taken_for_that_of_other_clips() {
+    let mine = OwnClips::new(&ALL, "");
+    ok(&mine.run(&[]));
+    let again = maclip(&mine.run(&[]));
+    assert!(again.code == Some(0) && again.stderr.contains("done already"), "{}", again.stderr);
+    clip(&mine.root.join("data/test/test_1/clip_2"), 5, 99, 4);
+    let said = fails(1, &mine.run(&[]), &["made of other inputs", "`test_1/clip_2`", "--force"]);
+    assert!(!said.contains("clip_1"), "{said}");
+    fails(1, &mine.run(&["--set", "name=other", "--set", "task.train.steps=0"]), &["steps"]);
+    ok(&mine.run(&["--force"]));
+
+    // A training does not go on with other clips.
+    let stopped = mine.directory("default");
+    std::fs::remove_file(stopped.join("episodes.jsonl")).unwrap();
+    let status = stopped.join("status.json");
+    let text = std::fs::read_to_string(&status).unwrap().replace("\"done\"", "\"interrupted\"");
+    std::fs::write(&status, text).unwrap();
+    clip(&mine.root.join("data/train/train_0/clip_0"), 6, 98, 4);
+    fails(1, &mine.run(&[]), &["`train_0/clip_0`", "trained with so far", "maclip runs rm"]);
+}
+
+#[test]
+fn a_recipe_that_trains_nothing_needs_no_training_classes() {
+    let mine = OwnClips::new(&["test"], "");
+    fails(1, &mine.run(&[]), &["train"]);
+    let said = maclip(&mine.run(&["--set", "adapter=none"]));
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    ok(&["validate", "--deep", &mine.recipe, "--set", "adapter=none"]);
+}
+
+#[test]
+fn a_done_run_is_reported_where_nothing_can_be_written() {
+    let mine = OwnClips::new(&ALL, "");
+    ok(&mine.run(&[]));
+    // A file in the place of the report's folder: not even the superuser can write into it.
+    std::fs::remove_dir_all(mine.folder().join("report")).unwrap();
+    std::fs::write(mine.folder().join("report"), "").unwrap();
+    let again = maclip(&mine.run(&[]));
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert!(again.stdout.contains("mine") && again.stderr.contains("the report is not written"), "{}", again.stderr);
+    // Where there is work, it is said before it.
+    fails(1, &mine.run(&["--set", "seed=3"]), &["make the report's folder"]);
+}
+
+#[test]
+fn a_run_that_fails_at_once_leaves_no_litter() {
+    let mine = OwnClips::new(&ALL, "");
+    let weights = mine.root.join("w.safetensors");
+    std::fs::write(&weights, "no weights").unwrap();
+    let set = format!("backbone.weights={}", weights.display());
+    fails(1, &mine.run(&["--set", &set]), &["w.safetensors"]);
+    let listed = maclip(&["runs", "list", &mine.runs]);
+    assert!(!listed.stdout.contains("default") && listed.stderr.contains("1 run failed before the first step"));
+    assert!(ok(&["status", &mine.runs]).contains("w.safetensors"));
+    ok(&mine.run(&[]));
+    assert!(!ok(&["status", &mine.runs]).contains("w.safetensors"), "the next call sweeps it away");
+}
+
+#[test]
+fn a_pipe_is_no_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("recipe.yaml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for verb in ["validate", "run", "plan"] {
+        fails(2, &[verb, pipe.to_str().unwrap()], &["a pipe or a device"]);
+    }
+}
