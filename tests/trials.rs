@@ -13,7 +13,7 @@ fn a_trial_has_a_name_of_its_own_and_the_report_is_of_all() {
     ok(&mine.run(&[]));
     let own = mine.directory("default");
     assert!(own.file_name().unwrap().to_str().unwrap().starts_with("default-s"));
-    let said = ok(&mine.run(&["--set", "adapter=none", "--set", "frames.count=3"]));
+    let said = ok(&mine.run(&["--set", "adapter.type=none", "--set", "frames.count=3"]));
     assert!(said.contains("mine+adapter=none+count=3") && !said.contains("mine  "), "only its own row:\n{said}");
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
     let trials: Vec<PathBuf> = std::fs::read_dir(mine.folder())
@@ -24,7 +24,7 @@ fn a_trial_has_a_name_of_its_own_and_the_report_is_of_all() {
     assert!(trials.len() == 1 && name(&trials[0]).starts_with("default+adapter=none+count=3-s"), "{trials:?}");
 
     // The page has both, also after a call that ran one of them.
-    for call in [&["--set", "adapter=none", "--set", "frames.count=3"][..], &[]] {
+    for call in [&["--set", "adapter.type=none", "--set", "frames.count=3"][..], &[]] {
         ok(&mine.run(call));
         let table = std::fs::read_to_string(mine.folder().join("report/variants.csv")).unwrap();
         assert_eq!(table.lines().count(), 3, "{table}");
@@ -35,7 +35,7 @@ fn a_trial_has_a_name_of_its_own_and_the_report_is_of_all() {
     let frozen = |run: &Path| std::fs::read_to_string(run.join("recipe.resolved.yaml")).unwrap();
     assert!(frozen(&own).contains("a guess") && !frozen(&trials[0]).contains("a guess"));
     // It is, where the command line says so.
-    ok(&mine.run(&["--set", "adapter=none", "--set", "expect=[{metric: accuracy, value: 1, source: me}]"]));
+    ok(&mine.run(&["--set", "adapter.type=none", "--set", "expect=[{metric: accuracy, value: 1, source: me}]"]));
     let asked = mine.folder().read_dir().unwrap().map(|entry| entry.unwrap().path());
     assert!(
         asked
@@ -50,7 +50,7 @@ fn a_trial_has_a_name_of_its_own_and_the_report_is_of_all() {
         let listed: Value = serde_json::from_str(&ok(&mine.run(&["--set", set, "--dry-run", "--json"]))).unwrap();
         assert!(name(Path::new(listed["runs"][0]["dir"].as_str().unwrap())).starts_with(begins), "{set}: {listed}");
     }
-    let named = ok(&mine.run(&["--set", "name=other", "--set", "adapter=none", "--dry-run"]));
+    let named = ok(&mine.run(&["--set", "name=other", "--set", "adapter.type=none", "--dry-run"]));
     assert!(named.contains("other/default-s"), "{named}");
     let status = ok(&["status", &mine.recipe, "--runs", &mine.runs]);
     assert!(status.contains("2 more runs in"), "{status}");
@@ -73,9 +73,8 @@ fn a_result_is_not_taken_for_that_of_other_clips() {
     let again = maclip(&mine.run(&[]));
     assert!(again.code == Some(0) && again.stderr.contains("done already"), "{}", again.stderr);
     clip(&mine.root.join("data/test/test_1/clip_2"), 5, 99, 4);
-    let said = fails(1, &mine.run(&[]), &["made of other inputs", "`test_1/clip_2`", "--force"]);
+    let said = fails(1, &mine.run(&[]), &["made of other inputs", "test/test_1/clip_2", "--force"]);
     assert!(!said.contains("clip_1"), "{said}");
-    fails(1, &mine.run(&["--set", "name=other", "--set", "task.train.steps=0"]), &["steps"]);
     ok(&mine.run(&["--force"]));
 
     // A training does not go on with other clips.
@@ -85,16 +84,16 @@ fn a_result_is_not_taken_for_that_of_other_clips() {
     let text = std::fs::read_to_string(&status).unwrap().replace("\"done\"", "\"interrupted\"");
     std::fs::write(&status, text).unwrap();
     clip(&mine.root.join("data/train/train_0/clip_0"), 6, 98, 4);
-    fails(1, &mine.run(&[]), &["`train_0/clip_0`", "trained with so far", "maclip runs rm"]);
+    fails(1, &mine.run(&[]), &["train/train_0/clip_0", "trained with so far", "maclip runs rm"]);
 }
 
 #[test]
 fn a_recipe_that_trains_nothing_needs_no_training_classes() {
     let mine = OwnClips::new(&["test"], "");
     fails(1, &mine.run(&[]), &["train"]);
-    let said = maclip(&mine.run(&["--set", "adapter=none"]));
+    let said = maclip(&mine.run(&["--set", "adapter.type=none"]));
     assert_eq!(said.code, Some(0), "{}", said.stderr);
-    ok(&["validate", "--deep", &mine.recipe, "--set", "adapter=none"]);
+    ok(&["validate", "--deep", &mine.recipe, "--set", "adapter.type=none"]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use maclip_framework::files::read_own;
 use maclip_framework::images::decode_jpeg;
 use maclip_framework::runs::examples::{Example, ExampleClass, Examples, Rule};
 use serde::Serialize;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -113,7 +114,7 @@ impl Galleries {
                 Some(variant) => {
                     shown.insert(variant.hash.clone());
                     let prefix = if groups.len() > 1 { format!("{}-", number + 1) } else { String::new() };
-                    Gallery::of(&prefix, variant).unwrap_or_else(|error| {
+                    Gallery::of(&prefix, variant, &mut found.problems).unwrap_or_else(|error| {
                         found.problems.push(error.to_string());
                         None
                     })
@@ -138,20 +139,23 @@ fn recorded(group: &Group) -> Option<&Variant> {
 }
 
 impl Gallery {
-    /// Of a variant; `prefix` keeps ids apart.
-    fn of(prefix: &str, variant: &Variant) -> Result<Option<Self>> {
+    /// Of a variant; `prefix` keeps ids apart. Pictures that cannot be shown are added to `problems`.
+    fn of(prefix: &str, variant: &Variant, problems: &mut Vec<String>) -> Result<Option<Self>> {
         let Some(examples) = Examples::read(&variant.path)? else { return Ok(None) };
-        Self::read(prefix, variant, &variant.path.join(Examples::FOLDER), examples).map(Some)
+        let folder = variant.path.join(Examples::FOLDER);
+        let strips = Strips { folder: &folder, files: &examples.clips, problems: RefCell::default() };
+        let gallery = Self::read(prefix, variant, &strips, &examples);
+        problems.extend(strips.problems.into_inner());
+        gallery.map(Some)
     }
 
-    fn read(prefix: &str, variant: &Variant, folder: &Path, examples: Examples) -> Result<Self> {
-        let strips = Strips { folder, files: &examples.clips };
+    fn read(prefix: &str, variant: &Variant, strips: &Strips, examples: &Examples) -> Result<Self> {
         let mut parts = Vec::new();
         for (rule, title, about) in RULES {
             let chosen = examples.examples.iter().enumerate().filter(|(_, example)| example.rule == rule);
             let shown = chosen
                 .map(|(number, example)| {
-                    shown(&format!("{prefix}look-{}", number + 1), example, &examples.explanation, &strips)
+                    shown(&format!("{prefix}look-{}", number + 1), example, &examples.explanation, strips)
                 })
                 .collect::<Result<Vec<_>>>()?;
             if !shown.is_empty() {
@@ -174,18 +178,29 @@ const LARGEST_STRIP: u64 = 16 << 20;
 struct Strips<'a> {
     folder: &'a Path,
     files: &'a BTreeMap<String, String>,
+    /// A line for each picture that cannot be shown.
+    problems: RefCell<BTreeSet<String>>,
 }
 
 impl Strips<'_> {
+    /// The picture in `file`. A record may name any file: only one beside it goes into the page, one that can be decoded
+    /// here, and no link, because a page may be sent to others.
+    fn picture(&self, file: &str) -> std::result::Result<Vec<u8>, String> {
+        if file.contains(['/', '\\']) || !file.ends_with(".jpg") {
+            return Err("it is not a picture beside the records of the examples".to_owned());
+        }
+        let bytes = read_own(&self.folder.join(file), LARGEST_STRIP).map_err(|error| error.to_string())?;
+        decode_jpeg(&bytes).map(|_| bytes).map_err(|error| error.to_string())
+    }
+
     fn clip(&self, id: &str) -> Clip {
-        // A record may name any file. Only a picture beside it goes into the page, one that can be decoded here, and no
-        // link: a page may be sent to others.
-        let inside = |file: &&String| !file.contains(['/', '\\']) && file.ends_with(".jpg");
         let picture = |file: &String| {
-            let bytes = read_own(&self.folder.join(file), LARGEST_STRIP).ok()?;
-            decode_jpeg(&bytes).is_ok().then_some(bytes)
+            let tell = |why: String| {
+                _ = self.problems.borrow_mut().insert(format!("{}: {why}", display(&self.folder.join(file))))
+            };
+            self.picture(file).map_err(tell).ok()
         };
-        let bytes = self.files.get(id).filter(inside).and_then(picture);
+        let bytes = self.files.get(id).and_then(picture);
         Clip {
             id: id.to_owned(),
             image: bytes.map(|bytes| format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes))),

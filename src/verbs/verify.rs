@@ -4,6 +4,7 @@ use super::test::runs_of;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
 use crate::terminal::say;
 use clap::Args;
+use maclip_framework::engine::episodes::EpisodeList;
 use maclip_framework::engine::execute::{self, Options};
 use maclip_framework::engine::retest;
 use maclip_framework::error::{Error, Result};
@@ -44,7 +45,7 @@ fn verify(arguments: Arguments) -> Result<()> {
             .help("finish it with `maclip run`"));
     };
     let runs = runs_of(&arguments.run)?;
-    let list = arguments.run.join("..").join(format!("episodes-{}.json", &test.episodes_hash[..12]));
+    let list = arguments.run.join("..").join(EpisodeList::file_name(&test.episodes_hash));
     let mut changes = vec![("task.test.examples", json!(0))];
     if list.is_file() {
         let path = list.canonicalize().map_err(|error| Error::io("find", &list, error))?;

@@ -9,11 +9,11 @@ pub const ALL: [&str; 3] = ["train", "val", "test"];
 /// A recipe on frame folders in `folder`, which trains four steps; returns its path.
 fn recipe(folder: &Path, more: &str) -> PathBuf {
     let text = format!(
-        "name: mine\ndataset: {{type: frame_folder, root: \"recipe:data\"}}\n\
+        "name: mine\ndataset: {{type: frame_folder, root: \"recipe:data\", min_frames: 4}}\n\
          frames: {{type: uniform_segments, count: 2}}\nbackbone: {{type: clip_vit, weights: \"builtin:shapes_clip\"}}\n\
          adapter: {{type: lora, rank: 2}}\nalignment: {{type: otam, lambda: 0.1}}\n\
          expect: [{{metric: accuracy, value: 50, tolerance: 50, source: a guess}}]\n\
-         task:\n  way: 2\n  shot: 1\n  queries: 1\n  episodes_per_step: 1\n  train: {{steps: 4, checkpoint_every_steps: 2, validate_every_steps: 4}}\n  \
+         task:\n  type: few_shot\n  way: 2\n  shot: 1\n  queries: 1\n  episodes_per_step: 1\n  train: {{steps: 4, checkpoint_every_steps: 2, validate_every_steps: 4}}\n  \
          validation: {{episodes: 4}}\n  test: {{episodes: 8}}\n{more}"
     );
     let path = folder.join("mine.yaml");

@@ -135,6 +135,12 @@ impl EpisodeList {
         Ok(Self { shape, episodes, hash })
     }
 
+    /// Name of the file with the list of this hash, in the folder of a recipe's runs.
+    pub fn file_name(hash: &str) -> String {
+        let digits: String = hash.chars().filter(char::is_ascii_hexdigit).take(12).collect();
+        format!("episodes-{digits}.json")
+    }
+
     /// Writes the list to `path`, with the `classes` that it was drawn from.
     ///
     /// # Errors
@@ -283,6 +289,36 @@ mod tests {
             chosen.dedup();
             assert_eq!(chosen.len(), 5);
         }
+    }
+
+    #[test]
+    fn fuzz_episode_files() {
+        let shape = Shape { way: 2, shot: 1, queries: 1 };
+        let classes = classes(3, 4);
+        let list = EpisodeList::new(shape, Split::Test, &classes, 1, 3).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("episodes.json");
+        list.write(&path, &classes).unwrap();
+        let written = std::fs::read(&path).unwrap();
+        let mut by_hand: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        by_hand.as_object_mut().unwrap().remove("hash");
+        let by_hand = serde_json::to_vec(&by_hand).unwrap();
+        maclip_fuzzing::each("episode-files", &[&written, &by_hand], |bytes| {
+            std::fs::write(&path, bytes).unwrap();
+            let read = EpisodeList::read(&path, Split::Test, &classes);
+            // What is read can be used: every position is that of a class and a clip.
+            for episode in read.iter().flat_map(|list| &list.episodes) {
+                let clips = episode
+                    .support
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(label, clips)| clips.iter().map(move |&clip| (label, clip)));
+                for (label, clip) in clips.chain(episode.queries.iter().copied()) {
+                    assert!(clip < classes[episode.classes[label]].clips.len());
+                }
+            }
+            let _ = (EpisodeList::hash_of(&path), EpisodeList::shape_of(&path));
+        });
     }
 
     #[test]

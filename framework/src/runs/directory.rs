@@ -267,3 +267,59 @@ impl RunDirectory {
         String::from_utf8(bytes).map_err(|_| Error::failed(format!("{} is not UTF-8 text", path.display())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runs::records::Contents;
+
+    /// A run directory with one record of each kind, and `bytes` in the place of `file`.
+    fn run(folder: &Path, file: &str, bytes: &[u8]) {
+        for (name, text) in RECORDS {
+            let bytes = if name == file { bytes } else { text.as_bytes() };
+            std::fs::write(folder.join(name), bytes).unwrap();
+        }
+    }
+
+    const RECORDS: [(&str, &str); 7] = [
+        (
+            "manifest.json",
+            r#"{"format": 3, "name": "a", "variant": "b", "seed": 1, "hash": "0123456789abcdef", "task": "few_shot", "components": {"adapter": "lora"}, "weights": {"w.pt": "00"}, "lists": {"test": "11"}, "clips": "2222222222222222", "notes": ["n"], "attempts": [{"maclip_version": "0.1.0", "features": [], "device": "flex", "cpu": "c", "threads": 2, "argv": ["maclip"], "started_unix": 7, "seconds": {"train": 1.5, "test": 2.0}}]}"#,
+        ),
+        (
+            "status.json",
+            r#"{"format": 3, "state": "done", "test": {"metric": "accuracy", "value": 0.5, "ci95": 0.1, "episodes": 1, "episodes_hash": "33", "way": 2, "shot": 1}, "best_step": 1, "seconds": {"train": 1.5, "test": 2.0}, "updated_unix": 9}"#,
+        ),
+        (
+            "params.json",
+            r#"{"trainable": 3, "total": 9, "parts": [{"slot": "adapter", "part": "lora", "trainable": 3, "total": 3}]}"#,
+        ),
+        (
+            "train.jsonl",
+            "{\"step\":1,\"loss\":0.5,\"parts\":{\"q2s\":0.5},\"accuracy\":0.5,\"learning_rate\":1e-3,\"gradient_norm\":1.0}\n",
+        ),
+        ("validation.jsonl", "{\"step\":1,\"accuracy\":0.5,\"ci95\":0.1,\"episodes\":4,\"best\":true}\n"),
+        (
+            "episodes.jsonl",
+            "{\"id\":0,\"classes\":[\"x\",\"y\"],\"support\":[[\"x/1\"],[\"y/1\"]],\"queries\":[\"x/2\",\"y/2\"],\"labels\":[0,1],\"predictions\":[0,0],\"correct\":1,\"distances\":[[0.1,0.2],[0.1,0.2]],\"probabilities\":[[0.6,0.4],[0.6,0.4]]}\n",
+        ),
+        ("skipped_test.json", r#"[["x/9", "too short"]]"#),
+    ];
+
+    #[test]
+    fn fuzz_records() {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, text) in RECORDS {
+            maclip_fuzzing::each(file, &[text.as_bytes()], |bytes| {
+                run(folder.path(), file, bytes);
+                let Ok(directory) = RunDirectory::open(folder.path()) else { return };
+                let _ = (directory.state(), directory.verify(), directory.last_step(), directory.left_out());
+                let _ = (directory.train(), directory.losses(), directory.validation(), directory.episodes());
+                if let Some(sum) = &directory.manifest.clips {
+                    assert!(!Contents::file(sum).contains('/') || sum.contains('/'));
+                }
+                directory.manifest.inputs(folder.path());
+            });
+        }
+    }
+}

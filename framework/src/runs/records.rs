@@ -80,7 +80,8 @@ impl Contents {
 
     /// Name of the file with the contents of this [`Contents::sum`], in the folder of a recipe's runs, which share it.
     pub fn file(sum: &str) -> String {
-        format!("clips-{}.json", sum.get(..12).unwrap_or(sum))
+        let digits: String = sum.chars().filter(char::is_ascii_hexdigit).take(12).collect();
+        format!("clips-{digits}.json")
     }
 
     /// Ids of the clips that have another content in `now`.

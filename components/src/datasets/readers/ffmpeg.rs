@@ -395,6 +395,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn fuzz_ppm() {
+        let seeds: [&[u8]; 2] = [b"P6\n2 1\n255\n\n23456P6\n1 1\n255\nabc", b"P6\n3 2\n255\n123456789012345678"];
+        maclip_fuzzing::each("ppm", &seeds, |mut bytes| while let Ok(Some(_)) = read_ppm(&mut bytes) {});
+    }
+
+    #[test]
     fn readers_ffmpeg_frames_are_cut_from_the_pipe() {
         let two = b"P6\n2 1\n255\n\n23456P6\n1 1\n255\nabc";
         let mut pipe = &two[..];

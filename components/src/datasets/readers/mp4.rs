@@ -222,6 +222,17 @@ mod tests {
         with_tables(&full(b"stsz", &[&words(&[0, 0, 3, 5, 6, 7])]), &[])
     }
 
+    #[test]
+    fn fuzz_mp4_headers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("damaged.mp4");
+        let one_size = with_tables(&full(b"stsz", &[&words(&[0, 9, 3])]), &full(b"stss", &[&words(&[0, 1, 1])]));
+        maclip_fuzzing::each("mp4", &[&file(), &one_size], |bytes| {
+            std::fs::write(&path, bytes).unwrap();
+            let _ = header(&path);
+        });
+    }
+
     /// The same with this table of sizes, and more tables.
     fn with_tables(sizes: &[u8], more: &[u8]) -> Vec<u8> {
         let handler = |kind: &[u8; 4]| full(b"hdlr", &[&[0; 8], kind, &[0; 12]]);

@@ -464,7 +464,7 @@ impl FewShot {
     ) -> Result<(TestResult, Option<String>)> {
         let (list, test) = (&parts.test, &parts.data[Split::Test as usize]);
         // All runs on one list share its file.
-        let shared = context.shared.join(format!("episodes-{}.json", &list.hash[..12]));
+        let shared = context.shared.join(EpisodeList::file_name(&list.hash));
         if !shared.is_file() {
             match &self.test.list {
                 Some(file) => copy_atomically(Path::new(&file.path), &shared)?,

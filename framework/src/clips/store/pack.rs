@@ -147,6 +147,29 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_packs() {
+        let pack = |payloads: &[&[u8]]| {
+            let file = tempfile::tempfile().unwrap();
+            let write = |at, (kind, payload): (Kind, &&[u8])| {
+                let span = write(&file, at, kind, &[7; 32], &[payload, &crc32fast::hash(payload).to_le_bytes()]);
+                aligned(span.map(|span| span.offset + span.length).unwrap())
+            };
+            [Kind::Clip, Kind::Source, Kind::Sound].into_iter().cycle().zip(payloads).fold(0, write);
+            let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            bytes
+        };
+        let seeds = [pack(&[&[1; 700], &[2; 32], b""]), pack(&[&[3; 32]])];
+        let file = tempfile::tempfile().unwrap();
+        maclip_fuzzing::each("packs", &[&seeds[0], &seeds[1]], |bytes| {
+            file.set_len(0).unwrap();
+            file.write_all_at(bytes, 0).unwrap();
+            let _ = is_pack(&file).unwrap();
+            scan(&file, 0, |_, _, span| drop(small(&file, span))).unwrap();
+        });
+    }
+
+    #[test]
     fn records_come_back_and_damage_costs_one() {
         let file = tempfile::tempfile().unwrap();
         let mut at = 0;

@@ -158,6 +158,21 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_records() {
+        let opened = opened();
+        let raw = payload(&opened, Format::Raw).unwrap();
+        let file = tempfile::tempfile().unwrap();
+        maclip_fuzzing::each("records-of-clips", &[&raw], |bytes| {
+            file.set_len(0).unwrap();
+            file.write_all_at(bytes, 0).unwrap();
+            let span = Span { offset: 0, length: bytes.len() as u64 };
+            if let Some(table) = Table::read(&file, span) {
+                table.is_sound(&file, span);
+            }
+        });
+    }
+
+    #[test]
     fn frames_come_back_and_any_damage_is_seen() {
         let opened = opened();
         let bytes = payload(&opened, Format::Raw).unwrap();

@@ -136,16 +136,17 @@ pub(crate) fn called_after(changes: &[&Change]) -> String {
     )
 }
 
-/// `lambda=0.5`: one change.
+/// One change: `lambda=0.5`, or `adapter=lora` for a component.
 fn part(change: &Change) -> String {
-    let last = segments(&change.path).last().unwrap_or(&change.path);
-    match &change.value {
-        None => format!("{last}=default"),
+    let path = change.path.strip_suffix(".type").unwrap_or(&change.path);
+    let last = segments(path).last().unwrap_or(path);
+    let Some(value) = &change.value else { return format!("{last}=default") };
+    let text = |key: &str| value.at(key).and_then(Node::as_str);
+    match (text("hash"), text("type")) {
         // A file of episodes is called by its checksum.
-        Some(value) => match value.at("hash").and_then(Node::as_str) {
-            Some(hash) => format!("{last}={}", hash.chars().take(8).collect::<String>()),
-            None => label(&change.path, value),
-        },
+        (Some(hash), _) => format!("{last}={}", hash.chars().take(8).collect::<String>()),
+        (None, Some(_)) => format!("{last}={}", label(path, value)),
+        (None, None) => label(path, value),
     }
 }
 
@@ -165,7 +166,8 @@ mod tests {
         let lora = change("adapter", json!({"type": "lora", "rank": 4}));
         let unset = Change { value: None, ..change("frames.count", json!(0)) };
         assert_eq!(called_after(&[&shot, &list]), "+shot=5+list=01234567");
-        assert_eq!(called_after(&[&lora, &unset]), "+lora,rank=4+count=default");
+        let other = change("alignment.type", json!("trx"));
+        assert_eq!(called_after(&[&lora, &other, &unset]), "+adapter=lora,rank=4+alignment=trx+count=default");
         assert_eq!(called_after(&[&change("task.shot", json!(1)), &shot]), "+shot=5", "the later one counts");
     }
 

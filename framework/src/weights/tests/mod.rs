@@ -1,6 +1,7 @@
 //! Torch files written out by hand, hostile ones among them, and folders.
 
 mod folders;
+mod fuzz;
 mod hostile;
 mod pickled;
 mod torch;

@@ -203,7 +203,7 @@ impl Task for __Name__ {
         let outcomes = outcomes.inspect_err(|_| drop(context.note_costs()))?;
         source.trim()?;
         // All runs on one list share its file.
-        let shared = context.shared.join(format!("episodes-{}.json", &list.hash[..12]));
+        let shared = context.shared.join(EpisodeList::file_name(&list.hash));
         if !shared.is_file() {
             list.write(&shared, &classes)?;
         }

@@ -53,6 +53,29 @@ fn lines_that_cannot_be_meant_are_refused_with_their_number() {
 }
 
 #[test]
+fn fuzz_lists() {
+    let seeds: [&[u8]; 4] = [
+        b"train0//air_drumming/ID.mkv\ntrain1//hurling_sport/b.mp4\n",
+        "\u{feff}# CMN\r\n\r\nHurling_(Sport)/a b.mp4\r\n".as_bytes(),
+        b"air drumming/ID\nhurling sport/x\n",
+        b"train1//train_256/hurling_(sport)/ID.mp4 12 1\n",
+    ];
+    maclip_fuzzing::each("lists", &seeds, |bytes| {
+        // A path that is read stays below the root.
+        for Line { path, .. } in
+            [Train, Val, Test].into_iter().filter_map(|split| parse(bytes, split, &SMALL).ok()).flatten()
+        {
+            let path = std::path::Path::new(&path);
+            assert!(
+                path.components().all(|part| matches!(part, std::path::Component::Normal(_))),
+                "{}",
+                path.display()
+            );
+        }
+    });
+}
+
+#[test]
 fn lists_are_found_by_their_published_names() {
     for name in ["train.list", "trainlist03.txt", "trainlist07.txt", "trainlist.txt", "train.txt", "train_few_shot.txt"]
     {
