@@ -179,6 +179,7 @@ fn every_verb_that_has_json_gives_its_errors_as_json() {
         ("check", &["gone"]),
         ("docs", &["gone"]),
         ("failures", &["gone"]),
+        ("replay", &["gone", "--step", "1"]),
         ("test", &["gone"]),
         ("verify", &["gone"]),
         ("runs list", &["gone"]),

@@ -270,6 +270,44 @@ fn clips_without_room_are_decoded_and_said_to_be() {
 }
 
 #[test]
+fn files_of_others_stay_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    tree(&folder.join("frames"));
+    let store = folder.join("runs/.cache/clips");
+    std::fs::create_dir_all(&store).unwrap();
+    let elsewhere = folder.join("elsewhere");
+    std::fs::write(&elsewhere, "of another program").unwrap();
+    // A pack of git, a file with a name of ours and another content, links to files elsewhere, and a pipe.
+    std::fs::write(store.join("pack-0123456789abcdef0123456789abcdef01234567.pack"), "PACK").unwrap();
+    std::fs::write(store.join("1f-7.pack"), vec![b'x'; 100_000]).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, store.join("1f-8.pack")).unwrap();
+    std::os::unix::fs::symlink(folder.join("made/through/a/link"), store.join("1f-9.pack")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(store.join("1f-10.pack")).status().unwrap().success());
+    let others = || {
+        let names = ["pack-0123456789abcdef0123456789abcdef01234567.pack", "1f-7.pack"];
+        let read = |path: PathBuf| std::fs::read(path).unwrap();
+        let own: Vec<Vec<u8>> = names.map(|name| read(store.join(name))).into();
+        (
+            own,
+            read(elsewhere.clone()),
+            std::fs::read_link(store.join("1f-8.pack")).unwrap(),
+            folder.join("made").exists(),
+        )
+    };
+    let before = others();
+    let filled = prepare(folder, "runs", &["--verify"]);
+    assert!(filled.as_array().unwrap().last().unwrap()["kept"] == 60, "{filled}");
+    prepare(folder, "runs", &["--prune", "--yes"]);
+    // Room is made by removing what nobody used for long: not that of others either.
+    let old = std::time::SystemTime::now() - Duration::from_secs(86_400);
+    OpenOptions::new().write(true).open(store.join("1f-7.pack")).unwrap().set_modified(old).unwrap();
+    prepare(folder, "runs", &set("clip_store.limit_gb=0.0001"));
+    results(folder, "runs", &[]);
+    assert!(others() == before);
+}
+
+#[test]
 fn what_a_recipe_does_not_use_goes_when_asked() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

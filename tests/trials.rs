@@ -35,7 +35,12 @@ fn a_trial_has_a_name_of_its_own_and_the_report_is_of_all() {
     let frozen = |run: &Path| std::fs::read_to_string(run.join("recipe.resolved.yaml")).unwrap();
     assert!(frozen(&own).contains("a guess") && !frozen(&trials[0]).contains("a guess"));
     // It is, where the command line says so.
-    ok(&mine.run(&["--set", "adapter.type=none", "--set", "expect=[{metric: accuracy, value: 1, source: me}]"]));
+    ok(&mine.run(&[
+        "--set",
+        "adapter.type=none",
+        "--set",
+        "expect=[{metric: accuracy, value: 1, tolerance: 1, source: me}]",
+    ]));
     let asked = mine.folder().read_dir().unwrap().map(|entry| entry.unwrap().path());
     assert!(
         asked

@@ -1,7 +1,7 @@
 //! What a run is made of apart from its recipe: the weights files, the lists and the clips. A result holds for these alone, so their
 //! checksums are compared before an older result is taken for the recipe's.
 
-use super::task;
+use super::task::{self, Known};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::runs::directory::RunDirectory;
@@ -9,14 +9,6 @@ use crate::runs::records::Inputs;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-
-/// What is known when the inputs of a recipe are looked at.
-pub struct Known<'a> {
-    /// Folder of all runs, which has the caches.
-    pub runs: &'a Path,
-    /// Clips that the run left out because they could not be used: (clip id, reason).
-    pub left_out: Vec<(String, String)>,
-}
 
 /// The inputs of `recipe` as they are now. Runs of one process with the same data and the same weights share the work.
 ///

@@ -4,7 +4,6 @@
 //! The component of a task sets [`Facts::task_slots`](crate::registry::Facts::task_slots) in its `Component::describe`.
 
 use super::context::RunContext;
-use super::inputs::Known;
 use crate::clips::sources::Needs;
 use crate::error::{Error, Result};
 use crate::model::plan::Plan;
@@ -13,6 +12,15 @@ use crate::registry::{BuildContext, declare_slot};
 use crate::runs::records::Inputs;
 use burn::tensor::Device;
 use maclip_language::Diagnostic;
+use std::path::Path;
+
+/// What is known when the inputs of a recipe are looked at.
+pub struct Known<'a> {
+    /// Folder of all runs, which has the caches.
+    pub runs: &'a Path,
+    /// Clips that the run left out because they could not be used: (clip id, reason).
+    pub left_out: Vec<(String, String)>,
+}
 
 /// What a run trains and tests, such as few-shot episodes or contrastive pre-training.
 pub trait Task: Send + Sync + std::fmt::Debug {

@@ -47,7 +47,9 @@ impl FewShot {
                 return None;
             }
         };
-        let lists = match self.lists(&clips, recipe) {
+        // What is wrong with the model is told by itself.
+        let model = FewShotModel::build(recipe, &recipe.sizes_context(), clips.frames.count());
+        let lists = match self.lists(&*clips.dataset, recipe, &model) {
             Ok(lists) => lists,
             Err(error) => {
                 found.push(problem("dataset.root", &error));

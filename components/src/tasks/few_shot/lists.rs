@@ -298,18 +298,11 @@ impl FewShot {
         }
     }
 
-    /// Whether a run of `recipe` trains something.
-    fn trains_here(&self, recipe: &Recipe, clips: &Clips) -> Result<bool> {
-        // The sizes alone say what is trainable.
-        let model = || FewShotModel::build(recipe, &recipe.sizes_context(), clips.frames.count());
-        Ok(self.trains() && parameters::count(&model()?).trainable > 0)
-    }
-
-    /// The lists of the splits that a run of `recipe` uses, disjoint in classes and clips unless the dataset says
-    /// otherwise.
-    pub(super) fn lists(&self, clips: &Clips, recipe: &Recipe) -> Result<Lists> {
-        let dataset = &*clips.dataset;
-        let trains = self.trains_here(recipe, clips)?;
+    /// The lists of the splits that a run of `recipe` with `model` uses, disjoint in classes and clips unless the dataset
+    /// says otherwise. Where the model cannot be built, they are those of a training.
+    pub(super) fn lists(&self, dataset: &dyn Dataset, recipe: &Recipe, model: &Result<FewShotModel>) -> Result<Lists> {
+        let trainable = |model: &FewShotModel| parameters::count(model).trainable > 0;
+        let trains = self.trains() && model.as_ref().map_or(true, trainable);
         let (mut parts, mut errors) = (Vec::new(), Vec::new());
         for role in Split::ALL {
             let (split, limit) = self.part(role);

@@ -34,8 +34,7 @@ use maclip_framework::engine::episodes::{Episode, EpisodeList, Shape};
 use maclip_framework::engine::evaluation::{self, Outcome};
 use maclip_framework::engine::examples::Gallery;
 use maclip_framework::engine::features::{ClipSource, FeatureCache};
-use maclip_framework::engine::inputs::Known;
-use maclip_framework::engine::task::Task;
+use maclip_framework::engine::task::{Known, Task};
 use maclip_framework::engine::training::{Loop, LoopOptions};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::copy_atomically;
@@ -51,7 +50,6 @@ use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::runs::records::{EpisodeRecord, Inputs};
 use maclip_framework::runs::store::checkpoint_steps;
-use maclip_framework::slots::backbone::Backbone;
 use maclip_framework::slots::backbone::Geometry;
 use maclip_framework::slots::dataset::{Class, Split};
 use maclip_framework::slots::module::GraphStrategy;
@@ -192,8 +190,9 @@ impl Task for FewShot {
     fn needs(&self, recipe: &Recipe) -> Result<Needs> {
         let build = recipe.sizes_context();
         let clips = Clips::build(recipe, &build)?;
-        let lists = self.lists(&clips, recipe)?;
-        let geometry = FewShotModel::build(recipe, &build, clips.frames.count())?.backbone.geometry().clone();
+        let model = FewShotModel::build(recipe, &build, clips.frames.count());
+        let lists = self.lists(&*clips.dataset, recipe, &model)?;
+        let geometry = model?.backbone.geometry().clone();
         let wants = lists.wants(&clips);
         let broken = lists.broken();
         let left_out = lists.skipped().filter(|skipped| !skipped.strict).map(|skipped| skipped.note);
@@ -204,11 +203,12 @@ impl Task for FewShot {
     fn inputs(&self, recipe: &Recipe, known: &Known) -> Result<Inputs> {
         let build = BuildContext::new(recipe.seed, Device::flex());
         let clips = Clips::build(recipe, &build)?;
-        let mut lists = self.lists(&clips, recipe)?;
+        let model = FewShotModel::build(recipe, &build, clips.frames.count());
+        let mut lists = self.lists(&*clips.dataset, recipe, &model)?;
+        model?;
         lists.leave_out(&known.left_out, true);
         let store = store_of(recipe, known.runs)?;
         let contents = lists.contents(&*clips.dataset, store.as_ref())?;
-        recipe.build::<dyn Backbone>(&build)?;
         Ok(Inputs { weights: build.weights(), lists: lists.sums()?, clips: contents.sum(), contents })
     }
 
@@ -331,9 +331,11 @@ impl FewShot {
         let build = recipe.build_context(context.device)?;
         let clips = Clips::build(recipe, &build)?;
         let prompt = recipe.build::<dyn Prompt>(&build)?;
-        let mut lists = self.lists(&clips, recipe)?;
+        let model = FewShotModel::build(recipe, &build, clips.frames.count());
+        // What is wrong with the data is told first.
+        let mut lists = self.lists(&*clips.dataset, recipe, &model)?;
         lists.report(self, context)?;
-        let mut model = FewShotModel::build(recipe, &build, clips.frames.count())?;
+        let mut model = model?;
         if let Some(start) = &self.start {
             model = start.load(model, &build).map_err(|error| error.at(recipe.place("task.start")))?;
         }

@@ -28,7 +28,8 @@ pub(super) fn name(document: &Document, expansion: &mut Expansion) {
         if !given("name") {
             run.variant = format!("{}{}", run.design, suffix(&run.design, &own.changes));
         }
-        if !given("expect") {
+        let own = format!("study.variants.{}.expect", first(&run.design));
+        if !given("expect") && !given(&own) {
             run.recipe.expect.clear();
             let none = Node::from_json(&serde_json::json!([]));
             run.recipe.resolved.as_map_mut().map(|map| map.insert("expect", Origin::Default, none));
