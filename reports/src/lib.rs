@@ -122,7 +122,7 @@ struct Contents<'a> {
 /// Writes the files of a report; returns their paths, sorted.
 fn write(contents: &Contents, roots: &[PathBuf], out: &Path, options: &Options) -> Result<Vec<PathBuf>> {
     let Contents { loaded, summary, tables, orders, galleries } = *contents;
-    let figures = Figures::of(&summary)?;
+    let figures = Figures::of(summary)?;
     let page = page::render(&page::Content {
         loaded,
         summary,
