@@ -38,7 +38,7 @@ fn main() {
             .map(|_| {
                 reset_peak_memory();
                 let start = Instant::now();
-                report(std::slice::from_ref(&runs), &folder.path().join("report"), &Options::default())
+                report(std::slice::from_ref(&runs), Some(&folder.path().join("report")), &Options::default())
                     .expect("a report");
                 start.elapsed().as_secs_f64()
             })
