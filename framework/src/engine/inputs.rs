@@ -1,5 +1,5 @@
-//! What a run is made of apart from its recipe: the weights files, the lists and the clips. A result holds for these alone, so their
-//! checksums are compared before an older result is taken for the recipe's.
+//! What a run is made of apart from its recipe: the weights files, the lists and the clips. A result holds for these
+//! alone, so their checksums are compared before an older result is taken for the recipe's.
 
 use super::task::{self, Known};
 use crate::error::{Error, Result};

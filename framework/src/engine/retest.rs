@@ -60,7 +60,7 @@ pub fn of(path: &Path, arguments: &Arguments) -> Result<StudyRun> {
 
 /// `both+shot=5`: the name of the run with what the test changes; `both+test` where that is nothing.
 fn variant(name: &str, changes: &[&Change]) -> String {
-    format!("{name}{}", if changes.is_empty() { "+test".to_owned() } else { called_after(changes) })
+    format!("{name}{}", if changes.is_empty() { "+test".to_owned() } else { called_after(name, changes) })
 }
 
 #[cfg(test)]

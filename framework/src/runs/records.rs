@@ -84,9 +84,9 @@ impl Contents {
         format!("clips-{digits}.json")
     }
 
-    /// Ids of the clips that have another content in `now`.
+    /// Ids of the clips that have another content in `now`. What one of the two lacks cannot be compared.
     fn changed<'a>(&'a self, now: &Self) -> Vec<&'a str> {
-        let other = |(clip, sum): &(&String, &String)| now.0.get(*clip).is_none_or(|now| now != *sum);
+        let other = |(clip, sum): &(&String, &String)| now.0.get(*clip).is_some_and(|now| now != *sum);
         self.0.iter().filter(other).map(|(clip, _)| clip.as_str()).collect()
     }
 }
@@ -112,26 +112,25 @@ impl Inputs {
             let other = |(name, sum): &(&String, &String)| now.get(*name).is_some_and(|now| now != *sum);
             then.iter().filter(other).map(|(name, _)| format!("{what} `{name}`")).collect::<Vec<_>>()
         };
-        let mut changed =
-            [differ("weights", &self.weights, &now.weights), differ("list", &self.lists, &now.lists)].concat();
-        let clips = self.clips.as_ref().zip(now.clips.as_ref()).is_some_and(|(then, now)| then != now);
-        // Where a list is another one, its clips are others too.
-        if clips && self.lists == now.lists {
-            changed.push(self.clips_changed(now));
-        }
-        changed
+        let named = [differ("weights", &self.weights, &now.weights), differ("list", &self.lists, &now.lists)].concat();
+        named.into_iter().chain(self.clips_changed(now)).collect()
     }
 
-    /// The clips that changed, by name where they are known.
-    fn clips_changed(&self, now: &Self) -> String {
+    /// The clips with another content in `now`, by name where they are known; `None` where there are none.
+    fn clips_changed(&self, now: &Self) -> Option<String> {
         const NAMED: usize = 5;
+        self.clips.as_ref().zip(now.clips.as_ref()).filter(|(then, now)| then != now)?;
+        if self.contents.0.is_empty() || now.contents.0.is_empty() {
+            // Of the same clips, the checksum of all says that one has changed.
+            return (self.lists == now.lists).then(|| "clips".to_owned());
+        }
         let clips = self.contents.changed(&now.contents);
         let named: Vec<String> = clips.iter().take(NAMED).map(|clip| format!("`{clip}`")).collect();
         match clips.len() {
-            0 => "the contents of clips".to_owned(),
-            1 => format!("clip {}", named[0]),
-            count if count <= NAMED => format!("clips {}", named.join(", ")),
-            count => format!("{count} clips, such as {}", named.join(", ")),
+            0 => None,
+            1 => Some(format!("clip {}", named[0])),
+            count if count <= NAMED => Some(format!("clips {}", named.join(", "))),
+            count => Some(format!("{count} clips, such as {}", named.join(", "))),
         }
     }
 }
@@ -210,7 +209,8 @@ impl Manifest {
         let (weights, lists, clips) = (self.weights.clone(), self.lists.clone(), self.clips.clone());
         let file = clips.as_deref().map(|sum| run.join("..").join(Contents::file(sum)));
         // The file only names what changed, so a missing one is no error.
-        let contents = file.and_then(|file| read_json(&file).ok().flatten()).unwrap_or_default();
+        let contents: Option<Contents> = file.and_then(|file| read_json(&file).ok().flatten());
+        let contents = contents.filter(|contents| contents.sum() == clips).unwrap_or_default();
         Inputs { weights, lists, clips, contents }
     }
 
@@ -426,6 +426,27 @@ pub struct Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn changed_clips_are_named_and_others_are_not_compared() {
+        let inputs = |lists: &[&str], clips: &[(&str, &str)]| {
+            let text = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+            let contents = Contents(clips.iter().map(text).collect());
+            let lists = lists.iter().map(|name| ((*name).to_owned(), "11".to_owned())).collect();
+            Inputs { lists, clips: contents.sum(), contents, ..Inputs::default() }
+        };
+        let all = ["test", "train"];
+        let then = inputs(&all, &[("a/1", "x"), ("a/2", "y"), ("b/1", "z")]);
+        assert_eq!(then.changed(&then), Vec::<String>::new());
+        assert_eq!(then.changed(&inputs(&all, &[("a/1", "x"), ("a/2", "other"), ("b/1", "z")])), ["clip `a/2`"]);
+        // A test alone has fewer clips, and one of them has changed or none.
+        assert_eq!(then.changed(&inputs(&["test"], &[("a/1", "x")])), Vec::<String>::new());
+        assert_eq!(then.changed(&inputs(&["test"], &[("a/1", "other")])), ["clip `a/1`"]);
+        // Without the file that names them, only that one has changed is known.
+        let unnamed = Inputs { contents: Contents::default(), ..then.clone() };
+        assert_eq!(unnamed.changed(&inputs(&all, &[("a/1", "other")])), ["clips"]);
+        assert_eq!(unnamed.changed(&then), Vec::<String>::new());
+    }
 
     #[test]
     fn attempts_of_format_2_are_read_under_their_old_key_and_written_under_the_new() {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// More designs than this are a mistake.
 const MOST_DESIGNS: usize = 10_000;
 /// With seed and hash, a name must stay within the 255 bytes of a folder's name.
-const LONGEST_NAME: usize = 200;
+pub(super) const LONGEST_NAME: usize = 200;
 
 /// One design: its name, the values that `exclude` can refer to, and changes that are applied one after the other.
 #[derive(Clone, Default)]
@@ -256,6 +256,11 @@ pub(super) fn label(path: &str, value: &Node) -> String {
 fn usable(value: &Node) -> String {
     let text = value.as_str().map_or_else(|| value.to_json().to_string(), str::to_owned);
     let text: String = text.chars().filter(|c| !"\"{}[] ".contains(*c)).collect();
+    as_name(&text)
+}
+
+/// `text` with `-` in the place of what the name of a run cannot have. The result is ASCII.
+pub(super) fn as_name(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || NAME.contains(c) { c } else { '-' }).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Trials: runs that the command line makes others than the recipe's own. A trial has a name of its own, so that it
 //! never stands for the real thing, and no result of the recipe is expected of it.
 
-use super::design::label;
+use super::design::{LONGEST_NAME, as_name, label};
 use super::{Expansion, StudyRun, runs_of};
 use crate::recipe::Purpose;
 use crate::recipe::identity::changes_results;
@@ -14,6 +14,8 @@ const CHOOSE: [&str; 3] = ["preset", "seed", "study.seeds"];
 
 /// Names with more letters than this are cut. What is cut off is a checksum then.
 const LONGEST: usize = 90;
+/// So many letters there are always, after a name of any length.
+const SHORTEST: usize = 12;
 
 /// Names the runs of `expansion` that the changes of `document` make others than the recipe's own, and takes the
 /// results that the recipe expects from them. A command line that names the recipe (`--set name=mine`) gives the runs a
@@ -28,8 +30,8 @@ pub(super) fn name(document: &Document, expansion: &mut Expansion) {
         if !given("name") {
             run.variant = format!("{}{}", run.design, suffix(&run.design, &own.changes));
         }
-        let own = format!("study.variants.{}.expect", first(&run.design));
-        if !given("expect") && !given(&own) {
+        let of_variant = format!("study.variants.{}.expect", first(&run.design));
+        if !given("expect") && !given(&of_variant) {
             run.recipe.expect.clear();
             let none = Node::from_json(&serde_json::json!([]));
             run.recipe.resolved.as_map_mut().map(|map| map.insert("expect", Origin::Default, none));
@@ -107,7 +109,7 @@ fn suffix(design: &str, changes: &[&Change]) -> String {
         None => true,
     };
     let named: Vec<&Change> = changes.iter().filter(of_design).copied().collect();
-    if named.is_empty() { "+changed".to_owned() } else { called_after(&named) }
+    if named.is_empty() { "+changed".to_owned() } else { called_after(design, &named) }
 }
 
 /// The variant in the name of a design, which its axes follow.
@@ -115,8 +117,8 @@ fn first(design: &str) -> &str {
     design.split('+').next().unwrap_or(design)
 }
 
-/// `+shot=5+rank=4`: changes as a part of a name.
-pub(crate) fn called_after(changes: &[&Change]) -> String {
+/// `+shot=5+rank=4`: changes as the end of a name that begins with `name`.
+pub(crate) fn called_after(name: &str, changes: &[&Change]) -> String {
     // The last change of a path is the one that counts.
     let mut values: BTreeMap<Vec<&str>, usize> = BTreeMap::new();
     for (at, change) in changes.iter().enumerate() {
@@ -125,16 +127,14 @@ pub(crate) fn called_after(changes: &[&Change]) -> String {
     let mut counted: Vec<usize> = values.into_values().collect();
     counted.sort_unstable();
     let parts = counted.into_iter().map(|at| format!("+{}", part(changes[at])));
-    let whole: String = parts.collect();
-    if whole.len() <= LONGEST {
+    // Keys may be any text, such as the name of a class.
+    let whole = as_name(&parts.collect::<String>());
+    let most = LONGEST_NAME.saturating_sub(name.len()).clamp(SHORTEST, LONGEST);
+    if whole.len() <= most {
         return whole;
     }
-    // A name is made of ASCII, so that it can be cut anywhere.
-    format!(
-        "{}-{}",
-        whole[..LONGEST - 9].trim_end_matches('+'),
-        &identity(&Node::from_json(&serde_json::Value::from(whole.as_str())), &[])[..8]
-    )
+    let sum = identity(&Node::from_json(&serde_json::Value::from(whole.as_str())), &[]);
+    format!("{}-{}", whole[..most - 9].trim_end_matches('+'), &sum[..8])
 }
 
 /// One change: `lambda=0.5`, or `adapter=lora` for a component.
@@ -166,16 +166,28 @@ mod tests {
         let list = change("task.test.list", json!({"path": "a b.json", "hash": "0123456789abcdef"}));
         let lora = change("adapter", json!({"type": "lora", "rank": 4}));
         let unset = Change { value: None, ..change("frames.count", json!(0)) };
-        assert_eq!(called_after(&[&shot, &list]), "+shot=5+list=01234567");
+        assert_eq!(called_after("a", &[&shot, &list]), "+shot=5+list=01234567");
         let other = change("alignment.type", json!("trx"));
-        assert_eq!(called_after(&[&lora, &other, &unset]), "+adapter=lora,rank=4+alignment=trx+count=default");
-        assert_eq!(called_after(&[&change("task.shot", json!(1)), &shot]), "+shot=5", "the later one counts");
+        assert_eq!(called_after("a", &[&lora, &other, &unset]), "+adapter=lora,rank=4+alignment=trx+count=default");
+        assert_eq!(called_after("a", &[&change("task.shot", json!(1)), &shot]), "+shot=5", "the later one counts");
     }
 
     #[test]
     fn long_names_stay_apart() {
-        let long = |end: &str| called_after(&[&change("backbone.weights", json!("x/".repeat(80) + end))]);
-        assert!(long("a").len() <= LONGEST && long("a") != long("b"), "{}", long("a"));
-        assert!(!long("a").contains('/'));
+        let after = |name: &str, end: &str| {
+            let change = change("backbone.weights", json!("x/".repeat(80) + end));
+            called_after(name, &[&change])
+        };
+        assert!(after("v", "a").len() <= LONGEST && after("v", "a") != after("v", "b"), "{}", after("v", "a"));
+        let design = "v".repeat(LONGEST_NAME);
+        assert!(after(&design, "a").len() <= SHORTEST && after(&design, "a") != after(&design, "b"));
+    }
+
+    #[test]
+    fn a_name_has_no_letter_that_a_folder_cannot_have() {
+        let list = change("task.test.list", json!({"path": "a", "hash": "../../../tmp"}));
+        let class = change("dataset.class_names.brüsh/häir", json!("ä ".repeat(60)));
+        let name = called_after("v", &[&list, &class]);
+        assert!(name.is_ascii() && !name.contains('/') && name.starts_with("+list="), "{name}");
     }
 }
