@@ -44,5 +44,5 @@ fn a_recipe_runs_with_it() {
     let names = std::fs::read_dir(runs.join("own_component")).unwrap().map(|entry| entry.unwrap());
     let done = names.filter(|entry| entry.path().join("status.json").is_file());
     let done: Vec<String> = done.map(|entry| entry.file_name().into_string().unwrap()).collect();
-    assert!(done.iter().any(|name| name.starts_with("time_band-s1-")) && done.len() == 2, "{done:?}");
+    assert!(done.iter().any(|name| name.starts_with("time_band+episodes=20-s1-")) && done.len() == 2, "{done:?}");
 }
