@@ -14,6 +14,7 @@ use crate::random::Stream;
 use crate::slots::Scope;
 use crate::slots::adapter::Branch;
 use crate::slots::dataset::Class;
+use crate::slots::draws::without_draws;
 use crate::slots::frames::FrameSampler;
 use crate::slots::objective::Scores;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -104,7 +105,7 @@ pub fn evaluate(
     let outcomes: Vec<Vec<Outcome>> = batches
         .par_iter()
         .map(|episodes| {
-            let outcomes = table.align(model, split, episodes)?;
+            let outcomes = without_draws(|| table.align(model, split, episodes))?;
             let done = done.fetch_add(episodes.len() as u64, Ordering::Relaxed) + episodes.len() as u64;
             progress.at(done, "");
             if stop_requested() { Err(Error::Interrupted) } else { Ok(outcomes) }
@@ -135,7 +136,7 @@ pub fn one_by_one(
         .enumerate()
         .map(|(at, episode)| {
             let EpisodeEncoding { support, query, class_text } = encoder.encode(at)?;
-            let scores = model.scores(support, query, class_text, split.list.shape.shot);
+            let scores = without_draws(|| model.scores(support, query, class_text, split.list.shape.shot));
             let outcome = outcomes(model, &scores, std::slice::from_ref(episode))?.remove(0);
             progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, "");
             if stop_requested() { Err(Error::Interrupted) } else { Ok(outcome) }
@@ -200,10 +201,13 @@ impl<'a> EpisodeEncoder<'a> {
         let supports = clips.support.len();
         let support = self.source.prefixes(&clips.support, |i| self.view(episode, i))?;
         let query = self.source.prefixes(&clips.queries, |i| self.view(episode, supports + i))?;
-        let (support, query) = self.model.episode(support, texts.clone(), query);
+        let (support, query) = without_draws(|| {
+            let (support, query) = self.model.episode(support, texts.clone(), query);
+            (self.model.support_prototypes(support, texts), self.model.query_prototypes(query))
+        });
         Ok(EpisodeEncoding {
-            support: self.model.support_prototypes(support, texts),
-            query: self.model.query_prototypes(query),
+            support,
+            query,
             class_text: self.split.texts.select(&self.split.list.episodes[episode].classes),
         })
     }
@@ -309,14 +313,15 @@ impl ClipTable {
                 let classes: Vec<usize> = keys.iter().map(|&(class, _)| class).collect();
                 let prefix = source.prefixes(&clips, |_| View::Evaluation)?;
                 let texts = select_rows(&split.texts.mean, &classes, source.loader().device);
-                let frames = model.encode(prefix.clone(), &Branch::Query);
-                let support = if branches_differ {
-                    model.encode(prefix, &Branch::Support { text: &texts })
-                } else {
-                    frames.clone()
-                };
-                let support = model.support_prototypes(support, texts);
-                let query = model.query_prototypes(frames);
+                let (support, query) = without_draws(|| {
+                    let frames = model.encode(prefix.clone(), &Branch::Query);
+                    let support = if branches_differ {
+                        model.encode(prefix, &Branch::Support { text: &texts })
+                    } else {
+                        frames.clone()
+                    };
+                    (model.support_prototypes(support, texts), model.query_prototypes(frames))
+                });
                 let done = done.fetch_add(keys.len() as u64, Ordering::Relaxed) + keys.len() as u64;
                 progress.at(done, "");
                 if stop_requested() {

@@ -5,7 +5,8 @@
 //! a part, where activations are computed a second time, and after a resume.
 //!
 //! The task opens a pass around each part of the model with [`Draws::during`], and the layers inside ask for their masks.
-//! Where no pass is open, as in validation and test, both layers return their input.
+//! Where no pass is open, both layers return their input. Validation and test close what is open with [`without_draws`],
+//! since their parts may be taken up by a thread that waits inside a pass.
 
 use crate::random::Stream;
 use burn::module::Module;
@@ -38,16 +39,26 @@ impl Draws {
 
     /// Runs `pass` with these draws.
     pub fn during<R>(&self, pass: impl FnOnce() -> R) -> R {
-        // While a pass waits for its products, its thread may take up another part: what was open is opened again.
-        struct Reopen(Option<Pass>);
-        impl Drop for Reopen {
-            fn drop(&mut self) {
-                PASS.replace(self.0.take());
-            }
-        }
-        let _outer = Reopen(PASS.replace(Some(Pass { draws: self.clone(), calls: HashMap::new() })));
-        pass()
+        open(Some(Pass { draws: self.clone(), calls: HashMap::new() }), pass)
     }
+}
+
+/// Runs `pass` without draws: validation and test.
+pub fn without_draws<R>(pass: impl FnOnce() -> R) -> R {
+    open(None, pass)
+}
+
+/// Runs `inside` with `pass` open, or with none.
+fn open<R>(pass: Option<Pass>, inside: impl FnOnce() -> R) -> R {
+    // While a pass waits for its products, its thread may take up another part: what was open is opened again.
+    struct Reopen(Option<Pass>);
+    impl Drop for Reopen {
+        fn drop(&mut self) {
+            PASS.replace(self.0.take());
+        }
+    }
+    let _outer = Reopen(PASS.replace(pass));
+    inside()
 }
 
 struct Pass {

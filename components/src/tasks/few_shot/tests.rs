@@ -14,6 +14,7 @@ use maclip_framework::recipe::compute::{Compute, Recompute};
 use maclip_framework::registry::SlotTrait;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Depth};
+use maclip_framework::slots::draws::Draws;
 use maclip_framework::weights::HostTensor;
 use std::path::{Path, PathBuf};
 
@@ -344,6 +345,23 @@ fn what_is_dropped_does_not_depend_on_how_the_work_is_split() {
                 assert!(difference < 1e-4, "{name}: {difference}");
             }
         }
+    }
+}
+
+#[test]
+fn a_test_drops_nothing_on_a_thread_that_waits_inside_a_training_pass() {
+    for adapter in ["{type: none}", "{type: task_adapter}"] {
+        let bench = bench(&[("adapter", adapter), ("prototype", "{type: clip_fsar, dropout: 0.5}")]);
+        let Parts { data: [_, _, test], test: list, model, .. } = &bench.parts;
+        let split = evaluation::SplitEpisodes { classes: &test.classes, texts: &test.texts, list };
+        let (model, source) = (model.valid(), bench.source(None));
+        let distances = || -> Vec<Vec<Vec<f32>>> {
+            let outcomes = evaluation::evaluate(&model, &source, &split, &Silent).unwrap();
+            outcomes.into_iter().map(|outcome| outcome.distances).collect()
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let alone = pool.install(distances);
+        assert_eq!(pool.install(|| Draws::new(1, 0).during(distances)), alone, "{adapter}");
     }
 }
 
