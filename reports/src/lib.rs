@@ -31,6 +31,8 @@ mod testing;
 
 pub use compare::{ClassDifference, Comparison, Side, compare};
 pub use load::stamp;
+pub use page::classified::{Classified, ClassifiedClip, classified};
+pub use table::csv_lines;
 
 use figures::Figures;
 use gallery::Galleries;

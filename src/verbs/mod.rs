@@ -4,6 +4,7 @@
 //! what several verbs need (`terminal`), and what a recipe means and how it is run (`maclip-framework`).
 
 mod check;
+mod classify;
 mod compare;
 pub(crate) mod completions;
 mod describe;

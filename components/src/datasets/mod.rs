@@ -9,6 +9,7 @@ mod frame_folder;
 mod hmdb51;
 mod kinetics100;
 mod listed;
+pub mod paths;
 mod policy;
 pub mod readers;
 mod shapes_in_motion;

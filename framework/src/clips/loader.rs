@@ -3,7 +3,7 @@
 use crate::clips::sources::{Clips, Part};
 use crate::clips::store::stored::StoredClips;
 use crate::error::Result;
-use crate::images::{Normalization, resize_crop_rgb};
+use crate::images::{Image, Normalization, resize_crop_rgb};
 use crate::profile::{self, Phase};
 use crate::random::Rng;
 use crate::recipe::device::is_host;
@@ -82,6 +82,15 @@ impl ClipLoader<'_> {
         }
         let opened: Vec<Opened> = found.into_iter().flatten().collect();
         opened.into_par_iter().zip(clips).map(|(opened, (_, view))| self.finish(opened, view)).collect()
+    }
+
+    /// Frames of one clip, each as [`Clips::keep`] makes it → what [`ClipLoader::open`] gives for it in an evaluation.
+    ///
+    /// # Errors
+    /// Where the frames have different sizes, or cannot be resized.
+    pub(crate) fn pixels(&self, images: &[Image]) -> Result<Vec<u8>> {
+        let (timeline, indices) = (Timeline::of(images.len()), (0..images.len()).collect());
+        self.finish(Opened::new(timeline, indices, images.to_vec())?, &View::Evaluation)
     }
 
     /// Augments the frames, then resizes them to the backbone's size.

@@ -46,7 +46,7 @@ impl Clips {
     ///
     /// # Errors
     /// Where the frame cannot be resized.
-    pub(super) fn keep(&self, image: Image, image_size: usize) -> Result<Image> {
+    pub(crate) fn keep(&self, image: Image, image_size: usize) -> Result<Image> {
         let image = self.resize.apply(image)?;
         match self.augment.identity() {
             true => clip_resize_crop(&image, image_size),

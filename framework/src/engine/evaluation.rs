@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub const CLIPS_PER_BATCH: usize = 8;
 /// Number of pairs of a query and a support clip that are aligned at once: those of 125 episodes with 5 classes, one
 /// shot and one query.
-const PAIRS_PER_BATCH: usize = 125 * 25;
+pub(crate) const PAIRS_PER_BATCH: usize = 125 * 25;
 
 /// Number of episodes of `shape` that are aligned at once, at least 1. It bounds the memory of the alignment.
 pub fn episodes_per_batch(shape: Shape) -> usize {

@@ -4,6 +4,7 @@
 //! Not here: the files themselves (`runs`), and what one task does (a component).
 
 pub mod attempt;
+pub mod classify;
 pub mod context;
 pub mod episodes;
 pub mod evaluation;

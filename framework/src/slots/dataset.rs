@@ -143,6 +143,9 @@ impl Opened {
     }
 }
 
+/// Takes the frames of a clip as they are decoded, for [`Dataset::stream`].
+pub type Take<'a> = dyn FnMut(&Timeline, usize, Image) -> Result<()> + Send + 'a;
+
 /// One image with a sentence that describes it.
 #[derive(Clone, Debug)]
 pub struct CaptionedImage {
@@ -226,6 +229,24 @@ pub trait Dataset: Send + Sync {
             Opened::new(timeline, indices, images)
         };
         requests.par_iter().map(read).collect()
+    }
+
+    /// All frames of a clip, one after the other: `take` gets the timeline, the number of a frame and its image. However
+    /// long the clip is, no more than a few frames are held. The timeline that is returned has the number of frames that
+    /// came; the one that `take` gets may be a guess of the file's header.
+    ///
+    /// # Errors
+    /// Where the clip cannot be decoded, and the error of `take`.
+    fn stream(&self, clip: &str, take: &mut Take) -> Result<Timeline> {
+        const AT_ONCE: usize = 32;
+        let timeline = Timeline::of(self.frame_count(clip)?);
+        for start in (0..timeline.frames).step_by(AT_ONCE) {
+            let indices: Vec<usize> = (start..timeline.frames.min(start + AT_ONCE)).collect();
+            for (&index, image) in indices.iter().zip(self.open(clip, &indices)?.into_images()) {
+                take(&timeline, index, image)?;
+            }
+        }
+        Ok(timeline)
     }
 
     /// The files that decide the pixels of a clip, in a fixed order; empty where clips are made by code. The clip store

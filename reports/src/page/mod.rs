@@ -1,6 +1,7 @@
 //! The page: one HTML file that needs no other file. The templates are in `templates/`; not here: the numbers and
 //! figures on it.
 
+pub mod classified;
 mod group;
 mod run;
 
@@ -57,7 +58,9 @@ impl FigureView {
 /// Rows of a figure's data that the page shows; the file has all.
 const SHOWN_DATA: usize = 60;
 
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 8] = [
+    ("classified.html", include_str!("../../templates/classified.html")),
+    ("look.html", include_str!("../../templates/look.html")),
     ("page.html", include_str!("../../templates/page.html")),
     ("group.html", include_str!("../../templates/group.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
@@ -66,13 +69,18 @@ const TEMPLATES: [(&str, &str); 6] = [
     ("runs.html", include_str!("../../templates/runs.html")),
 ];
 
-/// Renders the page.
-pub fn render(content: &Content) -> Result<String> {
+/// All templates.
+fn environment() -> Result<Environment<'static>> {
     let mut environment = Environment::new();
     for (name, source) in TEMPLATES {
         // The names end in .html, which is what turns escaping on.
         environment.add_template(name, source).map_err(failed)?;
     }
+    Ok(environment)
+}
+
+/// Renders the page.
+pub fn render(content: &Content) -> Result<String> {
     let Content { loaded, summary, tables, orders, figures, galleries, roots, reload } = content;
     let groups: Vec<group::GroupView> = summary
         .groups
@@ -94,8 +102,7 @@ pub fn render(content: &Content) -> Result<String> {
     let names: BTreeSet<&str> = loaded.runs.iter().map(|run| run.directory.manifest.name.as_str()).collect();
     let command = roots.iter().map(|root| format::shell(&display(root))).collect::<Vec<_>>().join(" ");
     let done = loaded.runs.iter().filter(|run| run.result().is_some()).count();
-    let safe = |text: &str| Value::from_safe_string(text.to_owned());
-    environment
+    environment()?
         .get_template("page.html")
         .and_then(|template| {
             template.render(context! {
@@ -148,6 +155,11 @@ fn left_out(loaded: &Loaded) -> Vec<LeftOutView<'_>> {
         views.push(LeftOutView { recipe, variant: &run.variant, reason: &run.reason, expected, value });
     }
     views
+}
+
+/// Text that is HTML already.
+fn safe(text: &str) -> Value {
+    Value::from_safe_string(text.to_owned())
 }
 
 fn failed(error: minijinja::Error) -> Error {

@@ -9,7 +9,7 @@ use super::{ClipReader, FileRequest};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::{open_regular, read_regular};
 use maclip_framework::images::{self, Image, ImageHeader};
-use maclip_framework::slots::dataset::{Opened, Timeline};
+use maclip_framework::slots::dataset::{Opened, Take, Timeline};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -161,6 +161,16 @@ impl ClipReader for ImageReader {
 
     fn read(&self, requests: &[FileRequest]) -> Vec<Result<Opened>> {
         requests.par_iter().map(|request| self.read_one(request)).collect()
+    }
+
+    fn stream(&self, path: &Path, take: &mut Take) -> Result<Timeline> {
+        let timeline = self.timeline(path)?;
+        for index in 0..timeline.frames {
+            let request = FileRequest { path, choose: &|_| Ok(vec![index]), each: &Ok };
+            let opened = self.read_one(&request)?;
+            opened.frames.into_images().try_for_each(|image| take(&timeline, index, image))?;
+        }
+        Ok(timeline)
     }
 
     fn files(&self, path: &Path) -> Result<Vec<PathBuf>> {

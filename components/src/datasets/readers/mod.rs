@@ -24,7 +24,7 @@ use images::ImageReader;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::Image;
 use maclip_framework::registry::Problems;
-use maclip_framework::slots::dataset::{Opened, Request, Timeline};
+use maclip_framework::slots::dataset::{Opened, Request, Take, Timeline};
 use passed_over::PassedOver;
 use std::path::{Path, PathBuf};
 use video::{Decoder, VideoReader};
@@ -69,6 +69,12 @@ pub trait ClipReader: Send + Sync {
     /// Reads several clips. Each has a result of its own, in the order of the requests: frames, or why this clip cannot
     /// be read.
     fn read(&self, requests: &[FileRequest]) -> Vec<Result<Opened>>;
+
+    /// All frames of a clip, as [`maclip_framework::slots::dataset::Dataset::stream`] gives them.
+    ///
+    /// # Errors
+    /// Where the clip cannot be read, and the error of `take`.
+    fn stream(&self, path: &Path, take: &mut Take) -> Result<Timeline>;
 
     /// The files whose bytes decide the pixels, in a fixed order.
     ///
@@ -133,6 +139,14 @@ impl Readers {
     /// Those of the reader.
     pub fn ready(&self, path: &Path) -> Result<()> {
         self.reader(path).ready()
+    }
+
+    /// [`ClipReader::stream`] of a folder or a file.
+    ///
+    /// # Errors
+    /// Those of the reader, and the error of `take`.
+    pub fn stream(&self, path: &Path, take: &mut Take) -> Result<Timeline> {
+        self.reader(path).stream(path, take)
     }
 
     /// [`ClipReader::files`] of a folder or a file.

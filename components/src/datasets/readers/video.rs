@@ -14,7 +14,7 @@ use super::{ClipReader, FileRequest, no_frame};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::open_regular;
 use maclip_framework::images::Image;
-use maclip_framework::slots::dataset::{Opened, Timeline};
+use maclip_framework::slots::dataset::{Opened, Take, Timeline};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -399,6 +399,29 @@ impl ClipReader for VideoReader {
             Error::failed(format!("clip {path}: decodes to another number of frames each time"))
         };
         outcomes.into_iter().zip(requests).map(|(outcome, at)| outcome.unwrap_or_else(|| Err(unsettled(at)))).collect()
+    }
+
+    /// Through the program `ffmpeg`, whichever the decoder is: the frames are the same.
+    fn stream(&self, path: &Path, take: &mut Take) -> Result<Timeline> {
+        let known = self.look(path, || self.programs.probe(path, false))?;
+        let (timeline, choose) = (known.timeline, |_: &Timeline| Ok(Vec::new()));
+        let sink = Box::new(|index, image| take(&timeline, index, image));
+        let mut decoded = self.programs.decode(vec![Input { path, filter: None, sink }])?;
+        let (came, exact) = (decoded.frames.remove(0), decoded.decoded[0]);
+        let frames = *came.as_ref().unwrap_or(&0);
+        let plan = Plan { at: 0, known, indices: Vec::new(), picks: Picks::All, alone: true };
+        // It is read once: another number of frames than the header's is no reason to begin again.
+        match self.outcome(
+            &FileRequest { path, choose: &choose, each: &Ok },
+            plan,
+            BTreeMap::new(),
+            came,
+            exact,
+            &decoded,
+        )? {
+            Verdict::Done(Err(error)) => Err(error),
+            Verdict::Done(Ok(_)) | Verdict::Again(_) => Ok(Timeline { frames, ..timeline }),
+        }
     }
 
     fn ready(&self) -> Result<()> {

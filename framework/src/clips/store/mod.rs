@@ -26,6 +26,8 @@ mod record;
 pub(super) mod source;
 pub mod stored;
 
+pub(crate) use source::hash as source_hash;
+
 pub use maintain::{Pruned, Verified, prune, verify};
 pub use pack::Key;
 

@@ -7,6 +7,8 @@
 mod choose;
 mod strip;
 
+pub(crate) use strip::strip;
+
 use crate::engine::evaluation::{EpisodeEncoder, EpisodeEncoding, Outcome, SplitEpisodes};
 use crate::engine::features::ClipSource;
 use crate::error::{Error, Result};
@@ -96,7 +98,7 @@ impl Gallery {
         let views: Vec<_> = new.iter().map(|&at| (ids[at], encoder.view(episode, at))).collect();
         let size = source.loader().geometry.image_size;
         for (at, pixels) in new.into_iter().zip(source.loader().open(&views)?) {
-            let bytes = strip::strip(&pixels, size)?;
+            let bytes = strip(&pixels, size)?;
             let file = format!("{}.jpg", &sha256(&bytes)[..16]);
             self.strips.insert(file.clone(), bytes);
             self.examples.clips.insert(names[at].clone(), file);
@@ -167,7 +169,7 @@ impl Seen {
     }
 
     /// What the weights are, in words, and the alignment with each class.
-    fn explained(self, model: &FewShotModel) -> Result<(String, Vec<ExampleAlignment>)> {
+    pub(crate) fn explained(self, model: &FewShotModel) -> Result<(String, Vec<ExampleAlignment>)> {
         let _span = profile::span(Phase::Align);
         let hint = "`task.test.examples: 0` writes no examples; see `Explanation` for what an alignment must report";
         let explained = model.alignment.explain(self.query.clone(), self.support.clone());

@@ -1,0 +1,668 @@
+//! Recognises new clips from a few examples of each class, which need no training classes of their own.
+//!
+//! Here belongs what turns support clips and new clips into answers. Not here: which files these are, how answers are
+//! printed, and training.
+
+pub mod calibration;
+mod head;
+mod kept;
+mod model;
+pub mod timeline;
+
+use crate::clips::loader::View;
+use crate::engine::evaluation::{CLIPS_PER_BATCH, PAIRS_PER_BATCH, select_rows};
+use crate::engine::examples::{Seen, strip};
+use crate::engine::features::ClipSource;
+use crate::error::{Error, Result};
+use crate::images::Image;
+use crate::model::few_shot::{ClassTexts, FewShotModel, class_texts, sentence_cosines, text_cosines, time_average};
+use crate::progress::{Progress, stop_requested};
+use crate::random::Stream;
+use crate::runs::examples::ExampleAlignment;
+use crate::slots::Scope;
+use crate::slots::adapter::Branch;
+use crate::slots::dataset::Timeline;
+use crate::slots::objective::Scores;
+use crate::slots::prompt::Prompt;
+use burn::tensor::{Device, Tensor};
+use calibration::{Calibration, LeftOut, largest};
+use head::Head;
+pub use kept::Kept;
+pub use model::Ready;
+use std::collections::BTreeMap;
+use timeline::{Window, WindowAnswer, Windows};
+
+/// A class to recognise, with its examples.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupportClass {
+    /// What answers call it, such as the name of its folder.
+    pub name: String,
+    /// What prompts call it.
+    pub text: String,
+    /// Identifiers of its clips in the dataset, at least one.
+    pub clips: Vec<String>,
+}
+
+/// The answer for one clip, before the calibration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Distance to each class.
+    pub distances: Vec<f64>,
+    /// Probability of each class, as the objective computes it.
+    pub probabilities: Vec<f64>,
+}
+
+impl Answer {
+    /// How well the nearest class fits: minus its distance.
+    pub fn fit(&self) -> f64 {
+        -self.distances.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// Features of clips, in their order.
+#[derive(Clone)]
+struct Encodings {
+    /// After the prototype module's support branch, `[B, T, E]`. Of queries it is empty.
+    support: Option<Tensor<3>>,
+    /// After its query branch, `[B, T, E]`.
+    query: Tensor<3>,
+    /// Time averages before the prototype module, `[B, E]`.
+    averages: Tensor<2>,
+}
+
+/// What is kept of the support clips.
+enum Support {
+    /// Features: they depend on nothing but the clip and its class.
+    Apart(Encodings),
+    /// Prefixes `[S, T, F]`: features depend on all clips that are compared, so they are computed for each query.
+    Together(Tensor<3>),
+}
+
+/// Recognises clips by the support clips that it was given.
+pub struct Classifier<'a> {
+    model: FewShotModel,
+    source: ClipSource<'a>,
+    classes: Vec<SupportClass>,
+    texts: ClassTexts,
+    support: Support,
+    /// Gives the probabilities in place of the objective.
+    head: Option<Head>,
+    device: Device,
+}
+
+/// A query beside the support clip that is nearest to it, for a person to look at.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The support clip of the predicted class with the smallest distance.
+    pub nearest: String,
+    /// The frames of the query, side by side, as JPEG.
+    pub query_frames: Vec<u8>,
+    /// Those of the support clip.
+    pub nearest_frames: Vec<u8>,
+    /// What the weights of `alignment` are.
+    pub explanation: String,
+    /// How the frames of the two were aligned.
+    pub alignment: ExampleAlignment,
+}
+
+impl<'a> Classifier<'a> {
+    /// Encodes the clips of `classes`. `model` must be without autodiff (`valid()`). Features that `kept` has are not
+    /// computed again, and their clips are not opened.
+    ///
+    /// # Errors
+    /// Where there are no two classes, a class has no clip, a clip cannot be opened, or a class text cannot be encoded.
+    pub fn new(
+        model: FewShotModel,
+        source: ClipSource<'a>,
+        prompt: &dyn Prompt,
+        classes: Vec<SupportClass>,
+        kept: Option<&Kept>,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        if classes.len() < 2 {
+            return Err(Error::failed("there must be two classes at least to choose from"));
+        }
+        if let Some(empty) = classes.iter().find(|class| class.clips.is_empty()) {
+            return Err(Error::failed(format!("class {:?} has no clip", empty.name)));
+        }
+        let device = source.loader().device.clone();
+        let names: Vec<&str> = classes.iter().map(|class| class.text.as_str()).collect();
+        let texts = class_texts(&model, prompt, &names, &device)?;
+        let clips: Vec<(usize, &str)> = classes
+            .iter()
+            .enumerate()
+            .flat_map(|(class, SupportClass { clips, .. })| clips.iter().map(move |clip| (class, clip.as_str())))
+            .collect();
+        progress.begin("support", 0, clips.len() as u64);
+        let together = model.adapter.scope() == Scope::Episode;
+        let mut parts = Vec::new();
+        for (at, part) in clips.chunks(CLIPS_PER_BATCH).enumerate() {
+            if stop_requested() {
+                return Err(Error::Interrupted);
+            }
+            parts.push(match (together, kept) {
+                (true, _) => kept::Features::prefixes(prefixes(&source, part)?),
+                (false, Some(kept)) => kept.encodings(part, &classes, |missing| {
+                    encode(&model, &texts, prefixes(&source, missing)?, missing, &device)
+                })?,
+                (false, None) => encode(&model, &texts, prefixes(&source, part)?, part, &device)?,
+            });
+            progress.at(((at + 1) * CLIPS_PER_BATCH).min(clips.len()) as u64, "");
+        }
+        progress.end();
+        let features = kept::Features::joined(parts)?;
+        let support = match together {
+            true => Support::Together(features.prefix(&device)?),
+            false => Support::Apart(features.encodings(&device)?),
+        };
+        Ok(Self { model, source, classes, texts, support, head: None, device })
+    }
+
+    /// The same with a linear head on the time averages of the frame features, fitted to the support clips: it gives the
+    /// probabilities, and distances stay those of the alignment.
+    ///
+    /// # Errors
+    /// Where the features of a clip depend on the clips beside it, or are not finite.
+    pub fn fitted(mut self) -> Result<Self> {
+        let Support::Apart(known) = &self.support else {
+            return Err(Error::failed(
+                "the adapter looks across clips, so there are no features of a clip alone to fit a head to",
+            )
+            .help("leave `--fit` out, or choose another adapter"));
+        };
+        let labels: Vec<usize> =
+            self.classes.iter().enumerate().flat_map(|(class, found)| found.clips.iter().map(move |_| class)).collect();
+        self.head = Some(Head::fit(host_rows(&known.averages), &labels, self.classes.len())?);
+        Ok(self)
+    }
+
+    /// The classes, in the order of every answer.
+    pub fn classes(&self) -> &[SupportClass] {
+        &self.classes
+    }
+
+    /// The answers for the clips `clips` of the dataset, each as if it were asked alone.
+    ///
+    /// # Errors
+    /// Where a clip cannot be opened, or a number is not finite.
+    pub fn classify(&self, clips: &[&str]) -> Result<Vec<Answer>> {
+        let views = |at: usize| view(&self.source, clips[at]);
+        self.answers(self.source.prefixes(clips, views)?, &self.all(), &self.rows(|_| true))
+    }
+
+    /// The answers of overlapping windows of one long video, and its timeline. Frames are decoded once, from the first to
+    /// the last, and no more than those of a few windows are held.
+    ///
+    /// # Errors
+    /// As [`Classifier::classify`], and where the video has no frame rate and `fps` gives none.
+    pub fn windows(
+        &self,
+        clip: &str,
+        windows: Windows,
+        fps: Option<f64>,
+        calibration: &Calibration,
+        progress: &dyn Progress,
+    ) -> Result<(Vec<WindowAnswer>, Timeline)> {
+        let dataset = &*self.source.loader().clips.dataset;
+        let mut reel = Reel {
+            classifier: self,
+            windows,
+            fps: 0.0,
+            held: BTreeMap::new(),
+            next: 0,
+            answers: Vec::new(),
+            calibration,
+            clip,
+        };
+        let rate = |timeline: &Timeline| {
+            fps.or(timeline.fps).filter(|fps| *fps > 0.0).ok_or_else(|| {
+                Error::failed(format!("{clip} has no frame rate, and windows are in seconds"))
+                    .help("give it with `--fps`")
+            })
+        };
+        let mut begun = false;
+        let mut count = 0;
+        let timeline = dataset.stream(clip, &mut |timeline, index, image| {
+            if !begun {
+                reel.fps = rate(timeline)?;
+                progress.begin("windows", 0, timeline.frames as u64);
+                begun = true;
+            }
+            if stop_requested() {
+                return Err(Error::Interrupted);
+            }
+            count = index + 1;
+            reel.take(index, image)?;
+            progress.at(index as u64 + 1, "");
+            Ok(())
+        })?;
+        progress.end();
+        reel.finish(count)?;
+        Ok((reel.answers, Timeline { frames: count, fps: fps.or(timeline.fps) }))
+    }
+
+    /// Every support clip asked while it was left out of its class, in the order of the classes. Classes of one clip are
+    /// passed over: without it, nothing is left of them.
+    ///
+    /// # Errors
+    /// Where a number is not finite.
+    pub fn leave_one_out(&self, progress: &dyn Progress) -> Result<Vec<LeftOut>> {
+        let all = self.all();
+        let counted: Vec<usize> = all.iter().copied().filter(|&class| self.classes[class].clips.len() > 1).collect();
+        let total: usize = counted.iter().map(|&class| self.classes[class].clips.len()).sum();
+        let mut found = Vec::with_capacity(total);
+        progress.begin("leave one out", 0, total as u64);
+        for class in counted {
+            let others: Vec<usize> = all.iter().copied().filter(|&other| other != class).collect();
+            for row in self.rows(|_| true)[class].clone() {
+                if stop_requested() {
+                    return Err(Error::Interrupted);
+                }
+                let ask = |classes: &[usize]| -> Result<Answer> {
+                    let support = self.rows(|other| other != row);
+                    let support: Vec<Vec<usize>> = classes.iter().map(|&class| support[class].clone()).collect();
+                    Ok(self.ask_support(row, classes, &support)?)
+                };
+                let mut answer = ask(&all)?;
+                if let Some(head) = &self.head {
+                    answer.probabilities = head.left_out(row);
+                }
+                let without = if others.len() > 1 { Some(ask(&others)?.fit()) } else { None };
+                found.push(LeftOut {
+                    label: class,
+                    fit: answer.fit(),
+                    probabilities: answer.probabilities,
+                    fit_without_class: without,
+                });
+                progress.at(found.len() as u64, "");
+            }
+        }
+        progress.end();
+        Ok(found)
+    }
+
+    /// The support clip of class `class` that is nearest to `clip`, and how the two were aligned.
+    ///
+    /// # Errors
+    /// As [`Classifier::classify`], and where the alignment's explanation is not valid.
+    pub fn look(&self, clip: &str, class: usize) -> Result<Look> {
+        let rows = &self.rows(|_| true)[class];
+        let prefix = self.source.prefixes(&[clip], |_| view(&self.source, clip))?;
+        let mut best: Option<(f64, usize)> = None;
+        for (at, &row) in rows.iter().enumerate() {
+            let distance = self.answers(prefix.clone(), &[class], &[vec![row]])?[0].distances[0];
+            if best.is_none_or(|(least, _)| distance < least) {
+                best = Some((distance, at));
+            }
+        }
+        let (_, at) = best.ok_or_else(|| Error::failed("the class has no clip"))?;
+        let (query, support, text) = self.compared(prefix, &[class], &[vec![rows[at]]]);
+        let (query, support) = self.model.related(query.query.unsqueeze(), support, text.unsqueeze());
+        let seen = Seen { query: query.squeeze_dim(0), support: support.squeeze_dim(0) };
+        let (explanation, mut alignments) = seen.explained(&self.model)?;
+        let alignment = alignments.pop().ok_or_else(|| Error::failed("the alignment gave no explanation"))?;
+        let nearest = self.classes[class].clips[at].clone();
+        let opened =
+            self.source.loader().open(&[(clip, view(&self.source, clip)), (&nearest, view(&self.source, &nearest))])?;
+        let size = self.source.loader().geometry.image_size;
+        let (query_frames, nearest_frames) = (strip(&opened[0], size)?, strip(&opened[1], size)?);
+        Ok(Look { nearest, query_frames, nearest_frames, explanation, alignment })
+    }
+
+    fn all(&self) -> Vec<usize> {
+        (0..self.classes.len()).collect()
+    }
+
+    /// Rows of the support clips of each class, those for which `wanted` holds.
+    fn rows(&self, wanted: impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
+        let mut next = 0;
+        let of_class = |class: &SupportClass| {
+            let rows = next..next + class.clips.len();
+            next = rows.end;
+            rows.filter(|&row| wanted(row)).collect()
+        };
+        self.classes.iter().map(of_class).collect()
+    }
+
+    /// The class of each support row.
+    fn class_of(&self, row: usize) -> usize {
+        let mut end = 0;
+        self.classes
+            .iter()
+            .position(|class| {
+                end += class.clips.len();
+                row < end
+            })
+            .unwrap_or(0)
+    }
+
+    /// [`Classifier::answers`] for a support clip.
+    fn ask_support(&self, row: usize, classes: &[usize], support: &[Vec<usize>]) -> Result<Answer> {
+        let answers = match &self.support {
+            Support::Apart(known) => {
+                let one = Encodings {
+                    support: None,
+                    query: known.query.clone().narrow(0, row, 1),
+                    averages: known.averages.clone().narrow(0, row, 1),
+                };
+                let groups = known.support.clone().ok_or_else(no_support)?;
+                self.scored(&one, groups, classes, support)?
+            }
+            Support::Together(prefixes) => self.answers(prefixes.clone().narrow(0, row, 1), classes, support)?,
+        };
+        answers.into_iter().next().ok_or_else(|| Error::failed("there is no answer"))
+    }
+
+    /// The answers for queries with these prefixes `[Q, T, F]`, by the support rows `support` of each of `classes`.
+    fn answers(&self, prefix: Tensor<3>, classes: &[usize], support: &[Vec<usize>]) -> Result<Vec<Answer>> {
+        match &self.support {
+            Support::Apart(known) => {
+                let queries = self.query_encodings(prefix);
+                let count = support.iter().map(Vec::len).sum::<usize>().max(1);
+                let at_once = (PAIRS_PER_BATCH / count).max(1);
+                let groups = known.support.clone().ok_or_else(no_support)?;
+                let total = queries.query.dims()[0];
+                let mut answers = Vec::with_capacity(total);
+                for start in (0..total).step_by(at_once) {
+                    let part = queries.narrow(start, at_once.min(total - start));
+                    answers.extend(self.scored(&part, groups.clone(), classes, support)?);
+                }
+                Ok(answers)
+            }
+            Support::Together(_) => {
+                let count = prefix.dims()[0];
+                let one = |at: usize| -> Result<Answer> {
+                    let (query, groups, rows) = self.together(prefix.clone().narrow(0, at, 1), support);
+                    let answers = self.scored(&query, groups, classes, &rows)?;
+                    answers.into_iter().next().ok_or_else(|| Error::failed("there is no answer"))
+                };
+                (0..count).map(one).collect()
+            }
+        }
+    }
+
+    fn query_encodings(&self, prefix: Tensor<3>) -> Encodings {
+        let encoded = self.model.query_prototypes(self.model.encode(prefix, &Branch::Query));
+        Encodings { support: None, query: encoded.prototypes, averages: time_average(encoded.frames) }
+    }
+
+    /// One query encoded together with the support rows `support`: its features, those of the support clips, and their
+    /// rows in these.
+    fn together(&self, query: Tensor<3>, support: &[Vec<usize>]) -> (Encodings, Tensor<3>, Vec<Vec<usize>>) {
+        let Support::Together(prefixes) = &self.support else { unreachable!("features that depend on the clip alone") };
+        let flat: Vec<usize> = support.iter().flatten().copied().collect();
+        let of_clips: Vec<usize> = flat.iter().map(|&row| self.class_of(row)).collect();
+        let text = select_rows(&self.texts.mean, &of_clips, &self.device);
+        let [_, t, f] = prefixes.dims();
+        let supports = rows_of(prefixes.clone(), &flat, &self.device).reshape([flat.len(), t, f]);
+        let (supports, query) = self.model.episode(supports, text.clone(), query);
+        let supports = self.model.support_prototypes(supports, text).prototypes;
+        let query = self.model.query_prototypes(query);
+        let mut next = 0;
+        let rows = support.iter().map(|rows| {
+            next += rows.len();
+            (next - rows.len()..next).collect()
+        });
+        let encodings = Encodings { support: None, query: query.prototypes, averages: time_average(query.frames) };
+        (encodings, supports, rows.collect())
+    }
+
+    /// What [`FewShotModel::related`] takes for one query and one clip: query features, `[1, 1, 1, T, E]`, `[1, E]`.
+    fn compared(
+        &self,
+        prefix: Tensor<3>,
+        classes: &[usize],
+        support: &[Vec<usize>],
+    ) -> (Encodings, Tensor<5>, Tensor<2>) {
+        let text = select_rows(&self.texts.mean, classes, &self.device);
+        let (query, groups, rows) = match &self.support {
+            Support::Apart(known) => {
+                let groups = known.support.clone().expect("support clips have features of the support branch");
+                (self.query_encodings(prefix), groups, support.to_vec())
+            }
+            Support::Together(_) => self.together(prefix, support),
+        };
+        let [_, t, e] = groups.dims();
+        (query, rows_of(groups, &rows[0], &self.device).reshape([1, 1, 1, t, e]), text)
+    }
+
+    /// The answers for encoded queries. `groups` has the features of support clips, `[S, T, E]`, and `support` the rows
+    /// of each of `classes` in it.
+    fn scored(
+        &self,
+        queries: &Encodings,
+        groups: Tensor<3>,
+        classes: &[usize],
+        support: &[Vec<usize>],
+    ) -> Result<Vec<Answer>> {
+        let ClassTexts { mean, sentences } = self.texts.select(classes);
+        let [_, t, e] = groups.dims();
+        let query: Tensor<4> = queries.query.clone().unsqueeze();
+        let align = |rows: &[Vec<usize>], text: Tensor<2>| {
+            let flat: Vec<usize> = rows.iter().flatten().copied().collect();
+            let shots = rows[0].len();
+            let clips = rows_of(groups.clone(), &flat, &self.device).reshape([1, rows.len(), shots, t, e]);
+            self.model.align(query.clone(), clips, text.unsqueeze())
+        };
+        let shots = support.iter().map(Vec::len).max().unwrap_or(0);
+        let distances = if self.model.prototype.scope() == Scope::Episode {
+            // The module relates all classes at once, and takes as many clips of each: smaller classes repeat theirs.
+            let even: Vec<Vec<usize>> =
+                support.iter().map(|rows| rows.iter().copied().cycle().take(shots).collect()).collect();
+            align(&even, mean.clone())
+        } else {
+            let one =
+                |(at, rows): (usize, &Vec<usize>)| align(std::slice::from_ref(rows), mean.clone().narrow(0, at, 1));
+            Tensor::cat(support.iter().enumerate().map(one).collect(), 2)
+        };
+        let mut scores = Scores::of(distances);
+        if self.model.objective.needs_text() {
+            let averages: Tensor<3> = queries.averages.clone().unsqueeze();
+            scores.query_sentences = sentences.map(|each| sentence_cosines(averages.clone(), each.unsqueeze()));
+            scores.query_text = Some(text_cosines(averages, mean.unsqueeze()));
+        }
+        let mut answers = answers(&self.model, &scores)?;
+        if let Some(head) = self.head.as_ref().filter(|_| classes.len() == self.classes.len()) {
+            for (answer, features) in answers.iter_mut().zip(host_rows(&queries.averages)) {
+                answer.probabilities = head.probabilities(features);
+            }
+        }
+        Ok(answers)
+    }
+}
+
+/// Answers for clips that have class texts and no examples: cosines with the texts, as CLIP classifies images. The
+/// distance of a class is 1 − cosine.
+///
+/// # Errors
+/// Where the backbone has no text tower, a clip cannot be opened, or a number is not finite.
+pub fn zero_shot(
+    model: &FewShotModel,
+    source: &ClipSource,
+    prompt: &dyn Prompt,
+    texts: &[&str],
+    clips: &[&str],
+) -> Result<Vec<Answer>> {
+    // CLIP's own temperature, the exponential of its learned logit scale.
+    const SCALE: f64 = 100.0;
+    let of_class = |name: &&str| {
+        Ok(crate::slots::explanation::normalize(model.backbone.encode_texts(&prompt.sentences(name))?).mean_dim(0))
+    };
+    let texts = Tensor::cat(texts.iter().map(of_class).collect::<Result<Vec<Tensor<2>>>>()?, 0);
+    let texts = if texts.is_autodiff() { texts.inner() } else { texts };
+    let frames = model.encode(source.prefixes(clips, |at| view(source, clips[at]))?, &Branch::Query);
+    let cosines = text_cosines(time_average(frames).unsqueeze(), texts.unsqueeze());
+    let [_, _, w] = cosines.dims();
+    let cosines: Vec<f64> = cosines.into_data().iter::<f64>().collect();
+    let answer = |row: &[f64]| {
+        let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let powers: Vec<f64> = row.iter().map(|cosine| (SCALE * (cosine - top)).exp()).collect();
+        let sum: f64 = powers.iter().sum();
+        Answer {
+            distances: row.iter().map(|cosine| 1.0 - cosine).collect(),
+            probabilities: powers.into_iter().map(|power| power / sum).collect(),
+        }
+    };
+    let answers: Vec<Answer> = cosines.chunks(w).map(answer).collect();
+    finite(&answers)?;
+    Ok(answers)
+}
+
+/// How the frames of a clip are chosen: always the same ones. A sampler that draws in evaluation gets a draw for this
+/// clip.
+fn view(source: &ClipSource, clip: &str) -> View {
+    match source.loader().clips.frames.random_in_evaluation() {
+        true => View::RandomFrames(Stream::new(0, &format!("classify/{clip}")).at(0)),
+        false => View::Evaluation,
+    }
+}
+
+fn prefixes(source: &ClipSource, clips: &[(usize, &str)]) -> Result<Tensor<3>> {
+    let names: Vec<&str> = clips.iter().map(|(_, clip)| *clip).collect();
+    source.prefixes(&names, |at| view(source, names[at]))
+}
+
+/// Features of support clips of these classes.
+fn encode(
+    model: &FewShotModel,
+    texts: &ClassTexts,
+    prefix: Tensor<3>,
+    clips: &[(usize, &str)],
+    device: &Device,
+) -> Result<kept::Features> {
+    let classes: Vec<usize> = clips.iter().map(|(class, _)| *class).collect();
+    let text = select_rows(&texts.mean, &classes, device);
+    let frames = model.encode(prefix.clone(), &Branch::Query);
+    // Where the support branch does not read the class text, both branches are the same function.
+    let branches_differ = model.adapter.scope() > Scope::Clip;
+    let support = if branches_differ { model.encode(prefix, &Branch::Support { text: &text }) } else { frames.clone() };
+    let support = model.support_prototypes(support, text).prototypes;
+    let query = model.query_prototypes(frames);
+    Ok(kept::Features::encoded(support, query.prototypes, time_average(query.frames)))
+}
+
+impl Encodings {
+    fn narrow(&self, start: usize, count: usize) -> Self {
+        Self {
+            support: None,
+            query: self.query.clone().narrow(0, start, count),
+            averages: self.averages.clone().narrow(0, start, count),
+        }
+    }
+}
+
+fn rows_of(tensor: Tensor<3>, rows: &[usize], device: &Device) -> Tensor<3> {
+    let [_, t, e] = tensor.dims();
+    select_rows(&tensor.clone().reshape([tensor.dims()[0], t * e]), rows, device).reshape([rows.len(), t, e])
+}
+
+fn host_rows(tensor: &Tensor<2>) -> Vec<Vec<f64>> {
+    let [_, width] = tensor.dims();
+    let values: Vec<f64> = tensor.clone().into_data().iter::<f64>().collect();
+    values.chunks(width).map(<[f64]>::to_vec).collect()
+}
+
+fn no_support() -> Error {
+    Error::failed("support clips were not encoded")
+}
+
+fn answers(model: &FewShotModel, scores: &Scores) -> Result<Vec<Answer>> {
+    let [_, _, w] = scores.distances.dims();
+    let values = |tensor: Tensor<3>| tensor.into_data().iter::<f64>().collect::<Vec<f64>>();
+    let (distances, probabilities) = (values(scores.distances.clone()), values(model.objective.probabilities(scores)));
+    let each = distances.chunks(w).zip(probabilities.chunks(w));
+    let answers: Vec<Answer> = each.map(|(d, p)| Answer { distances: d.to_vec(), probabilities: p.to_vec() }).collect();
+    finite(&answers)?;
+    Ok(answers)
+}
+
+fn finite(answers: &[Answer]) -> Result<()> {
+    let whole = |answer: &Answer| answer.distances.iter().chain(&answer.probabilities).all(|value| value.is_finite());
+    match answers.iter().all(whole) {
+        true => Ok(()),
+        false => Err(Error::failed("a distance or probability is not a finite number, so no answer can be trusted")
+            .help("look at the weights with `maclip weights inspect`")),
+    }
+}
+
+/// The windows of a video while its frames come by.
+struct Reel<'c, 'a> {
+    classifier: &'c Classifier<'a>,
+    windows: Windows,
+    fps: f64,
+    clip: &'c str,
+    calibration: &'c Calibration,
+    /// Frames, as they are kept, that windows after [`Reel::next`] need.
+    held: BTreeMap<usize, Image>,
+    /// Number of the first window that has no answer yet.
+    next: usize,
+    answers: Vec<WindowAnswer>,
+}
+
+impl Reel<'_, '_> {
+    fn take(&mut self, index: usize, image: Image) -> Result<()> {
+        let loader = self.classifier.source.loader();
+        self.held.insert(index, loader.clips.keep(image, loader.geometry.image_size)?);
+        // So many windows are encoded at once; their frames are held until then.
+        let last = self.windows.at(self.next + CLIPS_PER_BATCH - 1, self.fps);
+        if index + 1 >= last.first + last.frames {
+            let windows: Vec<Window> =
+                (0..CLIPS_PER_BATCH).map(|at| self.windows.at(self.next + at, self.fps)).collect();
+            self.answer(&windows)?;
+        }
+        Ok(())
+    }
+
+    /// Answers the windows that are left, once it is known that there are `frames` frames.
+    fn finish(&mut self, frames: usize) -> Result<()> {
+        let whole = |window: &Window| window.first + window.frames <= frames;
+        let left: Vec<Window> = (self.next..).map(|at| self.windows.at(at, self.fps)).take_while(whole).collect();
+        if !left.is_empty() {
+            return self.answer(&left);
+        }
+        if self.answers.is_empty() && frames > 0 {
+            // The whole video is shorter than a window.
+            return self.answer(&[Window { first: 0, frames }]);
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, windows: &[Window]) -> Result<()> {
+        let (classifier, loader) = (self.classifier, self.classifier.source.loader());
+        let opened = windows.iter().map(|window| self.opened(window)).collect::<Result<Vec<_>>>()?;
+        let opened = opened.iter().map(|frames| loader.pixels(frames)).collect::<Result<Vec<_>>>()?;
+        let prefix = classifier.model.prefix(loader.tensor(&opened));
+        let answers = classifier.answers(prefix, &classifier.all(), &classifier.rows(|_| true))?;
+        for (window, answer) in windows.iter().zip(answers) {
+            let (fit, probabilities) = (answer.fit(), self.calibration.calibrated(&answer.probabilities));
+            self.answers.push(WindowAnswer { window: *window, probabilities, fit });
+        }
+        self.next += windows.len();
+        let first = self.windows.at(self.next, self.fps).first;
+        self.held = self.held.split_off(&first);
+        Ok(())
+    }
+
+    /// The frames that the sampler chooses of a window.
+    fn opened(&self, window: &Window) -> Result<Vec<Image>> {
+        let frames = &self.classifier.source.loader().clips.frames;
+        let timeline = Timeline { frames: window.frames, fps: Some(self.fps) };
+        let mut rng = Stream::new(0, &format!("classify/{}", self.clip)).at(window.first as u64);
+        let drawn = frames.random_in_evaluation().then_some(&mut rng);
+        let frame = |index: usize| {
+            self.held
+                .get(&(window.first + index))
+                .cloned()
+                .ok_or_else(|| Error::failed(format!("frame {index} of a window is not there")))
+        };
+        frames.sample(&timeline, drawn)?.into_iter().map(frame).collect()
+    }
+}
+
+/// The class of an answer: its position and probability, and those of the second.
+pub fn best_two(probabilities: &[f64]) -> ((usize, f64), Option<(usize, f64)>) {
+    let first = largest(probabilities);
+    let others = (0..probabilities.len()).filter(|&at| at != first);
+    let second = others.max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]).then(b.cmp(&a)));
+    ((first, probabilities[first]), second.map(|at| (at, probabilities[at])))
+}

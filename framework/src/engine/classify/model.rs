@@ -1,0 +1,98 @@
+//! A model that is ready to recognise clips, from a recipe and, where it was trained, from the run that has its weights.
+
+use crate::clips::sources::Clips;
+use crate::error::{Error, Result};
+use crate::model::few_shot::FewShotModel;
+use crate::model::parameters;
+use crate::recipe::{Recipe, device};
+use crate::runs::directory::RunDirectory;
+use crate::runs::store::tested_checkpoint;
+use crate::slots::backbone::Geometry;
+use crate::slots::dataset::Dataset;
+use crate::slots::prompt::Prompt;
+use burn::module::Module;
+use burn::tensor::Device;
+use maclip_language::Node;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Slots whose components decide the features of a clip.
+const SLOTS: [&str; 7] = ["frames", "resize", "augment", "backbone", "prompt", "adapter", "prototype"];
+
+/// A model that is ready, and what opens clips for it.
+pub struct Ready {
+    /// Without autodiff.
+    pub model: FewShotModel,
+    /// Opens clips; the dataset is the caller's.
+    pub clips: Clips,
+    /// Makes sentences of class texts.
+    pub prompt: Box<dyn Prompt>,
+    /// The size of the backbone's images, and how their pixels are normalised.
+    pub geometry: Geometry,
+    /// Where it computes.
+    pub device: Device,
+    /// Everything that decides the features of a clip.
+    pub identity: serde_json::Value,
+}
+
+impl Ready {
+    /// The model of `recipe`, with the trained weights of the finished run `run` where it has something to train. Clips are
+    /// opened by `dataset`, whatever the recipe's is.
+    ///
+    /// # Errors
+    /// Where its weights are missing, the run is another model's or not finished, or the device is not there.
+    pub fn new(recipe: &Recipe, run: Option<&Path>, dataset: Box<dyn Dataset>) -> Result<Self> {
+        let device =
+            device::probe(&recipe.device, recipe.precision).map_err(|error| error.at(recipe.place("device")))?;
+        let build = recipe.build_context(&device)?;
+        let clips = Clips {
+            dataset,
+            frames: recipe.build(&build)?,
+            resize: recipe.build(&build)?,
+            augment: recipe.build(&build)?,
+        };
+        let prompt = recipe.build::<dyn Prompt>(&build)?;
+        let mut model = FewShotModel::build(recipe, &build, clips.frames.count())?;
+        let mut trained = None;
+        let trainable = parameters::count(&model).trainable;
+        if let Some(run) = run.filter(|_| trainable > 0) {
+            let (checkpoint, sha256) = tested_checkpoint(&weights_of(run, recipe)?)?;
+            model = checkpoint.load(model)?;
+            trained = Some(sha256);
+        }
+        let geometry = model.backbone.geometry().clone();
+        let slots: serde_json::Map<String, serde_json::Value> =
+            SLOTS.iter().filter_map(|slot| Some(((*slot).to_owned(), recipe.resolved.at(slot)?.to_json()))).collect();
+        let identity = json!({
+            "program": [env!("CARGO_PKG_VERSION"), option_env!("MACLIP_COMMIT")],
+            "slots": slots,
+            "code": model.backbone.code_version(),
+            "weights": build.weights(),
+            "trained": trained,
+            "seed": recipe.seed,
+            "device": recipe.device,
+            "precision": recipe.precision,
+        });
+        let untrained = trainable > 0 && trained.is_none();
+        if untrained {
+            return Err(Error::failed(format!(
+                "{} trains {trainable} values, and they have no trained weights here",
+                recipe.name
+            ))
+            .help("give a finished run of it with `--run DIR`, or a recipe that trains nothing"));
+        }
+        Ok(Self { model: model.valid(), clips, prompt, geometry, device, identity })
+    }
+}
+
+/// The run whose weights `run` tested: itself, or the one whose weights it was given.
+fn weights_of(run: &Path, recipe: &Recipe) -> Result<PathBuf> {
+    let directory = RunDirectory::open(run)?;
+    if directory.test().is_none() {
+        return Err(Error::failed(format!("{} is not finished", run.display())).help("finish it with `maclip run`"));
+    }
+    let start = recipe.resolved.at("task.start");
+    let trains = start.and_then(|start| start.at("train")).is_none_or(|train| train.to_json() != json!(false));
+    let given = start.and_then(|start| start.at("run")).and_then(Node::as_str);
+    Ok(given.filter(|_| !trains).map_or_else(|| run.to_owned(), PathBuf::from))
+}

@@ -1,0 +1,208 @@
+//! The page of `maclip classify`: what clips were recognised as, and why.
+
+use super::{environment, failed, safe};
+use crate::figures::alignment::{self, Matrix};
+use crate::figures::{self, inline, reliability};
+use crate::format;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use maclip_framework::engine::classify::calibration::Calibration;
+use maclip_framework::engine::classify::timeline::Segment;
+use maclip_framework::engine::classify::{Look, best_two};
+use maclip_framework::error::Result;
+use minijinja::{Value, context};
+use serde::Serialize;
+
+/// What the page shows.
+pub struct Classified<'a> {
+    /// The model in a few words.
+    pub model: String,
+    /// Names of the classes.
+    pub classes: Vec<&'a str>,
+    /// Number of support clips; 0 where texts alone say what the classes are.
+    pub support: usize,
+    /// What the support clips say of the answers; `None` without any.
+    pub calibration: Option<&'a Calibration>,
+    /// What a reader must know first.
+    pub warnings: &'a [String],
+    /// The clips that were asked.
+    pub clips: Vec<ClassifiedClip<'a>>,
+}
+
+/// One clip that was asked.
+pub struct ClassifiedClip<'a> {
+    /// Its path.
+    pub path: &'a str,
+    /// Probability of each class.
+    pub probabilities: &'a [f64],
+    /// Whether it is none of the classes.
+    pub unknown: bool,
+    /// The timeline of a long video.
+    pub segments: &'a [Segment],
+    /// The clip beside the nearest example.
+    pub look: Option<&'a Look>,
+}
+
+#[derive(Serialize)]
+struct ClipView {
+    path: String,
+    predicted: String,
+    probability: String,
+    runner_up: Option<String>,
+    runner_up_probability: String,
+    unknown: bool,
+    classes: Vec<ClassView>,
+    segments: Vec<SegmentView>,
+    query: Option<String>,
+    nearest: String,
+    nearest_frames: String,
+    matrix: Option<Value>,
+    explanation: String,
+}
+
+#[derive(Serialize)]
+struct ClassView {
+    name: String,
+    probability: String,
+    width: String,
+}
+
+#[derive(Serialize)]
+struct SegmentView {
+    start: String,
+    end: String,
+    name: String,
+    probability: String,
+    width: String,
+    /// Number of the class' colour; `None` where it is none of the classes.
+    swatch: Option<usize>,
+}
+
+/// Renders the page.
+///
+/// # Errors
+/// Where a figure cannot be drawn.
+pub fn classified(page: &Classified) -> Result<String> {
+    let clips = page.clips.iter().map(|clip| view(page, clip)).collect::<Result<Vec<_>>>()?;
+    let calibration = page.calibration;
+    let drawn = calibration.map(|found| reliability::draw(&found.bins)).transpose()?.flatten();
+    let accuracy = calibration.and_then(|found| found.accuracy.map(|share| (share, found.chance)));
+    let accuracy = accuracy.map(|(share, chance)| {
+        format!(
+            "Of {} that were left out once each, {} % were recognised ({} to {} with 95 % confidence); guessing gives {} %.",
+            format::plural(share.clips, "support clip"),
+            format::percent(share.share),
+            format::percent(share.interval[0]),
+            format::percent(share.interval[1]),
+            format::percent(chance)
+        )
+    });
+    let unknown = calibration.and_then(|found| found.unknown.as_ref()).map(|threshold| {
+        let strangers = threshold.unknown_refused.map(|share| {
+            format!(
+                ", and {} % of clips whose class was taken out ({} to {})",
+                format::percent(share.share),
+                format::percent(share.interval[0]),
+                format::percent(share.interval[1])
+            )
+        });
+        format!(
+            "“None of these” refuses {} % of the left-out clips{}.",
+            format::percent(threshold.known_refused.share),
+            strangers.unwrap_or_default()
+        )
+    });
+    let [before, after] = calibration.and_then(|found| found.calibration_error).unwrap_or_default();
+    let headline = match page.clips.as_slice() {
+        [clip] => format!("1 clip: {}", name_of(page, clip)),
+        clips => format::plural(clips.len(), "clip"),
+    };
+    let support = match page.support {
+        0 => format::plural(page.classes.len(), "class named by text")
+            .replace("class named by texts", "classes named by text"),
+        clips => format!("{} by {}", classes(page.classes.len()), format::plural(clips, "example")),
+    };
+    let rendered = environment()?.get_template("classified.html").and_then(|template| {
+        template.render(context! {
+            style => safe(include_str!("../../templates/style.css")),
+            palette => figures::palette(),
+            themed => figures::themed(),
+            headline,
+            support,
+            page => context! { model => page.model, warnings => page.warnings },
+            reliability => drawn.map(|svg| Value::from_safe_string(inline(&svg))),
+            accuracy,
+            unknown,
+            error => format::percent(after),
+            error_before => format::percent(before),
+            clips,
+        })
+    });
+    rendered.map_err(failed)
+}
+
+fn classes(number: usize) -> String {
+    if number == 1 { "1 class".to_owned() } else { format!("{number} classes") }
+}
+
+fn name_of(page: &Classified, clip: &ClassifiedClip) -> String {
+    match clip.unknown {
+        true => "none of these".to_owned(),
+        false => page.classes[best_two(clip.probabilities).0.0].to_owned(),
+    }
+}
+
+fn view(page: &Classified, clip: &ClassifiedClip) -> Result<ClipView> {
+    let ((first, probability), second) = best_two(clip.probabilities);
+    let mut order: Vec<usize> = (0..page.classes.len()).collect();
+    order.sort_by(|&a, &b| clip.probabilities[b].total_cmp(&clip.probabilities[a]));
+    let class = |at: usize| ClassView {
+        name: page.classes[at].to_owned(),
+        probability: format::percent(clip.probabilities[at]),
+        width: format!("{:.2}", clip.probabilities[at] * 75.0),
+    };
+    let length = clip.segments.last().map_or(1.0, |last| last.end);
+    let colours = figures::palette().len();
+    let segment = |segment: &Segment| SegmentView {
+        start: seconds(segment.start),
+        end: seconds(segment.end),
+        name: segment.class.clone().unwrap_or_else(|| "none of these".to_owned()),
+        probability: format::percent(segment.probability),
+        width: format!("{:.3}", (segment.end - segment.start) / length * 100.0),
+        swatch: segment
+            .class
+            .as_ref()
+            .and_then(|name| page.classes.iter().position(|class| class == name))
+            .map(|at| at % colours),
+    };
+    let matrix = match clip.look {
+        None => None,
+        Some(look) => {
+            let title = format!("This clip against {}", page.classes[first]);
+            let (costs, weights) = (&look.alignment.costs, &look.alignment.weights);
+            alignment::draw(&Matrix { title: &title, explanation: &look.explanation, costs, weights })?
+        }
+    };
+    let picture = |bytes: &Vec<u8>| format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes));
+    Ok(ClipView {
+        path: clip.path.to_owned(),
+        predicted: page.classes[first].to_owned(),
+        probability: format::percent(probability),
+        runner_up: second.map(|(at, _)| page.classes[at].to_owned()),
+        runner_up_probability: second.map(|(_, probability)| format::percent(probability)).unwrap_or_default(),
+        unknown: clip.unknown,
+        classes: order.into_iter().map(class).collect(),
+        segments: clip.segments.iter().map(segment).collect(),
+        query: clip.look.map(|look| picture(&look.query_frames)),
+        nearest: clip.look.map(|look| look.nearest.clone()).unwrap_or_default(),
+        nearest_frames: clip.look.map(|look| picture(&look.nearest_frames)).unwrap_or_default(),
+        matrix: matrix.map(|drawn| Value::from_safe_string(inline(&drawn.svg))),
+        explanation: clip.look.map(|look| look.explanation.clone()).unwrap_or_default(),
+    })
+}
+
+/// `1:02.5`
+fn seconds(time: f64) -> String {
+    let tenths = (time * 10.0).round() as u64;
+    format!("{}:{:02}.{}", tenths / 600, tenths / 10 % 60, tenths % 10)
+}
