@@ -91,7 +91,13 @@ pub fn main() -> ExitCode {
         return code;
     }
     CompleteEnv::with_factory(command).var(verbs::completions::VARIABLE).complete();
-    let matches = command().get_matches();
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            let code = if error.print().is_err() { 1 } else { error.exit_code() };
+            return ExitCode::from(u8::try_from(code).unwrap_or(2));
+        }
+    };
     let Everywhere { color } = Everywhere::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     terminal::choose(color);
     let Some((verb, given)) = matches.subcommand().and_then(|(name, given)| Some((verbs::find(name)?, given))) else {

@@ -169,6 +169,7 @@ fn every_verb_that_has_json_gives_its_errors_as_json() {
         ("run", &["gone.yaml"]),
         ("validate", &["gone.yaml"]),
         ("plan", &["gone.yaml"]),
+        ("classify", &["gone", "--support", "gone"]),
         ("prepare", &["gone.yaml"]),
         ("init", &["gone"]),
         ("list", &["gone"]),

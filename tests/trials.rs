@@ -3,7 +3,7 @@
 mod common;
 
 use common::own_clips::{ALL, OwnClips};
-use common::{clip, fails, maclip, ok};
+use common::{clip, fails, maclip, ok, run_directory};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -137,4 +137,123 @@ fn a_pipe_is_no_recipe() {
     for verb in ["validate", "run", "plan"] {
         fails(2, &[verb, pipe.to_str().unwrap()], &["a pipe or a device"]);
     }
+}
+
+#[test]
+fn a_run_that_was_changed_after_it_was_done_is_believed_by_nobody() {
+    let mine = OwnClips::new(&ALL, "");
+    ok(&mine.run(&[]));
+    let run = run_directory(Path::new(&mine.runs), "mine", "default");
+    let out = mine.root.join("report").display().to_string();
+    let asks = [
+        mine.run(&[]),
+        mine.run(&["--json"]),
+        vec!["status", &mine.runs],
+        vec!["status", &mine.recipe, "--runs", &mine.runs],
+        vec!["report", &mine.runs, "--out", &out],
+        vec!["check", &mine.runs],
+    ];
+    let changes: [(&str, &str, Value); 9] = [
+        ("status.json", "/test/metric", "top5".into()),
+        ("status.json", "/test/episodes_hash", "0".repeat(64).into()),
+        ("status.json", "/test/way", 7.into()),
+        ("status.json", "/test/value", Value::Null),
+        ("status.json", "/test", Value::Null),
+        ("status.json", "/best_step", 1.into()),
+        ("params.json", "/trainable", 1.into()),
+        ("validation.jsonl", "/accuracy", 1.0.into()),
+        ("manifest.json", "/seed", 77.into()),
+    ];
+    for (file, place, value) in changes {
+        let path = run.join(file);
+        let before = std::fs::read_to_string(&path).unwrap();
+        let (first, rest) = if file.ends_with('l') { before.split_once('\n').unwrap() } else { (before.as_str(), "") };
+        let mut changed: Value = serde_json::from_str(first).unwrap();
+        *changed.pointer_mut(place).unwrap() = value;
+        std::fs::write(&path, format!("{changed}\n{rest}")).unwrap();
+        for arguments in &asks {
+            let ran = maclip(arguments);
+            let told = ran.stderr.contains("changed after the run was done") || ran.stderr.contains("status.json");
+            assert!(ran.code == Some(1) && told, "{file}{place} {arguments:?}: {:?} {}", ran.code, ran.stderr);
+        }
+        std::fs::write(&path, before).unwrap();
+    }
+    let again = maclip(&mine.run(&[]));
+    assert!(again.code == Some(0) && again.stderr.contains("done already"), "{}", again.stderr);
+    // What the error says helps.
+    let text = std::fs::read_to_string(run.join("status.json")).unwrap();
+    std::fs::write(run.join("status.json"), text.replace("\"best_step\":", "\"best_step\": 9, \"was\":")).unwrap();
+    fails(1, &mine.run(&[]), &["changed after the run was done", "--force"]);
+    ok(&mine.run(&["--force"]));
+    ok(&["status", &mine.runs]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_whose_name_is_no_text_is_a_folder() {
+    use std::os::unix::ffi::OsStrExt;
+    let mine = OwnClips::new(&ALL, "");
+    let runs = mine.root.join(std::ffi::OsStr::from_bytes(b"q\xff"));
+    let call = |arguments: &[&std::ffi::OsStr]| {
+        let ran = common::command(&[]).args(arguments).output().unwrap();
+        (ran.status.code(), String::from_utf8_lossy(&ran.stderr).into_owned())
+    };
+    let word = |text: &'static str| std::ffi::OsStr::new(text);
+    let recipe = std::ffi::OsStr::new(&mine.recipe);
+    let done = call(&[word("run"), recipe, word("--runs"), runs.as_os_str(), word("--json")]);
+    assert_eq!(done.0, Some(0), "{}", done.1);
+    let run = runs
+        .join("mine")
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.join("manifest.json").is_file());
+    let run = run.unwrap();
+    for words in [
+        vec![word("status"), runs.as_os_str(), word("--json")],
+        vec![word("status"), recipe, word("--runs"), runs.as_os_str(), word("--json")],
+        vec![word("run"), recipe, word("--runs"), runs.as_os_str(), word("--dry-run"), word("--json")],
+        vec![word("runs"), word("list"), runs.as_os_str(), word("--json")],
+        vec![word("runs"), word("show"), run.as_os_str(), word("--json")],
+        vec![word("runs"), word("diff"), run.as_os_str(), run.as_os_str(), word("--json")],
+        vec![word("failures"), run.as_os_str(), word("--json")],
+        vec![word("replay"), word("--step"), word("1"), run.as_os_str(), word("--json")],
+        vec![word("check"), run.as_os_str(), word("--json")],
+        vec![word("prepare"), recipe, word("--runs"), runs.as_os_str(), word("--json")],
+        vec![word("prepare"), recipe, word("--runs"), runs.as_os_str(), word("--verify"), word("--json")],
+    ] {
+        let (code, told) = call(&words);
+        assert!(code == Some(0), "{words:?}: {code:?} {told}");
+    }
+    for words in [vec![word("verify"), run.as_os_str()], vec![word("test"), word("--shot"), word("1"), run.as_os_str()]]
+    {
+        let (code, told) = call(&words);
+        assert!(
+            code == Some(1) && told.contains("is not UTF-8") && told.contains("move the folder"),
+            "{words:?}: {told}"
+        );
+    }
+}
+
+#[test]
+fn a_pipe_in_a_run_is_told_and_not_waited_for() {
+    let mine = OwnClips::new(&ALL, "");
+    ok(&mine.run(&[]));
+    let run = run_directory(Path::new(&mine.runs), "mine", "default");
+    let pipe = |name: &str| {
+        let path = run.join(name);
+        std::fs::rename(&path, run.join("kept")).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    };
+    let back = |name: &str| std::fs::rename(run.join("kept"), run.join(name)).unwrap();
+    pipe("lock");
+    fails(1, &mine.run(&["--force"]), &["lock", "a pipe or a device"]);
+    fails(1, &["runs", "rm", run.to_str().unwrap(), "--yes"], &["lock"]);
+    back("lock");
+    for name in ["manifest.json", "train.jsonl", "status.json"] {
+        pipe(name);
+        fails(1, &["status", &mine.runs], &["a pipe or a device"]);
+        back(name);
+    }
+    ok(&["status", &mine.runs]);
 }

@@ -14,17 +14,33 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The largest text that is read, in bytes: lists, labels, episodes and records. The longest published list has 4 MB.
 pub const TEXT: u64 = 1 << 30;
 
+const NOT_REGULAR: &str = "it is a pipe or a device, not a regular file";
+
 /// Opens a regular file to read. The open never waits, as that of a pipe without a writer would.
 ///
 /// # Errors
 /// Where `path` is not there or may not be read, and where it is no regular file, such as a folder, a pipe or a device.
 pub fn open_regular(path: &Path) -> std::io::Result<File> {
+    regular(OpenOptions::new().read(true), path)
+}
+
+/// Opens a regular file with `options`, without ever waiting.
+///
+/// # Errors
+/// As [`open_regular`].
+pub fn regular(options: &mut OpenOptions, path: &Path) -> std::io::Result<File> {
     // The kind is asked of the open file: what the path names may change between two questions.
-    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    let opened = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
+    // So the open of a pipe to write ends, where nobody reads from it.
+    let nobody = |error: &std::io::Error| error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error());
+    let file = match opened {
+        Err(error) if nobody(&error) => return Err(std::io::Error::other(NOT_REGULAR)),
+        opened => opened?,
+    };
     match file.metadata()?.file_type() {
         kind if kind.is_file() => Ok(file),
         kind if kind.is_dir() => Err(std::io::Error::other("it is a folder, not a file")),
-        _ => Err(std::io::Error::other("it is a pipe or a device, not a regular file")),
+        _ => Err(std::io::Error::other(NOT_REGULAR)),
     }
 }
 
@@ -113,6 +129,24 @@ fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<()> {
         let _ = std::fs::remove_file(&temporary);
         Error::io("write", path, error)
     })
+}
+
+/// SHA-256 of a regular file of any length, which is never held whole.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(crate) fn file_hash(path: &Path) -> Result<[u8; 32]> {
+    let failed = |error| Error::io("read", path, error);
+    let mut file = open_regular(path).map_err(failed)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        let count = file.read(&mut buffer).map_err(failed)?;
+        if count == 0 {
+            return Ok(hash.finalize().into());
+        }
+        hash.update(&buffer[..count]);
+    }
 }
 
 /// SHA-256 of `bytes`, as 64 lower-case hex digits.

@@ -132,7 +132,7 @@ impl Galleries {
 /// The best variant of a group with examples.
 fn recorded(group: &Group) -> Option<&Variant> {
     let tested =
-        group.variants.iter().filter(|variant| variant.path.join(Examples::FOLDER).join(Examples::FILE).is_file());
+        group.variants.iter().filter(|variant| variant.path.join(Examples::FOLDER).join(Examples::FILE).exists());
     tested
         .filter(|variant| variant.mean().is_some())
         .max_by(|a, b| a.mean().unwrap_or(0.0).total_cmp(&b.mean().unwrap_or(0.0)))

@@ -200,7 +200,8 @@ fn read(folder: &Path, lists: &Lists) -> (Option<Run>, Vec<Problem>) {
     let recipe = directory.recipe().map_err(&mut keep).ok();
     let shares = episodes.as_ref().map_or_else(Vec::new, Episodes::shares);
     // Records that cannot be read were told above.
-    let believed = readable && directory.verify_shares(&shares).map_err(&mut keep).is_ok();
+    let verified = directory.verify_shares(&shares).and_then(|()| directory.verify_seal());
+    let believed = readable && verified.map_err(&mut keep).is_ok();
     let settings =
         recipe.as_deref().map(Settings::read).transpose().map_err(&mut keep).ok().flatten().unwrap_or_default();
     let directory = if believed { directory } else { directory.without_result() };

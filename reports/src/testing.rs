@@ -176,6 +176,7 @@ impl Study {
             best_step: done.then_some(steps),
             seconds: Seconds { train: steps as f64 * 0.41, test: 93.0 + number as f64 },
             updated_unix: self.started + 1,
+            seal: None,
         };
         json(path, "status.json", &status);
     }

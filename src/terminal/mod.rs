@@ -16,6 +16,7 @@ use maclip_framework::error::{Error, Result};
 use maclip_language::{Diagnostic, Severity, printable_lines};
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -61,6 +62,11 @@ pub fn say(line: impl Display) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let written = writeln!(out, "{}", printable_lines(&line.to_string())).and_then(|()| out.flush());
     written.map_err(|error| Error::failed(format!("cannot write to standard output: {error}")))
+}
+
+/// A path for JSON, which is text: bytes that are no text become `\u{fffd}`.
+pub fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 /// Writes a line to standard error, without control characters. Where that fails, nobody could be told, and the work goes on.

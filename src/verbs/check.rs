@@ -2,7 +2,7 @@
 
 use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, readable};
-use crate::terminal::say;
+use crate::terminal::{say, shown};
 use clap::Args;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::expectation::Verdict;
@@ -38,7 +38,7 @@ fn check(arguments: Arguments) -> Result<()> {
                     Verdict::Short { .. } | Verdict::Missing { .. } => wrong += 1,
                 }
                 let (measured, word) = expect.words(run.test(), &setting);
-                listed.push(json!({"dir": run.path, "expect": expect, "outcome": verdict}));
+                listed.push(json!({"dir": shown(&run.path), "expect": expect, "outcome": verdict}));
                 rows.push([
                     format!("{} {} s{}", run.manifest.name, run.manifest.variant, run.manifest.seed),
                     format!("{} ≥ {:.1}", expect.metric, expect.value - expect.tolerance),

@@ -1,7 +1,7 @@
 //! `maclip failures RUN`: the test queries that were answered wrongly, the surest mistakes first.
 
 use crate::terminal::columns::columns;
-use crate::terminal::say;
+use crate::terminal::{say, shown};
 use clap::Args;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::runs::directory::RunDirectory;
@@ -118,7 +118,7 @@ fn failures(arguments: Arguments) -> Result<()> {
     found.sort_by(|one, other| other.margin.unwrap_or(0.0).total_cmp(&one.margin.unwrap_or(0.0)));
     if arguments.json {
         let list: Vec<Value> = found.iter().map(Failure::json).collect();
-        return say(json!({"run": arguments.run, "queries": queries, "wrong": found.len(), "failures": list}));
+        return say(json!({"run": shown(&arguments.run), "queries": queries, "wrong": found.len(), "failures": list}));
     }
     let of = arguments.class.as_ref().map_or_else(String::new, |class| format!(" of class `{class}`"));
     let many = if queries == 1 { "query" } else { "queries" };

@@ -1,7 +1,7 @@
 //! `maclip init [RECIPE]`: writes a shipped recipe, and what it extends, to edit.
 
 use crate::shipped::{self, RECIPES, Shipped};
-use crate::terminal::{completion, say};
+use crate::terminal::{completion, say, shown};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use maclip_framework::error::{Error, Result};
@@ -64,7 +64,9 @@ fn init(arguments: Arguments) -> Result<()> {
     }
     let path = file(&arguments.folder, first);
     if arguments.json {
-        return say(json!({"recipe": path, "files": files.iter().map(|(path, _)| path).collect::<Vec<_>>()}));
+        return say(
+            json!({"recipe": shown(&path), "files": files.iter().map(|(path, _)| shown(path)).collect::<Vec<_>>()}),
+        );
     }
     files.iter().try_for_each(|(path, _)| say(format!("wrote {}", path.display())))?;
     let path = path.display();

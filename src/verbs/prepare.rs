@@ -3,7 +3,7 @@
 
 use crate::terminal::arguments::Source;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
-use crate::terminal::{say, tell};
+use crate::terminal::{say, shown, tell};
 use clap::Args;
 use maclip_framework::clips::filler::{Estimate, Filler, Want};
 use maclip_framework::clips::loader::ClipLoader;
@@ -197,8 +197,7 @@ fn verified(folder: &Path, found: &store::Verified) -> Reported {
     if *busy > 0 {
         line += &format!("; {busy} packs stay as they are: another process writes to them, or they may only be read");
     }
-    let data =
-        json!({"folder": folder, "packs": packs, "sound": sound, "damaged": damaged, "lost_bytes": lost, "busy": busy});
+    let data = json!({"folder": shown(folder), "packs": packs, "sound": sound, "damaged": damaged, "lost_bytes": lost, "busy": busy});
     Reported { line, data }
 }
 
@@ -215,6 +214,6 @@ fn pruned(folder: &Path, found: &store::Pruned, dry: bool) -> Reported {
     if *busy > 0 {
         line += &format!("; {busy} packs stay as they are: another process writes to them, or they may only be read");
     }
-    let data = json!({"folder": folder, "removed": removed, "kept": kept, "bytes_before": before, "bytes_after": after, "busy": busy, "dry": dry});
+    let data = json!({"folder": shown(folder), "removed": removed, "kept": kept, "bytes_before": before, "bytes_after": after, "busy": busy, "dry": dry});
     Reported { line, data }
 }

@@ -3,7 +3,7 @@
 
 use crate::terminal::outline::outline;
 use crate::terminal::progress::Console;
-use crate::terminal::say;
+use crate::terminal::{say, shown};
 use clap::Args;
 use maclip_framework::engine::execute;
 use maclip_framework::error::Result;
@@ -29,7 +29,7 @@ crate::verb!("replay", 170, Arguments, replay);
 fn replay(arguments: Arguments) -> Result<()> {
     let found = execute::replay(&arguments.run, arguments.step, &Console::new())?;
     if arguments.json {
-        let about = json!({"run": arguments.run, "step": arguments.step, "found": found});
+        let about = json!({"run": shown(&arguments.run), "step": arguments.step, "found": found});
         return say(format!("{about:#}"));
     }
     say(format!("{}, step {}", arguments.run.display(), arguments.step))?;

@@ -5,7 +5,8 @@ use crate::terminal::arguments::{Changes, load};
 use crate::terminal::columns::columns;
 use crate::terminal::pattern::matches;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
-use crate::terminal::{completion, say, tell, tell_error, warn};
+use crate::terminal::run_list::believed;
+use crate::terminal::{completion, say, shown, tell, tell_error, warn};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::engine::episodes::EpisodeList;
@@ -114,7 +115,8 @@ fn run(arguments: Arguments) -> Result<()> {
             ))
             .help("wait for it, or leave that run out with --only"));
         }
-        all.iter().filter(|run| run.done()).try_for_each(|run| put_aside(&run.path))?;
+        // Also those whose result is not believed: to make them again is the way out.
+        all.iter().filter(|run| run.state == Some(State::Done)).try_for_each(|run| put_aside(&run.path))?;
     }
     let count = all.len();
     if arguments.force {
@@ -480,7 +482,8 @@ fn summary(paths: &[PathBuf], skipped: &[Skipped]) -> Result<serde_json::Value> 
     let runs = paths
         .iter()
         .map(|path| {
-            let RunDirectory { manifest, params, status, .. } = RunDirectory::open(path)?;
+            // Why a result is not believed was told when the run was reported.
+            let RunDirectory { manifest, params, status, .. } = believed(path)?.0;
             let Params { trainable, total, .. } = params.unwrap_or_default();
             // Another process may have only begun.
             let status = status.unwrap_or_else(|| Status::new(State::Running));
@@ -489,7 +492,7 @@ fn summary(paths: &[PathBuf], skipped: &[Skipped]) -> Result<serde_json::Value> 
             });
             Ok(json!({
                 "name": manifest.name, "variant": manifest.variant, "seed": manifest.seed, "hash": manifest.hash,
-                "dir": path, "status": status.state, "reason": status.reason, "test": test,
+                "dir": shown(path), "status": status.state, "reason": status.reason, "test": test,
                 "params": {"trainable": trainable, "total": total},
                 "seconds": {"train": status.seconds.train, "test": status.seconds.test},
             }))

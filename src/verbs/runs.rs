@@ -2,7 +2,7 @@
 
 use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, believed, readable, state_name};
-use crate::terminal::{say, tell};
+use crate::terminal::{say, shown, tell};
 use clap::{Args, Subcommand};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::expectation::Expectation;
@@ -91,7 +91,7 @@ fn list(roots: &[PathBuf], as_json: bool) -> Result<()> {
             }
             if as_json {
                 listed.push(json!({
-                    "dir": run.path, "name": run.manifest.name, "variant": run.manifest.variant,
+                    "dir": shown(&run.path), "name": run.manifest.name, "variant": run.manifest.variant,
                     "seed": run.manifest.seed, "hash": run.manifest.hash, "state": state_name(run.state()),
                     "test": run.test(), "params": run.params.as_ref().map(|params| (params.trainable, params.total)),
                 }));
@@ -128,9 +128,11 @@ fn show(run: &RunDirectory, as_json: bool) -> Result<()> {
     if as_json {
         let verdict = |expect: &Expectation| json!({"expect": expect, "outcome": expect.verdict(run.test(), &setting)});
         let verdicts: Vec<_> = expected.iter().map(verdict).collect();
-        say(json!({"dir": run.path, "state": state_name(run.state()), "manifest": run.manifest, "params": run.params,
+        say(
+            json!({"dir": shown(&run.path), "state": state_name(run.state()), "manifest": run.manifest, "params": run.params,
                    "status": run.status, "steps": run.last_step()?, "checkpoints": store_steps, "expect": verdicts,
-                   "recipe": run.recipe()?}))?;
+                   "recipe": run.recipe()?}),
+        )?;
         return Ok(());
     }
     let manifest = &run.manifest;
@@ -273,7 +275,7 @@ fn diff(a: &RunDirectory, b: &RunDirectory, as_json: bool) -> Result<()> {
         };
         let found: serde_json::Map<_, _> =
             parts.iter().map(|(part, list)| ((*part).to_owned(), object(list).into())).collect();
-        say(json!({"a": a.path, "b": b.path, "differences": found}))?;
+        say(json!({"a": shown(&a.path), "b": shown(&b.path), "differences": found}))?;
         return Ok(());
     }
     let mut rows = vec![["".to_owned(), a.path.display().to_string(), b.path.display().to_string()]];

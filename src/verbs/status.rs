@@ -3,7 +3,7 @@
 use crate::terminal::arguments::{Changes, load};
 use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, readable, state_name};
-use crate::terminal::{completion, say};
+use crate::terminal::{completion, say, shown, tell};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::engine::overview::{RunOverview, estimate, to_make};
@@ -68,12 +68,17 @@ fn ago(then: u64) -> String {
 
 /// The runs of the recipes, one line each.
 fn of_recipes(arguments: &Arguments) -> Result<()> {
+    let mut doubted = 0;
     for path in &arguments.runs {
         let document = load(path, &arguments.changes.arguments(Vec::new()))?;
         // Files and folders that a run needs may be missing here.
         let expansion = study::expand(&document, Purpose::Plan)?;
         let runs: Vec<RunOverview> =
             expansion.runs.into_iter().map(|run| RunOverview::new(run, &arguments.folder)).collect();
+        for doubt in runs.iter().filter_map(|run| run.doubt.as_ref()) {
+            doubted += 1;
+            tell(doubt);
+        }
         if arguments.json {
             say(json(&runs))?;
             continue;
@@ -81,7 +86,7 @@ fn of_recipes(arguments: &Arguments) -> Result<()> {
         say(table(&runs))?;
         others(&runs).into_iter().try_for_each(say)?;
     }
-    Ok(())
+    all_read(doubted)
 }
 
 /// A line about the runs that lie beside those of a recipe: trials, and runs of the recipe as it was before.
@@ -129,8 +134,8 @@ pub(super) fn json(runs: &[RunOverview]) -> Value {
         .map(|run| {
             json!({
                 "name": run.run.recipe.name, "variant": run.run.variant, "seed": run.run.recipe.seed,
-                "hash": run.run.recipe.hash, "dir": run.path, "state": run.state_name(),
-                "reason": run.reason(), "same_as": run.same,
+                "hash": run.run.recipe.hash, "dir": shown(&run.path), "state": run.state_name(),
+                "reason": run.reason(), "same_as": run.same.as_deref().map(shown),
                 "steps": {"done": run.steps, "wanted": run.wanted_steps()},
                 "test": run.directory.as_ref().and_then(RunDirectory::test),
             })
@@ -161,7 +166,7 @@ fn status(arguments: Arguments) -> Result<()> {
             let reason = run.status.as_ref().and_then(|status| status.reason.as_deref()).unwrap_or_default();
             if arguments.json {
                 listed.push(json!({
-                    "dir": run.path, "name": run.manifest.name, "variant": run.manifest.variant,
+                    "dir": shown(&run.path), "name": run.manifest.name, "variant": run.manifest.variant,
                     "seed": run.manifest.seed, "state": state_name(state), "reason": reason,
                     "steps": {"done": done, "wanted": wanted}, "test": run.test(),
                 }));

@@ -3,7 +3,7 @@
 use super::run::change_of_file;
 use crate::terminal::arguments::Changes;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
-use crate::terminal::say;
+use crate::terminal::{say, shown};
 use clap::Args;
 use maclip_framework::engine::episodes::{EpisodeList, Shape};
 use maclip_framework::engine::execute::{self, Options};
@@ -85,7 +85,7 @@ fn report(run: &RunDirectory, json: bool) -> Result<()> {
     run.verify()?;
     let test = run.test().ok_or_else(|| Error::failed("the test has no result"))?;
     if json {
-        return say(json!({"dir": run.path, "test": test}));
+        return say(json!({"dir": shown(&run.path), "test": test}));
     }
     let (value, shape) = (percent_interval(test.value, test.ci95), format!("{}-way {}-shot", test.way, test.shot));
     say(format!("{value} % of {} {shape} episodes, {}", test.episodes, run.path.display()))

@@ -13,7 +13,7 @@ use maclip_framework::runs::records::EpisodeRecord;
 use maclip_language::{Arguments as Changes, Change, Node, Origin};
 use maclip_reports::format::percent_interval;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Test a run again on its recorded episodes, and compare every prediction
 #[derive(Args)]
@@ -37,6 +37,14 @@ impl Drop for Temporary {
     }
 }
 
+/// A path as a value of a recipe.
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        Error::failed(format!("{} is not UTF-8, and a recipe, which is text, must name it", path.display()))
+            .help("move the folder to a path of plain characters")
+    })
+}
+
 fn verify(arguments: Arguments) -> Result<()> {
     let run = RunDirectory::open(&arguments.run)?;
     run.verify()?;
@@ -49,11 +57,11 @@ fn verify(arguments: Arguments) -> Result<()> {
     let mut changes = vec![("task.test.examples", json!(0))];
     if list.is_file() {
         let path = list.canonicalize().map_err(|error| Error::io("find", &list, error))?;
-        changes.push(("task.test.list", json!({"path": path, "hash": test.episodes_hash})));
+        changes.push(("task.test.list", json!({"path": text(&path)?, "hash": test.episodes_hash})));
     }
     // Kept frames and features are those of the run's own folder.
     let caches = maclip_framework::recipe::Recipe::frozen(&arguments.run)?.compute.caches(&runs);
-    changes.push(("compute.cache_folder", json!(caches)));
+    changes.push(("compute.cache_folder", json!(text(&caches)?)));
     let change = |(path, value): (&str, serde_json::Value)| Change {
         path: path.to_owned(),
         origin: Origin::Default,

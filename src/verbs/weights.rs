@@ -7,6 +7,7 @@ use maclip_components::backbones::clip::settings::Setting;
 use maclip_components::backbones::inspect::{self, Hints, Inspection};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::weights::ElementType;
+use maclip_language::printable;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -125,7 +126,7 @@ fn weights(arguments: Arguments) -> Result<()> {
 }
 
 fn print(found: &Inspection, tensors: bool) -> Result<()> {
-    say(&found.source)?;
+    say(printable(&found.source))?;
     say(format!("  format        {}", found.format))?;
     say(format!("  sha256        {}", found.sha256))?;
     let mut dtypes: BTreeMap<&str, usize> = BTreeMap::new();
@@ -134,9 +135,9 @@ fn print(found: &Inspection, tensors: bool) -> Result<()> {
     say(format!("  tensors       {}", stored.join(", ")))?;
     if found.not_finite > 0 {
         say(format!("  not finite    {} values", found.not_finite))?;
-        found.not_finite_tensors.iter().try_for_each(|tensor| say(format!("                {tensor}")))?;
+        found.not_finite_tensors.iter().try_for_each(|tensor| say(format!("                {}", printable(tensor))))?;
     }
-    found.notes.iter().try_for_each(|note| say(format!("  note          {note}")))?;
+    found.notes.iter().try_for_each(|note| say(format!("  note          {}", printable(note))))?;
     match &found.backbone {
         Ok(backbone) => {
             let sizes = backbone.published.map_or_else(|| backbone.architecture.to_string(), str::to_owned);
@@ -150,10 +151,10 @@ fn print(found: &Inspection, tensors: bool) -> Result<()> {
                     "  {what:<13} {}",
                     if list.is_empty() { "none".to_owned() } else { list.len().to_string() }
                 ))?;
-                list.iter().try_for_each(|entry| say(format!("                {entry}")))?;
+                list.iter().try_for_each(|entry| say(format!("                {}", printable(entry))))?;
             }
         }
-        Err(problem) => say(format!("  backbone      none: {problem}"))?,
+        Err(problem) => say(format!("  backbone      none: {}", printable(problem)))?,
     }
     for (slot, values) in found.training.iter().flatten() {
         say(format!("  {slot:<13} {values} trained values"))?;
@@ -161,7 +162,7 @@ fn print(found: &Inspection, tensors: bool) -> Result<()> {
     // Of a file that fits no backbone the tensors are shown in any case.
     if tensors || found.backbone.is_err() {
         for tensor in &found.stored {
-            say(format!("  {:<60} {:<16} {}", tensor.name, format!("{:?}", tensor.shape), tensor.dtype))?;
+            say(format!("  {:<60} {:<16} {}", printable(&tensor.name), format!("{:?}", tensor.shape), tensor.dtype))?;
         }
     }
     Ok(())

@@ -84,6 +84,9 @@ impl Paths {
 /// The clips of a folder: itself, where it holds frames; or the videos and the folders in it, so deep.
 fn below(folder: &Path, deep: usize) -> Result<Vec<String>> {
     let inside = entries(folder)?;
+    if let Some(name) = inside.not_utf8.first() {
+        return Err(Error::failed(format!("{}: the name {name} is not UTF-8", folder.display())).help("rename it"));
+    }
     if has_frames(&inside) {
         return Ok(vec![text(folder)?]);
     }
@@ -107,13 +110,13 @@ fn text(path: &Path) -> Result<String> {
 fn folders(root: &Path, notes: &mut Vec<String>) -> Result<Vec<SupportClass>> {
     let inside = entries(root)?;
     if let Some(name) = inside.not_utf8.first() {
-        return Err(Error::failed(format!("{}: the name {name} is not UTF-8", root.display())));
+        return Err(Error::failed(format!("{}: the name {name} is not UTF-8", root.display())).help("rename it"));
     }
     if !inside.videos.is_empty() {
         let count = inside.videos.len();
         notes.push(format!("{}: {count} videos in no class folder are passed over", root.display()));
     }
-    let class = |name: &String| {
+    let mut class = |name: &String| {
         let folder = root.join(name);
         let of_class = entries(&folder)?;
         if has_frames(&of_class) {
@@ -122,6 +125,13 @@ fn folders(root: &Path, notes: &mut Vec<String>) -> Result<Vec<SupportClass>> {
                 .help("put the frames of each clip into a folder of its own inside the class folder"));
         }
         let clips = below(&folder, 1)?;
+        if !of_class.others.is_empty() {
+            notes.push(format!(
+                "{}: {} files are no clips and are passed over",
+                folder.display(),
+                of_class.others.len()
+            ));
+        }
         if clips.is_empty() {
             let what = found(&of_class);
             return Err(
@@ -130,7 +140,7 @@ fn folders(root: &Path, notes: &mut Vec<String>) -> Result<Vec<SupportClass>> {
         }
         Ok(SupportClass { name: name.clone(), text: class_text(name), clips })
     };
-    let classes = inside.folders.iter().map(class).collect::<Result<Vec<_>>>()?;
+    let classes = inside.folders.iter().map(&mut class).collect::<Result<Vec<_>>>()?;
     if classes.is_empty() {
         return Err(
             Error::failed(format!("{} holds no class folder, only {}", root.display(), found(&inside))).help(LAYOUT)
@@ -149,7 +159,8 @@ fn listed(path: &Path) -> Result<Vec<SupportClass>> {
     let mut classes: Vec<SupportClass> = Vec::new();
     for (at, line) in content.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = line.trim();
-        if line.is_empty() || line.starts_with('#') || (at == 0 && line.to_ascii_lowercase().starts_with("path")) {
+        let first = line.split([',', '\t', ' ']).next().unwrap_or_default();
+        if line.is_empty() || line.starts_with('#') || (at == 0 && first.eq_ignore_ascii_case("path")) {
             continue;
         }
         let place = || format!("{}:{}", path.display(), at + 1);
@@ -165,10 +176,10 @@ fn listed(path: &Path) -> Result<Vec<SupportClass>> {
         if !Path::new(&clip).exists() {
             return Err(Error::failed(format!("{}: there is no clip {clip}", place())));
         }
+        if let Some(known) = classes.iter().find(|known| known.clips.contains(&clip)) {
+            return Err(Error::failed(format!("{}: clip {clip} is an example of {} already", place(), known.name)));
+        }
         match classes.iter_mut().find(|known| known.name == class) {
-            Some(known) if known.clips.contains(&clip) => {
-                return Err(Error::failed(format!("{}: clip {clip} is listed twice", place())));
-            }
             Some(known) => known.clips.push(clip),
             None => classes.push(SupportClass { name: class.to_owned(), text: class_text(class), clips: vec![clip] }),
         }
@@ -215,13 +226,14 @@ impl Dataset for Paths {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use maclip_framework::images::{SamplingFactor, encode_jpeg};
+    use jpeg_encoder::{ColorType, Encoder};
 
     /// A folder of three frames of one grey each.
     fn clip(folder: &Path) {
         std::fs::create_dir_all(folder).unwrap();
         for at in 0..3u8 {
-            let bytes = encode_jpeg(&[at * 40; 16 * 16 * 3], 16, 16, 90, SamplingFactor::F_1_1).unwrap();
+            let mut bytes = Vec::new();
+            Encoder::new(&mut bytes, 90).encode(&[at * 40; 16 * 16 * 3], 16, 16, ColorType::Rgb).unwrap();
             std::fs::write(folder.join(format!("{at}.jpg")), bytes).unwrap();
         }
     }
@@ -242,9 +254,10 @@ mod tests {
         assert!(notes.is_empty());
 
         let list = root.join("list.csv");
-        std::fs::write(&list, "path,class\n# a comment\nrun/a,go, fast\nrun/b\tstay\n\nwaveHand/a stay\n").unwrap();
+        std::fs::write(&list, "path,class\n# a comment\nrun/a,go fast\nrun/b\tstay\n\nwaveHand/a stay\n").unwrap();
         let (classes, _) = paths.support(&list).unwrap();
-        assert_eq!(classes.iter().map(|c| c.clips.len()).collect::<Vec<_>>(), [2]);
+        let seen: Vec<_> = classes.iter().map(|c| (c.name.as_str(), c.clips.len())).collect();
+        assert_eq!(seen, [("go fast", 1), ("stay", 2)]);
     }
 
     #[test]

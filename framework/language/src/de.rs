@@ -146,10 +146,11 @@ fn keys_to(tree: &Node, path: &str) -> Option<Vec<String>> {
     Some(keys)
 }
 
-/// The integer that a float is equal to, if there is one and the float holds it exactly.
+/// The integer that a float is equal to, if there is one and no other integer becomes the same float when it is read: 2⁵³ + 1
+/// would become 2⁵³.
 pub(super) fn whole(value: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    (value.fract() == 0.0 && value.abs() <= EXACT).then_some(value as i64)
+    (value.fract() == 0.0 && value.abs() < EXACT).then_some(value as i64)
 }
 
 /// A hint for somebody who wrote the string `text` in the place of a number.

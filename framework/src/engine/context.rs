@@ -8,8 +8,10 @@ use crate::recipe::Recipe;
 use crate::recipe::expectation::TestResult;
 use crate::registry::BuildContext;
 use crate::runs::records::{Attempt, Contents, Inputs, Manifest, State, Status};
+use crate::runs::seal::seal;
 use crate::runs::store::{RunStore, checkpoint_steps};
 use burn::tensor::Device;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -135,7 +137,9 @@ impl RunContext<'_> {
     pub fn finish(&mut self, test: TestResult, best_step: Option<u64>) -> Result<()> {
         self.note_costs()?;
         let seconds = self.manifest.seconds();
-        self.store.write_status(Status { test: Some(test), best_step, seconds, ..Status::new(State::Done) })
+        let mut status = Status { test: Some(test), best_step, seconds, ..Status::new(State::Done) };
+        status.seal = Some(seal(self.store.path(), &self.manifest, &json!(status))?);
+        self.store.write_status(status)
     }
 
     /// Writes the phases and the memory of this attempt so far to the manifest. A task calls it also before it returns

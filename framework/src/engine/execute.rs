@@ -19,7 +19,7 @@ use crate::runs::records::{Manifest, State};
 use crate::runs::store::RunStore;
 use crate::slots::backbone::Precision;
 use burn::tensor::Device;
-use maclip_language::Origin;
+use maclip_language::{Arguments, Origin, load};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
@@ -76,8 +76,11 @@ pub fn execute(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
 pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Progress) -> Result<Outcome> {
     let path = run.directory(runs);
     let counts = |other: &Path| {
-        let unchanged =
-            || inputs::changed(&RunDirectory::open(other)?, &run.recipe, runs).map(|changed| changed.is_empty());
+        let unchanged = || -> Result<bool> {
+            let other = RunDirectory::open(other)?;
+            other.verify()?;
+            Ok(inputs::changed(&other, &run.recipe, runs)?.is_empty())
+        };
         (options.reuse)(other) && unchanged().unwrap_or(false)
     };
     if !path.join(Manifest::FILE).exists()
@@ -88,7 +91,8 @@ pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
         return Ok(Outcome::Reused(from));
     }
     // A run that is done is not locked: it may be where nothing can be written.
-    if let Some(done) = done(&path) {
+    if let Some(done) = done(&path, progress) {
+        done.verify()?;
         match inputs::changed(&done, &run.recipe, runs) {
             Ok(changed) if changed.is_empty() => progress.note("done already, nothing to do"),
             Ok(changed) => return Err(inputs::refusal(&done, &changed)),
@@ -100,7 +104,7 @@ pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
         return Ok(Outcome::AlreadyDone);
     }
     let Some(store) = RunStore::open_free(&path)? else { return Ok(Outcome::Busy) };
-    if done(&path).is_some() {
+    if done(&path, progress).is_some() {
         // Another process has done it before it could be locked here.
         return Ok(Outcome::AlreadyDone);
     }
@@ -133,8 +137,14 @@ fn work(store: &RunStore, run: &StudyRun, options: Options, progress: &dyn Progr
 }
 
 /// The run in `path`, where it is done.
-fn done(path: &Path) -> Option<RunDirectory> {
-    RunDirectory::open(path).ok().filter(|run| run.state() == Some(State::Done))
+fn done(path: &Path, progress: &dyn Progress) -> Option<RunDirectory> {
+    let opened = RunDirectory::open(path);
+    if let Err(error) = opened.as_ref()
+        && path.join(Manifest::FILE).exists()
+    {
+        progress.note(&format!("{error}\nthe run goes on from what can be read"));
+    }
+    opened.ok().filter(|run| run.state() == Some(State::Done))
 }
 
 /// A panic in `work`, which is a mistake of the program, as an error: the other runs of a study go on.
@@ -150,8 +160,7 @@ fn contained<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 /// The results that a recipe expects do not change the run, so a finished run gets those of the recipe as it is now. Where
 /// nothing can be written there, it keeps what it has.
 fn renew_expectations(recipe: &Recipe, path: &Path, progress: &dyn Progress) -> Result<()> {
-    let mut frozen = Recipe::frozen(path)?;
-    if frozen.expect == recipe.expect {
+    if Recipe::frozen(path)?.expect == recipe.expect {
         return Ok(());
     }
     let store = match RunStore::open_free(path) {
@@ -162,10 +171,12 @@ fn renew_expectations(recipe: &Recipe, path: &Path, progress: &dyn Progress) -> 
             return Ok(());
         }
     };
-    if let (Some(map), Some(expect)) = (frozen.resolved.as_map_mut(), recipe.resolved.at("expect")) {
+    // The tree as it was written: this program may know options that it does not have, and the run's seal is over it.
+    let mut frozen = load(&path.join("recipe.resolved.yaml"), &Arguments::default())?.root;
+    if let (Some(map), Some(expect)) = (frozen.as_map_mut(), recipe.resolved.at("expect")) {
         map.insert("expect", Origin::Default, expect.clone());
     }
-    store.write_text("recipe.resolved.yaml", &frozen.resolved.to_yaml())
+    store.write_text("recipe.resolved.yaml", &frozen.to_yaml())
 }
 
 /// Computes training step `step` (from 1) of the run in `path` again and reports what happens in it, as

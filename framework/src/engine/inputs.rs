@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::runs::directory::RunDirectory;
 use crate::runs::records::Inputs;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -34,6 +34,22 @@ pub fn now(recipe: &Recipe, known: &Known) -> Result<Inputs> {
 pub fn changed(run: &RunDirectory, recipe: &Recipe, runs: &Path) -> Result<Vec<String>> {
     let known = Known { runs, left_out: run.left_out()? };
     Ok(run.manifest.inputs(&run.path).changed(&now(recipe, &known)?))
+}
+
+/// An error where `run` was made with other weights than those with the checksums `now`, by the names of their files.
+///
+/// # Errors
+/// Then.
+pub fn same_weights(run: &RunDirectory, now: &BTreeMap<String, String>) -> Result<()> {
+    let [then, now] =
+        [&run.manifest.weights, now].map(|weights| Inputs { weights: weights.clone(), ..Inputs::default() });
+    match then.changed(&now) {
+        changed if changed.is_empty() => Ok(()),
+        changed => {
+            Err(Error::failed(format!("{} was made of other weights: {}", run.path.display(), changed.join(", ")))
+                .help("bring them back: with others, its trained weights give other numbers"))
+        }
+    }
 }
 
 /// The error for a finished run whose inputs are not what they were.

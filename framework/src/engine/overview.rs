@@ -18,6 +18,8 @@ pub struct RunOverview {
     pub directory: Option<RunDirectory>,
     /// The state of the run; `None` where it has not begun.
     pub state: Option<State>,
+    /// Why the result must not be believed; the directory then comes without it.
+    pub doubt: Option<String>,
     /// Number of optimizer steps done.
     pub steps: u64,
     /// Directory of a finished run with the same identity under another name. Only searched where this run has not
@@ -29,7 +31,7 @@ impl RunOverview {
     /// Reads how far `run` is, in its directory below the folder `runs`.
     pub fn new(run: StudyRun, runs: &Path) -> Self {
         let path = run.directory(runs);
-        let mut overview = Self { run, path, directory: None, state: None, steps: 0, same: None };
+        let mut overview = Self { run, path, directory: None, state: None, doubt: None, steps: 0, same: None };
         overview.refresh();
         if overview.directory.is_none() {
             overview.same = reuse::same(runs, &overview.run.recipe, &overview.path, |_| true);
@@ -39,7 +41,9 @@ impl RunOverview {
 
     /// Reads the run directory again.
     pub fn refresh(&mut self) {
-        self.directory = RunDirectory::open(&self.path).ok();
+        let opened = RunDirectory::open(&self.path).ok();
+        self.doubt = opened.as_ref().and_then(|run| run.verify().err()).map(|error| error.to_string());
+        self.directory = if self.doubt.is_some() { opened.map(RunDirectory::without_result) } else { opened };
         self.state = self.directory.as_ref().and_then(RunDirectory::state);
         // A damaged record file is reported when the run goes on, not here.
         self.steps = self.directory.as_ref().and_then(|directory| directory.last_step().ok()).unwrap_or(0);
@@ -47,7 +51,7 @@ impl RunOverview {
 
     /// Whether the run was trained and tested to its end.
     pub fn done(&self) -> bool {
-        self.state == Some(State::Done)
+        self.state == Some(State::Done) && self.doubt.is_none()
     }
 
     /// Number of optimizer steps that the recipe asks for; `None` where its task trains nothing.
@@ -57,6 +61,9 @@ impl RunOverview {
 
     /// Why the run failed, or which finished run it is the same as; `None` otherwise.
     pub fn reason(&self) -> Option<String> {
+        if self.doubt.is_some() {
+            return self.doubt.clone();
+        }
         match &self.same {
             Some(path) => Some(format!("the same as {}", path.display())),
             None => self.directory.as_ref()?.status.as_ref()?.reason.clone(),
@@ -67,6 +74,7 @@ impl RunOverview {
     /// status) or `unreadable`.
     pub fn state_name(&self) -> &'static str {
         match self.state {
+            _ if self.doubt.is_some() => "unreadable",
             Some(state) => state.name(),
             None if in_use(&self.path) => "starting",
             // A directory that cannot be read is not missing: `maclip run` reports what is wrong with it.

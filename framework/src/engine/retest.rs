@@ -1,10 +1,14 @@
 //! A finished run as a test of its trained weights: the same model, tested again, on the same or on other episodes.
 
+use super::inputs;
 use crate::error::{Error, Result};
 use crate::recipe::study::{StudyRun, called_after};
 use crate::recipe::{Purpose, Recipe};
+use crate::registry::BuildContext;
 use crate::runs::directory::RunDirectory;
 use crate::runs::store::tested_checkpoint;
+use crate::slots::backbone::Backbone;
+use burn::tensor::Device;
 use maclip_language::{Arguments, Change, Diagnostic, Node, Origin, codes, load, within};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -34,10 +38,18 @@ pub fn of(path: &Path, arguments: &Arguments) -> Result<StudyRun> {
         // The weights were trained so, whatever they are tested with.
         own.push(("task.train_shot", value("task.shot")));
     }
+    // Where the backbone cannot be built at all, the test says why.
+    let (then, build) = (Recipe::check_for(&before, Purpose::Plan)?, BuildContext::new(0, Device::flex()));
+    if then.build::<dyn Backbone>(&build).is_ok() {
+        inputs::same_weights(&directory, &build.weights())?;
+    }
     if directory.params.as_ref().is_none_or(|params| params.trainable > 0) {
         let (_, sha256) = tested_checkpoint(path)?;
         let place = path.canonicalize().map_err(|error| Error::io("find", path, error))?;
-        let place = place.to_str().ok_or_else(|| Error::failed(format!("{} is not UTF-8", place.display())))?;
+        let place = place.to_str().ok_or_else(|| {
+            Error::failed(format!("{} is not UTF-8, and a recipe, which is text, must name it", place.display()))
+                .help("move the folder to a path of plain characters")
+        })?;
         own.push(("task.start", json!({"run": place, "sha256": sha256, "train": false})));
     }
     let own = own.into_iter().map(|(path, value)| Change {

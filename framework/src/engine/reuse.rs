@@ -7,6 +7,7 @@ use crate::recipe::Recipe;
 use crate::recipe::study::StudyRun;
 use crate::runs::directory::RunDirectory;
 use crate::runs::records::{FORMAT, Manifest, State};
+use crate::runs::seal::FREE;
 use crate::runs::store::RunStore;
 use maclip_language::{Arguments, Origin, load};
 use std::fs;
@@ -45,7 +46,7 @@ pub fn copy_run(from: &Path, to: &Path, run: &StudyRun) -> Result<bool> {
     copy_files(from, &aside, &["lock", "checkpoints", Manifest::FILE, "recipe.resolved.yaml"])?;
     let source = RunDirectory::open(from)?;
     let mut frozen = load(&from.join("recipe.resolved.yaml"), &Arguments::default())?.root;
-    for key in ["name", "description", "expect"] {
+    for key in FREE {
         if let (Some(map), Some(own)) = (frozen.as_map_mut(), recipe.resolved.at(key)) {
             map.insert(key, Origin::Default, own.clone());
         }

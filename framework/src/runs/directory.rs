@@ -7,6 +7,7 @@ use crate::recipe::expectation::{Expectation, Setting, TestResult, mean_ci95};
 use crate::runs::examples::Examples;
 use crate::runs::read::{each_line, read_json, read_lines};
 use crate::runs::records::{EpisodeRecord, Manifest, State, Status, TrainLoss, TrainRecord, ValidationRecord};
+use crate::runs::seal::seal;
 use crate::runs::store::in_use;
 use crate::slots::dataset::Split;
 use maclip_language::{Arguments, from_node, load};
@@ -52,7 +53,8 @@ impl RunDirectory {
     /// # Errors
     /// Where a folder cannot be listed.
     pub(crate) fn paths(root: &Path) -> Result<Vec<PathBuf>> {
-        if root.join(Manifest::FILE).is_file() {
+        // Also where it is a pipe or a folder: that is told when it is opened.
+        if root.join(Manifest::FILE).exists() {
             return Ok(vec![root.to_owned()]);
         }
         let entries = std::fs::read_dir(root).map_err(|error| {
@@ -137,7 +139,7 @@ impl RunDirectory {
             predictions: Vec<u32>,
         }
         if self.test().is_none() {
-            return Ok(());
+            return self.verify_seal();
         }
         let mut shares = Vec::new();
         each_line(&self.path.join("episodes.jsonl"), |line| {
@@ -149,7 +151,24 @@ impl RunDirectory {
             shares.push(right as f64 / labels.len() as f64);
             Ok(())
         })?;
-        self.verify_shares(&shares)
+        self.verify_shares(&shares)?;
+        self.verify_seal()
+    }
+
+    /// Holds the result and the records against the seal of the run. A run without one is not checked.
+    ///
+    /// # Errors
+    /// Where something was changed after the run was done, or cannot be read.
+    pub fn verify_seal(&self) -> Result<()> {
+        let Some(sealed) = self.status.as_ref().and_then(|status| status.seal.as_ref()) else { return Ok(()) };
+        let status = read_json(&self.path.join("status.json"))?.unwrap_or_default();
+        if seal(&self.path, &self.manifest, &status)? == *sealed {
+            return Ok(());
+        }
+        Err(Error::failed(format!("{}: its files were changed after the run was done", self.path.display())).help(
+            "status.json, params.json, the recipe, the manifest or the records are not what the run wrote: bring them \
+             back, or make the run again with `maclip run RECIPE --force`",
+        ))
     }
 
     /// [`RunDirectory::verify`] with the share of right predictions of each recorded episode.

@@ -7,4 +7,5 @@ pub mod directory;
 pub mod examples;
 pub mod read;
 pub mod records;
+pub mod seal;
 pub mod store;

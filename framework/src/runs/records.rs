@@ -106,14 +106,23 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Names of what has another checksum in `now`. What one of the two lacks cannot be compared.
+    /// Names of what has another checksum in `now`. What one of the two lacks cannot be compared, but for weights: a
+    /// config that came or went beside them changes how they are read.
     pub fn changed(&self, now: &Self) -> Vec<String> {
+        let only = |these: &BTreeMap<String, String>, others: &BTreeMap<String, String>, how: &str| {
+            // Weights that a run begins with are named in its recipe.
+            let own = these.keys().filter(|name| !name.starts_with("start: "));
+            let missing = own.filter(|name| !others.contains_key(*name) && !others.is_empty());
+            missing.map(|name| format!("weights: `{name}` {how}")).collect::<Vec<_>>()
+        };
+        let came =
+            [only(&self.weights, &now.weights, "is not there now"), only(&now.weights, &self.weights, "was not there")];
         let differ = |what: &str, then: &BTreeMap<String, String>, now: &BTreeMap<String, String>| {
             let other = |(name, sum): &(&String, &String)| now.get(*name).is_some_and(|now| now != *sum);
             then.iter().filter(other).map(|(name, _)| format!("{what} `{name}`")).collect::<Vec<_>>()
         };
         let named = [differ("weights", &self.weights, &now.weights), differ("list", &self.lists, &now.lists)].concat();
-        named.into_iter().chain(self.clips_changed(now)).collect()
+        named.into_iter().chain(came.concat()).chain(self.clips_changed(now)).collect()
     }
 
     /// The clips with another content in `now`, by name where they are known; `None` where there are none.
@@ -397,6 +406,10 @@ pub struct Status {
     pub seconds: Seconds,
     /// When the file was written, in seconds since 1970 (UTC).
     pub updated_unix: u64,
+    /// SHA-256 over the result and the records that it comes from; `None` before the run is done, and in runs of
+    /// programs that did not write it. A result that was changed afterwards, by whatever, no longer fits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
 }
 
 impl Status {
@@ -410,6 +423,7 @@ impl Status {
             best_step: None,
             seconds: Seconds::default(),
             updated_unix: 0,
+            seal: None,
         }
     }
 }
@@ -426,6 +440,18 @@ pub struct Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_config_that_came_or_went_beside_the_weights_is_a_change() {
+        let inputs = |names: &[&str]| Inputs {
+            weights: names.iter().map(|name| ((*name).to_owned(), "11".to_owned())).collect(),
+            ..Inputs::default()
+        };
+        let (alone, both) = (inputs(&["w.pt"]), inputs(&["config.json", "w.pt"]));
+        assert_eq!(alone.changed(&both), ["weights: `config.json` was not there"]);
+        assert_eq!(both.changed(&alone), ["weights: `config.json` is not there now"]);
+        assert!(both.changed(&both).is_empty());
+    }
 
     #[test]
     fn changed_clips_are_named_and_others_are_not_compared() {

@@ -107,8 +107,8 @@ pub fn classified(page: &Classified) -> Result<String> {
             )
         });
         format!(
-            "“None of these” refuses {} % of the left-out clips{}.",
-            format::percent(threshold.known_refused.share),
+            "“None of these” is expected to refuse {} % of new clips of these classes{}.",
+            format::percent(threshold.known_refused),
             strangers.unwrap_or_default()
         )
     });

@@ -48,11 +48,18 @@ pub struct Answers {
     /// And the number of examples.
     calibration: Option<(Calibration, usize)>,
     queries: Vec<Query>,
+    /// Clips that have no answer, each with the reason.
+    failed: Vec<(String, String)>,
 }
 
 impl Answers {
-    pub fn new(classes: Vec<String>, calibration: Option<(Calibration, usize)>, queries: Vec<Query>) -> Self {
-        Self { classes, calibration, queries }
+    pub fn new(
+        classes: Vec<String>,
+        calibration: Option<(Calibration, usize)>,
+        queries: Vec<Query>,
+        failed: Vec<(String, String)>,
+    ) -> Self {
+        Self { classes, calibration, queries, failed }
     }
 
     pub fn calibration(&self) -> Option<&Calibration> {
@@ -68,6 +75,10 @@ impl Answers {
     pub fn warnings(&self) -> Vec<String> {
         let Some(calibration) = self.calibration() else { return Vec::new() };
         match (calibration.accuracy, calibration.above_chance()) {
+            (Some(accuracy), Some(false)) if !calibration.enough() => vec![format!(
+                "{} that can be left out are too few to tell whether this model tells the classes apart",
+                plural(accuracy.clips, "example")
+            )],
             (Some(accuracy), Some(false)) => vec![format!(
                 "these examples cannot be told apart by this model: {} of {} left-out clips were recognised, and guessing \
                  gives {} %",
@@ -99,7 +110,9 @@ impl Answers {
                 "none_of_these": found.unknown,
             })
         });
-        json!({"queries": self.queries, "leave_one_out": left_out, "warnings": self.warnings()})
+        let failed = |(path, reason): &(String, String)| json!({"path": path, "reason": reason});
+        let failed: Vec<_> = self.failed.iter().map(failed).collect();
+        json!({"queries": self.queries, "leave_one_out": left_out, "warnings": self.warnings(), "failed": failed})
     }
 
     pub fn csv(&self) -> String {
@@ -154,8 +167,11 @@ impl Answers {
                 let strangers = threshold.unknown_refused.map(|share| {
                     format!(", and {} % ({}) of clips whose class was taken out", percent(share.share), interval(share))
                 });
-                let known = percent(threshold.known_refused.share);
-                lines.push(format!("none of these  refuses {known} % of them{}", strangers.unwrap_or_default()));
+                let known = percent(threshold.known_refused);
+                lines.push(format!(
+                    "none of these  refuses about {known} % of new clips of these classes{}",
+                    strangers.unwrap_or_default()
+                ));
             }
         }
         if self.queries.is_empty() {

@@ -38,7 +38,7 @@ pub struct Arguments {
     /// Fit a linear head to the examples; it then decides, and alignments only tell what is none of the classes
     #[arg(long, conflicts_with = "classes")]
     fit: bool,
-    /// Share of the examples, each left out once, that "none of these" may refuse
+    /// Share of the examples, each left out once, that "none of these" may refuse; with 0, nothing is refused
     #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
     refuse: f64,
     /// Recognise parts of long videos, in windows of this length, such as 2s
@@ -48,7 +48,7 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = seconds, requires = "window")]
     stride: Option<f64>,
     /// Frames per second of clips that do not say it, such as folders of frames
-    #[arg(long, value_name = "NUMBER", requires = "window")]
+    #[arg(long, value_name = "NUMBER", requires = "window", value_parser = rate)]
     fps: Option<f64>,
     /// One JSON object on stdout
     #[arg(long, conflicts_with_all = ["csv", "srt"])]
@@ -84,6 +84,11 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
         .ok_or_else(|| "a time above 0, such as 2s or 500ms".to_owned())
 }
 
+fn rate(text: &str) -> std::result::Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|value| (1e-3..=1e5).contains(value));
+    value.ok_or_else(|| "a number of frames per second, such as 25".to_owned())
+}
+
 fn share(text: &str) -> std::result::Result<f64, String> {
     let value = text.parse::<f64>().ok().filter(|value| (0.0..1.0).contains(value));
     value.ok_or_else(|| "a share from 0 to below 1, such as 0.05".to_owned())
@@ -112,36 +117,32 @@ fn classify(arguments: Arguments) -> Result<()> {
     stop_on_ctrl_c(&progress)?;
     let (recipe, name) = recipe_of(&arguments.model, &arguments.changes)?;
     let Ready { model, clips, prompt, geometry, device, identity } =
-        Ready::new(&recipe, arguments.model.run.as_deref(), Box::new(paths))?;
+        Ready::new(&recipe, arguments.model.run.as_deref(), Box::new(paths), option_env!("MACLIP_COMMIT"))?;
     let parts = recipe.components();
     let parts =
         ["backbone", "adapter", "prototype", "alignment"].map(|slot| parts.get(slot).map_or("none", String::as_str));
     let words = format!("{name}: {}", parts.into_iter().filter(|part| *part != "none").collect::<Vec<_>>().join(", "));
     let caches = recipe.compute.caches(&arguments.runs);
-    if let Some(clip) =
-        support.iter().flat_map(|(classes, _)| classes).flat_map(|class| &class.clips).chain(&new).next()
-    {
-        clips.dataset.ready(clip)?;
-    }
+    let examples = support.iter().flat_map(|(classes, _)| classes).flat_map(|class| &class.clips);
+    examples.chain(&new).try_for_each(|clip| clips.dataset.ready(clip))?;
     let loader = ClipLoader { clips: &clips, geometry: &geometry, device: &device, store: None };
     let source = ClipSource::new(loader, &model, None);
-    let mut asked = Vec::new();
+    let mut asked = Found::default();
     let answers = match support {
         None => {
             let names: Vec<&str> = arguments.classes.iter().map(|name| name.trim()).collect();
             check_names(&names)?;
-            for part in new.chunks(CLIPS_AT_ONCE) {
-                let part: Vec<&str> = part.iter().map(String::as_str).collect();
-                let found = zero_shot(&model, &source, &*prompt, &names, &part)?;
-                asked.extend(part.iter().zip(found).map(|(path, answer)| Asked::of(path, &answer, None)));
-            }
-            Answers::new(names.iter().map(|name| (*name).to_owned()).collect(), None, queries(&names, &asked))
+            asked.each(&new, |part| {
+                let found = zero_shot(&model, &source, &*prompt, &names, part)?;
+                Ok(part.iter().zip(found).map(|(path, answer)| Asked::of(path, &answer, None)).collect())
+            })?;
+            asked.answers(&names, None)
         }
         Some((classes, notes)) => {
             notes.iter().for_each(|note| progress.note(note));
             let examples = classes.iter().map(|class| class.clips.len()).sum();
-            let kept = Kept::new(caches.join("classify"), &clips, &identity);
-            let mut classifier = Classifier::new(model, source, &*prompt, classes, Some(&kept), &progress)?;
+            let kept = recipe.compute.feature_cache.then(|| Kept::new(caches.join("classify"), &clips, &identity));
+            let mut classifier = Classifier::new(model, source, &*prompt, classes, kept.as_ref(), &progress)?;
             if arguments.fit {
                 classifier = classifier.fitted()?;
             }
@@ -149,8 +150,7 @@ fn classify(arguments: Arguments) -> Result<()> {
             let calibration = Calibration::of(&left_out, classifier.classes().len(), arguments.refuse);
             ask(&arguments, &classifier, &calibration, windows, &new, &mut asked, &progress)?;
             let names: Vec<&str> = classifier.classes().iter().map(|class| class.name.as_str()).collect();
-            let queries = queries(&names, &asked);
-            Answers::new(names.iter().map(|name| (*name).to_owned()).collect(), Some((calibration, examples)), queries)
+            asked.answers(&names, Some((calibration, examples)))
         }
     };
     answers.warnings().iter().for_each(|warning| tell(format!("warning: {warning}")));
@@ -162,15 +162,19 @@ fn classify(arguments: Arguments) -> Result<()> {
             support: answers.examples(),
             calibration: answers.calibration(),
             warnings: &warnings,
-            clips: asked.iter().map(Asked::on_page).collect(),
+            clips: asked.asked.iter().map(Asked::on_page).collect(),
         };
         write_atomically(file, classified(&page)?.as_bytes())?;
     }
     match () {
         () if arguments.json => say(answers.json()),
         () if arguments.csv => say(answers.csv()),
-        () if arguments.srt => say(srt(&asked[0].segments).trim_end()),
+        () if arguments.srt => asked.asked.first().map_or(Ok(()), |only| say(srt(&only.segments).trim_end())),
         () => answers.text(&words).iter().try_for_each(say),
+    }?;
+    match asked.failed.len() {
+        0 => Ok(()),
+        count => Err(Error::failed(format!("{count} of {} clips could not be recognised", new.len()))),
     }
 }
 
@@ -214,51 +218,102 @@ impl Asked {
     }
 }
 
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    asked: Vec<Asked>,
+    /// Clips that cannot be read, each with the reason.
+    failed: Vec<(String, String)>,
+}
+
+impl Found {
+    /// Asks all clips, several at once. Where one of them cannot be read, the others of its part are asked alone, so that
+    /// each has an answer or a reason of its own.
+    fn each(&mut self, clips: &[String], ask: impl Fn(&[&str]) -> Result<Vec<Asked>>) -> Result<()> {
+        for part in clips.chunks(CLIPS_AT_ONCE) {
+            let part: Vec<&str> = part.iter().map(String::as_str).collect();
+            match ask(&part) {
+                Ok(found) => self.asked.extend(found),
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(_) => part.iter().try_for_each(|clip| self.one(clip, ask(&[clip])))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, clip: &str, found: Result<Vec<Asked>>) -> Result<()> {
+        match found {
+            Ok(found) => self.asked.extend(found),
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(error) => {
+                tell(&error);
+                self.failed.push((clip.to_owned(), error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    fn answers(&self, names: &[&str], calibration: Option<(Calibration, usize)>) -> Answers {
+        let query =
+            |asked: &Asked| Query::new(&asked.path, names, &asked.probabilities, asked.unknown, &asked.segments);
+        let queries = self.asked.iter().map(query).collect();
+        Answers::new(names.iter().map(|name| (*name).to_owned()).collect(), calibration, queries, self.failed.clone())
+    }
+}
+
 fn ask(
     arguments: &Arguments,
     classifier: &Classifier,
     calibration: &Calibration,
     windows: Option<Windows>,
     new: &[String],
-    asked: &mut Vec<Asked>,
+    found: &mut Found,
     progress: &dyn Progress,
 ) -> Result<()> {
     let Some(windows) = windows else {
         progress.begin("classify", 0, new.len() as u64);
-        for part in new.chunks(CLIPS_AT_ONCE) {
+        found.each(new, |part| {
             if maclip_framework::progress::stop_requested() {
                 return Err(Error::Interrupted);
             }
-            let part: Vec<&str> = part.iter().map(String::as_str).collect();
-            for (path, answer) in part.iter().zip(classifier.classify(&part)?) {
-                let mut found = Asked::of(path, &answer, Some(calibration));
+            let answers = classifier.classify(part)?;
+            let looked = |(path, answer): (&&str, Answer)| {
+                let mut asked = Asked::of(path, &answer, Some(calibration));
                 if arguments.html.is_some() {
-                    found.look = Some(classifier.look(path, best_two(&found.probabilities).0.0)?);
+                    asked.look = Some(classifier.look(path, best_two(&asked.probabilities).0.0)?);
                 }
-                asked.push(found);
-            }
-            progress.at(asked.len() as u64, "");
-        }
+                Ok(asked)
+            };
+            part.iter().zip(answers).map(looked).collect()
+        })?;
         progress.end();
         return Ok(());
     };
     let names: Vec<&str> = classifier.classes().iter().map(|class| class.name.as_str()).collect();
     for path in new {
-        let (answers, timeline) = classifier.windows(path, windows, arguments.fps, calibration, progress)?;
-        let fps = timeline.fps.ok_or_else(|| Error::failed(format!("{path} has no frame rate")))?;
-        let segments = segments(&answers, &names, calibration, timeline.frames, fps);
-        let count = answers.len().max(1) as f64;
-        let mean = |class: usize| answers.iter().map(|answer| answer.probabilities[class]).sum::<f64>() / count;
-        let unknown = !segments.is_empty() && segments.iter().all(|segment| segment.class.is_none());
-        let probabilities = (0..names.len()).map(mean).collect();
-        asked.push(Asked { path: path.clone(), probabilities, unknown, segments, look: None });
+        let asked = in_windows(classifier, calibration, windows, arguments.fps, path, &names, progress);
+        found.one(path, asked.map(|asked| vec![asked]))?;
     }
     Ok(())
 }
 
-fn queries(names: &[&str], asked: &[Asked]) -> Vec<Query> {
-    let query = |asked: &Asked| Query::new(&asked.path, names, &asked.probabilities, asked.unknown, &asked.segments);
-    asked.iter().map(query).collect()
+fn in_windows(
+    classifier: &Classifier,
+    calibration: &Calibration,
+    windows: Windows,
+    fps: Option<f64>,
+    path: &str,
+    names: &[&str],
+    progress: &dyn Progress,
+) -> Result<Asked> {
+    let (answers, timeline) = classifier.windows(path, windows, fps, calibration, progress)?;
+    let fps = timeline.fps.ok_or_else(|| Error::failed(format!("{path} has no frame rate")))?;
+    let segments = segments(&answers, names, calibration, timeline.frames, fps);
+    let count = answers.len().max(1) as f64;
+    let mean = |class: usize| answers.iter().map(|answer| answer.probabilities[class]).sum::<f64>() / count;
+    let unknown = !segments.is_empty() && segments.iter().all(|segment| segment.class.is_none());
+    let probabilities = (0..names.len()).map(mean).collect();
+    Ok(Asked { path: path.to_owned(), probabilities, unknown, segments, look: None })
 }
 
 #[cfg(test)]

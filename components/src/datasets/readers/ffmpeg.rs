@@ -160,10 +160,11 @@ impl Programs {
         loop {
             let ended = watch.end.recv_timeout(self.stall);
             let now = watch.signs.load(Ordering::Relaxed);
+            let busy = watch.busy.load(Ordering::Relaxed) > 0;
             match ended {
                 Ok(()) => {}
                 Err(RecvTimeoutError::Disconnected) => return stalled,
-                Err(RecvTimeoutError::Timeout) if now != before => before = now,
+                Err(RecvTimeoutError::Timeout) if now != before || busy => before = now,
                 // With all that it has started, so the pipes end too.
                 Err(RecvTimeoutError::Timeout) => {
                     stalled = true;
@@ -311,6 +312,8 @@ pub(super) fn no_video(path: &Path) -> Error {
 #[derive(Clone)]
 struct Progress {
     signs: Arc<AtomicUsize>,
+    /// Frames that are being worked on here: meanwhile the program waits, and is not to blame.
+    busy: Arc<AtomicUsize>,
     _end: Sender<()>,
 }
 
@@ -323,13 +326,14 @@ impl Progress {
 /// The other side of [`Progress`]. Counted, not sent: a message for each frame would wake the watcher as often.
 struct Watch {
     signs: Arc<AtomicUsize>,
+    busy: Arc<AtomicUsize>,
     end: Receiver<()>,
 }
 
 fn progress() -> (Progress, Watch) {
     let (_end, end) = channel();
-    let signs = Arc::new(AtomicUsize::new(0));
-    (Progress { signs: signs.clone(), _end }, Watch { signs, end })
+    let [signs, busy] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    (Progress { signs: signs.clone(), busy: busy.clone(), _end }, Watch { signs, busy, end })
 }
 
 /// What comes out of a pipe, at most [`LONGEST`] bytes; `running` is held until then.
@@ -352,7 +356,10 @@ fn read_frames(pipe: PipeReader, mut input: Input, progress: &Progress) -> Resul
     let mut all = || {
         while let Some(image) = read_ppm(&mut pipe)? {
             progress.sign();
-            (input.sink)(count, image)?;
+            progress.busy.fetch_add(1, Ordering::Relaxed);
+            let taken = (input.sink)(count, image);
+            progress.busy.fetch_sub(1, Ordering::Relaxed);
+            taken?;
             count += 1;
         }
         Ok(())

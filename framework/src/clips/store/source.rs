@@ -4,12 +4,11 @@
 use super::ClipStore;
 use super::pack::{Key, Kind};
 use crate::error::{Error, Result};
-use crate::files::open_regular;
+use crate::files::file_hash;
 use sha2::{Digest, Sha256};
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 /// A file can change twice within one tick of the file system's clock. So a hash is remembered only where the last
@@ -40,20 +39,6 @@ fn state(files: &[PathBuf]) -> Result<(Key, bool)> {
         settled &= changed.elapsed().is_ok_and(|age| age > SETTLED);
     }
     Ok((hash.finalize().into(), settled))
-}
-
-fn file_hash(path: &Path) -> Result<Key> {
-    let failed = |error| Error::io("read", path, error);
-    let mut file = open_regular(path).map_err(failed)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let count = file.read(&mut buffer).map_err(failed)?;
-        if count == 0 {
-            return Ok(hash.finalize().into());
-        }
-        hash.update(&buffer[..count]);
-    }
 }
 
 /// SHA-256 over the hashes of `files`, in their order.

@@ -80,7 +80,7 @@ pub struct Bin {
 /// Ranges of probabilities in a [`Calibration::bins`].
 const BINS: usize = 5;
 /// Temperatures that are tried.
-const TEMPERATURES: [f64; 2] = [0.02, 50.0];
+const TEMPERATURES: [f64; 2] = [0.02, 1000.0];
 
 /// What follows from the left-out clips.
 #[derive(Clone, Debug, Serialize)]
@@ -89,7 +89,7 @@ pub struct Calibration {
     pub temperature: f64,
     /// Share of the left-out clips that were recognised. `None` where every class has one clip.
     pub accuracy: Option<Share>,
-    /// The accuracy of guessing.
+    /// The accuracy of guessing: one of all classes, or always the one with the most left-out clips.
     pub chance: f64,
     /// Reliability after the calibration, without empty ranges.
     pub bins: Vec<Bin>,
@@ -104,14 +104,16 @@ pub struct Calibration {
 pub struct Threshold {
     /// The smallest fit that is accepted.
     pub fit: f64,
-    /// Share of the left-out clips that it refuses wrongly.
-    pub known_refused: Share,
+    /// Expected share of new clips of the classes that it refuses wrongly: (k + 1) / (n + 1) where it is the fit of the
+    /// k + 1st of n left-out clips from below (Vovk et al., 2005: conformal prediction).
+    pub known_refused: f64,
     /// Share of the clips that it refuses rightly where their class was taken out. `None` with fewer than three classes.
     pub unknown_refused: Option<Share>,
 }
 
 impl Calibration {
-    /// From the left-out clips of `classes` classes. The threshold refuses at most the share `refuse` of them.
+    /// From the left-out clips of `classes` classes. The threshold refuses the share `refuse` of new clips; with 0 there
+    /// is none, and nothing is refused.
     pub fn of(left_out: &[LeftOut], classes: usize, refuse: f64) -> Self {
         let temperature = temperature(left_out);
         let after: Vec<Vec<f64>> = left_out.iter().map(|clip| tempered(&clip.probabilities, temperature)).collect();
@@ -122,10 +124,10 @@ impl Calibration {
         Self {
             temperature,
             accuracy: Share::of(right, left_out.len()),
-            chance: 1.0 / classes.max(1) as f64,
+            chance: chance(left_out, classes),
             bins,
             calibration_error: errors,
-            unknown: threshold(left_out, refuse),
+            unknown: if refuse > 0.0 { threshold(left_out, refuse) } else { None },
         }
     }
 
@@ -133,6 +135,12 @@ impl Calibration {
     /// chance. `None` where nothing was left out.
     pub fn above_chance(&self) -> Option<bool> {
         self.accuracy.map(|accuracy| accuracy.interval[0] > self.chance)
+    }
+
+    /// Whether all left-out clips together could show it, if all were right.
+    pub fn enough(&self) -> bool {
+        let all = self.accuracy.and_then(|accuracy| Share::of(accuracy.clips, accuracy.clips));
+        all.is_some_and(|all| all.interval[0] > self.chance)
     }
 
     /// Calibrated probabilities.
@@ -144,6 +152,12 @@ impl Calibration {
     pub fn refuses(&self, fit: f64) -> bool {
         self.unknown.as_ref().is_some_and(|threshold| fit < threshold.fit)
     }
+}
+
+fn chance(left_out: &[LeftOut], classes: usize) -> f64 {
+    let of_class = |class: usize| left_out.iter().filter(|clip| clip.label == class).count();
+    let most = (0..classes).map(of_class).max().unwrap_or(0) as f64 / left_out.len().max(1) as f64;
+    most.max(1.0 / classes.max(1) as f64)
 }
 
 /// Probabilities to the power 1 / temperature, with the sum 1.
@@ -208,15 +222,18 @@ fn error(bins: &[Bin]) -> f64 {
     bins.iter().map(off).sum::<f64>() / clips as f64
 }
 
-/// The largest threshold that refuses at most the share `refuse` of the left-out clips.
+/// The largest threshold that is expected to refuse at most the share `refuse` of new clips; with few left-out clips the
+/// smallest that there is.
 fn threshold(left_out: &[LeftOut], refuse: f64) -> Option<Threshold> {
     let mut fits: Vec<f64> = left_out.iter().map(|clip| clip.fit).collect();
     fits.sort_by(f64::total_cmp);
-    let allowed = (refuse * fits.len() as f64 + 1e-9) as usize;
-    let fit = *fits.get(allowed.min(fits.len().checked_sub(1)?))?;
-    let refused = |fits: &[f64]| Share::of(fits.iter().filter(|&&other| other < fit).count(), fits.len());
+    let places = fits.len() as f64 + 1.0;
+    let below = ((refuse * places + 1e-9) as usize).saturating_sub(1);
+    let fit = *fits.get(below)?;
     let strangers: Vec<f64> = left_out.iter().filter_map(|clip| clip.fit_without_class).collect();
-    Some(Threshold { fit, known_refused: refused(&fits)?, unknown_refused: refused(&strangers) })
+    let refused = strangers.iter().filter(|&&other| other < fit).count();
+    let known_refused = (below as f64 + 1.0) / places;
+    Some(Threshold { fit, known_refused, unknown_refused: Share::of(refused, strangers.len()) })
 }
 
 #[cfg(test)]
@@ -270,15 +287,19 @@ mod tests {
     #[test]
     fn the_threshold_refuses_no_more_than_allowed() {
         let clips: Vec<LeftOut> = (0..20).map(|i| clip(0, &[0.6, 0.4], i as f64, i as f64 - 10.0)).collect();
+        // 2 of 21 places are 0.095; 3 would be 0.143.
         let found = threshold(&clips, 0.1).unwrap();
-        assert_eq!((found.fit, found.known_refused.share), (2.0, 0.1));
-        // Fits without the class are −10 to 9; 12 of them are below 2.
-        assert_eq!(found.unknown_refused.unwrap().share, 0.6);
-        assert_eq!(threshold(&clips, 0.0).unwrap().known_refused.share, 0.0);
-        assert_eq!(threshold(&clips, 1.0).unwrap().fit, 19.0);
+        assert_eq!((found.fit, found.known_refused), (1.0, 2.0 / 21.0));
+        // Fits without the class are −10 to 9; 11 of them are below 1.
+        assert_eq!(found.unknown_refused.unwrap().share, 0.55);
+        // Fewer than 20 places: the smallest fit is the least that can be refused.
+        assert_eq!(threshold(&clips[..9], 0.05).unwrap().known_refused, 0.1);
+        assert_eq!(threshold(&clips, 0.99).unwrap().fit, 19.0);
         assert!(threshold(&[], 0.1).is_none());
         let calibration = Calibration::of(&clips, 2, 0.1);
-        assert!(calibration.refuses(1.9) && !calibration.refuses(2.0));
+        assert!(calibration.refuses(0.9) && !calibration.refuses(1.0));
+        assert_eq!(calibration.chance, 1.0, "all left-out clips are of one class");
+        assert!(!Calibration::of(&clips, 2, 0.0).refuses(f64::NEG_INFINITY));
     }
 
     #[test]

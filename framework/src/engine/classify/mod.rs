@@ -29,7 +29,7 @@ use calibration::{Calibration, LeftOut, largest};
 use head::Head;
 pub use kept::Kept;
 pub use model::Ready;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use timeline::{Window, WindowAnswer, Windows};
 
 /// A class to recognise, with its examples.
@@ -208,6 +208,8 @@ impl<'a> Classifier<'a> {
             classifier: self,
             windows,
             fps: 0.0,
+            wanted: BTreeSet::new(),
+            planned: 0,
             held: BTreeMap::new(),
             next: 0,
             answers: Vec::new(),
@@ -215,7 +217,7 @@ impl<'a> Classifier<'a> {
             clip,
         };
         let rate = |timeline: &Timeline| {
-            fps.or(timeline.fps).filter(|fps| *fps > 0.0).ok_or_else(|| {
+            timeline.fps.or(fps).filter(|fps| *fps > 0.0).ok_or_else(|| {
                 Error::failed(format!("{clip} has no frame rate, and windows are in seconds"))
                     .help("give it with `--fps`")
             })
@@ -225,6 +227,7 @@ impl<'a> Classifier<'a> {
         let timeline = dataset.stream(clip, &mut |timeline, index, image| {
             if !begun {
                 reel.fps = rate(timeline)?;
+                windows.check(reel.fps)?;
                 progress.begin("windows", 0, timeline.frames as u64);
                 begun = true;
             }
@@ -238,7 +241,7 @@ impl<'a> Classifier<'a> {
         })?;
         progress.end();
         reel.finish(count)?;
-        Ok((reel.answers, Timeline { frames: count, fps: fps.or(timeline.fps) }))
+        Ok((reel.answers, Timeline { frames: count, fps: timeline.fps.or(fps) }))
     }
 
     /// Every support clip asked while it was left out of its class, in the order of the classes. Classes of one clip are
@@ -288,9 +291,16 @@ impl<'a> Classifier<'a> {
     pub fn look(&self, clip: &str, class: usize) -> Result<Look> {
         let rows = &self.rows(|_| true)[class];
         let prefix = self.source.prefixes(&[clip], |_| view(&self.source, clip))?;
+        let encoded = matches!(self.support, Support::Apart(_)).then(|| self.query_encodings(prefix.clone()));
         let mut best: Option<(f64, usize)> = None;
         for (at, &row) in rows.iter().enumerate() {
-            let distance = self.answers(prefix.clone(), &[class], &[vec![row]])?[0].distances[0];
+            let answers = match (&encoded, &self.support) {
+                (Some(query), Support::Apart(known)) => {
+                    self.scored(query, known.support.clone().ok_or_else(no_support)?, &[class], &[vec![row]])?
+                }
+                _ => self.answers(prefix.clone(), &[class], &[vec![row]])?,
+            };
+            let distance = answers[0].distances[0];
             if best.is_none_or(|(least, _)| distance < least) {
                 best = Some((distance, at));
             }
@@ -389,6 +399,7 @@ impl<'a> Classifier<'a> {
     /// One query encoded together with the support rows `support`: its features, those of the support clips, and their
     /// rows in these.
     fn together(&self, query: Tensor<3>, support: &[Vec<usize>]) -> (Encodings, Tensor<3>, Vec<Vec<usize>>) {
+        let support = &even(support);
         let Support::Together(prefixes) = &self.support else { unreachable!("features that depend on the clip alone") };
         let flat: Vec<usize> = support.iter().flatten().copied().collect();
         let of_clips: Vec<usize> = flat.iter().map(|&row| self.class_of(row)).collect();
@@ -444,12 +455,8 @@ impl<'a> Classifier<'a> {
             let clips = rows_of(groups.clone(), &flat, &self.device).reshape([1, rows.len(), shots, t, e]);
             self.model.align(query.clone(), clips, text.unsqueeze())
         };
-        let shots = support.iter().map(Vec::len).max().unwrap_or(0);
         let distances = if self.model.prototype.scope() == Scope::Episode {
-            // The module relates all classes at once, and takes as many clips of each: smaller classes repeat theirs.
-            let even: Vec<Vec<usize>> =
-                support.iter().map(|rows| rows.iter().copied().cycle().take(shots).collect()).collect();
-            align(&even, mean.clone())
+            align(&even(support), mean.clone())
         } else {
             let one =
                 |(at, rows): (usize, &Vec<usize>)| align(std::slice::from_ref(rows), mean.clone().narrow(0, at, 1));
@@ -483,6 +490,10 @@ pub fn zero_shot(
     texts: &[&str],
     clips: &[&str],
 ) -> Result<Vec<Answer>> {
+    if model.adapter.scope() == Scope::Episode {
+        return Err(Error::failed("the adapter looks across the clips of an episode, and names alone make none")
+            .help("give examples with `--support`, or choose another adapter"));
+    }
     // CLIP's own temperature, the exponential of its learned logit scale.
     const SCALE: f64 = 100.0;
     let of_class = |name: &&str| {
@@ -551,6 +562,13 @@ impl Encodings {
     }
 }
 
+/// As many rows of each class: smaller classes repeat theirs. Modules that look at all classes at once need it, and without
+/// it a class would weigh as much as it has examples.
+fn even(support: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let shots = support.iter().map(Vec::len).max().unwrap_or(0);
+    support.iter().map(|rows| rows.iter().copied().cycle().take(shots).collect()).collect()
+}
+
 fn rows_of(tensor: Tensor<3>, rows: &[usize], device: &Device) -> Tensor<3> {
     let [_, t, e] = tensor.dims();
     select_rows(&tensor.clone().reshape([tensor.dims()[0], t * e]), rows, device).reshape([rows.len(), t, e])
@@ -592,7 +610,11 @@ struct Reel<'c, 'a> {
     fps: f64,
     clip: &'c str,
     calibration: &'c Calibration,
-    /// Frames, as they are kept, that windows after [`Reel::next`] need.
+    /// Numbers of frames that the sampler chooses of windows from [`Reel::next`] on, as far as these have begun.
+    wanted: BTreeSet<usize>,
+    /// Number of the first window that has not begun.
+    planned: usize,
+    /// The wanted frames that have come, as they are kept.
     held: BTreeMap<usize, Image>,
     /// Number of the first window that has no answer yet.
     next: usize,
@@ -602,8 +624,18 @@ struct Reel<'c, 'a> {
 impl Reel<'_, '_> {
     fn take(&mut self, index: usize, image: Image) -> Result<()> {
         let loader = self.classifier.source.loader();
-        self.held.insert(index, loader.clips.keep(image, loader.geometry.image_size)?);
-        // So many windows are encoded at once; their frames are held until then.
+        loop {
+            let window = self.windows.at(self.planned, self.fps);
+            if window.first > index {
+                break;
+            }
+            self.wanted.extend(self.sampled(&window)?);
+            self.planned += 1;
+        }
+        if self.wanted.contains(&index) {
+            self.held.insert(index, loader.clips.keep(image, loader.geometry.image_size)?);
+        }
+        // So many windows are encoded at once; the frames that they need are held until then.
         let last = self.windows.at(self.next + CLIPS_PER_BATCH - 1, self.fps);
         if index + 1 >= last.first + last.frames {
             let windows: Vec<Window> =
@@ -617,12 +649,10 @@ impl Reel<'_, '_> {
     fn finish(&mut self, frames: usize) -> Result<()> {
         let whole = |window: &Window| window.first + window.frames <= frames;
         let left: Vec<Window> = (self.next..).map(|at| self.windows.at(at, self.fps)).take_while(whole).collect();
-        if !left.is_empty() {
-            return self.answer(&left);
-        }
+        left.chunks(CLIPS_PER_BATCH).try_for_each(|part| self.answer(part))?;
         if self.answers.is_empty() && frames > 0 {
-            // The whole video is shorter than a window.
-            return self.answer(&[Window { first: 0, frames }]);
+            // The whole video is shorter than a window, so the frames that a window needs may be others than it has.
+            return self.short(frames);
         }
         Ok(())
     }
@@ -640,22 +670,31 @@ impl Reel<'_, '_> {
         self.next += windows.len();
         let first = self.windows.at(self.next, self.fps).first;
         self.held = self.held.split_off(&first);
+        self.wanted = self.wanted.split_off(&first);
         Ok(())
     }
 
-    /// The frames that the sampler chooses of a window.
-    fn opened(&self, window: &Window) -> Result<Vec<Image>> {
+    /// The one answer of a video that is shorter than a window: that of the whole clip.
+    fn short(&mut self, frames: usize) -> Result<()> {
+        let answer = self.classifier.classify(&[self.clip])?.remove(0);
+        let (fit, probabilities) = (answer.fit(), self.calibration.calibrated(&answer.probabilities));
+        self.answers.push(WindowAnswer { window: Window { first: 0, frames }, probabilities, fit });
+        Ok(())
+    }
+
+    /// Numbers of the frames that the sampler chooses of a window.
+    fn sampled(&self, window: &Window) -> Result<Vec<usize>> {
         let frames = &self.classifier.source.loader().clips.frames;
         let timeline = Timeline { frames: window.frames, fps: Some(self.fps) };
         let mut rng = Stream::new(0, &format!("classify/{}", self.clip)).at(window.first as u64);
         let drawn = frames.random_in_evaluation().then_some(&mut rng);
-        let frame = |index: usize| {
-            self.held
-                .get(&(window.first + index))
-                .cloned()
-                .ok_or_else(|| Error::failed(format!("frame {index} of a window is not there")))
-        };
-        frames.sample(&timeline, drawn)?.into_iter().map(frame).collect()
+        Ok(frames.sample(&timeline, drawn)?.into_iter().map(|index| window.first + index).collect())
+    }
+
+    fn opened(&self, window: &Window) -> Result<Vec<Image>> {
+        let missing = |index: usize| Error::failed(format!("frame {index} of {} is not there", self.clip));
+        let frame = |index: usize| self.held.get(&index).cloned().ok_or_else(|| missing(index));
+        self.sampled(window)?.into_iter().map(frame).collect()
     }
 }
 

@@ -1,12 +1,13 @@
 //! A model that is ready to recognise clips, from a recipe and, where it was trained, from the run that has its weights.
 
 use crate::clips::sources::Clips;
+use crate::engine::inputs;
 use crate::error::{Error, Result};
 use crate::model::few_shot::FewShotModel;
 use crate::model::parameters;
 use crate::recipe::{Recipe, device};
 use crate::runs::directory::RunDirectory;
-use crate::runs::store::tested_checkpoint;
+use crate::runs::store::{Checkpoint, tested_checkpoint};
 use crate::slots::backbone::Geometry;
 use crate::slots::dataset::Dataset;
 use crate::slots::prompt::Prompt;
@@ -14,7 +15,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use maclip_language::Node;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Slots whose components decide the features of a clip.
 const SLOTS: [&str; 7] = ["frames", "resize", "augment", "backbone", "prompt", "adapter", "prototype"];
@@ -37,11 +38,11 @@ pub struct Ready {
 
 impl Ready {
     /// The model of `recipe`, with the trained weights of the finished run `run` where it has something to train. Clips are
-    /// opened by `dataset`, whatever the recipe's is.
+    /// opened by `dataset`, whatever the recipe's is. `commit` is the one that the program was built from.
     ///
     /// # Errors
     /// Where its weights are missing, the run is another model's or not finished, or the device is not there.
-    pub fn new(recipe: &Recipe, run: Option<&Path>, dataset: Box<dyn Dataset>) -> Result<Self> {
+    pub fn new(recipe: &Recipe, run: Option<&Path>, dataset: Box<dyn Dataset>, commit: Option<&str>) -> Result<Self> {
         let device =
             device::probe(&recipe.device, recipe.precision).map_err(|error| error.at(recipe.place("device")))?;
         let build = recipe.build_context(&device)?;
@@ -55,16 +56,20 @@ impl Ready {
         let mut model = FewShotModel::build(recipe, &build, clips.frames.count())?;
         let mut trained = None;
         let trainable = parameters::count(&model).trainable;
-        if let Some(run) = run.filter(|_| trainable > 0) {
-            let (checkpoint, sha256) = tested_checkpoint(&weights_of(run, recipe)?)?;
-            model = checkpoint.load(model)?;
-            trained = Some(sha256);
+        if let Some(run) = run {
+            let directory = finished(run)?;
+            inputs::same_weights(&directory, &build.weights())?;
+            if trainable > 0 {
+                let (checkpoint, sha256) = trained_weights(run, recipe)?;
+                model = checkpoint.load(model)?;
+                trained = Some(sha256);
+            }
         }
         let geometry = model.backbone.geometry().clone();
         let slots: serde_json::Map<String, serde_json::Value> =
             SLOTS.iter().filter_map(|slot| Some(((*slot).to_owned(), recipe.resolved.at(slot)?.to_json()))).collect();
         let identity = json!({
-            "program": [env!("CARGO_PKG_VERSION"), option_env!("MACLIP_COMMIT")],
+            "program": [env!("CARGO_PKG_VERSION"), commit],
             "slots": slots,
             "code": model.backbone.code_version(),
             "weights": build.weights(),
@@ -85,14 +90,24 @@ impl Ready {
     }
 }
 
-/// The run whose weights `run` tested: itself, or the one whose weights it was given.
-fn weights_of(run: &Path, recipe: &Recipe) -> Result<PathBuf> {
-    let directory = RunDirectory::open(run)?;
-    if directory.test().is_none() {
-        return Err(Error::failed(format!("{} is not finished", run.display())).help("finish it with `maclip run`"));
+/// The run in `path`, if it is done and its result is that of its records.
+fn finished(path: &Path) -> Result<RunDirectory> {
+    let run = RunDirectory::open(path)?;
+    run.verify()?;
+    match run.test() {
+        Some(_) => Ok(run),
+        None => Err(Error::failed(format!("{} is not finished", path.display())).help("finish it with `maclip run`")),
     }
-    let start = recipe.resolved.at("task.start");
-    let trains = start.and_then(|start| start.at("train")).is_none_or(|train| train.to_json() != json!(false));
-    let given = start.and_then(|start| start.at("run")).and_then(Node::as_str);
-    Ok(given.filter(|_| !trains).map_or_else(|| run.to_owned(), PathBuf::from))
+}
+
+/// The trained weights that `run` tested, with their checksum: its own, or those of the run that it was given.
+fn trained_weights(run: &Path, recipe: &Recipe) -> Result<(Checkpoint, String)> {
+    let start = |key: &str| recipe.resolved.at("task.start")?.at(key);
+    let trains = start("train").is_none_or(|train| train.to_json() != json!(false));
+    let Some(given) = start("run").and_then(Node::as_str).filter(|_| !trains) else { return tested_checkpoint(run) };
+    let (checkpoint, sha256) = tested_checkpoint(Path::new(given))?;
+    match start("sha256").and_then(Node::as_str) == Some(sha256.as_str()) {
+        true => Ok((checkpoint, sha256)),
+        false => Err(Error::failed(format!("{given} has other trained weights now than {} was given", run.display()))),
+    }
 }

@@ -38,6 +38,18 @@ impl Windows {
         Ok(Self { window, stride })
     }
 
+    /// An error where windows begin more often than frames come, at `fps` frames a second.
+    ///
+    /// # Errors
+    /// Then.
+    pub fn check(&self, fps: f64) -> Result<()> {
+        if self.stride * fps >= 1.0 {
+            return Ok(());
+        }
+        Err(Error::failed(format!("a stride of {} s is shorter than a frame of {} s", self.stride, 1.0 / fps))
+            .help("give a longer one with `--stride`"))
+    }
+
     /// Window number `at` of a video with `fps` frames a second.
     pub fn at(&self, at: usize, fps: f64) -> Window {
         let first = (at as f64 * self.stride * fps).round() as usize;
@@ -88,8 +100,10 @@ pub fn segments(
     for part in cuts.windows(2) {
         let covers = |answer: &&WindowAnswer| answer.window.first <= part[0] && end(answer) >= part[1];
         let covering: Vec<&WindowAnswer> = answers.iter().filter(covers).collect();
-        // The last frames may be too few for a window: they belong to the last one.
-        let covering = if covering.is_empty() { answers.last().into_iter().collect() } else { covering };
+        // Frames at the end may be too few for a window, and rounding may leave one out between two: they belong to the
+        // window before them.
+        let before = || answers.iter().rev().find(|answer| answer.window.first <= part[0]);
+        let covering = if covering.is_empty() { before().into_iter().collect() } else { covering };
         let Some((class, probability)) = mean_answer(&covering, calibration) else { continue };
         let name = class.map(|class| names[class].to_owned());
         let (start, end) = (part[0] as f64 / fps, part[1] as f64 / fps);
@@ -170,13 +184,28 @@ mod tests {
                 fit_without_class: None,
             }],
             1,
-            0.0,
+            0.5,
         )
         .unknown;
         let found = segments(&answers, &["walk", "run"], &calibration, 55, 10.0);
         assert_eq!(found.last().unwrap().class, None);
         assert_eq!(found.last().unwrap().start, 3.0, "the mean fit of the last two windows is below 0");
         assert!(srt(&found).starts_with("1\n00:00:00,000 --> 00:00:02,000\nwalk (88 %)\n\n2\n"));
+    }
+
+    #[test]
+    fn a_frame_between_two_windows_belongs_to_the_one_before() {
+        // At 25 frames a second, windows of 0.25 s have 6 frames and begin at 0, 6, 13, 19: frame 12 is in none.
+        let windows = Windows::new(0.25, 0.25).unwrap();
+        let answers: Vec<WindowAnswer> = [0.9, 0.9, 0.1, 0.1]
+            .into_iter()
+            .enumerate()
+            .map(|(at, p)| WindowAnswer { window: windows.at(at, 25.0), probabilities: vec![p, 1.0 - p], fit: 0.0 })
+            .collect();
+        assert_eq!(answers[1].window.first + answers[1].window.frames, 12);
+        let found = segments(&answers, &["a", "b"], &Calibration::of(&[], 2, 0.05), 25, 25.0);
+        let spans: Vec<_> = found.iter().map(|s| (s.start, s.end, s.class.as_deref())).collect();
+        assert_eq!(spans, [(0.0, 0.52, Some("a")), (0.52, 1.0, Some("b"))]);
     }
 
     #[test]

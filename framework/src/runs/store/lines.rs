@@ -79,16 +79,21 @@ impl Records {
         self.append_all(std::slice::from_ref(record))
     }
 
-    /// Appends records, one a line, in one write.
+    /// Appends records, one a line, in writes of whole lines: however many there are, a few megabytes are held.
     ///
     /// # Errors
     /// Where the file cannot be written.
     pub fn append_all<T: Serialize>(&mut self, records: &[T]) -> Result<()> {
+        const AT_ONCE: usize = 4 << 20;
         let mut bytes = Vec::new();
-        for record in records {
+        for (at, record) in records.iter().enumerate() {
             bytes.extend(line(record, &self.path)?);
+            if bytes.len() >= AT_ONCE || at + 1 == records.len() {
+                self.file.write_all(&bytes).map_err(|error| Error::io("write", &self.path, error).help(ROOM))?;
+                bytes.clear();
+            }
         }
-        self.file.write_all(&bytes).map_err(|error| Error::io("write", &self.path, error).help(ROOM))
+        Ok(())
     }
 
     /// Waits until all records are on the disk: no checkpoint may be there without the records of the steps before it.

@@ -12,7 +12,7 @@ pub use checkpoint::{Checkpoint, checkpoint_steps, tested_checkpoint};
 pub use lines::Records;
 
 use crate::error::{Error, Result};
-use crate::files::{unix_seconds, write_atomically, write_json};
+use crate::files::{regular, unix_seconds, write_atomically, write_json};
 use crate::runs::read::read_json;
 use crate::runs::records::{Manifest, State, Status};
 use serde::Serialize;
@@ -30,8 +30,7 @@ pub struct RunStore {
 /// The lock file of the run directory `path`, and whether another process holds the lock.
 fn lock(path: &Path, options: &OpenOptions) -> Result<(File, bool)> {
     let path = path.join("lock");
-    let file = options
-        .open(&path)
+    let file = regular(&mut options.clone(), &path)
         .map_err(|error| Error::io("write", &path, error).help("choose another folder with `--runs DIR`"))?;
     match file.try_lock() {
         // If the run was moved away between opening and locking, its lock file moved too and is not this folder's lock.
