@@ -256,6 +256,9 @@ fn examples_that_cannot_be_used_are_told_with_the_way_out() {
     one("new", &["the class folder", "a folder of its own"]);
     one("support/run", &["class folder", "holds"]);
     one("gone", &["gone"]);
+    clip(&clips.folder.path().join("copies/a/1"), 0, 0, 8);
+    clip(&clips.folder.path().join("copies/b/2"), 0, 0, 8);
+    one("copies", &["copies/a/1", "the same clip"]);
     clip(&clips.folder.path().join("single/only/1"), 0, 0, 8);
     one("single", &["two classes at least", "there is one (only)"]);
     std::fs::write(clips.path("list.csv"), "path,class\nsupport/run/clip 0,run\nsupport/gone,jump\n").unwrap();
@@ -273,6 +276,19 @@ fn examples_that_cannot_be_used_are_told_with_the_way_out() {
     let found: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((ran.code, found["queries"].as_array().unwrap().len()), (Some(1), 5), "{}", ran.stderr);
     assert!(found["failed"][0]["path"].as_str().unwrap().ends_with("run 0"), "{found:#}");
+}
+
+#[test]
+fn a_page_is_written_over_no_device_and_no_clip() {
+    let clips = Clips::new(2);
+    clips.fails(&["@new", "--html", "@gone/page.html"], &["there is no folder"]);
+    let pipe = clips.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    clips.fails(&["@new", "--html", "@pipe"], &["a pipe or a device"]);
+    clips.fails(&["@new", "--html", "@new"], &["a folder"]);
+    std::os::unix::fs::symlink(clips.path("page.html"), clips.path("link.html")).unwrap();
+    clips.text(&["@new", "--html", "@link.html"]);
+    assert!(Path::new(&clips.path("link.html")).is_symlink() && Path::new(&clips.path("page.html")).is_file());
 }
 
 #[test]

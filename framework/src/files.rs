@@ -131,11 +131,40 @@ fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<()> {
     })
 }
 
+/// Writes `bytes` to the file `path` that a person named, as [`write_atomically`] does. A link there stays, and the file that
+/// it leads to is written.
+///
+/// # Errors
+/// As [`check_output`], and where the file cannot be written.
+pub fn write_output(path: &Path, bytes: &[u8]) -> Result<()> {
+    check_output(path)?;
+    match path.canonicalize() {
+        Ok(target) => write_atomically(&target, bytes),
+        Err(_) => write_atomically(path, bytes),
+    }
+}
+
+/// Looks whether a file that a person named can be written there: before long work, whose result would be lost.
+///
+/// # Errors
+/// Where its folder is missing, or something else than a regular file is there, such as a device.
+pub fn check_output(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let cannot = |why: &str| Error::failed(format!("cannot write {}: {why}", path.display()));
+    if !folder.is_dir() {
+        return Err(cannot(&format!("there is no folder {}", folder.display())).help("make the folder first"));
+    }
+    match std::fs::metadata(path) {
+        Ok(about) if !about.is_file() => Err(cannot("it is a folder, a pipe or a device").help("give another file")),
+        _ => Ok(()),
+    }
+}
+
 /// SHA-256 of a regular file of any length, which is never held whole.
 ///
 /// # Errors
 /// Where it cannot be read.
-pub(crate) fn file_hash(path: &Path) -> Result<[u8; 32]> {
+pub fn file_hash(path: &Path) -> Result<[u8; 32]> {
     let failed = |error| Error::io("read", path, error);
     let mut file = open_regular(path).map_err(failed)?;
     let mut hash = Sha256::new();

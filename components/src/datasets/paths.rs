@@ -8,8 +8,9 @@ use super::readers::video::Decoder;
 use super::readers::{DECODER, Readers};
 use maclip_framework::engine::classify::SupportClass;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::files::read_regular;
+use maclip_framework::files::{file_hash, read_regular};
 use maclip_framework::slots::dataset::{Dataset, Frames, Listing, Opened, Request, Split, Take, Timeline};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Videos and folders of frames anywhere on disk. The identifier of a clip is its path.
@@ -50,7 +51,35 @@ impl Paths {
                 self.look(clip)?;
             }
         }
+        self.check_copies(&classes, &mut notes)?;
         Ok((classes, notes))
+    }
+
+    /// Clips with the same content. In one class they make the answers look better than they are: where one is left out, the
+    /// other is still there. In two classes they are an error.
+    fn check_copies(&self, classes: &[SupportClass], notes: &mut Vec<String>) -> Result<()> {
+        let mut known: HashMap<Vec<[u8; 32]>, (&str, &str)> = HashMap::new();
+        for class in classes {
+            for clip in &class.clips {
+                let files = self.readers.files(Path::new(clip))?;
+                let content = files.iter().map(|file| file_hash(file)).collect::<Result<Vec<_>>>()?;
+                match known.get(&content) {
+                    Some((name, other)) if *name != class.name => {
+                        return Err(Error::failed(format!(
+                            "{clip} is an example of {}, and {other}, which is the same clip, of {name}",
+                            class.name
+                        ))
+                        .help("remove one of them"));
+                    }
+                    Some((_, other)) => notes.push(format!(
+                        "{clip} is the same clip as {other}: where one is left out, the other is still there, so the \
+                         answers look better than they are"
+                    )),
+                    None => _ = known.insert(content, (&class.name, clip)),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The clips that `path` names: a video, a folder of frames, or all clips of a folder, and of the folders in it.
@@ -159,20 +188,26 @@ fn listed(path: &Path) -> Result<Vec<SupportClass>> {
     let mut classes: Vec<SupportClass> = Vec::new();
     for (at, line) in content.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = line.trim();
-        let first = line.split([',', '\t', ' ']).next().unwrap_or_default();
+        let first = line.split([',', '\t', ' ']).next().unwrap_or_default().trim_matches('"');
         if line.is_empty() || line.starts_with('#') || (at == 0 && first.eq_ignore_ascii_case("path")) {
             continue;
         }
         let place = || format!("{}:{}", path.display(), at + 1);
+        // A cell in quotes, as spreadsheets write it.
+        let bare = |cell: &str| {
+            let cell = cell.trim();
+            let inside = cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"'));
+            inside.map_or_else(|| cell.to_owned(), |cell| cell.replace("\"\"", "\""))
+        };
         let parts = [',', '\t', ' '].iter().find_map(|separator| line.rsplit_once(*separator));
         let (clip, class) = parts
-            .map(|(clip, class)| (clip.trim(), class.trim()))
+            .map(|(clip, class)| (bare(clip), bare(class)))
             .filter(|(a, b)| !a.is_empty() && !b.is_empty())
             .ok_or_else(|| {
                 Error::failed(format!("{}: a line must have a path and a class, and this is {line:?}", place()))
                     .help(LAYOUT)
             })?;
-        let clip = text(&folder.join(clip))?;
+        let (clip, class) = (text(&folder.join(clip))?, class.as_str());
         if !Path::new(&clip).exists() {
             return Err(Error::failed(format!("{}: there is no clip {clip}", place())));
         }
@@ -231,9 +266,11 @@ mod tests {
     /// A folder of three frames of one grey each.
     fn clip(folder: &Path) {
         std::fs::create_dir_all(folder).unwrap();
+        // No two clips have the same bytes.
+        let own = folder.to_str().unwrap().bytes().map(u32::from).sum::<u32>() % 40;
         for at in 0..3u8 {
             let mut bytes = Vec::new();
-            Encoder::new(&mut bytes, 90).encode(&[at * 40; 16 * 16 * 3], 16, 16, ColorType::Rgb).unwrap();
+            Encoder::new(&mut bytes, 90).encode(&[at * 40 + own as u8; 16 * 16 * 3], 16, 16, ColorType::Rgb).unwrap();
             std::fs::write(folder.join(format!("{at}.jpg")), bytes).unwrap();
         }
     }
@@ -254,7 +291,8 @@ mod tests {
         assert!(notes.is_empty());
 
         let list = root.join("list.csv");
-        std::fs::write(&list, "path,class\n# a comment\nrun/a,go fast\nrun/b\tstay\n\nwaveHand/a stay\n").unwrap();
+        std::fs::write(&list, "path,class\n# a comment\nrun/a,\"go fast\"\n\"run/b\"\tstay\n\nwaveHand/a stay\n")
+            .unwrap();
         let (classes, _) = paths.support(&list).unwrap();
         let seen: Vec<_> = classes.iter().map(|c| (c.name.as_str(), c.clips.len())).collect();
         assert_eq!(seen, [("go fast", 1), ("stay", 2)]);

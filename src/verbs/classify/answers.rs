@@ -21,13 +21,22 @@ pub struct Query {
     runner_up_probability: Option<f64>,
     /// Whether it is none of the classes.
     unknown: bool,
+    /// How well the nearest class fits: minus its distance. It is unknown where this is below that of `none_of_these`.
+    fit: Option<f64>,
     classes: BTreeMap<String, f64>,
     /// The timeline, in windows only.
     segments: Vec<Segment>,
 }
 
 impl Query {
-    pub fn new(path: &str, names: &[&str], probabilities: &[f64], unknown: bool, segments: &[Segment]) -> Self {
+    pub fn new(
+        path: &str,
+        names: &[&str],
+        probabilities: &[f64],
+        unknown: bool,
+        fit: Option<f64>,
+        segments: &[Segment],
+    ) -> Self {
         let ((first, probability), second) = best_two(probabilities);
         Self {
             path: path.to_owned(),
@@ -36,6 +45,7 @@ impl Query {
             runner_up: second.map(|(at, _)| names[at].to_owned()),
             runner_up_probability: second.map(|(_, probability)| probability),
             unknown,
+            fit,
             classes: names.iter().map(|name| (*name).to_owned()).zip(probabilities.iter().copied()).collect(),
             segments: segments.to_vec(),
         }

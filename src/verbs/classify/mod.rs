@@ -16,11 +16,11 @@ use maclip_framework::engine::classify::timeline::{Segment, Windows, segments, s
 use maclip_framework::engine::classify::{Answer, Classifier, Kept, Look, Ready, best_two, zero_shot};
 use maclip_framework::engine::features::ClipSource;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::files::write_atomically;
+use maclip_framework::files::{check_output, write_output};
 use maclip_framework::progress::Progress;
 use maclip_reports::{Classified, ClassifiedClip, classified};
 use model::{Model, recipe_of};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Recognise clips by a few examples of each class, or by the names of the classes
 #[derive(Args)]
@@ -39,7 +39,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "classes")]
     fit: bool,
     /// Share of the examples, each left out once, that "none of these" may refuse; with 0, nothing is refused
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share, conflicts_with = "classes")]
     refuse: f64,
     /// Recognise parts of long videos, in windows of this length, such as 2s
     #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with = "classes")]
@@ -113,6 +113,16 @@ fn classify(arguments: Arguments) -> Result<()> {
         return Err(Error::failed(format!("`--srt` is for one video, and these are {} clips", new.len()))
             .help("use `--csv` or `--json` for several"));
     }
+    if let Some(page) = &arguments.html {
+        check_output(page)?;
+        let examples = support.iter().flat_map(|(classes, _)| classes).flat_map(|class| &class.clips);
+        let same = |clip: &&String| {
+            page.canonicalize().is_ok_and(|page| Path::new(clip).canonicalize().is_ok_and(|clip| clip == page))
+        };
+        if let Some(clip) = examples.chain(&new).find(same) {
+            return Err(Error::failed(format!("`--html` would overwrite the clip {clip}")).help("give another file"));
+        }
+    }
     let progress = Console::new();
     stop_on_ctrl_c(&progress)?;
     let (recipe, name) = recipe_of(&arguments.model, &arguments.changes)?;
@@ -164,7 +174,7 @@ fn classify(arguments: Arguments) -> Result<()> {
             warnings: &warnings,
             clips: asked.asked.iter().map(Asked::on_page).collect(),
         };
-        write_atomically(file, classified(&page)?.as_bytes())?;
+        write_output(file, classified(&page)?.as_bytes())?;
     }
     match () {
         () if arguments.json => say(answers.json()),
@@ -198,6 +208,8 @@ struct Asked {
     path: String,
     probabilities: Vec<f64>,
     unknown: bool,
+    /// How well the nearest class fits; not of windows.
+    fit: Option<f64>,
     segments: Vec<Segment>,
     look: Option<Look>,
 }
@@ -209,11 +221,18 @@ impl Asked {
             None => answer.probabilities.clone(),
         };
         let unknown = calibration.is_some_and(|calibration| calibration.refuses(answer.fit()));
-        Self { path: path.to_owned(), probabilities, unknown, segments: Vec::new(), look: None }
+        Self {
+            path: path.to_owned(),
+            probabilities,
+            unknown,
+            fit: Some(answer.fit()),
+            segments: Vec::new(),
+            look: None,
+        }
     }
 
     fn on_page(&self) -> ClassifiedClip<'_> {
-        let Self { path, probabilities, unknown, segments, look } = self;
+        let Self { path, probabilities, unknown, segments, look, .. } = self;
         ClassifiedClip { path, probabilities, unknown: *unknown, segments, look: look.as_ref() }
     }
 }
@@ -254,8 +273,9 @@ impl Found {
     }
 
     fn answers(&self, names: &[&str], calibration: Option<(Calibration, usize)>) -> Answers {
-        let query =
-            |asked: &Asked| Query::new(&asked.path, names, &asked.probabilities, asked.unknown, &asked.segments);
+        let query = |asked: &Asked| {
+            Query::new(&asked.path, names, &asked.probabilities, asked.unknown, asked.fit, &asked.segments)
+        };
         let queries = self.asked.iter().map(query).collect();
         Answers::new(names.iter().map(|name| (*name).to_owned()).collect(), calibration, queries, self.failed.clone())
     }
@@ -313,7 +333,7 @@ fn in_windows(
     let mean = |class: usize| answers.iter().map(|answer| answer.probabilities[class]).sum::<f64>() / count;
     let unknown = !segments.is_empty() && segments.iter().all(|segment| segment.class.is_none());
     let probabilities = (0..names.len()).map(mean).collect();
-    Ok(Asked { path: path.to_owned(), probabilities, unknown, segments, look: None })
+    Ok(Asked { path: path.to_owned(), probabilities, unknown, fit: None, segments, look: None })
 }
 
 #[cfg(test)]
