@@ -138,10 +138,10 @@ fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<()> {
 /// As [`check_output`], and where the file cannot be written.
 pub fn write_output(path: &Path, bytes: &[u8]) -> Result<()> {
     check_output(path)?;
-    match path.canonicalize() {
-        Ok(target) => write_atomically(&target, bytes),
-        Err(_) => write_atomically(path, bytes),
-    }
+    // A link to a file that is not there yet cannot be resolved as a whole.
+    let linked = std::fs::read_link(path).ok().map(|link| path.with_file_name("").join(link));
+    let target = path.canonicalize().ok().or(linked);
+    write_atomically(target.as_deref().unwrap_or(path), bytes)
 }
 
 /// Looks whether a file that a person named can be written there: before long work, whose result would be lost.

@@ -162,6 +162,7 @@ fn show(run: &RunDirectory, as_json: bool) -> Result<()> {
     }
     manifest.lists.iter().for_each(|(split, sum)| row(&format!("list {split}"), sum.clone()));
     manifest.weights.iter().for_each(|(file, sum)| row(&format!("weights {file}"), sum.clone()));
+    manifest.settings.iter().for_each(|(option, value)| row(&format!("setting {option}"), value.clone()));
     for (number, attempt) in manifest.attempts.iter().enumerate() {
         let command: Vec<String> = attempt.argv.iter().map(|word| format::shell(word)).collect();
         row(&format!("attempt {}", number + 1), command.join(" "));

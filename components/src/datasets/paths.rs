@@ -82,7 +82,8 @@ impl Paths {
         Ok(())
     }
 
-    /// The clips that `path` names: a video, a folder of frames, or all clips of a folder, and of the folders in it.
+    /// The clips that `path` names: a video, a folder of frames, or all clips of a folder, and of the folders in it. Whether
+    /// they can be read is seen when they are asked.
     ///
     /// # Errors
     /// Where there is no clip.
@@ -96,8 +97,10 @@ impl Paths {
             return Err(Error::failed(format!("{} holds no clip, only {}", path.display(), found(&inside)))
                 .help("give videos, folders of frames, or a folder that holds some"));
         }
-        clips.iter().try_for_each(|clip| self.look(clip))?;
-        Ok(clips)
+        match clips.iter().find(|clip| !Path::new(clip).exists()) {
+            Some(clip) => Err(Error::failed(format!("there is no clip {clip}"))),
+            None => Ok(clips),
+        }
     }
 
     /// An error where the clip cannot be used, as far as that is seen without decoding it.

@@ -20,6 +20,8 @@ pub struct RunView {
     components: BTreeMap<String, String>,
     parts: Vec<(String, String, String)>,
     weights: BTreeMap<String, String>,
+    /// Values that files decided and not the recipe, by the option that could set them.
+    settings: BTreeMap<String, String>,
     notes: Vec<String>,
     /// Lines of the recipe, and whether their key differs among the variants.
     recipe: Option<Vec<(String, bool)>>,
@@ -79,6 +81,7 @@ pub fn view(run: &Run, varying: &BTreeSet<&str>) -> RunView {
         components: manifest.components.clone(),
         parts: run.directory.params.iter().flat_map(|params| params.parts.iter().map(part)).collect(),
         weights: manifest.weights.clone(),
+        settings: manifest.settings.clone(),
         notes: manifest.notes.clone(),
         recipe: run.recipe.as_ref().map(|recipe| marked(recipe, varying)),
     }

@@ -3,7 +3,7 @@
 //! The key of a file is a hash of the clip's bytes, of everything that the model is made of, and of the class text. What
 //! changes a feature changes the key.
 
-use super::{Encodings, SupportClass};
+use super::{Encodings, Examples, SupportClass};
 use crate::clips::sources::Clips;
 use crate::clips::store::source_hash;
 use crate::error::{Error, Result};
@@ -73,9 +73,9 @@ impl Features {
         self.tensor("prefix", device)
     }
 
-    pub fn encodings(&self, device: &Device) -> Result<Encodings> {
+    pub fn examples(&self, device: &Device) -> Result<Examples> {
         let [support, query, averages] = ["support", "query", "averages"].map(|name| self.tensor(name, device));
-        Ok(Encodings { support: Some(support?), query: query?, averages: averages?.squeeze_dim(1) })
+        Ok(Examples { support: support?, query: Encodings { query: query?, averages: averages?.squeeze_dim(1) } })
     }
 }
 

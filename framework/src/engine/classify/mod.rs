@@ -59,23 +59,29 @@ impl Answer {
     }
 }
 
-/// Features of clips, in their order.
+/// Features of clips as queries, in their order.
 #[derive(Clone)]
 struct Encodings {
-    /// After the prototype module's support branch, `[B, T, E]`. Of queries it is empty.
-    support: Option<Tensor<3>>,
-    /// After its query branch, `[B, T, E]`.
+    /// After the prototype module's query branch, `[B, T, E]`.
     query: Tensor<3>,
     /// Time averages before the prototype module, `[B, E]`.
     averages: Tensor<2>,
 }
 
+/// Features of support clips, in their order.
+struct Examples {
+    /// After the prototype module's support branch, `[S, T, E]`.
+    support: Tensor<3>,
+    /// As queries, for leave one out.
+    query: Encodings,
+}
+
 /// What is kept of the support clips.
 enum Support {
     /// Features: they depend on nothing but the clip and its class.
-    Apart(Encodings),
+    Apart(Box<Examples>),
     /// Prefixes `[S, T, F]`: features depend on all clips that are compared, so they are computed for each query.
-    Together(Tensor<3>),
+    Together(Box<Tensor<3>>),
 }
 
 /// Recognises clips by the support clips that it was given.
@@ -152,8 +158,8 @@ impl<'a> Classifier<'a> {
         progress.end();
         let features = kept::Features::joined(parts)?;
         let support = match together {
-            true => Support::Together(features.prefix(&device)?),
-            false => Support::Apart(features.encodings(&device)?),
+            true => Support::Together(Box::new(features.prefix(&device)?)),
+            false => Support::Apart(Box::new(features.examples(&device)?)),
         };
         Ok(Self { model, source, classes, texts, support, head: None, device })
     }
@@ -172,7 +178,7 @@ impl<'a> Classifier<'a> {
         };
         let labels: Vec<usize> =
             self.classes.iter().enumerate().flat_map(|(class, found)| found.clips.iter().map(move |_| class)).collect();
-        self.head = Some(Head::fit(host_rows(&known.averages), &labels, self.classes.len())?);
+        self.head = Some(Head::fit(host_rows(&known.query.averages), &labels, self.classes.len())?);
         Ok(self)
     }
 
@@ -264,7 +270,7 @@ impl<'a> Classifier<'a> {
                 let ask = |classes: &[usize]| -> Result<Answer> {
                     let support = self.rows(|other| other != row);
                     let support: Vec<Vec<usize>> = classes.iter().map(|&class| support[class].clone()).collect();
-                    Ok(self.ask_support(row, classes, &support)?)
+                    self.ask_support(row, classes, &support)
                 };
                 let mut answer = ask(&all)?;
                 if let Some(head) = &self.head {
@@ -296,7 +302,7 @@ impl<'a> Classifier<'a> {
         for (at, &row) in rows.iter().enumerate() {
             let answers = match (&encoded, &self.support) {
                 (Some(query), Support::Apart(known)) => {
-                    self.scored(query, known.support.clone().ok_or_else(no_support)?, &[class], &[vec![row]])?
+                    self.scored(query, known.support.clone(), &[class], &[vec![row]])?
                 }
                 _ => self.answers(prefix.clone(), &[class], &[vec![row]])?,
             };
@@ -350,15 +356,9 @@ impl<'a> Classifier<'a> {
     fn ask_support(&self, row: usize, classes: &[usize], support: &[Vec<usize>]) -> Result<Answer> {
         let answers = match &self.support {
             Support::Apart(known) => {
-                let one = Encodings {
-                    support: None,
-                    query: known.query.clone().narrow(0, row, 1),
-                    averages: known.averages.clone().narrow(0, row, 1),
-                };
-                let groups = known.support.clone().ok_or_else(no_support)?;
-                self.scored(&one, groups, classes, support)?
+                self.scored(&known.query.narrow(row, 1), known.support.clone(), classes, support)?
             }
-            Support::Together(prefixes) => self.answers(prefixes.clone().narrow(0, row, 1), classes, support)?,
+            Support::Together(prefixes) => self.answers(Tensor::clone(prefixes).narrow(0, row, 1), classes, support)?,
         };
         answers.into_iter().next().ok_or_else(|| Error::failed("there is no answer"))
     }
@@ -370,7 +370,7 @@ impl<'a> Classifier<'a> {
                 let queries = self.query_encodings(prefix);
                 let count = support.iter().map(Vec::len).sum::<usize>().max(1);
                 let at_once = (PAIRS_PER_BATCH / count).max(1);
-                let groups = known.support.clone().ok_or_else(no_support)?;
+                let groups = known.support.clone();
                 let total = queries.query.dims()[0];
                 let mut answers = Vec::with_capacity(total);
                 for start in (0..total).step_by(at_once) {
@@ -393,7 +393,7 @@ impl<'a> Classifier<'a> {
 
     fn query_encodings(&self, prefix: Tensor<3>) -> Encodings {
         let encoded = self.model.query_prototypes(self.model.encode(prefix, &Branch::Query));
-        Encodings { support: None, query: encoded.prototypes, averages: time_average(encoded.frames) }
+        Encodings { query: encoded.prototypes, averages: time_average(encoded.frames) }
     }
 
     /// One query encoded together with the support rows `support`: its features, those of the support clips, and their
@@ -405,7 +405,7 @@ impl<'a> Classifier<'a> {
         let of_clips: Vec<usize> = flat.iter().map(|&row| self.class_of(row)).collect();
         let text = select_rows(&self.texts.mean, &of_clips, &self.device);
         let [_, t, f] = prefixes.dims();
-        let supports = rows_of(prefixes.clone(), &flat, &self.device).reshape([flat.len(), t, f]);
+        let supports = rows_of(Tensor::clone(prefixes), &flat, &self.device).reshape([flat.len(), t, f]);
         let (supports, query) = self.model.episode(supports, text.clone(), query);
         let supports = self.model.support_prototypes(supports, text).prototypes;
         let query = self.model.query_prototypes(query);
@@ -414,7 +414,7 @@ impl<'a> Classifier<'a> {
             next += rows.len();
             (next - rows.len()..next).collect()
         });
-        let encodings = Encodings { support: None, query: query.prototypes, averages: time_average(query.frames) };
+        let encodings = Encodings { query: query.prototypes, averages: time_average(query.frames) };
         (encodings, supports, rows.collect())
     }
 
@@ -428,7 +428,7 @@ impl<'a> Classifier<'a> {
         let text = select_rows(&self.texts.mean, classes, &self.device);
         let (query, groups, rows) = match &self.support {
             Support::Apart(known) => {
-                let groups = known.support.clone().expect("support clips have features of the support branch");
+                let groups = known.support.clone();
                 (self.query_encodings(prefix), groups, support.to_vec())
             }
             Support::Together(_) => self.together(prefix, support),
@@ -555,7 +555,6 @@ fn encode(
 impl Encodings {
     fn narrow(&self, start: usize, count: usize) -> Self {
         Self {
-            support: None,
             query: self.query.clone().narrow(0, start, count),
             averages: self.averages.clone().narrow(0, start, count),
         }
@@ -578,10 +577,6 @@ fn host_rows(tensor: &Tensor<2>) -> Vec<Vec<f64>> {
     let [_, width] = tensor.dims();
     let values: Vec<f64> = tensor.clone().into_data().iter::<f64>().collect();
     values.chunks(width).map(<[f64]>::to_vec).collect()
-}
-
-fn no_support() -> Error {
-    Error::failed("support clips were not encoded")
 }
 
 fn answers(model: &FewShotModel, scores: &Scores) -> Result<Vec<Answer>> {
