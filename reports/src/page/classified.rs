@@ -118,8 +118,7 @@ pub fn classified(page: &Classified) -> Result<String> {
         clips => format::plural(clips.len(), "clip"),
     };
     let support = match page.support {
-        0 => format::plural(page.classes.len(), "class named by text")
-            .replace("class named by texts", "classes named by text"),
+        0 => format!("{} named by text", classes(page.classes.len())),
         clips => format!("{} by {}", classes(page.classes.len()), format::plural(clips, "example")),
     };
     let rendered = environment()?.get_template("classified.html").and_then(|template| {
