@@ -102,6 +102,43 @@ fn a_recipe_that_trains_nothing_needs_no_training_classes() {
 }
 
 #[test]
+fn a_recipe_that_trains_nothing_shares_no_clip_with_the_training_classes_that_are_there() {
+    let mine = OwnClips::new(&ALL, "");
+    let data = mine.root.join("data");
+    std::fs::remove_dir_all(data.join("val")).unwrap();
+    std::fs::remove_dir_all(data.join("test/test_1/clip_2")).unwrap();
+    std::os::unix::fs::symlink(data.join("train/train_0/clip_1"), data.join("test/test_1/clip_2")).unwrap();
+    let frozen = ["--set", "adapter.type=none"];
+    let words = ["`test/test_1/clip_2` of split test", "`train/train_0/clip_1` of split train", "allow_shared=true"];
+    fails(1, &mine.run(&frozen), &words);
+    fails(2, &["validate", "--deep", &mine.recipe, frozen[0], frozen[1]], &words);
+    ok(&mine.run(&[&frozen[..], &["--set", "dataset.allow_shared=true"]].concat()));
+}
+
+#[test]
+fn a_training_does_not_go_on_where_the_weights_are_read_in_another_way() {
+    let mine = OwnClips::new(&ALL, "");
+    let weights = mine.root.join("clip.safetensors").display().to_string();
+    ok(&["weights", "convert", "builtin:shapes_clip", &weights]);
+    let set = format!("backbone.weights={weights}");
+    let run = ["--set", &set, "--set", "name=mine"];
+    ok(&mine.run(&run));
+    let folder = std::fs::read_dir(mine.folder()).unwrap().map(|entry| entry.unwrap().path());
+    let stopped = folder.into_iter().find(|path| path.join("manifest.json").is_file()).unwrap();
+    std::fs::remove_file(stopped.join("episodes.jsonl")).unwrap();
+    for (file, from, to) in [
+        ("status.json", "\"done\"", "\"interrupted\""),
+        // As if the program, or a file beside the weights, had said another number of heads before.
+        ("manifest.json", "backbone.vision_heads\": \"", "backbone.vision_heads\": \"9"),
+    ] {
+        let text = std::fs::read_to_string(stopped.join(file)).unwrap();
+        assert!(text.contains(from), "{file}: {text}");
+        std::fs::write(stopped.join(file), text.replace(from, to)).unwrap();
+    }
+    fails(1, &mine.run(&run), &["vision_heads is", "was trained with 9", "maclip runs rm"]);
+}
+
+#[test]
 fn a_done_run_is_reported_where_nothing_can_be_written() {
     let mine = OwnClips::new(&ALL, "");
     ok(&mine.run(&[]));

@@ -298,15 +298,17 @@ impl FewShot {
         }
     }
 
-    /// The lists of the splits that a run of `recipe` with `model` uses, disjoint in classes and clips unless the dataset
-    /// says otherwise. Where the model cannot be built, they are those of a training.
+    /// The lists of the splits that a run of `recipe` with `model` uses. All splits are disjoint in classes and clips
+    /// unless the dataset says otherwise. Where the model cannot be built, the lists are those of a training.
     pub(super) fn lists(&self, dataset: &dyn Dataset, recipe: &Recipe, model: &Result<FewShotModel>) -> Result<Lists> {
         let trainable = |model: &FewShotModel| parameters::count(model).trainable > 0;
         let trains = self.trains() && model.as_ref().map_or(true, trainable);
-        let (mut parts, mut errors) = (Vec::new(), Vec::new());
+        let (mut parts, mut unused, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         for role in Split::ALL {
             let (split, limit) = self.part(role);
             if role != Split::Test && !trains {
+                // Nothing is made of these classes. Where they can be listed, the test shares nothing with them either.
+                unused.extend(dataset.list(role).ok().map(|listing| (role, listing)));
                 parts.push(Listed { role, split, listing: Listing::default() });
                 continue;
             }
@@ -324,9 +326,10 @@ impl FewShot {
         }
         together(errors)?;
         // Choosing on the training classes reads their split a second time.
-        let own = parts.iter().filter(|part| part.role == part.split);
+        let own = parts.iter().filter(|part: &&Listed| part.role == part.split).map(|part| (part.split, &part.listing));
+        let all = unused.iter().map(|(split, listing)| (*split, listing)).chain(own);
         let classes: Vec<(Split, &Class)> =
-            own.flat_map(|part| part.listing.classes.iter().map(|class| (part.split, class))).collect();
+            all.flat_map(|(split, listing)| listing.classes.iter().map(move |class| (split, class))).collect();
         let note = keep_apart(&classes, dataset).map_err(|error| error.at(recipe.place("dataset")))?;
         if let Some(part) = parts.last_mut() {
             part.listing.notes.extend(note);
