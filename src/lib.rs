@@ -36,6 +36,7 @@
 // Writing to a terminal can fail, and these would panic then: see `terminal::say` and `terminal::tell`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod recognition;
 mod shipped;
 mod terminal;
 pub mod verbs;

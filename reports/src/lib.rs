@@ -31,7 +31,7 @@ mod testing;
 
 pub use compare::{ClassDifference, Comparison, Side, compare};
 pub use load::stamp;
-pub use page::classified::{Classified, ClassifiedClip, classified};
+pub use page::classified::{Classified, ClassifiedClip, SERVE_SCRIPT, classified, recognised, serve_page, trust};
 pub use table::csv_lines;
 
 use figures::Figures;

@@ -83,36 +83,7 @@ struct SegmentView {
 /// # Errors
 /// Where a figure cannot be drawn.
 pub fn classified(page: &Classified) -> Result<String> {
-    let clips = page.clips.iter().map(|clip| view(page, clip)).collect::<Result<Vec<_>>>()?;
-    let calibration = page.calibration;
-    let drawn = calibration.map(|found| reliability::draw(&found.bins)).transpose()?.flatten();
-    let accuracy = calibration.and_then(|found| found.accuracy.map(|share| (share, found.chance)));
-    let accuracy = accuracy.map(|(share, chance)| {
-        format!(
-            "Of {} that were left out once each, {} % were recognised ({} to {} with 95 % confidence); guessing gives {} %.",
-            format::plural(share.clips, "support clip"),
-            format::percent(share.share),
-            format::percent(share.interval[0]),
-            format::percent(share.interval[1]),
-            format::percent(chance)
-        )
-    });
-    let unknown = calibration.and_then(|found| found.unknown.as_ref()).map(|threshold| {
-        let strangers = threshold.unknown_refused.map(|share| {
-            format!(
-                ", and {} % of clips whose class was taken out ({} to {})",
-                format::percent(share.share),
-                format::percent(share.interval[0]),
-                format::percent(share.interval[1])
-            )
-        });
-        format!(
-            "“None of these” is expected to refuse {} % of new clips of these classes{}.",
-            format::percent(threshold.known_refused),
-            strangers.unwrap_or_default()
-        )
-    });
-    let [before, after] = calibration.and_then(|found| found.calibration_error).unwrap_or_default();
+    let clips = page.clips.iter().map(|clip| view(&page.classes, clip)).collect::<Result<Vec<_>>>()?;
     let headline = match page.clips.as_slice() {
         [clip] => format!("1 clip: {}", name_of(page, clip)),
         clips => format::plural(clips.len(), "clip"),
@@ -121,23 +92,92 @@ pub fn classified(page: &Classified) -> Result<String> {
         0 => format!("{} named by text", classes(page.classes.len())),
         clips => format!("{} by {}", classes(page.classes.len()), format::plural(clips, "example")),
     };
-    let rendered = environment()?.get_template("classified.html").and_then(|template| {
-        template.render(context! {
-            style => safe(include_str!("../../templates/style.css")),
-            palette => figures::palette(),
-            themed => figures::themed(),
-            headline,
-            support,
-            page => context! { model => page.model, warnings => page.warnings },
-            reliability => drawn.map(|svg| Value::from_safe_string(inline(&svg))),
-            accuracy,
-            unknown,
-            error => format::percent(after),
-            error_before => format::percent(before),
-            clips,
-        })
-    });
-    rendered.map_err(failed)
+    filled("classified.html", context! {
+        style => safe(STYLE),
+        palette => figures::palette(),
+        themed => figures::themed(),
+        headline,
+        support,
+        page => context! { model => page.model, warnings => page.warnings },
+        trust => page.calibration.map(TrustView::of).transpose()?.flatten(),
+        clips,
+    })
+}
+
+/// The part of the page about one clip, as HTML to be put into another page with the style of [`serve_page`].
+///
+/// # Errors
+/// As [`classified`].
+pub fn recognised(classes: &[&str], clip: &ClassifiedClip) -> Result<String> {
+    filled("recognised.html", context! { clip => view(classes, clip)? })
+}
+
+/// The part of the page about how far answers can be trusted; empty where nothing could be left out.
+///
+/// # Errors
+/// As [`classified`].
+pub fn trust(calibration: &Calibration) -> Result<String> {
+    TrustView::of(calibration)?.map_or(Ok(String::new()), |trust| filled("trust.html", context! { trust }))
+}
+
+/// The page of `maclip serve`. It asks the server for everything else.
+///
+/// # Errors
+/// Where the template is damaged.
+pub fn serve_page(model: &str) -> Result<String> {
+    let (palette, themed) = (figures::palette(), figures::themed());
+    filled("serve.html", context! { style => safe(STYLE), palette, themed, model })
+}
+
+/// The script of [`serve_page`].
+pub const SERVE_SCRIPT: &str = include_str!("../../templates/serve.js");
+
+const STYLE: &str = include_str!("../../templates/style.css");
+
+fn filled(template: &str, values: Value) -> Result<String> {
+    environment()?.get_template(template).and_then(|template| template.render(values)).map_err(failed)
+}
+
+#[derive(Serialize)]
+struct TrustView {
+    sentences: Vec<String>,
+    reliability: Option<Value>,
+    error: String,
+    error_before: String,
+}
+
+impl TrustView {
+    /// `None` where no example could be left out.
+    fn of(found: &Calibration) -> Result<Option<Self>> {
+        let Some(share) = found.accuracy else { return Ok(None) };
+        let mut sentences = vec![format!(
+            "Of {} that were left out once each, {} % were recognised ({} to {} with 95 % confidence); guessing gives {} %.",
+            format::plural(share.clips, "support clip"),
+            format::percent(share.share),
+            format::percent(share.interval[0]),
+            format::percent(share.interval[1]),
+            format::percent(found.chance)
+        )];
+        sentences.extend(found.unknown.as_ref().map(|threshold| {
+            let strangers = threshold.unknown_refused.map(|share| {
+                format!(
+                    ", and {} % of clips whose class was taken out ({} to {})",
+                    format::percent(share.share),
+                    format::percent(share.interval[0]),
+                    format::percent(share.interval[1])
+                )
+            });
+            format!(
+                "“None of these” is expected to refuse {} % of new clips of these classes{}.",
+                format::percent(threshold.known_refused),
+                strangers.unwrap_or_default()
+            )
+        }));
+        let [before, after] = found.calibration_error.unwrap_or_default();
+        let drawn = reliability::draw(&found.bins)?.map(|svg| Value::from_safe_string(inline(&svg)));
+        let (error, error_before) = (format::percent(after), format::percent(before));
+        Ok(Some(Self { sentences, reliability: drawn, error, error_before }))
+    }
 }
 
 fn classes(number: usize) -> String {
@@ -151,12 +191,12 @@ fn name_of(page: &Classified, clip: &ClassifiedClip) -> String {
     }
 }
 
-fn view(page: &Classified, clip: &ClassifiedClip) -> Result<ClipView> {
+fn view(names: &[&str], clip: &ClassifiedClip) -> Result<ClipView> {
     let ((first, probability), second) = best_two(clip.probabilities);
-    let mut order: Vec<usize> = (0..page.classes.len()).collect();
+    let mut order: Vec<usize> = (0..names.len()).collect();
     order.sort_by(|&a, &b| clip.probabilities[b].total_cmp(&clip.probabilities[a]));
     let class = |at: usize| ClassView {
-        name: page.classes[at].to_owned(),
+        name: names[at].to_owned(),
         probability: format::percent(clip.probabilities[at]),
         width: format!("{:.2}", clip.probabilities[at] * 75.0),
     };
@@ -171,13 +211,13 @@ fn view(page: &Classified, clip: &ClassifiedClip) -> Result<ClipView> {
         swatch: segment
             .class
             .as_ref()
-            .and_then(|name| page.classes.iter().position(|class| class == name))
+            .and_then(|name| names.iter().position(|class| class == name))
             .map(|at| at % colours),
     };
     let matrix = match clip.look {
         None => None,
         Some(look) => {
-            let title = format!("This clip against {}", page.classes[first]);
+            let title = format!("This clip against {}", names[first]);
             let (costs, weights) = (&look.alignment.costs, &look.alignment.weights);
             alignment::draw(&Matrix { title: &title, explanation: &look.explanation, costs, weights })?
         }
@@ -185,9 +225,9 @@ fn view(page: &Classified, clip: &ClassifiedClip) -> Result<ClipView> {
     let picture = |bytes: &Vec<u8>| format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes));
     Ok(ClipView {
         path: clip.path.to_owned(),
-        predicted: page.classes[first].to_owned(),
+        predicted: names[first].to_owned(),
         probability: format::percent(probability),
-        runner_up: second.map(|(at, _)| page.classes[at].to_owned()),
+        runner_up: second.map(|(at, _)| names[at].to_owned()),
         runner_up_probability: second.map(|(_, probability)| format::percent(probability)).unwrap_or_default(),
         unknown: clip.unknown,
         classes: order.into_iter().map(class).collect(),

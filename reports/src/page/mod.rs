@@ -58,8 +58,11 @@ impl FigureView {
 /// Rows of a figure's data that the page shows; the file has all.
 const SHOWN_DATA: usize = 60;
 
-const TEMPLATES: [(&str, &str); 8] = [
+const TEMPLATES: [(&str, &str); 11] = [
     ("classified.html", include_str!("../../templates/classified.html")),
+    ("recognised.html", include_str!("../../templates/recognised.html")),
+    ("trust.html", include_str!("../../templates/trust.html")),
+    ("serve.html", include_str!("../../templates/serve.html")),
     ("look.html", include_str!("../../templates/look.html")),
     ("page.html", include_str!("../../templates/page.html")),
     ("group.html", include_str!("../../templates/group.html")),

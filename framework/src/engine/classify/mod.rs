@@ -9,6 +9,7 @@ mod kept;
 mod model;
 mod reel;
 pub mod timeline;
+mod zero_shot;
 
 use crate::clips::loader::View;
 use crate::engine::evaluation::{CLIPS_PER_BATCH, PAIRS_PER_BATCH, select_rows};
@@ -32,6 +33,7 @@ pub use model::Ready;
 use reel::Reel;
 use std::collections::{BTreeMap, BTreeSet};
 use timeline::{WindowAnswer, Windows};
+pub use zero_shot::zero_shot;
 
 /// A class to recognise, with its examples.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -319,10 +321,7 @@ impl<'a> Classifier<'a> {
         let (explanation, mut alignments) = seen.explained(&self.model)?;
         let alignment = alignments.pop().ok_or_else(|| Error::failed("the alignment gave no explanation"))?;
         let nearest = self.classes[class].clips[at].clone();
-        let opened =
-            self.source.loader().open(&[(clip, view(&self.source, clip)), (&nearest, view(&self.source, &nearest))])?;
-        let size = self.source.loader().geometry.image_size;
-        let (query_frames, nearest_frames) = (strip(&opened[0], size)?, strip(&opened[1], size)?);
+        let (query_frames, nearest_frames) = (frames(&self.source, clip)?, frames(&self.source, &nearest)?);
         Ok(Look { nearest, query_frames, nearest_frames, explanation, alignment })
     }
 
@@ -479,47 +478,6 @@ impl<'a> Classifier<'a> {
     }
 }
 
-/// Answers for clips that have class texts and no examples: cosines with the texts, as CLIP classifies images. The
-/// distance of a class is 1 − cosine.
-///
-/// # Errors
-/// Where the backbone has no text tower, a clip cannot be opened, or a number is not finite.
-pub fn zero_shot(
-    model: &FewShotModel,
-    source: &ClipSource,
-    prompt: &dyn Prompt,
-    texts: &[&str],
-    clips: &[&str],
-) -> Result<Vec<Answer>> {
-    if model.adapter.scope() == Scope::Episode {
-        return Err(Error::failed("the adapter looks across the clips of an episode, and names alone make none")
-            .help("give examples with `--support`, or choose another adapter"));
-    }
-    // CLIP's own temperature, the exponential of its learned logit scale.
-    const SCALE: f64 = 100.0;
-    let of_class = |name: &&str| {
-        Ok(crate::slots::explanation::normalize(model.backbone.encode_texts(&prompt.sentences(name))?).mean_dim(0))
-    };
-    let texts = Tensor::cat(texts.iter().map(of_class).collect::<Result<Vec<Tensor<2>>>>()?, 0);
-    let texts = if texts.is_autodiff() { texts.inner() } else { texts };
-    let frames = model.encode(source.prefixes(clips, |at| view(source, clips[at]))?, &Branch::Query);
-    let cosines = text_cosines(time_average(frames).unsqueeze(), texts.unsqueeze());
-    let [_, _, w] = cosines.dims();
-    let cosines: Vec<f64> = cosines.into_data().iter::<f64>().collect();
-    let answer = |row: &[f64]| {
-        let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let powers: Vec<f64> = row.iter().map(|cosine| (SCALE * (cosine - top)).exp()).collect();
-        let sum: f64 = powers.iter().sum();
-        Answer {
-            distances: row.iter().map(|cosine| 1.0 - cosine).collect(),
-            probabilities: powers.into_iter().map(|power| power / sum).collect(),
-        }
-    };
-    let answers: Vec<Answer> = cosines.chunks(w).map(answer).collect();
-    finite(&answers)?;
-    Ok(answers)
-}
-
 /// How the frames of a clip are chosen: always the same ones. A sampler that draws in evaluation gets a draw for this
 /// clip.
 fn view(source: &ClipSource, clip: &str) -> View {
@@ -527,6 +485,15 @@ fn view(source: &ClipSource, clip: &str) -> View {
         true => View::RandomFrames(Stream::new(0, &format!("classify/{clip}")).at(0)),
         false => View::Evaluation,
     }
+}
+
+/// The frames of a clip that the model looks at, side by side, as JPEG.
+///
+/// # Errors
+/// Where the clip cannot be opened.
+pub fn frames(source: &ClipSource, clip: &str) -> Result<Vec<u8>> {
+    let opened = source.loader().open(&[(clip, view(source, clip))])?;
+    strip(&opened[0], source.loader().geometry.image_size)
 }
 
 fn prefixes(source: &ClipSource, clips: &[(usize, &str)]) -> Result<Tensor<3>> {

@@ -91,6 +91,14 @@ pub fn recipe_of(model: &Model, changes: &Changes) -> Result<(Recipe, String)> {
     Ok((chosen.recipe, name))
 }
 
+/// The model in a few words, such as `classify: clip_vit, otam`.
+pub fn model_words(recipe: &Recipe, name: &str) -> String {
+    let parts = recipe.components();
+    let part = |slot: &str| parts.get(slot).map_or("none", String::as_str);
+    let parts = ["backbone", "adapter", "prototype", "alignment"].map(part);
+    format!("{name}: {}", parts.into_iter().filter(|part| *part != "none").collect::<Vec<_>>().join(", "))
+}
+
 fn change(option: &'static str, written: &str, path: &str, value: &serde_json::Value) -> Change {
     let origin = Origin::argument(option, written);
     let node = Node::from_json(value).map_origins(&|_| origin.clone());

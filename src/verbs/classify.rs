@@ -1,25 +1,23 @@
 //! `maclip classify --support FOLDER NEW…`: what new clips show, by a few examples of each class.
 
-mod answers;
-mod model;
-
+use crate::recognition::answers::{Answers, Query};
+use crate::recognition::asked::{Asked, seconds};
+use crate::recognition::model::{Model, model_words, recipe_of};
 use crate::terminal::arguments::Changes;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
 use crate::terminal::{say, tell};
-use answers::{Answers, Query};
 use clap::Args;
 use maclip_components::datasets::paths::Paths;
 use maclip_components::datasets::readers::video::Decoder;
 use maclip_framework::clips::loader::ClipLoader;
 use maclip_framework::engine::classify::calibration::Calibration;
-use maclip_framework::engine::classify::timeline::{Segment, Windows, segments, srt};
-use maclip_framework::engine::classify::{Answer, Classifier, Kept, Look, Ready, best_two, zero_shot};
+use maclip_framework::engine::classify::timeline::{Windows, srt};
+use maclip_framework::engine::classify::{Answer, Classifier, Kept, Ready, best_two, zero_shot};
 use maclip_framework::engine::features::ClipSource;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::{check_output, write_output};
 use maclip_framework::progress::Progress;
-use maclip_reports::{Classified, ClassifiedClip, classified};
-use model::{Model, recipe_of};
+use maclip_reports::{Classified, classified};
 use std::path::{Path, PathBuf};
 
 /// Recognise clips by a few examples of each class, or by the names of the classes
@@ -71,19 +69,6 @@ pub struct Arguments {
 
 crate::verb!("classify", 25, Arguments, classify);
 
-/// `2s`, `500ms` or `2` as seconds.
-fn seconds(text: &str) -> std::result::Result<f64, String> {
-    let (number, scale) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-        (Some(number), _) => (number, 1e-3),
-        (None, Some(number)) => (number, 1.0),
-        (None, None) => (text, 1.0),
-    };
-    let value = number.trim().parse::<f64>().ok().map(|value| value * scale);
-    value
-        .filter(|value| *value > 0.0 && value.is_finite())
-        .ok_or_else(|| "a time above 0, such as 2s or 500ms".to_owned())
-}
-
 fn rate(text: &str) -> std::result::Result<f64, String> {
     let value = text.parse::<f64>().ok().filter(|value| (1e-3..=1e5).contains(value));
     value.ok_or_else(|| "a number of frames per second, such as 25".to_owned())
@@ -128,10 +113,7 @@ fn classify(arguments: Arguments) -> Result<()> {
     let (recipe, name) = recipe_of(&arguments.model, &arguments.changes)?;
     let Ready { model, clips, prompt, geometry, device, identity } =
         Ready::new(&recipe, arguments.model.run.as_deref(), Box::new(paths), option_env!("MACLIP_COMMIT"))?;
-    let parts = recipe.components();
-    let parts =
-        ["backbone", "adapter", "prototype", "alignment"].map(|slot| parts.get(slot).map_or("none", String::as_str));
-    let words = format!("{name}: {}", parts.into_iter().filter(|part| *part != "none").collect::<Vec<_>>().join(", "));
+    let words = model_words(&recipe, &name);
     let caches = recipe.compute.caches(&arguments.runs);
     let examples = support.iter().flat_map(|(classes, _)| classes).flat_map(|class| &class.clips);
     examples.chain(&new).try_for_each(|clip| clips.dataset.ready(clip))?;
@@ -203,40 +185,6 @@ fn check_names(names: &[&str]) -> Result<()> {
     Err(Error::failed(problem).help("such as `--classes \"walking,sitting down\"`"))
 }
 
-/// A clip that was asked, and what was found.
-struct Asked {
-    path: String,
-    probabilities: Vec<f64>,
-    unknown: bool,
-    /// How well the nearest class fits; not of windows.
-    fit: Option<f64>,
-    segments: Vec<Segment>,
-    look: Option<Look>,
-}
-
-impl Asked {
-    fn of(path: &str, answer: &Answer, calibration: Option<&Calibration>) -> Self {
-        let probabilities = match calibration {
-            Some(calibration) => calibration.calibrated(&answer.probabilities),
-            None => answer.probabilities.clone(),
-        };
-        let unknown = calibration.is_some_and(|calibration| calibration.refuses(answer.fit()));
-        Self {
-            path: path.to_owned(),
-            probabilities,
-            unknown,
-            fit: Some(answer.fit()),
-            segments: Vec::new(),
-            look: None,
-        }
-    }
-
-    fn on_page(&self) -> ClassifiedClip<'_> {
-        let Self { path, probabilities, unknown, segments, look, .. } = self;
-        ClassifiedClip { path, probabilities, unknown: *unknown, segments, look: look.as_ref() }
-    }
-}
-
 /// What was found so far.
 #[derive(Default)]
 struct Found {
@@ -273,10 +221,7 @@ impl Found {
     }
 
     fn answers(&self, names: &[&str], calibration: Option<(Calibration, usize)>) -> Answers {
-        let query = |asked: &Asked| {
-            Query::new(&asked.path, names, &asked.probabilities, asked.unknown, asked.fit, &asked.segments)
-        };
-        let queries = self.asked.iter().map(query).collect();
+        let queries = self.asked.iter().map(|asked| Query::new(asked, names)).collect();
         Answers::new(names.iter().map(|name| (*name).to_owned()).collect(), calibration, queries, self.failed.clone())
     }
 }
@@ -309,31 +254,11 @@ fn ask(
         progress.end();
         return Ok(());
     };
-    let names: Vec<&str> = classifier.classes().iter().map(|class| class.name.as_str()).collect();
     for path in new {
-        let asked = in_windows(classifier, calibration, windows, arguments.fps, path, &names, progress);
+        let asked = Asked::in_windows(classifier, calibration, windows, arguments.fps, path, progress);
         found.one(path, asked.map(|asked| vec![asked]))?;
     }
     Ok(())
-}
-
-fn in_windows(
-    classifier: &Classifier,
-    calibration: &Calibration,
-    windows: Windows,
-    fps: Option<f64>,
-    path: &str,
-    names: &[&str],
-    progress: &dyn Progress,
-) -> Result<Asked> {
-    let (answers, timeline) = classifier.windows(path, windows, fps, calibration, progress)?;
-    let fps = timeline.fps.ok_or_else(|| Error::failed(format!("{path} has no frame rate")))?;
-    let segments = segments(&answers, names, calibration, timeline.frames, fps);
-    let count = answers.len().max(1) as f64;
-    let mean = |class: usize| answers.iter().map(|answer| answer.probabilities[class]).sum::<f64>() / count;
-    let unknown = !segments.is_empty() && segments.iter().all(|segment| segment.class.is_none());
-    let probabilities = (0..names.len()).map(mean).collect();
-    Ok(Asked { path: path.to_owned(), probabilities, unknown, fit: None, segments, look: None })
 }
 
 #[cfg(test)]
@@ -341,9 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_units() {
-        assert_eq!(["2s", "0.5s", "500ms", "3"].map(|text| seconds(text).unwrap()), [2.0, 0.5, 0.5, 3.0]);
-        assert!(["", "0", "-1s", "2 minutes", "inf", "nan"].iter().all(|text| seconds(text).is_err()));
+    fn shares_and_names_are_checked() {
         assert!(share("1").is_err() && share("0").is_ok());
         assert!(
             check_names(&["walk"]).is_err()

@@ -1,5 +1,6 @@
-//! What `maclip classify` found, as text, JSON and CSV.
+//! What was found, as text, JSON and CSV.
 
+use super::asked::Asked;
 use crate::terminal::columns::columns;
 use maclip_framework::engine::classify::best_two;
 use maclip_framework::engine::classify::calibration::{Calibration, Share};
@@ -29,25 +30,20 @@ pub struct Query {
 }
 
 impl Query {
-    pub fn new(
-        path: &str,
-        names: &[&str],
-        probabilities: &[f64],
-        unknown: bool,
-        fit: Option<f64>,
-        segments: &[Segment],
-    ) -> Self {
+    /// For a clip that was asked; `names` are those of the classes.
+    pub fn new(asked: &Asked, names: &[&str]) -> Self {
+        let Asked { path, probabilities, unknown, fit, segments, look: _ } = asked;
         let ((first, probability), second) = best_two(probabilities);
         Self {
-            path: path.to_owned(),
+            path: path.clone(),
             predicted: names[first].to_owned(),
             probability,
             runner_up: second.map(|(at, _)| names[at].to_owned()),
             runner_up_probability: second.map(|(_, probability)| probability),
-            unknown,
-            fit,
+            unknown: *unknown,
+            fit: *fit,
             classes: names.iter().map(|name| (*name).to_owned()).zip(probabilities.iter().copied()).collect(),
-            segments: segments.to_vec(),
+            segments: segments.clone(),
         }
     }
 }
