@@ -2,13 +2,11 @@
 
 mod common;
 
-use common::{needs, ok, root};
+use common::ok;
+use common::scripts::asked;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
-
-/// What a script of `scripts/` exits with where the program that it asks is not there.
-const SKIPPED: i32 = 77;
 
 const STUDY: &str = "name: two\ndataset: {type: shapes_in_motion, clips_per_class: 6}\n\
     backbone: {type: clip_vit, weights: \"builtin:shapes_clip\"}\nobjective: {type: metric}\n\
@@ -25,25 +23,6 @@ fn report() -> (TempDir, PathBuf) {
     let paths = [&recipe, &runs, &out].map(|path| path.to_str().unwrap());
     ok(&["run", paths[0], "--runs", paths[1], "--report", paths[2]]);
     (folder, out)
-}
-
-/// Exit status and output of a script of `scripts/`; `None` where the check is skipped.
-fn asked(program: &str, script: &str, arguments: &[&Path]) -> Option<(i32, String)> {
-    let script = root().join("scripts").join(script);
-    let Ok(output) = Command::new(program).arg(script).args(arguments).output() else {
-        needs::skip(&format!("no {program}"), &format!("install {program}"));
-        return None;
-    };
-    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    match output.status.code() {
-        Some(SKIPPED) => {
-            let told = told.trim().trim_start_matches("skipped: ");
-            let (missing, get) = told.split_once("; ").expect("a script says what is missing, and how to get it");
-            needs::skip(missing, get);
-            None
-        }
-        code => Some((code.unwrap(), told)),
-    }
 }
 
 #[test]

@@ -10,23 +10,42 @@ use maclip_reports::format::{percent, plural};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
-/// One clip that was asked.
-#[derive(Serialize)]
+/// What a clip was recognised as.
+#[derive(Serialize, ToSchema)]
 pub struct Query {
+    /// The clip.
     path: String,
     /// The class with the largest probability, also where the clip is none of them.
     predicted: String,
     probability: f64,
+    /// The class with the second largest one.
     runner_up: Option<String>,
     runner_up_probability: Option<f64>,
     /// Whether it is none of the classes.
     unknown: bool,
     /// How well the nearest class fits: minus its distance. It is unknown where this is below that of `none_of_these`.
     fit: Option<f64>,
+    /// Probability of each class.
     classes: BTreeMap<String, f64>,
     /// The timeline, in windows only.
+    #[schema(value_type = Vec<SegmentSchema>)]
     segments: Vec<Segment>,
+}
+
+/// What [`Segment`] is as JSON.
+#[derive(ToSchema)]
+#[schema(as = Segment)]
+#[expect(dead_code, reason = "the framework knows nothing of this description")]
+struct SegmentSchema {
+    /// In seconds.
+    start: f64,
+    /// In seconds.
+    end: f64,
+    /// The class; null where it is none of them.
+    predicted: Option<String>,
+    probability: f64,
 }
 
 impl Query {

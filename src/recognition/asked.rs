@@ -20,6 +20,12 @@ pub fn seconds(text: &str) -> std::result::Result<f64, String> {
         .ok_or_else(|| "a time above 0, such as 2s or 500ms".to_owned())
 }
 
+/// A share from 0 to below 1.
+pub fn share(text: &str) -> std::result::Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|value| (0.0..1.0).contains(value));
+    value.ok_or_else(|| "a share from 0 to below 1, such as 0.05".to_owned())
+}
+
 /// A clip that was asked, and what was found.
 pub struct Asked {
     pub path: String,
@@ -85,11 +91,12 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
-    use super::seconds;
+    use super::{seconds, share};
 
     #[test]
-    fn times_have_units() {
+    fn times_have_units_and_shares_are_below_1() {
         assert_eq!(["2s", "0.5s", "500ms", "3"].map(|text| seconds(text).unwrap()), [2.0, 0.5, 0.5, 3.0]);
         assert!(["", "0", "-1s", "2 minutes", "inf", "nan"].iter().all(|text| seconds(text).is_err()));
+        assert!(share("1").is_err() && share("0").is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! `maclip classify --support FOLDER NEW…`: what new clips show, by a few examples of each class.
 
 use crate::recognition::answers::{Answers, Query};
-use crate::recognition::asked::{Asked, seconds};
+use crate::recognition::asked::{Asked, seconds, share};
 use crate::recognition::model::{Model, model_words, recipe_of};
 use crate::terminal::arguments::Changes;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
@@ -72,11 +72,6 @@ crate::verb!("classify", 25, Arguments, classify);
 fn rate(text: &str) -> std::result::Result<f64, String> {
     let value = text.parse::<f64>().ok().filter(|value| (1e-3..=1e5).contains(value));
     value.ok_or_else(|| "a number of frames per second, such as 25".to_owned())
-}
-
-fn share(text: &str) -> std::result::Result<f64, String> {
-    let value = text.parse::<f64>().ok().filter(|value| (0.0..1.0).contains(value));
-    value.ok_or_else(|| "a share from 0 to below 1, such as 0.05".to_owned())
 }
 
 fn classify(arguments: Arguments) -> Result<()> {
@@ -266,8 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_and_names_are_checked() {
-        assert!(share("1").is_err() && share("0").is_ok());
+    fn names_are_checked() {
         assert!(
             check_names(&["walk"]).is_err()
                 && check_names(&["walk", "walk"]).is_err()

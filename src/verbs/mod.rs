@@ -23,6 +23,7 @@ mod report;
 mod run;
 mod runs;
 mod schema;
+mod serve;
 mod status;
 mod test;
 mod validate;

@@ -3,6 +3,7 @@
 
 pub mod needs;
 pub mod own_clips;
+pub mod scripts;
 pub mod videos;
 
 use jpeg_encoder::{ColorType, Encoder};

@@ -113,6 +113,11 @@ impl Paths {
     }
 }
 
+/// A class that answers call `name`, with its examples; prompts get the words of the name.
+pub fn class(name: &str, clips: Vec<String>) -> SupportClass {
+    SupportClass { name: name.to_owned(), text: class_text(name), clips }
+}
+
 /// The clips of a folder: itself, where it holds frames; or the videos and the folders in it, so deep.
 fn below(folder: &Path, deep: usize) -> Result<Vec<String>> {
     let inside = entries(folder)?;
@@ -170,7 +175,7 @@ fn folders(root: &Path, notes: &mut Vec<String>) -> Result<Vec<SupportClass>> {
                 Error::failed(format!("the class folder {} holds no clip, only {what}", folder.display())).help(LAYOUT)
             );
         }
-        Ok(SupportClass { name: name.clone(), text: class_text(name), clips })
+        Ok(self::class(name, clips))
     };
     let classes = inside.folders.iter().map(&mut class).collect::<Result<Vec<_>>>()?;
     if classes.is_empty() {
@@ -219,7 +224,7 @@ fn listed(path: &Path) -> Result<Vec<SupportClass>> {
         }
         match classes.iter_mut().find(|known| known.name == class) {
             Some(known) => known.clips.push(clip),
-            None => classes.push(SupportClass { name: class.to_owned(), text: class_text(class), clips: vec![clip] }),
+            None => classes.push(self::class(class, vec![clip])),
         }
     }
     classes.sort_by(|a, b| a.name.cmp(&b.name));

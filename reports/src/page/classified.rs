@@ -92,16 +92,19 @@ pub fn classified(page: &Classified) -> Result<String> {
         0 => format!("{} named by text", classes(page.classes.len())),
         clips => format!("{} by {}", classes(page.classes.len()), format::plural(clips, "example")),
     };
-    filled("classified.html", context! {
-        style => safe(STYLE),
-        palette => figures::palette(),
-        themed => figures::themed(),
-        headline,
-        support,
-        page => context! { model => page.model, warnings => page.warnings },
-        trust => page.calibration.map(TrustView::of).transpose()?.flatten(),
-        clips,
-    })
+    filled(
+        "classified.html",
+        context! {
+            style => safe(STYLE),
+            palette => figures::palette(),
+            themed => figures::themed(),
+            headline,
+            support,
+            page => context! { model => page.model, warnings => page.warnings },
+            trust => page.calibration.map(TrustView::of).transpose()?.flatten(),
+            clips,
+        },
+    )
 }
 
 /// The part of the page about one clip, as HTML to be put into another page with the style of [`serve_page`].

@@ -1,0 +1,136 @@
+"""Uses the page of `maclip serve` as a person does: drops clips on it, and looks at the answers.
+
+    python3 scripts/serve_check.py ADDRESS FOLDER CLIP VIDEO [--screenshots FOLDER]
+
+FOLDER holds a folder of clips for each class, two at least. CLIP is asked as a whole, VIDEO in windows. The page must
+show all classes, their frames, an answer with an alignment, and a timeline, and must fit into narrow and wide windows.
+Exits with 0 where it does, 1 with a line for each fault, 77 where no browser is there.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from chromium import INSTALL, Browser, BrowserError, Tab, find
+
+PATIENCE_S = 90
+WIDTHS = [400, 1400]
+
+
+class Fault(Exception):
+    """The page does not do what it is there for."""
+
+
+def until(tab, condition, what):
+    """Waits until a JavaScript condition holds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not tab.evaluate(f"Boolean({condition})"):
+        if time.monotonic() > deadline:
+            shown = tab.evaluate("document.querySelector('main').innerText.slice(0, 1500)")
+            raise Fault(f"{what} did not come in {PATIENCE_S} s; the page shows:\n{shown}")
+        time.sleep(0.1)
+
+
+def drop(tab, selector, paths):
+    """Drops files or folders onto an element, as the file manager does."""
+    place = tab.evaluate(
+        f"(() => {{ const area = document.querySelector({selector!r}); area.scrollIntoView({{block: 'center'}});"
+        " const box = area.getBoundingClientRect();"
+        " return [box.left + box.width / 2, box.top + Math.min(box.height / 2, 20)]; })()"
+    )
+    data = {"items": [], "files": [str(Path(path).resolve()) for path in paths], "dragOperationsMask": 1}
+    for kind in ["dragEnter", "dragOver", "drop"]:
+        tab.call("Input.dispatchDragEvent", {"type": kind, "x": place[0], "y": place[1], "data": data})
+
+
+def fits(tab, width):
+    """Whether nothing is wider than the window."""
+    tab.size(width)
+    wide = tab.evaluate("document.documentElement.scrollWidth")
+    if wide > width:
+        raise Fault(f"at {width} px the page is {wide} px wide")
+
+
+def check(tab, arguments):
+    tab.open(arguments.address)
+    classes = sorted(path for path in Path(arguments.folder).iterdir() if path.is_dir())
+    clips = {folder.name: sorted(folder.iterdir()) for folder in classes}
+
+    # The first class by its name and clips, the others as folders.
+    first = classes[0].name
+    tab.evaluate("document.getElementById('name').focus()")
+    tab.type(first)
+    drop(tab, "#new", clips[first])
+    until(tab, "document.querySelectorAll('.card').length === 1", "the first class")
+    drop(tab, "#new", classes[1:])
+    until(tab, f"document.querySelectorAll('.card').length === {len(classes)}", "a class for each folder")
+    total = sum(map(len, clips.values()))
+    tab.evaluate("document.querySelectorAll('.card img').forEach(image => { image.loading = 'eager' })")
+    loaded = "[...document.querySelectorAll('.card img')].filter(image => image.naturalWidth).length"
+    until(tab, f"{loaded} === {total}", "the frames of all examples")
+    until(tab, "!document.getElementById('trust').hidden", "what the examples say about the answers")
+
+    # What is no video is refused in words, and the page stays.
+    drop(tab, "#query", [__file__])
+    refusal = "document.querySelector('#answers .problem')?.textContent.includes('no video by its name')"
+    until(tab, refusal, "the refusal")
+
+    drop(tab, "#query", [arguments.clip])
+    until(tab, "document.querySelectorAll('#answers .likely').length === 1", "the answer")
+    seen = tab.evaluate(
+        "({names: [...document.querySelectorAll('#answers .likely dt')].map(each => each.textContent).sort(),"
+        " images: document.querySelectorAll('#answers .clips img').length,"
+        " matrix: document.querySelectorAll('#answers .matrices svg').length})"
+    )
+    if seen != {"names": sorted(clips), "images": 2, "matrix": 1}:
+        raise Fault(f"the answer shows {seen}")
+
+    tab.evaluate("document.getElementById('long').click()")
+    drop(tab, "#query", [arguments.video])
+    until(tab, "document.querySelectorAll('#answers .reel').length === 1", "the timeline")
+    if not tab.evaluate("document.querySelector('#answers .reel').children.length >= 1"):
+        raise Fault("the timeline is empty")
+
+    for width in WIDTHS:
+        fits(tab, width)
+        if arguments.screenshots:
+            tab.screenshot(Path(arguments.screenshots) / f"serve-{width}.png")
+
+    # An example that is removed is gone, and so is its class with the last one.
+    before = tab.evaluate("document.querySelectorAll('.card li').length")
+    tab.evaluate("document.querySelector('.card li button').click()")
+    until(tab, f"document.querySelectorAll('.card li').length === {before - 1}", "the page without the example")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ["address", "folder", "clip", "video"]:
+        parser.add_argument(name)
+    parser.add_argument("--screenshots")
+    arguments = parser.parse_args()
+    program = find()
+    if program is None:
+        print(f"skipped: no browser; {INSTALL}")
+        return 77
+    try:
+        with Browser(program) as browser:
+            tab = Tab(browser)
+            check(tab, arguments)
+            errors = [
+                event["params"]["entry"]["text"]
+                for event in browser.events
+                # What is refused is an answer of the server, and told as one.
+                if event["method"] == "Log.entryAdded" and "415" not in event["params"]["entry"]["text"]
+            ]
+            errors += [event["params"] for event in browser.events if event["method"] == "Runtime.exceptionThrown"]
+            if errors:
+                raise Fault(f"the browser complains: {errors}")
+    except (Fault, BrowserError) as fault:
+        print(fault)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
