@@ -54,7 +54,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Options that every verb has.
 #[derive(Args)]
 struct Everywhere {
-    /// Colours in messages; `auto` uses them where standard error is a terminal and NO_COLOR is not set
+    /// Colours in messages and results; `auto` uses them on a terminal, where NO_COLOR is not set
     #[arg(
         long,
         value_enum,
@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
     let Err(error) = instructions().and_then(|()| verb.run(given)) else { return ExitCode::SUCCESS };
     if wants_json(given) && !terminal::has_said() {
         // Where this cannot be written either, the message below is enough.
-        let _ = terminal::say(as_json(&error));
+        let _ = terminal::say_data(as_json(&error));
     }
     terminal::tell_error(&error);
     ExitCode::from(error.exit_code())

@@ -126,7 +126,7 @@ fn problems_are_data_and_colours_are_asked_for() {
 #[test]
 fn notes_and_arguments_are_told() {
     let ran = maclip(&["validate", "recipes/quickstart.yaml", "--set", "alignment.type=bi_mhm"]);
-    assert!(ran.stderr.contains("`otam` becomes `bi_mhm`, and its options are dropped: lambda"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`otam` becomes `bi_mhm`, which has no option lambda: dropped"), "{}", ran.stderr);
     assert!(ran.stderr.contains("reaches 1 of 2 runs"), "{}", ran.stderr);
     let lost = ["validate", "recipes/ablations/modules.yaml", "--set", "seed=5"];
     fails(2, &lost, &["MC012", "reaches no run", "study.seeds"]);
@@ -134,6 +134,40 @@ fn notes_and_arguments_are_told() {
     assert_eq!(data["runs"].as_array().unwrap().len(), 1);
     let set = ["validate", "recipes/quickstart.yaml", "--json", "--set", "study.variants.ma_clip.alignment.lambda=0.3"];
     assert!(json(&set)["notes"].as_array().unwrap().iter().all(|note| note["code"] != "MC012"));
+}
+
+#[test]
+fn a_changed_component_keeps_the_options_that_both_have() {
+    let shape = |sets: &[&str]| {
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        let words: Vec<&str> = ["plan", "recipes/quickstart.yaml", "--json"].into_iter().chain(sets).collect();
+        json(&words)["plans"][0]["plan"]["nodes"][0]["shape"].clone()
+    };
+    let as_given = shape(&["frames.count=4"]);
+    assert_ne!(as_given, shape(&[]));
+    assert_eq!(shape(&["frames.count=4", "frames.type=linspace"]), as_given);
+    // A run says nothing of it; what is dropped is for `validate`.
+    let words = ["recipes/quickstart.yaml", "--set", "alignment.type=bi_mhm"];
+    let run = maclip(&[&["run"], &words[..], &["--dry-run"]].concat());
+    assert!(run.code == Some(0) && !run.stderr.contains("MC014"), "{}", run.stderr);
+    assert!(maclip(&[&["validate"], &words[..]].concat()).stderr.contains("MC014"));
+}
+
+#[test]
+fn a_slot_without_a_type_has_its_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = |more: &str| {
+        let path = folder.path().join("own.yaml");
+        let text = "name: own\ndataset: {type: shapes_in_motion}\ntask: {type: few_shot}\n\
+                    backbone: {type: clip_vit, weights: \"builtin:shapes_clip\"}\n";
+        std::fs::write(&path, format!("{text}{more}")).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    ok(&["validate", &recipe("frames: {count: 4}\noptimizer: {learning_rate: 0.002}\n")]);
+    let words = ["without a `type`, `adapter` is `none`", "`rank` is an option of lora"];
+    fails(2, &["validate", &recipe("adapter: {rank: 4}\n")], &words);
+    // Where there is no default, one must be named.
+    fails(2, &["validate", &recipe("objective: {type: product, first: {}}\n")], &["objective.first"]);
 }
 
 #[test]

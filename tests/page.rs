@@ -5,7 +5,6 @@ mod common;
 use common::ok;
 use common::scripts::asked;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use tempfile::TempDir;
 
 const STUDY: &str = "name: two\ndataset: {type: shapes_in_motion, clips_per_class: 6}\n\

@@ -35,6 +35,42 @@ fn the_plan_of_the_paper_s_model_has_its_counts_without_data_and_weights() {
 }
 
 #[test]
+fn a_plan_may_be_for_a_device_that_is_not_here() {
+    for device in ["cuda:0", "tch:cuda:1", "vulkan:0"] {
+        let set = format!("device={device}");
+        let said = ok(&["plan", "recipes/kinetics_5w5s.yaml", "--set", &set]);
+        assert!(said.contains(device) && said.contains("12 GB") && said.contains("80 GB"), "{said}");
+    }
+    fails(2, &["plan", "recipes/quickstart.yaml", "--set", "device=tpu:0"], &["no device `tpu:0`"]);
+}
+
+#[test]
+fn an_option_is_described_by_its_path() {
+    for (path, words) in [
+        ("task.train.steps", &["task/few_shot", "train.steps: 1000", "Number of optimizer steps"][..]),
+        ("few_shot.train.steps", &["task/few_shot"]),
+        ("adapter/lora.rank", &["adapter/lora", "rank: "]),
+        ("adapter.lora.rank", &["adapter/lora"]),
+        ("optimizer.schedule.warmup_steps", &["schedule/cosine"]),
+        ("backbone.weights", &["backbone/clip_vit", "backbone/clip_resnet", "backbone/vit"]),
+        ("compute.recompute", &["compute", "recompute: auto"]),
+        ("expect.value", &["expect", "[].value"]),
+        ("expect[0].value", &["[].value"]),
+        ("study.seeds", &["study", "seeds"]),
+        ("task.train", &["train.steps", "train.patience"]),
+    ] {
+        let said = ok(&["describe", path]);
+        words.iter().for_each(|word| assert!(said.contains(word), "{path}: {word}: {said}"));
+    }
+    let data: serde_json::Value = serde_json::from_str(&ok(&["describe", "task.way", "--json"])).unwrap();
+    assert_eq!(data["described"][0]["of"], "task/few_shot");
+    assert_eq!(data["described"][0]["option"]["default"], 5);
+    fails(2, &["describe", "task.train.stepz"], &["no option `task.train.stepz`", "did you mean `task.train.steps`?"]);
+    let unknown = fails(2, &["describe", "xyzzy"], &["no component or key `xyzzy`", "`maclip list`"]);
+    assert!(unknown.len() < 400, "{unknown}");
+}
+
+#[test]
 fn the_plan_says_what_a_run_costs() {
     let plan = |recipe: &str, sets: &[&str]| -> serde_json::Value {
         let sets = sets.iter().flat_map(|set| ["--set", set]);

@@ -167,6 +167,19 @@ fn a_run_that_fails_at_once_leaves_no_litter() {
 }
 
 #[test]
+fn a_run_is_found_by_the_name_of_its_variant() {
+    let mine =
+        OwnClips::new(&ALL, "study: {seeds: [1, 2], variants: {small: {}, none: {seed: 1, adapter.type: none}}}\n");
+    ok(&mine.run(&["--only", "small", "--set", "study.seeds=[1]"]));
+    let named = mine.folder().join("small").display().to_string();
+    assert!(ok(&["runs", "show", &named]).contains("small"));
+    assert!(ok(&["failures", &named]).contains("of 8"));
+    ok(&mine.run(&["--only", "small"]));
+    fails(1, &["runs", "show", &named], &["has 2 runs", "name one of", "small-s1-", "small-s2-"]);
+    fails(1, &["runs", "show", &mine.folder().join("other").display().to_string()], &["is not a run directory"]);
+}
+
+#[test]
 fn a_pipe_is_no_recipe() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("recipe.yaml");

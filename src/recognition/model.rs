@@ -2,6 +2,7 @@
 
 use crate::shipped;
 use crate::terminal::arguments::{self, Changes};
+use crate::terminal::run_list::run_path;
 use clap::Args;
 use maclip_components::backbones::inspect::{self, Hints};
 use maclip_framework::error::{Error, Result};
@@ -19,12 +20,22 @@ pub struct Model {
     /// The variant of the recipe's study
     #[arg(long, value_name = "NAME", requires = "recipe")]
     variant: Option<String>,
-    /// A run directory: its trained weights
+    /// A run directory, or FOLDER/VARIANT where it has one run: its trained weights
     #[arg(long, value_name = "DIR")]
-    pub run: Option<PathBuf>,
+    run: Option<PathBuf>,
     /// A CLIP checkpoint, in place of the recipe's
     #[arg(long, value_name = "FILE", conflicts_with = "run")]
     weights: Option<PathBuf>,
+}
+
+impl Model {
+    /// The run directory whose weights are used.
+    ///
+    /// # Errors
+    /// Where several runs have the name that was given.
+    pub fn run(&self) -> Result<Option<PathBuf>> {
+        self.run.as_deref().map(run_path).transpose()
+    }
 }
 
 /// What a call may change of a trained run.
@@ -45,7 +56,7 @@ pub fn recipe_of(model: &Model, changes: &Changes) -> Result<(Recipe, String)> {
         own.push(change("--weights", path, "backbone", &json!({"type": backbone.name, "weights": path})));
     }
     let arguments_of = changes.arguments(own);
-    if let Some(run) = &model.run {
+    if let Some(run) = model.run()? {
         let document = load(&run.join("recipe.resolved.yaml"), &arguments_of)?;
         if let Some(change) =
             document.changes.iter().find(|change| !OF_A_RUN.iter().any(|allowed| within(&change.path, allowed)))

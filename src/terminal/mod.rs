@@ -9,6 +9,7 @@ pub mod outline;
 pub mod pattern;
 pub mod progress;
 pub mod run_list;
+mod screen;
 mod sparkline;
 
 use clap::ValueEnum;
@@ -20,7 +21,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// When messages are coloured.
+/// When messages and results are coloured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
     /// On a terminal, unless NO_COLOR is set
@@ -37,9 +38,13 @@ pub fn choose(color: Color) {
     COLOR.get_or_init(|| color);
 }
 
+fn chosen() -> Color {
+    COLOR.get().copied().unwrap_or_default()
+}
+
 /// Whether messages on standard error are coloured.
 pub fn colored() -> bool {
-    match COLOR.get().copied().unwrap_or_default() {
+    match chosen() {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => {
@@ -56,11 +61,22 @@ pub fn has_said() -> bool {
     SAID.load(Ordering::Relaxed)
 }
 
-/// Writes a line to standard output, without control characters. An error where that fails, such as on a full disk.
-pub fn say(line: impl Display) -> Result<()> {
+/// Writes text for a person to standard output, without control characters; on a terminal, in lines that fit it. An error
+/// where that fails, such as on a full disk.
+pub fn say(text: impl Display) -> Result<()> {
+    write_out(&screen::page(&printable_lines(&text.to_string())))
+}
+
+/// Writes text for a program to standard output, such as JSON: without control characters, and else as it is. An error
+/// where that fails.
+pub fn say_data(text: impl Display) -> Result<()> {
+    write_out(&printable_lines(&text.to_string()))
+}
+
+fn write_out(text: &str) -> Result<()> {
     SAID.store(true, Ordering::Relaxed);
     let mut out = std::io::stdout().lock();
-    let written = writeln!(out, "{}", printable_lines(&line.to_string())).and_then(|()| out.flush());
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
     written.map_err(|error| Error::failed(format!("cannot write to standard output: {error}")))
 }
 

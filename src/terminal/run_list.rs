@@ -3,9 +3,9 @@
 use super::tell;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::runs::directory::RunDirectory;
-use maclip_framework::runs::records::State;
+use maclip_framework::runs::records::{Manifest, State};
 use maclip_reports::format;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// `done`, `running`, …; `unknown` before the first status.
 pub fn state_name(state: Option<State>) -> &'static str {
@@ -35,9 +35,39 @@ pub fn readable(root: &Path, unreadable: &mut usize) -> Result<Vec<RunDirectory>
     Ok(runs)
 }
 
+/// The run directory that `path` names: itself, or the only run of a variant, such as `runs/modules/both`, also without
+/// `runs/` before it.
+///
+/// # Errors
+/// Where there are several, such as one for each seed.
+pub fn run_path(path: &Path) -> Result<PathBuf> {
+    for path in [path.to_owned(), Path::new("runs").join(path)] {
+        if path.join(Manifest::FILE).exists() {
+            return Ok(path);
+        }
+        let (Some(folder), Some(variant)) = (path.parent().filter(|folder| folder.is_dir()), path.file_name()) else {
+            continue;
+        };
+        let of_variant =
+            RunDirectory::find(folder)?.into_iter().flatten().filter(|run| *run.manifest.variant == *variant);
+        let found: Vec<PathBuf> = of_variant.map(|run| run.path).collect();
+        match found.as_slice() {
+            [] => {}
+            [only] => return Ok(only.clone()),
+            several => {
+                let names: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
+                return Err(Error::failed(format!("{} has {} runs", path.display(), several.len()))
+                    .help(format!("name one of {}", names.join(", "))));
+            }
+        }
+    }
+    // What is wrong with it is told when it is opened.
+    Ok(path.to_owned())
+}
+
 /// The run in `path`; without its result, and with the reason, where that is not what its records say.
 pub fn believed(path: &Path) -> Result<(RunDirectory, Result<()>)> {
-    let run = RunDirectory::open(path)?;
+    let run = RunDirectory::open(&run_path(path)?)?;
     match run.verify() {
         Ok(()) => Ok((run, Ok(()))),
         Err(error) => Ok((run.without_result(), Err(error))),

@@ -2,7 +2,7 @@
 
 use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, readable};
-use crate::terminal::{say, shown};
+use crate::terminal::{say, say_data, shown};
 use clap::Args;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::expectation::Verdict;
@@ -50,7 +50,7 @@ fn check(arguments: Arguments) -> Result<()> {
         }
     }
     if arguments.json {
-        say(json!({"checked": count, "short": wrong, "not_comparable": elsewhere, "expectations": listed}))?;
+        say_data(json!({"checked": count, "short": wrong, "not_comparable": elsewhere, "expectations": listed}))?;
     } else if count > 0 {
         say(columns(&rows, 5).join("\n"))?;
     }

@@ -5,7 +5,7 @@ use crate::recognition::asked::{Asked, seconds, share};
 use crate::recognition::model::{Model, model_words, recipe_of};
 use crate::terminal::arguments::Changes;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
-use crate::terminal::{say, tell};
+use crate::terminal::{say, say_data, tell};
 use clap::Args;
 use maclip_components::datasets::paths::Paths;
 use maclip_components::datasets::readers::video::Decoder;
@@ -107,7 +107,7 @@ fn classify(arguments: Arguments) -> Result<()> {
     stop_on_ctrl_c(&progress)?;
     let (recipe, name) = recipe_of(&arguments.model, &arguments.changes)?;
     let Ready { model, clips, prompt, geometry, device, identity } =
-        Ready::new(&recipe, arguments.model.run.as_deref(), Box::new(paths), option_env!("MACLIP_COMMIT"))?;
+        Ready::new(&recipe, arguments.model.run()?.as_deref(), Box::new(paths), option_env!("MACLIP_COMMIT"))?;
     let words = model_words(&recipe, &name);
     let caches = recipe.compute.caches(&arguments.runs);
     let examples = support.iter().flat_map(|(classes, _)| classes).flat_map(|class| &class.clips);
@@ -154,9 +154,9 @@ fn classify(arguments: Arguments) -> Result<()> {
         write_output(file, classified(&page)?.as_bytes())?;
     }
     match () {
-        () if arguments.json => say(answers.json()),
-        () if arguments.csv => say(answers.csv()),
-        () if arguments.srt => asked.asked.first().map_or(Ok(()), |only| say(srt(&only.segments).trim_end())),
+        () if arguments.json => say_data(answers.json()),
+        () if arguments.csv => say_data(answers.csv()),
+        () if arguments.srt => asked.asked.first().map_or(Ok(()), |only| say_data(srt(&only.segments).trim_end())),
         () => answers.text(&words).iter().try_for_each(say),
     }?;
     match asked.failed.len() {

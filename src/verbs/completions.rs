@@ -1,7 +1,7 @@
 //! `maclip completions SHELL`: a script for the shell. The shell then calls this program, so component names and
 //! recipes complete too.
 
-use crate::terminal::say;
+use crate::terminal::say_data;
 use clap::{Args, ValueEnum};
 use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh};
 use maclip_framework::error::{Error, Result};
@@ -39,5 +39,5 @@ fn completions(arguments: Arguments) -> Result<()> {
     let mut script = Vec::new();
     let written = shell.write_registration(VARIABLE, "maclip", "maclip", "maclip", &mut script);
     written.map_err(|error| Error::failed(format!("cannot write the script: {error}")))?;
-    say(String::from_utf8_lossy(&script).trim_end())
+    say_data(String::from_utf8_lossy(&script).trim_end())
 }

@@ -2,7 +2,7 @@
 
 use crate::shipped::{TOPICS, Topic};
 use crate::terminal::columns::columns;
-use crate::terminal::say;
+use crate::terminal::{say, say_data};
 use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use maclip_framework::error::Result;
@@ -34,7 +34,7 @@ fn docs(arguments: Arguments) -> Result<()> {
             .into());
     };
     match arguments.json {
-        true => say(json!({"topic": topic.name, "title": topic.title(), "markdown": topic.text})),
+        true => say_data(json!({"topic": topic.name, "title": topic.title(), "markdown": topic.text})),
         false => say(topic.text.trim_end()),
     }
 }
@@ -42,7 +42,7 @@ fn docs(arguments: Arguments) -> Result<()> {
 fn list(as_json: bool) -> Result<()> {
     if as_json {
         let about = |topic: &Topic| json!({"topic": topic.name, "title": topic.title(), "summary": topic.summary()});
-        return say(json!({"topics": TOPICS.iter().map(about).collect::<Vec<_>>()}));
+        return say_data(json!({"topics": TOPICS.iter().map(about).collect::<Vec<_>>()}));
     }
     let rows: Vec<_> = TOPICS.iter().map(|topic| [topic.name.to_owned(), topic.summary()]).collect();
     say(columns(&rows, 2).join("\n"))?;

@@ -2,7 +2,7 @@
 
 use super::validate::deep::{free, writable};
 use crate::shipped::RECIPES;
-use crate::terminal::say;
+use crate::terminal::{say, say_data};
 use clap::Args;
 use maclip_components::datasets::readers::video::Programs;
 use maclip_framework::engine::attempt::cpu_name;
@@ -53,15 +53,15 @@ fn doctor(arguments: Arguments) -> Result<()> {
     findings.extend(variables());
     let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
     if arguments.json {
-        say(json!({"healthy": bad == 0, "findings": findings}))?;
+        say_data(json!({"healthy": bad == 0, "findings": findings}))?;
     } else {
         for Finding { what, verdict, found } in &findings {
             let mark = match verdict {
-                Verdict::Good => "ok  ",
-                Verdict::Absent => "–   ",
-                Verdict::Bad => "BAD ",
+                Verdict::Good => "ok",
+                Verdict::Absent => "–",
+                Verdict::Bad => "BAD",
             };
-            say(format!("{mark}{what:<18} {found}"))?;
+            say(format!("{mark:<5}{what:<18}  {found}"))?;
         }
     }
     match bad {
@@ -152,8 +152,7 @@ fn programs() -> [Finding; 2] {
         match output.ok().filter(|output| output.status.success()) {
             Some(output) => {
                 let text = String::from_utf8_lossy(&output.stdout).into_owned();
-                let line: String = text.lines().next().unwrap_or_default().chars().take(60).collect();
-                finding(name, Verdict::Good, line)
+                finding(name, Verdict::Good, text.lines().next().unwrap_or_default().trim())
             }
             None => {
                 let about = "not found; only video files need it, frame folders do not";

@@ -1,6 +1,6 @@
 //! `maclip explain MC007`: what a kind of problem means, why it happens, and what to do.
 
-use crate::terminal::{completion, say};
+use crate::terminal::{completion, say, say_data};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::error::Result;
@@ -30,7 +30,7 @@ fn explain(arguments: Arguments) -> Result<()> {
         })?],
     };
     if arguments.json {
-        return say(json!({ "codes": found }));
+        return say_data(json!({ "codes": found }));
     }
     if arguments.code.is_none() {
         return found.iter().try_for_each(|code| say(format!("{}  {}", code.code, code.title)));

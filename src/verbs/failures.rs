@@ -1,7 +1,8 @@
 //! `maclip failures RUN`: the test queries that were answered wrongly, the surest mistakes first.
 
 use crate::terminal::columns::columns;
-use crate::terminal::{say, shown};
+use crate::terminal::run_list::run_path;
+use crate::terminal::{say, say_data, shown};
 use clap::Args;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::runs::directory::RunDirectory;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 /// List the test queries that were answered wrongly, with their clips
 #[derive(Args)]
 pub struct Arguments {
-    /// Run directory
+    /// Run directory, or FOLDER/VARIANT where it has one run
     run: PathBuf,
     /// Only queries of this class
     #[arg(long)]
@@ -82,7 +83,8 @@ impl Failure {
     }
 }
 
-fn failures(arguments: Arguments) -> Result<()> {
+fn failures(mut arguments: Arguments) -> Result<()> {
+    arguments.run = run_path(&arguments.run)?;
     let run = RunDirectory::open(&arguments.run)?;
     run.verify()?;
     let episodes = run.episodes()?;
@@ -118,7 +120,9 @@ fn failures(arguments: Arguments) -> Result<()> {
     found.sort_by(|one, other| other.margin.unwrap_or(0.0).total_cmp(&one.margin.unwrap_or(0.0)));
     if arguments.json {
         let list: Vec<Value> = found.iter().map(Failure::json).collect();
-        return say(json!({"run": shown(&arguments.run), "queries": queries, "wrong": found.len(), "failures": list}));
+        return say_data(
+            json!({"run": shown(&arguments.run), "queries": queries, "wrong": found.len(), "failures": list}),
+        );
     }
     let of = arguments.class.as_ref().map_or_else(String::new, |class| format!(" of class `{class}`"));
     let many = if queries == 1 { "query" } else { "queries" };

@@ -1,7 +1,7 @@
 //! `maclip init [RECIPE]`: writes a shipped recipe, and what it extends, to edit.
 
 use crate::shipped::{self, RECIPES, Shipped};
-use crate::terminal::{completion, say, shown};
+use crate::terminal::{completion, say, say_data, shown};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use maclip_framework::error::{Error, Result};
@@ -77,7 +77,7 @@ fn list(json: bool) -> Result<()> {
     if json {
         let listed: Vec<_> =
             RECIPES.iter().map(|recipe| json!({"name": recipe.name, "summary": recipe.summary()})).collect();
-        return say(json!({ "recipes": listed }));
+        return say_data(json!({ "recipes": listed }));
     }
     say("shipped recipes; `maclip init NAME` writes one to recipes/ for you to edit\n")?;
     RECIPES.iter().try_for_each(|recipe| say(format!("  {:<32} {}", recipe.name, recipe.summary())))

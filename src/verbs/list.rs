@@ -1,7 +1,7 @@
 //! `maclip list [SLOT]`: slots and their components.
 
 use crate::terminal::pattern::matches;
-use crate::terminal::{completion, say};
+use crate::terminal::{completion, say, say_data};
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::error::Result;
@@ -75,7 +75,7 @@ fn list(arguments: Arguments) -> Result<()> {
             .flat_map(|(slot, components)| components.iter().map(|info| format!("{}/{}", slot.name, info.name)))
             .collect();
         names.sort();
-        return say(names.join("\n"));
+        return say_data(names.join("\n"));
     }
     if arguments.json {
         let listed: serde_json::Map<String, serde_json::Value> = listed
@@ -86,7 +86,7 @@ fn list(arguments: Arguments) -> Result<()> {
                 (slot.name.to_owned(), about)
             })
             .collect();
-        return say(json!({ "slots": listed }));
+        return say_data(json!({ "slots": listed }));
     }
     if listed.is_empty() {
         return say("no component fits");

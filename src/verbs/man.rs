@@ -1,6 +1,6 @@
 //! `maclip man [DIR]`: the manual page; into a folder, one page for each verb too.
 
-use crate::terminal::say;
+use crate::terminal::{say, say_data};
 use clap::Args;
 use clap_mangen::Man;
 use maclip_framework::error::{Error, Result};
@@ -22,7 +22,7 @@ fn man(arguments: Arguments) -> Result<()> {
         None => {
             let mut page = Vec::new();
             Man::new(command).render(&mut page).map_err(failed)?;
-            say(String::from_utf8_lossy(&page).trim_end())
+            say_data(String::from_utf8_lossy(&page).trim_end())
         }
         Some(folder) => {
             std::fs::create_dir_all(&folder).map_err(|error| Error::io("make the folder", &folder, error))?;

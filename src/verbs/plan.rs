@@ -3,7 +3,7 @@
 
 use crate::terminal::arguments::Source;
 use crate::terminal::columns::columns;
-use crate::terminal::say;
+use crate::terminal::{say, say_data};
 use clap::{Args, ValueEnum};
 use maclip_framework::engine::task;
 use maclip_framework::error::Result;
@@ -51,12 +51,12 @@ fn plan(arguments: Arguments) -> Result<()> {
         let plan = plan_of(&run.recipe)?;
         match arguments.format {
             _ if arguments.json() => listed.push(json!({"variant": run.variant, "plan": plan})),
-            Format::Mermaid => say(format!("%% {} {}\n{}\n", run.recipe.name, run.variant, plan.mermaid()))?,
+            Format::Mermaid => say_data(format!("%% {} {}\n{}\n", run.recipe.name, run.variant, plan.mermaid()))?,
             Format::Text | Format::Json => say(text(&run.recipe, &run.variant, &plan))?,
         }
     }
     if !listed.is_empty() {
-        say(json!({ "plans": listed }))?;
+        say_data(json!({ "plans": listed }))?;
     }
     Ok(())
 }

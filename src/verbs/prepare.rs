@@ -3,7 +3,7 @@
 
 use crate::terminal::arguments::Source;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
-use crate::terminal::{say, shown, tell};
+use crate::terminal::{say, say_data, shown, tell};
 use clap::Args;
 use maclip_framework::clips::filler::{Estimate, Filler, Want};
 use maclip_framework::clips::loader::ClipLoader;
@@ -82,7 +82,7 @@ fn prepare(arguments: Arguments) -> Result<()> {
         }
     }
     match arguments.json {
-        true => say(json!(reported.iter().map(|reported| &reported.data).collect::<Vec<_>>())),
+        true => say_data(json!(reported.iter().map(|reported| &reported.data).collect::<Vec<_>>())),
         false => reported.iter().try_for_each(|reported| say(&reported.line)),
     }
 }

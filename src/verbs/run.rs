@@ -212,7 +212,9 @@ fn requested(arguments: &Arguments) -> Result<Requested> {
                 // Notes on the recipe are for its author; shown are notes on this command line, and warnings.
                 let news = |note: &&Diagnostic| {
                     let argument = |origin: &Origin| matches!(origin.written(), Origin::Argument { .. });
-                    note.origin.as_deref().is_some_and(argument) || note.severity <= Severity::Warning
+                    // What a changed component drops is for `validate`.
+                    let told = note.code != codes::DROPPED && note.origin.as_deref().is_some_and(argument);
+                    told || note.severity <= Severity::Warning
                 };
                 warn(notes.iter().filter(news));
                 if let Some(run) = runs.first().filter(|_| !runs.iter().any(StudyRun::is_trial)) {

@@ -2,7 +2,7 @@
 
 use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, believed, readable, state_name};
-use crate::terminal::{say, shown, tell};
+use crate::terminal::{say, say_data, shown, tell};
 use clap::{Args, Subcommand};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::expectation::Expectation;
@@ -37,7 +37,7 @@ enum Verb {
     },
     /// Everything about one run
     Show {
-        /// Run directory
+        /// Run directory, or FOLDER/VARIANT where it has one run
         run: PathBuf,
         /// One JSON object on stdout
         #[arg(long)]
@@ -45,7 +45,7 @@ enum Verb {
     },
     /// Recipe keys, environment and results that differ between two runs
     Diff {
-        /// Run directory
+        /// Run directory, or FOLDER/VARIANT where it has one run
         a: PathBuf,
         /// Another
         b: PathBuf,
@@ -108,7 +108,7 @@ fn list(roots: &[PathBuf], as_json: bool) -> Result<()> {
         }
     }
     if as_json {
-        say(json!({ "runs": listed }))?;
+        say_data(json!({ "runs": listed }))?;
     } else {
         say(columns(&rows, 5).join("\n"))?;
     }
@@ -276,7 +276,7 @@ fn diff(a: &RunDirectory, b: &RunDirectory, as_json: bool) -> Result<()> {
         };
         let found: serde_json::Map<_, _> =
             parts.iter().map(|(part, list)| ((*part).to_owned(), object(list).into())).collect();
-        say(json!({"a": shown(&a.path), "b": shown(&b.path), "differences": found}))?;
+        say_data(json!({"a": shown(&a.path), "b": shown(&b.path), "differences": found}))?;
         return Ok(());
     }
     let mut rows = vec![["".to_owned(), a.path.display().to_string(), b.path.display().to_string()]];

@@ -1,6 +1,6 @@
 //! `maclip schema`: the JSON Schema of a whole recipe, for editors. recipes/schema.json is its output.
 
-use crate::terminal::say;
+use crate::terminal::say_data;
 use clap::Args;
 use maclip_framework::error::Result;
 
@@ -11,5 +11,5 @@ pub struct Arguments {}
 crate::verb!("schema", 100, Arguments, schema);
 
 fn schema(_: Arguments) -> Result<()> {
-    say(format!("{:#}", maclip_framework::recipe::schema::recipe()))
+    say_data(format!("{:#}", maclip_framework::recipe::schema::recipe()))
 }

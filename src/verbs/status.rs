@@ -3,7 +3,7 @@
 use crate::terminal::arguments::{Changes, load};
 use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, readable, state_name};
-use crate::terminal::{completion, say, shown, tell};
+use crate::terminal::{completion, say, say_data, shown, tell};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::engine::overview::{RunOverview, estimate, to_make};
@@ -183,7 +183,7 @@ fn status(arguments: Arguments) -> Result<()> {
         }
     }
     if arguments.json {
-        say(json!({ "runs": listed }))?;
+        say_data(json!({ "runs": listed }))?;
     } else if rows.len() == 1 {
         say("no runs")?;
     } else {

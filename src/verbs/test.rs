@@ -3,7 +3,8 @@
 use super::run::change_of_file;
 use crate::terminal::arguments::Changes;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
-use crate::terminal::{say, shown};
+use crate::terminal::run_list::run_path;
+use crate::terminal::{say, say_data, shown};
 use clap::Args;
 use maclip_framework::engine::episodes::{EpisodeList, Shape};
 use maclip_framework::engine::execute::{self, Options};
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Test the trained weights of a run on other episodes, shots or ways, without training
 #[derive(Args)]
 pub struct Arguments {
-    /// Run directory
+    /// Run directory, or FOLDER/VARIANT where it has one run
     run: PathBuf,
     /// Support clips of each class
     #[arg(long, value_name = "K")]
@@ -44,7 +45,8 @@ pub struct Arguments {
 
 crate::verb!("test", 15, Arguments, test);
 
-fn test(arguments: Arguments) -> Result<()> {
+fn test(mut arguments: Arguments) -> Result<()> {
+    arguments.run = run_path(&arguments.run)?;
     let number = |option: &'static str, path: &str, value: Option<u64>| {
         let value = value?;
         let origin = Origin::argument(option, &value.to_string());
@@ -85,7 +87,7 @@ fn report(run: &RunDirectory, json: bool) -> Result<()> {
     run.verify()?;
     let test = run.test().ok_or_else(|| Error::failed("the test has no result"))?;
     if json {
-        return say(json!({"dir": shown(&run.path), "test": test}));
+        return say_data(json!({"dir": shown(&run.path), "test": test}));
     }
     let (value, shape) = (percent_interval(test.value, test.ci95), format!("{}-way {}-shot", test.way, test.shot));
     say(format!("{value} % of {} {shape} episodes, {}", test.episodes, run.path.display()))

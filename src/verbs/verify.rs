@@ -2,7 +2,8 @@
 
 use super::test::runs_of;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
-use crate::terminal::say;
+use crate::terminal::run_list::run_path;
+use crate::terminal::{say, say_data};
 use clap::Args;
 use maclip_framework::engine::episodes::EpisodeList;
 use maclip_framework::engine::execute::{self, Options};
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Test a run again on its recorded episodes, and compare every prediction
 #[derive(Args)]
 pub struct Arguments {
-    /// Run directory
+    /// Run directory, or FOLDER/VARIANT where it has one run
     run: PathBuf,
     /// One JSON object on stdout
     #[arg(long)]
@@ -45,7 +46,8 @@ fn text(path: &Path) -> Result<&str> {
     })
 }
 
-fn verify(arguments: Arguments) -> Result<()> {
+fn verify(mut arguments: Arguments) -> Result<()> {
+    arguments.run = run_path(&arguments.run)?;
     let run = RunDirectory::open(&arguments.run)?;
     run.verify()?;
     let Some(test) = run.test().filter(|test| test.metric == "accuracy") else {
@@ -79,7 +81,7 @@ fn verify(arguments: Arguments) -> Result<()> {
     let compared = compare(&run.episodes()?, &made.episodes()?)?;
     let Compared { predictions, different, first, probability } = &compared;
     if arguments.json {
-        say(json!({
+        say_data(json!({
             "run": arguments.run, "predictions": predictions, "different": different, "first": first,
             "largest_difference_of_a_probability": probability, "changed_inputs": inputs, "recorded": test, "again": made.test(),
         }))?;

@@ -1,6 +1,6 @@
 //! `maclip weights inspect|convert`: what a checkpoint holds, and its conversion to one safetensors file.
 
-use crate::terminal::say;
+use crate::terminal::{say, say_data};
 use clap::{Args, Subcommand, ValueEnum};
 use maclip_components::backbones::clip::block::Activation;
 use maclip_components::backbones::clip::settings::Setting;
@@ -95,7 +95,7 @@ fn weights(arguments: Arguments) -> Result<()> {
         Verb::Inspect { source, tensors, json } => {
             let found = inspect::inspect(&source.file, &source.hints())?;
             if json {
-                say(json!(found))?;
+                say_data(json!(found))?;
             } else {
                 print(&found, tensors)?;
             }

@@ -106,9 +106,9 @@ codes! {
             twice, names something that does not exist, or leaves no run."
         resolution "`maclip run RECIPE --dry-run` shows the runs that a study expands to."
         example "study: {without: [backbone]}";
-    DROPPED "MC014" "a changed `type` drops the options of the component that it replaces"
-        cause "A recipe, variant or argument changes the component of a slot. The options that were given before \
-            belong to the old component, and the new one does not have them. This is a note; the run goes on."
+    DROPPED "MC014" "a changed `type` drops options that the new component does not have"
+        cause "A recipe, variant or argument changes the component of a slot. Options that both components have, with \
+            the same kind of value, stay; the others belong to the old component alone. This is a note of `validate`."
         resolution "There is nothing to do. If an option was meant to stay, give it again beside the new `type`."
         example "maclip validate recipes/quickstart.yaml --set alignment.type=bi_mhm";
     DATA "MC015" "the data is not as the recipe needs it"

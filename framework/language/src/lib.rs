@@ -28,6 +28,7 @@ mod read;
 mod render;
 mod resolve;
 mod suggest;
+mod vocabulary;
 mod write;
 
 pub use de::{Repaired, from_node, from_node_repaired};
@@ -41,6 +42,7 @@ pub use printable::{printable, printable_lines};
 pub use read::read_str;
 pub use resolve::{Arguments, Document, load, load_text};
 pub use suggest::{name_help, suggest};
+pub use vocabulary::Vocabulary;
 
 /// Deeper trees are refused everywhere, so that no recursive function can exhaust the stack: an unoptimised build of
 /// the YAML reader takes tens of kilobytes for each level.

@@ -4,10 +4,11 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::node::{Map, Node, Value, child_path, segments};
 use crate::origin::Origin;
+use crate::vocabulary::shared;
 
 /// Merges `over` into `base`; both are at the dotted `path` of the recipe. Maps merge key by key. Everything else,
-/// lists included, is replaced by the value of `over`. A map whose `type` changes is replaced too, because the new
-/// component does not have the options of the old one; a note then lists the options that were dropped.
+/// lists included, is replaced by the value of `over`. Where the `type` of a map changes, the options stay that both
+/// components have ([`crate::Vocabulary`]); a note lists those that are dropped.
 pub fn merge(base: &mut Node, over: Node, path: &str, notes: &mut Vec<Diagnostic>) {
     match (&mut base.value, over.value) {
         (Value::Map(base_map), Value::Map(over_map)) if keeps_type(base_map, &over_map) => {
@@ -20,14 +21,14 @@ pub fn merge(base: &mut Node, over: Node, path: &str, notes: &mut Vec<Diagnostic
                 }
             }
         }
-        (old, value) => {
-            if let (Value::Map(old), Value::Map(new)) = (&*old, &value)
-                && let Some(kind) = new.get("type")
-            {
-                notes.extend(dropped(old, kind, &crate::node::join(path, "type")));
+        (Value::Map(old), Value::Map(new)) => {
+            if let Some(kind) = new.get("type") {
+                notes.extend(become_another(old, kind, path));
             }
-            *base = Node::new(value, over.origin);
+            // From here on both have one type.
+            merge(base, Node::new(Value::Map(new), over.origin), path, notes);
         }
+        (_, value) => *base = Node::new(value, over.origin),
     }
 }
 
@@ -38,12 +39,24 @@ fn keeps_type(base: &Map, over: &Map) -> bool {
     }
 }
 
-/// The note that the new type `kind` of a component drops the options of the old one.
-fn dropped(old: &Map, kind: &Node, path: &str) -> Option<Diagnostic> {
-    let before = old.get("type")?.as_str()?;
-    let options: Vec<&str> = old.keys().filter(|key| *key != "type").collect();
-    let message = format!("`{before}` becomes {}, and its options are dropped: {}", kind.brief(), options.join(", "));
-    (!options.is_empty()).then(|| Diagnostic::note(codes::DROPPED, message).at(&kind.origin).path(path))
+/// Makes the component `map` at `path` one of the type `kind`: options that it does not have are dropped, and the note
+/// says which.
+fn become_another(map: &mut Map, kind: &Node, path: &str) -> Option<Diagnostic> {
+    let before = map.get("type").and_then(Node::as_str).map(str::to_owned);
+    let key = segments(path).filter(|key| key.parse::<usize>().is_err()).last().unwrap_or_default();
+    let shared = match (&before, kind.as_str()) {
+        (Some(before), Some(after)) => shared(key, before, after),
+        _ => Vec::new(),
+    };
+    let options: Vec<String> = map.keys().filter(|key| *key != "type").map(str::to_owned).collect();
+    let (kept, dropped): (Vec<_>, Vec<_>) = options.into_iter().partition(|key| shared.contains(key));
+    dropped.iter().for_each(|key| drop(map.remove(key)));
+    map.insert("type", kind.origin.clone(), kind.clone());
+    let before = before.filter(|_| !dropped.is_empty())?;
+    let kept = if kept.is_empty() { String::new() } else { format!("; it keeps {}", kept.join(", ")) };
+    let dropped = dropped.join(", ");
+    let message = format!("`{before}` becomes {}, which has no option {dropped}: dropped{kept}", kind.brief());
+    Some(Diagnostic::note(codes::DROPPED, message).at(&kind.origin).path(crate::node::join(path, "type")))
 }
 
 /// One change of a recipe.
@@ -57,8 +70,8 @@ pub struct Change {
     pub value: Option<Node>,
 }
 
-/// Applies `change`. Maps that lead to its place are made where they are missing. A changed `type` drops the keys
-/// beside it, as in [`merge`].
+/// Applies `change`. Maps that lead to its place are made where they are missing. A changed `type` drops keys beside it,
+/// as in [`merge`].
 fn apply(root: &mut Node, change: &Change, notes: &mut Vec<Diagnostic>) -> Result<(), Diagnostic> {
     let Change { path, origin, value } = change;
     let problem = |code, message: String| Diagnostic::new(code, message).at(origin).path(path);
@@ -94,8 +107,7 @@ fn apply(root: &mut Node, change: &Change, notes: &mut Vec<Diagnostic>) -> Resul
             }
             Value::Map(map) => {
                 if *last && key == "type" && map.get("type").is_some_and(|old| old != value) {
-                    notes.extend(dropped(map, value, &outside));
-                    *map = Map::default();
+                    notes.extend(become_another(map, value, &at));
                 }
                 map.key_mut(key, origin, *last)
             }

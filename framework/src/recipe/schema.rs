@@ -75,8 +75,10 @@ pub fn recipe() -> Value {
     }
     let needed: Vec<&str> =
         std::iter::once("name").chain(slots().filter(|slot| slot.default.is_none()).map(|slot| slot.name)).collect();
-    let typed: Map<String, Value> =
-        slots().map(|slot| (slot.name.to_owned(), json!({"required": ["type"], "doNotSuggest": true}))).collect();
+    let typed: Map<String, Value> = slots()
+        .filter(|slot| slot.default.is_none())
+        .map(|slot| (slot.name.to_owned(), json!({"required": ["type"], "doNotSuggest": true})))
+        .collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "maclip recipe",

@@ -2,7 +2,7 @@
 
 use super::{BuildContext, Candidate, Facts, Info, SlotInfo, SlotTrait};
 use crate::error::{Error, Result};
-use maclip_language::{Diagnostic, Diagnostics, Node, codes, join, name_help};
+use maclip_language::{Diagnostic, Diagnostics, Node, Origin, codes, join, name_help};
 
 /// The component map `node` of `slot` with every default filled in, after its `type` and its options were checked.
 ///
@@ -15,21 +15,41 @@ pub fn resolve_choice(slot: &SlotInfo, node: &Node) -> std::result::Result<Node,
 /// [`resolve_choice`] of a component at `path`. This is not the slot's own key if the component is an option of another
 /// one.
 pub(super) fn resolve_at(slot: &SlotInfo, node: &Node, path: &str) -> std::result::Result<Node, Diagnostics> {
+    let node = &typed(slot, node, path);
     let resolved = (chosen(slot, node, path)?.resolve)(node, path);
     resolved.map_err(|problems| {
-        let helped = problems.into_iter().map(|problem| of_others(slot, path, problem)).collect();
+        let helped = problems.into_iter().map(|problem| of_others(slot, node, path, problem)).collect();
         Diagnostics::from_list(helped).expect("there were problems to begin with")
     })
 }
 
+/// `node` with the slot's default component where it names none. An item of a list must name one: there it is rather
+/// forgotten.
+fn typed(slot: &SlotInfo, node: &Node, path: &str) -> Node {
+    let mut node = node.clone();
+    if let (Some(default), Some(map)) = (slot.default, node.as_map_mut())
+        && map.get("type").is_none()
+        && !path.ends_with(']')
+    {
+        map.insert("type", Origin::Default, Node::from_json(&default.into()));
+    }
+    node
+}
+
 /// Adds a hint to an unknown key that is an option of other components of the slot.
-fn of_others(slot: &SlotInfo, path: &str, problem: Diagnostic) -> Diagnostic {
+fn of_others(slot: &SlotInfo, node: &Node, path: &str, problem: Diagnostic) -> Diagnostic {
     let key = problem.path.strip_prefix(path).and_then(|key| key.strip_prefix('.')).map(str::to_owned);
     let Some(key) = key.filter(|_| problem.code == codes::UNKNOWN_KEY) else { return problem };
     let has = |info: &Info| (info.schema)().to_value()["properties"].get(&key).is_some();
     let components = (slot.components)();
     let owners: Vec<&str> = components.iter().map(|c| c.info).filter(|info| has(info)).map(|info| info.name).collect();
-    if owners.is_empty() { problem } else { problem.help(format!("`{key}` is an option of {}", owners.join(", "))) }
+    let assumed = node.at("type").filter(|kind| kind.origin == Origin::Default).and_then(Node::as_str);
+    let assumed = assumed.map_or_else(String::new, |name| format!("without a `type`, `{path}` is `{name}`; "));
+    if owners.is_empty() {
+        problem
+    } else {
+        problem.help(format!("{assumed}`{key}` is an option of {}", owners.join(", ")))
+    }
 }
 
 /// Adds to `facts` what the options of the component `node` say about the run. Nothing is added if the options are
@@ -73,6 +93,7 @@ pub(super) fn check_required_inputs_at(
 
 /// The component that `node` names.
 fn chosen(slot: &SlotInfo, node: &Node, path: &str) -> std::result::Result<Candidate, Diagnostics> {
+    let node = &typed(slot, node, path);
     let components = (slot.components)();
     let names: Vec<&str> = components.iter().map(|candidate| candidate.info.name).collect();
     let list = || format!("components for {}: {}", slot.name, names.join(", "));

@@ -14,6 +14,7 @@ mod facts;
 mod method;
 mod nested;
 pub mod options;
+mod shared;
 mod slot;
 
 pub use choice::{build_choice, describe_choice, resolve_choice};

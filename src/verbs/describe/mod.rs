@@ -1,23 +1,26 @@
 //! `maclip describe NAME`: a component, a key of recipes or a method: its source, and every option with its default and reason.
 
 mod methods;
+mod paths;
 
 use crate::shipped;
-use crate::terminal::{completion, say};
+use crate::terminal::{completion, say, say_data};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::error::Result;
 use maclip_framework::recipe::keys::{KEYS, Key};
 use maclip_framework::registry::options::{OptionDoc, options, shown, whole};
 use maclip_framework::registry::{self, Info, Method, Stability, slots};
-use maclip_language::{Diagnostic, codes, name_help};
+use maclip_language::{Diagnostic, codes, name_help, suggest};
 use maclip_reports::format;
+use paths::At;
 use serde_json::{Value, json};
 
 /// Show a component, a key of recipes or a published method: its source, and every option with its default and reason
 #[derive(Args)]
 pub struct Arguments {
-    /// A component (`otam`, `alignment/otam`), a key of recipes (`compute`, `study`) or a method (`method/otam`)
+    /// A component (`otam`, `alignment/otam`), a key of recipes (`compute`), an option (`task.train.steps`) or a method
+    /// (`method/otam`)
     #[arg(required_unless_present = "markdown", add = ArgValueCompleter::new(completion::described))]
     name: Option<String>,
     /// One JSON object on stdout, with the JSON schema of the options
@@ -97,14 +100,26 @@ impl Subject {
 
 fn describe(arguments: Arguments) -> Result<()> {
     match arguments.markdown {
-        Some(Page::Components) => return say(markdown().trim_end()),
-        Some(Page::Methods) => return say(methods::page()),
+        Some(Page::Components) => return say_data(markdown().trim_end()),
+        Some(Page::Methods) => return say_data(methods::page()),
         None => {}
     }
     let wanted = arguments.name.unwrap_or_default();
     let all = Subject::all();
     let found: Vec<&Subject> = all.iter().filter(|subject| subject.is(&wanted)).collect();
     if found.is_empty() {
+        let options = paths::at(&all, &wanted);
+        if !options.is_empty() {
+            return match arguments.json {
+                true => say_data(option_data(&options)),
+                false => say(option_text(&options)),
+            };
+        }
+        let near = paths::near(&all, &wanted);
+        if wanted.contains('.') && !near.is_empty() {
+            let problem = Diagnostic::new(codes::UNKNOWN_NAME, format!("there is no option `{wanted}`"));
+            return Err(problem.helps(name_help(&wanted, near.iter().map(String::as_str))).into());
+        }
         let names: Vec<String> = all
             .iter()
             .map(|subject| match subject {
@@ -116,13 +131,15 @@ fn describe(arguments: Arguments) -> Result<()> {
         let problem = Diagnostic::new(codes::UNKNOWN_NAME, format!("there is no component or key `{wanted}`"));
         let problem = match slot {
             Some(slot) => problem.help(format!("`{0}` is a slot: `maclip list {0}` shows its components", slot.name)),
-            None => problem.helps(name_help(&wanted, names.iter().map(String::as_str))),
+            None => problem
+                .helps(suggest(&wanted, names.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?")))
+                .help("`maclip list` shows all components"),
         };
         return Err(problem.into());
     }
     if arguments.json {
         let list: Vec<Value> = found.iter().map(|subject| data(subject)).collect();
-        return say(json!({ "described": list }));
+        return say_data(json!({ "described": list }));
     }
     let texts: Vec<String> = found.iter().map(|subject| text(subject)).collect();
     say(texts.join("\n\n"))
@@ -186,15 +203,36 @@ fn text(subject: &Subject) -> String {
     if options.is_empty() {
         lines.push("  no options".to_owned());
     }
-    for option in options {
-        lines.push(format!("\n  {}", heading(&option)));
-        lines.extend(wrapped(&option.description, 100).into_iter().map(|line| format!("      {line}")));
-        for (value, reason) in option.choices {
-            let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-            lines.extend(wrapped(&format!("{value}{reason}"), 96).into_iter().map(|line| format!("        {line}")));
+    lines.extend(options.iter().flat_map(option_lines));
+    lines.join("\n")
+}
+
+/// What an option means.
+fn option_lines(option: &OptionDoc) -> Vec<String> {
+    let mut lines = vec![format!("\n  {}", heading(option))];
+    lines.extend(wrapped(&option.description, 100).into_iter().map(|line| format!("      {line}")));
+    for (value, reason) in &option.choices {
+        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        lines.extend(wrapped(&format!("{value}{reason}"), 96).into_iter().map(|line| format!("        {line}")));
+    }
+    lines
+}
+
+/// Options that a path names, below the component that has them.
+fn option_text(options: &[At]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for (number, At { of, option }) in options.iter().enumerate() {
+        if number == 0 || options[number - 1].of != *of {
+            lines.push(format!("{}{of}", if number == 0 { "" } else { "\n" }));
         }
+        lines.extend(option_lines(option));
     }
     lines.join("\n")
+}
+
+fn option_data(options: &[At]) -> String {
+    let one = |At { of, option }: &At| json!({"of": of, "option": option});
+    json!({"described": options.iter().map(one).collect::<Vec<_>>()}).to_string()
 }
 
 /// `train.steps: 1000   integer ≥ 1`

@@ -12,7 +12,7 @@ mod work;
 use crate::recognition::model::{Model, model_words, recipe_of};
 use crate::terminal::arguments::Changes;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
-use crate::terminal::{say, tell};
+use crate::terminal::{say_data, tell};
 use clap::Args;
 use desk::{Desk, Source};
 use maclip_components::datasets::paths::Paths;
@@ -78,7 +78,7 @@ fn serve(arguments: Arguments) -> Result<()> {
     let progress = Console::new();
     stop_on_ctrl_c(&progress)?;
     let (recipe, name) = recipe_of(&model, &changes)?;
-    let ready = Ready::new(&recipe, model.run.as_deref(), Box::new(paths), option_env!("MACLIP_COMMIT"))?;
+    let ready = Ready::new(&recipe, model.run()?.as_deref(), Box::new(paths), option_env!("MACLIP_COMMIT"))?;
     let caches = recipe.compute.caches(&runs).join("classify");
     let kept = recipe.compute.feature_cache.then(|| Kept::new(caches, &ready.clips, &ready.identity));
     let bench = Bench::new(&ready, kept, fit, refuse);
@@ -99,7 +99,7 @@ fn serve(arguments: Arguments) -> Result<()> {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let workers = workers.map_or(processors.min(4), NonZeroUsize::get);
     tell(format!("model {}; classes and answers are gone when this ends; Ctrl-C ends it", desk.model));
-    say(format!("http://127.0.0.1:{}", address.port()))?;
+    say_data(format!("http://127.0.0.1:{}", address.port()))?;
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| bench.work(&desk, &jobs));

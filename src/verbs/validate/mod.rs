@@ -3,7 +3,7 @@
 
 use super::run::left_out;
 use crate::terminal::arguments::Source;
-use crate::terminal::{say, warn};
+use crate::terminal::{say, say_data, warn};
 use clap::Args;
 use maclip_framework::error::Result;
 use maclip_framework::recipe::Purpose;
@@ -52,7 +52,9 @@ fn validate(arguments: Arguments) -> Result<()> {
             })
             .collect();
         let notes: Vec<_> = notes.iter().map(Diagnostic::to_json).collect();
-        return say(json!({"valid": true, "deep": deep, "runs": runs, "left_out": left_out(&skipped), "notes": notes}));
+        return say_data(
+            json!({"valid": true, "deep": deep, "runs": runs, "left_out": left_out(&skipped), "notes": notes}),
+        );
     }
     warn(&notes);
     let runs = plural(planned.len(), "run");

@@ -187,7 +187,7 @@ fn dropped_options_are_reported() {
     let arguments = Arguments { sets: vec!["a.type=y".into()], ..Arguments::default() };
     let document = load_text("r.yaml", "a: {type: x, p: 1, q: 2}", &arguments).unwrap();
     assert_eq!(document.notes.len(), 1);
-    assert_eq!(document.notes[0].message, "`x` becomes `y`, and its options are dropped: p, q");
+    assert_eq!(document.notes[0].message, "`x` becomes `y`, which has no option p, q: dropped");
     let unchanged = load_text("r.yaml", "a: {type: x}", &arguments).unwrap();
     assert_eq!(unchanged.notes, []);
 }
