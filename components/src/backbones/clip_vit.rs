@@ -154,7 +154,7 @@ pub(crate) fn check_given(weights: &str, architecture: Option<&str>, problems: &
             "weights",
             format!(
                 "is missing: give `{example}`, which is fetched (`maclip weights list` has more), or the path of a \
-                 safetensors file, a torch file or a Hugging Face folder, in the variable above or with \
+                 safetensors file, a torch file or a Hugging Face folder, in the recipe's environment variable or with \
                  `--set backbone.weights={example}`"
             ),
         );
