@@ -55,8 +55,8 @@ struct Shared {
 }
 
 impl Hub {
-    /// Serves `files` by name as the repository [`REPOSITORY`]. Those that end with `.safetensors` are large files, and lie in
-    /// another place.
+    /// Serves `files` by name as the repository [`REPOSITORY`]. Those that end with `.safetensors` are large files, and
+    /// lie in another place.
     pub fn new(files: &[(&str, Vec<u8>)]) -> Self {
         let [own, store] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let address = [own.local_addr().unwrap(), store.local_addr().unwrap()];
@@ -247,7 +247,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// open_clip's config of [`tiny_clip`]. Its heads are not width / 64, so a reader without the config would guess them wrongly.
+/// open_clip's config of [`tiny_clip`]. Its heads are not width / 64, so a reader without the config would guess them
+/// wrongly.
 pub fn config() -> Vec<u8> {
     json!({"model_cfg": {
         "embed_dim": 16, "quick_gelu": true,

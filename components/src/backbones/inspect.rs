@@ -91,7 +91,8 @@ impl Inspection {
     }
 }
 
-/// Looks into `source`, a path, `builtin:NAME`, or `hf:OWNER/NAME` in the cache of the hub. That it fits no backbone is no error: see [`Inspection::problem`].
+/// Looks into `source`, a path, `builtin:NAME`, or `hf:OWNER/NAME` in the cache of the hub. That it fits no backbone is
+/// no error: see [`Inspection::problem`].
 ///
 /// # Errors
 /// Where the file cannot be read, or is no checkpoint.

@@ -1,8 +1,9 @@
 //! Published weights that a backbone here reads, by name: where they are on the Hugging Face hub, and their sizes.
 //!
-//! Sources: the repositories are those of open_clip's table of pretrained models, and of OpenAI and of the authors of TinyCLIP
-//! (Wu et al. 2023, arXiv 2309.12314) for transformers. The sizes are those of OpenAI (arXiv 2103.00020), of open_clip's configs
-//! and of TinyCLIP's. A repository's card says its licence; OpenAI's weights have that of github.com/openai/CLIP.
+//! Sources: the repositories are those of open_clip's table of pretrained models, and of OpenAI and of the authors of
+//! TinyCLIP (Wu et al. 2023, arXiv 2309.12314) for transformers. The sizes are those of OpenAI (arXiv 2103.00020), of
+//! open_clip's configs and of TinyCLIP's. A repository's card says its licence; OpenAI's weights have that of
+//! github.com/openai/CLIP.
 
 use super::clip::block::Activation;
 use super::clip::sizes::{Architecture, Choice, EPSILON};

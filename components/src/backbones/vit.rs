@@ -33,8 +33,8 @@ use std::path::Path;
 #[derive(Clone, Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VitConfig {
-    /// A safetensors file, torch state dict or Hugging Face folder with timm's or Hugging Face's names, or `hf:OWNER/NAME` on
-    /// the Hugging Face hub.
+    /// A safetensors file, torch state dict or Hugging Face folder with timm's or Hugging Face's names, or
+    /// `hf:OWNER/NAME` on the Hugging Face hub.
     pub weights: String,
     /// Which of several models in one file is read: the key of a training checkpoint, such as `state_dict_ema`, or what
     /// stands before the names of its tensors, such as `teacher.backbone`. Needed where more than one could be meant.
@@ -68,8 +68,8 @@ impl Component for VitConfig {
         problems.when(
             self.weights.is_empty(),
             "weights",
-            "is missing: give the path of a ViT checkpoint with timm's or Hugging Face's names, or `hf:OWNER/NAME` on the \
-             Hugging Face hub",
+            "is missing: give the path of a ViT checkpoint with timm's or Hugging Face's names, or `hf:OWNER/NAME` on \
+             the Hugging Face hub",
         );
     }
 

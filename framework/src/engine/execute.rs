@@ -55,12 +55,12 @@ pub enum Outcome {
     Busy,
 }
 
-/// Trains and tests `run` in its directory below `runs`, from its newest checkpoint where there is one. Weights on the hub that
-/// its cache lacks are fetched first. Returns the finished run directory, opened.
+/// Trains and tests `run` in its directory below `runs`, from its newest checkpoint where there is one. Weights on the
+/// hub that its cache lacks are fetched first. Returns the finished run directory, opened.
 ///
 /// # Errors
-/// Where another process works on the run; where weights cannot be fetched; where the run fails, with the reason; [`Error::Interrupted`] after a request
-/// to stop.
+/// Where another process works on the run; where weights cannot be fetched; where the run fails, with the reason;
+/// [`Error::Interrupted`] after a request to stop.
 pub fn execute(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Progress) -> Result<RunDirectory> {
     let path = run.directory(runs);
     match attempt(run, runs, options, progress)? {

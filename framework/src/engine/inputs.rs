@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// The weights of `recipe` that are addresses on the hub, each with its place in the recipe, such as `backbone.weights`.
+/// The weights of `recipe` that are addresses on the hub, each with its place in the recipe, such as
+/// `backbone.weights`.
 pub fn of_hub(recipe: &Recipe) -> Vec<(String, String)> {
     fn within(node: &Node, path: &str, found: &mut Vec<(String, String)>) {
         for entry in node.as_map().into_iter().flat_map(|map| map.iter()) {

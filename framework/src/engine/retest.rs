@@ -17,9 +17,9 @@ use std::path::Path;
 /// What a test may change. Anything else would be another model.
 const ALLOWED: [&str; 6] = ["task.test", "task.shot", "task.way", "device", "compute", "clip_store"];
 
-/// The run in `path` as a run of its own that trains nothing: it begins with the weights that were tested there, and has the
-/// changes of `arguments`, such as `task.shot=5`. Its variant is called after them. Weights on the hub that its cache lacks are
-/// fetched.
+/// The run in `path` as a run of its own that trains nothing: it begins with the weights that were tested there, and
+/// has the changes of `arguments`, such as `task.shot=5`. Its variant is called after them. Weights on the hub that its
+/// cache lacks are fetched.
 ///
 /// # Errors
 /// Where weights cannot be fetched, the run or its checkpoint cannot be read, or a change would be one of the model.

@@ -131,7 +131,8 @@ impl BuildContext {
         self.noted.lock().map(|noted| noted.weights.clone()).unwrap_or_default()
     }
 
-    /// Notes for the manifest that the weights `name` are those at `address` on the hub, which has the commit and the file.
+    /// Notes for the manifest that the weights `name` are those at `address` on the hub, which has the commit and the
+    /// file.
     pub fn note_pinned(&self, name: &str, address: String) {
         if let Ok(mut noted) = self.noted.lock() {
             noted.pinned.insert(name.to_owned(), address);

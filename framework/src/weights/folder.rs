@@ -42,8 +42,8 @@ impl Config {
     pub const FILES: [&'static str; 3] = ["config.json", "open_clip_config.json", "preprocessor_config.json"];
 }
 
-/// The files, or indexes of files, among `names` that may hold the tensors of a model: the usual one, or all others of a known
-/// kind, in order of name.
+/// The files, or indexes of files, among `names` that may hold the tensors of a model: the usual one, or all others of
+/// a known kind, in order of name.
 pub(super) fn choices(names: &[String]) -> Vec<String> {
     if let Some(usual) = USUAL.into_iter().find(|usual| names.iter().any(|name| name == usual)) {
         return vec![usual.to_owned()];

@@ -138,13 +138,14 @@ pub fn read(path: &Path) -> Result<StateDict> {
     read_choice(path, Choice::default())
 }
 
-/// Reads a safetensors file, a torch file, an index of several files (`*.index.json`), a Hugging Face folder, or an address on
-/// the hub, `hf:OWNER/NAME`, from its cache. The format of a file is recognised by its content, not by its name.
+/// Reads a safetensors file, a torch file, an index of several files (`*.index.json`), a Hugging Face folder, or an
+/// address on the hub, `hf:OWNER/NAME`, from its cache. The format of a file is recognised by its content, not by its
+/// name.
 ///
 /// # Errors
-/// Where the weights of an address are not in the cache: [`hub::provide`] fetches them. Where a file cannot be read, is damaged, is larger than 8 GiB or has no known format; where it holds anything but
-/// plain tensors, or several dicts of them of which `choice` does not say one; and where files of an index are missing
-/// or do not fit together.
+/// Where the weights of an address are not in the cache: [`hub::provide`] fetches them. Where a file cannot be read, is
+/// damaged, is larger than 8 GiB or has no known format; where it holds anything but plain tensors, or several dicts of
+/// them of which `choice` does not say one; and where files of an index are missing or do not fit together.
 pub fn read_choice(path: &Path, choice: Choice) -> Result<StateDict> {
     match path.to_str().map(Address::of).transpose()?.flatten() {
         Some(address) => read_hub(&address, choice),
@@ -165,7 +166,7 @@ fn read_hub(address: &Address, choice: Choice) -> Result<StateDict> {
             file.display(),
             checkpoint.sha256
         ))
-        .help(format!("remove it, then `maclip weights fetch {address}`")));
+        .help(format!("`maclip weights fetch {address}` fetches it again")));
     }
     checkpoint.pinned = Some(found.exactly(&checkpoint.files).to_string());
     for config in &mut checkpoint.configs {

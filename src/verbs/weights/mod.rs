@@ -1,5 +1,5 @@
-//! `maclip weights inspect|convert|list|fetch`: what a checkpoint holds, its conversion to one safetensors file, and weights of
-//! the Hugging Face hub.
+//! `maclip weights inspect|convert|list|fetch`: what a checkpoint holds, its conversion to one safetensors file, and
+//! weights of the Hugging Face hub.
 
 mod published;
 

@@ -28,7 +28,7 @@ pub fn list(as_json: bool) -> Result<()> {
     }
     columns(&rows, 8).iter().try_for_each(say)?;
     say(
-        "\nA recipe takes the last column as it is: `--set backbone.weights=hf:…`. `maclip weights fetch NAME` fetches one now.",
+        "\nA recipe takes the last column as it is: `--set backbone.weights=hf:…`. `maclip weights fetch NAME` fetches one.",
     )
 }
 

@@ -159,7 +159,8 @@ pub(crate) struct Source {
     pub of_openai: bool,
 }
 
-/// Reads `builtin:NAME`, a path, or `hf:OWNER/NAME` from the cache of the hub. `key` chooses between several models of one file.
+/// Reads `builtin:NAME`, a path, or `hf:OWNER/NAME` from the cache of the hub. `key` chooses between several models of
+/// one file.
 pub(crate) fn open(source: &str, key: Option<&str>) -> Result<Source> {
     if let Some((_, bytes)) = source.strip_prefix("builtin:").and_then(|name| BUILTIN.iter().find(|(n, _)| *n == name))
     {

@@ -1,7 +1,8 @@
-//! The cache that Python's `huggingface_hub` shares: `models--OWNER--NAME` with `refs`, `blobs` and `snapshots`. The names are
-//! those of the crate `hf-hub`.
+//! The cache that Python's `huggingface_hub` shares: `models--OWNER--NAME` with `refs`, `blobs` and `snapshots`. The
+//! names are those of the crate `hf-hub`.
 //!
-//! A blob is called after its checksum, and a snapshot is a folder of links to blobs. A part of a file is `CHECKSUM.incomplete`.
+//! A blob is called after its checksum, and a snapshot is a folder of links to blobs. A part of a file is
+//! `CHECKSUM.incomplete`.
 
 use super::address::{Address, is_path};
 use crate::error::{Error, Result};

@@ -1,6 +1,7 @@
 //! Questions to the hub: which commit and files a revision has, and the bytes of one file.
 //!
-//! Redirects are followed here and not by the crate, because a token goes to the hub alone: its files often lie elsewhere.
+//! Redirects are followed here and not by the crate, because a token goes to the hub alone: its files often lie
+//! elsewhere.
 
 use super::address::Address;
 use super::environment::{Environment, Token};
@@ -204,7 +205,9 @@ impl Client {
 
     /// A server that cannot be reached.
     fn unreached(&self, uri: &Uri, error: &ureq::Error) -> Failure {
-        let certificate = matches!(error, ureq::Error::Rustls(_) | ureq::Error::Tls(_));
+        // The crate gives some of these as errors of the connection.
+        let certificate =
+            matches!(error, ureq::Error::Rustls(_) | ureq::Error::Tls(_)) || error.to_string().contains("certificate");
         let help = match certificate {
             true => "SSL_CERT_FILE names a file of certificates to trust, such as that of a company's proxy",
             false => {
@@ -402,7 +405,8 @@ mod tests {
         let listing: Listing = serde_json::from_str(
             r#"{"sha": "c", "private": false, "siblings": [
                 {"rfilename": "config.json", "size": 12, "blobId": "e9"},
-                {"rfilename": "m.bin", "size": 134, "blobId": "aa", "lfs": {"size": 99, "sha256": "bb", "pointerSize": 134}},
+                {"rfilename": "m.bin", "size": 134, "blobId": "aa",
+                    "lfs": {"size": 99, "sha256": "bb", "pointerSize": 134}},
                 {"rfilename": "bare"}]}"#,
         )
         .unwrap();

@@ -1,5 +1,5 @@
-//! One file of a repository, from the hub into the cache: in parts where the connection breaks, and never under its name before
-//! all of it is there and has the checksum that the hub says.
+//! One file of a repository, from the hub into the cache: in parts where the connection breaks, and never under its
+//! name before all of it is there and has the checksum that the hub says.
 
 use super::address::Address;
 use super::cache::{Cached, make_folder_of};
@@ -7,7 +7,7 @@ use super::client::{Client, Failure, Listed};
 use super::size;
 use crate::error::{Error, Result};
 use crate::files::{file_hash, hex, open_regular, regular};
-use crate::progress::{Progress, stop_requested};
+use crate::progress::{Progress, Silent, stop_requested};
 use sha1::{Digest, Sha1};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -93,6 +93,11 @@ impl Wanted<'_> {
         Ok(sum)
     }
 
+    /// Whether the file at `path` is this one.
+    pub fn is_at(&self, path: &Path) -> bool {
+        self.file.sum().is_some_and(|sum| self.check(path, sum, self.file.size()).is_ok())
+    }
+
     /// Checksum and size, from the list of files, else from the answer for the file itself.
     fn about(&self) -> Result<(String, Option<u64>)> {
         let Listed { name, .. } = self.file;
@@ -127,6 +132,8 @@ impl Wanted<'_> {
             progress.note(&format!("{} of {} are here already", size(before), self.file.name));
         }
         room(part, whole.unwrap_or_default().saturating_sub(have))?;
+        // A small file is there before anybody could look.
+        let progress: &dyn Progress = if whole.is_some_and(|whole| whole < MEGABYTE) { &Silent } else { progress };
         progress.begin("fetch", megabytes(have), whole.map_or(0, |whole| whole.div_ceil(MEGABYTE)));
         while whole.is_none_or(|whole| have < whole) {
             let at = have;

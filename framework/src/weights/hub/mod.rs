@@ -1,5 +1,5 @@
-//! Weights by name: `hf:OWNER/NAME`, a repository of the Hugging Face hub. Its files are read from the cache that Python's
-//! `huggingface_hub` shares, and fetched into it.
+//! Weights by name: `hf:OWNER/NAME`, a repository of the Hugging Face hub. Its files are read from the cache that
+//! Python's `huggingface_hub` shares, and fetched into it.
 //!
 //! [`find`] only looks into the cache. [`provide`] and [`fetch`] are the two places that use the network.
 
@@ -74,8 +74,8 @@ fn in_cache(environment: &Environment, address: &Address) -> Option<Found> {
     let commit = cached.commit()?;
     let snapshot = cached.snapshot(&commit);
     let path = match &address.file {
-        Some(file) => Some(snapshot.join(file)).filter(|path| path.is_file()),
-        None => Some(snapshot.clone()).filter(|folder| is_whole(folder)),
+        Some(file) => Some(snapshot.join(file)).filter(|path| is_whole(path)),
+        None => Some(snapshot.clone()).filter(|folder| has_weights(folder)),
     }?;
     let configs = configs(address).into_iter();
     let unknown = configs.filter(|name| !snapshot.join(name).is_file() && !cached.lacks(&commit, name)).collect();
@@ -90,15 +90,18 @@ fn configs(address: &Address) -> Vec<String> {
     Config::FILES.into_iter().map(beside).collect()
 }
 
+/// Whether `file` is there, and where it is an index, all that it names.
+fn is_whole(file: &Path) -> bool {
+    let all =
+        |file: &Path| shards(file).is_ok_and(|shards| shards.keys().all(|name| file.with_file_name(name).is_file()));
+    file.is_file() && (!is_index(file) || all(file))
+}
+
 /// Whether the folder has weights, and all files of them.
-fn is_whole(folder: &Path) -> bool {
+fn has_weights(folder: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     let names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    let Some(first) = choices(&names).into_iter().next() else { return false };
-    match is_index(Path::new(&first)) {
-        true => shards(&folder.join(first)).is_ok_and(|shards| shards.keys().all(|name| folder.join(name).is_file())),
-        false => folder.join(first).is_file(),
-    }
+    choices(&names).first().is_some_and(|first| is_whole(&folder.join(first)))
 }
 
 /// The error for weights that are not in the cache.
@@ -109,11 +112,12 @@ pub(super) fn missing(address: &Address) -> Error {
     Error::failed(message).help(format!("`maclip weights fetch {address}` fetches it{offline}"))
 }
 
-/// Fetches the weights `source` where it is an address on the hub and they are not in the cache. Other sources stay as they
-/// are.
+/// Fetches the weights `source` where it is an address on the hub and they are not in the cache. Other sources stay as
+/// they are.
 ///
 /// # Errors
-/// Where `source` begins like an address and is none, and where its files cannot be fetched, or may not be: HF_HUB_OFFLINE.
+/// Where `source` begins like an address and is none, and where its files cannot be fetched, or may not be:
+/// HF_HUB_OFFLINE.
 pub fn provide(source: &str, progress: &dyn Progress) -> Result<()> {
     let Some(address) = Address::of(source)? else { return Ok(()) };
     let environment = Environment::now();
@@ -122,7 +126,8 @@ pub fn provide(source: &str, progress: &dyn Progress) -> Result<()> {
         None => fetched(&environment, &address, progress).map(drop),
         Some(found) if found.unknown.is_empty() || environment.offline => Ok(()),
         Some(found) => {
-            // The weights are here, as Python fetched them: the rest may be impossible, and then is said and not an error.
+            // The weights are here, as Python fetched them: the rest may be impossible, and then is said and not an
+            // error.
             if let Err(error) = add_configs(&environment, &found, progress) {
                 if matches!(error, Error::Interrupted) {
                     return Err(error);
@@ -134,7 +139,8 @@ pub fn provide(source: &str, progress: &dyn Progress) -> Result<()> {
     }
 }
 
-/// Fetches the weights of `address` as they are on the hub now. What the cache has already is not fetched again.
+/// Fetches the weights of `address` as they are on the hub now. What the cache has already is compared with the
+/// checksums there, and not fetched again.
 ///
 /// # Errors
 /// Where they cannot be fetched, or may not be: HF_HUB_OFFLINE.
@@ -184,8 +190,9 @@ fn only(address: &Address, names: &[String]) -> Result<String> {
     let mut found = choices(names);
     match found.len() {
         1 => Ok(found.remove(0)),
-        0 => Err(Error::failed(format!("{} has no weights in a format that is read here", address.repository))
-            .help("a repository needs a file such as model.safetensors or pytorch_model.bin; `hf:OWNER/NAME/FILE` names another")),
+        0 => Err(Error::failed(format!("{} has no weights in a format that is read here", address.repository)).help(
+            "it needs a file such as model.safetensors or pytorch_model.bin; `hf:OWNER/NAME/FILE` names another",
+        )),
         _ => Err(Error::failed(format!("{} has several files of weights: {}", address.repository, found.join(", ")))
             .help(format!("name one of them: `hf:{}/{}`", address.repository, found[0]))),
     }
@@ -216,13 +223,14 @@ impl<'a> Work<'a> {
         let file = listing.siblings.iter().find(|file| file.name == name).filter(|_| is_safe(name));
         let file: &Listed = file.ok_or_else(|| Error::failed(format!("{} has no file {name}", address.repository)))?;
         let path = self.snapshot().join(name);
-        if path.is_file() && sum_of(&path).is_none_or(|sum| file.sum() == Some(&*sum)) {
+        let wanted = Wanted { client, cached, address, commit: &listing.sha, file };
+        if wanted.is_at(&path) {
             return Ok(());
         }
         let bytes = file.size().map(|bytes| format!(" ({})", size(bytes))).unwrap_or_default();
         let (repository, commit) = (&address.repository, &listing.sha);
         progress.note(&format!("{name}{bytes} of {repository}, commit {}, from {}", &commit[..12], client.place));
-        let sum = Wanted { client, cached, address, commit, file }.fetch(progress)?;
+        let sum = wanted.fetch(progress)?;
         cached.link(commit, name, &sum)
     }
 
