@@ -27,6 +27,9 @@ pub struct Asked {
     pub authorization: Option<String>,
 }
 
+/// Sends a status, headers, the body or a part of it, and says the length of the whole.
+type Send<'a> = dyn FnMut(&str, &str, &[u8], usize) -> std::io::Result<()> + 'a;
+
 /// How the servers behave.
 #[derive(Default)]
 pub struct Mood {
@@ -192,12 +195,7 @@ impl Shared {
     }
 
     /// A large file of the store.
-    fn give(
-        &self,
-        path: &str,
-        from: Option<usize>,
-        send: &mut dyn FnMut(&str, &str, &[u8], usize) -> std::io::Result<()>,
-    ) -> std::io::Result<()> {
+    fn give(&self, path: &str, from: Option<usize>, send: &mut Send) -> std::io::Result<()> {
         let name = path.trim_start_matches('/').split('?').next().unwrap_or_default();
         let mut bytes = self.files[name].clone();
         let mut mood = self.mood.lock().unwrap();
