@@ -187,6 +187,7 @@ fn every_verb_that_has_json_gives_its_errors_as_json() {
         ("runs show", &["gone"]),
         ("runs diff", &["gone", "gone"]),
         ("weights inspect", &["gone.safetensors"]),
+        ("weights fetch", &["gone"]),
     ];
     let mut with_json = Vec::new();
     for verb in verbs(&[]) {
@@ -203,7 +204,7 @@ fn every_verb_that_has_json_gives_its_errors_as_json() {
             }
         }
     }
-    let mut known: Vec<&str> = wrong.iter().map(|(verb, _)| *verb).chain(["doctor"]).collect();
+    let mut known: Vec<&str> = wrong.iter().map(|(verb, _)| *verb).chain(["doctor", "weights list"]).collect();
     known.sort_unstable();
     with_json.sort();
     assert_eq!(with_json, known, "verbs that have --json: each needs a case here");

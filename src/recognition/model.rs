@@ -6,7 +6,9 @@ use crate::terminal::run_list::run_path;
 use clap::Args;
 use maclip_components::backbones::inspect::{self, Hints};
 use maclip_framework::error::{Error, Result};
+use maclip_framework::progress::Progress;
 use maclip_framework::recipe::{Purpose, Recipe, study};
+use maclip_framework::weights::hub;
 use maclip_language::{Change, Diagnostic, Node, Origin, codes, load, load_text, name_help, within};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -23,8 +25,8 @@ pub struct Model {
     /// A run directory, or FOLDER/VARIANT where it has one run: its trained weights
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// A CLIP checkpoint, in place of the recipe's
-    #[arg(long, value_name = "FILE", conflicts_with = "run")]
+    /// A CLIP checkpoint in place of the recipe's: a file, a folder, or `hf:OWNER/NAME`, which is fetched
+    #[arg(long, value_name = "WEIGHTS", conflicts_with = "run")]
     weights: Option<PathBuf>,
 }
 
@@ -44,10 +46,11 @@ const OF_A_RUN: [&str; 2] = ["device", "compute"];
 ///
 /// # Errors
 /// Where it cannot be read, is a study of which no variant is named, or a run would become another model.
-pub fn recipe_of(model: &Model, changes: &Changes) -> Result<(Recipe, String)> {
+pub fn recipe_of(model: &Model, changes: &Changes, progress: &dyn Progress) -> Result<(Recipe, String)> {
     let mut own = Vec::new();
     if let Some(file) = &model.weights {
         let path = file.to_str().ok_or_else(|| Error::failed(format!("{} is not UTF-8", file.display())))?;
+        hub::provide(path, progress)?;
         let found = inspect::inspect(path, &Hints::default())?;
         let backbone = found.backbone.as_ref().map_err(|problem| {
             let error = Error::failed(format!("{path} fits no backbone: {problem}"));

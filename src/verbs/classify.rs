@@ -14,6 +14,7 @@ use maclip_framework::engine::classify::calibration::Calibration;
 use maclip_framework::engine::classify::timeline::{Windows, srt};
 use maclip_framework::engine::classify::{Answer, Classifier, Kept, Ready, best_two, zero_shot};
 use maclip_framework::engine::features::ClipSource;
+use maclip_framework::engine::inputs;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::{check_output, write_output};
 use maclip_framework::progress::Progress;
@@ -105,7 +106,8 @@ fn classify(arguments: Arguments) -> Result<()> {
     }
     let progress = Console::new();
     stop_on_ctrl_c(&progress)?;
-    let (recipe, name) = recipe_of(&arguments.model, &arguments.changes)?;
+    let (recipe, name) = recipe_of(&arguments.model, &arguments.changes, &progress)?;
+    inputs::provide(&recipe, &progress)?;
     let Ready { model, clips, prompt, geometry, device, identity } =
         Ready::new(&recipe, arguments.model.run()?.as_deref(), Box::new(paths), option_env!("MACLIP_COMMIT"))?;
     let words = model_words(&recipe, &name);

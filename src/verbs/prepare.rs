@@ -9,7 +9,7 @@ use maclip_framework::clips::filler::{Estimate, Filler, Want};
 use maclip_framework::clips::loader::ClipLoader;
 use maclip_framework::clips::store::stored::StoredClips;
 use maclip_framework::clips::store::{self, ClipStore, Key};
-use maclip_framework::engine::task;
+use maclip_framework::engine::{inputs, task};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::{Purpose, Recipe};
 use serde_json::{Value, json};
@@ -78,6 +78,9 @@ fn prepare(arguments: Arguments) -> Result<()> {
             }
         }
         for recipe in &recipes {
+            if !arguments.dry_run {
+                inputs::provide(recipe, &progress)?;
+            }
             reported.push(filled(recipe, &arguments, &progress)?);
         }
     }

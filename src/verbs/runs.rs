@@ -162,6 +162,7 @@ fn show(run: &RunDirectory, as_json: bool) -> Result<()> {
     }
     manifest.lists.iter().for_each(|(split, sum)| row(&format!("list {split}"), sum.clone()));
     manifest.weights.iter().for_each(|(file, sum)| row(&format!("weights {file}"), sum.clone()));
+    manifest.pinned.iter().for_each(|(name, address)| row(&format!("from {name}"), address.clone()));
     manifest.settings.iter().for_each(|(option, value)| row(&format!("setting {option}"), value.clone()));
     for (number, attempt) in manifest.attempts.iter().enumerate() {
         let command: Vec<String> = attempt.argv.iter().map(|word| format::shell(word)).collect();
@@ -246,6 +247,7 @@ fn diff(a: &RunDirectory, b: &RunDirectory, as_json: bool) -> Result<()> {
             .collect();
         found.extend(run.manifest.lists.iter().map(|(split, sum)| (format!("list {split}"), sum.clone())));
         found.extend(run.manifest.weights.iter().map(|(file, sum)| (format!("weights {file}"), sum.clone())));
+        found.extend(run.manifest.pinned.iter().map(|(name, address)| (format!("from {name}"), address.clone())));
         found
     };
     let result = |run: &RunDirectory| {

@@ -80,7 +80,7 @@ fn of_recipes(arguments: &Arguments) -> Result<()> {
             tell(doubt);
         }
         if arguments.json {
-            say(json(&runs))?;
+            say_data(json(&runs))?;
             continue;
         }
         say(table(&runs))?;

@@ -64,13 +64,13 @@ fn test(mut arguments: Arguments) -> Result<()> {
     ];
     let episodes = arguments.episodes.as_deref().map(change_of_file).transpose()?;
     let changes = arguments.changes.arguments(numbers.into_iter().flatten().chain(episodes).collect());
-    let run = retest::of(&arguments.run, &changes)?;
+    let progress = Console::new();
+    stop_on_ctrl_c(&progress)?;
+    let run = retest::of(&arguments.run, &changes, &progress)?;
     let runs = match arguments.runs {
         Some(runs) => runs,
         None => runs_of(&arguments.run)?,
     };
-    let progress = Console::new();
-    stop_on_ctrl_c(&progress)?;
     let commit = option_env!("MACLIP_COMMIT");
     let done = execute::execute(&run, &runs, Options { commit, ..Options::default() }, &progress)?;
     report(&done, arguments.json)

@@ -69,12 +69,13 @@ fn verify(mut arguments: Arguments) -> Result<()> {
         origin: Origin::Default,
         value: Some(Node::from_json(&value)),
     };
+    let progress = Console::new();
+    stop_on_ctrl_c(&progress)?;
     let again = retest::of(
         &arguments.run,
         &Changes { others: changes.into_iter().map(change).collect(), ..Changes::default() },
+        &progress,
     )?;
-    let progress = Console::new();
-    stop_on_ctrl_c(&progress)?;
     let place = Temporary(std::env::temp_dir().join(format!("maclip-verify-{}", std::process::id())));
     let made = execute::execute(&again, &place.0, Options::default(), &progress)?;
     let inputs = run.manifest.inputs(&run.path).changed(&made.manifest.inputs(&made.path));

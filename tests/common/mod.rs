@@ -1,6 +1,7 @@
 //! Drives the binary as a user does.
 #![allow(dead_code)]
 
+pub mod hub;
 pub mod needs;
 pub mod own_clips;
 pub mod scripts;
@@ -18,7 +19,7 @@ pub fn root() -> &'static Path {
 }
 
 /// Variables that shipped recipes and the program read.
-const VARIABLES: [&str; 18] = [
+const VARIABLES: [&str; 36] = [
     "FRAMES_ROOT",
     "KINETICS_ROOT",
     "KINETICS_LISTS",
@@ -37,6 +38,25 @@ const VARIABLES: [&str; 18] = [
     "VIT_B32_WEIGHTS",
     "MACLIP_FFMPEG",
     "MACLIP_FFPROBE",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HUGGINGFACE_HUB_CACHE",
+    "HF_ENDPOINT",
+    "HF_HUB_OFFLINE",
+    "TRANSFORMERS_OFFLINE",
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "HF_TOKEN_PATH",
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN",
+    "SSL_CERT_FILE",
+    "XDG_CACHE_HOME",
+    // Loopback is asked directly.
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
 ];
 
 /// `maclip` with `arguments`, from the repository's root, without colours and without a user's environment.

@@ -13,6 +13,7 @@ use super::clip::tokenizer::{LongTexts, Tokenizer};
 use super::clip::vision_tower::VisionTower;
 use super::clip::words::Words;
 use super::clip::{Clip, geometry, names, positions};
+use super::published;
 use crate::layers::Init;
 use burn::module::Module;
 use burn::tensor::Device;
@@ -20,6 +21,7 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::backbone::Backbone;
+use maclip_framework::weights::hub::Address;
 use serde::{Deserialize, Serialize};
 
 /// Options of the CLIP backbone.
@@ -27,8 +29,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct ClipVitConfig {
     /// Where the weights come from: a safetensors file or torch state dict with OpenAI's or Hugging Face's names, a
-    /// Hugging Face folder, `builtin:shapes_clip` (part of the program), or `random`, to train from scratch with `task:
-    /// contrastive`.
+    /// Hugging Face folder, `hf:OWNER/NAME` (fetched from the Hugging Face hub, also with `@REVISION` and `/FILE`),
+    /// `builtin:shapes_clip` (part of the program), or `random`, to train from scratch with `task: contrastive`.
     pub weights: String,
     /// Which of several models in one file is read: the key of a training checkpoint, such as `state_dict_ema`, or what
     /// stands before the names of its tensors, such as `teacher`. Needed where more than one could be meant.
@@ -67,7 +69,7 @@ impl Component for ClipVitConfig {
     type Slot = dyn Backbone;
 
     fn validate(&self, problems: &mut Problems) {
-        check_builtin(&self.weights, problems);
+        check_source(&self.weights, problems);
         match &self.architecture {
             Some(choice) => match choice.sizes() {
                 None => problems.push(
@@ -106,7 +108,11 @@ impl Component for ClipVitConfig {
     }
 
     fn required_inputs(&self, problems: &mut Problems) {
-        check_given(&self.weights, "ViT-B-16.safetensors", problems);
+        let architecture = match &self.architecture {
+            Some(Choice::Name(name)) => Some(&**name),
+            _ => None,
+        };
+        check_given(&self.weights, architecture, problems);
     }
 
     fn describe(&self, facts: &mut Facts) {
@@ -122,8 +128,11 @@ impl Component for ClipVitConfig {
     }
 }
 
-/// Reports built-in weights that do not exist.
-pub(crate) fn check_builtin(weights: &str, problems: &mut Problems) {
+/// Reports built-in weights that do not exist, and what only looks like an address on the hub.
+pub(crate) fn check_source(weights: &str, problems: &mut Problems) {
+    if let Err(Error::Failed { message, help, .. }) = Address::of(weights) {
+        problems.push("weights", format!("is wrong: {message}; {}", help.unwrap_or_default()));
+    }
     if let Some(name) = weights.strip_prefix("builtin:")
         && !checkpoint::is_builtin(name)
     {
@@ -137,11 +146,18 @@ pub(crate) fn check_key(key: Option<&str>, weights: &str, problems: &mut Problem
     problems.when(key.is_some() && no_file, "key", "is for files, and these weights are in none");
 }
 
-/// Reports that no weights are given.
-pub(crate) fn check_given(weights: &str, example: &str, problems: &mut Problems) {
+/// Reports that no weights are given, for a model of `architecture`.
+pub(crate) fn check_given(weights: &str, architecture: Option<&str>, problems: &mut Problems) {
     if weights.is_empty() {
-        let message = format!("is missing: give {} (`--set backbone.weights={example}`)", checkpoint::SOURCES);
-        problems.push("weights", message);
+        let example = published::example(architecture);
+        problems.push(
+            "weights",
+            format!(
+                "is missing: give `{example}`, which is fetched (`maclip weights list` has more), or the path of a \
+                 safetensors file, a torch file or a Hugging Face folder, in the recipe's environment variable or with \
+                 `--set backbone.weights={example}`"
+            ),
+        );
     }
 }
 
@@ -149,7 +165,9 @@ impl ClipVitConfig {
     /// The sizes, where they are known before the weights are opened.
     fn known(&self) -> Option<Architecture> {
         let asked = self.architecture.as_ref().and_then(Choice::<Architecture>::sizes);
-        asked.or_else(|| checkpoint::builtin_architecture(&self.weights))
+        asked
+            .or_else(|| checkpoint::builtin_architecture(&self.weights))
+            .or_else(|| published::named(&self.weights)?.vit())
     }
 
     /// The model, with its weights.
@@ -167,7 +185,7 @@ impl ClipVitConfig {
         }
         if context.sizes_only
             && !self.weights.starts_with("builtin:")
-            && let Some(mut sizes) = asked
+            && let Some(mut sizes) = self.known()
         {
             sizes.vision_heads = self.vision_heads.unwrap_or(sizes.vision_heads);
             sizes.text_heads = self.text_heads.unwrap_or(sizes.text_heads);

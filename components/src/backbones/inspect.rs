@@ -34,12 +34,15 @@ pub struct Hints {
 /// What a checkpoint holds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
-    /// The path or `builtin:NAME` that was asked for.
+    /// The path, `builtin:NAME` or `hf:OWNER/NAME` that was asked for.
     pub source: String,
     /// In words: "safetensors, Hugging Face names".
     pub format: String,
     /// Checksum of the file, in hexadecimal.
     pub sha256: String,
+    /// Of weights of the hub, the address of this very content: `hf:OWNER/NAME@COMMIT/FILE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<String>,
     /// Everything in the file, under its own names.
     pub stored: Vec<Stored>,
     /// Values that are infinite or not a number.
@@ -88,7 +91,8 @@ impl Inspection {
     }
 }
 
-/// Looks into `source`, a path or `builtin:NAME`. That it fits no backbone is no error: see [`Inspection::problem`].
+/// Looks into `source`, a path, `builtin:NAME`, or `hf:OWNER/NAME` in the cache of the hub. That it fits no backbone is
+/// no error: see [`Inspection::problem`].
 ///
 /// # Errors
 /// Where the file cannot be read, or is no checkpoint.
@@ -117,6 +121,7 @@ fn inspection(source: &Source, hints: &Hints) -> Inspection {
         source: source.label.clone(),
         format: source.format.clone(),
         sha256: source.sha256.clone(),
+        pinned: source.pinned.clone(),
         stored: source.stored.clone(),
         not_finite: values.filter(|value| !value.is_finite()).count(),
         not_finite_tensors,

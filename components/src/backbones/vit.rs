@@ -13,6 +13,7 @@ use super::clip::preparation::{self, Asked, Pixels, Preparation};
 use super::clip::settings::{Number, Settings};
 use super::clip::sizes::{Shapes, no_multiple, out_of_range, refuse_bloat, stack_values, usual_heads};
 use super::clip::vision_tower::{VisionSizes, VisionTower};
+use super::clip_vit::check_source;
 use crate::layers::Init;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -32,7 +33,8 @@ use std::path::Path;
 #[derive(Clone, Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VitConfig {
-    /// A safetensors file, torch state dict or Hugging Face folder with timm's or Hugging Face's names.
+    /// A safetensors file, torch state dict or Hugging Face folder with timm's or Hugging Face's names, or
+    /// `hf:OWNER/NAME` on the Hugging Face hub.
     pub weights: String,
     /// Which of several models in one file is read: the key of a training checkpoint, such as `state_dict_ema`, or what
     /// stands before the names of its tensors, such as `teacher.backbone`. Needed where more than one could be meant.
@@ -58,11 +60,16 @@ register!(dyn Backbone, VitConfig, name: "vit", summary: "image transformer with
 impl Component for VitConfig {
     type Slot = dyn Backbone;
 
+    fn validate(&self, problems: &mut Problems) {
+        check_source(&self.weights, problems);
+    }
+
     fn required_inputs(&self, problems: &mut Problems) {
         problems.when(
             self.weights.is_empty(),
             "weights",
-            "is missing: give the path of a ViT checkpoint with timm's or Hugging Face's names",
+            "is missing: give the path of a ViT checkpoint with timm's or Hugging Face's names, or `hf:OWNER/NAME` on \
+             the Hugging Face hub",
         );
     }
 

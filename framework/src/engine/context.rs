@@ -106,6 +106,7 @@ impl RunContext<'_> {
     /// As [`RunContext::note_inputs`].
     pub fn note_weights(&mut self, build: &BuildContext) -> Result<()> {
         self.note_inputs("weights", build.weights())?;
+        self.manifest.pinned = build.pinned();
         let settings = build.settings();
         let before = &self.manifest.settings;
         let changed = settings.iter().find(|(name, value)| before.get(*name).is_some_and(|before| before != *value));

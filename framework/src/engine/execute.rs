@@ -55,12 +55,12 @@ pub enum Outcome {
     Busy,
 }
 
-/// Trains and tests `run` in its directory below `runs`, from its newest checkpoint where there is one. Returns the
-/// finished run directory, opened.
+/// Trains and tests `run` in its directory below `runs`, from its newest checkpoint where there is one. Weights on the
+/// hub that its cache lacks are fetched first. Returns the finished run directory, opened.
 ///
 /// # Errors
-/// Where another process works on the run; where the run fails, with the reason; [`Error::Interrupted`] after a request
-/// to stop.
+/// Where another process works on the run; where weights cannot be fetched; where the run fails, with the reason;
+/// [`Error::Interrupted`] after a request to stop.
 pub fn execute(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Progress) -> Result<RunDirectory> {
     let path = run.directory(runs);
     match attempt(run, runs, options, progress)? {
@@ -83,6 +83,10 @@ pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
         };
         (options.reuse)(other) && unchanged().unwrap_or(false)
     };
+    let before = done(&path, progress);
+    if before.is_none() {
+        inputs::provide(&run.recipe, progress)?;
+    }
     if !path.join(Manifest::FILE).exists()
         && let Some(from) = reuse::same(runs, &run.recipe, &path, counts)
         && reuse::copy_run(&from, &path, run)?
@@ -91,7 +95,7 @@ pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
         return Ok(Outcome::Reused(from));
     }
     // A run that is done is not locked: it may be where nothing can be written.
-    if let Some(done) = done(&path, progress) {
+    if let Some(done) = before {
         done.verify()?;
         match inputs::changed(&done, &run.recipe, runs) {
             Ok(changed) if changed.is_empty() => progress.note("done already, nothing to do"),
@@ -186,6 +190,7 @@ fn renew_expectations(recipe: &Recipe, path: &Path, progress: &dyn Progress) -> 
 /// Where another process works on the run, its recipe cannot be read, or the step cannot be computed.
 pub fn replay(path: &Path, step: u64, progress: &dyn Progress) -> Result<serde_json::Value> {
     let recipe = Recipe::frozen(path)?;
+    inputs::provide(&recipe, progress)?;
     let store = RunStore::open(path)?;
     let manifest = manifest(&recipe, "", &store, None)?;
     let device = device_of(&recipe)?;

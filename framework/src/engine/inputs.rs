@@ -3,12 +3,47 @@
 
 use super::task::{self, Known};
 use crate::error::{Error, Result};
+use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::runs::directory::RunDirectory;
 use crate::runs::records::Inputs;
+use crate::weights::hub::{self, Address};
+use maclip_language::{Node, item, join};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+
+/// The weights of `recipe` that are addresses on the hub, each with its place in the recipe, such as
+/// `backbone.weights`.
+pub fn of_hub(recipe: &Recipe) -> Vec<(String, String)> {
+    fn within(node: &Node, path: &str, found: &mut Vec<(String, String)>) {
+        for entry in node.as_map().into_iter().flat_map(|map| map.iter()) {
+            let path = join(path, &entry.key);
+            match entry.value.as_str() {
+                Some(source) if entry.key == "weights" && Address::is_one(source) => {
+                    found.push((path, source.to_owned()));
+                }
+                _ => within(&entry.value, &path, found),
+            }
+        }
+        for (number, node) in node.as_list().into_iter().flatten().enumerate() {
+            within(node, &item(path, number), found);
+        }
+    }
+    let mut found = Vec::new();
+    within(&recipe.resolved, "", &mut found);
+    found
+}
+
+/// Fetches the weights of `recipe` that are addresses on the hub and not in its cache.
+///
+/// # Errors
+/// Where they cannot be fetched, with the place in the recipe; and where they may not be: HF_HUB_OFFLINE.
+pub fn provide(recipe: &Recipe, progress: &dyn Progress) -> Result<()> {
+    of_hub(recipe)
+        .iter()
+        .try_for_each(|(path, source)| hub::provide(source, progress).map_err(|error| error.at(recipe.place(path))))
+}
 
 /// The inputs of `recipe` as they are now. Runs of one process with the same data and the same weights share the work.
 ///

@@ -2,6 +2,7 @@
 
 use super::inputs;
 use crate::error::{Error, Result};
+use crate::progress::Progress;
 use crate::recipe::study::{StudyRun, called_after};
 use crate::recipe::{Purpose, Recipe};
 use crate::registry::BuildContext;
@@ -16,12 +17,13 @@ use std::path::Path;
 /// What a test may change. Anything else would be another model.
 const ALLOWED: [&str; 6] = ["task.test", "task.shot", "task.way", "device", "compute", "clip_store"];
 
-/// The run in `path` as a run of its own that trains nothing: it begins with the weights that were tested there, and has the
-/// changes of `arguments`, such as `task.shot=5`. Its variant is called after them.
+/// The run in `path` as a run of its own that trains nothing: it begins with the weights that were tested there, and
+/// has the changes of `arguments`, such as `task.shot=5`. Its variant is called after them. Weights on the hub that its
+/// cache lacks are fetched.
 ///
 /// # Errors
-/// Where the run or its checkpoint cannot be read, or a change would be one of the model.
-pub fn of(path: &Path, arguments: &Arguments) -> Result<StudyRun> {
+/// Where weights cannot be fetched, the run or its checkpoint cannot be read, or a change would be one of the model.
+pub fn of(path: &Path, arguments: &Arguments, progress: &dyn Progress) -> Result<StudyRun> {
     let directory = RunDirectory::open(path)?;
     let frozen = path.join("recipe.resolved.yaml");
     let before = load(&frozen, &Arguments::default())?.root;
@@ -40,6 +42,7 @@ pub fn of(path: &Path, arguments: &Arguments) -> Result<StudyRun> {
     }
     // Where the backbone cannot be built at all, the test says why.
     let (then, build) = (Recipe::check_for(&before, Purpose::Plan)?, BuildContext::new(0, Device::flex()));
+    inputs::provide(&then, progress)?;
     if then.build::<dyn Backbone>(&build).is_ok() {
         inputs::same_weights(&directory, &build.weights())?;
     }

@@ -37,6 +37,7 @@ pub struct BuildContext {
 #[derive(Debug, Default)]
 struct Noted {
     weights: BTreeMap<String, String>,
+    pinned: BTreeMap<String, String>,
     settings: BTreeMap<String, String>,
     notes: Vec<String>,
 }
@@ -128,6 +129,19 @@ impl BuildContext {
     /// The names and checksums of all weights and configs that were read.
     pub fn weights(&self) -> BTreeMap<String, String> {
         self.noted.lock().map(|noted| noted.weights.clone()).unwrap_or_default()
+    }
+
+    /// Notes for the manifest that the weights `name` are those at `address` on the hub, which has the commit and the
+    /// file.
+    pub fn note_pinned(&self, name: &str, address: String) {
+        if let Ok(mut noted) = self.noted.lock() {
+            noted.pinned.insert(name.to_owned(), address);
+        }
+    }
+
+    /// The addresses of all weights that came from the hub.
+    pub fn pinned(&self) -> BTreeMap<String, String> {
+        self.noted.lock().map(|noted| noted.pinned.clone()).unwrap_or_default()
     }
 
     /// Notes for the manifest a value that a file decides and not the recipe, such as the heads of a tower: `value`

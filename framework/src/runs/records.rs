@@ -47,6 +47,10 @@ pub struct Manifest {
     /// SHA-256 (hex) of each weights file that was read, by its name in the recipe, and of each config, by its path.
     #[serde(default)]
     pub weights: BTreeMap<String, String>,
+    /// Of weights of the hub, the address of the very content that was read, `hf:OWNER/NAME@COMMIT/FILE`, by the name
+    /// that [`Manifest::weights`] has.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pinned: BTreeMap<String, String>,
     /// Values that the weights' files decided and not the recipe, with the place that says each, by the path of the
     /// option that could set it: `backbone.vision_heads` is `12 (config.json)`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -3,6 +3,7 @@
 use super::{DAMAGED, read_bytes};
 use crate::error::{Error, Result};
 use crate::files::sha256;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Most bytes of a JSON file that is read.
@@ -28,6 +29,8 @@ pub struct Config {
     pub name: &'static str,
     /// Where it is.
     pub path: PathBuf,
+    /// What a manifest calls it: its path, or its address on the hub.
+    pub label: String,
     /// SHA-256 (hex) of its bytes.
     pub sha256: String,
     /// Its content.
@@ -39,19 +42,30 @@ impl Config {
     pub const FILES: [&'static str; 3] = ["config.json", "open_clip_config.json", "preprocessor_config.json"];
 }
 
+/// The files, or indexes of files, among `names` that may hold the tensors of a model: the usual one, or all others of
+/// a known kind, in order of name.
+pub(super) fn choices(names: &[String]) -> Vec<String> {
+    if let Some(usual) = USUAL.into_iter().find(|usual| names.iter().any(|name| name == usual)) {
+        return vec![usual.to_owned()];
+    }
+    let holds = |name: &&String| {
+        ENDS.iter().any(|end| name.ends_with(end)) && !NO_MODEL.iter().any(|begin| name.starts_with(begin))
+    };
+    let mut names: Vec<String> = names.iter().filter(holds).cloned().collect();
+    names.sort();
+    names
+}
+
 /// The file, or the index of files, that holds the tensors of `folder`. What is not the usual is said in `notes`.
 pub(super) fn weights_file(folder: &Path, notes: &mut Vec<String>) -> Result<PathBuf> {
-    if let Some(name) = USUAL.into_iter().find(|name| folder.join(name).exists()) {
-        return Ok(folder.join(name));
-    }
     let entries = std::fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))?;
     let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    names.retain(|name| ENDS.iter().any(|end| name.ends_with(end)) && folder.join(name).is_file());
-    names.retain(|name| !NO_MODEL.iter().any(|begin| name.starts_with(begin)));
-    names.sort();
-    match &names[..] {
+    names.retain(|name| USUAL.contains(&&**name) || folder.join(name).is_file());
+    match &choices(&names)[..] {
         [name] => {
-            notes.push(format!("the tensors of the folder {} are those of its file {name}", folder.display()));
+            if !USUAL.contains(&&**name) {
+                notes.push(format!("the tensors of the folder {} are those of its file {name}", folder.display()));
+            }
             return Ok(folder.join(name));
         }
         [] => {}
@@ -109,12 +123,27 @@ pub(super) fn configs(folder: &Path, belongs: bool, notes: &mut Vec<String>) -> 
 fn read_config(name: &'static str, path: PathBuf) -> Result<Config> {
     let bytes = read_bytes(&path, MAX_JSON)?;
     let json = parse(&path, &bytes)?;
-    Ok(Config { name, path, sha256: sha256(&bytes), json })
+    let label = path.display().to_string();
+    Ok(Config { name, path, label, sha256: sha256(&bytes), json })
 }
 
-/// The content of the JSON file at `path`.
-pub(super) fn read_json(path: &Path) -> Result<serde_json::Value> {
-    parse(path, &read_bytes(path, MAX_JSON)?)
+/// Whether `file` names the files that hold the tensors, and has none itself.
+pub(super) fn is_index(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".index.json"))
+}
+
+/// The files that the index at `path` names, which lie beside it, with the names of their tensors.
+pub(super) fn shards(path: &Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let bad = |what: &str| Error::failed(format!("the index {} {what}", path.display())).help(DAMAGED);
+    let json = parse(path, &read_bytes(path, MAX_JSON)?)?;
+    let map = json.get("weight_map").and_then(|map| map.as_object()).ok_or_else(|| bad("has no weight_map"))?;
+    let mut shards: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (tensor, shard) in map {
+        let shard = shard.as_str().filter(|shard| Path::new(shard).file_name().is_some_and(|name| name == *shard));
+        let shard = shard.ok_or_else(|| bad(&format!("gives {tensor} a place that is not a file name")))?;
+        shards.entry(shard.to_owned()).or_default().insert(tensor.clone());
+    }
+    if shards.is_empty() { Err(bad("names no tensors")) } else { Ok(shards) }
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<serde_json::Value> {

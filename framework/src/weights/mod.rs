@@ -1,12 +1,13 @@
 //! Files of weights: safetensors files, torch files and Hugging Face folders are read into host memory, without running
-//! any code in them; safetensors files are also written.
+//! any code in them; safetensors files are also written. `hub` brings weights of the Hugging Face hub here.
 //!
-//! Here belongs the way from files of any kind to named tensors in f32.
+//! Here belongs the way from files of any kind, or their address, to named tensors in f32.
 //! Not here: what the tensors are called in a model (the backbones), and checkpoints of a training (`runs`).
 
 mod elements;
 mod folder;
 mod globals;
+pub mod hub;
 mod pickle;
 mod safetensors_file;
 mod torch_file;
@@ -21,6 +22,7 @@ pub use safetensors_file::{ElementType, own_metadata, parse, serialize};
 
 use crate::error::{Error, Result};
 use crate::files::hex;
+use hub::Address;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -90,6 +92,8 @@ pub struct StateDict {
     pub sha256: String,
     /// The files that hold tensors, in order of name.
     pub files: Vec<PathBuf>,
+    /// Of weights of the hub, the address of this very content: with the commit and the file.
+    pub pinned: Option<String>,
 }
 
 /// Which tensors are read of a file that holds several dicts of them, as training checkpoints do.
@@ -134,19 +138,54 @@ pub fn read(path: &Path) -> Result<StateDict> {
     read_choice(path, Choice::default())
 }
 
-/// Reads a safetensors file, a torch file, an index of several files (`*.index.json`) or a Hugging Face folder. The
-/// format of a file is recognised by its content, not by its name.
+/// Reads a safetensors file, a torch file, an index of several files (`*.index.json`), a Hugging Face folder, or an
+/// address on the hub, `hf:OWNER/NAME`, from its cache. The format of a file is recognised by its content, not by its
+/// name.
 ///
 /// # Errors
-/// Where a file cannot be read, is damaged, is larger than 8 GiB or has no known format; where it holds anything but
-/// plain tensors, or several dicts of them of which `choice` does not say one; and where files of an index are missing
-/// or do not fit together.
+/// Where the weights of an address are not in the cache: [`hub::provide`] fetches them. Where a file cannot be read, is
+/// damaged, is larger than 8 GiB or has no known format; where it holds anything but plain tensors, or several dicts of
+/// them of which `choice` does not say one; and where files of an index are missing or do not fit together.
 pub fn read_choice(path: &Path, choice: Choice) -> Result<StateDict> {
+    match path.to_str().map(Address::of).transpose()?.flatten() {
+        Some(address) => read_hub(&address, choice),
+        None => read_path(path, choice),
+    }
+}
+
+/// Reads the weights of `address` from the cache of the hub.
+fn read_hub(address: &Address, choice: Choice) -> Result<StateDict> {
+    let found = hub::find(address).ok_or_else(|| hub::missing(address))?;
+    let mut checkpoint = read_path(&found.path, choice)?;
+    // The hub names a file after its checksum, and here all of it was read.
+    if let [file] = &checkpoint.files[..]
+        && let Some(sum) = hub::sum_of(file).filter(|sum| *sum != checkpoint.sha256)
+    {
+        return Err(Error::failed(format!(
+            "{} is damaged: its SHA-256 is {}, not {sum}",
+            file.display(),
+            checkpoint.sha256
+        ))
+        .help(format!("`maclip weights fetch {address}` fetches it again")));
+    }
+    checkpoint.pinned = Some(found.exactly(&checkpoint.files).to_string());
+    for config in &mut checkpoint.configs {
+        config.label = Address { file: found.within(&config.path), ..address.clone() }.to_string();
+    }
+    if !found.unknown.is_empty() {
+        let files = found.unknown.join(", ");
+        checkpoint.notes.push(format!("{address} was read without {files}, which its cache does not know"));
+    }
+    Ok(checkpoint)
+}
+
+/// Reads a file, an index or a folder.
+fn read_path(path: &Path, choice: Choice) -> Result<StateDict> {
     let found = std::fs::metadata(path).map_err(|error| Error::io("read the weights", path, error))?;
     let mut notes = Vec::new();
     let file = if found.is_dir() { folder::weights_file(path, &mut notes)? } else { path.to_owned() };
-    let is_index = file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".index.json"));
-    let mut checkpoint = if is_index { read_shards(&file, choice)? } else { gather(vec![file.clone()], None, choice)? };
+    let mut checkpoint =
+        if folder::is_index(&file) { read_shards(&file, choice)? } else { gather(vec![file.clone()], None, choice)? };
     let beside = file.parent().unwrap_or(Path::new(""));
     checkpoint.configs = folder::configs(beside, found.is_dir(), &mut notes)?;
     checkpoint.notes.splice(0..0, notes);
@@ -155,19 +194,9 @@ pub fn read_choice(path: &Path, choice: Choice) -> Result<StateDict> {
 
 /// Reads the files that the index at `path` names.
 fn read_shards(path: &Path, choice: Choice) -> Result<StateDict> {
-    let bad = |what: &str| Error::failed(format!("the index {} {what}", path.display())).help(DAMAGED);
-    let json = folder::read_json(path)?;
-    let map = json.get("weight_map").and_then(|map| map.as_object()).ok_or_else(|| bad("has no weight_map"))?;
-    let mut shards: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (tensor, shard) in map {
-        let shard = shard.as_str().filter(|shard| Path::new(shard).file_name().is_some_and(|name| name == *shard));
-        let shard = shard.ok_or_else(|| bad(&format!("gives {tensor} a place that is not a file name")))?;
-        shards.entry(shard).or_default().insert(tensor);
-    }
-    let missing: Vec<&str> = shards.keys().copied().filter(|shard| !path.with_file_name(shard).is_file()).collect();
-    if shards.is_empty() {
-        return Err(bad("names no tensors"));
-    }
+    let shards = folder::shards(path)?;
+    let missing: Vec<&str> =
+        shards.keys().map(String::as_str).filter(|shard| !path.with_file_name(shard).is_file()).collect();
     if !missing.is_empty() {
         return Err(Error::failed(format!(
             "{} of the {} files that {} names are missing: {}",
@@ -183,7 +212,7 @@ fn read_shards(path: &Path, choice: Choice) -> Result<StateDict> {
 }
 
 /// Reads `files`. No tensor may be in two of them, and each file must have the tensors that are `expected` of it.
-fn gather(files: Vec<PathBuf>, expected: Option<&[BTreeSet<&str>]>, choice: Choice) -> Result<StateDict> {
+fn gather(files: Vec<PathBuf>, expected: Option<&[BTreeSet<String>]>, choice: Choice) -> Result<StateDict> {
     let mut format = None;
     let mut tensors = BTreeMap::new();
     let mut dtypes = BTreeMap::new();
@@ -201,7 +230,7 @@ fn gather(files: Vec<PathBuf>, expected: Option<&[BTreeSet<&str>]>, choice: Choi
         }
         if let Some(expected) = expected.and_then(|expected| expected.get(number)) {
             let present: BTreeSet<&str> = loaded.tensors.iter().map(|(tensor, ..)| tensor.as_str()).collect();
-            if let Some(tensor) = expected.difference(&present).next() {
+            if let Some(tensor) = expected.iter().find(|tensor| !present.contains(tensor.as_str())) {
                 return Err(Error::failed(format!("{name} has no tensor {tensor}, which the index places there"))
                     .help("download the index and all files again, from one revision"));
             }
@@ -233,7 +262,8 @@ fn gather(files: Vec<PathBuf>, expected: Option<&[BTreeSet<&str>]>, choice: Choi
     };
     let sha256 = hex(&hash.finalize());
     let configs = Vec::new();
-    Ok(StateDict { format, tensors, dtypes, metadata, taken_from, configs, notes, sha256, files })
+    let pinned = None;
+    Ok(StateDict { format, tensors, dtypes, metadata, taken_from, configs, notes, sha256, files, pinned })
 }
 
 fn list(files: &[PathBuf]) -> String {

@@ -18,6 +18,7 @@ use desk::{Desk, Source};
 use maclip_components::datasets::paths::Paths;
 use maclip_components::datasets::readers::video::Decoder;
 use maclip_framework::engine::classify::{Kept, Ready};
+use maclip_framework::engine::inputs;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::progress::{Progress, request_stop};
 use std::net::TcpListener;
@@ -77,7 +78,8 @@ fn serve(arguments: Arguments) -> Result<()> {
     let address = listener.local_addr().map_err(|error| Error::failed(format!("the port has no address: {error}")))?;
     let progress = Console::new();
     stop_on_ctrl_c(&progress)?;
-    let (recipe, name) = recipe_of(&model, &changes)?;
+    let (recipe, name) = recipe_of(&model, &changes, &progress)?;
+    inputs::provide(&recipe, &progress)?;
     let ready = Ready::new(&recipe, model.run()?.as_deref(), Box::new(paths), option_env!("MACLIP_COMMIT"))?;
     let caches = recipe.compute.caches(&runs).join("classify");
     let kept = recipe.compute.feature_cache.then(|| Kept::new(caches, &ready.clips, &ready.identity));

@@ -5,12 +5,15 @@ use super::run::left_out;
 use crate::terminal::arguments::Source;
 use crate::terminal::{say, say_data, warn};
 use clap::Args;
+use maclip_framework::engine::inputs;
 use maclip_framework::error::Result;
 use maclip_framework::recipe::Purpose;
 use maclip_framework::recipe::study::{Skipped, StudyRun};
+use maclip_framework::weights::hub::{self, Address};
 use maclip_language::{Diagnostic, Diagnostics};
 use maclip_reports::format::plural;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 pub(super) mod deep;
@@ -52,9 +55,10 @@ fn validate(arguments: Arguments) -> Result<()> {
             })
             .collect();
         let notes: Vec<_> = notes.iter().map(Diagnostic::to_json).collect();
-        return say_data(
-            json!({"valid": true, "deep": deep, "runs": runs, "left_out": left_out(&skipped), "notes": notes}),
-        );
+        return say_data(json!({
+            "valid": true, "deep": deep, "runs": runs, "left_out": left_out(&skipped), "notes": notes,
+            "not_fetched": not_fetched(&planned)?,
+        }));
     }
     warn(&notes);
     let runs = plural(planned.len(), "run");
@@ -62,5 +66,19 @@ fn validate(arguments: Arguments) -> Result<()> {
     say(format!("{} is valid{looked}: {runs}", source.recipe.display()))?;
     let line = |run: &StudyRun, what: &str| say(format!("  {} seed {} {what}", run.variant, run.recipe.seed));
     planned.iter().try_for_each(|run| line(run, &run.recipe.hash[..8]))?;
+    not_fetched(&planned)?.iter().try_for_each(|source| {
+        say(format!("  {source} is not here yet: `maclip run` fetches it, and so does `maclip weights fetch {source}`"))
+    })?;
     skipped.iter().try_for_each(|Skipped { run, reason }| line(run, &format!("is left out: {reason}")))
+}
+
+/// The weights of `runs` on the hub that its cache lacks, each once.
+fn not_fetched(runs: &[StudyRun]) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for (_, source) in runs.iter().flat_map(|run| inputs::of_hub(&run.recipe)) {
+        if Address::of(&source)?.is_some_and(|address| hub::find(&address).is_none()) {
+            found.insert(source);
+        }
+    }
+    Ok(found)
 }

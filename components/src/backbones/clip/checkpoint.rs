@@ -26,7 +26,8 @@ const TEXT: &str = "text.";
 
 /// What `backbone.weights` may be, for messages.
 pub(crate) const SOURCES: &str = "the path of a CLIP checkpoint (safetensors or torch state dict, OpenAI's or Hugging \
-                                  Face's names, or a Hugging Face folder), or builtin:shapes_clip";
+                                  Face's names, or a Hugging Face folder), hf:OWNER/NAME on the Hugging Face hub \
+                                  (`maclip weights list`), or builtin:shapes_clip";
 
 /// Whether the program holds weights of this name, which is written without `builtin:`.
 pub(crate) fn is_builtin(name: &str) -> bool {
@@ -150,13 +151,16 @@ pub(crate) struct Source {
     /// Configs in its folder, or beside it.
     pub configs: Vec<Config>,
     pub sha256: String,
+    /// Of weights of the hub, the address of this very content.
+    pub pinned: Option<String>,
     /// What was done to read it, as sentences.
     pub notes: Vec<String>,
     /// Whether it has the entries that only OpenAI's own files have.
     pub of_openai: bool,
 }
 
-/// Reads `builtin:NAME` or a path. `key` chooses between several models of one file.
+/// Reads `builtin:NAME`, a path, or `hf:OWNER/NAME` from the cache of the hub. `key` chooses between several models of
+/// one file.
 pub(crate) fn open(source: &str, key: Option<&str>) -> Result<Source> {
     if let Some((_, bytes)) = source.strip_prefix("builtin:").and_then(|name| BUILTIN.iter().find(|(n, _)| *n == name))
     {
@@ -172,6 +176,7 @@ pub(crate) fn open(source: &str, key: Option<&str>) -> Result<Source> {
             about: own_metadata(&metadata),
             configs: Vec::new(),
             sha256: files::sha256(bytes),
+            pinned: None,
             notes: Vec::new(),
             of_openai: false,
         });
@@ -190,6 +195,7 @@ pub(crate) fn open(source: &str, key: Option<&str>) -> Result<Source> {
         about,
         configs: file.configs,
         sha256: file.sha256,
+        pinned: file.pinned,
         notes: file.notes,
         of_openai: false,
     };
@@ -350,6 +356,7 @@ impl Source {
     /// Notes for the manifest of a run what was read, and what was done to read it.
     pub fn note(&self, context: &BuildContext) {
         context.note_weights(&self.label, self.sha256.clone());
+        self.pinned.iter().for_each(|address| context.note_pinned(&self.label, address.clone()));
         self.sentences().into_iter().for_each(|text| context.note(text));
     }
 

@@ -142,7 +142,7 @@ pub(crate) fn described(
                 };
                 settings.notes.push(format!(
                     "{} is the config of another model ({theirs}) than the tensors ({ours}), so it is not used",
-                    config.path.display()
+                    config.label
                 ));
             }
         }
@@ -151,14 +151,12 @@ pub(crate) fn described(
     found.sort_by_key(|(config, _)| config.name != first);
     let mut found = found.into_iter();
     let Some((config, described)) = found.next() else { return Ok(Described { foreign, ..Described::default() }) };
-    settings.configs.push((config.path.display().to_string(), config.sha256.clone()));
+    settings.configs.push((config.label.clone(), config.sha256.clone()));
     for (other, says) in found {
         if let Some(difference) = difference(&described, &says) {
-            settings.notes.push(format!(
-                "{} and {} differ: {difference}; the first is used",
-                config.path.display(),
-                other.path.display()
-            ));
+            settings
+                .notes
+                .push(format!("{} and {} differ: {difference}; the first is used", config.label, other.label));
         }
     }
     Ok(Described { used: Some(config.name), ..described })
@@ -173,7 +171,7 @@ fn values(config: &Config, vision: Tower, text: Option<Tower>) -> Result<Describ
     let unequal = |what: &str, one: &dyn fmt::Display, other: &dyn fmt::Display| {
         Error::failed(format!(
             "{} asks for {what} {one} in the image tower and {other} in the text tower; both towers have one here",
-            config.path.display()
+            config.label
         ))
     };
     let (mut activation, mut epsilon) = (vision.activation, vision.epsilon);
@@ -190,7 +188,7 @@ fn values(config: &Config, vision: Tower, text: Option<Tower>) -> Result<Describ
             _ => {}
         }
     }
-    let source = config.path.display().to_string();
+    let source = config.label.clone();
     let activation =
         activation.map(|(name, from)| Ok::<_, Error>((Activation::named(&source, &name)?, from))).transpose()?;
     Ok(Described {
@@ -237,7 +235,7 @@ impl<'a> Values<'a> {
     fn bad(&self, key: &str, value: &Value, wanted: &str) -> Error {
         let Self { config, place, .. } = self;
         let value: String = value.to_string().chars().take(60).collect();
-        Error::failed(format!("{}: {place}{key} is {value}, not {wanted}", config.path.display()))
+        Error::failed(format!("{}: {place}{key} is {value}, not {wanted}", config.label))
             .help("mend the config, or take it away and give the values as options of the backbone")
     }
 

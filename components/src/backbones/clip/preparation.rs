@@ -104,7 +104,7 @@ pub(crate) fn normal(
     for config in configs.iter().filter(|_| asked.preparation == Preparation::Checkpoint) {
         let says = match config.name {
             "preprocessor_config.json" if foreign => {
-                let path = config.path.display();
+                let path = &config.label;
                 settings.notes.push(format!("{path} lies beside the config of another model, so it is not used"));
                 None
             }
@@ -127,12 +127,11 @@ pub(crate) fn normal(
     {
         settings.notes.push(format!(
             "{} and {} differ in mean or standard deviation; the first is used",
-            said.config.path.display(),
-            other.config.path.display()
+            said.config.label, other.config.label
         ));
     }
     if let Some(said) = &said {
-        let (path, sum) = (said.config.path.display().to_string(), said.config.sha256.clone());
+        let (path, sum) = (said.config.label.clone(), said.config.sha256.clone());
         if !settings.configs.iter().any(|(known, _)| *known == path) {
             settings.configs.push((path, sum));
         }
@@ -301,9 +300,5 @@ fn check(config: &Config, normal: Normal) -> Result<()> {
     if normal.std.iter().all(|std| *std > 0.0) {
         return Ok(());
     }
-    Err(Error::failed(format!(
-        "{}: the standard deviation is {:?}, and must be above 0",
-        config.path.display(),
-        normal.std
-    )))
+    Err(Error::failed(format!("{}: the standard deviation is {:?}, and must be above 0", config.label, normal.std)))
 }

@@ -20,7 +20,7 @@ use crate::backbones::clip::sizes::{
 };
 use crate::backbones::clip::tokenizer::Tokenizer;
 use crate::backbones::clip::{Clip, geometry, names};
-use crate::backbones::clip_vit::{check_builtin, check_given, check_key};
+use crate::backbones::clip_vit::{check_given, check_key, check_source};
 use crate::layers::Init;
 use burn::module::Module;
 use burn::tensor::Device;
@@ -36,7 +36,7 @@ use tower::ResNet;
 #[derive(Clone, Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClipResNetConfig {
-    /// A safetensors file or torch state dict with OpenAI's names.
+    /// A safetensors file or torch state dict with OpenAI's names, or `hf:OWNER/NAME/FILE` on the Hugging Face hub.
     pub weights: String,
     /// Which of several models in one file is read: the key of a training checkpoint, such as `state_dict_ema`, or what
     /// stands before the names of its tensors, such as `teacher`. Needed where more than one could be meant.
@@ -205,7 +205,7 @@ impl Component for ClipResNetConfig {
     type Slot = dyn Backbone;
 
     fn validate(&self, problems: &mut Problems) {
-        check_builtin(&self.weights, problems);
+        check_source(&self.weights, problems);
         check_key(self.key.as_deref(), &self.weights, problems);
         problems.when(self.weights == "random", "weights", "cannot be random: batch norms need running statistics");
         if let Some(choice) = &self.architecture {
@@ -218,7 +218,7 @@ impl Component for ClipResNetConfig {
     }
 
     fn required_inputs(&self, problems: &mut Problems) {
-        check_given(&self.weights, "RN50.safetensors", problems);
+        check_given(&self.weights, Some("RN50"), problems);
     }
 
     fn describe(&self, facts: &mut Facts) {

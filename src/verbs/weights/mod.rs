@@ -1,5 +1,9 @@
-//! `maclip weights inspect|convert`: what a checkpoint holds, and its conversion to one safetensors file.
+//! `maclip weights inspect|convert|list|fetch`: what a checkpoint holds, its conversion to one safetensors file, and
+//! weights of the Hugging Face hub.
 
+mod published;
+
+use crate::terminal::progress::{Console, stop_on_ctrl_c};
 use crate::terminal::{say, say_data};
 use clap::{Args, Subcommand, ValueEnum};
 use maclip_components::backbones::clip::block::Activation;
@@ -7,12 +11,13 @@ use maclip_components::backbones::clip::settings::Setting;
 use maclip_components::backbones::inspect::{self, Hints, Inspection};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::weights::ElementType;
+use maclip_framework::weights::hub::{self, Address};
 use maclip_language::printable;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Look into checkpoints, and convert them
+/// Look into checkpoints, convert them, and fetch published ones
 #[derive(Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -47,11 +52,25 @@ enum Verb {
         #[arg(long)]
         force: bool,
     },
+    /// List published weights by architecture: a recipe takes the addresses as they are
+    List {
+        /// One JSON object on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch weights from the Hugging Face hub into its cache, which Python shares, and say where they lie
+    Fetch {
+        /// A name of `maclip weights list`, or hf:OWNER/NAME, also with @REVISION and /FILE
+        name: String,
+        /// One JSON object on stdout
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Args)]
 struct Source {
-    /// A safetensors file, a torch state dict, a Hugging Face folder, or `builtin:shapes_clip`
+    /// A safetensors file, a torch state dict, a Hugging Face folder, hf:OWNER/NAME (fetched), or `builtin:shapes_clip`
     file: String,
     /// Which of several models in the file: a key such as `state_dict_ema`, or what stands before the names
     #[arg(long)]
@@ -92,7 +111,10 @@ enum Stored {
 
 fn weights(arguments: Arguments) -> Result<()> {
     match arguments.verb {
+        Verb::List { json } => published::list(json),
+        Verb::Fetch { name, json } => published::fetch(&name, json),
         Verb::Inspect { source, tensors, json } => {
+            provide(&source.file)?;
             let found = inspect::inspect(&source.file, &source.hints())?;
             if json {
                 say_data(json!(found))?;
@@ -112,6 +134,7 @@ fn weights(arguments: Arguments) -> Result<()> {
                 return Err(Error::failed(format!("{} is there already", out.display()))
                     .help("give another name, or --force to replace it"));
             }
+            provide(&source.file)?;
             let precision = match precision {
                 Stored::F16 => ElementType::F16,
                 Stored::Bf16 => ElementType::BF16,
@@ -125,10 +148,21 @@ fn weights(arguments: Arguments) -> Result<()> {
     }
 }
 
+/// Fetches `source` where it is an address on the hub and not in its cache.
+fn provide(source: &str) -> Result<()> {
+    if !Address::is_one(source) {
+        return Ok(());
+    }
+    let progress = Console::new();
+    stop_on_ctrl_c(&progress)?;
+    hub::provide(source, &progress).inspect_err(|_| progress.clear())
+}
+
 fn print(found: &Inspection, tensors: bool) -> Result<()> {
     say(printable(&found.source))?;
     say(format!("  format        {}", found.format))?;
     say(format!("  sha256        {}", found.sha256))?;
+    found.pinned.iter().try_for_each(|address| say(format!("  from          {address}")))?;
     let mut dtypes: BTreeMap<&str, usize> = BTreeMap::new();
     found.stored.iter().for_each(|tensor| *dtypes.entry(tensor.dtype).or_default() += 1);
     let stored: Vec<String> = dtypes.iter().map(|(dtype, count)| format!("{count} {dtype}")).collect();
