@@ -7,6 +7,7 @@
 mod elements;
 mod folder;
 mod globals;
+mod layout;
 mod pickle;
 mod safetensors_file;
 mod torch_file;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use elements::transpose;
 pub use folder::Config;
+pub use layout::Layout;
 pub use safetensors_file::{ElementType, own_metadata, parse, serialize};
 
 use crate::error::{Error, Result};
