@@ -37,14 +37,16 @@ fn export(arguments: Arguments) -> Result<()> {
     if json {
         return say(json!(exported));
     }
-    let Exported { folder, files, tensors, values, not_covered } = exported;
+    let Exported { folder, files, tensors, values, not_covered, backbone } = exported;
     say(format!("{}: {tensors} trained tensors with {values} values", shown(&folder)))?;
     files.iter().try_for_each(|file| say(format!("  {file}")))?;
     if let Some(why) = not_covered {
         tell(format!("no ma_clip.py was written: {why}"));
     }
-    if !with_backbone {
-        tell("the frozen backbone is not in the folder; its name and checksum are in config.json. --with-backbone adds it");
+    if !backbone {
+        tell(
+            "the frozen backbone is not in the folder; its name and checksum are in config.json. --with-backbone adds it",
+        );
     }
     Ok(())
 }

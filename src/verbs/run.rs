@@ -323,7 +323,8 @@ fn change_of_start(source: &Path) -> Result<Change> {
     let place = source.canonicalize().map_err(|error| Error::io("find", source, error))?;
     let Some(place) = place.to_str() else {
         let problem = Diagnostic::new(codes::ARGUMENT, format!("{} is not UTF-8", place.display()));
-        let help = "the path becomes a part of the recipe, which is text: move the folder to a path of plain characters";
+        let help =
+            "the path becomes a part of the recipe, which is text: move the folder to a path of plain characters";
         return Err(problem.at(&origin).help(help).into());
     };
     let value = Node::from_json(&json!({"run": place, "sha256": sha256})).map_origins(&|_| origin.clone());

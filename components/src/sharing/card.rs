@@ -160,8 +160,10 @@ impl Card<'_> {
             ),
         };
         let peft = match self.kind("adapter") {
-            "lora" => "\nThe folder `peft` is the same LoRA for PEFT: `PeftModel.from_pretrained(clip_model, \"peft\")`, where \
-                       `clip_model` is a `CLIPModel` of transformers with this backbone.\n",
+            "lora" => {
+                "\nThe folder `peft` is the same LoRA for PEFT: `PeftModel.from_pretrained(clip_model, \"peft\")`, where \
+                       `clip_model` is a `CLIPModel` of transformers with this backbone.\n"
+            }
             _ => "",
         };
         format!(
@@ -173,8 +175,7 @@ impl Card<'_> {
 
     fn data(&self) -> Result<String> {
         let manifest = &self.directory.manifest;
-        let lists: String =
-            manifest.lists.iter().map(|(split, sum)| format!("| {split} | `{sum}` |\n")).collect();
+        let lists: String = manifest.lists.iter().map(|(split, sum)| format!("| {split} | `{sum}` |\n")).collect();
         let lists = match lists.is_empty() {
             true => String::new(),
             false => format!("\n| split | SHA-256 of its classes and clips |\n|---|---|\n{lists}"),
@@ -197,7 +198,9 @@ impl Card<'_> {
     fn licence(&self) -> String {
         let weights = match self.license {
             Some(license) => format!("The trained weights are under `{license}`."),
-            None => "The exporter has not chosen a licence for the trained weights. Ask before you use them.".to_owned(),
+            None => {
+                "The exporter has not chosen a licence for the trained weights. Ask before you use them.".to_owned()
+            }
         };
         format!(
             "## Licence\n\n{weights} The backbone and the clips that it was trained on have licences of their own, which hold \
@@ -207,7 +210,8 @@ impl Card<'_> {
 
     fn notes(&self) -> Result<String> {
         let manifest = &self.directory.manifest;
-        let notes: String = manifest.notes.iter().map(|note| format!("- {}\n", shared(note).replace('\n', " "))).collect();
+        let notes: String =
+            manifest.notes.iter().map(|note| format!("- {}\n", shared(note).replace('\n', " "))).collect();
         let notes = if notes.is_empty() { String::new() } else { format!("\n{notes}") };
         let config = &self.config;
         Ok(format!(

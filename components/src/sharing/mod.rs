@@ -9,12 +9,13 @@ mod check;
 mod names;
 mod peft;
 
+use crate::backbones::clip::checkpoint;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use card::Card;
 use maclip_framework::engine::{import, inputs};
 use maclip_framework::error::{Error, Result};
-use maclip_framework::files::{write_atomically, write_json, sha256};
+use maclip_framework::files::{sha256, write_atomically, write_json};
 use maclip_framework::model::few_shot::{FewShotModel, class_texts};
 use maclip_framework::model::parameters;
 use maclip_framework::recipe::{Purpose, Recipe};
@@ -49,7 +50,7 @@ pub(crate) type ClassTexts = Tensor<2>;
 /// How a run is exported.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Whether the frozen backbone comes along, so that the folder needs no other file.
+    /// Whether the frozen backbone comes along, so that the folder needs no other file. That of the program always does.
     pub with_backbone: bool,
     /// Licence of the weights, as hubs name it, such as `mit`; `None` says that the exporter has chosen none.
     pub license: Option<String>,
@@ -70,6 +71,8 @@ pub struct Exported {
     pub values: usize,
     /// Why there is no forward pass in plain PyTorch; `None` where there is one.
     pub not_covered: Option<String>,
+    /// Whether the frozen backbone is in the folder.
+    pub backbone: bool,
 }
 
 /// Writes the run in `run` as a model folder `to`.
@@ -91,6 +94,9 @@ pub fn export(run: &Path, to: &Path, options: &Options) -> Result<Exported> {
     inputs::same_weights(&directory, &build.weights())?;
     let tensors_sha256 = import::backbone_sha256(&model);
     let published = model.backbone.published();
+    // Weights that are in the program are in no file that could be named.
+    let with_backbone =
+        options.with_backbone || directory.manifest.weights.keys().any(|name| checkpoint::is_in_program(name));
     if options.with_backbone && published.is_none() {
         let name = &recipe.components()["backbone"];
         return Err(Error::failed(format!("the backbone `{name}` has no public names, so it cannot come along"))
@@ -132,7 +138,7 @@ pub fn export(run: &Path, to: &Path, options: &Options) -> Result<Exported> {
             architecture: parsed("architecture").unwrap_or(Value::Null),
             weights: backbone_files(&directory),
             tensors_sha256,
-            file: options.with_backbone.then(|| ModelFolder::BACKBONE.to_owned()),
+            file: with_backbone.then(|| ModelFolder::BACKBONE.to_owned()),
             vocabulary: parsed("vocabulary").and_then(|words| serde_json::from_value(words).ok()),
         },
         slots,
@@ -143,14 +149,17 @@ pub fn export(run: &Path, to: &Path, options: &Options) -> Result<Exported> {
     };
     let mut writer = Writer { folder: to, written: Vec::new() };
     writer.begin()?;
-    config.files.insert(ModelFolder::TENSORS.to_owned(), writer.tensors(ModelFolder::TENSORS, &tensors, &BTreeMap::new())?);
-    if let Some(Published { tensors, about }) = published.filter(|_| options.with_backbone) {
+    config
+        .files
+        .insert(ModelFolder::TENSORS.to_owned(), writer.tensors(ModelFolder::TENSORS, &tensors, &BTreeMap::new())?);
+    if let Some(Published { tensors, about }) = published.filter(|_| with_backbone) {
         config.files.insert(ModelFolder::BACKBONE.to_owned(), writer.tensors(ModelFolder::BACKBONE, &tensors, &about)?);
     }
     let recipe_text = recipe_text(&recipe);
     writer.text(ModelFolder::RECIPE, &recipe_text)?;
     if config.slots["adapter"]["type"] == "lora" {
-        let base = config.backbone.weights.keys().next().map(String::as_str);
+        // By the name of a model on a hub, where the recipe has that.
+        let base = config.backbone.weights.keys().find_map(|name| name.strip_prefix("hf:"));
         let (tensors, about) = peft::adapter(&tensors, &config.tensors, &config.slots["adapter"], base)?;
         let folder = to.join(PEFT_FOLDER);
         std::fs::create_dir_all(&folder).map_err(|error| Error::io("make the folder", &folder, error))?;
@@ -175,15 +184,22 @@ pub fn export(run: &Path, to: &Path, options: &Options) -> Result<Exported> {
     writer.json(ModelFolder::CONFIG, &config)?;
     let values = tensors.values().map(|tensor| tensor.values.len()).sum();
     let (folder, files) = (to.to_owned(), writer.written);
-    Ok(Exported { folder, files, tensors: tensors.len(), values, not_covered: covered.err() })
+    let not_covered = covered.err();
+    Ok(Exported { folder, files, tensors: tensors.len(), values, not_covered, backbone: with_backbone })
 }
 
 /// The run in `path`, if it is done and what is written there is what it wrote.
 fn finished(path: &Path) -> Result<RunDirectory> {
     let run = RunDirectory::open(path)?;
     if run.manifest.task != "few_shot" {
-        let message = format!("{} is a run of task `{}`; models of few-shot training are exported", path.display(), run.manifest.task);
-        return Err(Error::failed(message).help("the weights of task `contrastive` are in its model.safetensors: `maclip weights convert` reads it"));
+        let message = format!(
+            "{} is a run of task `{}`; models of few-shot training are exported",
+            path.display(),
+            run.manifest.task
+        );
+        return Err(Error::failed(message).help(
+            "the weights of task `contrastive` are in its model.safetensors: `maclip weights convert` reads it",
+        ));
     }
     if run.state() != Some(State::Done) {
         return Err(Error::failed(format!("{} is not finished", path.display())).help("finish it with `maclip run`"));
@@ -257,7 +273,12 @@ fn texts_of(
 }
 
 /// The texts of the first two classes of the config, `[2, E]`.
-fn check_texts(model: &FewShotModel, recipe: &Recipe, build: &BuildContext, config: &ModelConfig) -> Result<ClassTexts> {
+fn check_texts(
+    model: &FewShotModel,
+    recipe: &Recipe,
+    build: &BuildContext,
+    config: &ModelConfig,
+) -> Result<ClassTexts> {
     let names: Vec<&str> = config.classes.keys().map(String::as_str).chain(["", ""]).take(2).collect();
     Ok(class_texts(model, &*recipe.build::<dyn Prompt>(build)?, &names, &Device::flex())?.mean)
 }

@@ -63,7 +63,9 @@ fn of_adapter(path: &str, adapter: &Value) -> Option<(String, Option<Layout>)> {
             true => name.strip_suffix(ours).map_or(name.clone(), |stem| format!("{stem}{theirs}")),
             // A part of a name must not be taken for the whole: `up.` is no end of `group.`.
             false => match name.split_once(ours) {
-                Some((before, after)) if before.is_empty() || before.ends_with('.') => format!("{before}{theirs}{after}"),
+                Some((before, after)) if before.is_empty() || before.ends_with('.') => {
+                    format!("{before}{theirs}{after}")
+                }
                 _ => name,
             },
         })
@@ -123,7 +125,10 @@ mod tests {
             assert_eq!(ours[name], Placed { path: format!("adapter.{path}"), layout }, "{name}");
         }
         let packed = &ours["prototype.attention.in_proj_weight"];
-        assert_eq!((packed.path.as_str(), packed.layout), ("prototype.layer.attention.in_proj.weight", Layout::Transposed));
+        assert_eq!(
+            (packed.path.as_str(), packed.layout),
+            ("prototype.layer.attention.in_proj.weight", Layout::Transposed)
+        );
         assert!(ours.contains_key("prototype.fc1.weight") && ours.keys().all(|name| !name.contains("blocks.")));
 
         let lora = names(&[("adapter", "{type: lora, on: [key]}")], json!({"type": "lora"}));
@@ -147,7 +152,8 @@ mod tests {
                 let options = entry.info.usage.trim_start_matches('{').trim_end_matches('}');
                 let written = format!("{{type: {}, {options}}}", entry.info.name).replace(", }", "}");
                 let model = conformance::model::built(&[(slot, &written)]);
-                let adapter = if slot == "adapter" { json!({"type": entry.info.name, "kernel": [3, 1, 1]}) } else { json!({}) };
+                let adapter =
+                    if slot == "adapter" { json!({"type": entry.info.name, "kernel": [3, 1, 1]}) } else { json!({}) };
                 let names = placed(&model, &adapter);
                 let trained = parameters::export(&model, true);
                 assert_eq!(names.len(), trained.len(), "{slot} {}: two tensors of one name", entry.info.name);

@@ -66,7 +66,10 @@ mod tests {
 
     #[test]
     fn names_shapes_and_options_are_those_that_peft_reads() {
-        let model = conformance::model::built(&[("adapter", "{type: lora, rank: 4, alpha: 6, on: [query, value], at: {last: 2}}")]);
+        let model = conformance::model::built(&[(
+            "adapter",
+            "{type: lora, rank: 4, alpha: 6, on: [query, value], at: {last: 2}}",
+        )]);
         let options = json!({"type": "lora", "rank": 4, "alpha": 6.0});
         let placed = names::placed(&model, &options);
         let trained = parameters::export(&model, true);
@@ -77,7 +80,10 @@ mod tests {
         assert_eq!(found.len(), 8);
         let shape = |part: &str| found[&format!("{BLOCKS}.4.self_attn.{part}.weight")].shape.clone();
         assert_eq!((shape("q_proj.lora_A"), shape("v_proj.lora_B")), (vec![4, 192], vec![192, 4]));
-        assert_eq!((&config["r"], &config["lora_alpha"], &config["peft_type"]), (&json!(4), &json!(6.0), &json!("LORA")));
+        assert_eq!(
+            (&config["r"], &config["lora_alpha"], &config["peft_type"]),
+            (&json!(4), &json!(6.0), &json!("LORA"))
+        );
         let target = r".*vision_model\.encoder\.layers\.(4|5)\.self_attn\.(q_proj|v_proj)";
         assert_eq!(config["target_modules"], target);
     }

@@ -77,7 +77,8 @@ pub fn import(folder: &Path, runs: &Path, arguments: &Arguments, options: Option
 fn recipe_of(source: &ModelFolder, arguments: &Arguments, untrained: bool) -> Result<Recipe> {
     let file = source.path.join(ModelFolder::RECIPE);
     let asked = load(&file, arguments)?;
-    if let Some(change) = asked.changes.iter().find(|change| !ALLOWED.iter().any(|allowed| within(&change.path, allowed)))
+    if let Some(change) =
+        asked.changes.iter().find(|change| !ALLOWED.iter().any(|allowed| within(&change.path, allowed)))
     {
         let message = format!("`{}` belongs to the model, and its tensors are for that model", change.path);
         let help = format!("of a model folder, {} may be changed", ALLOWED.map(|path| format!("`{path}`")).join(", "));
@@ -117,7 +118,10 @@ fn backbone_file(source: &ModelFolder, asked: &Document) -> Result<Option<String
     // The config comes from somebody else, and may name anything.
     match Path::new(&name).file_name().is_some_and(|file| file == name.as_str()) {
         true => Ok(Some(name)),
-        false => Err(Error::failed(format!("{} names the backbone's file {name:?}, which is no file name", ModelFolder::CONFIG))),
+        false => Err(Error::failed(format!(
+            "{} names the backbone's file {name:?}, which is no file name",
+            ModelFolder::CONFIG
+        ))),
     }
 }
 

@@ -39,14 +39,15 @@ impl RunDirectory {
     /// # Errors
     /// Where `path` has no `manifest.json`, its format is newer than this program, or a file cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
-        let manifest = Manifest::read(path)?
-            .ok_or_else(|| {
-                let error = Error::failed(format!("{} is not a run directory: no manifest.json", path.display()));
-                match ModelFolder::is_at(path) {
-                    true => error.help(format!("it is a model folder: `maclip import {}` makes a run of it", path.display())),
-                    false => error,
+        let manifest = Manifest::read(path)?.ok_or_else(|| {
+            let error = Error::failed(format!("{} is not a run directory: no manifest.json", path.display()));
+            match ModelFolder::is_at(path) {
+                true => {
+                    error.help(format!("it is a model folder: `maclip import {}` makes a run of it", path.display()))
                 }
-            })?;
+                false => error,
+            }
+        })?;
         Ok(Self {
             path: path.to_owned(),
             params: read_json(&path.join("params.json"))?,

@@ -256,10 +256,8 @@ mod tests {
     #[test]
     fn the_checksum_of_tensors_is_that_of_their_names_shapes_and_values() {
         let tensor = |shape: &[usize], values: &[f32]| HostTensor { shape: shape.to_vec(), values: values.to_vec() };
-        let tensors = BTreeMap::from([
-            ("a".to_owned(), tensor(&[2], &[1.0, -2.0])),
-            ("b".to_owned(), tensor(&[1, 1], &[0.5])),
-        ]);
+        let tensors =
+            BTreeMap::from([("a".to_owned(), tensor(&[2], &[1.0, -2.0])), ("b".to_owned(), tensor(&[1, 1], &[0.5]))]);
         // Python: hashlib.sha256(b"a\x002\x00" + struct.pack("<2f", 1, -2) + b"b\x001,1\x00" + struct.pack("<f", .5))
         assert_eq!(tensors_sha256(&tensors), "9371dd8a75e78f671b9f3931503fb9cbacb3c848bc19bbbb330d412144c140a5");
     }

@@ -28,6 +28,11 @@ const TEXT: &str = "text.";
 pub(crate) const SOURCES: &str = "the path of a CLIP checkpoint (safetensors or torch state dict, OpenAI's or Hugging \
                                   Face's names, or a Hugging Face folder), or builtin:shapes_clip";
 
+/// Whether `source` names weights that are a part of the program.
+pub(crate) fn is_in_program(source: &str) -> bool {
+    source.strip_prefix("builtin:").is_some_and(is_builtin)
+}
+
 /// Whether the program holds weights of this name, which is written without `builtin:`.
 pub(crate) fn is_builtin(name: &str) -> bool {
     BUILTIN.iter().any(|(known, _)| *known == name)

@@ -219,10 +219,7 @@ impl FileNames {
 
 /// Tensors by module path → by OpenAI name, in OpenAI's layout.
 pub fn to_openai(tensors: Tensors) -> Tensors {
-    tensors
-        .into_iter()
-        .map(|(path, tensor)| (openai_name(&path), layout_of(&path).written(tensor)))
-        .collect()
+    tensors.into_iter().map(|(path, tensor)| (openai_name(&path), layout_of(&path).written(tensor))).collect()
 }
 
 /// The inverse of [`to_openai`]. Unknown names stay, so that they are reported as unused.

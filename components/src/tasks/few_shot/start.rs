@@ -70,7 +70,10 @@ impl Start {
             self.only.as_ref().is_none_or(|only| only.iter().any(|name| name == slot))
         };
         let (model, begun) = checkpoint.begin(model, wanted).map_err(|error| {
-            fits(error, "use the components of that run, or take the weights of some slots alone: `task.start.only=[adapter]`")
+            fits(
+                error,
+                "use the components of that run, or take the weights of some slots alone: `task.start.only=[adapter]`",
+            )
         })?;
         Ok((model, told(&self.run, &begun)))
     }
@@ -94,15 +97,23 @@ impl Start {
         };
         if ModelFolder::is_at(path) {
             let folder = ModelFolder::open(path)?;
-            return if same(&folder.config.backbone.weights) { Ok(()) } else { same_backbone(&folder.config, model, build) };
+            return if same(&folder.config.backbone.weights) {
+                Ok(())
+            } else {
+                same_backbone(&folder.config, model, build)
+            };
         }
         let then = RunDirectory::open(path)?.manifest.weights;
         if then.is_empty() || now.is_empty() || same(&then) {
             return Ok(());
         }
         let names = |weights: &BTreeMap<String, String>| weights.keys().cloned().collect::<Vec<_>>().join(", ");
-        let message =
-            format!("{} was trained on other backbone weights ({}) than this run has ({})", self.run, names(&then), names(&now));
+        let message = format!(
+            "{} was trained on other backbone weights ({}) than this run has ({})",
+            self.run,
+            names(&then),
+            names(&now)
+        );
         Err(Error::failed(message).help("give the same file with `--set backbone.weights=FILE`"))
     }
 }

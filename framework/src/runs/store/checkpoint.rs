@@ -88,7 +88,8 @@ impl Checkpoint {
         }
         begun.left = self.weights.keys().filter(|path| !begun.taken.contains(path)).cloned().collect();
         if begun.taken.is_empty() {
-            let some = |paths: &[String]| paths.first().map_or_else(|| "nothing".to_owned(), |path| format!("`{path}`, …"));
+            let some =
+                |paths: &[String]| paths.first().map_or_else(|| "nothing".to_owned(), |path| format!("`{path}`, …"));
             let message = format!("it has {}, and this run trains {}", some(&begun.left), some(&begun.new));
             return Err(Error::failed(message));
         }
