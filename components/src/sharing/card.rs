@@ -5,7 +5,7 @@ use maclip_framework::error::Result;
 use maclip_framework::recipe::expectation::TestResult;
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::model_folder::{ModelConfig, ModelFolder};
-use maclip_language::Node;
+use maclip_language::{Node, printable};
 use serde_json::{Value, json};
 
 /// What a card is made of.
@@ -89,8 +89,9 @@ impl Card<'_> {
             test.episodes,
             self.config.run.seed
         );
+        let task = format!("{}-way {}-shot action recognition", test.way, test.shot);
         json!({
-            "task": {"type": "video-classification", "name": format!("{}-way {}-shot action recognition", test.way, test.shot)},
+            "task": {"type": "video-classification", "name": task},
             "dataset": {"type": self.dataset(), "name": self.dataset(), "split": "test"},
             "metrics": [{"type": test.metric, "value": percent(test.value), "name": name}],
         })
@@ -103,12 +104,14 @@ impl Card<'_> {
             format!("It has {} trained parameters of {}.\n\n", params.trainable, params.total)
         });
         format!(
-            "# {}\n\nA few-shot action recognition model: it names clips of classes that it has not seen in training, by a few \
-             examples of each.\n{parameters}| part | component |\n|---|---|\n{rows}| frames of a clip | {} |\n| image | {} × {} pixels |\n",
+            "# {}\n\n\
+             A few-shot action recognition model: it names clips of classes that it has not seen in training, by a few\n\
+             examples of each.\n{parameters}\
+             | part | component |\n|---|---|\n{rows}\
+             | frames of a clip | {} |\n| image | {size} × {size} pixels |\n",
             self.title(),
             self.config.frames,
-            self.config.image.size,
-            self.config.image.size,
+            size = self.config.image.size,
         )
     }
 
@@ -121,10 +124,11 @@ impl Card<'_> {
             None => "The number was measured before these weights were imported and exported again.\n",
         };
         format!(
-            "## Results\n\n| test | accuracy, 95 % interval | episodes |\n|---|---|---|\n| {}, {}-way {}-shot | {:.2} ± {:.2} % | {} |\n\n\
-             It is one training with seed {}. The interval is over the test episodes: it does not say how much another seed \
-             would change the number. The checkpoint was chosen on validation classes, and the test classes are in neither \
-             training nor validation unless the notes say otherwise.\n{measured}",
+            "## Results\n\n\
+             | test | accuracy, 95 % interval | episodes |\n|---|---|---|\n\
+             | {}, {}-way {}-shot | {:.2} ± {:.2} % | {} |\n\n\
+             It is one training with seed {}. The interval is over the test episodes: it does not say how much another\n\
+             seed would change the number. No checkpoint was chosen by it.\n{measured}",
             self.dataset(),
             test.way,
             test.shot,
@@ -141,12 +145,17 @@ impl Card<'_> {
             backbone.weights.iter().map(|(name, sum)| format!("- `{name}`, SHA-256 `{sum}`\n")).collect();
         let where_from = match &backbone.file {
             Some(file) => format!("The frozen backbone is in `{file}`, with OpenAI's names. It was read from:\n\n"),
-            None => "The frozen backbone is not in this folder. It was read from the file below, and any other is refused:\n\n".to_owned(),
+            None => {
+                let told =
+                    "The frozen backbone is not in this folder. It was read from the file below; any other is refused:";
+                format!("{told}\n\n")
+            }
         };
         let argument = if backbone.file.is_some() { "" } else { ", backbone=\"FILE\"" };
         let forward = match self.not_covered {
             Some(why) => format!(
-                "There is no `ma_clip.py` in this folder: {why}. `{}` has the trained tensors and `{}` their options.\n",
+                "There is no `ma_clip.py` in this folder: {why}.\n\
+                 `{}` has the trained tensors and `{}` their options.\n",
                 ModelFolder::TENSORS,
                 ModelFolder::CONFIG
             ),
@@ -161,14 +170,16 @@ impl Card<'_> {
         };
         let peft = match self.kind("adapter") {
             "lora" => {
-                "\nThe folder `peft` is the same LoRA for PEFT: `PeftModel.from_pretrained(clip_model, \"peft\")`, where \
-                       `clip_model` is a `CLIPModel` of transformers with this backbone.\n"
+                "\nThe folder `peft` is the same LoRA for PEFT: `PeftModel.from_pretrained(clip, \"FOLDER/peft\")`, where\n\
+                 `clip` is a `CLIPModel` of transformers with this backbone.\n"
             }
             _ => "",
         };
         format!(
-            "## Load it\n\nWith maclip:\n\n```sh\nmaclip import FOLDER                 # a run: for classify --run, test, run --from\n\
-             maclip run RECIPE --from FOLDER      # train on, on other classes\n```\n\n{forward}{peft}\n{where_from}{}",
+            "## Load it\n\nWith maclip:\n\n```sh\n\
+             maclip import FOLDER                 # a run: for classify --run, test, run --from\n\
+             maclip run RECIPE --from FOLDER      # train on, on other classes\n```\n\n\
+             {forward}{peft}\n{where_from}{}",
             files.concat()
         )
     }
@@ -180,7 +191,8 @@ impl Card<'_> {
             true => String::new(),
             false => format!("\n| split | SHA-256 of its classes and clips |\n|---|---|\n{lists}"),
         };
-        let classes: Vec<&str> = self.config.classes.keys().map(String::as_str).take(NAMED).collect();
+        let classes: Vec<String> =
+            self.config.classes.keys().take(NAMED).map(|name| printable(name).to_string()).collect();
         let more = self.config.classes.len().saturating_sub(classes.len());
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
         let classes = match classes.is_empty() || self.directory.test().is_none() {
@@ -203,8 +215,9 @@ impl Card<'_> {
             }
         };
         format!(
-            "## Licence\n\n{weights} The backbone and the clips that it was trained on have licences of their own, which hold \
-             for what is made of them too: look at their sources.\n"
+            "## Licence\n\n{weights}\n\
+             The backbone and the clips that it was trained on have licences of their own, which hold for what is made of\n\
+             them too: look at their sources.\n"
         )
     }
 

@@ -38,7 +38,8 @@ fn pixel(index: usize) -> f32 {
     (index * 7919 % 2003) as f32 / 1000.0 - 1.0
 }
 
-/// Features of `model`, which has no gradients, by the names that `ma_clip.py` has for them. `texts` are those of two classes.
+/// Features of `model`, which has no gradients, by the names that `ma_clip.py` has for them. `texts` are those of two
+/// classes.
 pub fn features(model: &FewShotModel, frames: usize, texts: &ClassTexts) -> BTreeMap<String, HostTensor> {
     let (side, device) = (model.backbone.geometry().image_size, Device::flex());
     let values: Vec<f32> = (0..CLIPS * frames * 3 * side * side).map(pixel).collect();

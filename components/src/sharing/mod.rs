@@ -1,8 +1,8 @@
-//! A finished run as a folder that others can load: `maclip export`. What is in it, in PyTorch's names and layouts, is in
+//! A finished run as a folder that others can load: `maclip export`. The folder's types and its reader are in
 //! `maclip_framework::runs::model_folder`; the way back is `maclip_framework::engine::import`.
 //!
-//! Here belongs what knows concrete components: public names of their tensors, PEFT's files for LoRA, and the forward pass in
-//! plain PyTorch with the list of what it covers.
+//! Here belongs what knows concrete components: public names of their tensors, PEFT's files for LoRA, and the forward
+//! pass in plain PyTorch with the list of what it covers.
 
 mod card;
 mod check;
@@ -50,7 +50,8 @@ pub(crate) type ClassTexts = Tensor<2>;
 /// How a run is exported.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Whether the frozen backbone comes along, so that the folder needs no other file. That of the program always does.
+    /// Whether the frozen backbone comes along, so that the folder needs no other file. That of the program always
+    /// does.
     pub with_backbone: bool,
     /// Licence of the weights, as hubs name it, such as `mit`; `None` says that the exporter has chosen none.
     pub license: Option<String>,
@@ -78,8 +79,8 @@ pub struct Exported {
 /// Writes the run in `run` as a model folder `to`.
 ///
 /// # Errors
-/// Where the run is not done or not one of few-shot training, its records are not what it wrote, its weights or those of its
-/// backbone are not there or not the same, or the folder cannot be written.
+/// Where the run is not done or not one of few-shot training, its records are not what it wrote, its weights or those
+/// of its backbone are not there or not the same, or the folder cannot be written.
 pub fn export(run: &Path, to: &Path, options: &Options) -> Result<Exported> {
     let directory = finished(run)?;
     let license = options.license.as_deref().map(checked_license).transpose()?;
@@ -292,9 +293,9 @@ fn recipe_text(recipe: &Recipe) -> String {
     if let Some(task) = root.get_mut("task").and_then(Value::as_object_mut) {
         task.remove("start");
     }
+    let written = Node::from_json(&without_places(root)).to_yaml();
     format!(
-        "# The recipe of the exported run, with every default filled in. Folders of the machine that made it are left out.\n{}",
-        Node::from_json(&without_places(root)).to_yaml()
+        "# The recipe of the exported run, with every default filled in, without folders of its machine.\n{written}"
     )
 }
 

@@ -1,5 +1,5 @@
-//! What trained tensors are called in an exported file: as in OpenAI's code of CLIP, and as in the public code of an adapter
-//! where there is some. What has no public name keeps the path of its parameter.
+//! What trained tensors are called in an exported file: as in OpenAI's code of CLIP, and as in the public code of an
+//! adapter where there is some. What has no public name keeps the path of its parameter.
 
 use crate::backbones::clip::names::{layout_of, openai_name};
 use maclip_framework::model::few_shot::FewShotModel;

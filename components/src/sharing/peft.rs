@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What stands before the names of the image tower's blocks in PEFT's file.
 const BLOCKS: &str = "base_model.model.vision_model.encoder.layers";
 
-/// The tensors and the config of PEFT's adapter. `tensors` are those of the file with their `placed` names, `adapter` the
-/// options of LoRA, and `base` names the checkpoint that it was trained on.
+/// The tensors and the config of PEFT's adapter. `tensors` are those of the file with their `placed` names, `adapter`
+/// has the options of LoRA, and `base` names the checkpoint that it was trained on.
 ///
 /// # Errors
 /// Where `tensors` are not those of LoRA.

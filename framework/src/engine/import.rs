@@ -44,19 +44,22 @@ pub struct Options<'a> {
     pub commit: Option<&'a str>,
 }
 
-/// Makes a run of the model folder `folder` in its directory below `runs`, with the changes of `arguments`: where the data
-/// and the backbone's weights lie. Returns it, opened.
+/// Makes a run of the model folder `folder` in its directory below `runs`, with the changes of `arguments`: where the
+/// data and the backbone's weights lie. Returns it, opened.
 ///
 /// # Errors
-/// Where the folder cannot be read, its tensors are not those that were exported, the backbone is not the one that they
-/// were trained on, they do not fit the recipe, or the run is there already.
+/// Where the folder cannot be read, its tensors are not those that were exported, the backbone is not the one that
+/// they were trained on, they do not fit the recipe, or the run is there already.
 pub fn import(folder: &Path, runs: &Path, arguments: &Arguments, options: Options) -> Result<RunDirectory> {
     let source = ModelFolder::open(folder)?;
     let (tensors, exported) = source.tensors()?;
     if !exported && !options.changed {
         let file = folder.join(ModelFolder::TENSORS);
-        return Err(Error::failed(format!("{} is not the file that was exported: its checksum differs", file.display()))
-            .help("copy the folder again; or take the tensors as they are with `--changed`: the result of the card is not theirs"));
+        return Err(Error::failed(format!(
+            "{} is not the file that was exported: its checksum differs",
+            file.display()
+        ))
+        .help("copy the folder again; or take the tensors as they are with `--changed`, without the card's result"));
     }
     let recipe = recipe_of(&source, arguments, tensors.is_empty())?;
     let mut build = recipe.build_context(&Device::flex())?;
@@ -125,7 +128,8 @@ fn backbone_file(source: &ModelFolder, asked: &Document) -> Result<Option<String
     }
 }
 
-/// The checksum of the tensors of the model's backbone, as [`tensors_sha256`] makes it: of the public names where it has some.
+/// The checksum of the tensors of the model's backbone, as [`tensors_sha256`] makes it: of the public names where it
+/// has some.
 pub fn backbone_sha256(model: &FewShotModel) -> String {
     match model.backbone.published() {
         Some(published) => tensors_sha256(&published.tensors),

@@ -176,8 +176,8 @@ impl ModelFolder {
         Ok(Self { path: path.to_owned(), config })
     }
 
-    /// The trained tensors by the paths of their parameters, in the module's layouts; and whether the file is still the one
-    /// that was exported.
+    /// The trained tensors by the paths of their parameters, in the module's layouts; and whether the file is still the
+    /// one that was exported.
     ///
     /// # Errors
     /// Where the file cannot be read or is damaged, and where its tensors are not those that `config.json` names.

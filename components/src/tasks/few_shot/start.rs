@@ -18,11 +18,11 @@ use std::path::Path;
 pub(super) struct Start {
     /// The run directory, whose weights are those of the checkpoint that it tested, or a folder of `maclip export`.
     pub run: String,
-    /// SHA-256 of these weights; with others the run is refused. `maclip run --from` and `maclip test` fill it in. It is part
-    /// of a run's identity and the path is not: the same weights make the same run, wherever they lie.
+    /// SHA-256 of these weights; with others the run is refused. `maclip run --from` and `maclip test` fill it in. It is
+    /// part of a run's identity and the path is not: the same weights make the same run, wherever they lie.
     sha256: String,
-    /// Slots whose weights are taken, such as `[adapter]`; `null` takes those of every slot. The others start as the recipe
-    /// says. Only for a run that trains.
+    /// Slots whose weights are taken, such as `[adapter]`; `null` takes those of every slot. The others start as the
+    /// recipe says. Only for a run that trains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub only: Option<Vec<String>>,
@@ -36,11 +36,12 @@ fn yes() -> bool {
 }
 
 impl Start {
-    /// `model` with these weights in its trained parameters, and sentences on what was taken. Notes their checksum. A run
-    /// that trains may have other parameters beside them; one that does not has these and no others.
+    /// `model` with these weights in its trained parameters, and sentences on what was taken. Notes their checksum. A
+    /// run that trains may have other parameters beside them; one that does not has these and no others.
     ///
     /// # Errors
-    /// Where the weights cannot be read, are others than the recipe says, were trained on another backbone, or do not fit.
+    /// Where the weights cannot be read, are others than the recipe says, were trained on another backbone, or do not
+    /// fit.
     pub fn load(&self, model: FewShotModel, build: &BuildContext) -> Result<(FewShotModel, Vec<String>)> {
         let (checkpoint, sha256) = tested_checkpoint(Path::new(&self.run))?;
         if sha256 != self.sha256 {

@@ -133,9 +133,9 @@ fn weights_file(tensors: &BTreeMap<String, HostTensor>) -> Result<Vec<u8>> {
     weights::serialize(tensors, &BTreeMap::new(), ElementType::F32)
 }
 
-/// The checkpoint that the run in `run` tested, and the SHA-256 (hex) of its weights. Of a run that is not done: the best so
-/// far, or the newest where nothing was validated. `run` may be a [`ModelFolder`]: its tensors have the checksum that they
-/// have in a run.
+/// The checkpoint that the run in `run` tested, and the SHA-256 (hex) of its weights. Of a run that is not done: the
+/// best so far, or the newest where nothing was validated. `run` may be a [`ModelFolder`]: its tensors have the
+/// checksum that they have in a run.
 ///
 /// # Errors
 /// Where the run has no checkpoint, such as one whose records were copied, or it is damaged.
