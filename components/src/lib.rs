@@ -23,6 +23,7 @@ mod prompts;
 pub mod prototypes;
 mod resizes;
 mod schedules;
+pub mod sharing;
 mod tasks;
 #[cfg(test)]
 mod tests;

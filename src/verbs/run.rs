@@ -19,8 +19,9 @@ use maclip_framework::profile::{self, Totals};
 use maclip_framework::recipe::Purpose;
 use maclip_framework::recipe::study::{Expansion, Order, Skipped, StudyRun, expand};
 use maclip_framework::runs::directory::RunDirectory;
+use maclip_framework::runs::model_folder::ModelFolder;
 use maclip_framework::runs::records::{LeftOut, Manifest, State, Status};
-use maclip_framework::runs::store::{RunStore, in_use};
+use maclip_framework::runs::store::{RunStore, in_use, tested_checkpoint};
 use maclip_language::{Change, Diagnostic, Diagnostics, Node, Origin, Severity, codes, name_help};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -44,6 +45,9 @@ pub struct Arguments {
     /// Test on the episodes of a file, such as runs/NAME/episodes-HASH.json
     #[arg(long, value_name = "FILE")]
     episodes: Option<PathBuf>,
+    /// Begin with the trained weights of a run, or of a folder that `maclip export` wrote
+    #[arg(long, value_name = "RUN|FOLDER")]
+    from: Option<PathBuf>,
     /// Only these runs: a variant, or variant and seed (`ma_clip-s1`); `*` matches any text; may be given several times
     #[arg(long, value_name = "PATTERN")]
     only: Vec<String>,
@@ -193,7 +197,8 @@ struct Requested {
 /// The runs of all recipes. All of them are checked before the first begins.
 fn requested(arguments: &Arguments) -> Result<Requested> {
     let episodes = arguments.episodes.as_deref().map(change_of_file).transpose()?;
-    let changes = arguments.changes.arguments(episodes.into_iter().collect());
+    let from = arguments.from.as_deref().map(change_of_start).transpose()?;
+    let changes = arguments.changes.arguments(episodes.into_iter().chain(from).collect());
     let mut requested = Requested::default();
     let mut seen = HashSet::new();
     let mut problems = Vec::new();
@@ -305,6 +310,27 @@ pub(super) fn change_of_file(file: &Path) -> Result<Change> {
     let list = json!({"path": path, "hash": EpisodeList::hash_of(file)?});
     let value = Node::from_json(&list).map_origins(&|_| origin.clone());
     Ok(Change { path: "task.test.list".to_owned(), origin, value: Some(value) })
+}
+
+/// The changes of the recipe that `--from SOURCE` makes.
+fn change_of_start(source: &Path) -> Result<Change> {
+    let origin = Origin::argument("--from", &source.display().to_string());
+    // What is no run and no model folder is told as such.
+    if !ModelFolder::is_at(source) {
+        RunDirectory::open(source).map_err(|error| {
+            error.help("give a run directory, or a folder that `maclip export RUN --to FOLDER` wrote")
+        })?;
+    }
+    let (_, sha256) = tested_checkpoint(source)?;
+    let place = source.canonicalize().map_err(|error| Error::io("find", source, error))?;
+    let Some(place) = place.to_str() else {
+        let problem = Diagnostic::new(codes::ARGUMENT, format!("{} is not UTF-8", place.display()));
+        let help =
+            "the path becomes a part of the recipe, which is text: move the folder to a path of plain characters";
+        return Err(problem.at(&origin).help(help).into());
+    };
+    let value = Node::from_json(&json!({"run": place, "sha256": sha256})).map_origins(&|_| origin.clone());
+    Ok(Change { path: "task.start".to_owned(), origin, value: Some(value) })
 }
 
 /// What became of the runs.

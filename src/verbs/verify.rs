@@ -51,8 +51,11 @@ fn verify(mut arguments: Arguments) -> Result<()> {
     let run = RunDirectory::open(&arguments.run)?;
     run.verify()?;
     let Some(test) = run.test().filter(|test| test.metric == "accuracy") else {
-        return Err(Error::failed(format!("{} has no test of episodes", arguments.run.display()))
-            .help("finish it with `maclip run`"));
+        let help = match run.manifest.imported {
+            Some(_) => "it was imported: `maclip test` tests it here",
+            None => "finish it with `maclip run`",
+        };
+        return Err(Error::failed(format!("{} has no test of episodes", arguments.run.display())).help(help));
     };
     let runs = runs_of(&arguments.run)?;
     let list = arguments.run.join("..").join(EpisodeList::file_name(&test.episodes_hash));

@@ -5,6 +5,7 @@
 //! | `MACLIP_REQUIRE=1` | a test that would be skipped fails |
 //! | `MACLIP_REQUIRE_EXCEPT=mounts` | of these only the tests that mount file systems may still be skipped |
 //! | `MACLIP_GOLDEN` | folder of a whole golden set; the small one of this repository is always checked |
+//! | `MACLIP_TORCH_PYTHON` | a Python with torch and safetensors, where `python3` is none |
 //! | `MACLIP_DATA` | folder with `jhmdb14` (videos) and `ssv2_frames` (frames) |
 //! | `MACLIP_SPLITS` | folder with the published lists `clipfsar` and `perrett` |
 //!
@@ -57,6 +58,25 @@ pub fn starts(program: &str, argument: &str) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok()
+}
+
+/// A Python that has PyTorch and safetensors: the one that `MACLIP_TORCH_PYTHON` names, else `python3`. `None` where there is
+/// none, which is said.
+///
+/// # Panics
+/// As [`skip`], where there is none; and where the variable names one that has them not.
+#[track_caller]
+pub fn torch() -> Option<String> {
+    let named = std::env::var("MACLIP_TORCH_PYTHON").ok().filter(|name| !name.is_empty());
+    let python = named.clone().unwrap_or_else(|| "python3".to_owned());
+    let imports = ["-c", "import torch, safetensors.torch"];
+    let found = Command::new(&python).args(imports).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if found.is_ok_and(|status| status.success()) {
+        return Some(python);
+    }
+    assert!(named.is_none(), "MACLIP_TORCH_PYTHON is {python}, which has no torch and safetensors");
+    skip("no Python with torch and safetensors", "pip install torch safetensors, or name one with MACLIP_TORCH_PYTHON");
+    None
 }
 
 /// Whether there is no FFmpeg to make videos with, which is said.

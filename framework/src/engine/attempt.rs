@@ -31,6 +31,7 @@ pub(super) fn manifest(recipe: &Recipe, variant: &str, store: &RunStore, commit:
         manifest.settings = earlier.settings;
         manifest.lists = earlier.lists;
         manifest.clips = earlier.clips;
+        manifest.imported = earlier.imported;
         // Each attempt makes all other notes again.
         manifest.notes.retain(|note| note.starts_with(RESUMED));
     }

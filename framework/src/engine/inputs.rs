@@ -7,8 +7,10 @@ use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::runs::directory::RunDirectory;
 use crate::runs::records::Inputs;
+use crate::runs::store::{Checkpoint, checkpoint_steps, tested_checkpoint};
 use crate::weights::hub::{self, Address};
 use maclip_language::{Node, item, join};
+use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -84,6 +86,23 @@ pub fn same_weights(run: &RunDirectory, now: &BTreeMap<String, String>) -> Resul
             Err(Error::failed(format!("{} was made of other weights: {}", run.path.display(), changed.join(", ")))
                 .help("bring them back: with others, its trained weights give other numbers"))
         }
+    }
+}
+
+/// The trained weights that `run` tested, with their checksum: its own, or those of the run that it was given.
+///
+/// # Errors
+/// Where there are none, or they are not those that the run was given.
+pub fn trained_weights(run: &Path, recipe: &Recipe) -> Result<(Checkpoint, String)> {
+    let start = |key: &str| recipe.resolved.at("task.start")?.at(key);
+    // An imported run trained nothing and has its weights itself.
+    let own = || checkpoint_steps(run).is_ok_and(|steps| !steps.is_empty());
+    let trains = start("train").is_none_or(|train| train.to_json() != json!(false)) || own();
+    let Some(given) = start("run").and_then(Node::as_str).filter(|_| !trains) else { return tested_checkpoint(run) };
+    let (checkpoint, sha256) = tested_checkpoint(Path::new(given))?;
+    match start("sha256").and_then(Node::as_str) == Some(sha256.as_str()) {
+        true => Ok((checkpoint, sha256)),
+        false => Err(Error::failed(format!("{given} has other trained weights now than {} was given", run.display()))),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod evaluation;
 pub mod examples;
 pub mod execute;
 pub mod features;
+pub mod import;
 pub mod inputs;
 pub mod overview;
 pub mod retest;

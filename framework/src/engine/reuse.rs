@@ -26,7 +26,9 @@ pub fn same(runs: &Path, recipe: &Recipe, path: &Path, counts: impl Fn(&Path) ->
     let others = paths.into_iter().filter(|other| named(other) && other != path && counts(other));
     let done = others.filter_map(|path| {
         let run = RunDirectory::open(&path).ok()?;
-        (run.manifest.hash == recipe.hash && run.state() == Some(State::Done)).then_some(run)
+        // An imported run has weights and no result.
+        let done = run.state() == Some(State::Done) && run.manifest.imported.is_none();
+        (done && run.manifest.hash == recipe.hash).then_some(run)
     });
     done.min_by_key(|run| run.manifest.notes.iter().any(|note| note.starts_with(COPIED))).map(|run| run.path)
 }

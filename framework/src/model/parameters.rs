@@ -8,7 +8,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a visitor of a module is: the names of the fields around it.
 #[derive(Default)]
@@ -73,6 +73,35 @@ pub fn shapes<M: Module>(module: &M) -> BTreeMap<String, Vec<usize>> {
     let mut shapes = Shapes(Path::default(), BTreeMap::new());
     module.visit(&mut shapes);
     shapes.1
+}
+
+/// Paths of the matrices of linear layers, which are `[in, out]` here and `[out, in]` in PyTorch.
+pub fn linear_weights<M: Module>(module: &M) -> BTreeSet<String> {
+    #[derive(Default)]
+    struct Linear {
+        path: Path,
+        /// Whether the field that is entered is the weight of a linear layer.
+        inside: Vec<bool>,
+        found: BTreeSet<String>,
+    }
+    impl ModuleVisitor for Linear {
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name);
+            self.inside.push(container.ends_with("Linear") && name == "weight");
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.exit();
+            self.inside.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, _: &Param<Tensor<D>>) {
+            if self.inside.last() == Some(&true) {
+                self.found.insert(self.path.dotted());
+            }
+        }
+    }
+    let mut linear = Linear::default();
+    module.visit(&mut linear);
+    linear.found
 }
 
 /// Puts `tensors` into the parameters of the same path. With `trainable_only`, only the trainable parameters take part.

@@ -51,9 +51,11 @@ pub(super) fn hash_of(resolved: &Node) -> String {
 }
 
 /// What the runs of one design have in common, whatever their seeds: [`Recipe::hash`](super::Recipe::hash) without the
-/// seed, and without the weights that a run begins with, as a test of a trained run begins with those of its seed.
+/// seed, and without the weights that a run begins with, as a test of a trained run begins with those of its seed. A
+/// training that begins with trained weights is another design than one that does not.
 pub fn design_of(resolved: &Node) -> String {
-    without(resolved, &["seed", "task.start"])
+    let trains_on = resolved.at("task.start.train").is_some_and(|train| train.to_json() == true);
+    without(resolved, &["seed", if trains_on { "task.start.sha256" } else { "task.start" }])
 }
 
 fn without(resolved: &Node, keys: &[&'static str]) -> String {
@@ -65,4 +67,21 @@ fn without(resolved: &Node, keys: &[&'static str]) -> String {
     let before = LATER.iter().filter_map(as_before);
     let ignored: Vec<&str> = NO_RESULT.into_iter().chain(before).chain(keys.iter().copied()).collect();
     identity(resolved, &ignored)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_training_that_begins_with_trained_weights_is_a_design_of_its_own() {
+        let of = |start: serde_json::Value, seed: u64| {
+            design_of(&Node::from_json(&json!({"seed": seed, "task": {"start": start}})))
+        };
+        let start = |sum: &str, train: bool| json!({"run": sum, "sha256": sum, "train": train});
+        assert_eq!(of(start("a", true), 1), of(start("b", true), 2));
+        assert_eq!(of(start("a", false), 1), of(json!(null), 1));
+        assert_ne!(of(start("a", true), 1), of(json!(null), 1));
+    }
 }

@@ -5,6 +5,7 @@ use crate::files::{TEXT, open_regular, read_regular};
 use crate::model::parameters::Params;
 use crate::recipe::expectation::{Expectation, Setting, TestResult, mean_ci95};
 use crate::runs::examples::Examples;
+use crate::runs::model_folder::ModelFolder;
 use crate::runs::read::{each_line, read_json, read_lines};
 use crate::runs::records::{EpisodeRecord, Manifest, State, Status, TrainLoss, TrainRecord, ValidationRecord};
 use crate::runs::seal::seal;
@@ -38,8 +39,15 @@ impl RunDirectory {
     /// # Errors
     /// Where `path` has no `manifest.json`, its format is newer than this program, or a file cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
-        let manifest = Manifest::read(path)?
-            .ok_or_else(|| Error::failed(format!("{} is not a run directory: no manifest.json", path.display())))?;
+        let manifest = Manifest::read(path)?.ok_or_else(|| {
+            let error = Error::failed(format!("{} is not a run directory: no manifest.json", path.display()));
+            match ModelFolder::is_at(path) {
+                true => {
+                    error.help(format!("it is a model folder: `maclip import {}` makes a run of it", path.display()))
+                }
+                false => error,
+            }
+        })?;
         Ok(Self {
             path: path.to_owned(),
             params: read_json(&path.join("params.json"))?,

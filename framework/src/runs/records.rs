@@ -62,12 +62,28 @@ pub struct Manifest {
     /// are in [`Contents::file`] beside the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clips: Option<String>,
+    /// Where the trained tensors come from, of a run that `maclip import` made. It trained nothing here and has no result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
     /// Sentences that a reader of the result must know: clips that were left out, data that stands in for other data, …
     #[serde(default)]
     pub notes: Vec<String>,
     /// One for each process that worked on the run, in order.
     #[serde(default, alias = "sittings")]
     pub attempts: Vec<Attempt>,
+}
+
+/// Where the tensors of an imported run come from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The model folder.
+    pub folder: String,
+    /// Identity of the run that was exported.
+    pub hash: String,
+    /// Whether its tensors were changed after the export.
+    pub changed: bool,
+    /// The result of that run, where it had one. It was not measured here.
+    pub test: Option<TestResult>,
 }
 
 /// SHA-256 (hex) of the content of each clip, by its id.

@@ -6,8 +6,10 @@ use crate::error::{Error, Result};
 use crate::images::{CLIP_MEAN, CLIP_STD};
 use crate::slots::cost::Cost;
 use crate::slots::module::DynModule;
+use crate::weights::HostTensor;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Number format of the frozen towers' matrix products. Trainable parts, norms and everything after the towers are f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -58,6 +60,15 @@ impl Geometry {
             std: CLIP_STD,
         }
     }
+}
+
+/// Weights of a backbone as public code has them.
+#[derive(Clone, Debug, Default)]
+pub struct Published {
+    /// All tensors, by public names and in public layouts.
+    pub tensors: BTreeMap<String, HostTensor>,
+    /// Metadata with which the option `weights` reads them again, such as the sizes under `architecture`.
+    pub about: BTreeMap<String, String>,
 }
 
 /// An image encoder of several blocks, and a text encoder where there is one. B clips, T frames, F values of a frame's
@@ -161,12 +172,25 @@ pub trait Backbone: DynModule + CloneBackbone {
     /// The logarithm of the factor on image-text cosines, `[1]`, where the backbone learns one (CLIP's temperature).
     fn logit_scale(&self) -> Option<Tensor<1>>;
 
+    /// Token ids of a sentence, start and end included.
+    ///
+    /// # Errors
+    /// As [`Backbone::encode_texts`]; of a backbone that does not say them, always.
+    fn tokens(&self, _sentence: &str) -> Result<Vec<i32>> {
+        Err(Error::failed("this backbone does not say which tokens it makes of a text"))
+    }
+
+    /// The weights as public code has them; `None` where there are no such names but those of the module.
+    fn published(&self) -> Option<Published> {
+        None
+    }
+
     /// Writes the weights as a file that the option `weights` accepts, with the entries of `about` as its metadata, for
     /// `task: contrastive`.
     ///
     /// # Errors
     /// Where the backbone cannot be trained by this task, or the file cannot be written.
-    fn export(&self, path: &std::path::Path, about: &std::collections::BTreeMap<String, String>) -> Result<()>;
+    fn export(&self, path: &std::path::Path, about: &BTreeMap<String, String>) -> Result<()>;
 }
 
 clone_boxed!(Backbone, CloneBackbone);

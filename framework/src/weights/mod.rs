@@ -8,6 +8,7 @@ mod elements;
 mod folder;
 mod globals;
 pub mod hub;
+mod layout;
 mod pickle;
 mod safetensors_file;
 mod torch_file;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use elements::transpose;
 pub use folder::Config;
+pub use layout::Layout;
 pub use safetensors_file::{ElementType, own_metadata, parse, serialize};
 
 use crate::error::{Error, Result};

@@ -29,6 +29,11 @@ pub(crate) const SOURCES: &str = "the path of a CLIP checkpoint (safetensors or 
                                   Face's names, or a Hugging Face folder), hf:OWNER/NAME on the Hugging Face hub \
                                   (`maclip weights list`), or builtin:shapes_clip";
 
+/// Whether `source` names weights that are a part of the program.
+pub(crate) fn is_in_program(source: &str) -> bool {
+    source.strip_prefix("builtin:").is_some_and(is_builtin)
+}
+
 /// Whether the program holds weights of this name, which is written without `builtin:`.
 pub(crate) fn is_builtin(name: &str) -> bool {
     BUILTIN.iter().any(|(known, _)| *known == name)

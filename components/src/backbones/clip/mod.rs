@@ -25,7 +25,7 @@ use checkpoint::Source;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::parameters::{self, Fit};
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
-use maclip_framework::slots::backbone::{Backbone, Geometry, Precision};
+use maclip_framework::slots::backbone::{Backbone, Geometry, Precision, Published};
 use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::module::{DynModule, Slot};
 use maclip_framework::weights::{self, ElementType, HostTensor};
@@ -225,11 +225,19 @@ impl Backbone for Clip {
         Some(self.logit_scale.val())
     }
 
-    fn export(&self, path: &Path, about: &BTreeMap<String, String>) -> Result<()> {
-        let mut metadata = self.about.clone();
-        metadata.extend(about.clone());
+    fn tokens(&self, sentence: &str) -> Result<Vec<i32>> {
+        self.text.tokens(sentence)
+    }
+
+    fn published(&self) -> Option<Published> {
         let mut tensors = parameters::export(self, false);
         tensors.extend(self.visual.buffers().into_iter().map(|(path, tensor)| (format!("visual.{path}"), tensor)));
-        files::write_atomically(path, &weights::serialize(&names::to_openai(tensors), &metadata, ElementType::F16)?)
+        Some(Published { tensors: names::to_openai(tensors), about: self.about.clone() })
+    }
+
+    fn export(&self, path: &Path, about: &BTreeMap<String, String>) -> Result<()> {
+        let Published { tensors, about: mut metadata } = self.published().unwrap_or_default();
+        metadata.extend(about.clone());
+        files::write_atomically(path, &weights::serialize(&tensors, &metadata, ElementType::F16)?)
     }
 }

@@ -2,7 +2,7 @@
 //! has.
 
 use maclip_framework::error::{Error, Result};
-use maclip_framework::weights::{HostTensor, transpose};
+use maclip_framework::weights::{HostTensor, Layout, transpose};
 use std::collections::BTreeMap;
 
 type Tensors = BTreeMap<String, HostTensor>;
@@ -148,9 +148,9 @@ fn openai_of(name: &str) -> Option<(String, bool)> {
 }
 
 /// The inverse of [`openai_of`] and [`packed`]: Hugging Face's name, and what becomes of the shape.
-fn hugging_face_of(name: &str) -> Option<(String, Layout)> {
+fn hugging_face_of(name: &str) -> Option<(String, InFile)> {
     if let Some((theirs, _, transposed)) = FIXED.iter().find(|(_, known, _)| *known == name) {
-        return Some(((*theirs).to_owned(), if *transposed { Layout::Transposed } else { Layout::Same }));
+        return Some(((*theirs).to_owned(), if *transposed { InFile::Transposed } else { InFile::Same }));
     }
     let (tower, rest) = match name.strip_prefix("visual.transformer.resblocks.") {
         Some(rest) => ("vision_model", rest),
@@ -159,15 +159,15 @@ fn hugging_face_of(name: &str) -> Option<(String, Layout)> {
     let (number, rest) = rest.split_once('.')?;
     let block = format!("{tower}.encoder.layers.{number}");
     if let Some(kind) = rest.strip_prefix("attn.in_proj_") {
-        return Some((format!("{block}.self_attn.{{q,k,v}}_proj.{kind}"), Layout::Third));
+        return Some((format!("{block}.self_attn.{{q,k,v}}_proj.{kind}"), InFile::Third));
     }
     let (part, kind) = rest.rsplit_once('.')?;
     let (theirs, _) = LAYERS.iter().find(|(_, known)| *known == part)?;
-    Some((format!("{block}.{theirs}.{kind}"), Layout::Same))
+    Some((format!("{block}.{theirs}.{kind}"), InFile::Same))
 }
 
 /// How the shape in a file follows from that under OpenAI's name.
-enum Layout {
+enum InFile {
     Same,
     Transposed,
     /// Each of three equal parts of the first axis.
@@ -200,9 +200,9 @@ impl FileNames {
             && let Some((theirs, layout)) = hugging_face_of(openai)
         {
             match layout {
-                Layout::Same => {}
-                Layout::Transposed => shape.reverse(),
-                Layout::Third => shape.iter_mut().take(1).for_each(|size| *size /= 3),
+                InFile::Same => {}
+                InFile::Transposed => shape.reverse(),
+                InFile::Third => shape.iter_mut().take(1).for_each(|size| *size /= 3),
             }
             return (format!("{}{theirs}", self.prefix), shape);
         }
@@ -219,17 +219,7 @@ impl FileNames {
 
 /// Tensors by module path → by OpenAI name, in OpenAI's layout.
 pub fn to_openai(tensors: Tensors) -> Tensors {
-    tensors
-        .into_iter()
-        .map(|(path, tensor)| {
-            let tensor = match path.as_str() {
-                "visual.patch" => unflatten_patch(transpose(tensor)),
-                _ if is_linear(&path) => transpose(tensor),
-                _ => tensor,
-            };
-            (openai_name(&path), tensor)
-        })
-        .collect()
+    tensors.into_iter().map(|(path, tensor)| (openai_name(&path), layout_of(&path).written(tensor))).collect()
 }
 
 /// The inverse of [`to_openai`]. Unknown names stay, so that they are reported as unused.
@@ -242,10 +232,8 @@ pub fn from_openai(tensors: Tensors) -> Result<Tensors> {
     for (name, tensor) in tensors {
         let path = module_path(&name, resnet);
         let tensor = match path.as_str() {
-            "visual.patch" => transpose(flatten_patch(tensor)),
             "logit_scale" if tensor.shape.is_empty() => HostTensor { shape: vec![1], ..tensor },
-            _ if is_linear(&path) => transpose(tensor),
-            _ => tensor,
+            _ => layout_of(&path).read(tensor),
         };
         renamed.insert(path, tensor)?;
     }
@@ -257,10 +245,13 @@ pub(crate) fn is_resnet(tensors: &Tensors) -> bool {
     tensors.keys().any(|name| name.starts_with("visual.layer1."))
 }
 
-/// Matrices of linear layers are `[out, in]` in checkpoints and `[in, out]` here; only those have two axes and this
-/// name.
-fn is_linear(path: &str) -> bool {
-    path.ends_with(".weight")
+/// How the tensor at `path` lies in checkpoints. Matrices of linear layers are the only ones with two axes and this name.
+pub fn layout_of(path: &str) -> Layout {
+    match path {
+        "visual.patch" => Layout::Patches,
+        _ if path.ends_with(".weight") => Layout::Transposed,
+        _ => Layout::Same,
+    }
 }
 
 /// Module path → OpenAI name: replacements on the text of a path, tried in order.
@@ -277,7 +268,8 @@ const NAMES: [(&str, &str); 10] = [
     (".downsample.norm.", ".downsample.1."),
 ];
 
-fn openai_name(path: &str) -> String {
+/// OpenAI's name of the tensor at `path` of a CLIP.
+pub fn openai_name(path: &str) -> String {
     let mut name = path.to_owned();
     for (ours, theirs) in NAMES {
         name = name.replacen(ours, theirs, 1);
@@ -312,11 +304,6 @@ pub(crate) fn flatten_patch(tensor: HostTensor) -> HostTensor {
         &[d, c, h, w] => HostTensor { shape: vec![d, c.saturating_mul(h).saturating_mul(w)], values: tensor.values },
         _ => tensor,
     }
-}
-
-fn unflatten_patch(tensor: HostTensor) -> HostTensor {
-    let side = (tensor.shape[1] / 3).isqrt();
-    HostTensor { shape: vec![tensor.shape[0], 3, side, side], values: tensor.values }
 }
 
 #[cfg(test)]

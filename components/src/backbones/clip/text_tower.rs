@@ -54,11 +54,7 @@ impl TextTower {
     /// # Errors
     /// Where a text is too long and [`LongTexts::Refuse`] holds, or the tokenizer is [`Tokenizer::Unknown`].
     pub fn encode(&self, texts: &[String]) -> Result<Tensor<2>> {
-        let context_length = self.positional_embedding.val().dims()[0];
-        let encoded: Vec<Vec<i32>> = texts
-            .iter()
-            .map(|text| self.tokenizer.encode(text, context_length, self.long_texts))
-            .collect::<Result<_>>()?;
+        let encoded: Vec<Vec<i32>> = texts.iter().map(|text| self.tokens(text)).collect::<Result<_>>()?;
         // No longer than the longest text: padding after the end token is never attended to.
         let length = encoded.iter().map(Vec::len).max().unwrap_or(1);
         let ends: Vec<usize> = encoded.iter().map(|ids| ids.len() - 1).collect();
@@ -69,6 +65,15 @@ impl TextTower {
         let device = crate::layers::plain_device(&self.token_embedding.val());
         let ids = Tensor::from_data(TensorData::new(ids, [texts.len(), length]), &device);
         Ok(self.forward(ids, &ends))
+    }
+
+    /// Token ids of a sentence, start and end included.
+    ///
+    /// # Errors
+    /// As [`TextTower::encode`].
+    pub fn tokens(&self, text: &str) -> Result<Vec<i32>> {
+        let [context_length, _] = self.positional_embedding.lazy_shape().dims();
+        self.tokenizer.encode(text, context_length, self.long_texts)
     }
 
     /// ids `[B, L]`, position of each text's end token → `[B, E]`.

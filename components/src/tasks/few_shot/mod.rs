@@ -148,6 +148,9 @@ impl Component for FewShot {
         );
         let wrong = self.test.split.is_some_and(|split| split != Split::Test);
         problems.when(wrong, "test.split", "must be test, whose classes the training has not seen");
+        if let Some(start) = &self.start {
+            start.validate(problems);
+        }
     }
 
     fn required_inputs(&self, problems: &mut Problems) {
@@ -337,7 +340,12 @@ impl FewShot {
         lists.report(self, context)?;
         let mut model = model?;
         if let Some(start) = &self.start {
-            model = start.load(model, &build).map_err(|error| error.at(recipe.place("task.start")))?;
+            let (begun, told) = start.load(model, &build).map_err(|error| error.at(recipe.place("task.start")))?;
+            model = begun;
+            for line in told {
+                context.progress.note(&line);
+                context.note(line);
+            }
         }
         if clips.frames.random_in_evaluation() {
             let name = &recipe.components()["frames"];

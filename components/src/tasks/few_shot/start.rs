@@ -1,21 +1,31 @@
-//! Trained weights that a run begins with: those of another run.
+//! Trained weights that a run begins with: those of another run, or of a model folder.
 
+use maclip_framework::engine::import::same_backbone;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::few_shot::FewShotModel;
-use maclip_framework::registry::BuildContext;
-use maclip_framework::runs::store::tested_checkpoint;
+use maclip_framework::model::parameters;
+use maclip_framework::registry::{BuildContext, Problems, slots};
+use maclip_framework::runs::directory::RunDirectory;
+use maclip_framework::runs::model_folder::ModelFolder;
+use maclip_framework::runs::store::{Begun, tested_checkpoint};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The run whose trained weights this run begins with.
+/// The run or the model folder whose trained weights this run begins with.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Start {
-    /// The run directory. The weights are those of the checkpoint that it tested.
+    /// The run directory, whose weights are those of the checkpoint that it tested, or a folder of `maclip export`.
     pub run: String,
-    /// SHA-256 of these weights; with others the run is refused. `maclip test` fills it in. It is part of a run's identity
-    /// and the path is not: the same weights make the same run, wherever they lie.
+    /// SHA-256 of these weights; with others the run is refused. `maclip run --from` and `maclip test` fill it in. It is
+    /// part of a run's identity and the path is not: the same weights make the same run, wherever they lie.
     sha256: String,
+    /// Slots whose weights are taken, such as `[adapter]`; `null` takes those of every slot. The others start as the
+    /// recipe says. Only for a run that trains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub only: Option<Vec<String>>,
     /// Whether the training goes on from there. With `false` the weights are tested as they are, which `maclip test` does.
     #[serde(default = "yes")]
     pub train: bool,
@@ -26,23 +36,103 @@ fn yes() -> bool {
 }
 
 impl Start {
-    /// `model` with these weights in its trained parameters. Notes their checksum.
+    /// `model` with these weights in its trained parameters, and sentences on what was taken. Notes their checksum. A
+    /// run that trains may have other parameters beside them; one that does not has these and no others.
     ///
     /// # Errors
-    /// Where the run has no checkpoint that can be read, has other weights, or trained another model.
-    pub fn load(&self, model: FewShotModel, build: &BuildContext) -> Result<FewShotModel> {
+    /// Where the weights cannot be read, are others than the recipe says, were trained on another backbone, or do not
+    /// fit.
+    pub fn load(&self, model: FewShotModel, build: &BuildContext) -> Result<(FewShotModel, Vec<String>)> {
         let (checkpoint, sha256) = tested_checkpoint(Path::new(&self.run))?;
         if sha256 != self.sha256 {
             return Err(Error::failed(format!(
                 "{} has trained weights with the checksum {sha256}, and this run is for {}",
                 self.run, self.sha256
             ))
-            .help("`maclip test` takes the weights as they are now"));
+            .help("`maclip test` and `maclip run --from` take the weights as they are now"));
+        }
+        let fits = |error: Error, help: &str| {
+            Error::failed(format!("the weights of {} do not fit this model: {}", self.run, error.reason())).help(help)
+        };
+        if self.train {
+            self.same_backbone(&model, build)?;
         }
         build.note_weights(&format!("start: {}", self.run), sha256);
-        checkpoint.load(model).map_err(|error| {
-            Error::failed(format!("the weights of {} do not fit this model: {error}", self.run))
-                .help("the adapter, prototype, alignment and objective must be those of that run")
-        })
+        if !self.train {
+            let help = "the adapter, prototype, alignment and objective must be those of that run";
+            return checkpoint.load(model).map(|model| (model, Vec::new())).map_err(|error| fits(error, help));
+        }
+        if parameters::count(&model).trainable == 0 {
+            return Err(Error::failed("this run has nothing to train, so it cannot begin with trained weights")
+                .help("leave it out with `--only`, or give a recipe with an adapter"));
+        }
+        let wanted = |path: &str| {
+            let slot = path.split('.').next().unwrap_or(path);
+            self.only.as_ref().is_none_or(|only| only.iter().any(|name| name == slot))
+        };
+        let (model, begun) = checkpoint.begin(model, wanted).map_err(|error| {
+            fits(
+                error,
+                "use the components of that run, or take the weights of some slots alone: `task.start.only=[adapter]`",
+            )
+        })?;
+        Ok((model, told(&self.run, &begun)))
     }
+
+    /// Reports slots that are none.
+    pub fn validate(&self, problems: &mut Problems) {
+        let unknown = |name: &&String| !slots().any(|slot| slot.name == name.as_str());
+        if let Some(name) = self.only.iter().flatten().find(unknown) {
+            problems.push("start.only", format!("names `{name}`, which is no slot"));
+        }
+        let useless = self.only.is_some() && !self.train;
+        problems.when(useless, "start.only", "is for a run that trains: a test takes all weights of its model");
+    }
+
+    /// An error where the weights were trained on another backbone than that of `model`.
+    fn same_backbone(&self, model: &FewShotModel, build: &BuildContext) -> Result<()> {
+        let (path, now) = (Path::new(&self.run), build.weights());
+        let same = |then: &BTreeMap<String, String>| {
+            // Configs beside them have checksums too, and the same file may have another name.
+            now.values().any(|sum| then.iter().any(|(name, then)| !name.starts_with("start: ") && then == sum))
+        };
+        if ModelFolder::is_at(path) {
+            let folder = ModelFolder::open(path)?;
+            return if same(&folder.config.backbone.weights) {
+                Ok(())
+            } else {
+                same_backbone(&folder.config, model, build)
+            };
+        }
+        let then = RunDirectory::open(path)?.manifest.weights;
+        if then.is_empty() || now.is_empty() || same(&then) {
+            return Ok(());
+        }
+        let names = |weights: &BTreeMap<String, String>| weights.keys().cloned().collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "{} was trained on other backbone weights ({}) than this run has ({})",
+            self.run,
+            names(&then),
+            names(&now)
+        );
+        Err(Error::failed(message).help("give the same file with `--set backbone.weights=FILE`"))
+    }
+}
+
+/// What was taken, what is new and what was left, each with its first names.
+fn told(run: &str, Begun { taken, new, left }: &Begun) -> Vec<String> {
+    let names = |paths: &[String]| {
+        let more = paths.len().saturating_sub(4);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{}{more}", paths.iter().take(4).cloned().collect::<Vec<_>>().join(", "))
+    };
+    let count = taken.len() + new.len();
+    let mut lines = vec![format!("begins with the trained weights of {run}: {} of {count} tensors", taken.len())];
+    if !new.is_empty() {
+        lines.push(format!("not in it, so they start as the recipe says: {}", names(new)));
+    }
+    if !left.is_empty() {
+        lines.push(format!("of its weights, not taken: {}", names(left)));
+    }
+    lines
 }

@@ -7,13 +7,11 @@ use crate::model::few_shot::FewShotModel;
 use crate::model::parameters;
 use crate::recipe::{Recipe, device};
 use crate::runs::directory::RunDirectory;
-use crate::runs::store::{Checkpoint, tested_checkpoint};
 use crate::slots::backbone::Geometry;
 use crate::slots::dataset::Dataset;
 use crate::slots::prompt::Prompt;
 use burn::module::Module;
 use burn::tensor::Device;
-use maclip_language::Node;
 use serde_json::json;
 use std::path::Path;
 
@@ -60,7 +58,7 @@ impl Ready {
             let directory = finished(run)?;
             inputs::same_weights(&directory, &build.weights())?;
             if trainable > 0 {
-                let (checkpoint, sha256) = trained_weights(run, recipe)?;
+                let (checkpoint, sha256) = inputs::trained_weights(run, recipe)?;
                 model = checkpoint.load(model)?;
                 trained = Some(sha256);
             }
@@ -94,20 +92,8 @@ impl Ready {
 fn finished(path: &Path) -> Result<RunDirectory> {
     let run = RunDirectory::open(path)?;
     run.verify()?;
-    match run.test() {
-        Some(_) => Ok(run),
-        None => Err(Error::failed(format!("{} is not finished", path.display())).help("finish it with `maclip run`")),
-    }
-}
-
-/// The trained weights that `run` tested, with their checksum: its own, or those of the run that it was given.
-fn trained_weights(run: &Path, recipe: &Recipe) -> Result<(Checkpoint, String)> {
-    let start = |key: &str| recipe.resolved.at("task.start")?.at(key);
-    let trains = start("train").is_none_or(|train| train.to_json() != json!(false));
-    let Some(given) = start("run").and_then(Node::as_str).filter(|_| !trains) else { return tested_checkpoint(run) };
-    let (checkpoint, sha256) = tested_checkpoint(Path::new(given))?;
-    match start("sha256").and_then(Node::as_str) == Some(sha256.as_str()) {
-        true => Ok((checkpoint, sha256)),
-        false => Err(Error::failed(format!("{given} has other trained weights now than {} was given", run.display()))),
+    match run.test().is_some() || run.manifest.imported.is_some() {
+        true => Ok(run),
+        false => Err(Error::failed(format!("{} is not finished", path.display())).help("finish it with `maclip run`")),
     }
 }

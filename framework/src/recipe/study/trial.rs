@@ -143,8 +143,8 @@ fn part(change: &Change) -> String {
     let last = segments(path).last().unwrap_or(path);
     let Some(value) = &change.value else { return format!("{last}=default") };
     let text = |key: &str| value.at(key).and_then(Node::as_str);
-    match (text("hash"), text("type")) {
-        // A file of episodes is called by its checksum.
+    match (text("hash").or(text("sha256")), text("type")) {
+        // A file of episodes is called by its checksum, and so are trained weights.
         (Some(hash), _) => format!("{last}={}", hash.chars().take(8).collect::<String>()),
         (None, Some(_)) => format!("{last}={}", label(path, value)),
         (None, None) => label(path, value),

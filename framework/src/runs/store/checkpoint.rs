@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::files::{read_regular, sha256, write_atomically};
 use crate::model::parameters;
 use crate::profile::{self, Phase};
+use crate::runs::model_folder::ModelFolder;
 use crate::runs::read::read_json;
 use crate::weights::{self, ElementType, HostTensor};
 use burn::module::Module;
@@ -46,6 +47,17 @@ pub struct Checkpoint {
     optimizer: BTreeMap<String, Vec<u8>>,
 }
 
+/// What a model took of a checkpoint: paths of tensors.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Begun {
+    /// Parameters with the values of the checkpoint.
+    pub taken: Vec<String>,
+    /// Trainable parameters that the checkpoint does not have. They keep their initial values.
+    pub new: Vec<String>,
+    /// Tensors of the checkpoint that were not taken.
+    pub left: Vec<String>,
+}
+
 impl Checkpoint {
     /// `model` with the weights of the checkpoint in its trainable parameters.
     ///
@@ -53,6 +65,40 @@ impl Checkpoint {
     /// Where the model has other trainable parameters.
     pub fn load<M: Module>(&self, model: M) -> Result<M> {
         parameters::import(model, self.weights.clone(), true)
+    }
+
+    /// `model` with those weights of the checkpoint that it has a trainable parameter for; see [`Begun`].
+    ///
+    /// # Errors
+    /// Where a tensor has another shape than its parameter, or no parameter gets one. The message names them.
+    pub fn begin<M: Module>(&self, model: M, wanted: impl Fn(&str) -> bool) -> Result<(M, Begun)> {
+        let (fresh, mut begun) = (parameters::export(&model, true), Begun::default());
+        let mut tensors = BTreeMap::new();
+        for (path, own) in fresh {
+            match self.weights.get(&path).filter(|_| wanted(&path)) {
+                Some(given) => {
+                    begun.taken.push(path.clone());
+                    tensors.insert(path, given.clone());
+                }
+                None => {
+                    begun.new.push(path.clone());
+                    tensors.insert(path, own);
+                }
+            }
+        }
+        begun.left = self.weights.keys().filter(|path| !begun.taken.contains(path)).cloned().collect();
+        if begun.taken.is_empty() {
+            let some =
+                |paths: &[String]| paths.first().map_or_else(|| "nothing".to_owned(), |path| format!("`{path}`, …"));
+            let message = format!("it has {}, and this run trains {}", some(&begun.left), some(&begun.new));
+            return Err(Error::failed(message));
+        }
+        Ok((parameters::import(model, tensors, true)?, begun))
+    }
+
+    /// The trained tensors, by the paths of their parameters.
+    pub fn weights(&self) -> &BTreeMap<String, HostTensor> {
+        &self.weights
     }
 
     /// The state of the optimizers, by file name.
@@ -82,12 +128,23 @@ pub fn checkpoint_steps(run: &Path) -> Result<Vec<u64>> {
     Ok(steps)
 }
 
-/// The checkpoint that the run in `run` tested, and the SHA-256 (hex) of its weights. Of a run that is not done: the best so
-/// far, or the newest where nothing was validated.
+/// The content of a checkpoint's file of weights.
+fn weights_file(tensors: &BTreeMap<String, HostTensor>) -> Result<Vec<u8>> {
+    weights::serialize(tensors, &BTreeMap::new(), ElementType::F32)
+}
+
+/// The checkpoint that the run in `run` tested, and the SHA-256 (hex) of its weights. Of a run that is not done: the
+/// best so far, or the newest where nothing was validated. `run` may be a [`ModelFolder`]: its tensors have the
+/// checksum that they have in a run.
 ///
 /// # Errors
 /// Where the run has no checkpoint, such as one whose records were copied, or it is damaged.
 pub fn tested_checkpoint(run: &Path) -> Result<(Checkpoint, String)> {
+    if ModelFolder::is_at(run) {
+        let (weights, _) = ModelFolder::open(run)?.tensors()?;
+        let sum = sha256(&weights_file(&weights)?);
+        return Ok((Checkpoint { position: Position::default(), weights, optimizer: BTreeMap::new() }, sum));
+    }
     let newest = checkpoint_steps(run)?.first().copied().ok_or_else(|| {
         Error::failed(format!("{} has no checkpoint", run.display())).help(
             "it trained nothing, or its records were copied from the same run under another name, which has them: \
@@ -125,7 +182,7 @@ impl RunStore {
         let _span = profile::span(Phase::Checkpoint);
         let tensors = parameters::export(model, true);
         let mut parts = optimizer;
-        parts.insert(WEIGHTS.to_owned(), weights::serialize(&tensors, &BTreeMap::new(), ElementType::F32)?);
+        parts.insert(WEIGHTS.to_owned(), weights_file(&tensors)?);
         let files: BTreeMap<String, String> = parts.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))).collect();
         let state = serde_json::to_vec_pretty(&CheckpointState { position, files: files.clone() })
             .map_err(|error| Error::failed(format!("a checkpoint cannot be written: {error}")))?;

@@ -8,7 +8,7 @@ mod folder;
 mod lines;
 
 pub(crate) use checkpoint::Position;
-pub use checkpoint::{Checkpoint, checkpoint_steps, tested_checkpoint};
+pub use checkpoint::{Begun, Checkpoint, checkpoint_steps, tested_checkpoint};
 pub use lines::Records;
 
 use crate::error::{Error, Result};
