@@ -94,7 +94,13 @@ fn agree(folder: &Path) -> Value {
 
 /// The files of a run that its result consists of.
 fn result(folder: &Path) -> Vec<Vec<u8>> {
-    let names = ["train.jsonl", "validation.jsonl", "episodes.jsonl", "params.json", "checkpoints/step-00000004/weights.safetensors"];
+    let names = [
+        "train.jsonl",
+        "validation.jsonl",
+        "episodes.jsonl",
+        "params.json",
+        "checkpoints/step-00000004/weights.safetensors",
+    ];
     names.iter().map(|name| std::fs::read(folder.join(name)).unwrap()).collect()
 }
 
@@ -104,7 +110,7 @@ fn tensorboard_reads_what_a_run_logs() {
     ok(&logged.run(&[]));
     let folder = logged.directory("default");
     let plain = logged.root.join("plain");
-    ok(&["run", &logged.recipe, "--runs", plain.to_str().unwrap(), "--set", "log={}"]);
+    ok(&["run", &logged.recipe, "--runs", plain.to_str().unwrap(), "--unset", "log"]);
     let without = plain.join("mine").join(folder.file_name().unwrap());
     assert!(without.is_dir(), "a log is no part of a run's identity");
     assert_eq!(result(&folder), result(&without), "a log changes no record");
@@ -114,7 +120,8 @@ fn tensorboard_reads_what_a_run_logs() {
     // Times are those of the run.
     let manifest: Value = serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
     let begun = manifest["attempts"][0]["started_unix"].as_f64().unwrap();
-    let times: Vec<f64> = found["scalars"]["train/loss"].as_array().unwrap().iter().map(|p| p[2].as_f64().unwrap()).collect();
+    let times: Vec<f64> =
+        found["scalars"]["train/loss"].as_array().unwrap().iter().map(|p| p[2].as_f64().unwrap()).collect();
     assert!(times.is_sorted() && times[0] >= begun && times[3] < begun + 600.0, "{begun} {times:?}");
     assert!(rows(&folder).iter().all(|row| row["timestamp"].ends_with("+00:00")), "{:?}", rows(&folder));
     // The rate of each group, after the schedule.
@@ -131,7 +138,8 @@ fn tensorboard_reads_what_a_run_logs() {
         assert!(histograms.values().all(|points| points[at][0] == 2 * (at + 1)), "{histograms:?}");
     }
     // Each example is a picture: the query above the support clips, two frames of 64 pixels side by side.
-    let examples: Value = serde_json::from_slice(&std::fs::read(folder.join("examples/examples.json")).unwrap()).unwrap();
+    let examples: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("examples/examples.json")).unwrap()).unwrap();
     let images = found["images"].as_object().unwrap();
     assert_eq!(images.len(), examples["examples"].as_array().unwrap().len());
     for (tag, points) in images {
@@ -221,7 +229,8 @@ fn a_log_that_cannot_be_written_takes_nothing_from_a_run() {
     let folder = mine.directory("default");
     let whole = result(&folder);
     std::fs::create_dir(folder.join("log.csv")).unwrap();
-    let told = fails(1, &mine.run(&["--set", ARGUMENT]), &["log.csv", "is done and keeps its result", "maclip runs log"]);
+    let told =
+        fails(1, &mine.run(&["--set", ARGUMENT]), &["log.csv", "is done and keeps its result", "maclip runs log"]);
     assert!(told.contains("it is a folder"), "{told}");
     assert!(ok(&["runs", "list", &mine.runs]).contains("done"));
     assert_eq!(result(&folder), whole);
@@ -242,7 +251,9 @@ fn a_log_that_cannot_be_written_takes_nothing_from_a_run() {
 fn scripts(page: &str, module: &str) -> Vec<String> {
     let text = std::fs::read_to_string(root().join("docs").join(page)).unwrap();
     let blocks = text.split("```python\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
-    blocks.filter(|block| block.contains(&format!("import {module}")) || block.contains(&format!(", {module}"))).collect()
+    blocks
+        .filter(|block| block.contains(&format!("import {module}")) || block.contains(&format!(", {module}")))
+        .collect()
 }
 
 /// Modules in the place of the trackers' own, which write down what they are given.

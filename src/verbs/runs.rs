@@ -233,8 +233,7 @@ fn differences<K: Ord + ToString, V: ToString>(
 
 fn diff(a: &RunDirectory, b: &RunDirectory, as_json: bool) -> Result<()> {
     let recipe = |run: &RunDirectory| -> Result<BTreeMap<String, String>> {
-        let document =
-            load(&run.path.join("recipe.resolved.yaml"), &Default::default())?;
+        let document = load(&run.path.join("recipe.resolved.yaml"), &Default::default())?;
         Ok(document.root.leaves().into_iter().map(|(path, node)| (path, node.to_json().to_string())).collect())
     };
     let around = |run: &RunDirectory| {

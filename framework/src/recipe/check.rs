@@ -136,7 +136,20 @@ impl Recipe {
         Diagnostics::check(incompatible(root, &resolved))?;
         let hash = hash_of(&resolved);
         let source = root.clone();
-        Ok(Self { name, description, seed, device, precision, compute, clip_store, log, expect, resolved, hash, source })
+        Ok(Self {
+            name,
+            description,
+            seed,
+            device,
+            precision,
+            compute,
+            clip_store,
+            log,
+            expect,
+            resolved,
+            hash,
+            source,
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use maclip_components::backbones::inspect::{self, Hints};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::{Purpose, Recipe, study};
-use maclip_language::{Change, Diagnostic, Node, Origin, codes, load, load_text, name_help, within};
+use maclip_language::{Change, Diagnostic, Node, Origin, codes, load, name_help, within};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -67,7 +67,7 @@ pub fn recipe_of(model: &Model, changes: &Changes) -> Result<(Recipe, String)> {
         None => {
             let shipped = shipped::find("classify")
                 .ok_or_else(|| Error::failed("the recipe `classify` is not in this program"))?;
-            load_text("recipes/classify.yaml", shipped.text, &arguments_of)?
+            shipped.load(&arguments_of)?
         }
     };
     let mut runs = study::expand(&document, Purpose::Plan)?.runs;

@@ -124,7 +124,8 @@ fn shown_by(plugin: Plugin) -> Metadata {
 /// A value of the plugin `hparams`, which is all in its metadata.
 fn session(tag: &str, content: Hparams) -> Value {
     let plugin = Plugin { name: "hparams".to_owned(), content: content.encode_to_vec() };
-    let none = Tensor { dtype: Tensor::FLOAT, shape: Some(Shape { axes: vec![Axis { size: 0 }] }), strings: Vec::new() };
+    let none =
+        Tensor { dtype: Tensor::FLOAT, shape: Some(Shape { axes: vec![Axis { size: 0 }] }), strings: Vec::new() };
     Value { tag: tag.to_owned(), metadata: Some(shown_by(plugin)), kind: Some(Kind::Tensor(none)) }
 }
 
@@ -144,6 +145,7 @@ pub fn pictures(time: f64, step: u64, folder: &Path) -> Result<Vec<Event>> {
         let name = |class: usize| example.classes.get(class).map_or("", |class| class.name.as_str());
         let (label, found) = (example.label, example.prediction);
         let mut rows = vec![&example.query];
+        let as_other = if found == label { String::new() } else { format!(" seen as {}", name(found)) };
         let mut said = format!("query {}, class {}", example.query, name(label));
         let classes = if found == label { vec![label] } else { vec![label, found] };
         classes.iter().filter_map(|class| example.classes.get(*class)).for_each(|class| rows.extend(&class.support));
@@ -156,7 +158,7 @@ pub fn pictures(time: f64, step: u64, folder: &Path) -> Result<Vec<Event>> {
             time,
             step,
             vec![Value {
-                tag: format!("examples/{:02} {rule}", at + 1),
+                tag: format!("examples/{:02} {rule}: {}{as_other}", at + 1, name(label)),
                 metadata: Some(Metadata { plugin: None, description: said }),
                 kind: Some(Kind::Image(picture)),
             }],

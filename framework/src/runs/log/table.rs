@@ -32,12 +32,14 @@ impl Table {
         };
         let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
         let mut lines = whole.lines();
-        let columns: Vec<String> = lines.next().map(|line| line.split(',').map(str::to_owned).collect()).unwrap_or_default();
+        let columns: Vec<String> =
+            lines.next().map(|line| line.split(',').map(str::to_owned).collect()).unwrap_or_default();
         let known = columns.iter().map(String::as_str).take(BEGINNING.len()).eq(BEGINNING);
         let Position { step, validation_due, .. } = *position;
         let steps = lines.map(|line| line.split(',').next()?.parse::<u64>().ok());
         // In order and without a gap, as they were written.
-        let kept = steps.zip(1..).take_while(|(found, row)| *found == Some(*row) && *row + u64::from(validation_due) <= step);
+        let kept =
+            steps.zip(1..).take_while(|(found, row)| *found == Some(*row) && *row + u64::from(validation_due) <= step);
         let last = if known { kept.count() as u64 } else { 0 };
         if last == 0 && !text.is_empty() {
             std::fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;

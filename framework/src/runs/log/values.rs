@@ -64,7 +64,8 @@ pub fn time_of(step: u64, steps: u64, manifest: &Manifest) -> f64 {
     let attempt = &attempts[at];
     let later = attempts[at + 1..].iter().map(|next| next.first_step).find(|first| *first > attempt.first_step);
     let first = attempt.first_step;
-    let share = (step.saturating_sub(first)) as f64 / later.unwrap_or(steps).max(first + 1).saturating_sub(first) as f64;
+    let share =
+        (step.saturating_sub(first)) as f64 / later.unwrap_or(steps).max(first + 1).saturating_sub(first) as f64;
     attempt.started_unix as f64 + attempt.seconds.train * share.min(1.0)
 }
 
@@ -77,7 +78,8 @@ mod tests {
 
     #[test]
     fn each_group_has_its_rate() {
-        let recipe = "optimizer: {learning_rate: 0.002, groups: {adapter: {learning_rate: 0.001}, text: {weight_decay: 1}}}";
+        let recipe =
+            "optimizer: {learning_rate: 0.002, groups: {adapter: {learning_rate: 0.001}, text: {weight_decay: 1}}}";
         let rates = Rates::of(&read_str("a recipe", recipe).unwrap());
         let record = TrainRecord {
             step: 1,
