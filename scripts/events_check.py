@@ -3,9 +3,9 @@
 
     python3 scripts/events_check.py RUN
 
-Needs the Python package `tensorboard` (`pip install tensorboard`); exit status 1 without. The object has `scalars` (name to [step,
-value, time]), `histograms` (name to [step, number of values]), `images` (name to [step, width, height, first bytes in hex]), `texts`
-(name to text) and `hparams` (name to value; `session_end` is the status of the run).
+Needs the Python package `tensorboard` (`pip install tensorboard`); exit status 1 without. The object has `scalars`
+(name to [step, value, time]), `histograms` (name to [step, number of values]), `images` (name to [step, width, height,
+first bytes in hex]), `texts` (name to text) and `hparams` (name to value; `session_end` is the status of the run).
 """
 
 import json

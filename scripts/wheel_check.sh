@@ -3,8 +3,8 @@
 #
 #   scripts/wheel_check.sh [WHEEL]      # with WHEEL, nothing is built
 #
-# The wheel goes to the folder `wheels` in cargo's target folder, which is also what it is built in. Needs maturin (`pip install
-# maturin`) and Python with venv. Prints the time of each part; exit status 1 where a part fails.
+# The wheel goes to the folder `wheels` in cargo's target folder, which is also what it is built in. Needs maturin (`pip
+# install maturin`) and Python with venv. Prints the time of each part; exit status 1 where a part fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,7 +30,8 @@ part() {
   echo "ok  $((SECONDS - from)) s  $name"
 }
 
-python3 -c 'import ensurepip, venv' 2>/dev/null || die "no Python with venv; install it (Debian: apt-get install python3-venv)"
+python3 -c 'import ensurepip, venv' 2>/dev/null ||
+  die "no Python with venv; install it (Debian: apt-get install python3-venv)"
 if [[ -z $wheel ]]; then
   python3 -m maturin --version >/dev/null 2>&1 || die "no maturin; install it: python3 -m pip install maturin"
   rm -rf "$target/wheels"

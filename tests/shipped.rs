@@ -1,4 +1,5 @@
-//! Shipped recipes by name, with nothing but the program: in an empty folder, beside files and folders of the same name.
+//! Shipped recipes by name, with nothing but the program: in an empty folder, and beside files and folders of the same
+//! name.
 
 mod common;
 

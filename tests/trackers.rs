@@ -1,4 +1,5 @@
-//! What a run logs for other programs, read back by TensorBoard's own reader for Python, and the scripts of docs/trackers.md.
+//! What a run logs for other programs, read back by TensorBoard's own reader for Python, and the scripts of
+//! docs/trackers.md.
 
 mod common;
 

@@ -80,7 +80,6 @@ pub fn beginning(time: f64, recipe: &Node, manifest: &Manifest) -> Event {
         shape: Some(Shape { axes: vec![Axis { size: 1 }] }),
         strings: vec![text.into_bytes()],
     };
-    let text = Plugin { name: "text".to_owned(), content: Vec::new() };
     let kept = |(path, _): &(String, &Node)| {
         let root = path.split(['.', '[']).next().unwrap_or_default();
         !NO_OPTIONS.contains(&root)
@@ -102,7 +101,11 @@ pub fn beginning(time: f64, recipe: &Node, manifest: &Manifest) -> Event {
         start_seconds: time,
     };
     let value = vec![
-        Value { tag: "recipe".to_owned(), metadata: Some(shown_by(text)), kind: Some(Kind::Tensor(texts)) },
+        Value {
+            tag: "recipe".to_owned(),
+            metadata: Some(shown_by("text", Vec::new())),
+            kind: Some(Kind::Tensor(texts)),
+        },
         session("_hparams_/session_start_info", Hparams { start: Some(start), end: None }),
     ];
     event(time, 0, value)
@@ -117,16 +120,19 @@ pub fn end(time: f64, step: u64) -> Event {
     event(time, step, vec![session(END, Hparams { start: None, end: Some(end) })])
 }
 
-fn shown_by(plugin: Plugin) -> Metadata {
-    Metadata { plugin: Some(plugin), description: String::new() }
+fn shown_by(plugin: &str, content: Vec<u8>) -> Metadata {
+    Metadata { plugin: Some(Plugin { name: plugin.to_owned(), content }), description: String::new() }
 }
 
 /// A value of the plugin `hparams`, which is all in its metadata.
 fn session(tag: &str, content: Hparams) -> Value {
-    let plugin = Plugin { name: "hparams".to_owned(), content: content.encode_to_vec() };
     let none =
         Tensor { dtype: Tensor::FLOAT, shape: Some(Shape { axes: vec![Axis { size: 0 }] }), strings: Vec::new() };
-    Value { tag: tag.to_owned(), metadata: Some(shown_by(plugin)), kind: Some(Kind::Tensor(none)) }
+    Value {
+        tag: tag.to_owned(),
+        metadata: Some(shown_by("hparams", content.encode_to_vec())),
+        kind: Some(Kind::Tensor(none)),
+    }
 }
 
 /// One picture for each example of the run in `folder`: the query's frames above those of the support clips of the true
@@ -159,7 +165,7 @@ pub fn pictures(time: f64, step: u64, folder: &Path) -> Result<Vec<Event>> {
             step,
             vec![Value {
                 tag: format!("examples/{:02} {rule}: {}{as_other}", at + 1, name(label)),
-                metadata: Some(Metadata { plugin: None, description: said }),
+                metadata: Some(Metadata { description: said, ..shown_by("images", Vec::new()) }),
                 kind: Some(Kind::Image(picture)),
             }],
         ))
