@@ -1,7 +1,7 @@
 //! What comes with the program: the shipped recipes, which `maclip init` writes, and the book, which `maclip docs` prints.
 
-use maclip_language::{Node, read_str};
-use std::path::Path;
+use maclip_language::{Arguments, Diagnostics, Document, Embedded, Node, load_from, read_str};
+use std::path::{Path, PathBuf};
 
 include!(concat!(env!("OUT_DIR"), "/recipes.rs"));
 
@@ -13,7 +13,32 @@ pub struct Shipped {
     pub text: &'static str,
 }
 
+/// The shipped recipes as files, which extend one another.
+pub const FILES: Embedded = Embedded { prefix: "shipped:", text };
+
+/// The text of the recipe at `path` below `recipes/`.
+fn text(path: &str) -> Option<&'static str> {
+    let name = path.strip_suffix(".yaml")?;
+    RECIPES.iter().find(|recipe| recipe.name == name).map(|recipe| recipe.text)
+}
+
 impl Shipped {
+    /// The file below `recipes/`.
+    pub fn file(&self) -> PathBuf {
+        PathBuf::from(format!("{}.yaml", self.name))
+    }
+
+    /// The recipe with what it extends, and with the changes of a command line.
+    pub fn load(&self, changes: &Arguments) -> Result<Document, Diagnostics> {
+        load_from(&FILES, &self.file(), changes)
+    }
+
+    /// The folder that its runs go to, where no option names another.
+    pub fn runs(&self) -> Option<PathBuf> {
+        let document = self.load(&Arguments::default()).ok()?;
+        Some(Path::new("runs").join(document.root.at("name")?.as_str()?))
+    }
+
     /// The first sentence of the comment before its first key, without the line for editors.
     pub fn summary(&self) -> String {
         let comments = self.text.lines().take_while(|line| line.starts_with('#'));
@@ -100,6 +125,12 @@ mod tests {
         assert_eq!(benchmark.name, "methods/trx/hmdb51_5w1s");
         assert!(find("gone").is_none());
         assert!(RECIPES.iter().all(|recipe| recipe.tree().is_some() && recipe.summary().len() > 10));
+        // Every part that a shipped recipe extends is in the program too.
+        for recipe in RECIPES {
+            let problems = recipe.load(&Arguments::default()).err();
+            assert!(problems.is_none(), "{}: {}", recipe.name, problems.unwrap());
+        }
+        assert_eq!(find("quickstart").unwrap().runs(), Some(PathBuf::from("runs/quickstart")));
         assert!(using("alignment", "otam").contains(&"quickstart"));
         assert!(using("alignment", "mean_cosine").contains(&"quickstart"));
     }

@@ -139,12 +139,22 @@ fn files(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> BTreeMap<String, Vec<u
     found
 }
 
+/// The rows of log.csv without its second column.
+fn without_times(table: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(table).unwrap();
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        [&cells[..1], &cells[2..]].concat().join(",") + "\n"
+    };
+    text.lines().map(row).collect::<String>().into_bytes()
+}
+
 fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").args(["-rp", "--"]).args([from, to]).status().unwrap().success());
 }
 
 fn every_command(stride: usize) -> Option<Vec<(String, u64, Ends)>> {
-    let mut mine = OwnClips::new(&ALL, "");
+    let mut mine = OwnClips::new(&ALL, "log: {tensorboard: true, csv: true}\n");
     let disk = Disk::new(&mine.root)?;
     let work = mine.root.join("work");
     let runs = work.join("runs");
@@ -155,10 +165,15 @@ fn every_command(stride: usize) -> Option<Vec<(String, u64, Ends)>> {
     };
     // Times differ from run to run; numbers do not.
     let records = || {
-        files(&runs, &|name| {
+        let mut found = files(&runs, &|name| {
             let file = name.rsplit('/').next().unwrap_or_default();
-            !name.contains("/report/") && (file.ends_with(".jsonl") || file.ends_with(".safetensors"))
-        })
+            let kept = [".jsonl", ".safetensors"].iter().any(|end| file.ends_with(end)) || file == "log.csv";
+            !name.contains("/report/") && kept
+        });
+        for (_, bytes) in found.iter_mut().filter(|(name, _)| name.ends_with("log.csv")) {
+            *bytes = without_times(bytes);
+        }
+        found
     };
     let page = work.join("page");
     let report = || files(&page, &|_| true);

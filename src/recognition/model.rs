@@ -9,7 +9,7 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::progress::Progress;
 use maclip_framework::recipe::{Purpose, Recipe, study};
 use maclip_framework::weights::hub;
-use maclip_language::{Change, Diagnostic, Node, Origin, codes, load, load_text, name_help, within};
+use maclip_language::{Change, Diagnostic, Node, Origin, codes, load, name_help, within};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -81,7 +81,7 @@ pub fn recipe_of(model: &Model, changes: &Changes, progress: &dyn Progress) -> R
         None => {
             let shipped = shipped::find("classify")
                 .ok_or_else(|| Error::failed("the recipe `classify` is not in this program"))?;
-            load_text("recipes/classify.yaml", shipped.text, &arguments_of)?
+            shipped.load(&arguments_of)?
         }
     };
     let mut runs = study::expand(&document, Purpose::Plan)?.runs;

@@ -1,18 +1,18 @@
 //! The arguments of every verb that reads a recipe.
 
-use super::completion;
-use crate::shipped;
+use super::{completion, tell};
+use crate::shipped::{self, RECIPES, Shipped};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::recipe::Purpose;
 use maclip_framework::recipe::study::{self, Expansion};
-use maclip_language::{Arguments, Change, Diagnostics, Document, codes};
+use maclip_language::{Arguments, Change, Diagnostics, Document, codes, suggest};
 use std::path::{Path, PathBuf};
 
 /// A recipe and what the command line changes in it.
 #[derive(Args)]
 pub struct Source {
-    /// Recipe file
+    /// Recipe: a file, or the name of a shipped one, such as `quickstart`
     #[arg(add = ArgValueCompleter::new(completion::recipes))]
     pub recipe: PathBuf,
     #[command(flatten)]
@@ -53,20 +53,47 @@ impl Source {
     }
 }
 
-/// The recipe at `path` with its changes. Where there is no such file, the error says where the shipped recipe of that
-/// name is.
+/// The shipped recipe that `path` names. A file of exactly this path comes first, and what ends with `.yaml` or `.yml` is
+/// always a file.
+pub fn shipped_named(path: &Path) -> Option<&'static Shipped> {
+    let file = path.metadata().is_ok_and(|about| !about.is_dir());
+    let yaml = path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+    if file || yaml { None } else { shipped::find(path.to_str()?) }
+}
+
+/// Whether `path` names a recipe: a file, or a shipped one where nothing has this path.
+pub fn is_recipe(path: &Path) -> bool {
+    path.is_file() || !path.exists() && shipped_named(path).is_some()
+}
+
+/// The recipe that `path` names, with its changes. Where there is none, the error says how a shipped one is named.
 pub fn load(path: &Path, changes: &Arguments) -> Result<Document, Diagnostics> {
-    maclip_language::load(path, changes).map_err(|problems| {
-        let places: Vec<String> = match path.exists() {
-            true => Vec::new(),
-            false => shipped::named_as(path).map(|recipe| format!("recipes/{}.yaml", recipe.name)).collect(),
-        };
-        places.iter().filter(|place| Path::new(place) != path).fold(problems, |problems, place| {
-            let found = problems.into_iter().map(|problem| {
-                let help = format!("the shipped recipe of this name is {place}");
-                if problem.code == codes::UNREADABLE { problem.help(help) } else { problem }
-            });
-            Diagnostics::from_list(found.collect()).expect("there were problems to begin with")
-        })
-    })
+    let Some(recipe) = shipped_named(path) else {
+        let there = path.exists();
+        return maclip_language::load(path, changes)
+            .map_err(|problems| if there { problems } else { known(problems, path) });
+    };
+    let beside = format!("{}.yaml", path.display());
+    if Path::new(&beside).is_file() {
+        tell(format!("`{}` is the shipped recipe, and not the file {beside}: write that for the file", path.display()));
+    }
+    recipe.load(changes)
+}
+
+/// `problems` of a `path` that is not there, with the names of shipped recipes.
+fn known(problems: Diagnostics, path: &Path) -> Diagnostics {
+    let mut helps: Vec<String> = shipped::named_as(path)
+        .map(|recipe| format!("`{}`, without `.yaml`, is a shipped recipe", recipe.name))
+        .collect();
+    if helps.is_empty() {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let near = suggest(&stem, RECIPES.iter().map(|recipe| recipe.name));
+        helps.extend(near.map(|near| format!("did you mean `{near}`?")));
+        helps.push("shipped recipes go by their name, such as `quickstart`: `maclip init` lists them".to_owned());
+    }
+    let found = problems.into_iter().map(|problem| match problem.code {
+        codes::UNREADABLE => problem.helps(helps.iter().cloned()),
+        _ => problem,
+    });
+    Diagnostics::from_list(found.collect()).expect("there were problems to begin with")
 }

@@ -1,5 +1,6 @@
 //! What the shell completes beside options: recipes, components, slots, dotted paths.
 
+use crate::shipped::RECIPES;
 use clap_complete::engine::CompletionCandidate;
 use maclip_framework::registry::options::{options, shown};
 use maclip_framework::registry::{Info, slots};
@@ -15,7 +16,7 @@ fn beginning(current: &OsStr, all: impl Iterator<Item = (String, String)>) -> Ve
         .collect()
 }
 
-/// YAML files and folders in the folder that was typed.
+/// YAML files and folders in the folder that was typed, and the shipped recipes.
 pub fn recipes(current: &OsStr) -> Vec<CompletionCandidate> {
     let text = current.to_string_lossy();
     let (folder, _) = text.rsplit_once('/').unwrap_or(("", ""));
@@ -33,6 +34,8 @@ pub fn recipes(current: &OsStr) -> Vec<CompletionCandidate> {
         })
         .collect();
     names.sort();
+    let whole = RECIPES.iter().filter(|recipe| !recipe.name.starts_with("parts/"));
+    names.extend(whole.map(|recipe| (recipe.name.to_owned(), recipe.summary())));
     beginning(current, names.into_iter())
 }
 
@@ -116,6 +119,5 @@ fn values(path: &str) -> Vec<(String, String)> {
 
 /// Names of shipped recipes.
 pub fn shipped() -> Vec<CompletionCandidate> {
-    let all = crate::shipped::RECIPES.iter();
-    all.map(|recipe| CompletionCandidate::new(recipe.name).help(Some(recipe.summary().into()))).collect()
+    RECIPES.iter().map(|recipe| CompletionCandidate::new(recipe.name).help(Some(recipe.summary().into()))).collect()
 }

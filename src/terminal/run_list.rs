@@ -1,6 +1,8 @@
 //! Run directories, for the verbs that list them.
 
+use super::arguments::shipped_named;
 use super::tell;
+use crate::shipped::Shipped;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::{Manifest, State};
@@ -12,11 +14,17 @@ pub fn state_name(state: Option<State>) -> &'static str {
     state.map_or("unknown", State::name)
 }
 
+/// Where the runs of `root` are: there, or in `runs` where nothing has this path and it names a shipped recipe.
+pub fn place(root: &Path) -> PathBuf {
+    let named = if root.exists() { None } else { shipped_named(root).and_then(Shipped::runs) };
+    named.unwrap_or_else(|| root.to_owned())
+}
+
 /// The runs at or below `root` that can be read. The others are named on standard error and added to `unreadable`; so are
 /// those whose result is not what their records say, which come without it.
 pub fn readable(root: &Path, unreadable: &mut usize) -> Result<Vec<RunDirectory>> {
     let mut runs = Vec::new();
-    for run in RunDirectory::find(root)? {
+    for run in RunDirectory::find(&place(root))? {
         match run {
             Ok(run) => match run.verify() {
                 Ok(()) => runs.push(run),

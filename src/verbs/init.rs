@@ -1,15 +1,15 @@
 //! `maclip init [RECIPE]`: writes a shipped recipe, and what it extends, to edit.
 
-use crate::shipped::{self, RECIPES, Shipped};
+use crate::shipped::{self, FILES, RECIPES, Shipped};
 use crate::terminal::{completion, say, say_data, shown};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::write_atomically;
 use maclip_framework::recipe::schema;
-use maclip_language::{Diagnostic, Node, codes, name_help};
+use maclip_language::{Diagnostic, Files, Node, codes, name_help};
 use serde_json::json;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Write a shipped recipe, and the recipes it extends, into a folder to edit them
 #[derive(Args)]
@@ -79,12 +79,12 @@ fn list(json: bool) -> Result<()> {
             RECIPES.iter().map(|recipe| json!({"name": recipe.name, "summary": recipe.summary()})).collect();
         return say_data(json!({ "recipes": listed }));
     }
-    say("shipped recipes; `maclip init NAME` writes one to recipes/ for you to edit\n")?;
+    say("shipped recipes; `maclip run NAME` runs one, and `maclip init NAME` writes it to recipes/ for you to edit\n")?;
     RECIPES.iter().try_for_each(|recipe| say(format!("  {:<32} {}", recipe.name, recipe.summary())))
 }
 
 fn file(folder: &Path, recipe: &Shipped) -> PathBuf {
-    folder.join(format!("{}.yaml", recipe.name))
+    folder.join(recipe.file())
 }
 
 /// The recipes that `recipe` extends, in its variants too.
@@ -97,21 +97,11 @@ fn parents(recipe: &Shipped) -> Vec<&'static Shipped> {
         Some(list) => list.iter().filter_map(Node::as_str).collect(),
         None => node.as_str().into_iter().collect::<Vec<_>>(),
     });
-    paths.filter_map(|path| shipped::find(&beside(recipe.name, path))).collect()
-}
-
-/// `../quickstart.yaml` seen from `ablations/modules` is `quickstart.yaml`.
-fn beside(name: &str, path: &str) -> String {
-    let joined = Path::new(name).parent().unwrap_or(Path::new("")).join(path);
-    let mut parts: Vec<&std::ffi::OsStr> = Vec::new();
-    for part in joined.components() {
-        match part {
-            Component::ParentDir => drop(parts.pop()),
-            Component::Normal(part) => parts.push(part),
-            _ => {}
-        }
-    }
-    parts.iter().collect::<PathBuf>().display().to_string()
+    let beside = |path: &str| {
+        let folder = Path::new(recipe.name).parent().unwrap_or(Path::new(""));
+        shipped::find(FILES.identity(&folder.join(path)).to_str()?)
+    };
+    paths.filter_map(beside).collect()
 }
 
 #[cfg(test)]
@@ -120,7 +110,6 @@ mod tests {
 
     #[test]
     fn what_a_recipe_extends_comes_with_it() {
-        assert_eq!(beside("ablations/modules", "../quickstart.yaml"), "quickstart.yaml");
         let names = |name: &str| parents(shipped::find(name).unwrap()).iter().map(|r| r.name).collect::<Vec<_>>();
         assert_eq!(names("ablations/modules"), ["quickstart"]);
         assert!(names("methods").contains(&"parts/method") && names("methods").contains(&"methods/trx"));

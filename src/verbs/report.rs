@@ -1,6 +1,7 @@
 //! `maclip report RUNS… --out DIR`: the report of run directories.
 
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
+use crate::terminal::run_list::place;
 use crate::terminal::{say, tell};
 use clap::Args;
 use maclip_framework::error::{Error, Result};
@@ -13,7 +14,7 @@ use std::time::Duration;
 /// Write the report of runs: one HTML page, figures, CSV and Parquet
 #[derive(Args)]
 pub struct Arguments {
-    /// Run directories, or folders that hold some
+    /// Run directories, folders that hold some, or a shipped recipe, whose runs are in `runs`
     #[arg(default_value = "runs")]
     runs: Vec<PathBuf>,
     /// Where the page, the figures and the tables go
@@ -30,10 +31,11 @@ crate::verb!("report", 120, Arguments, report);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 fn report(arguments: Arguments) -> Result<()> {
+    let runs: Vec<PathBuf> = arguments.runs.iter().map(|path| place(path)).collect();
     if arguments.watch {
-        return watch(&arguments.runs, &arguments.out);
+        return watch(&runs, &arguments.out);
     }
-    let report = maclip_reports::report(&arguments.runs, Some(&arguments.out), &Options::default())?;
+    let report = maclip_reports::report(&runs, Some(&arguments.out), &Options::default())?;
     say(report.table)?;
     say(format!("report: {}", report.index.display()))?;
     report.unreadable.iter().for_each(|line| tell(format!("could not be read: {line}")));

@@ -1,7 +1,7 @@
 //! `maclip run RECIPE…`: trains and tests every run of recipes that is not done yet, then writes the reports.
 
 use super::status;
-use crate::terminal::arguments::{Changes, load};
+use crate::terminal::arguments::{Changes, load, shipped_named};
 use crate::terminal::columns::columns;
 use crate::terminal::pattern::matches;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 /// Train and test the runs of recipes; continues where an earlier call stopped
 #[derive(Args)]
 pub struct Arguments {
-    /// Recipe files, run one after the other
+    /// Recipes, run one after the other: files, or names of shipped ones, such as `quickstart`
     #[arg(required = true, value_name = "RECIPE", add = ArgValueCompleter::new(completion::recipes))]
     recipes: Vec<PathBuf>,
     #[command(flatten)]
@@ -203,13 +203,15 @@ fn requested(arguments: &Arguments) -> Result<Requested> {
     let mut seen = HashSet::new();
     let mut problems = Vec::new();
     for path in &arguments.recipes {
-        if path.is_dir() {
+        let shipped = shipped_named(path);
+        if path.is_dir() && shipped.is_none() {
             let message = format!("{} is a folder, not a recipe", path.display());
             let help = format!("name its recipes: `maclip run {}`", path.join("*.yaml").display());
             let origin = Origin::argument("run", &path.display().to_string());
             return Err(Diagnostic::new(codes::ARGUMENT, message).at(&origin).help(help).into());
         }
-        if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+        let file = || path.canonicalize().unwrap_or_else(|_| path.clone());
+        if !seen.insert(shipped.map_or_else(file, |recipe| Path::new("shipped:").join(recipe.file()))) {
             continue;
         }
         match load(path, &changes).and_then(|document| expand(&document, Purpose::Run)) {

@@ -1,4 +1,4 @@
-//! `maclip runs list|show|diff|rm`: which runs there are, what is in one, how two differ.
+//! `maclip runs list|show|diff|log|rm`: which runs there are, what is in one, how two differ.
 
 use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, believed, readable, state_name};
@@ -6,16 +6,18 @@ use crate::terminal::{say, say_data, shown, tell};
 use clap::{Args, Subcommand};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::expectation::Expectation;
+use maclip_framework::recipe::log::LogOptions;
 use maclip_framework::runs::directory::RunDirectory;
+use maclip_framework::runs::log::LogTo;
 use maclip_framework::runs::records::Attempt;
 use maclip_framework::runs::store::{RunStore, checkpoint_steps};
-use maclip_language::{Node, Value};
+use maclip_language::load;
 use maclip_reports::format;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// List, show, diff and remove runs
+/// List, show, diff, log and remove runs
 #[derive(Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -53,6 +55,18 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Write the logs of runs for TensorBoard and as CSV, from their records; what is there is completed
+    Log {
+        /// Run directories, or folders that hold some
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// Only TensorBoard's event files
+        #[arg(long, conflicts_with = "csv")]
+        tensorboard: bool,
+        /// Only log.csv
+        #[arg(long)]
+        csv: bool,
+    },
     /// Remove runs, with their records and checkpoints
     Rm {
         /// Run directories
@@ -74,6 +88,9 @@ fn runs(arguments: Arguments) -> Result<()> {
         Verb::Diff { a, b, json } => {
             let ((a, of_a), (b, of_b)) = (believed(&a)?, believed(&b)?);
             diff(&a, &b, json).and(of_a).and(of_b)
+        }
+        Verb::Log { runs, tensorboard, csv } => {
+            log(&runs, &LogOptions { tensorboard: !csv, csv: !tensorboard, histograms: None })
         }
         Verb::Rm { runs, yes } => remove(&runs, yes),
     }
@@ -205,19 +222,6 @@ fn environment(attempt: &Attempt) -> BTreeMap<&'static str, String> {
     ])
 }
 
-/// The leaves of a recipe by dotted path, as YAML.
-fn leaves(node: &Node, path: &str, found: &mut BTreeMap<String, String>) {
-    match &node.value {
-        Value::Map(map) if !map.is_empty() => {
-            for entry in map.iter() {
-                let inner = if path.is_empty() { entry.key.clone() } else { format!("{path}.{}", entry.key) };
-                leaves(&entry.value, &inner, found);
-            }
-        }
-        _ => drop(found.insert(path.to_owned(), node.to_json().to_string())),
-    }
-}
-
 /// Entries that are not the same in both: (key, in a, in b).
 fn differences<K: Ord + ToString, V: ToString>(
     a: &BTreeMap<K, V>,
@@ -230,11 +234,8 @@ fn differences<K: Ord + ToString, V: ToString>(
 
 fn diff(a: &RunDirectory, b: &RunDirectory, as_json: bool) -> Result<()> {
     let recipe = |run: &RunDirectory| -> Result<BTreeMap<String, String>> {
-        let document =
-            maclip_language::load(&run.path.join("recipe.resolved.yaml"), &maclip_language::Arguments::default())?;
-        let mut found = BTreeMap::new();
-        leaves(&document.root, "", &mut found);
-        Ok(found)
+        let document = load(&run.path.join("recipe.resolved.yaml"), &Default::default())?;
+        Ok(document.root.leaves().into_iter().map(|(path, node)| (path, node.to_json().to_string())).collect())
     };
     let around = |run: &RunDirectory| {
         let mut found: BTreeMap<String, String> = run
@@ -292,6 +293,19 @@ fn diff(a: &RunDirectory, b: &RunDirectory, as_json: bool) -> Result<()> {
     }
     say(columns(&rows, 3).join("\n"))?;
     Ok(())
+}
+
+/// Completes the logs of all runs at or below `roots`.
+fn log(roots: &[PathBuf], options: &LogOptions) -> Result<()> {
+    let mut unreadable = 0;
+    for root in roots {
+        for run in readable(root, &mut unreadable)? {
+            let recipe = load(&run.path.join("recipe.resolved.yaml"), &Default::default())?.root;
+            LogTo { options, recipe: &recipe }.complete(&RunStore::open(&run.path)?)?;
+            say(format!("logged {}", run.path.display()))?;
+        }
+    }
+    all_read(unreadable)
 }
 
 fn remove(paths: &[PathBuf], yes: bool) -> Result<()> {

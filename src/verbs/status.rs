@@ -1,6 +1,6 @@
 //! `maclip status [RUNS]`: how far runs are, in one line each.
 
-use crate::terminal::arguments::{Changes, load};
+use crate::terminal::arguments::{Changes, is_recipe, load};
 use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, readable, state_name};
 use crate::terminal::{completion, say, say_data, shown, tell};
@@ -146,7 +146,7 @@ pub(super) fn json(runs: &[RunOverview]) -> Value {
 }
 
 fn status(arguments: Arguments) -> Result<()> {
-    let recipes = arguments.runs.iter().filter(|path| path.is_file()).count();
+    let recipes = arguments.runs.iter().filter(|path| is_recipe(path)).count();
     if recipes == arguments.runs.len() {
         return of_recipes(&arguments);
     }

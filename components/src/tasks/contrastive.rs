@@ -283,6 +283,7 @@ impl Contrastive {
             optimizer: &*parts.optimizer,
             schedule: &*parts.schedule,
             store: context.store,
+            log: context.log(),
             progress: context.progress,
             workers: context.recipe.compute.workers,
             prefetch: context.recipe.compute.prefetch,

@@ -34,7 +34,8 @@ codes! {
     UNREADABLE "MC001" "a file cannot be read"
         cause "The file is missing, is a directory, is not UTF-8 text, may not be read, or is larger than 5 MB."
         resolution "Check the path. It is relative to the current directory; the path of an `extends` is relative to \
-            the file that it is in. Save the file as UTF-8. A checkpoint goes to `backbone.weights`, not in the \
+            the file that it is in. A name without `.yaml`, such as `quickstart`, is that of a recipe in the program: \
+            `maclip init` lists them. Save the file as UTF-8. A checkpoint goes to `backbone.weights`, not in the \
             recipe's place."
         example "maclip run recipes/quikstart.yaml";
     SYNTAX "MC002" "a file is not valid YAML, repeats a key, or exceeds the size and depth limits"

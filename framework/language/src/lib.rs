@@ -17,6 +17,7 @@ mod de;
 mod de_access;
 mod de_error;
 mod diagnostic;
+mod files;
 mod hash;
 mod interpolate;
 mod merge;
@@ -33,6 +34,7 @@ mod write;
 
 pub use de::{Repaired, from_node, from_node_repaired};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use files::{Disk, Embedded, Files};
 pub use hash::identity;
 pub use interpolate::{interpolate, interpolate_with};
 pub use merge::{Change, apply_all, apply_variant, merge};
@@ -40,7 +42,7 @@ pub use node::{Entry, Map, Node, Value, item, join, parent, segments, within};
 pub use origin::{Origin, Place, Source};
 pub use printable::{printable, printable_lines};
 pub use read::read_str;
-pub use resolve::{Arguments, Document, load, load_text};
+pub use resolve::{Arguments, Document, load, load_from, load_text};
 pub use suggest::{name_help, suggest};
 pub use vocabulary::Vocabulary;
 

@@ -115,6 +115,21 @@ impl Node {
         }
     }
 
+    /// The values below this node that are no map with keys, each with its dotted path.
+    pub fn leaves(&self) -> Vec<(String, &Node)> {
+        fn collect<'a>(node: &'a Node, path: &str, found: &mut Vec<(String, &'a Node)>) {
+            match &node.value {
+                Value::Map(map) if !map.is_empty() => {
+                    map.iter().for_each(|entry| collect(&entry.value, &join(path, &entry.key), found));
+                }
+                _ => found.push((path.to_owned(), node)),
+            }
+        }
+        let mut found = Vec::new();
+        collect(self, "", &mut found);
+        found
+    }
+
     /// The text, if it is a string.
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {

@@ -1,12 +1,13 @@
-//! From a file on disk to one tree: the recipes that it extends, then the file itself, then the changes of the command
+//! From a file to one tree: the recipes that it extends, then the file itself, then the changes of the command
 //! line.
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::files::{Disk, Files};
 use crate::merge::{Change, apply_all, apply_variant, merge};
 use crate::node::{Node, Value, item, segments, within};
 use crate::origin::Origin;
-use crate::read::{read_file, read_str};
+use crate::read::read_str;
 use crate::suggest::name_help;
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -21,7 +22,7 @@ pub struct Document {
     pub root: Node,
     /// The recipe as it is without the changes of the command line.
     pub unchanged: Node,
-    /// The file that it was loaded from; `None` for a text in memory.
+    /// The file that it was loaded from; `None` for one that is not on the disk.
     pub path: Option<PathBuf>,
     /// Notes of the merge, such as dropped options.
     pub notes: Vec<Diagnostic>,
@@ -46,9 +47,17 @@ pub struct Arguments {
 /// Where a file cannot be read, is not valid YAML, or is not a map; where an `extends` is malformed or leads back to
 /// its own file; and every argument that is malformed or cannot be applied.
 pub fn load(path: &Path, arguments: &Arguments) -> Result<Document, Diagnostics> {
-    let mut loader = Loader::default();
+    load_from(&Disk, path, arguments)
+}
+
+/// As [`load`], of a recipe in `files`, which extends recipes there.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(files: &dyn Files, path: &Path, arguments: &Arguments) -> Result<Document, Diagnostics> {
+    let mut loader = Loader { files, chain: Vec::new(), done: HashMap::new(), notes: Vec::new() };
     let root = loader.file(path)?;
-    Document::new(root, Some(path.to_owned()), loader.notes).changed(arguments)
+    Document::new(root, files.on_disk(path), loader.notes).changed(arguments)
 }
 
 /// As [`load`], for a text in memory, which cannot extend a file. Messages call it `name`.
@@ -69,7 +78,7 @@ impl Document {
         Self { unchanged: root.clone(), root, path, notes, changes: Vec::new() }
     }
 
-    /// The folder that `recipe:` means in values that were not written in a file; `None` for a text in memory.
+    /// The folder that `recipe:` means in values that were not written in a file; `None` where there is none on the disk.
     pub fn folder(&self) -> Option<&Path> {
         let parent = self.path.as_deref()?.parent()?;
         Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
@@ -197,16 +206,16 @@ fn as_recipe(node: Node) -> Result<Node, Diagnostic> {
 }
 
 /// Reads files, each once however often it is extended.
-#[derive(Default)]
-struct Loader {
+struct Loader<'a> {
+    files: &'a dyn Files,
     chain: Vec<(PathBuf, PathBuf)>,
     done: HashMap<PathBuf, Node>,
     notes: Vec<Diagnostic>,
 }
 
-impl Loader {
+impl Loader<'_> {
     fn file(&mut self, path: &Path) -> Result<Node, Diagnostics> {
-        let identity = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let identity = self.files.identity(path);
         if let Some(node) = self.done.get(&identity) {
             return Ok(node.clone());
         }
@@ -222,7 +231,7 @@ impl Loader {
             return Err(Diagnostic::new(codes::EXTENDS, message).into());
         }
         self.chain.push((identity.clone(), path.to_owned()));
-        let mut own = as_recipe(read_file(path)?)?;
+        let mut own = as_recipe(self.files.read(path)?)?;
         let has_study = own.as_map().is_some_and(|map| map.contains_key("study"));
         let extends = own.as_map_mut().and_then(|map| map.remove("extends"));
         let parent = self.extended(extends, path, "extends")?;
@@ -248,11 +257,24 @@ impl Loader {
         Ok(node)
     }
 
+    /// `path` without `folder/..` in it, for messages; unchanged where a link would make that another file.
+    fn folded(&self, path: PathBuf) -> PathBuf {
+        let mut short = PathBuf::new();
+        for part in path.components() {
+            let below = matches!(short.components().next_back(), Some(Component::Normal(_)));
+            match part {
+                Component::ParentDir if below => drop(short.pop()),
+                other => short.push(other),
+            }
+        }
+        if self.files.identity(&short) == self.files.identity(&path) { short } else { path }
+    }
+
     /// The recipes that the `extends` of the file at `path` names, merged in their order.
     fn extended(&mut self, extends: Option<Node>, path: &Path, place: &str) -> Result<Option<Node>, Diagnostics> {
         let mut node: Option<Node> = None;
         for Parent { file, origin, place } in parents(extends, place)? {
-            let parent = folded(path.parent().unwrap_or(Path::new("")).join(file));
+            let parent = self.folded(path.parent().unwrap_or(Path::new("")).join(file));
             let parent = self.file(&parent).map_err(|problems| located(problems, &origin, &place))?;
             match &mut node {
                 None => node = Some(parent),
@@ -348,18 +370,4 @@ fn parents(extends: Option<Node>, place: &str) -> Result<Vec<Parent>, Diagnostic
     }
     Diagnostics::check(problems)?;
     Ok(found)
-}
-
-/// `path` without `folder/..` in it, for messages; unchanged where a link would make that another file.
-fn folded(path: PathBuf) -> PathBuf {
-    let mut short = PathBuf::new();
-    for part in path.components() {
-        let below = matches!(short.components().next_back(), Some(Component::Normal(_)));
-        match part {
-            Component::ParentDir if below => drop(short.pop()),
-            other => short.push(other),
-        }
-    }
-    let same = short.canonicalize().ok().zip(path.canonicalize().ok()).is_some_and(|(short, path)| short == path);
-    if same { short } else { path }
 }

@@ -7,6 +7,7 @@ use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::recipe::expectation::TestResult;
 use crate::registry::BuildContext;
+use crate::runs::log::LogTo;
 use crate::runs::records::{Attempt, Contents, Inputs, Manifest, State, Status};
 use crate::runs::seal::seal;
 use crate::runs::store::{RunStore, checkpoint_steps};
@@ -33,6 +34,18 @@ pub struct RunContext<'a> {
     pub runs: &'a Path,
     /// The seconds of each phase when this run began: the process may have made other runs before.
     pub started: profile::Totals,
+}
+
+/// What the runs of `recipe` log for other programs; `None` where it asks for nothing.
+pub(super) fn log_of(recipe: &Recipe) -> Option<LogTo<'_>> {
+    recipe.log.on().then_some(LogTo { options: &recipe.log, recipe: &recipe.resolved })
+}
+
+impl<'a> RunContext<'a> {
+    /// What the run's training logs for other programs; `None` where the recipe asks for nothing.
+    pub fn log(&self) -> Option<LogTo<'a>> {
+        log_of(self.recipe)
+    }
 }
 
 impl RunContext<'_> {

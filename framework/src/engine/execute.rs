@@ -4,7 +4,7 @@
 //! The command line, the jobs of a launcher and a user's own program all call the same function.
 
 use super::attempt::manifest;
-use super::context::RunContext;
+use super::context::{RunContext, log_of};
 use super::inputs;
 use super::reuse;
 use super::task::Task;
@@ -15,6 +15,7 @@ use crate::recipe::study::StudyRun;
 use crate::recipe::{Recipe, device};
 use crate::registry::BuildContext;
 use crate::runs::directory::RunDirectory;
+use crate::runs::log::unlogged;
 use crate::runs::records::{Manifest, State};
 use crate::runs::store::RunStore;
 use crate::slots::backbone::Precision;
@@ -92,6 +93,7 @@ pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
         && reuse::copy_run(&from, &path, run)?
     {
         progress.note(&format!("the same run as {}: its records are copied", from.display()));
+        complete_log(&run.recipe, &path, progress)?;
         return Ok(Outcome::Reused(from));
     }
     // A run that is done is not locked: it may be where nothing can be written.
@@ -105,6 +107,7 @@ pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
             )),
         }
         renew_expectations(&run.recipe, &path, progress)?;
+        complete_log(&run.recipe, &path, progress)?;
         return Ok(Outcome::AlreadyDone);
     }
     let Some(store) = RunStore::open_free(&path)? else { return Ok(Outcome::Busy) };
@@ -113,6 +116,10 @@ pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
         return Ok(Outcome::AlreadyDone);
     }
     work(&store, run, options, progress)?;
+    // After the status: a log that cannot be written takes nothing from a run that is done.
+    if let Some(log) = log_of(&run.recipe) {
+        log.complete(&store).map_err(|error| unlogged(error, &store))?;
+    }
     Ok(Outcome::Made)
 }
 
@@ -181,6 +188,20 @@ fn renew_expectations(recipe: &Recipe, path: &Path, progress: &dyn Progress) -> 
         map.insert("expect", Origin::Default, expect.clone());
     }
     store.write_text("recipe.resolved.yaml", &frozen.to_yaml())
+}
+
+/// Completes the log that the recipe asks for of a run that is done. Where nothing can be written there, it keeps what it
+/// has.
+fn complete_log(recipe: &Recipe, path: &Path, progress: &dyn Progress) -> Result<()> {
+    let Some(log) = log_of(recipe) else { return Ok(()) };
+    match RunStore::open_free(path) {
+        Ok(Some(store)) => log.complete(&store).map_err(|error| unlogged(error, &store)),
+        Ok(None) => Ok(()),
+        Err(error) => {
+            progress.note(&format!("its log is not completed: {error}"));
+            Ok(())
+        }
+    }
 }
 
 /// Computes training step `step` (from 1) of the run in `path` again and reports what happens in it, as

@@ -5,6 +5,7 @@ use super::identity::hash_of;
 use super::{Purpose, Recipe, device, keys};
 use crate::recipe::compute::Compute;
 use crate::recipe::expectation::Expectation;
+use crate::recipe::log::LogOptions;
 use crate::registry::{Facts, check_compatible, check_required_inputs, describe_choice, resolve_choice, slot, slots};
 use crate::slots::backbone::Precision;
 use maclip_language::{Diagnostic, Diagnostics, Node, Origin, codes, from_node, from_node_repaired, name_help, ranges};
@@ -78,6 +79,11 @@ impl Recipe {
         let precision = field(root, "precision", Precision::default(), &mut problems, &mut keep);
         let compute = field(root, "compute", Compute::default(), &mut problems, &mut keep);
         let clip_store = field(root, "clip_store", ClipStoreOptions::default(), &mut problems, &mut keep);
+        let log = field(root, "log", LogOptions::default(), &mut problems, &mut keep);
+        if let (Some((message, help)), Some(node)) = (log.problem(), root.at("log.histograms")) {
+            let problem = Diagnostic::new(codes::STRUCTURE, message).at(&node.origin);
+            problems.push(problem.path("log.histograms").help(help));
+        }
         let expect: Vec<Expectation> = field(root, "expect", Vec::new(), &mut problems, &mut keep);
         let listed = root.at("expect").and_then(Node::as_list).unwrap_or_default();
         for (at, node) in listed.iter().enumerate() {
@@ -134,7 +140,20 @@ impl Recipe {
         Diagnostics::check(incompatible(root, &resolved))?;
         let hash = hash_of(&resolved);
         let source = root.clone();
-        Ok(Self { name, description, seed, device, precision, compute, clip_store, expect, resolved, hash, source })
+        Ok(Self {
+            name,
+            description,
+            seed,
+            device,
+            precision,
+            compute,
+            clip_store,
+            log,
+            expect,
+            resolved,
+            hash,
+            source,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use maclip_language::{Node, identity, within};
 
 /// Keys that cannot change a result, left out of a run's identity.
-const NO_RESULT: [&str; 15] = [
+const NO_RESULT: [&str; 16] = [
     "name",
     "description",
     "device",
@@ -11,6 +11,7 @@ const NO_RESULT: [&str; 15] = [
     "clip_store.use",
     "clip_store.folder",
     "clip_store.limit_gb",
+    "log",
     "expect",
     "task.train.checkpoint_every_steps",
     "task.train.keep_checkpoints",

@@ -4,6 +4,7 @@
 use crate::recipe::clip_store::ClipStoreOptions;
 use crate::recipe::compute::Compute;
 use crate::recipe::expectation::Expectation;
+use crate::recipe::log::LogOptions;
 use crate::recipe::presets::Presets;
 use crate::recipe::study::Study;
 use crate::slots::backbone::Precision;
@@ -123,6 +124,14 @@ pub const KEYS: &[Key] = &[
                   does every run. Only `format` can change a result.",
         default: || json!(ClipStoreOptions::default()),
         schema: || schema_for!(ClipStoreOptions),
+        resolved: true,
+    },
+    Key {
+        name: "log",
+        summary: "Where the numbers of a run go besides its records: TensorBoard, CSV. It changes no result and no \
+                  record, and is no part of a run's identity.",
+        default: || json!(LogOptions::default()),
+        schema: || schema_for!(LogOptions),
         resolved: true,
     },
     Key {

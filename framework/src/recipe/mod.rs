@@ -9,6 +9,7 @@ pub mod compute;
 pub mod device;
 pub mod expectation;
 pub mod keys;
+pub mod log;
 pub mod schema;
 pub mod study;
 
@@ -23,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::recipe::clip_store::ClipStoreOptions;
 use crate::recipe::compute::Compute;
 use crate::recipe::expectation::Expectation;
+use crate::recipe::log::LogOptions;
 use crate::registry::{BuildContext, Facts, SlotTrait, build_choice, describe_choice, slot, slots};
 use crate::slots::backbone::Precision;
 use crate::slots::dataset::Dataset;
@@ -57,6 +59,8 @@ pub struct Recipe {
     pub compute: Compute,
     /// Where and how decoded frames are kept.
     pub clip_store: ClipStoreOptions,
+    /// Where the numbers go besides the records.
+    pub log: LogOptions,
     /// Numbers that the run must meet.
     pub expect: Vec<Expectation>,
     /// The whole tree with every default, as it is frozen in the run directory.

@@ -300,6 +300,7 @@ impl Parts {
             optimizer: &*self.optimizer,
             schedule: &*self.schedule,
             store: context.store,
+            log: context.log(),
             progress: context.progress,
             workers: context.recipe.compute.workers,
             prefetch: context.recipe.compute.prefetch,

@@ -13,8 +13,10 @@ pub use stepper::Stepper;
 
 use crate::error::{Error, Result};
 use crate::model::gradients::clip_gradients;
+use crate::model::parameters;
 use crate::profile::{self, Phase};
 use crate::progress::{Progress, Validated, stop_requested};
+use crate::runs::log::LogTo;
 use crate::runs::read::read_lines;
 use crate::runs::records::{TrainLoss, TrainRecord, ValidationRecord};
 use crate::runs::store::{Position, Records, RunStore};
@@ -140,6 +142,8 @@ pub struct Loop<'a> {
     pub schedule: &'a dyn Schedule,
     /// The run directory that records and checkpoints go to.
     pub store: &'a RunStore,
+    /// What is written for other programs besides the records: [`RunContext::log`](super::context::RunContext::log).
+    pub log: Option<LogTo<'a>>,
     /// Where the loop reports how far it is.
     pub progress: &'a dyn Progress,
     /// Number of threads that prepare inputs; 0 prepares each input when it is needed.
@@ -226,6 +230,7 @@ impl Loop<'_> {
             self.progress.note(&format!("resuming at step {first_step}"));
         }
         let (mut train_records, mut validation_records) = self.store.training_records(&now.position)?;
+        let mut log = self.log.map(|log| log.open(self.store, &now.position)).transpose()?;
         // Read after the records were cut back to the checkpoint.
         let mut curve: Vec<Validated> = self.curve()?.iter().map(Validated::from).collect();
         self.progress.begin("train", first_step, options.steps);
@@ -248,6 +253,9 @@ impl Loop<'_> {
                         };
                         validation_records.append(&record)?;
                         self.save(&now, [&train_records, &validation_records])?;
+                        if let Some(log) = &mut log {
+                            log.validation(&record)?;
+                        }
                         curve.push(Validated::from(&record));
                         self.progress.validated(&curve);
                     } else {
@@ -262,6 +270,9 @@ impl Loop<'_> {
                             || !now.position.validation_due && step.is_multiple_of(options.checkpoint_every_steps)
                         {
                             self.save(&now, [&train_records, &validation_records])?;
+                        }
+                        if let Some(log) = &mut log {
+                            log.step(&record, now.position.validation_due, || parameters::export(&now.model, true))?;
                         }
                         loss = format!("loss {:.3}", smoothed.with(record.loss));
                     }

@@ -30,8 +30,7 @@ impl RunStore {
             }
             write_atomically(&path, &bytes)?;
         }
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        Ok(Records { file: file.map_err(|error| Error::io("write", &path, error))?, path })
+        Records::append_to(path)
     }
 
     /// Opens the record file `name` for appending, without the records that it had before.
@@ -39,9 +38,7 @@ impl RunStore {
     /// # Errors
     /// Where the file cannot be written.
     pub fn fresh_records(&self, name: &str) -> Result<Records> {
-        let path = self.path().join(name);
-        let file = File::create(&path).map_err(|error| Error::io("write", &path, error).help(ROOM))?;
-        Ok(Records { file, path })
+        Records::create(self.path().join(name))
     }
 
     /// The files `train.jsonl` and `validation.jsonl`, without the records after `position`. Where the validation of
@@ -71,6 +68,23 @@ pub struct Records {
 }
 
 impl Records {
+    /// An empty file at `path`, in place of what is there.
+    pub(crate) fn create(path: PathBuf) -> Result<Self> {
+        let file = File::create(&path).map_err(|error| Error::io("write", &path, error).help(ROOM))?;
+        Ok(Self { file, path })
+    }
+
+    /// The file at `path`, to append to.
+    pub(crate) fn append_to(path: PathBuf) -> Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        Ok(Self { file: file.map_err(|error| Error::io("write", &path, error).help(ROOM))?, path })
+    }
+
+    /// Appends bytes, in one write.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|error| Error::io("write", &self.path, error).help(ROOM))
+    }
+
     /// Appends one record as one line, in one write.
     ///
     /// # Errors
@@ -89,7 +103,7 @@ impl Records {
         for (at, record) in records.iter().enumerate() {
             bytes.extend(line(record, &self.path)?);
             if bytes.len() >= AT_ONCE || at + 1 == records.len() {
-                self.file.write_all(&bytes).map_err(|error| Error::io("write", &self.path, error).help(ROOM))?;
+                self.write(&bytes)?;
                 bytes.clear();
             }
         }
