@@ -24,7 +24,7 @@ use images::ImageReader;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::Image;
 use maclip_framework::registry::Problems;
-use maclip_framework::slots::dataset::{Opened, Request, Take, Timeline};
+use maclip_framework::slots::dataset::{FilePart, Opened, Request, Take, Timeline};
 use passed_over::PassedOver;
 use std::path::{Path, PathBuf};
 use video::{Decoder, VideoReader};
@@ -188,6 +188,11 @@ impl Readers {
         };
         outcomes.into_iter().zip(paths).map(outcome).collect()
     }
+}
+
+/// Files as [`maclip_framework::slots::dataset::Dataset::files`] gives them.
+pub fn parts(files: Result<Vec<PathBuf>>) -> Result<Vec<FilePart>> {
+    files.map(|files| files.into_iter().map(FilePart::from).collect())
 }
 
 /// The error for a frame beyond the end of a clip.
