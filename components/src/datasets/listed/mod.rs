@@ -6,7 +6,7 @@
 //! layout and every form of list.
 
 mod index;
-mod layout;
+pub(super) mod layout;
 mod lists;
 #[cfg(test)]
 mod tests;
