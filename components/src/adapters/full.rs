@@ -25,8 +25,8 @@ impl Component for FullConfig {
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         problems.when(
             facts.passes_features,
-            "",
-            "fine-tunes a network, and the backbone has none: choose `adapter: {type: none}`",
+            "type",
+            "must be `none`: it fine-tunes a network, and the backbone has none",
         );
     }
 

@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::register;
-use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
+use maclip_framework::registry::{BuildContext, Component, Facts};
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
 use maclip_framework::slots::backbone::{Backbone, Geometry, Precision};
 use maclip_framework::slots::cost::Cost;
@@ -46,15 +46,6 @@ impl PrecomputedConfig {
 
 impl Component for PrecomputedConfig {
     type Slot = dyn Backbone;
-
-    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        problems.when(
-            !facts.gives_features,
-            "",
-            "passes on ready features, and the dataset gives videos or frames: choose `dataset: {type: video_list, \
-             clips: features}`, or a backbone that reads pixels",
-        );
-    }
 
     fn describe(&self, facts: &mut Facts) {
         facts.backbone(self.geometry());

@@ -147,7 +147,8 @@ impl Array {
             1 => arrays.into_values().next().unwrap_or_else(|| Err("it holds no array".to_owned())),
             0 => Err("it holds no array".to_owned()),
             many => Err(format!(
-                "it holds {many} arrays ({}{}), and a clip is one: name the file in dataset.root, and the arrays in the lists",
+                "it holds {many} arrays ({}{}), and a clip is one: name the file in dataset.root, and the arrays \
+                 in the lists",
                 names.join(", "),
                 if many > SHOWN { ", …" } else { "" }
             )),

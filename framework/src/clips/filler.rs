@@ -101,8 +101,8 @@ fn mean((count, bytes): (u64, u64)) -> u64 {
 }
 
 impl<'a> Filler<'a> {
-    /// Looks for `wants` in the store of `loader`; `None` where the loader has no store, the recipe turns it off, or the
-    /// clips are ready features, which nobody decodes.
+    /// Looks for `wants` in the store of `loader`; `None` where the loader has no store, the recipe turns it off, or
+    /// the clips are ready features, which nobody decodes.
     ///
     /// The files of clips are read once, as their bytes are part of the key; the store remembers the hash of a file
     /// that did not change. A clip whose files cannot be read, or that the sampler refuses, is noted in

@@ -1,8 +1,9 @@
 //! Clips that stand in two splits: the same file under two names, or two files with the same bytes.
 //!
-//! A file is the same where device and inode are, and a part of one also where it has the same bytes of it: that finds hard links and whatever lies behind a link. Two clips have
-//! the same bytes where their files have, one by one. Only clips of the same sizes are read for that: first their ends,
-//! and those that agree as a whole. So nothing is read of a data set whose clips all differ in their sizes.
+//! A file is the same where device and inode are, and a part of one also where it has the same bytes of it: that finds
+//! hard links and whatever lies behind a link. Two clips have the same bytes where their files have, one by one. Only
+//! clips of the same sizes are read for that: first their ends, and those that agree as a whole. So nothing is read of
+//! a data set whose clips all differ in their sizes.
 
 use crate::error::{Error, Result};
 use crate::files::open_regular;

@@ -30,21 +30,12 @@ impl Clips {
     /// # Errors
     /// Where one of the four cannot be built, for example because the folder of the dataset is missing.
     pub fn build(recipe: &Recipe, build: &BuildContext) -> Result<Self> {
-        let clips = Self {
+        Ok(Self {
             dataset: recipe.build(build)?,
             frames: recipe.build(build)?,
             resize: recipe.build(build)?,
             augment: recipe.build(build)?,
-        };
-        let changes = [("resize", !clips.resize.identity()), ("augment", !clips.augment.identity())];
-        match changes.into_iter().find(|(_, changes)| *changes && clips.dataset.features().is_some()) {
-            Some((slot, _)) => Err(Error::failed(format!(
-                "the clips are ready features, which have no pixels that `{slot}` could change"
-            ))
-            .at(recipe.place(slot))
-            .help(format!("take `{slot}` out of the recipe"))),
-            None => Ok(clips),
-        }
+        })
     }
 
     /// The ready features of the clips; `None` where they are pixels.

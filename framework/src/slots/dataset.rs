@@ -151,8 +151,8 @@ pub struct FilePart {
     pub path: PathBuf,
     /// The bytes from the first to before the last of these numbers; `None` for the whole file.
     pub range: Option<Range<u64>>,
-    /// What is taken of that which these bytes hold, such as the seconds of a video; empty where it is all. Two clips with
-    /// the same bytes are one clip only where this is the same too.
+    /// What is taken of that which these bytes hold, such as the seconds of a video; empty where it is all. Two clips
+    /// with the same bytes are one clip only where this is the same too.
     pub section: String,
 }
 
@@ -177,7 +177,8 @@ pub trait ReadyFeatures: Send + Sync {
     /// The features of the frames that `choose` chooses of a clip, in that order.
     ///
     /// # Errors
-    /// Where the clip is not there, cannot be read or holds values that are no finite numbers; and the error of `choose`.
+    /// Where the clip is not there, cannot be read or holds values that are no finite numbers; and the error
+    /// of `choose`.
     fn features(&self, clip: &str, choose: &Choose) -> Result<Features>;
 }
 

@@ -113,12 +113,11 @@ impl Archives {
         }
         match problems.is_empty() {
             true => Ok(()),
-            false => {
-                Err(Error::failed(format!("{} samples cannot be used:{}", problems.len(), several(&problems))).help(
-                    "a sample is KEY.mp4, or KEY.jpg and KEY.0001.jpg, or KEY.npy, with its label in KEY.cls, KEY.json or \
-                     KEY.txt; a key is in one shard",
-                ))
-            }
+            false => Err(Error::failed(format!("{} samples cannot be used:{}", problems.len(), several(&problems)))
+                .help(
+                    "a sample is KEY.mp4, or KEY.jpg and KEY.0001.jpg, or KEY.npy, with its label in KEY.cls, KEY.json \
+                     or KEY.txt; a key is in one shard",
+                )),
         }
     }
 

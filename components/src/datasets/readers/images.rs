@@ -73,8 +73,8 @@ impl ImageReader {
         Ok(Clip { frames: names.into_iter().map(String::into_boxed_str).collect(), size, passed_over })
     }
 
-    /// The names of a clip's frames, of those of all its JPEG and PNG files in natural order. The error is the reason why
-    /// the clip cannot be used.
+    /// The names of a clip's frames, of those of all its JPEG and PNG files in natural order. The error is the reason
+    /// why the clip cannot be used.
     pub(in crate::datasets) fn chosen(
         &self,
         jpegs: Vec<String>,

@@ -136,8 +136,8 @@ fn on_disk(finder: &mut Finder, split: Split, name: &str, number: usize, class: 
     Ok(place.map(Place::Disk))
 }
 
-/// A file with an array: at the path of the list or beside its name, with the extension of an array in place of that of a
-/// video.
+/// A file with an array: at the path of the list or beside its name, with the extension of an array in place of that of
+/// a video.
 fn array_file(root: &Path, split: Split, name: &str, class: &str) -> Found {
     let (stem, last) = (stem(name), stem(name).rsplit('/').next().unwrap_or_default());
     let places = [

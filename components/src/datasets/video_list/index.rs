@@ -368,8 +368,8 @@ fn rows_of<'l>(
     if wanted.is_none() && !divided && !own {
         let what = format!("{} does not say which clip is in which split", list.path.display());
         return Err(Error::failed(what).help(
-            "name the classes of each split in dataset.splits or dataset.split_file, draw them with dataset.draw, add a \
-             column `split`, or give dataset.train, dataset.val and dataset.test lists of their own",
+            "name the classes of each split in dataset.splits or dataset.split_file, draw them with dataset.draw, \
+             add a column `split`, or give dataset.train, dataset.val and dataset.test lists of their own",
         ));
     }
     for class in wanted.iter().flatten().filter(|class| !classes.contains_key(*class)) {

@@ -72,8 +72,8 @@ impl Labels {
     }
 }
 
-const FORMS: &str = "a file of labels has the name of a class in each line, from class 0 on, or lines `0,NAME`, or is a JSON \
-                     object {\"NAME\": \"0\"}";
+const FORMS: &str = "a file of labels has the name of a class in each line, from class 0 on, or lines `0,NAME`, or is \
+                     a JSON object {\"NAME\": \"0\"}";
 
 type Pairs = std::result::Result<Vec<(usize, String)>, String>;
 

@@ -1,7 +1,7 @@
 //! Dataset `video_list`: clips that lists name, in the forms in which people have them.
 //!
-//! Source: the lists of mmaction2, Kinetics, Something-Something V2, TRX and WebDataset; see `formats`. Here belongs what
-//! the options are and how a clip is opened. Not here: how a list is written (`formats`), which clips a split has
+//! Source: the lists of mmaction2, Kinetics, Something-Something V2, TRX and WebDataset; see `formats`. Here belongs
+//! what the options are and how a clip is opened. Not here: how a list is written (`formats`), which clips a split has
 //! (`index`), where they lie (`find`), and archives and arrays, which have files of their own beside this folder.
 
 mod find;
@@ -76,8 +76,8 @@ struct VideoListConfig {
     /// The list of all splits that have none of their own. Which clip is in which split is said by `splits`,
     /// `split_file` or `draw`, or by a column `split`.
     all: Option<ListOptions>,
-    /// The file with the names of the classes, where lists have numbers: a name in each line, lines `0,NAME`, or JSON as
-    /// `something-something-v2-labels.json`.
+    /// The file with the names of the classes, where lists have numbers: a name in each line, lines `0,NAME`, or JSON
+    /// as `something-something-v2-labels.json`.
     labels: Option<PathBuf>,
     /// The classes of each split by name. Only their clips count, whatever list they are in.
     splits: Option<ClassSplits>,
@@ -163,14 +163,6 @@ impl Component for VideoListConfig {
     fn describe(&self, facts: &mut Facts) {
         facts.directed = Some(self.directed);
         facts.gives_features = self.clips == Content::Features;
-    }
-
-    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        problems.when(
-            self.clips == Content::Features && !facts.passes_features,
-            "clips",
-            "are ready features, and the backbone reads pixels: choose `backbone: {type: precomputed, width: WIDTH}`",
-        );
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Dataset>> {

@@ -12,8 +12,8 @@ pub(super) struct Part {
     pub timeline: Timeline,
 }
 
-/// The frames of `whole` that belong to a clip. A frame belongs to a part in seconds if its time is in it, from the start
-/// on and before the end; frame n of a video is at n / fps.
+/// The frames of `whole` that belong to a clip. A frame belongs to a part in seconds if its time is in it, from the
+/// start on and before the end; frame n of a video is at n / fps.
 ///
 /// # Errors
 /// Where the file has no frame rate or none of these frames, as a text without the name of the clip.

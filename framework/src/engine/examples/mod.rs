@@ -37,8 +37,8 @@ impl Gallery {
     /// their episodes again. `model` must be without autodiff (`valid()`).
     ///
     /// # Errors
-    /// Where a clip cannot be opened or is no pictures, the frames do not fit into one picture, the alignment's explanation is not valid,
-    /// and [`Error::Interrupted`] after a request to stop.
+    /// Where a clip cannot be opened or is no pictures, the frames do not fit into one picture, the
+    /// alignment's explanation is not valid, and [`Error::Interrupted`] after a request to stop.
     pub fn new(
         model: &FewShotModel,
         source: &ClipSource,
