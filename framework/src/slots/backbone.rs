@@ -77,7 +77,7 @@ impl Geometry {
 /// - Weights are frozen, except for the parts that [`Backbone::tune`] names and for a backbone that is trained from
 ///   random weights (`task: contrastive`).
 /// - `Component::describe` sets the facts `text_tower` and `transformer` of `Facts` as far as the options alone decide
-///   them.
+///   them, and `passes_features` where [`Geometry::passes_features`] holds.
 ///
 /// A component's options, such as `weights`, say where the weights come from. It must note their checksum with
 /// `BuildContext::note_weights`, and make no values with `BuildContext::sizes_only`.

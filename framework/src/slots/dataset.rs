@@ -241,8 +241,9 @@ pub trait CaptionedImages: Send + Sync {
 /// - A clip that cannot be read is an error of this clip, which names the clip or its file. It has no influence on
 ///   other clips.
 /// - The clip store relies on [`Dataset::files`] and [`Dataset::decoder`]: while both stay the same, so do the pixels.
-/// - `Component::describe` sets the facts `splits` and `directed` of `Facts` as far as the options alone decide them;
-///   `Component::required_inputs` reports an option that only a run needs and that is not given, such as a folder.
+/// - `Component::describe` sets the facts `splits` and `directed` of `Facts` as far as the options alone decide them,
+///   and `gives_features` where [`Dataset::features`] is given; `Component::required_inputs` reports an option that
+///   only a run needs and that is not given, such as a folder.
 pub trait Dataset: Send + Sync {
     /// Classes and clips of `split`, after the checks that the options ask for.
     ///

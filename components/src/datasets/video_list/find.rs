@@ -21,6 +21,17 @@ pub(super) enum Place {
     Array(Arc<ArrayFile>, String),
 }
 
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Place::Disk(one), Place::Disk(other)) => one == other,
+            (Place::Packed(one, name), Place::Packed(other, of_other)) => Arc::ptr_eq(one, other) && name == of_other,
+            (Place::Array(one, name), Place::Array(other, of_other)) => Arc::ptr_eq(one, other) && name == of_other,
+            _ => false,
+        }
+    }
+}
+
 /// A place, or why there is none.
 pub(super) type Found = std::result::Result<Place, String>;
 

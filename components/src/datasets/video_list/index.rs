@@ -56,19 +56,32 @@ pub(super) struct SplitIndex {
     pub notes: Vec<String>,
 }
 
-/// The clips of all splits whose lists are given.
+/// The clips of all splits.
 pub(super) struct Index {
-    pub splits: [Option<SplitIndex>; 3],
+    /// For [`Split::ALL`]; or why there are none, which matters only where somebody asks for the split.
+    splits: [Result<SplitIndex>; 3],
     /// Class and clip in it, by split and id.
     places: HashMap<String, (usize, usize, usize)>,
-    pub roots: Roots,
 }
 
 impl Index {
     /// The clip of this name.
     pub fn clip(&self, id: &str) -> Option<&Clip> {
         let &(split, class, clip) = self.places.get(id)?;
-        self.splits[split].as_ref().map(|split| &split.classes[class].clips[clip])
+        self.splits[split].as_ref().ok().map(|split| &split.classes[class].clips[clip])
+    }
+
+    /// The clips of `split`.
+    ///
+    /// # Errors
+    /// Where it has no list, no class or no clip that is there.
+    pub fn split(&self, split: Split) -> Result<&SplitIndex> {
+        self.splits[split as usize].as_ref().map_err(|error| match error {
+            Error::Failed { message, place, help } => {
+                Error::Failed { message: message.clone(), place: place.clone(), help: help.clone() }
+            }
+            other => Error::failed(other.to_string()),
+        })
     }
 }
 
@@ -126,56 +139,81 @@ pub(super) fn make(wanted: &Wanted) -> Result<Index> {
     problems.done(HELP)?;
     let assigned = assign(wanted, &lists, &of_split)?;
     let mut roots = Roots::new(wanted.root, wanted.features)?;
-    let mut index = Index { splits: Default::default(), places: HashMap::new(), roots: Roots::default() };
     let mut problems = Problems::default();
-    for split in Split::ALL {
-        let Some((at, own)) = of_split[split as usize] else { continue };
-        let list = &lists[at];
-        let rows = rows_of(list, split, own, assigned.as_ref(), &mut problems)?;
-        let mut made = SplitIndex { notes: list.notes.clone(), ..SplitIndex::default() };
-        made.sums.extend([list.sum.clone()]);
+    let mut splits = Split::ALL.map(|split| {
+        let (at, own) = of_split[split as usize].ok_or_else(|| no_list(split))?;
+        let rows = rows_of(&lists[at], split, own, assigned.as_ref(), &mut problems)?;
+        let mut made = find_clips(&lists[at], split, rows, &mut roots, wanted.root)?;
         made.sums.extend(labels.as_ref().map(|labels| labels.sum.clone()));
         if let Some(assigned) = &assigned {
             made.notes.extend(assigned.notes.iter().cloned());
             made.sums.extend(assigned.sums[split as usize].clone());
         }
-        let mut search = roots.search(&list.path, list.format == Format::Kinetics, list.archives.as_ref(), split)?;
-        for (number, (name, rows)) in rows.into_iter().enumerate() {
-            let clip = |row: &&Row| -> Result<Clip> {
-                let place = search.find(row, number, &name)?;
-                let place = place.map_err(|why| format!("{}:{}: {why}", file_name(&list.path), row.line));
-                Ok(Clip { id: id_of(row, wanted.root), span: row.span, frames: row.frames, place })
-            };
-            made.classes.push(Class { clips: rows.iter().map(clip).collect::<Result<_>>()?, name });
-        }
-        drop(search);
-        let clips = || made.classes.iter().flat_map(|class| &class.clips);
-        if !clips().any(|clip| clip.place.is_ok()) {
-            let (count, first) = (clips().count(), clips().find_map(|clip| clip.place.as_ref().err()));
-            let what = format!(
-                "none of the {count} clips of split {} in {} is there; the first: {}",
-                split.name(),
-                list.path.display(),
-                first.map_or("", String::as_str)
-            );
-            return Err(Error::failed(what).help(format!(
-                "{}; say where the clips are with --set dataset.root=FOLDER",
-                roots.describe(&list.path)
-            )));
-        }
-        index.splits[split as usize] = Some(made);
-    }
+        Ok(made)
+    });
     problems.done("name classes as the lists do, or give each split its own list")?;
-    index.roots = roots;
-    for (split, made) in index.splits.iter().enumerate() {
+    tell_apart(&mut splits);
+    let mut places = HashMap::new();
+    for (split, made) in splits.iter().enumerate() {
         for (class, of) in made.iter().flat_map(|made| made.classes.iter().enumerate()) {
             for (clip, about) in of.clips.iter().enumerate() {
                 // Of a clip that is in two splits, which the options must allow, one place counts.
-                index.places.entry(about.id.clone()).or_insert((split, class, clip));
+                places.entry(about.id.clone()).or_insert((split, class, clip));
             }
         }
     }
-    Ok(index)
+    Ok(Index { splits, places })
+}
+
+fn no_list(split: Split) -> Error {
+    let name = split.name();
+    Error::failed(format!("there is no list of split {name}: dataset.{name} is not given, and dataset.all neither"))
+        .help(format!("say --set dataset.{name}.file=LIST"))
+}
+
+/// Looks for the clips of a split. An error where none of them is there.
+fn find_clips(
+    list: &List,
+    split: Split,
+    rows: Vec<(String, Vec<&Row>)>,
+    roots: &mut Roots,
+    root: Option<&PathBuf>,
+) -> Result<SplitIndex> {
+    let mut made = SplitIndex { notes: list.notes.clone(), ..SplitIndex::default() };
+    made.sums.extend([list.sum.clone()]);
+    let mut search = roots.search(&list.path, list.format == Format::Kinetics, list.archives.as_ref(), split)?;
+    for (number, (name, rows)) in rows.into_iter().enumerate() {
+        let clip = |row: &&Row| -> Result<Clip> {
+            let place = search.find(row, number, &name)?;
+            let place = place.map_err(|why| format!("{}:{}: {why}", file_name(&list.path), row.line));
+            Ok(Clip { id: id_of(row, root), span: row.span, frames: row.frames, place })
+        };
+        made.classes.push(Class { clips: rows.iter().map(clip).collect::<Result<_>>()?, name });
+    }
+    let clips = || made.classes.iter().flat_map(|class| &class.clips);
+    if clips().any(|clip| clip.place.is_ok()) {
+        return Ok(made);
+    }
+    let (count, first) = (clips().count(), clips().find_map(|clip| clip.place.as_ref().err()));
+    let (name, path, first) = (split.name(), list.path.display(), first.map_or("", String::as_str));
+    let what = format!("none of the {count} clips of split {name} in {path} is there; the first: {first}");
+    let has = roots.describe(&list.path);
+    Err(Error::failed(what).help(format!("{has}; say where the clips are with --set dataset.root=FOLDER")))
+}
+
+/// Lists in several folders may call several clips by one name. Those of later splits then get the name of their split.
+fn tell_apart(splits: &mut [Result<SplitIndex>; 3]) {
+    let mut known: HashMap<String, Place> = HashMap::new();
+    for split in Split::ALL {
+        let classes = splits[split as usize].iter_mut().flat_map(|made| &mut made.classes);
+        for clip in classes.flat_map(|class| &mut class.clips) {
+            let Ok(place) = &clip.place else { continue };
+            if known.get(&clip.id).is_some_and(|other| other != place) {
+                clip.id = format!("{}/{}", split.name(), clip.id);
+            }
+            known.entry(clip.id.clone()).or_insert_with(|| place.clone());
+        }
+    }
 }
 
 /// A clip's name in records: its path in the list without the extension of a video, and the part of the file.
@@ -372,11 +410,15 @@ fn rows_of<'l>(
              add a column `split`, or give dataset.train, dataset.val and dataset.test lists of their own",
         ));
     }
+    if wanted.as_ref().is_some_and(HashSet::is_empty) {
+        let source = assigned.map_or("", |assigned| &assigned.source);
+        return Err(Error::failed(format!("{source} names no class of split {name}")));
+    }
     for class in wanted.iter().flatten().filter(|class| !classes.contains_key(*class)) {
         let path = list.path.display();
         problems.0.push(format!("{path} has no clip of class `{class}`, which is a class of split {name}"));
     }
-    if classes.is_empty() && problems.0.is_empty() {
+    if classes.is_empty() {
         let what = format!("{} has no clip of split {name}", list.path.display());
         let found: BTreeSet<&str> = list.rows.iter().filter_map(|row| row.split.map(Split::name)).collect();
         let found: Vec<&str> = found.into_iter().collect();

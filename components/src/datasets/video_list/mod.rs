@@ -370,13 +370,7 @@ impl Dataset for VideoList {
             return Ok(listing.clone());
         }
         let index = self.index()?;
-        let made = index.splits[split as usize].as_ref().ok_or_else(|| {
-            let name = split.name();
-            Error::failed(format!(
-                "there is no list of split {name}: dataset.{name} is not given, and dataset.all neither"
-            ))
-            .help(format!("say --set dataset.{name}.file=LIST"))
-        })?;
+        let made = index.split(split)?;
         let listing = self.listing(split, made);
         self.cache().listings.insert(split, listing.clone());
         Ok(listing)
@@ -385,7 +379,7 @@ impl Dataset for VideoList {
     fn frame_count(&self, id: &str) -> Result<usize> {
         self.with(id, |clip, place| {
             let timeline = match place {
-                Place::Disk(_) | Place::Array(..) if self.options.clips == Content::Features => {
+                _ if self.options.clips == Content::Features => {
                     Timeline::of(self.array(place).map_err(|why| Error::failed(format!("clip {id}: {why}")))?.0.frames)
                 }
                 Place::Disk(path) => self.readers.timeline(path)?,
@@ -407,7 +401,8 @@ impl Dataset for VideoList {
     }
 
     fn read(&self, requests: &[Request]) -> Vec<Result<Opened>> {
-        let found: Vec<Result<(Option<formats::Span>, Place)>> = requests
+        type At = (Option<formats::Span>, Place);
+        let found: Vec<Result<At>> = requests
             .iter()
             .map(|request| self.with(request.clip, |clip, place| Ok((clip.span, place.clone()))))
             .collect();
@@ -454,15 +449,12 @@ impl Dataset for VideoList {
             asked.iter().zip(reader.read(&each)).for_each(|((at, _), outcome)| outcomes[*at] = Some(outcome));
             packs = others;
         }
-        let finish = |((at, found), outcome): ((usize, Result<_>), Option<Result<Opened>>)| {
-            let (span, _): (Option<formats::Span>, Place) = found?;
-            let clip = requests[at].clip;
-            outcome.unwrap_or_else(|| Err(Error::failed(format!("clip {clip} was not read")))).and_then(|opened| {
-                segment::opened(span, opened).map_err(|why| Error::failed(format!("clip {clip}: {why}")))
-            })
+        let finish = |((request, found), outcome): ((&Request, Result<At>), Option<Result<Opened>>)| {
+            let (span, clip) = (found?.0, request.clip);
+            let opened = outcome.unwrap_or_else(|| Err(Error::failed(format!("clip {clip} was not read"))))?;
+            segment::opened(span, opened).map_err(|why| Error::failed(format!("clip {clip}: {why}")))
         };
-        let spans: Vec<Result<(Option<formats::Span>, Place)>> = found;
-        spans.into_iter().enumerate().zip(outcomes).map(finish).collect()
+        requests.iter().zip(found).zip(outcomes).map(finish).collect()
     }
 
     fn stream(&self, id: &str, take: &mut Take) -> Result<Timeline> {

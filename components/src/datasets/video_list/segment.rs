@@ -51,6 +51,11 @@ pub(super) fn choose<'a>(span: Option<Span>, request: &'a Request) -> Box<Choose
     Box::new(move |whole: &Timeline| -> Result<Vec<usize>> {
         let part = of(span, whole).map_err(|why| Error::failed(format!("clip {}: {why}", request.clip)))?;
         let mut chosen = (request.choose)(&part.timeline)?;
+        let frames = part.timeline.frames;
+        if let Some(index) = chosen.iter().find(|&&index| index >= frames) {
+            let what = format!("clip {} has {frames} frames; there is no frame {index}", request.clip);
+            return Err(Error::failed(what));
+        }
         chosen.iter_mut().for_each(|index| *index += part.first);
         Ok(chosen)
     })

@@ -5,9 +5,6 @@
 
 use super::{Between, Format, Parsed, Problem, Row, lines, shown};
 
-/// Part of the lines that must fit, so that a list with a few damaged ones is still recognized: one in this many.
-const MOST_DAMAGED: usize = 2;
-
 /// What stands before the last column of a line, and that column.
 fn last_column(line: &str, between: Between) -> Option<(&str, &str)> {
     let (before, last) = match between {
@@ -22,7 +19,8 @@ fn number(text: &str) -> Option<usize> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
-/// Whether the first line and most others end with a number.
+/// Whether the first line and at least half of all end with a number: a list with some damaged lines is still
+/// recognized.
 pub(super) fn is_mmaction2(text: &str, between: Between) -> bool {
     let fits = |line: &str| last_column(line, between).is_some_and(|(_, last)| number(last).is_some());
     let (mut all, mut fitting) = (0, 0);
@@ -33,7 +31,7 @@ pub(super) fn is_mmaction2(text: &str, between: Between) -> bool {
         }
         (all, fitting) = (all + 1, fitting + usize::from(sound));
     }
-    fitting > all / MOST_DAMAGED
+    2 * fitting >= all
 }
 
 /// A path without quotes around it.
