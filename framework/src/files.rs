@@ -5,7 +5,8 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -165,16 +166,40 @@ pub fn check_output(path: &Path) -> Result<()> {
 /// # Errors
 /// Where it cannot be read.
 pub fn file_hash(path: &Path) -> Result<[u8; 32]> {
-    let failed = |error| Error::io("read", path, error);
-    let mut file = open_regular(path).map_err(failed)?;
-    let mut hash = Sha256::new();
+    open_regular(path)
+        .and_then(|file| hash_all(file).map(|(hash, _)| hash))
+        .map_err(|error| Error::io("read", path, error))
+}
+
+/// SHA-256 of the bytes `range` of a regular file.
+///
+/// # Errors
+/// Where it cannot be read, or ends before.
+pub fn range_hash(path: &Path, range: &Range<u64>) -> Result<[u8; 32]> {
+    let read = || {
+        let mut file = open_regular(path)?;
+        file.seek(SeekFrom::Start(range.start))?;
+        let wanted = range.end.saturating_sub(range.start);
+        match hash_all(file.take(wanted))? {
+            (hash, count) if count == wanted => Ok(hash),
+            _ => Err(std::io::Error::other(format!("it ends before byte {}", range.end))),
+        }
+    };
+    read().map_err(|error| Error::io("read", path, error))
+}
+
+/// SHA-256 of all that comes, and the number of bytes.
+fn hash_all(mut source: impl Read) -> std::io::Result<([u8; 32], u64)> {
+    let (mut hash, mut all) = (Sha256::new(), 0);
     let mut buffer = vec![0; 1 << 18];
     loop {
-        let count = file.read(&mut buffer).map_err(failed)?;
-        if count == 0 {
-            return Ok(hash.finalize().into());
+        match source.read(&mut buffer)? {
+            0 => return Ok((hash.finalize().into(), all)),
+            count => {
+                hash.update(&buffer[..count]);
+                all += count as u64;
+            }
         }
-        hash.update(&buffer[..count]);
     }
 }
 

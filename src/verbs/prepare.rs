@@ -179,6 +179,11 @@ fn with_clips<T>(
 ) -> Result<T> {
     let needs = task::of(recipe)?.needs(recipe).map_err(|error| error.at(recipe.place("task")))?;
     needs.notes.iter().for_each(|note| tell(format!("  {note}")));
+    if needs.clips.dataset.features().is_some() {
+        return Err(Error::failed("the clips are ready features: they are read as they are, and nothing is prepared")
+            .at(recipe.place("dataset"))
+            .help("start the run at once"));
+    }
     let stored = StoredClips::open(recipe, &needs.clips, &needs.geometry, runs)?;
     let store = stored.store().ok_or_else(|| off(recipe))?;
     let (clips, geometry) = (&needs.clips, &needs.geometry);

@@ -6,7 +6,7 @@
 use burn::module::Module;
 use maclip_framework::error::Result;
 use maclip_framework::register;
-use maclip_framework::registry::{BuildContext, Component};
+use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, TowerPart};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,14 @@ register!(dyn Adapter, FullConfig, name: "full", summary: "fine-tunes the whole 
 
 impl Component for FullConfig {
     type Slot = dyn Adapter;
+
+    fn compatible(&self, facts: &Facts, problems: &mut Problems) {
+        problems.when(
+            facts.passes_features,
+            "type",
+            "must be `none`: it fine-tunes a network, and the backbone has none",
+        );
+    }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Adapter>> {
         Ok(Box::new(Full {}))

@@ -8,6 +8,7 @@ pub mod clip;
 pub mod clip_resnet;
 pub mod clip_vit;
 pub mod inspect;
+mod precomputed;
 pub mod published;
 pub mod vit;
 

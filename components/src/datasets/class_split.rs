@@ -11,7 +11,7 @@ use maclip_framework::registry::Problems;
 use maclip_framework::slots::dataset::Split;
 use maclip_language::{Diagnostic, Diagnostics, Node, from_node, read_str, suggest};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Class folders of each split; no class may be in two of them.
@@ -98,17 +98,38 @@ impl SplitOptions {
         problems.when(empty, "split_file", "is empty: give a file, or leave it out");
     }
 
-    /// The class folders of each split, out of `top`, which is what the folder `root` holds; `None` where no option
-    /// says them.
-    pub fn assign(&self, root: &Path, top: &Entries) -> Result<Option<Assigned>> {
+    /// The classes of each split, out of `choices`; `None` where no option says them.
+    pub fn assign(&self, choices: &Choices) -> Result<Option<Assigned>> {
         if let Some(splits) = &self.splits {
-            return Lists::of_recipe(splits).assign(root, top).map(Some);
+            return Lists::of_recipe(splits).assign(choices).map(Some);
         }
         if let Some(path) = &self.split_file {
             let lists = if path.is_dir() { Lists::of_folder(path) } else { Lists::of_file(path) };
-            return lists?.assign(root, top).map(Some);
+            return lists?.assign(choices).map(Some);
         }
-        self.draw.as_ref().map(|draw| draw.assign(root, top)).transpose()
+        self.draw.as_ref().map(|draw| draw.assign(choices)).transpose()
+    }
+}
+
+/// The classes that a split can have, and how messages speak of them.
+pub struct Choices<'a> {
+    /// In natural order.
+    pub names: &'a [String],
+    /// Where they are.
+    pub place: String,
+    /// What is there.
+    pub has: String,
+    /// What one is called, such as `class folder`.
+    pub noun: &'static str,
+    /// Whether the folders of the splits are there, so that no option may say the classes.
+    pub divided: bool,
+}
+
+impl<'a> Choices<'a> {
+    /// The class folders among `top`, which is what the folder `root` holds.
+    pub fn folders(root: &Path, top: &'a Entries) -> Self {
+        let (place, has, divided) = (root.display().to_string(), found(top), has_split_folders(top));
+        Self { names: &top.folders, place, has, noun: "class folder", divided }
     }
 }
 
@@ -129,23 +150,23 @@ pub fn has_split_folders(top: &Entries) -> bool {
 
 impl ClassDraw {
     /// The same seed and folders give the same classes everywhere: names are in natural order, which depends on no locale.
-    fn assign(&self, root: &Path, top: &Entries) -> Result<Assigned> {
-        let (place, has) = (root.display(), found(top));
-        if has_split_folders(top) {
+    fn assign(&self, choices: &Choices) -> Result<Assigned> {
+        let Choices { place, has, names, .. } = choices;
+        if choices.divided {
             return Err(Error::failed(format!("dataset.draw is given, and {place} has split folders: {has}"))
                 .help("leave out dataset.draw to read the split folders"));
         }
         let counts = [self.train, self.val, self.test];
         let sum = counts.iter().fold(0_usize, |sum, count| sum.saturating_add(*count));
-        if sum > top.folders.len() {
+        if sum > names.len() {
             let [train, val, test] = counts;
             return Err(Error::failed(format!(
                 "dataset.draw asks for {sum} classes ({train} train, {val} val, {test} test), and {place} has {has}"
             ))
             .help("ask for fewer classes, or correct dataset.root"));
         }
-        let drawn = Stream::new(self.seed, "class split").at(0).distinct(sum, top.folders.len());
-        let mut drawn = drawn.into_iter().map(|index| top.folders[index].clone());
+        let drawn = Stream::new(self.seed, "class split").at(0).distinct(sum, names.len());
+        let mut drawn = drawn.into_iter().map(|index| names[index].clone());
         let classes = counts.map(|count| natural_order(drawn.by_ref().take(count).collect()));
         let named = |split: Split| format!("{} {}", split.name(), classes[split as usize].join(", "));
         let note = format!("classes drawn with seed {}: {}", self.seed, Split::ALL.map(named).join("; "));
@@ -225,15 +246,16 @@ impl Lists {
         })
     }
 
-    fn assign(self, root: &Path, top: &Entries) -> Result<Assigned> {
+    fn assign(self, choices: &Choices) -> Result<Assigned> {
         if let Some((Named { class, place }, splits)) = self.repeated() {
             return Err(Error::failed(format!("{place}: the class `{class}` is in {splits}")).help(DISJOINT));
         }
-        if let Some(Named { class, place }) = self.classes.iter().flatten().find(|n| !top.folders.contains(&n.class)) {
-            let (root, has) = (root.display(), found(top));
-            let error = Error::failed(format!("{place}: no class folder `{class}` in {root}, which has {has}"));
-            let error = nearest(error, class, top.folders.iter().map(String::as_str));
-            return Err(match has_split_folders(top) {
+        let known: HashSet<&String> = choices.names.iter().collect();
+        if let Some(Named { class, place }) = self.classes.iter().flatten().find(|n| !known.contains(&n.class)) {
+            let Choices { place: root, has, noun, names, divided } = choices;
+            let error = Error::failed(format!("{place}: no {noun} `{class}` in {root}, which has {has}"));
+            let error = nearest(error, class, names.iter().map(String::as_str));
+            return Err(match divided {
                 true => error.help("leave out the classes of each split to read the split folders"),
                 false => error,
             });

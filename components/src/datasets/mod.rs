@@ -2,6 +2,8 @@
 //!
 //! Here too: what reads videos and folders of images (`readers`), and layouts that several datasets share (`folder`,
 //! `listed`). Not here: which frames of a clip are taken (frames) and what size they get (resizes).
+mod archives;
+mod arrays;
 mod class_split;
 mod class_text;
 mod folder;
@@ -17,5 +19,6 @@ mod ssv2_full;
 mod ssv2_small;
 mod ucf101;
 mod video_folder;
+mod video_list;
 
 pub(crate) use class_text::folded;

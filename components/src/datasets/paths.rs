@@ -5,11 +5,11 @@
 use super::class_text::class_text;
 use super::readers::entries::{Entries, entries, found};
 use super::readers::video::Decoder;
-use super::readers::{DECODER, Readers};
+use super::readers::{DECODER, Readers, parts};
 use maclip_framework::engine::classify::SupportClass;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::{file_hash, read_regular};
-use maclip_framework::slots::dataset::{Dataset, Frames, Listing, Opened, Request, Split, Take, Timeline};
+use maclip_framework::slots::dataset::{Dataset, FilePart, Frames, Listing, Opened, Request, Split, Take, Timeline};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -257,8 +257,8 @@ impl Dataset for Paths {
         self.readers.stream(Path::new(clip), take)
     }
 
-    fn files(&self, clip: &str) -> Result<Vec<PathBuf>> {
-        self.readers.files(Path::new(clip))
+    fn files(&self, clip: &str) -> Result<Vec<FilePart>> {
+        parts(self.readers.files(Path::new(clip)))
     }
 
     fn decoder(&self) -> &'static str {

@@ -101,7 +101,8 @@ fn mean((count, bytes): (u64, u64)) -> u64 {
 }
 
 impl<'a> Filler<'a> {
-    /// Looks for `wants` in the store of `loader`; `None` where the loader has no store, or the recipe turns it off.
+    /// Looks for `wants` in the store of `loader`; `None` where the loader has no store, the recipe turns it off, or
+    /// the clips are ready features, which nobody decodes.
     ///
     /// The files of clips are read once, as their bytes are part of the key; the store remembers the hash of a file
     /// that did not change. A clip whose files cannot be read, or that the sampler refuses, is noted in
@@ -112,6 +113,9 @@ impl<'a> Filler<'a> {
     pub fn look(loader: &'a ClipLoader<'a>, wants: &[Want<'a>], progress: &dyn Progress) -> Result<Option<Self>> {
         let Some(stored) = loader.store.filter(|stored| stored.store().is_some()) else { return Ok(None) };
         let dataset = &*loader.clips.dataset;
+        if dataset.features().is_some() {
+            return Ok(None);
+        }
         let mut filled = Filled::default();
         let (mut unknown, mut sound) = (Vec::new(), Vec::new());
         // Clips that are made by code have no files to hash, so there is no progress to show.

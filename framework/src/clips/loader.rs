@@ -2,13 +2,13 @@
 
 use crate::clips::sources::{Clips, Part};
 use crate::clips::store::stored::StoredClips;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::images::{Image, Normalization, resize_crop_rgb};
 use crate::profile::{self, Phase};
 use crate::random::Rng;
 use crate::recipe::device::is_host;
 use crate::slots::backbone::Geometry;
-use crate::slots::dataset::{Opened, Request, Timeline};
+use crate::slots::dataset::{Features, Opened, ReadyFeatures, Request, Timeline};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
@@ -49,11 +49,15 @@ pub struct ClipLoader<'a> {
 
 impl ClipLoader<'_> {
     /// Opens clips as bytes: of each clip its T images one after the other, `image_size`² × 3 bytes each, RGB
-    /// interleaved.
+    /// interleaved. Of a clip that is ready features, these are its T × `embed_dim` values as little-endian f32.
     ///
     /// # Errors
-    /// Where a clip cannot be decoded, its frames cannot be sampled or resized, or the store cannot read its files.
+    /// Where a clip cannot be decoded, its frames cannot be sampled or resized, or the store cannot read its files; and
+    /// where the backbone takes pixels and the clips are features, or the other way round.
     pub fn open(&self, clips: &[(&str, View)]) -> Result<Vec<Vec<u8>>> {
+        if let Some(ready) = self.clips.ready(self.geometry)? {
+            return clips.par_iter().map(|(clip, view)| self.values(ready, clip, view)).collect();
+        }
         let chooses: Vec<_> = clips
             .iter()
             .map(|(_, view)| move |timeline: &Timeline| self.clips.frames.sample(timeline, view.frames().as_mut()))
@@ -82,6 +86,20 @@ impl ClipLoader<'_> {
         }
         let opened: Vec<Opened> = found.into_iter().flatten().collect();
         opened.into_par_iter().zip(clips).map(|(opened, (_, view))| self.finish(opened, view)).collect()
+    }
+
+    /// The values of one clip that is ready features.
+    fn values(&self, ready: &dyn ReadyFeatures, clip: &str, view: &View) -> Result<Vec<u8>> {
+        let choose = |timeline: &Timeline| self.clips.frames.sample(timeline, view.frames().as_mut());
+        let Features { width, values } = ready.features(clip, &choose)?;
+        if width != self.geometry.embed_dim {
+            let wanted = self.geometry.embed_dim;
+            return Err(Error::failed(format!(
+                "clip {clip} has features of {width} values, and the backbone passes on {wanted} of each frame"
+            ))
+            .help(format!("say --set backbone.width={width}, and give each clip features of one width")));
+        }
+        Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 
     /// Frames of one clip, each as [`Clips::keep`] makes it → what [`ClipLoader::open`] gives for it in an evaluation.
@@ -126,8 +144,15 @@ impl ClipLoader<'_> {
         Ok(self.tensor(&self.open(clips)?))
     }
 
-    /// Clips that [`ClipLoader::open`] opened → normalised pixels `[B, T, 3, H, W]`.
+    /// Clips that [`ClipLoader::open`] opened → normalised pixels `[B, T, 3, H, W]`, or their ready features
+    /// `[B, T, 1, 1, E]`.
     pub fn tensor(&self, opened: &[impl AsRef<[u8]>]) -> Tensor<5> {
+        if self.geometry.passes_features() {
+            let (b, t, width) = (opened.len(), self.clips.frames.count(), self.geometry.embed_dim);
+            let values = opened.iter().flat_map(|clip| clip.as_ref().as_chunks::<4>().0);
+            let values: Vec<f32> = values.map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            return Tensor::from_data(TensorData::new(values, [b, t, 1, 1, width]), self.device);
+        }
         let (b, t, size) = (opened.len(), self.clips.frames.count(), self.geometry.image_size);
         normalized(opened, [b, t, size, size], self.geometry, self.device)
     }

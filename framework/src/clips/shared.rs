@@ -1,18 +1,20 @@
 //! Clips that stand in two splits: the same file under two names, or two files with the same bytes.
 //!
-//! A file is the same where device and inode are: that finds hard links and whatever lies behind a link. Two clips have
-//! the same bytes where their files have, one by one. Only clips of the same sizes are read for that: first their ends,
-//! and those that agree as a whole. So nothing is read of a data set whose clips all differ in their sizes.
+//! A file is the same where device and inode are, and a part of one also where it has the same bytes of it: that finds
+//! hard links and whatever lies behind a link. Two clips have the same bytes where their files have, one by one. Only
+//! clips of the same sizes are read for that: first their ends, and those that agree as a whole. So nothing is read of
+//! a data set whose clips all differ in their sizes.
 
 use crate::error::{Error, Result};
 use crate::files::open_regular;
-use crate::slots::dataset::Split;
+use crate::slots::dataset::{FilePart, Split};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 
 /// Bytes at both ends of a file that are compared before the whole file is.
 const END: u64 = 4 << 10;
@@ -28,15 +30,18 @@ pub struct Shared {
 
 /// What is compared before anything is read.
 struct About {
-    /// Device and inode of each file.
-    identities: Vec<(u64, u64)>,
+    /// Each file, or part of one.
+    identities: Vec<Identity>,
     /// Number and bytes of the files.
     size: (usize, u64),
 }
 
 /// The files that decide the pixels of a clip, in their order; none where it is made by code. They are asked for again
 /// and again, because the paths of millions of frames would fill the memory.
-type Files<'a> = dyn Fn(&str) -> Result<Vec<PathBuf>> + Sync + 'a;
+type Files<'a> = dyn Fn(&str) -> Result<Vec<FilePart>> + Sync + 'a;
+
+/// Device and inode of a file, the bytes of it, and what is taken of what they hold.
+type Identity = (u64, u64, u64, u64, String);
 
 /// The clips that stand in two splits, each with the first one that it is a copy of. `clips` are all clips of all
 /// splits.
@@ -48,7 +53,7 @@ pub fn shared(clips: &[(Split, &str)], files: &Files) -> Result<Vec<Shared>> {
     let mut found: HashMap<(usize, usize), bool> = HashMap::new();
 
     let sizes: Vec<(usize, u64)> = about.iter().map(|about| about.size).collect();
-    let mut identities: Vec<((u64, u64), usize)> = Vec::new();
+    let mut identities: Vec<(Identity, usize)> = Vec::new();
     for (at, about) in about.into_iter().enumerate() {
         identities.extend(about.identities.into_iter().map(|identity| (identity, at)));
     }
@@ -75,12 +80,13 @@ pub fn shared(clips: &[(Split, &str)], files: &Files) -> Result<Vec<Shared>> {
 }
 
 impl About {
-    fn of(files: &[PathBuf]) -> Result<Self> {
+    fn of(files: &[FilePart]) -> Result<Self> {
         let mut about = About { identities: Vec::with_capacity(files.len()), size: (files.len(), 0) };
-        for path in files {
+        for FilePart { path, range, section } in files {
             let file = std::fs::metadata(path).map_err(|error| Error::io("read", path, error))?;
-            about.identities.push((file.dev(), file.ino()));
-            about.size.1 = about.size.1.saturating_add(file.len());
+            let range = range.clone().unwrap_or(0..file.len());
+            about.size.1 = about.size.1.saturating_add(range.end.saturating_sub(range.start));
+            about.identities.push((file.dev(), file.ino(), range.start, range.end, section.clone()));
         }
         Ok(about)
     }
@@ -105,27 +111,38 @@ fn groups<K: Eq + std::hash::Hash + Send>(
 }
 
 /// Hash of the files of a clip, each of which `feed` puts into a hash of its own.
-fn hash(files: &[PathBuf], feed: fn(&Path, &mut Sha256) -> std::io::Result<()>) -> Result<[u8; 32]> {
+fn hash(files: &[FilePart], feed: Feed) -> Result<[u8; 32]> {
     let mut all = Sha256::new();
-    for path in files {
+    for FilePart { path, range, section } in files {
         let mut file = Sha256::new();
-        feed(path, &mut file).map_err(|error| Error::io("read", path, error))?;
+        let mut read = || {
+            let opened = open_regular(path)?;
+            let range = range.clone().unwrap_or(0..opened.metadata()?.len());
+            feed(opened, range, &mut file)
+        };
+        read().map_err(|error| Error::io("read", path, error))?;
         all.update(file.finalize());
+        all.update(section);
     }
     Ok(all.finalize().into())
 }
 
-fn ends(path: &Path, hash: &mut Sha256) -> std::io::Result<()> {
-    let mut file = open_regular(path)?;
-    let length = file.metadata()?.len();
+/// Puts bytes of a file into a hash: those of this range, or some of them.
+type Feed = fn(File, Range<u64>, &mut Sha256) -> std::io::Result<()>;
+
+fn ends(mut file: File, range: Range<u64>, hash: &mut Sha256) -> std::io::Result<()> {
+    let length = range.end.saturating_sub(range.start);
     hash.update(length.to_le_bytes());
-    std::io::copy(&mut file.by_ref().take(END), hash)?;
-    file.seek(SeekFrom::Start(length.saturating_sub(END)))?;
-    std::io::copy(&mut file.take(END), hash).map(drop)
+    for start in [range.start, range.start + length.saturating_sub(END)] {
+        file.seek(SeekFrom::Start(start))?;
+        std::io::copy(&mut file.by_ref().take(END.min(length)), hash)?;
+    }
+    Ok(())
 }
 
-fn whole(path: &Path, hash: &mut Sha256) -> std::io::Result<()> {
-    std::io::copy(&mut open_regular(path)?, hash).map(drop)
+fn whole(mut file: File, range: Range<u64>, hash: &mut Sha256) -> std::io::Result<()> {
+    file.seek(SeekFrom::Start(range.start))?;
+    std::io::copy(&mut file.take(range.end.saturating_sub(range.start)), hash).map(drop)
 }
 
 #[cfg(test)]
@@ -151,7 +168,7 @@ mod tests {
             let named: Vec<(Split, &str)> = clips.iter().map(|&(split, clip, _)| (split, clip)).collect();
             shared(&named, &|wanted| {
                 let (.., files) = clips.iter().find(|(_, clip, _)| *clip == wanted).unwrap();
-                Ok(files.iter().map(|name| at(name)).collect())
+                Ok(files.iter().map(|name| at(name).into()).collect())
             })
         };
         let (train, val, test) = (Split::Train, Split::Val, Split::Test);

@@ -1,13 +1,13 @@
 //! The four components that make frames of clips, and the list of clips that a run opens.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::images::{Image, clip_resize_crop};
 use crate::random::Stream;
 use crate::recipe::Recipe;
 use crate::registry::BuildContext;
 use crate::slots::augment::Augment;
 use crate::slots::backbone::Geometry;
-use crate::slots::dataset::{Dataset, Request, Timeline};
+use crate::slots::dataset::{Dataset, ReadyFeatures, Request, Timeline};
 use crate::slots::frames::FrameSampler;
 use crate::slots::resize::Resize;
 use burn::tensor::Device;
@@ -36,6 +36,22 @@ impl Clips {
             resize: recipe.build(build)?,
             augment: recipe.build(build)?,
         })
+    }
+
+    /// The ready features of the clips; `None` where they are pixels.
+    ///
+    /// # Errors
+    /// Where a backbone of these sizes takes the other of the two.
+    pub(crate) fn ready(&self, geometry: &Geometry) -> Result<Option<&dyn ReadyFeatures>> {
+        match (self.dataset.features(), geometry.passes_features()) {
+            (None, true) => {
+                Err(Error::failed("the backbone passes on ready features, and the clips are videos or frames")
+                    .help("choose a backbone that reads pixels, such as `backbone: {type: clip_vit}`"))
+            }
+            (Some(_), false) => Err(Error::failed("the clips are ready features, and the backbone reads pixels")
+                .help("say `backbone: {type: precomputed, width: WIDTH}`, which passes them on")),
+            (ready, _) => Ok(ready),
+        }
     }
 
     /// A decoded frame in the form in which it is kept: after all steps that are the same whenever the clip is opened.
@@ -69,6 +85,9 @@ impl Clips {
     pub fn look(&self, clip: &str) -> Result<()> {
         let draw = Stream::new(0, "look");
         let choose = |timeline: &Timeline| self.frames.sample(timeline, Some(&mut draw.at(0)));
+        if let Some(ready) = self.dataset.features() {
+            return ready.features(clip, &choose).map(drop);
+        }
         let each = |image| self.resize.apply(image);
         self.dataset.read(&[Request { clip, choose: &choose, each: &each }]).remove(0).map(drop)
     }

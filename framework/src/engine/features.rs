@@ -213,9 +213,9 @@ pub struct FeatureCache<'a> {
 }
 
 impl<'a> FeatureCache<'a> {
-    /// The cache for the frozen part of `model`; `None` where the recipe turns it off, or where the frozen part is so
-    /// small that keeping its output saves nothing. `weights` are the checksums of the weights files, `runs` is the
-    /// folder of all runs.
+    /// The cache for the frozen part of `model`; `None` where the recipe turns it off, where the frozen part is so
+    /// small that keeping its output saves nothing, or where the clips are such features already. `weights` are the
+    /// checksums of the weights files, `runs` is the folder of all runs.
     ///
     /// # Errors
     /// Where old files must be removed to stay within the limit, and cannot be.
@@ -228,7 +228,7 @@ impl<'a> FeatureCache<'a> {
     ) -> Result<Option<Self>> {
         let compute = &recipe.compute;
         let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);
-        if !compute.feature_cache || !depth.pays() {
+        if !compute.feature_cache || !depth.pays() || model.backbone.geometry().passes_features() {
             return Ok(None);
         }
         let folder = compute.caches(runs).join("features");

@@ -220,7 +220,40 @@ fn incompatible(root: &Node, resolved: &Node) -> Vec<Diagnostic> {
             "choose a CLIP backbone, or an adapter, prototype and objective (such as `metric`) that read no text",
         ));
     }
+    problems.extend(features_and_pixels(root, resolved, &facts));
     problems
+}
+
+/// Clips that are ready features, with components that read pixels; or the other way round.
+fn features_and_pixels(root: &Node, resolved: &Node, facts: &Facts) -> Vec<Diagnostic> {
+    let at = |path: &str, message: String, help: &str| {
+        let written = root.at(path).or_else(|| root.at(path.split('.').next().unwrap_or_default()));
+        let origin = written.map_or(&root.origin, |node| &node.origin);
+        Diagnostic::new(codes::STRUCTURE, message).at(origin).path(path).help(help)
+    };
+    match (facts.gives_features, facts.passes_features) {
+        (true, false) => vec![at(
+            "backbone.type",
+            "the clips of the dataset are ready features, and this backbone reads pixels".to_owned(),
+            "choose `backbone: {type: precomputed, width: WIDTH}`, which passes them on",
+        )],
+        (false, true) => vec![at(
+            "backbone.type",
+            "this backbone passes on ready features, and the clips of the dataset are videos or frames".to_owned(),
+            "say `clips: features` of a dataset that has them, such as video_list, or choose a backbone that reads \
+             pixels",
+        )],
+        (true, true) => ["resize", "augment"]
+            .into_iter()
+            .filter(|slot| resolved.at(slot).and_then(|node| node.at("type")).and_then(Node::as_str) != Some("none"))
+            .filter(|slot| resolved.at(slot).is_some())
+            .map(|slot| {
+                let message = format!("the clips are ready features, which have no pixels that `{slot}` could change");
+                at(slot, message, &format!("take `{slot}` out"))
+            })
+            .collect(),
+        (false, false) => Vec::new(),
+    }
 }
 
 /// The slots that the recipe's task uses. Empty if the task itself has a problem, which is reported at its own place.

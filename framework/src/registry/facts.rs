@@ -18,6 +18,10 @@ pub struct Facts {
     pub transformer: Option<bool>,
     /// Sizes of the dataset's splits: train, val and test.
     pub splits: Option<[SplitSize; 3]>,
+    /// Whether the clips of the dataset are ready features in place of pixels.
+    pub gives_features: bool,
+    /// Whether the backbone takes ready features in place of pixels, and passes them on.
+    pub passes_features: bool,
     /// Whether classes of the dataset have a direction, such as left and right, that a mirror image would change.
     pub directed: Option<bool>,
     /// The slots whose components read class texts, such as `adapter`.

@@ -25,7 +25,7 @@ pub enum Precision {
 /// The sizes of a backbone. Adapters, prototypes and alignments are built for them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Geometry {
-    /// Side of the square input image in pixels.
+    /// Side of the square input image in pixels; 0 where the backbone passes on ready features of clips.
     pub image_size: usize,
     /// Width D of the blocks' tokens.
     pub width: usize,
@@ -46,6 +46,11 @@ pub struct Geometry {
 }
 
 impl Geometry {
+    /// Whether the backbone takes ready features of clips in place of pixels, and passes them on.
+    pub fn passes_features(&self) -> bool {
+        self.image_size == 0
+    }
+
     /// CLIP's ViT-B/16, for which papers give numbers of parameters, such as MA-CLIP's table 4.
     pub fn clip_vit_b16() -> Self {
         Self {
@@ -83,7 +88,7 @@ pub struct Published {
 /// - Weights are frozen, except for the parts that [`Backbone::tune`] names and for a backbone that is trained from
 ///   random weights (`task: contrastive`).
 /// - `Component::describe` sets the facts `text_tower` and `transformer` of `Facts` as far as the options alone decide
-///   them.
+///   them, and `passes_features` where [`Geometry::passes_features`] holds.
 ///
 /// A component's options, such as `weights`, say where the weights come from. It must note their checksum with
 /// `BuildContext::note_weights`, and make no values with `BuildContext::sizes_only`.
@@ -92,7 +97,8 @@ pub trait Backbone: DynModule + CloneBackbone {
     fn geometry(&self) -> &Geometry;
 
     /// Normalised pixels `[B, T, 3, H, W]` → the output of the frozen part of the tower under `adapter`, `[B, T, F]`:
-    /// see [`Depth`](super::adapter::Depth).
+    /// see [`Depth`](super::adapter::Depth). Where [`Geometry::passes_features`] holds, it gets features
+    /// `[B, T, 1, 1, E]` in place of pixels.
     fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3>;
 
     /// The steps that [`Backbone::encode`] is made of, each with the number of values of one frame that it reads; none

@@ -5,6 +5,7 @@ use crate::images::Image;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// The three parts of a few-shot benchmark. They have no class in common, unless the dataset says otherwise.
@@ -143,6 +144,47 @@ impl Opened {
     }
 }
 
+/// Bytes that decide what a clip holds: a file, or a part of one, such as an entry of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePart {
+    /// The file.
+    pub path: PathBuf,
+    /// The bytes from the first to before the last of these numbers; `None` for the whole file.
+    pub range: Option<Range<u64>>,
+    /// What is taken of that which these bytes hold, such as the seconds of a video; empty where it is all. Two clips
+    /// with the same bytes are one clip only where this is the same too.
+    pub section: String,
+}
+
+impl From<PathBuf> for FilePart {
+    /// The whole file.
+    fn from(path: PathBuf) -> Self {
+        Self { path, range: None, section: String::new() }
+    }
+}
+
+/// Ready features of a clip: T rows of `width` values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    /// Values of a frame.
+    pub width: usize,
+    /// `T * width` values, frame by frame.
+    pub values: Vec<f32>,
+}
+
+/// Features that somebody computed before, for datasets whose clips are such features and no pictures.
+pub trait ReadyFeatures: Send + Sync {
+    /// The features of the frames that `choose` chooses of a clip, in that order.
+    ///
+    /// # Errors
+    /// Where the clip is not there, cannot be read or holds values that are no finite numbers; and the error
+    /// of `choose`.
+    fn features(&self, clip: &str, choose: &Choose) -> Result<Features>;
+}
+
+/// Chooses frames of a clip once its length is known. Each index must be below the number of frames.
+pub type Choose<'a> = dyn Fn(&Timeline) -> Result<Vec<usize>> + Sync + 'a;
+
 /// Takes the frames of a clip as they are decoded, for [`Dataset::stream`].
 pub type Take<'a> = dyn FnMut(&Timeline, usize, Image) -> Result<()> + Send + 'a;
 
@@ -199,8 +241,9 @@ pub trait CaptionedImages: Send + Sync {
 /// - A clip that cannot be read is an error of this clip, which names the clip or its file. It has no influence on
 ///   other clips.
 /// - The clip store relies on [`Dataset::files`] and [`Dataset::decoder`]: while both stay the same, so do the pixels.
-/// - `Component::describe` sets the facts `splits` and `directed` of `Facts` as far as the options alone decide them;
-///   `Component::required_inputs` reports an option that only a run needs and that is not given, such as a folder.
+/// - `Component::describe` sets the facts `splits` and `directed` of `Facts` as far as the options alone decide them,
+///   and `gives_features` where [`Dataset::features`] is given; `Component::required_inputs` reports an option that
+///   only a run needs and that is not given, such as a folder.
 pub trait Dataset: Send + Sync {
     /// Classes and clips of `split`, after the checks that the options ask for.
     ///
@@ -249,12 +292,12 @@ pub trait Dataset: Send + Sync {
         Ok(timeline)
     }
 
-    /// The files that decide the pixels of a clip, in a fixed order; empty where clips are made by code. The clip store
-    /// identifies a clip by them.
+    /// The files, or parts of files, that decide the pixels of a clip, in a fixed order; empty where clips are made by
+    /// code. The clip store identifies a clip by them.
     ///
     /// # Errors
     /// Where the clip is not there.
-    fn files(&self, _clip: &str) -> Result<Vec<PathBuf>> {
+    fn files(&self, _clip: &str) -> Result<Vec<FilePart>> {
         Ok(Vec::new())
     }
 
@@ -281,6 +324,12 @@ pub trait Dataset: Send + Sync {
     /// Whether splits may have classes and clips in common. Otherwise that is an error.
     fn allows_shared(&self) -> bool {
         false
+    }
+
+    /// Ready features, where the clips are features in place of frames. Then [`Dataset::open`] is an error, and the
+    /// backbone must be one that passes features on.
+    fn features(&self) -> Option<&dyn ReadyFeatures> {
+        None
     }
 
     /// Captioned images, where the dataset can make them.

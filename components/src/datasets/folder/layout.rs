@@ -1,7 +1,7 @@
 //! Where the class folders of each split lie.
 
 use super::{ClipKind, FolderOptions};
-use crate::datasets::class_split::{Assigned, has_split_folders, nearest};
+use crate::datasets::class_split::{Assigned, Choices, has_split_folders, nearest};
 use crate::datasets::class_text::{class_text, folded};
 use crate::datasets::readers::entries::{NOT_UTF8, entries, found};
 use crate::datasets::readers::passed_over::PassedOver;
@@ -45,7 +45,9 @@ impl Layout {
             names.iter().map(|name| (id(name), NOT_UTF8.to_owned())).collect::<Vec<_>>()
         };
         let (mut unusable, mut passed_over): ([Vec<(String, String)>; 3], [PassedOver; 3]) = Default::default();
-        let (folders, source, notes, sums) = if let Some(assigned) = options.split.assign(root, &top)? {
+        let (folders, source, notes, sums) = if let Some(assigned) =
+            options.split.assign(&Choices::folders(root, &top))?
+        {
             let Assigned { classes, source, notes, sums } = assigned;
             // It belongs to no split, and no list can name it; it is reported once, with the first split.
             unusable[0] = not_utf8(&str::to_owned, &top.not_utf8);

@@ -14,11 +14,11 @@ use super::class_split::SplitOptions;
 use super::policy::Policy;
 use super::readers::entries::{Entries, NOT_UTF8, entries, found};
 use super::readers::passed_over::PassedOver;
-use super::readers::{DECODER, Readers, is_video};
+use super::readers::{DECODER, Readers, is_video, parts};
 use layout::Layout;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::registry::Problems;
-use maclip_framework::slots::dataset::{Class, Dataset, Frames, Listing, Opened, Request, Split, Timeline};
+use maclip_framework::slots::dataset::{Class, Dataset, FilePart, Frames, Listing, Opened, Request, Split, Timeline};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -302,8 +302,8 @@ impl Dataset for Folder {
         self.options.readers.read(requests, |clip| self.locate(clip))
     }
 
-    fn files(&self, clip: &str) -> Result<Vec<PathBuf>> {
-        self.options.readers.files(&self.locate(clip)?)
+    fn files(&self, clip: &str) -> Result<Vec<FilePart>> {
+        parts(self.options.readers.files(&self.locate(clip)?))
     }
 
     fn decoder(&self) -> &'static str {

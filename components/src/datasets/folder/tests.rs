@@ -66,7 +66,7 @@ fn video_folder_reads_split_folders() {
     assert_eq!(clips(&train), expected);
     assert!(train.skipped.is_empty() && train.strict && train.notes.is_empty() && train.sums.is_empty(), "{train:?}");
     assert_eq!(clips(&data.list(Split::Test).unwrap()), [("doing nothing", vec!["test/d/x.mp4"])]);
-    assert_eq!(data.files("val/c/x.mp4").unwrap(), [root.join("val/c/x.mp4")]);
+    assert_eq!(data.files("val/c/x.mp4").unwrap(), [root.join("val/c/x.mp4").into()]);
 }
 
 #[test]

@@ -33,7 +33,7 @@ struct Entry {
 }
 
 /// What may be clips in a folder.
-pub(super) struct Folder {
+pub(in crate::datasets) struct Folder {
     path: PathBuf,
     entries: Vec<Entry>,
     /// Names of files that are no clips, without hidden ones.
@@ -191,7 +191,7 @@ fn written_beside(name: &str) -> Option<&str> {
 }
 
 /// Where a clip is, or why it was not found.
-pub(super) type Place = std::result::Result<PathBuf, String>;
+pub(in crate::datasets) type Place = std::result::Result<PathBuf, String>;
 
 /// The id of a video and, where they follow, begin and end in seconds: `ID`, `ID_86_96`, `ID_000086_000096`.
 fn youtube_id(stem: &str) -> Option<(&str, Option<(u32, u32)>)> {
@@ -205,7 +205,7 @@ fn youtube_id(stem: &str) -> Option<(&str, Option<(u32, u32)>)> {
 }
 
 /// Looks for clips below a root.
-pub(super) struct Finder {
+pub(in crate::datasets) struct Finder {
     root: Rc<Folder>,
     youtube: bool,
     /// By path; `None` where there is nothing.
@@ -311,7 +311,7 @@ impl Finder {
 }
 
 /// Looks for the clips of one split.
-pub(super) struct Search<'a> {
+pub(in crate::datasets) struct Search<'a> {
     finder: &'a mut Finder,
     split: Split,
     tops: Vec<Rc<Folder>>,

@@ -6,7 +6,7 @@
 //! layout and every form of list.
 
 mod index;
-mod layout;
+pub(super) mod layout;
 mod lists;
 #[cfg(test)]
 mod tests;
@@ -15,11 +15,11 @@ use super::class_text::ClassText;
 use super::policy::Policy;
 use super::readers::passed_over::PassedOver;
 use super::readers::video::Decoder;
-use super::readers::{DECODER, Readers};
+use super::readers::{DECODER, Readers, parts};
 use index::Index;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::registry::{Facts, Problems, SplitSize};
-use maclip_framework::slots::dataset::{Class, Dataset, Frames, Listing, Opened, Request, Split};
+use maclip_framework::slots::dataset::{Class, Dataset, FilePart, Frames, Listing, Opened, Request, Split};
 use maclip_language::suggest;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
@@ -317,8 +317,8 @@ impl Dataset for Listed {
         self.readers.read(requests, |clip| self.locate(clip))
     }
 
-    fn files(&self, clip: &str) -> Result<Vec<PathBuf>> {
-        self.readers.files(&self.locate(clip)?)
+    fn files(&self, clip: &str) -> Result<Vec<FilePart>> {
+        parts(self.readers.files(&self.locate(clip)?))
     }
 
     fn decoder(&self) -> &'static str {

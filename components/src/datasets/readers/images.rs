@@ -68,8 +68,21 @@ impl ImageReader {
         let mut passed_over = PassedOver::default();
         passed_over.add_files("", inside.others.iter().chain(&inside.videos));
         passed_over.add("nested folders", inside.folders.len(), || inside.folders[0].clone());
-        let jpegs = self.of_pattern(inside.jpegs, &mut passed_over);
-        let pngs = self.of_pattern(inside.pngs, &mut passed_over);
+        let names = self.chosen(inside.jpegs, inside.pngs, &mut passed_over)?;
+        let size = self.one_size(names.iter().map(String::as_str), |at| check_frame(&folder.join(&names[at])))?;
+        Ok(Clip { frames: names.into_iter().map(String::into_boxed_str).collect(), size, passed_over })
+    }
+
+    /// The names of a clip's frames, of those of all its JPEG and PNG files in natural order. The error is the reason
+    /// why the clip cannot be used.
+    pub(in crate::datasets) fn chosen(
+        &self,
+        jpegs: Vec<String>,
+        pngs: Vec<String>,
+        passed_over: &mut PassedOver,
+    ) -> std::result::Result<Vec<String>, String> {
+        let jpegs = self.of_pattern(jpegs, passed_over);
+        let pngs = self.of_pattern(pngs, passed_over);
         let names = match (jpegs.len(), pngs.len()) {
             (0, 0) => {
                 return Err(format!("no frame has the name pattern `{}`", self.pattern.as_deref().unwrap_or("*")));
@@ -96,9 +109,19 @@ impl ImageReader {
         if names.len() < self.min_frames {
             return Err(format!("{} frames, fewer than {}", names.len(), self.min_frames));
         }
+        Ok(names)
+    }
+
+    /// The size of a clip's frames, which `header` gives by their place. The error is the reason why the clip cannot be
+    /// used.
+    pub(in crate::datasets) fn one_size<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str>,
+        header: impl Fn(usize) -> Result<ImageHeader>,
+    ) -> std::result::Result<ImageHeader, String> {
         let mut size = None;
-        for name in &names {
-            let header = check_frame(&folder.join(name)).map_err(|error| format!("{name}: {}", message(&error)))?;
+        for (at, name) in names.enumerate() {
+            let header = header(at).map_err(|error| format!("{name}: {}", message(&error)))?;
             let first = *size.get_or_insert(header);
             if first != header {
                 return Err(format!(
@@ -107,8 +130,7 @@ impl ImageReader {
                 ));
             }
         }
-        let Some(size) = size else { return Err("no frame".to_string()) };
-        Ok(Clip { frames: names.into_iter().map(String::into_boxed_str).collect(), size, passed_over })
+        size.ok_or_else(|| "no frame".to_owned())
     }
 
     /// The frames of the pattern that was chosen; the others are passed over.
@@ -187,9 +209,8 @@ impl ClipReader for ImageReader {
 
 fn decode_frame(path: &Path, size: ImageHeader) -> Result<Image> {
     let bytes = read_regular(path, LARGEST).map_err(|error| Error::io("read", path, error))?;
-    let decoded = if is_png(path) { images::decode_png(&bytes) } else { images::decode_jpeg(&bytes) };
-    let image =
-        decoded.map_err(|error| Error::failed(format!("cannot decode {}: {}", path.display(), message(&error))))?;
+    let image = decode(&bytes, is_png(path))
+        .map_err(|error| Error::failed(format!("cannot decode {}: {}", path.display(), message(&error))))?;
     if (image.width, image.height) != (size.width, size.height) {
         return Err(Error::failed(format!(
             "{} is {}x{}, but was {}x{} when the clip was listed",
@@ -203,24 +224,34 @@ fn decode_frame(path: &Path, size: ImageHeader) -> Result<Image> {
     Ok(image)
 }
 
-fn is_png(path: &Path) -> bool {
+/// A JPEG or PNG as pixels.
+pub(in crate::datasets) fn decode(bytes: &[u8], png: bool) -> Result<Image> {
+    if png { images::decode_png(bytes) } else { images::decode_jpeg(bytes) }
+}
+
+pub(in crate::datasets) fn is_png(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| has_extension(name, PNG_EXTENSIONS))
 }
 
 /// Checks the header and the end of a JPEG or PNG without reading what lies between, metadata among it: enough to find
 /// truncated files at the cost of a few short reads each.
 pub(in crate::datasets) fn check_frame(path: &Path) -> Result<ImageHeader> {
-    let png = is_png(path);
     let failed = |error| Error::io("read", path, error);
     let mut file = open_regular(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
+    check_frame_in(&mut file, size, is_png(path))
+}
+
+/// [`check_frame`] of `size` bytes wherever they are.
+pub(in crate::datasets) fn check_frame_in(file: &mut (impl Read + Seek), size: u64, png: bool) -> Result<ImageHeader> {
+    let failed = |error: std::io::Error| Error::failed(format!("cannot be read: {error}"));
     if size == 0 {
         return Err(Error::failed("the file is empty"));
     }
     if size > LARGEST {
         return Err(Error::failed(format!("has {size} bytes; a frame has at most {LARGEST}")));
     }
-    let mut start = BufReader::new(&mut file);
+    let mut start = BufReader::new(&mut *file);
     let size_of_image = if png { images::png_header(&mut start)? } else { images::jpeg_header(&mut start)? };
     let mut tail = Vec::with_capacity(TAIL);
     file.seek(SeekFrom::Start(size.saturating_sub(TAIL as u64))).map_err(failed)?;

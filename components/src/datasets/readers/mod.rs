@@ -24,7 +24,7 @@ use images::ImageReader;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::Image;
 use maclip_framework::registry::Problems;
-use maclip_framework::slots::dataset::{Opened, Request, Take, Timeline};
+use maclip_framework::slots::dataset::{FilePart, Opened, Request, Take, Timeline};
 use passed_over::PassedOver;
 use std::path::{Path, PathBuf};
 use video::{Decoder, VideoReader};
@@ -168,29 +168,46 @@ impl Readers {
     /// [`maclip_framework::slots::dataset::Dataset::read`] for clips that `locate` finds.
     pub fn read(&self, requests: &[Request], locate: impl Fn(&str) -> Result<PathBuf>) -> Vec<Result<Opened>> {
         let paths: Vec<Result<PathBuf>> = requests.iter().map(|request| locate(request.clip)).collect();
+        let there = requests.iter().zip(&paths).filter_map(|(request, path)| {
+            let path = path.as_ref().ok()?;
+            Some(FileRequest { path, choose: request.choose, each: request.each })
+        });
+        let mut read = self.read_files(&there.collect::<Vec<_>>()).into_iter();
+        let missing = || Error::failed("a clip was not read");
+        let outcome = |path: Result<PathBuf>| path.and_then(|_| read.next().unwrap_or_else(|| Err(missing())));
+        paths.into_iter().map(outcome).collect()
+    }
+
+    /// [`ClipReader::read`] of folders and files.
+    pub fn read_files(&self, requests: &[FileRequest]) -> Vec<Result<Opened>> {
         let mut outcomes: Vec<Option<Result<Opened>>> = requests.iter().map(|_| None).collect();
-        let mut folders: (Vec<usize>, Vec<FileRequest>) = Default::default();
-        let mut files: (Vec<usize>, Vec<FileRequest>) = Default::default();
-        for (at, (request, path)) in requests.iter().zip(&paths).enumerate() {
-            if let Ok(path) = path {
-                let group = if path.is_dir() { &mut folders } else { &mut files };
-                group.0.push(at);
-                group.1.push(FileRequest { path, choose: request.choose, each: request.each });
-            }
+        let (folders, files): (Vec<usize>, Vec<usize>) =
+            (0..requests.len()).partition(|&at| requests[at].path.is_dir());
+        for (reader, places) in [(&self.images as &dyn ClipReader, &folders), (&self.video, &files)] {
+            let group: Vec<FileRequest> = places.iter().map(|&at| requests[at]).collect();
+            places.iter().zip(reader.read(&group)).for_each(|(&at, outcome)| outcomes[at] = Some(outcome));
         }
-        for (reader, (places, group)) in [(&self.images as &dyn ClipReader, &folders), (&self.video, &files)] {
-            places.iter().zip(reader.read(group)).for_each(|(&at, outcome)| outcomes[at] = Some(outcome));
-        }
-        let outcome = |(outcome, path): (Option<Result<Opened>>, Result<PathBuf>)| match (outcome, path) {
-            (_, Err(error)) => Err(error),
-            (Some(outcome), Ok(_)) => outcome,
-            (None, Ok(path)) => Err(Error::failed(format!("clip {} was not read", path.display()))),
+        let outcome = |(outcome, request): (Option<Result<Opened>>, &FileRequest)| {
+            outcome.unwrap_or_else(|| Err(Error::failed(format!("clip {} was not read", request.path.display()))))
         };
-        outcomes.into_iter().zip(paths).map(outcome).collect()
+        outcomes.into_iter().zip(requests).map(outcome).collect()
+    }
+
+    /// [`ClipReader::ready`] for video files.
+    ///
+    /// # Errors
+    /// Where a program that reads them is missing or does not run.
+    pub fn ready_for_videos(&self) -> Result<()> {
+        self.video.ready()
     }
 }
 
+/// Files as [`maclip_framework::slots::dataset::Dataset::files`] gives them.
+pub fn parts(files: Result<Vec<PathBuf>>) -> Result<Vec<FilePart>> {
+    files.map(|files| files.into_iter().map(FilePart::from).collect())
+}
+
 /// The error for a frame beyond the end of a clip.
-fn no_frame(path: &Path, frames: usize, index: usize) -> Error {
+pub(in crate::datasets) fn no_frame(path: &Path, frames: usize, index: usize) -> Error {
     Error::failed(format!("clip {} has {frames} frames; there is no frame {index}", path.display()))
 }

@@ -189,6 +189,11 @@ pub(super) fn arrange(
 }
 
 impl VideoReader {
+    /// A reader with the same programs that knows no file yet.
+    pub fn fresh(&self) -> Self {
+        Self { programs: self.programs.clone(), decoder: self.decoder, known: Mutex::default() }
+    }
+
     /// What is known of a file without decoding it. `probe` looks into containers other than MP4.
     pub(super) fn look<E: From<Error>>(
         &self,

@@ -97,8 +97,7 @@ fn named(sentences: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use maclip_framework::slots::dataset::{Frames, Listing};
-    use std::path::PathBuf;
+    use maclip_framework::slots::dataset::{FilePart, Frames, Listing};
 
     /// Clips without files.
     struct NoFiles(bool);
@@ -116,7 +115,7 @@ mod tests {
             Err(Error::failed(format!("clip {clip} is never opened")))
         }
 
-        fn files(&self, _: &str) -> Result<Vec<PathBuf>> {
+        fn files(&self, _: &str) -> Result<Vec<FilePart>> {
             Ok(Vec::new())
         }
 

@@ -40,11 +40,16 @@ impl StoredClips {
         let store = options.open(&caches).map_err(|error| error.at(recipe.place("clip_store")))?;
         let format = options.format;
         let option = |slot: &str| recipe.resolved.at(slot).map(|node| node.to_json());
+        // Ready features are never in the store, and there are no images to try.
+        let outcome = match clips.dataset.features() {
+            Some(_) => String::new(),
+            None => outcome(&|image| clips.keep(image, geometry.image_size))?,
+        };
         let about = json!({
             "store": 1,
             "decoder": clips.dataset.decoder(),
             "resize": option("resize"),
-            "outcome": outcome(&|image| clips.keep(image, geometry.image_size))?,
+            "outcome": outcome,
             "format": format,
         });
         let rule = |frames: Value| -> Key { Sha256::digest(json!([about, frames]).to_string()).into() };

@@ -37,8 +37,8 @@ impl Gallery {
     /// their episodes again. `model` must be without autodiff (`valid()`).
     ///
     /// # Errors
-    /// Where a clip cannot be opened, the frames do not fit into one picture, the alignment's explanation is not valid,
-    /// and [`Error::Interrupted`] after a request to stop.
+    /// Where a clip cannot be opened or is no pictures, the frames do not fit into one picture, the
+    /// alignment's explanation is not valid, and [`Error::Interrupted`] after a request to stop.
     pub fn new(
         model: &FewShotModel,
         source: &ClipSource,
@@ -46,6 +46,9 @@ impl Gallery {
         outcomes: &[Outcome],
         count: usize,
     ) -> Result<Self> {
+        if source.loader().geometry.passes_features() {
+            return Err(Error::failed("the clips are ready features, of which there are no pictures"));
+        }
         let encoder = EpisodeEncoder::new(model, source, split);
         let frames = source.loader().clips.frames.count();
         let examples = Examples {
