@@ -184,7 +184,10 @@ mod tests {
         let bytes = std::fs::read(&newest).unwrap();
         for cut in 1..40 {
             std::fs::write(&newest, &bytes[..bytes.len() - cut]).unwrap();
-            assert_eq!(steps(folder.path())[1], if cut <= record(&scalar(6)).len() { [4, 5].to_vec() } else { vec![4] });
+            assert_eq!(
+                steps(folder.path())[1],
+                if cut <= record(&scalar(6)).len() { [4, 5].to_vec() } else { vec![4] }
+            );
         }
         std::fs::write(&newest, &bytes[..bytes.len() - 3]).unwrap();
         let mut third = open(6, 5);
