@@ -88,7 +88,7 @@ fn a_run_goes_out_and_comes_back_as_the_same_model() {
     ok(&["report", &imported]);
     let again: Value = serde_json::from_str(&ok(&["test", own, "--json"])).unwrap();
     assert_eq!(again["test"], status["test"]);
-    let (twice, _) = runs.export(own, "twice", &[]);
+    let (twice, _) = runs.export(own, "twice", &["--with-backbone"]);
     for file in ["model.safetensors", "backbone.safetensors", "check.safetensors", "ma_clip.py"] {
         assert_eq!(std::fs::read(folder.join(file)).unwrap(), std::fs::read(twice.join(file)).unwrap(), "{file}");
     }
@@ -215,8 +215,9 @@ fn a_training_begins_with_a_run_or_with_its_folder() {
     let wider = ["--set", "prototype.ffn_ratio=2"];
     let shape = "prototype.layer.fc1.weight is [96, 384], the model has [96, 192]";
     fails_from(&first, &wider, &[shape, "task.start.only=[adapter]"]);
-    let told = from(&first, &[&wider[..], &["--set", "task.start.only=[adapter]"]].concat());
+    let told = from(&first, &[&wider[..], &["--set", "task.start.only=[adapter]", "--set", "name=some"]].concat());
     assert!(told.contains("84 of 92 tensors"), "{told}");
+    ok(&["verify", run_directory(Path::new(&place), "some", "ma_clip").to_str().unwrap()]);
     fails_from(&first, &["--set", "adapter.type=none", "--set", "prototype.type=none"], &["nothing to train"]);
     fails_from(&runs.path("first"), &[], &["is not a run directory", "maclip export"]);
     let weights = runs.folder.path().join("other.safetensors");

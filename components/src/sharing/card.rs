@@ -191,8 +191,7 @@ impl Card<'_> {
             true => String::new(),
             false => format!("\n| split | SHA-256 of its classes and clips |\n|---|---|\n{lists}"),
         };
-        let classes: Vec<String> =
-            self.config.classes.keys().take(NAMED).map(|name| printable(name).to_string()).collect();
+        let classes: Vec<String> = self.config.classes.keys().take(NAMED).map(|name| printable(name)).collect();
         let more = self.config.classes.len().saturating_sub(classes.len());
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
         let classes = match classes.is_empty() || self.directory.test().is_none() {

@@ -129,7 +129,7 @@ mod tests {
             (packed.path.as_str(), packed.layout),
             ("prototype.layer.attention.in_proj.weight", Layout::Transposed)
         );
-        assert!(ours.contains_key("prototype.fc1.weight") && ours.keys().all(|name| !name.contains("blocks.")));
+        assert!(ours.contains_key("prototype.fc1.weight") && ours.keys().all(|name| !name.contains(".blocks.")));
 
         let lora = names(&[("adapter", "{type: lora, on: [key]}")], json!({"type": "lora"}));
         let a = &lora["visual.transformer.resblocks.0.attn.k_proj.lora_A.weight"];
@@ -149,7 +149,8 @@ mod tests {
         for slot in ["adapter", "prototype", "alignment"] {
             let entries = maclip_framework::registry::slots().find(|known| known.name == slot).unwrap();
             for entry in (entries.components)() {
-                let options = entry.info.usage.trim_start_matches('{').trim_end_matches('}');
+                let options =
+                    entry.info.usage.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
                 let written = format!("{{type: {}, {options}}}", entry.info.name).replace(", }", "}");
                 let model = conformance::model::built(&[(slot, &written)]);
                 let adapter =

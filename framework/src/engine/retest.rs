@@ -53,7 +53,7 @@ pub fn of(path: &Path, arguments: &Arguments, progress: &dyn Progress) -> Result
             Error::failed(format!("{} is not UTF-8, and a recipe, which is text, must name it", place.display()))
                 .help("move the folder to a path of plain characters")
         })?;
-        own.push(("task.start", json!({"run": place, "sha256": sha256, "train": false})));
+        own.push(("task.start", json!({"run": place, "sha256": sha256, "train": false, "only": null})));
     }
     let own = own.into_iter().map(|(path, value)| Change {
         path: path.to_owned(),
