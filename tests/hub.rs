@@ -253,7 +253,9 @@ fn two_at_once_fetch_one_file_once() {
         let mut command = hub.command(&home.path(), &["weights", "fetch", SOURCE]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     });
-    both.map(|child| good(&common::finish(child.wait_with_output().unwrap())));
+    for child in both {
+        good(&common::finish(child.wait_with_output().unwrap()));
+    }
     assert_eq!(of_store(&hub.asked()), [None]);
 }
 
