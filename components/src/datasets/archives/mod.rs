@@ -88,6 +88,9 @@ enum Archive {
     Tar(tar_file::TarFile),
 }
 
+/// An archive, what it lists, and what to know about it.
+type Opened = (Archive, Vec<Listed>, Vec<String>);
+
 /// A name and an entry as an archive lists them.
 struct Listed {
     path: String,
@@ -119,7 +122,7 @@ impl Archives {
                 .help("a zip file, or tar files without compression, such as shards/{000..003}.tar")
         })?;
         let paths = expand(pattern)?;
-        let opened: Vec<Result<(Archive, Vec<Listed>, Vec<String>)>> = paths
+        let opened: Vec<Result<Opened>> = paths
             .par_iter()
             .map(|path| match kind {
                 Kind::Folders => {

@@ -203,6 +203,9 @@ impl Readers {
 }
 
 /// Files as [`maclip_framework::slots::dataset::Dataset::files`] gives them.
+///
+/// # Errors
+/// Those of `files`.
 pub fn parts(files: Result<Vec<PathBuf>>) -> Result<Vec<FilePart>> {
     files.map(|files| files.into_iter().map(FilePart::from).collect())
 }
