@@ -51,7 +51,7 @@ fn an_option_is_described_by_its_path() {
         ("few_shot.train.steps", &["task/few_shot"]),
         ("adapter/lora.rank", &["adapter/lora", "rank: "]),
         ("adapter.lora.rank", &["adapter/lora"]),
-        ("optimizer.schedule.warmup_steps", &["schedule/cosine"]),
+        ("augment.queries_only.augment.probability", &["augment/flip"]),
         ("backbone.weights", &["backbone/clip_vit", "backbone/clip_resnet", "backbone/vit"]),
         ("compute.recompute", &["compute", "recompute: auto"]),
         ("expect.value", &["expect", "[].value"]),

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 /// The narrowest terminal that text is fitted to; in a narrower one every word would have a line.
 const NARROWEST: usize = 30;
 /// Whole cells of a table that are coloured, by what they say.
-const COLOURED: [(&str, u8); 16] = [
+const COLOURED: [(&str, u8); 15] = [
     ("done", GREEN),
     ("ok", GREEN),
     ("valid", GREEN),
@@ -15,7 +15,6 @@ const COLOURED: [(&str, u8); 16] = [
     ("running", YELLOW),
     ("interrupted", YELLOW),
     ("unknown", YELLOW),
-    ("–", YELLOW),
     ("failed", RED),
     ("BAD", RED),
     ("too small", RED),

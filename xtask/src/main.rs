@@ -53,7 +53,15 @@ fn regenerate() -> Result<(), String> {
 /// What `maclip`, built from this workspace, prints.
 fn maclip(arguments: &[&str]) -> Result<Vec<u8>, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // What cargo tells this program about itself would make build scripts run again.
+    for (name, _) in std::env::vars_os() {
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "OUT_DIR"];
+        if told.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    let output = command
         .args(["run", "--release", "--quiet", "--package", "maclip", "--"])
         .args(arguments)
         .current_dir(root())

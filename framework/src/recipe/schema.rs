@@ -75,9 +75,16 @@ pub fn recipe() -> Value {
     }
     let needed: Vec<&str> =
         std::iter::once("name").chain(slots().filter(|slot| slot.default.is_none()).map(|slot| slot.name)).collect();
+    // Without `extends`, a slot that names no component has its default one.
     let typed: Map<String, Value> = slots()
-        .filter(|slot| slot.default.is_none())
-        .map(|slot| (slot.name.to_owned(), json!({"required": ["type"], "doNotSuggest": true})))
+        .map(|slot| {
+            let typed = json!({"required": ["type"], "doNotSuggest": true});
+            let rule = match slot.default {
+                None => typed,
+                Some(default) => json!({"if": typed, "else": {"$ref": format!("#/$defs/{}.{default}", slot.name)}}),
+            };
+            (slot.name.to_owned(), rule)
+        })
         .collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",

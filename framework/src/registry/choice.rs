@@ -2,7 +2,7 @@
 
 use super::{BuildContext, Candidate, Facts, Info, SlotInfo, SlotTrait};
 use crate::error::{Error, Result};
-use maclip_language::{Diagnostic, Diagnostics, Node, Origin, codes, join, name_help};
+use maclip_language::{Diagnostic, Diagnostics, Node, Origin, codes, join, name_help, suggest};
 
 /// The component map `node` of `slot` with every default filled in, after its `type` and its options were checked.
 ///
@@ -40,6 +40,9 @@ fn typed(slot: &SlotInfo, node: &Node, path: &str) -> Node {
 fn of_others(slot: &SlotInfo, node: &Node, path: &str, problem: Diagnostic) -> Diagnostic {
     let key = problem.path.strip_prefix(path).and_then(|key| key.strip_prefix('.')).map(str::to_owned);
     let Some(key) = key.filter(|_| problem.code == codes::UNKNOWN_KEY) else { return problem };
+    if node.at("type").is_some_and(|kind| kind.origin == Origin::Default) && suggest(&key, ["type"]).is_some() {
+        return problem.help("did you mean `type`?");
+    }
     let has = |info: &Info| (info.schema)().to_value()["properties"].get(&key).is_some();
     let components = (slot.components)();
     let owners: Vec<&str> = components.iter().map(|c| c.info).filter(|info| has(info)).map(|info| info.name).collect();

@@ -35,7 +35,14 @@ pub fn at(all: &[Subject], wanted: &str) -> Vec<At> {
 pub fn near(all: &[Subject], wanted: &str) -> Vec<String> {
     let head = wanted.split('.').next().unwrap_or_default();
     let of_head = all.iter().filter(|subject| subject.heads().iter().any(|known| known == head));
-    of_head.flat_map(|subject| subject.options().into_iter().map(|option| format!("{head}.{}", option.path))).collect()
+    let paths = of_head.flat_map(Subject::options).map(|option| format!("{head}.{}", option.path));
+    let mut found: Vec<String> = Vec::new();
+    for path in paths {
+        if !found.contains(&path) {
+            found.push(path);
+        }
+    }
+    found
 }
 
 /// The option `rest` of a subject. Where it is a component itself, such as a schedule, a longer path leads into that.
