@@ -168,8 +168,7 @@ fn a_run_that_fails_at_once_leaves_no_litter() {
 
 #[test]
 fn a_run_is_found_by_the_name_of_its_variant() {
-    let mine =
-        OwnClips::new(&ALL, "study: {seeds: [1, 2], variants: {small: {}, none: {seed: 1, adapter.type: none}}}\n");
+    let mine = OwnClips::new(&ALL, "study: {seeds: [1, 2], variants: {small: {}, none: {adapter.type: none}}}\n");
     ok(&mine.run(&["--only", "small", "--set", "study.seeds=[1]"]));
     let named = mine.folder().join("small").display().to_string();
     assert!(ok(&["runs", "show", &named]).contains("small"));

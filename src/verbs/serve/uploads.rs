@@ -147,7 +147,7 @@ fn shown(given: &str) -> String {
     let clean = printable(last);
     match clean.chars().count() {
         0 => "clip".to_owned(),
-        ..=NAME => clean,
+        1..=NAME => clean,
         // The end is kept: it says what kind of file this is.
         count => clean.chars().skip(count - NAME).collect(),
     }

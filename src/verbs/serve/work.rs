@@ -35,8 +35,11 @@ pub struct Bench<'a> {
     /// Share of the examples that "none of these" may refuse.
     refuse: f64,
     /// Of the newest revision that was looked at; an error where its examples cannot be learned.
-    learned: Mutex<Option<(u64, std::result::Result<Arc<Class<'a>>, String>)>>,
+    learned: Mutex<Option<(u64, Known<'a>)>>,
 }
+
+/// What is known of the examples of one revision, or why nothing is.
+type Known<'a> = std::result::Result<Arc<Class<'a>>, String>;
 
 /// Examples that were learned.
 struct Class<'a> {
