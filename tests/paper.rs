@@ -227,7 +227,7 @@ fn what_a_preset_leaves_out_is_named_and_noted_for_the_report() {
     let runs = folder.path().join("runs");
     let to = runs.to_str().unwrap();
     // Without weights, which the run that is left out does not miss.
-    let study = "study:\n  variants:\n    ours: {}\n    theirs:\n      backbone: {type: vit, weights: null}\n      prototype: {type: none}\n      \
+    let study = "study:\n  variants:\n    ours: {}\n    theirs:\n      backbone: {type: vit, weights: \"\"}\n      prototype: {type: none}\n      \
         presets: {small: {skip: no such weights here}}\n";
     let presets = "presets: {small: {task: {shot: 2}}}\npreset: small\n";
     let path = write(folder.path(), "table", &format!("{presets}{study}"));

@@ -80,12 +80,15 @@ impl Subject {
         }
     }
 
-    /// Its options; of a key that is no map, the key itself.
+    /// Its options; of a key that is no map, the key itself and the parts of its items.
     fn options(&self) -> Vec<OptionDoc> {
         let schema = self.schema();
-        match (options(&schema), self) {
-            (none, Subject::Key(key)) if none.is_empty() => vec![whole(&schema, key.name)],
-            (options, _) => options,
+        let parts = options(&schema);
+        match self {
+            Subject::Key(key) if !schema["properties"].is_object() => {
+                std::iter::once(whole(&schema, key.name)).chain(parts).collect()
+            }
+            _ => parts,
         }
     }
 

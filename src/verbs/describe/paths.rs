@@ -78,7 +78,7 @@ fn normal(path: &str) -> String {
             _ => {}
         }
     }
-    out
+    out.trim_start_matches('.').to_owned()
 }
 
 impl Subject {
