@@ -327,8 +327,9 @@ impl Desk {
         for old in finished.iter().take(finished.len().saturating_sub(ANSWERS)) {
             board.queries.remove(old);
         }
-        drop(board);
+        // Before the board is free: a worker tells nothing of the query earlier.
         self.tell(Message::Query { id, state: State::Queued });
+        drop(board);
         Ok(id)
     }
 

@@ -5,6 +5,7 @@
 //! answers. Not here: how the answers are computed.
 
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// A support clip that was asked while it was no part of its class.
 #[derive(Clone, Debug)]
@@ -13,14 +14,20 @@ pub struct LeftOut {
     pub label: usize,
     /// Probability of each class.
     pub probabilities: Vec<f64>,
-    /// How well the nearest class fits; larger is better.
-    pub fit: f64,
-    /// The same where its whole class was taken out, so that the clip is of none of the classes. `None` where that
-    /// leaves one class only.
+    /// Distance to each class; its own is without it.
+    pub distances: Vec<f64>,
+    /// How well the nearest class fits where its whole class was taken out, so that the clip is of none of the classes;
+    /// larger is better. `None` where that leaves one class only.
     pub fit_without_class: Option<f64>,
 }
 
 impl LeftOut {
+    /// How well the nearest of the classes fits for which `counts` holds; larger is better.
+    fn fit(&self, counts: impl Fn(usize) -> bool) -> f64 {
+        let counted = self.distances.iter().enumerate().filter(|(class, _)| counts(*class));
+        -counted.map(|(_, distance)| *distance).fold(f64::INFINITY, f64::min)
+    }
+
     /// The class with the largest probability; of equal ones the first.
     pub fn prediction(&self) -> usize {
         largest(&self.probabilities)
@@ -107,7 +114,8 @@ pub struct Threshold {
     /// Expected share of new clips of the classes that it refuses wrongly: (k + 1) / (n + 1) where it is the fit of the
     /// k + 1st of n left-out clips from below (Vovk et al., 2005: conformal prediction).
     pub known_refused: f64,
-    /// Share of the clips that it refuses rightly where their class was taken out. `None` with fewer than three classes.
+    /// Share of the clips that are refused rightly where their class was taken out, of the support and of what the
+    /// threshold follows from. `None` with fewer than three classes.
     pub unknown_refused: Option<Share>,
 }
 
@@ -222,18 +230,31 @@ fn error(bins: &[Bin]) -> f64 {
     bins.iter().map(off).sum::<f64>() / clips as f64
 }
 
-/// The largest threshold that is expected to refuse at most the share `refuse` of new clips; with few left-out clips the
-/// smallest that there is.
+/// The threshold of the left-out clips, and what it does to clips of a class that is none of these.
 fn threshold(left_out: &[LeftOut], refuse: f64) -> Option<Threshold> {
-    let mut fits: Vec<f64> = left_out.iter().map(|clip| clip.fit).collect();
+    let (fit, known_refused) = largest_threshold(left_out.iter().map(|clip| clip.fit(|_| true)), refuse)?;
+    // A class that is asked as a stranger has no part in its own threshold, as a real stranger has none.
+    let mut thresholds: BTreeMap<usize, Option<f64>> = BTreeMap::new();
+    for class in left_out.iter().map(|clip| clip.label) {
+        thresholds.entry(class).or_insert_with(|| {
+            let others = left_out.iter().filter(|other| other.label != class);
+            largest_threshold(others.map(|other| other.fit(|known| known != class)), refuse).map(|(fit, _)| fit)
+        });
+    }
+    let strangers = left_out.iter().filter_map(|clip| clip.fit_without_class.zip(thresholds[&clip.label]));
+    let refused: Vec<bool> = strangers.map(|(fit, threshold)| fit < threshold).collect();
+    let unknown_refused = Share::of(refused.iter().filter(|refused| **refused).count(), refused.len());
+    Some(Threshold { fit, known_refused, unknown_refused })
+}
+
+/// The largest threshold that is expected to refuse at most the share `refuse` of new clips, where those of left-out
+/// clips are `fits`, and the share that it refuses; with few left-out clips the smallest threshold that there is.
+fn largest_threshold(fits: impl Iterator<Item = f64>, refuse: f64) -> Option<(f64, f64)> {
+    let mut fits: Vec<f64> = fits.collect();
     fits.sort_by(f64::total_cmp);
     let places = fits.len() as f64 + 1.0;
     let below = ((refuse * places + 1e-9) as usize).saturating_sub(1);
-    let fit = *fits.get(below)?;
-    let strangers: Vec<f64> = left_out.iter().filter_map(|clip| clip.fit_without_class).collect();
-    let refused = strangers.iter().filter(|&&other| other < fit).count();
-    let known_refused = (below as f64 + 1.0) / places;
-    Some(Threshold { fit, known_refused, unknown_refused: Share::of(refused, strangers.len()) })
+    fits.get(below).map(|fit| (*fit, (below as f64 + 1.0) / places))
 }
 
 #[cfg(test)]
@@ -241,7 +262,8 @@ mod tests {
     use super::*;
 
     fn clip(label: usize, probabilities: &[f64], fit: f64, without: f64) -> LeftOut {
-        LeftOut { label, probabilities: probabilities.to_vec(), fit, fit_without_class: Some(without) }
+        let distances = (0..probabilities.len()).map(|class| if class == label { -fit } else { -without }).collect();
+        LeftOut { label, probabilities: probabilities.to_vec(), distances, fit_without_class: Some(without) }
     }
 
     #[test]
@@ -286,11 +308,12 @@ mod tests {
 
     #[test]
     fn the_threshold_refuses_no_more_than_allowed() {
-        let clips: Vec<LeftOut> = (0..20).map(|i| clip(0, &[0.6, 0.4], i as f64, i as f64 - 10.0)).collect();
+        let clips: Vec<LeftOut> = (0..20).map(|i| clip(i % 2, &[0.6, 0.4], i as f64, i as f64 - 10.0)).collect();
         // 2 of 21 places are 0.095; 3 would be 0.143.
         let found = threshold(&clips, 0.1).unwrap();
         assert_eq!((found.fit, found.known_refused), (1.0, 2.0 / 21.0));
-        // Fits without the class are −10 to 9; 11 of them are below 1.
+        // Without the class, clips of the first have fits of −10, −8, … 8, and the others' threshold is 1: 6 are below.
+        // Those of the second have −9, −7, … 9, and the others' threshold is 0: 5 are below.
         assert_eq!(found.unknown_refused.unwrap().share, 0.55);
         // Fewer than 20 places: the smallest fit is the least that can be refused.
         assert_eq!(threshold(&clips[..9], 0.05).unwrap().known_refused, 0.1);
@@ -298,7 +321,9 @@ mod tests {
         assert!(threshold(&[], 0.1).is_none());
         let calibration = Calibration::of(&clips, 2, 0.1);
         assert!(calibration.refuses(0.9) && !calibration.refuses(1.0));
-        assert_eq!(calibration.chance, 1.0, "all left-out clips are of one class");
+        assert_eq!(calibration.chance, 0.5);
+        // One class has no others to have a threshold from; then nothing is known of strangers.
+        assert!(threshold(&[clips[0].clone(), clips[2].clone()], 0.1).unwrap().unknown_refused.is_none());
         assert!(!Calibration::of(&clips, 2, 0.0).refuses(f64::NEG_INFINITY));
     }
 

@@ -282,7 +282,7 @@ impl<'a> Classifier<'a> {
                 let without = if others.len() > 1 { Some(ask(&others)?.fit()) } else { None };
                 found.push(LeftOut {
                     label: class,
-                    fit: answer.fit(),
+                    distances: answer.distances,
                     probabilities: answer.probabilities,
                     fit_without_class: without,
                 });

@@ -180,7 +180,7 @@ mod tests {
             &[super::super::calibration::LeftOut {
                 label: 0,
                 probabilities: vec![1.0],
-                fit: 0.0,
+                distances: vec![0.0],
                 fit_without_class: None,
             }],
             1,
