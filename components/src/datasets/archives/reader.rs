@@ -4,7 +4,7 @@ use super::{Archive, Archives, At, Entry, LARGEST, Packed};
 use crate::datasets::readers::images::{check_frame_in, decode, is_png};
 use crate::datasets::readers::passed_over::{PassedOver, extension};
 use crate::datasets::readers::video::VideoReader;
-use crate::datasets::readers::{ClipReader, FileRequest, Readers, no_frame};
+use crate::datasets::readers::{ClipReader, FileRequest, Readers, each_once, no_frame};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::{Image, ImageHeader};
 use maclip_framework::slots::dataset::{Choose, Opened, Take, Timeline};
@@ -154,18 +154,13 @@ impl ArchiveReader<'_> {
         let frames = self.frames(entries, &mut PassedOver::default()).map_err(failed)?;
         let timeline = Timeline::of(frames.len());
         let indices = (request.choose)(&timeline)?;
-        let mut images: Vec<Image> = Vec::with_capacity(indices.len());
-        for (position, &index) in indices.iter().enumerate() {
-            if let Some(earlier) = indices[..position].iter().position(|&other| other == index) {
-                images.push(images[earlier].clone());
-                continue;
-            }
+        let images = each_once(&indices, |index| {
             let entry = frames.get(index).ok_or_else(|| no_frame(Path::new(request.id), timeline.frames, index))?;
             let bytes = self.archives.bytes(entry).map_err(|error| failed(error.reason()))?;
             let image = decode(&bytes, is_png(Path::new(&*entry.name)));
             let image = image.map_err(|error| failed(format!("cannot decode {}: {}", entry.name, error.reason())))?;
-            images.push((request.each)(image)?);
-        }
+            (request.each)(image)
+        })?;
         Opened::new(timeline, indices, images).map_err(|error| failed(error.reason()))
     }
 

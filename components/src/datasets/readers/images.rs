@@ -162,16 +162,10 @@ impl ImageReader {
         let clip = self.clip(folder)?;
         let timeline = Timeline::of(clip.frames.len());
         let indices = (request.choose)(&timeline)?;
-        let mut images: Vec<Image> = Vec::with_capacity(indices.len());
-        for (position, &index) in indices.iter().enumerate() {
-            // Samplers repeat frames of clips that are shorter than the sample.
-            if let Some(earlier) = indices[..position].iter().position(|&other| other == index) {
-                images.push(images[earlier].clone());
-                continue;
-            }
+        let images = super::each_once(&indices, |index| {
             let name = clip.frames.get(index).ok_or_else(|| super::no_frame(folder, timeline.frames, index))?;
-            images.push((request.each)(decode_frame(&folder.join(&**name), clip.size)?)?);
-        }
+            (request.each)(decode_frame(&folder.join(&**name), clip.size)?)
+        })?;
         Opened::new(timeline, indices, images)
     }
 }

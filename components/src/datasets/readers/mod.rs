@@ -210,6 +210,22 @@ pub fn parts(files: Result<Vec<PathBuf>>) -> Result<Vec<FilePart>> {
     files.map(|files| files.into_iter().map(FilePart::from).collect())
 }
 
+/// The frames `indices`, each read once: samplers repeat frames of clips that are shorter than the sample.
+pub(in crate::datasets) fn each_once(
+    indices: &[usize],
+    mut read: impl FnMut(usize) -> Result<Image>,
+) -> Result<Vec<Image>> {
+    let mut images: Vec<Image> = Vec::with_capacity(indices.len());
+    for (position, &index) in indices.iter().enumerate() {
+        let image = match indices[..position].iter().position(|&other| other == index) {
+            Some(earlier) => images[earlier].clone(),
+            None => read(index)?,
+        };
+        images.push(image);
+    }
+    Ok(images)
+}
+
 /// The error for a frame beyond the end of a clip.
 pub(in crate::datasets) fn no_frame(path: &Path, frames: usize, index: usize) -> Error {
     Error::failed(format!("clip {} has {frames} frames; there is no frame {index}", path.display()))
