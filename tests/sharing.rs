@@ -261,7 +261,7 @@ fn the_forward_pass_in_pytorch_gives_the_same_features() {
     let Some(python) = needs::torch() else { return };
     let runs = Runs::new();
     let check = |folder: &Path| -> (bool, f64, String) {
-        let output = Command::new(&python).arg("ma_clip.py").arg(".").current_dir(folder).output().unwrap();
+        let output = Command::new(&python).arg("check.py").arg(".").current_dir(folder).output().unwrap();
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
         let found: Option<Value> = serde_json::from_str(&told).ok();
         let largest =

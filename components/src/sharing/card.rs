@@ -160,12 +160,14 @@ impl Card<'_> {
                 ModelFolder::CONFIG
             ),
             None => format!(
-                "In Python, with torch and safetensors alone:\n\n```python\nimport torch\nfrom ma_clip import load\n\n\
+                "In Python, with torch and safetensors alone:\n\n```python\nimport torch\nfrom ma_clip import load\n\
+                 from otam import distances\n\n\
                  model = load(\".\"{argument})\n\
                  texts = torch.stack([model.text(c[\"tokens\"]) for c in model.config[\"classes\"].values()])\n\
                  support = model.support(clips, texts)  # [classes, frames, 3, size, size], less mean, divided by std\n\
-                 distances = model.distances(model.query(queries), support)  # the smallest names the class\n```\n\n\
-                 `python ma_clip.py . [BACKBONE]` compares it with features that were computed at the export.\n"
+                 metric = model.config[\"slots\"][\"alignment\"]\n\
+                 found = distances(model.query(queries), support, metric)  # the smallest names the class\n```\n\n\
+                 `python check.py . [BACKBONE]` compares it with features that were computed at the export.\n"
             ),
         };
         let peft = match self.kind("adapter") {

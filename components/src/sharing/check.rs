@@ -1,4 +1,4 @@
-//! Features of an exported model on pixels that every program can make: what `ma_clip.py` compares itself with.
+//! Features of an exported model on pixels that every program can make: what `check.py` compares with.
 
 use super::ClassTexts;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -38,7 +38,7 @@ fn pixel(index: usize) -> f32 {
     (index * 7919 % 2003) as f32 / 1000.0 - 1.0
 }
 
-/// Features of `model`, which has no gradients, by the names that `ma_clip.py` has for them. `texts` are those of two
+/// Features of `model`, which has no gradients, by the names that `check.py` has for them. `texts` are those of two
 /// classes.
 pub fn features(model: &FewShotModel, frames: usize, texts: &ClassTexts) -> BTreeMap<String, HostTensor> {
     let (side, device) = (model.backbone.geometry().image_size, Device::flex());

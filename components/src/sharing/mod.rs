@@ -34,9 +34,12 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The forward pass in plain PyTorch.
-const FORWARD: &str = include_str!("ma_clip.py");
-const FORWARD_FILE: &str = "ma_clip.py";
+/// The model in plain PyTorch: its forward pass, its metric, and the comparison with ours.
+const PYTHON: [(&str, &str); 3] = [
+    ("ma_clip.py", include_str!("python/ma_clip.py")),
+    ("otam.py", include_str!("python/otam.py")),
+    ("check.py", include_str!("python/check.py")),
+];
 const CHECK_FILE: &str = "check.safetensors";
 const CARD_FILE: &str = "README.md";
 const PEFT_FOLDER: &str = "peft";
@@ -171,7 +174,9 @@ pub fn export(run: &Path, to: &Path, options: &Options) -> Result<Exported> {
     if covered.is_ok() {
         let texts = check_texts(&model, &recipe, &build, &config)?;
         writer.tensors(CHECK_FILE, &check::features(&model, frames, &texts), &BTreeMap::new())?;
-        writer.text(FORWARD_FILE, FORWARD)?;
+        for (name, text) in PYTHON {
+            writer.text(name, text)?;
+        }
     }
     let card = Card {
         config: &config,
@@ -330,7 +335,8 @@ impl Writer<'_> {
         })?;
         let own = [ModelFolder::CONFIG, ModelFolder::TENSORS, ModelFolder::BACKBONE, ModelFolder::RECIPE]
             .into_iter()
-            .chain([FORWARD_FILE, CHECK_FILE, CARD_FILE])
+            .chain(PYTHON.map(|(name, _)| name))
+            .chain([CHECK_FILE, CARD_FILE])
             .map(|name| self.folder.join(name));
         let peft = PEFT_FILES.map(|name| self.folder.join(PEFT_FOLDER).join(name));
         for file in own.chain(peft).filter(|file| file.exists()) {
