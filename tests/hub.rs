@@ -238,12 +238,68 @@ fn a_broken_connection_is_continued_and_a_damaged_file_refused() {
     std::fs::write(&blob, bytes).unwrap();
     refused(
         &hub.maclip(&home.path(), &["weights", "inspect", SOURCE]),
-        &["is damaged: its SHA-256 is", "fetches it again"],
+        &["is damaged: its checksum is", "fetches it again"],
     );
     let mended = hub.maclip(&home.path(), &fetch);
     good(&mended);
     assert!(mended.stderr.contains("is damaged, and is fetched again"), "{}", mended.stderr);
     good(&hub.maclip(&home.path(), &["weights", "inspect", SOURCE]));
+}
+
+#[test]
+fn a_run_keeps_its_weights_when_the_branch_moves() {
+    let (hub, home) = (Hub::with_clip(), Home::new());
+    let runs = home.runs();
+    good(&hub.maclip(&home.path(), &small_run(&runs)));
+    let run = run_directory(Path::new(&runs), "quickstart", "frozen_clip");
+    let run = run.to_str().unwrap();
+    drop(hub);
+    // As Python does it, which has fetched a config of the new commit alone.
+    let moved = "d".repeat(40);
+    std::fs::write(home.repository().join("refs/main"), &moved).unwrap();
+    std::fs::create_dir_all(home.repository().join("snapshots").join(&moved)).unwrap();
+    let offline = |arguments: &[&str]| {
+        let mut command = command(arguments);
+        common::finish(command.env("HF_HOME", home.path()).env("HF_HUB_OFFLINE", "1").output().unwrap())
+    };
+    for again in [&["verify", run][..], &["test", run, "--set", "task.test.seed=7"], &small_run(&runs)] {
+        let ran = offline(again);
+        good(&ran);
+        if again[0] != "run" {
+            let told = format!("hf:test/tiny-clip is another commit now; the run was made of {SOURCE}@{COMMIT}/");
+            assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+        }
+    }
+    // A new run is of what the branch is now.
+    let other = home.0.path().join("other").to_str().unwrap().to_owned();
+    refused(&offline(&small_run(&other)), &["hf:test/tiny-clip is not in the cache"]);
+}
+
+#[test]
+fn an_address_is_the_same_file_whatever_the_cache_has() {
+    let mut other = common::hub::tiny_clip();
+    *other.last_mut().unwrap() ^= 1;
+    let files = [
+        (WEIGHTS, common::hub::tiny_clip()),
+        ("finetuned.safetensors", other),
+        ("open_clip_config.json", common::hub::config()),
+    ];
+    let (hub, home) = (Hub::new(&files), Home::new());
+    let sum = |ran: &Ran| {
+        good(ran);
+        serde_json::from_str::<Value>(&ran.stdout).unwrap()["sha256"].as_str().unwrap().to_owned()
+    };
+    let inspect = ["weights", "inspect", SOURCE, "--json"];
+    good(&hub.maclip(&home.path(), &["weights", "fetch", &format!("{SOURCE}/finetuned.safetensors")]));
+    let mut offline = hub.command(&home.path(), &inspect);
+    let offline = common::finish(offline.env("HF_HUB_OFFLINE", "1").output().unwrap());
+    assert_eq!(sum(&offline), hub.sha256("finetuned.safetensors"));
+    assert!(offline.stdout.contains("which would come first, is not known"), "{}", offline.stdout);
+    assert_eq!(sum(&hub.maclip(&home.path(), &inspect)), hub.sha256(WEIGHTS));
+    // Now it is known, and nobody is asked again.
+    hub.asked();
+    assert_eq!(sum(&hub.maclip(&home.path(), &inspect)), hub.sha256(WEIGHTS));
+    assert!(hub.asked().is_empty());
 }
 
 #[test]
@@ -281,10 +337,19 @@ fn weights_in_several_files_are_fetched_with_their_index() {
     good(&inspected);
     assert!(inspected.stdout.contains("safetensors in several files"), "{}", inspected.stdout);
     assert_eq!(of_store(&hub.asked()).len(), 2);
+    let second = home.snapshot().join("model-2.safetensors");
+    let mut damaged = std::fs::read(&second).unwrap();
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(&second, damaged).unwrap();
+    refused(
+        &hub.maclip(&home.path(), &["weights", "inspect", SOURCE]),
+        &["model-2.safetensors is damaged", "fetches it again"],
+    );
+    good(&hub.maclip(&home.path(), &["weights", "fetch", SOURCE]));
     // Without one of them, the weights are not there.
     std::fs::remove_file(home.snapshot().join("model-2.safetensors")).unwrap();
     good(&hub.maclip(&home.path(), &["weights", "inspect", SOURCE]));
-    assert_eq!(of_store(&hub.asked()), [], "its blob was there");
+    assert_eq!(of_store(&hub.asked()), [None], "its blob was there, but for the damaged one");
     assert!(home.snapshot().join("model-2.safetensors").exists());
 }
 
@@ -314,10 +379,28 @@ fn a_refusal_is_said_in_words_with_the_way_out() {
     assert!(!with_token.stderr.contains(TOKEN), "{}", with_token.stderr);
     hub.mood().refuse = None;
     refused(&fetch("hf:test/tiny-clip@v9"), &["test/tiny-clip has no revision v9"]);
+    refused(&fetch("hf:test/tiny-clip@work/new"), &["has no revision work", "write `work%2Fnew`"]);
+    for status in [403, 404] {
+        hub.mood().store_refuses = Some(status);
+        let ran = fetch(SOURCE);
+        refused(&ran, &["where the hub keeps open_clip_model.safetensors, does not give it", &status.to_string()]);
+        assert!(!ran.stderr.contains("HF_TOKEN"), "{}", ran.stderr);
+    }
+    hub.mood().store_refuses = None;
     refused(&fetch("hf:test/tiny-clip/gone.bin"), &["has no file gone.bin", WEIGHTS]);
     refused(&fetch("hf:test/other"), &["HTTP 404"]);
     good(&fetch("hf:test/tiny-clip@v1/open_clip_model.safetensors"));
     assert!(home.repository().join("refs/v1").is_file() && !home.repository().join("refs/main").exists());
+    let with = |name: &str, value: &str| {
+        let mut command = hub.command(&home.path(), &["weights", "fetch", SOURCE]);
+        common::finish(command.env(name, value).output().unwrap())
+    };
+    refused(&with("http_proxy", "garbage::x"), &["http_proxy is no proxy that can be used"]);
+    refused(&with("HF_TOKEN", "two\nlines"), &["the token of HF_TOKEN has a character", "hf auth login"]);
+    // It is for https, and this hub is not.
+    good(&with("HTTPS_PROXY", "http://127.0.0.1:1"));
+    // What is here already is no network's business.
+    good(&with("HF_HUB_OFFLINE", "1"));
     let endpoint = hub.endpoint.clone();
     drop(hub);
     let run = |endpoint: &str, name: &str| {
@@ -386,6 +469,7 @@ fn the_list_names_weights_that_recipes_take() {
         assert!(all.iter().any(|known| known["repository"].as_str().unwrap().starts_with(owner)), "{owner}");
     }
     let table = ok(&["weights", "list"]);
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
     assert!(table.contains("ViT-B/16") && table.contains("151 M") && table.contains("DataComp"), "{table}");
     // Their sizes are known without a file.
     for known in all.iter().filter(|known| known["backbone"] == "clip_vit") {
@@ -393,6 +477,11 @@ fn the_list_names_weights_that_recipes_take() {
         let plan: Value =
             serde_json::from_str(&ok(&["plan", "recipes/methods/frozen_clip.yaml", "--json", "--set", &set])).unwrap();
         assert_eq!(plan["plans"][0]["plan"]["params"]["total"], known["parameters"], "{set}");
+    }
+    for (written, meant) in
+        [("ViT-B-16-openai", "hf:openai/clip-vit-base-patch16"), ("openai/clip-vit-base", "hf:openai/clip-vit-base")]
+    {
+        fails(1, &["weights", "inspect", written], &["No such file", &format!("write `{meant}`")]);
     }
     fails(2, &["weights", "fetch", "ViT-B-16-opnai"], &["ViT-B-16-openai", "maclip weights list"]);
 }

@@ -8,6 +8,7 @@ use maclip_components::backbones::inspect::{self, Hints};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::progress::Progress;
 use maclip_framework::recipe::{Purpose, Recipe, study};
+use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::weights::hub;
 use maclip_language::{Change, Diagnostic, Node, Origin, codes, load, name_help, within};
 use serde_json::json;
@@ -73,7 +74,8 @@ pub fn recipe_of(model: &Model, changes: &Changes, progress: &dyn Progress) -> R
                 .help(help)
                 .into());
         }
-        let recipe = Recipe::check_for(&document.root, Purpose::Plan)?;
+        let mut recipe = Recipe::check_for(&document.root, Purpose::Plan)?;
+        RunDirectory::open(&run)?.pin(&mut recipe);
         return Ok((recipe, run.display().to_string()));
     }
     let document = match &model.recipe {

@@ -37,6 +37,8 @@ pub struct Mood {
     pub refuse: Option<(u16, &'static str)>,
     /// The store closes a connection after so many bytes, as often as this.
     pub cut: Option<(usize, usize)>,
+    /// The store, and not the hub itself, answers with this status.
+    pub store_refuses: Option<u16>,
     /// The store gives other bytes.
     pub damaged: bool,
     /// The store answers a question for a part with the whole.
@@ -159,6 +161,9 @@ impl Shared {
         };
         if let Some((status, code)) = self.mood.lock().unwrap().refuse {
             return send(&format!("{status} no"), &format!("X-Error-Code: {code}\r\n"), b"no", 2);
+        }
+        if let Some(status) = self.mood.lock().unwrap().store_refuses.filter(|_| store) {
+            return send(&format!("{status} no"), "", b"no", 2);
         }
         if store {
             return self.give(&path, from, &mut send);

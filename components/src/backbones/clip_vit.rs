@@ -148,7 +148,7 @@ pub(crate) fn check_key(key: Option<&str>, weights: &str, problems: &mut Problem
 
 /// Reports that no weights are given, for a model of `architecture`.
 pub(crate) fn check_given(weights: &str, architecture: Option<&str>, problems: &mut Problems) {
-    if weights.is_empty() {
+    if weights.trim().is_empty() {
         let example = published::example(architecture);
         problems.push(
             "weights",
@@ -195,7 +195,7 @@ impl ClipVitConfig {
             self.refuse(&self.weights, &sizes)?;
             return Ok(self.blank(&sizes, Normal::CLIP, Tokenizer::OpenAi, &context.device));
         }
-        let mut source = checkpoint::open(&self.weights, self.key.as_deref()).map_err(checkpoint::where_to_give)?;
+        let mut source = checkpoint::open(&self.weights, context.pin(&self.weights), self.key.as_deref()).map_err(checkpoint::where_to_give)?;
         source.note(context);
         source.expect("clip_vit")?;
         let mut settings = Settings::of(&self.weights);
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn absurd_sizes_are_refused_before_memory_is_asked_for() {
         use maclip_framework::weights::{self, ElementType, HostTensor};
-        let mut tensors = checkpoint::open("builtin:shapes_clip", None).unwrap().tensors;
+        let mut tensors = checkpoint::open("builtin:shapes_clip", None, None).unwrap().tensors;
         let one = HostTensor { shape: vec![1], values: vec![0.0] };
         tensors.insert("visual.transformer.resblocks.8000.ln_1.weight".to_owned(), one);
         let folder = tempfile::tempdir().unwrap();

@@ -98,7 +98,7 @@ impl Inspection {
 /// Where the file cannot be read, or is no checkpoint.
 pub fn inspect(source: &str, hints: &Hints) -> Result<Inspection> {
     let opened =
-        checkpoint::open(source, hints.key.as_deref()).map_err(|error| error.help(format!("give {SOURCES}")))?;
+        checkpoint::open(source, None, hints.key.as_deref()).map_err(|error| error.help(format!("give {SOURCES}")))?;
     Ok(inspection(&opened, hints))
 }
 
@@ -177,7 +177,7 @@ fn find(source: &Source, hints: &Hints, settings: &mut Settings, not_finite: &mu
 /// `precision` cannot hold; and where `to` cannot be written.
 pub fn convert(source: &str, to: &Path, precision: ElementType, hints: &Hints) -> Result<Inspection> {
     let opened =
-        checkpoint::open(source, hints.key.as_deref()).map_err(|error| error.help(format!("give {SOURCES}")))?;
+        checkpoint::open(source, None, hints.key.as_deref()).map_err(|error| error.help(format!("give {SOURCES}")))?;
     let inspection = inspection(&opened, hints);
     let help = "`maclip weights inspect FILE --tensors` lists what a file holds";
     let problem = inspection.problem().or_else(|| inspection.backbone.as_ref().err().cloned());

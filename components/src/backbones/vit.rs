@@ -66,7 +66,7 @@ impl Component for VitConfig {
 
     fn required_inputs(&self, problems: &mut Problems) {
         problems.when(
-            self.weights.is_empty(),
+            self.weights.trim().is_empty(),
             "weights",
             "is missing: give the path of a ViT checkpoint with timm's or Hugging Face's names, or `hf:OWNER/NAME` on \
              the Hugging Face hub",
@@ -78,7 +78,7 @@ impl Component for VitConfig {
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {
-        let source = checkpoint::open(&self.weights, self.key.as_deref())?;
+        let source = checkpoint::open(&self.weights, context.pin(&self.weights), self.key.as_deref())?;
         source.note(context);
         source.expect("vit")?;
         let mut settings = Settings::of(&self.weights);

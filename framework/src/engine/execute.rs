@@ -76,6 +76,11 @@ pub fn execute(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
 /// As [`execute`], except for a run that another process works on.
 pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Progress) -> Result<Outcome> {
     let path = run.directory(runs);
+    let mut run = run.clone();
+    if let Ok(there) = RunDirectory::open(&path) {
+        there.pin(&mut run.recipe);
+    }
+    let run = &run;
     let counts = |other: &Path| {
         let unchanged = || -> Result<bool> {
             let other = RunDirectory::open(other)?;
@@ -210,7 +215,8 @@ fn complete_log(recipe: &Recipe, path: &Path, progress: &dyn Progress) -> Result
 /// # Errors
 /// Where another process works on the run, its recipe cannot be read, or the step cannot be computed.
 pub fn replay(path: &Path, step: u64, progress: &dyn Progress) -> Result<serde_json::Value> {
-    let recipe = Recipe::frozen(path)?;
+    let mut recipe = Recipe::frozen(path)?;
+    RunDirectory::open(path)?.pin(&mut recipe);
     inputs::provide(&recipe, progress)?;
     let store = RunStore::open(path)?;
     let manifest = manifest(&recipe, "", &store, None)?;

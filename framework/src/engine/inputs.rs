@@ -37,14 +37,21 @@ pub fn of_hub(recipe: &Recipe) -> Vec<(String, String)> {
     found
 }
 
-/// Fetches the weights of `recipe` that are addresses on the hub and not in its cache.
+/// Fetches the weights of `recipe` that are addresses on the hub and not in its cache. Those of a run that is there
+/// already stay at its commit, and a branch that has moved since is told.
 ///
 /// # Errors
 /// Where they cannot be fetched, with the place in the recipe; and where they may not be: HF_HUB_OFFLINE.
 pub fn provide(recipe: &Recipe, progress: &dyn Progress) -> Result<()> {
-    of_hub(recipe)
-        .iter()
-        .try_for_each(|(path, source)| hub::provide(source, progress).map_err(|error| error.at(recipe.place(path))))
+    of_hub(recipe).iter().try_for_each(|(path, source)| {
+        let pin = recipe.pinned.get(source);
+        if let Some(pin) = pin
+            && hub::moved(source, pin)?
+        {
+            progress.note(&format!("{source} is another commit now; the run was made of {pin}, which is read"));
+        }
+        hub::provide(pin.unwrap_or(source), progress).map_err(|error| error.at(recipe.place(path)))
+    })
 }
 
 /// The inputs of `recipe` as they are now. Runs of one process with the same data and the same weights share the work.
@@ -54,7 +61,8 @@ pub fn provide(recipe: &Recipe, progress: &dyn Progress) -> Result<()> {
 pub fn now(recipe: &Recipe, known: &Known) -> Result<Inputs> {
     static KNOWN: Mutex<Option<HashMap<String, Inputs>>> = Mutex::new(None);
     let parts = ["dataset", "task", "backbone"].map(|key| recipe.resolved.at(key).map(|node| node.to_yaml()));
-    let key = format!("{}{:?}", parts.into_iter().flatten().collect::<String>(), known.left_out);
+    let parts: String = parts.into_iter().flatten().collect();
+    let key = format!("{parts}{:?}{:?}", known.left_out, recipe.pinned);
     let shared = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(inputs) = shared().as_ref().and_then(|known| known.get(&key)) {
         return Ok(inputs.clone());

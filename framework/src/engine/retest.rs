@@ -41,7 +41,9 @@ pub fn of(path: &Path, arguments: &Arguments, progress: &dyn Progress) -> Result
         own.push(("task.train_shot", value("task.shot")));
     }
     // Where the backbone cannot be built at all, the test says why.
-    let (then, build) = (Recipe::check_for(&before, Purpose::Plan)?, BuildContext::new(0, Device::flex()));
+    let (mut then, mut build) = (Recipe::check_for(&before, Purpose::Plan)?, BuildContext::new(0, Device::flex()));
+    directory.pin(&mut then);
+    build.pins.clone_from(&then.pinned);
     inputs::provide(&then, progress)?;
     if then.build::<dyn Backbone>(&build).is_ok() {
         inputs::same_weights(&directory, &build.weights())?;
@@ -69,7 +71,8 @@ pub fn of(path: &Path, arguments: &Arguments, progress: &dyn Progress) -> Result
         let help = format!("a test may change {}", ALLOWED.map(|path| format!("`{path}`")).join(", "));
         return Err(Diagnostic::new(codes::ARGUMENT, message).at(&change.origin).path(&change.path).help(help).into());
     }
-    let recipe = Recipe::check_for(&document.root, Purpose::Run)?;
+    let mut recipe = Recipe::check_for(&document.root, Purpose::Run)?;
+    directory.pin(&mut recipe);
     Ok(StudyRun::new(&variant(&directory.manifest.variant, &asked), recipe))
 }
 

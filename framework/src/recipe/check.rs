@@ -152,6 +152,7 @@ impl Recipe {
             expect,
             resolved,
             hash,
+            pinned: Default::default(),
             source,
         })
     }

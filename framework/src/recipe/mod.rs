@@ -67,6 +67,10 @@ pub struct Recipe {
     pub resolved: Node,
     /// Identity of the run: SHA-256 in hex of everything that can change a result.
     pub hash: String,
+    /// Weights of the hub by their name in the recipe, each at the commit and file that it is read at: see
+    /// [`RunDirectory::pin`](crate::runs::directory::RunDirectory::pin). A name that is not here is read as the hub has
+    /// it. It is no part of the identity.
+    pub pinned: BTreeMap<String, String>,
     /// The tree as it was written, for the places of its values.
     source: Node,
 }
@@ -156,6 +160,7 @@ impl Recipe {
         let mut context = BuildContext::new(self.seed, device.clone());
         context.precision = self.precision;
         context.activation_checkpointing = self.compute.activation_checkpointing;
+        context.pins.clone_from(&self.pinned);
         self.describe_dataset(&mut context);
         Ok(context)
     }

@@ -28,6 +28,8 @@ pub struct BuildContext {
     pub directed: Option<bool>,
     /// Number of training classes, where the dataset states it.
     pub train_classes: Option<usize>,
+    /// As [`Recipe::pinned`](crate::recipe::Recipe::pinned).
+    pub pins: BTreeMap<String, String>,
     geometry: Option<Geometry>,
     frames: Option<usize>,
     noted: Arc<Mutex<Noted>>,
@@ -54,6 +56,7 @@ impl BuildContext {
             activation_checkpointing: false,
             directed: None,
             train_classes: None,
+            pins: BTreeMap::new(),
             geometry: None,
             frames: None,
             noted: Arc::default(),
@@ -71,6 +74,7 @@ impl BuildContext {
             activation_checkpointing: self.activation_checkpointing,
             directed: self.directed,
             train_classes: self.train_classes,
+            pins: self.pins.clone(),
             geometry: Some(geometry),
             frames: Some(frames),
             noted: Arc::clone(&self.noted),
@@ -137,6 +141,11 @@ impl BuildContext {
         if let Ok(mut noted) = self.noted.lock() {
             noted.pinned.insert(name.to_owned(), address);
         }
+    }
+
+    /// Where the weights `name` are read, if that is not their name itself.
+    pub fn pin(&self, name: &str) -> Option<&str> {
+        self.pins.get(name).map(String::as_str)
     }
 
     /// The addresses of all weights that came from the hub.

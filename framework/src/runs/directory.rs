@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::files::{TEXT, open_regular, read_regular};
 use crate::model::parameters::Params;
+use crate::recipe::Recipe;
 use crate::recipe::expectation::{Expectation, Setting, TestResult, mean_ci95};
 use crate::runs::examples::Examples;
 use crate::runs::model_folder::ModelFolder;
@@ -34,6 +35,11 @@ pub fn left_out_file(split: Split) -> String {
 }
 
 impl RunDirectory {
+    /// Lets `recipe`, which is that of this run, read the weights of the hub at the commits that the run has read.
+    pub fn pin(&self, recipe: &mut Recipe) {
+        recipe.pinned.clone_from(&self.manifest.pinned);
+    }
+
     /// Opens the run directory `path`. Files that are not written yet are `None`.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Most bytes of a JSON file that is read.
 const MAX_JSON: u64 = 64 << 20;
 /// Files that hold the tensors of a folder, in order of preference: safetensors first.
-const USUAL: [&str; 6] = [
+pub(super) const USUAL: [&str; 6] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "open_clip_model.safetensors",

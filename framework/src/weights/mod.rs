@@ -106,11 +106,13 @@ pub struct Choice<'a> {
     pub key: Option<&'a str>,
     /// Whether tensors of these names can be used. It decides between several dicts where `key` does not.
     pub suits: &'a (dyn Fn(&BTreeSet<&str>) -> bool + Sync),
+    /// Of an address on the hub, the one that it is read at; its own by default.
+    pub pin: Option<&'a str>,
 }
 
 impl Default for Choice<'_> {
     fn default() -> Self {
-        Self { key: None, suits: &|_| true }
+        Self { key: None, suits: &|_| true, pin: None }
     }
 }
 
@@ -157,19 +159,10 @@ pub fn read_choice(path: &Path, choice: Choice) -> Result<StateDict> {
 
 /// Reads the weights of `address` from the cache of the hub.
 fn read_hub(address: &Address, choice: Choice) -> Result<StateDict> {
-    let found = hub::find(address).ok_or_else(|| hub::missing(address))?;
+    let pinned = choice.pin.map(Address::of).transpose()?.flatten();
+    let read = pinned.as_ref().unwrap_or(address);
+    let found = hub::find(read).ok_or_else(|| hub::missing(read))?;
     let mut checkpoint = read_path(&found.path, choice)?;
-    // The hub names a file after its checksum, and here all of it was read.
-    if let [file] = &checkpoint.files[..]
-        && let Some(sum) = hub::sum_of(file).filter(|sum| *sum != checkpoint.sha256)
-    {
-        return Err(Error::failed(format!(
-            "{} is damaged: its SHA-256 is {}, not {sum}",
-            file.display(),
-            checkpoint.sha256
-        ))
-        .help(format!("`maclip weights fetch {address}` fetches it again")));
-    }
     checkpoint.pinned = Some(found.exactly(&checkpoint.files).to_string());
     for config in &mut checkpoint.configs {
         config.label = Address { file: found.within(&config.path), ..address.clone() }.to_string();
@@ -177,6 +170,12 @@ fn read_hub(address: &Address, choice: Choice) -> Result<StateDict> {
     if !found.unknown.is_empty() {
         let files = found.unknown.join(", ");
         checkpoint.notes.push(format!("{address} was read without {files}, which its cache does not know"));
+    }
+    if !found.better.is_empty() {
+        let (files, path) = (found.better.join(", "), found.path.display());
+        checkpoint
+            .notes
+            .push(format!("{path} was read; whether {address} has {files}, which would come first, is not known"));
     }
     Ok(checkpoint)
 }
@@ -225,7 +224,15 @@ fn gather(files: Vec<PathBuf>, expected: Option<&[BTreeSet<String>]>, choice: Ch
     for (number, path) in files.iter().enumerate() {
         let name = path.display().to_string();
         let bytes = read_bytes(path, MAX_BYTES)?;
-        let (loaded, ()) = rayon::join(|| load(&name, &bytes, choice), || hash.update(&bytes));
+        let (loaded, intact) = rayon::join(
+            || load(&name, &bytes, choice),
+            || {
+                hash.update(&bytes);
+                let whole = (files.len() == 1).then(|| hex(&hash.clone().finalize()));
+                hub::intact(path, &bytes, whole)
+            },
+        );
+        intact?;
         let loaded = loaded?;
         if format.replace(loaded.format).is_some_and(|format| format != loaded.format) {
             return Err(Error::failed(format!("{name} has another format than the files before it")).help(DAMAGED));

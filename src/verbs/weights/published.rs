@@ -16,20 +16,21 @@ pub fn list(as_json: bool) -> Result<()> {
         let all = ALL.iter().map(|known| Ok(described(known, &address(known)?))).collect::<Result<Vec<_>>>()?;
         return say_data(json!({ "weights": all }));
     }
-    let head = ["name", "architecture", "trained on", "parameters", "image", "licence", "here", "weights"];
+    let head = ["name", "architecture", "trained on", "params", "image", "here"];
     let mut rows = vec![head.map(str::to_owned)];
     for known in ALL {
         let here = if hub::find(&address(known)?).is_some() { "yes" } else { "" };
         let (millions, image) = (known.parameters as f64 / 1e6, known.image_size);
-        let row = [known.name, known.architecture, known.data, "", "", known.licence, here, known.weights];
-        let mut row = row.map(str::to_owned);
-        (row[3], row[4]) = (format!("{millions:.0} M"), image.to_string());
-        rows.push(row);
+        let row = [known.name, known.architecture, known.data, &format!("{millions:.0} M"), &image.to_string(), here];
+        rows.push(row.map(str::to_owned));
     }
-    columns(&rows, 8).iter().try_for_each(say)?;
-    say(
-        "\nA recipe takes the last column as it is: `--set backbone.weights=hf:…`. `maclip weights fetch NAME` fetches one.",
-    )
+    let mut lines = columns(&rows, 6).into_iter();
+    lines.next().map_or(Ok(()), say)?;
+    for (line, known) in lines.zip(ALL) {
+        say(line)?;
+        say(format!("    {} ({})", known.weights, known.licence))?;
+    }
+    say("\nA recipe takes an address as it is: `--set backbone.weights=hf:…`.\n`maclip weights fetch NAME` fetches one.")
 }
 
 fn address(known: &Published) -> Result<Address> {

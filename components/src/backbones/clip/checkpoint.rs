@@ -5,10 +5,12 @@ use super::prefix::{self, Stripped};
 use super::preparation::Normal;
 use super::tokenizer::Tokenizer;
 use super::words::Words;
+use crate::backbones::published::ALL;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files;
 use maclip_framework::model::parameters::Fit;
 use maclip_framework::registry::BuildContext;
+use maclip_framework::weights::hub::Address;
 use maclip_framework::weights::{self, Choice, Config, HostTensor, own_metadata};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -164,9 +166,9 @@ pub(crate) struct Source {
     pub of_openai: bool,
 }
 
-/// Reads `builtin:NAME`, a path, or `hf:OWNER/NAME` from the cache of the hub. `key` chooses between several models of
-/// one file.
-pub(crate) fn open(source: &str, key: Option<&str>) -> Result<Source> {
+/// Reads `builtin:NAME`, a path, or `hf:OWNER/NAME` from the cache of the hub, there at the address `pin` where that is
+/// given. `key` chooses between several models of one file.
+pub(crate) fn open(source: &str, pin: Option<&str>, key: Option<&str>) -> Result<Source> {
     if let Some((_, bytes)) = source.strip_prefix("builtin:").and_then(|name| BUILTIN.iter().find(|(n, _)| *n == name))
     {
         let (tensors, metadata) = weights::parse(source, bytes)?;
@@ -186,7 +188,8 @@ pub(crate) fn open(source: &str, key: Option<&str>) -> Result<Source> {
             of_openai: false,
         });
     }
-    let file = weights::read_choice(Path::new(source), Choice { key, suits: &prefix::suits })?;
+    let file = weights::read_choice(Path::new(source), Choice { key, suits: &prefix::suits, pin })
+        .map_err(|error| names_no_file(source, error))?;
     let listed = stored(&file.tensors, |name| file.dtypes.get(name).copied().unwrap_or("?"));
     let about = own_metadata(&file.metadata);
     let whole = Source {
@@ -213,6 +216,23 @@ pub(crate) fn open(source: &str, key: Option<&str>) -> Result<Source> {
     }
     let key = key.filter(|_| file.taken_from.as_deref() != key);
     named(whole, prefix::strip(source, file.tensors, key)?)
+}
+
+/// Adds to the error of a path that is not there which address on the hub may have been meant.
+fn names_no_file(source: &str, error: Error) -> Error {
+    if Path::new(source).exists() {
+        return error;
+    }
+    let listed = ALL.iter().find(|known| known.name.eq_ignore_ascii_case(source)).map(|known| known.weights.to_owned());
+    let address = listed.or_else(|| {
+        let of_hub = format!("hf:{source}");
+        let repository = source.matches('/').count() == 1 && Path::new(source).parent().is_some_and(|own| !own.exists());
+        (repository && matches!(Address::of(&of_hub), Ok(Some(_)))).then_some(of_hub)
+    });
+    match address {
+        Some(address) => error.help(format!("if weights of the Hugging Face hub are meant, write `{address}`")),
+        None => error,
+    }
 }
 
 /// Adds to the error of a file that cannot be read how a recipe gives one.

@@ -73,7 +73,7 @@ impl Address {
 
 /// A part of a repository's or a revision's name.
 fn is_name(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
     !text.is_empty() && text.chars().all(allowed) && !text.starts_with(['.', '-']) && !text.contains("..")
 }
 
@@ -114,6 +114,7 @@ mod tests {
             ("hf:a/b.c-d_e@v1.0", ["a/b.c-d_e", "v1.0", ""]),
             ("hf:a/b/model.bin", ["a/b", "main", "model.bin"]),
             ("hf:a/b@v1/sub/model.bin", ["a/b", "v1", "sub/model.bin"]),
+            ("hf:a/b@v1.0+cu128", ["a/b", "v1.0+cu128", ""]),
             ("hf:a/b@refs/pr/12/model.bin", ["a/b", "refs/pr/12", "model.bin"]),
             ("hf:a/b@refs/pr/12", ["a/b", "refs/pr/12", ""]),
             ("hf:a/b@work%2Fnew/c", ["a/b", "work/new", "c"]),

@@ -6,11 +6,12 @@
 
 use super::address::{Address, is_path};
 use crate::error::{Error, Result};
-use crate::files::{read_regular, regular};
+use crate::files::{hex, read_regular, regular, sha256};
 use crate::progress::stop_requested;
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use sha1::{Digest, Sha1};
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,7 +49,8 @@ impl Cached {
 
     /// Keeps which commit the revision is.
     pub fn keep_commit(&self, commit: &str) -> Result<()> {
-        if is_commit(&self.revision) {
+        // A cache that is complete may be where nothing can be written.
+        if is_commit(&self.revision) || self.commit().as_deref() == Some(commit) {
             return Ok(());
         }
         let file = self.folder.join("refs").join(&self.revision);
@@ -68,6 +70,9 @@ impl Cached {
     /// Keeps that `commit` has no `file`.
     pub fn keep_absent(&self, commit: &str, file: &str) -> Result<()> {
         let path = self.absent(commit, file);
+        if path.is_file() {
+            return Ok(());
+        }
         make_folder_of(&path)?;
         let made = OpenOptions::new().create(true).append(true).open(&path);
         made.map(drop).map_err(|error| Error::io("write", &path, error))
@@ -138,10 +143,30 @@ pub(super) fn is_commit(text: &str) -> bool {
     text.len() == COMMIT && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The checksum that the blob of the link `path` in a snapshot is called after; `None` where it is no such link.
-pub(in crate::weights) fn sum_of(path: &Path) -> Option<String> {
-    let name = std::fs::read_link(path).ok()?.file_name()?.to_str()?.to_owned();
-    Some(name).filter(|name| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()))
+/// An error where `path` is a link in a snapshot to a blob whose `bytes` do not have the checksum that it is called
+/// after. `whole` is the SHA-256 of the bytes, where it is known.
+pub(in crate::weights) fn intact(path: &Path, bytes: &[u8], whole: Option<String>) -> Result<()> {
+    let blob = std::fs::read_link(path).ok().and_then(|blob| Some(blob.file_name()?.to_str()?.to_owned()));
+    let Some(sum) = blob.filter(|sum| is_sum(sum)) else { return Ok(()) };
+    let found = match sum.len() {
+        COMMIT => hex(&Sha1::new_with_prefix(object_head(bytes.len() as u64)).chain_update(bytes).finalize()),
+        _ => whole.unwrap_or_else(|| sha256(bytes)),
+    };
+    if found == sum {
+        return Ok(());
+    }
+    Err(Error::failed(format!("{} is damaged: its checksum is {found}, not {sum}", path.display()))
+        .help("`maclip weights fetch` with the address of the weights fetches it again"))
+}
+
+/// Whether `text` is SHA-256 of a large file, or SHA-1 of git's object of a small one.
+pub(super) fn is_sum(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// What git's checksum of a file of `length` bytes begins with, before the bytes.
+pub(super) fn object_head(length: u64) -> String {
+    format!("blob {length}\0")
 }
 
 /// Whether a name that a server or an index gave may be used as that of a file in the cache.
@@ -171,11 +196,30 @@ mod tests {
             let path = folder.path().join("models--a--b/snapshots").join(&commit).join(file);
             assert_eq!(path, cached.snapshot(&commit).join(file));
             assert_eq!(std::fs::read_to_string(&path).unwrap(), "weights", "{file}");
-            assert_eq!(sum_of(&path).as_deref(), Some(&*sum));
+            let damaged = intact(&path, b"weights", None).unwrap_err().to_string();
+            assert!(damaged.contains(&sum) && damaged.contains("is damaged"), "{damaged}");
         }
         assert!(!cached.lacks(&commit, "config.json"));
         cached.keep_absent(&commit, "config.json").unwrap();
         assert!(cached.lacks(&commit, "config.json"));
+    }
+
+    #[test]
+    fn the_bytes_of_a_blob_are_compared_with_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let cached = Cached::new(folder.path(), &Address::of("hf:a/b").unwrap().unwrap());
+        // `git hash-object` and `sha256sum` of "hello\n".
+        for sum in [
+            "ce013625030ba8dba906f756967f9e9ca394464a",
+            "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+        ] {
+            cached.link("c", "file", sum).unwrap();
+            let path = cached.snapshot("c").join("file");
+            intact(&path, b"hello\n", None).unwrap();
+            assert!(intact(&path, b"Hello\n", None).is_err(), "{sum}");
+        }
+        // A file that is no link has no checksum.
+        intact(folder.path(), b"x", None).unwrap();
     }
 
     #[test]

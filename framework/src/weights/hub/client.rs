@@ -4,7 +4,7 @@
 //! elsewhere.
 
 use super::address::Address;
-use super::environment::{Environment, Token};
+use super::environment::{Environment, Token, Variable};
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use std::io::Read;
@@ -14,14 +14,14 @@ use std::time::Duration;
 use ureq::http::header::{self, HeaderMap};
 use ureq::http::{StatusCode, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 /// Most bytes of a list of files.
 const LISTING: u64 = 64 << 20;
 /// Most redirects from a file's address to its bytes.
 const REDIRECTS: usize = 10;
 /// How long a connection may take, and how long a server may be silent.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An error, and whether the same question may be answered later.
 pub(super) struct Failure {
@@ -96,10 +96,15 @@ pub(super) struct Client {
     /// The endpoint as it was given, for addresses and messages.
     pub place: String,
     token: Option<Token>,
+    proxies: Proxies,
 }
 
 impl Client {
-    pub fn new(environment: &Environment) -> Result<Self> {
+    /// With `patience` for a connection and for a server that is silent.
+    ///
+    /// # Errors
+    /// Where a variable of the environment has no value that can be used.
+    pub fn new(environment: &Environment, patience: Duration) -> Result<Self> {
         let place = environment.endpoint.clone();
         let endpoint = place.parse::<Uri>().ok().filter(|uri| {
             matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
@@ -113,20 +118,26 @@ impl Client {
             .user_agent(concat!("maclip/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
             .max_redirects(0)
-            .timeout_connect(Some(PATIENCE))
-            .timeout_per_read(Some(PATIENCE))
+            // Chosen for each question: see `Proxies`.
+            .proxy(None)
+            .timeout_connect(Some(patience))
+            .timeout_recv_response(Some(patience))
+            .timeout_per_read(Some(patience))
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .build();
-        Ok(Self { agent: config.into(), endpoint, place, token: environment.token.clone() })
+        let token = environment.token.clone().map_err(|why| {
+            Error::failed(why).help("log in again with `hf auth login`, or set HF_TOKEN as the hub shows it")
+        })?;
+        Ok(Self { agent: config.into(), endpoint, place, token, proxies: Proxies::new(environment)? })
     }
 
     /// The commit of the address's revision, with its files.
     pub fn listing(&self, address: &Address) -> std::result::Result<Listing, Failure> {
-        let (repository, revision) = (&address.repository, address.revision().replace('/', "%2F"));
+        let (repository, revision) = (&address.repository, encoded(address.revision()).replace('/', "%2F"));
         let url = format!("{}/api/models/{repository}/revision/{revision}?blobs=true", self.place);
-        let (status, headers, _, body) = self.get(&url, 0)?;
+        let Answer { status, headers, at, body, .. } = self.get(&url, 0)?;
         if !status.is_success() {
-            return Err(self.refusal(status, &headers, address, None, &url));
+            return Err(self.refusal(status, &headers, address, None, &at));
         }
         let bytes = body.into_with_config().limit(LISTING).read_to_vec().map_err(|error| lost(&url, &error))?;
         let odd = |why: String| {
@@ -143,7 +154,7 @@ impl Client {
     /// `file` of `commit`, from byte `from` on or, where the server cannot do so, from its beginning.
     pub fn open(&self, address: &Address, commit: &str, file: &str, from: u64) -> std::result::Result<Opened, Failure> {
         let url = format!("{}/{}/resolve/{commit}/{}", self.place, address.repository, encoded(file));
-        let (status, headers, of_hub, body) = self.get(&url, from)?;
+        let Answer { status, headers, of_hub, at, body } = self.get(&url, from)?;
         let length = number(&headers, header::CONTENT_LENGTH.as_str());
         let (start, size) = match status {
             StatusCode::OK => (0, length),
@@ -157,7 +168,7 @@ impl Client {
             }
             // More is here than there.
             StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => return self.open(address, commit, file, 0),
-            other => return Err(self.refusal(other, &headers, address, Some(file), &url)),
+            other => return Err(self.refusal(other, &headers, address, Some(file), &at)),
         };
         let size = number(&of_hub, "x-linked-size").or(size);
         let etag = text(&of_hub, "x-linked-etag").or_else(|| text(&of_hub, header::ETAG.as_str()));
@@ -165,8 +176,8 @@ impl Client {
         Ok(Opened { start, size, etag, bytes: Box::new(body.into_reader()) })
     }
 
-    /// Asks `url` and follows its redirects: the last status and headers, the headers of the hub itself, and the body.
-    fn get(&self, url: &str, from: u64) -> std::result::Result<(StatusCode, HeaderMap, HeaderMap, Body), Failure> {
+    /// Asks `url` and follows its redirects.
+    fn get(&self, url: &str, from: u64) -> std::result::Result<Answer, Failure> {
         let odd = |url: &str, what: &str| Failure::from(Error::failed(format!("{url} {what}")));
         let mut uri: Uri = url.parse().map_err(|_| odd(url, "is no address of a file"))?;
         let mut of_hub = HeaderMap::new();
@@ -179,6 +190,7 @@ impl Client {
             if from > 0 {
                 request = request.header(header::RANGE, format!("bytes={from}-"));
             }
+            let request = request.config().proxy(self.proxies.of(&uri)).build();
             let response = request.call().map_err(|error| self.unreached(&uri, &error))?;
             let (parts, body) = response.into_parts();
             if own {
@@ -191,7 +203,7 @@ impl Client {
                 }
             }
             if !parts.status.is_redirection() {
-                return Ok((parts.status, parts.headers, of_hub, body));
+                return Ok(Answer { status: parts.status, headers: parts.headers, of_hub, at: uri, body });
             }
             let to = parts.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
             let next = to.and_then(|to| joined(&uri, to)).ok_or_else(|| odd(url, "leads to no address"))?;
@@ -221,14 +233,15 @@ impl Client {
         }
     }
 
-    /// An answer that is none, in words. `file` is what was asked for; without it, a list of files was.
+    /// An answer that is none, in words. `file` is what was asked for; without it, a list of files was. `at` is the
+    /// address that answered.
     fn refusal(
         &self,
         status: StatusCode,
         headers: &HeaderMap,
         address: &Address,
         file: Option<&str>,
-        url: &str,
+        at: &Uri,
     ) -> Failure {
         let (repository, revision) = (&address.repository, address.revision());
         let page = format!("{}/{repository}", self.place);
@@ -240,6 +253,14 @@ impl Client {
         );
         let code = text(headers, "x-error-code").unwrap_or_default();
         let said = text(headers, "x-error-message").map(|text| format!("; it says: {text}")).unwrap_or_default();
+        if let Some(file) = file.filter(|_| !same_place(at, &self.endpoint)) {
+            let place = place(at);
+            // The address holds for a short time, and is another one with each question.
+            let error = Error::failed(format!("{place}, where the hub keeps {file}, does not give it ({http})"));
+            let error = error.help("try again; if it stays so, a proxy or a filter of the network may be in between");
+            return Failure { error, again: true };
+        }
+        let url = format!("{}{}", place(at), at.path());
         let (what, help) = match (status.as_u16(), &*code) {
             (401 | 403, "GatedRepo") => (
                 format!("{repository} is given only to those who have accepted its licence"),
@@ -264,7 +285,15 @@ impl Client {
                 format!("look at {page}; for a private one, {login}"),
             ),
             (404, "RevisionNotFound") => {
-                (format!("{repository} has no revision {revision}"), format!("{page}/commits/main lists its revisions"))
+                let slash = match &address.file {
+                    Some(file) => {
+                        let own = revision.replace('/', "%2F");
+                        format!("; if {file} belongs to its name, write `{own}%2F{}`", file.replace('/', "%2F"))
+                    }
+                    None => String::new(),
+                };
+                let help = format!("{page}/commits/main lists its revisions{slash}");
+                (format!("{repository} has no revision {revision}"), help)
             }
             (404, _) => match file {
                 Some(file) => (
@@ -287,6 +316,52 @@ impl Client {
         };
         let again = matches!(status.as_u16(), 408 | 429 | 500..=599);
         Failure { error: Error::failed(format!("{what} ({http} of {url}{said})")).help(help), again }
+    }
+}
+
+/// The last answer to a question.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    /// The headers of the hub itself.
+    of_hub: HeaderMap,
+    /// The address that answered.
+    at: Uri,
+    body: Body,
+}
+
+/// The proxies of the environment.
+struct Proxies {
+    http: Option<Proxy>,
+    https: Option<Proxy>,
+    /// Knows the hosts that are asked without one.
+    without: Option<Proxy>,
+}
+
+impl Proxies {
+    fn new(environment: &Environment) -> Result<Self> {
+        let made = |variable: &Option<Variable>| {
+            let Some(Variable { name, value }) = variable else { return Ok(None) };
+            Proxy::new(value).map(Some).map_err(|error| {
+                // The value may have a password in it.
+                Error::failed(format!("{name} is no proxy that can be used: {error}"))
+                    .help("write it as http://HOST:PORT or socks5://HOST:PORT, or unset it")
+            })
+        };
+        let [http, https] = &environment.proxies;
+        let hosts = environment.no_proxy.split(',').map(str::trim).filter(|host| !host.is_empty());
+        let without = hosts.fold(Proxy::builder(ProxyProtocol::Http).host("unused"), |proxy, host| {
+            // A name stands for the hosts below it too.
+            let host = host.trim_start_matches('.');
+            proxy.no_proxy(host).no_proxy(&format!("*.{host}"))
+        });
+        Ok(Self { http: made(http)?, https: made(https)?, without: without.build().ok() })
+    }
+
+    /// The proxy for a question to `uri`.
+    fn of(&self, uri: &Uri) -> Option<Proxy> {
+        let proxy = if uri.scheme_str() == Some("https") { &self.https } else { &self.http };
+        proxy.clone().filter(|_| !self.without.as_ref().is_some_and(|without| without.is_no_proxy(uri)))
     }
 }
 
@@ -390,6 +465,26 @@ mod tests {
         assert!(!same("https://cdn-lfs.huggingface.co/x", "https://huggingface.co"));
         assert!(!same("http://127.0.0.1:81/x", "http://127.0.0.1:80"));
         assert!(!same("https://huggingface.co.evil.org/x", "https://huggingface.co"));
+    }
+
+    #[test]
+    fn a_question_takes_the_proxy_of_its_scheme() {
+        let mut environment = Environment::now();
+        let set = |name, value: &str| Some(Variable { name, value: value.to_owned() });
+        environment.proxies = [set("HTTP_PROXY", "http://plain:1"), set("ALL_PROXY", "socks5://all:2")];
+        environment.no_proxy = "inner.org, .other.org,127.0.0.1".to_owned();
+        let proxies = Proxies::new(&environment).unwrap();
+        let port = |uri: &str| proxies.of(&uri.parse().unwrap()).map(|proxy| proxy.port());
+        assert_eq!((port("http://hub.org/x"), port("https://hub.org/x")), (Some(1), Some(2)));
+        for host in ["inner.org", "a.inner.org", "other.org", "b.other.org", "127.0.0.1:80"] {
+            assert_eq!(port(&format!("http://{host}/x")), None, "{host}");
+        }
+        assert!(port("http://notinner.org/x").is_some());
+        for wrong in ["garbage::x", "ftp://host:1"] {
+            environment.proxies = [set("HTTP_PROXY", wrong), None];
+            let error = Proxies::new(&environment).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains("HTTP_PROXY is no proxy"), "{wrong}: {error}");
+        }
     }
 
     #[test]

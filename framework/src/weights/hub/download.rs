@@ -2,7 +2,7 @@
 //! name before all of it is there and has the checksum that the hub says.
 
 use super::address::Address;
-use super::cache::{Cached, make_folder_of};
+use super::cache::{Cached, is_sum, make_folder_of, object_head};
 use super::client::{Client, Failure, Listed};
 use super::size;
 use crate::error::{Error, Result};
@@ -27,6 +27,9 @@ pub(super) fn patiently<T>(mut ask: impl FnMut() -> std::result::Result<T, Failu
             Ok(answer) => return Ok(answer),
             Err(Failure { error, again }) => {
                 tries += 1;
+                if stop_requested() {
+                    return Err(Error::Interrupted);
+                }
                 if !again || tries >= TRIES {
                     return Err(error);
                 }
@@ -106,10 +109,7 @@ impl Wanted<'_> {
             let opened = patiently(|| self.client.open(self.address, self.commit, name, 0))?;
             (sum, size) = (opened.etag, size.or(opened.size));
         }
-        let known = |sum: &String| {
-            matches!(sum.len(), 40 | 64) && sum.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        };
-        match sum.filter(known) {
+        match sum.filter(|sum| is_sum(sum)) {
             Some(sum) => Ok((sum, size)),
             None => Err(Error::failed(format!(
                 "{} says no checksum of {name} of {}, so nobody could see that it arrives whole",
@@ -141,6 +141,9 @@ impl Wanted<'_> {
                 Ok(()) => break,
                 Err(Failure { error, again }) => {
                     tries = if have > at { 1 } else { tries + 1 };
+                    if stop_requested() {
+                        return Err(Error::Interrupted);
+                    }
                     if !again || tries >= TRIES {
                         return Err(error);
                     }
@@ -234,7 +237,7 @@ fn megabytes(bytes: u64) -> u64 {
 /// The name that git gives to the content of a file: SHA-1 of a header and the bytes.
 fn git_object(path: &Path, length: u64) -> Result<String> {
     let failed = |error| Error::io("read", path, error);
-    let mut hash = Sha1::new_with_prefix(format!("blob {length}\0"));
+    let mut hash = Sha1::new_with_prefix(object_head(length));
     let mut file = open_regular(path).map_err(failed)?;
     let mut buffer = vec![0; 1 << 16];
     loop {

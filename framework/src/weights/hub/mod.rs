@@ -10,16 +10,20 @@ mod download;
 mod environment;
 
 pub use address::Address;
-pub(super) use cache::sum_of;
+pub(super) use cache::intact;
 
-use super::folder::{Config, choices, is_index, shards, weights_file};
+use super::folder::{Config, USUAL, choices, is_index, shards, weights_file};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use cache::{Cached, is_safe};
-use client::{Client, Listed, Listing};
+use client::{Client, Listed, Listing, PATIENCE};
 use download::{Wanted, patiently};
 use environment::Environment;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the hub may take for a question that is not necessary.
+const SHORT: Duration = Duration::from_secs(5);
 
 /// Weights in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,9 @@ pub struct Found {
     pub pinned: Address,
     /// Configs of which it is not known whether the repository has them, because nobody has asked for them.
     pub unknown: Vec<String>,
+    /// Usual names of weights that would be taken before these and of which the same is not known. Where the hub has been
+    /// asked there are none, so that an address means the same file everywhere.
+    pub better: Vec<String>,
 }
 
 impl Found {
@@ -77,10 +84,30 @@ fn in_cache(environment: &Environment, address: &Address) -> Option<Found> {
         Some(file) => Some(snapshot.join(file)).filter(|path| is_whole(path)),
         None => Some(snapshot.clone()).filter(|folder| has_weights(folder)),
     }?;
-    let configs = configs(address).into_iter();
-    let unknown = configs.filter(|name| !snapshot.join(name).is_file() && !cached.lacks(&commit, name)).collect();
+    let unasked = |name: &String| !snapshot.join(name).is_file() && !cached.lacks(&commit, name);
+    let unknown = configs(address).into_iter().filter(&unasked).collect();
+    let better = match address.file {
+        Some(_) => Vec::new(),
+        None => {
+            let before = USUAL.iter().take_while(|name| !is_whole(&snapshot.join(name)));
+            before.map(|name| (*name).to_owned()).filter(&unasked).collect()
+        }
+    };
     let pinned = Address { revision: Some(commit), ..address.clone() };
-    Some(Found { path, snapshot, pinned, unknown })
+    Some(Found { path, snapshot, pinned, unknown, better })
+}
+
+/// Whether `source` is known to be another commit now than that of `pinned`. Uses no network.
+///
+/// # Errors
+/// Where one of them is no address.
+pub fn moved(source: &str, pinned: &str) -> Result<bool> {
+    let environment = Environment::now();
+    let commit = |text: &str| -> Result<Option<String>> {
+        Ok(Address::of(text)?.and_then(|address| Cached::new(&environment.cache, &address).commit()))
+    };
+    let (now, then) = (commit(source)?, commit(pinned)?);
+    Ok(now.is_some() && now != then)
 }
 
 /// The configs that lie beside the weights of `address`.
@@ -101,14 +128,14 @@ fn is_whole(file: &Path) -> bool {
 fn has_weights(folder: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     let names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    choices(&names).first().is_some_and(|first| is_whole(&folder.join(first)))
+    matches!(&choices(&names)[..], [one] if is_whole(&folder.join(one)))
 }
 
 /// The error for weights that are not in the cache.
 pub(super) fn missing(address: &Address) -> Error {
     let environment = Environment::now();
     let message = format!("{address} is not in the cache {}", environment.cache.display());
-    let offline = if environment.offline { ", without HF_HUB_OFFLINE" } else { "" };
+    let offline = environment.offline.map(|variable| format!(", without {variable}")).unwrap_or_default();
     Error::failed(message).help(format!("`maclip weights fetch {address}` fetches it{offline}"))
 }
 
@@ -122,19 +149,20 @@ pub fn provide(source: &str, progress: &dyn Progress) -> Result<()> {
     let Some(address) = Address::of(source)? else { return Ok(()) };
     let environment = Environment::now();
     match in_cache(&environment, &address) {
-        None if environment.offline => Err(missing(&address)),
+        None if environment.offline.is_some() => Err(missing(&address)),
         None => fetched(&environment, &address, progress).map(drop),
-        Some(found) if found.unknown.is_empty() || environment.offline => Ok(()),
+        Some(found) if environment.offline.is_some() || found.unknown.len() + found.better.len() == 0 => Ok(()),
         Some(found) => {
-            // The weights are here, as Python fetched them: the rest may be impossible, and then is said and not an
-            // error.
-            if let Err(error) = add_configs(&environment, &found, progress) {
-                if matches!(error, Error::Interrupted) {
-                    return Err(error);
+            // The weights are here, as Python fetched them. Where the hub cannot be asked for the rest, reading them
+            // says what is not known.
+            match Work::begin(&environment, &found.pinned, Ask::Once) {
+                Ok(work) => work.all(progress),
+                Err(Error::Interrupted) => Err(Error::Interrupted),
+                Err(error) => {
+                    progress.note(&format!("{address} is read as the cache has it: {}", error.reason()));
+                    Ok(())
                 }
-                progress.note(&format!("whether {address} has {} is not known: {error}", found.unknown.join(", ")));
             }
-            Ok(())
         }
     }
 }
@@ -143,59 +171,63 @@ pub fn provide(source: &str, progress: &dyn Progress) -> Result<()> {
 /// checksums there, and not fetched again.
 ///
 /// # Errors
-/// Where they cannot be fetched, or may not be: HF_HUB_OFFLINE.
+/// Where they cannot be fetched; where they may not be, HF_HUB_OFFLINE, and the cache does not have them.
 pub fn fetch(address: &Address, progress: &dyn Progress) -> Result<Found> {
     fetched(&Environment::now(), address, progress)
 }
 
 fn fetched(environment: &Environment, address: &Address, progress: &dyn Progress) -> Result<Found> {
-    if environment.offline {
-        return Err(Error::failed(format!("HF_HUB_OFFLINE is set, so {address} is not fetched")).help("unset it"));
+    if environment.offline.is_some() {
+        return in_cache(environment, address).ok_or_else(|| missing(address));
     }
-    let work = Work::begin(environment, address)?;
-    let names: Vec<String> = work.listing.siblings.iter().map(|file| file.name.clone()).collect();
-    let first = match &address.file {
-        Some(file) if names.contains(file) => file.clone(),
-        Some(file) => {
-            let given = names.iter().filter(|name| !choices(std::slice::from_ref(name)).is_empty());
-            let given: Vec<&str> = given.map(String::as_str).collect();
-            let help = match given.is_empty() {
-                true => "it has no files of weights".to_owned(),
-                false => format!("its files of weights are {}", given.join(", ")),
-            };
-            return Err(Error::failed(format!("{} has no file {file}", address.repository)).help(help));
-        }
-        None => only(address, &names)?,
-    };
-    work.get(&first, progress)?;
-    if is_index(Path::new(&first)) {
-        let folder = first.rsplit_once('/').map_or("", |(folder, _)| folder);
-        for shard in shards(&work.snapshot().join(&first))?.into_keys() {
-            let shard = if folder.is_empty() { shard } else { format!("{folder}/{shard}") };
-            work.get(&shard, progress)?;
-        }
-    }
-    work.get_configs(&configs(address), progress)?;
+    let work = Work::begin(environment, address, Ask::Patiently)?;
+    work.all(progress)?;
     work.cached.keep_commit(&work.listing.sha)?;
     in_cache(environment, address).ok_or_else(|| missing(address))
 }
 
-/// Fetches the configs of `found` that nobody has asked for yet.
-fn add_configs(environment: &Environment, found: &Found, progress: &dyn Progress) -> Result<()> {
-    Work::begin(environment, &found.pinned)?.get_configs(&found.unknown, progress)
+/// The one file of weights among the `names` of a repository's files: of those that lie in no folder, the usual one.
+fn only(address: &Address, names: &[String]) -> Result<String> {
+    let (within, top): (Vec<String>, Vec<String>) = names.iter().cloned().partition(|name| name.contains('/'));
+    let mut found = choices(&top);
+    let of = |file: &str| Address { file: Some(file.to_owned()), ..address.clone() };
+    match &found[..] {
+        [_] => Ok(found.remove(0)),
+        [] => {
+            let named = weights_among(&within);
+            let help = match named.first() {
+                Some(first) => format!("name one in its folders, such as `{}`", of(first)),
+                None => {
+                    "it needs a file such as model.safetensors or pytorch_model.bin; `hf:OWNER/NAME/FILE` names another"
+                        .to_owned()
+                }
+            };
+            let message = format!("{} has no weights in a format that is read here", address.repository);
+            Err(Error::failed(message).help(help))
+        }
+        [first, ..] => {
+            let message = format!("{} has several files of weights: {}", address.repository, found.join(", "));
+            Err(Error::failed(message).help(format!("name one of them: `{}`", of(first))))
+        }
+    }
 }
 
-/// The one file of weights among `names`, the safest format first.
-fn only(address: &Address, names: &[String]) -> Result<String> {
-    let mut found = choices(names);
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        0 => Err(Error::failed(format!("{} has no weights in a format that is read here", address.repository)).help(
-            "it needs a file such as model.safetensors or pytorch_model.bin; `hf:OWNER/NAME/FILE` names another",
-        )),
-        _ => Err(Error::failed(format!("{} has several files of weights: {}", address.repository, found.join(", ")))
-            .help(format!("name one of them: `hf:{}/{}`", address.repository, found[0]))),
-    }
+/// Those of the `names` of files that may hold weights.
+fn weights_among(names: &[String]) -> Vec<&str> {
+    let holds = |path: &&String| {
+        let name = path.rsplit_once('/').map_or(path.as_str(), |(_, name)| name);
+        !choices(&[name.to_owned()]).is_empty()
+    };
+    names.iter().filter(holds).map(String::as_str).collect()
+}
+
+/// How the hub is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// Again where it does not answer.
+    Patiently,
+    /// Once, and not for long: for what can be left out.
+    Once,
 }
 
 /// A revision whose files are fetched.
@@ -207,10 +239,52 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn begin(environment: &Environment, address: &'a Address) -> Result<Self> {
-        let (client, cached) = (Client::new(environment)?, Cached::new(&environment.cache, address));
-        let listing = patiently(|| client.listing(address))?;
+    fn begin(environment: &Environment, address: &'a Address, ask: Ask) -> Result<Self> {
+        let (client, cached) = (Client::new(environment, PATIENCE)?, Cached::new(&environment.cache, address));
+        let listing = match ask {
+            Ask::Patiently => patiently(|| client.listing(address))?,
+            Ask::Once => Client::new(environment, SHORT)?.listing(address).map_err(|failure| failure.error)?,
+        };
         Ok(Self { client, cached, address, listing })
+    }
+
+    /// Puts the weights and their configs into the snapshot.
+    fn all(&self, progress: &dyn Progress) -> Result<()> {
+        let Self { address, listing, .. } = self;
+        let names: Vec<String> = listing.siblings.iter().map(|file| file.name.clone()).collect();
+        let first = match &address.file {
+            Some(file) if names.contains(file) => file.clone(),
+            Some(file) => {
+                let given = weights_among(&names);
+                let help = match given.is_empty() {
+                    true => "it has no files of weights".to_owned(),
+                    false => format!("its files of weights are {}", given.join(", ")),
+                };
+                return Err(Error::failed(format!("{} has no file {file}", address.repository)).help(help));
+            }
+            None => {
+                let first = only(address, &names)?;
+                for name in USUAL.iter().take_while(|name| **name != first) {
+                    self.cached.keep_absent(&listing.sha, name)?;
+                }
+                first
+            }
+        };
+        self.get(&first, progress)?;
+        if is_index(Path::new(&first)) {
+            let folder = first.rsplit_once('/').map_or("", |(folder, _)| folder);
+            for shard in shards(&self.snapshot().join(&first))?.into_keys() {
+                let shard = if folder.is_empty() { shard } else { format!("{folder}/{shard}") };
+                self.get(&shard, progress)?;
+            }
+        }
+        for name in configs(address) {
+            match names.contains(&name) {
+                true => self.get(&name, progress)?,
+                false => self.cached.keep_absent(&listing.sha, &name)?,
+            }
+        }
+        Ok(())
     }
 
     fn snapshot(&self) -> PathBuf {
@@ -232,17 +306,6 @@ impl<'a> Work<'a> {
         progress.note(&format!("{name}{bytes} of {repository}, commit {}, from {}", &commit[..12], client.place));
         let sum = wanted.fetch(progress)?;
         cached.link(commit, name, &sum)
-    }
-
-    /// Puts those of the configs `names` into the snapshot that the repository has, and keeps which it has not.
-    fn get_configs(&self, names: &[String], progress: &dyn Progress) -> Result<()> {
-        for name in names {
-            match self.listing.siblings.iter().any(|file| file.name == *name) {
-                true => self.get(name, progress)?,
-                false => self.cached.keep_absent(&self.listing.sha, name)?,
-            }
-        }
-        Ok(())
     }
 }
 
@@ -280,6 +343,10 @@ mod tests {
         let several = only(&["a.pt", "b.pt"]).unwrap_err().to_string();
         assert!(several.contains("a.pt, b.pt") && several.contains("hf:a/b/a.pt"), "{several}");
         assert!(only(&["README.md"]).unwrap_err().to_string().contains("no weights"));
+        // What lies in a folder is another model, or something beside it.
+        assert_eq!(only(&["a.pt", "sub/model.safetensors"]).unwrap(), "a.pt");
+        let within = only(&["README.md", "sub/optimizer.bin", "sub/model.pt"]).unwrap_err().to_string();
+        assert!(within.contains("hf:a/b/sub/model.pt"), "{within}");
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn several_dicts_are_named_and_the_key_or_the_names_choose() {
     );
     assert!(read.notes[0].contains("not from `model`"), "{:?}", read.notes);
     let suits: &(dyn Fn(&BTreeSet<&str>) -> bool + Sync) = &|names| names.contains("layer.a");
-    assert_eq!(checkpoint(&root, Choice { key: None, suits }).unwrap().taken_from.as_deref(), Some("model"));
+    assert_eq!(checkpoint(&root, Choice { suits, ..Choice::default() }).unwrap().taken_from.as_deref(), Some("model"));
     // One dict under two keys is one dict.
     let twice = [b"}(", &text("a")[..], &model, b"q\x07", &text("b"), b"h\x07u"].concat();
     assert!(checkpoint(&twice, Choice::default()).is_ok());
