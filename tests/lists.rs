@@ -376,15 +376,63 @@ fn archives_hold_videos_too() {
     let more = "clip_store: {use: false}";
     let (_, folder) = bench.run("test: {file: @videos/list.csv}", more);
     let (_, sharded) = bench.run("test: {file: @000.tar}", more);
-    let (_, zipped) = bench.run("test: {file: @videos.zip}", more);
+    let (_, in_zip) = bench.run("test: {file: @videos.zip}", more);
     assert_eq!(distances(&folder), distances(&sharded));
-    assert_eq!(distances(&folder), distances(&zipped));
+    assert_eq!(distances(&folder), distances(&in_zip));
     // A broken video is named as the clip that it is, not as the copy that FFmpeg saw.
     let mut broken = shard.clone();
     broken[0].1.truncate(200);
     tar(&bench.at("bad.tar"), &broken);
     let said = bench.fails(1, "test: {file: @bad.tar}", "", &["k00"]);
     assert!(!said.contains("maclip-clip-"), "{said}");
+    let (manifest, episodes) = bench.run("test: {file: @bad.tar}, broken: skip", more);
+    assert!(!seen(&episodes).0.contains(&"k00".to_owned()) && notes(&manifest).contains("k00"), "{manifest}");
+    let mut broken = zipped;
+    broken[0].1.truncate(200);
+    zip(&bench.at("bad.zip"), &broken);
+    let (_, episodes) = bench.run("test: {file: @bad.zip}, broken: skip", more);
+    assert!(!seen(&episodes).0.contains(&"class 0/k00".to_owned()), "{episodes:?}");
+}
+
+#[test]
+fn archives_drop_no_clip_in_silence() {
+    let bench = Bench::new();
+    folders(&bench);
+    let sample = |class: &str, take: usize, frame: usize| format!("{class}_{take}.{frame:04}.jpg");
+    let mut samples = entries(&bench, sample);
+    for (class, take) in [("wave", 0), ("wave", 1), ("push", 0), ("push", 1), ("push", 2)] {
+        samples.push((format!("{class}_{take}.cls"), class.as_bytes().to_vec()));
+    }
+    tar(&bench.at("some.tar"), &samples);
+    bench.fails(1, "test: {file: @some.tar}", "", &["wave_2", "it has no class", "dataset.broken=skip"]);
+    let (manifest, episodes) = bench.run("test: {file: @some.tar}, broken: skip", "");
+    assert!(!seen(&episodes).0.contains(&"wave_2".to_owned()) && notes(&manifest).contains("wave_2"), "{manifest}");
+
+    // Clips in none of the splits that others are in.
+    let at = |class: &str, take: usize| if take == 2 { format!("extra/{class}") } else { format!("test/{class}") };
+    let outside = |class: &str, take, frame| format!("d/{}/take {take}/{frame:08}.jpg", at(class, take));
+    zip(&bench.at("extra.zip"), &entries(&bench, outside));
+    let words = ["2 clips of", "the first is `d/extra/push/take 2`", "dataset.splits"];
+    bench.fails(1, "test: {file: @extra.zip}", "", &words);
+    let (_, episodes) = bench.run("test: {file: @extra.zip}, splits: {test: [wave, push]}", "");
+    assert!(seen(&episodes).0.contains(&"d/extra/wave/take 2".to_owned()), "classes are said: {episodes:?}");
+
+    // The lists of CLIP-FSAR, and a row whose clip is there in the folder of another class only.
+    let inside = |class: &str, take: usize, frame: usize| format!("k100/train_256/{class}/take {take}/{frame:08}.jpg");
+    zip(&bench.at("k100.zip"), &entries(&bench, inside));
+    let rows = |class: usize, name: &str| -> String {
+        (0..3).map(|take| format!("test{class}//train_256/{name}/take {take}.mp4\n")).collect()
+    };
+    write(&bench.at("few_shot.txt"), rows(0, "wave") + &rows(1, "push"));
+    let list = "test: {file: @few_shot.txt, format: class_clip}";
+    let (_, episodes) = bench.run(&format!("root: @k100.zip, {list}"), "");
+    assert_eq!(seen(&episodes).1, ["push", "wave"]);
+    let named = |class: &str, take: usize, frame: usize| format!("k/{class}/{class} {take}/{frame:08}.jpg");
+    zip(&bench.at("named.zip"), &entries(&bench, named));
+    let rows = "path,label\nwave 0,wave\nwave 1,wave\npush 0,push\npush 1,push\npush 2,wave\n";
+    write(&bench.at("named.csv"), rows);
+    let words = ["named.csv:6: not found", "k/push/push 2 in the folder of class `push`"];
+    bench.fails(1, "root: @named.zip, test: {file: @named.csv}", "", &words);
 }
 
 /// Writes `[frames, width]` as an NPY file of version 1.

@@ -4,6 +4,7 @@
 //! `listed`). Not here: which frames of a clip are taken (frames) and what size they get (resizes).
 mod archives;
 mod arrays;
+mod claims;
 mod class_split;
 mod class_text;
 mod folder;

@@ -23,6 +23,7 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::files::sha256;
 use maclip_framework::slots::dataset::FilePart;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -82,6 +83,35 @@ impl Kind {
     }
 }
 
+/// What a clip is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// A video or frames.
+    #[default]
+    Pixels,
+    /// An array `[frames, width]` of features, in `.npy` or safetensors. The backbone is then `precomputed`.
+    Features,
+}
+
+impl Content {
+    /// As recipes write it.
+    fn name(self) -> &'static str {
+        if self == Content::Features { "features" } else { "pixels" }
+    }
+
+    /// What is passed over.
+    fn other(self) -> &'static str {
+        if self == Content::Features { "videos and pictures" } else { "arrays of features" }
+    }
+
+    /// Whether a file of this name is a clip or a part of one; `None` where it is nothing of that kind.
+    fn has(self, name: &str) -> Option<bool> {
+        let known = is_image(name) || is_video(name) || is_array(name);
+        known.then(|| is_array(name) == (self == Content::Features))
+    }
+}
+
 /// One archive that is open.
 enum Archive {
     Zip(zip_file::ZipFile),
@@ -107,6 +137,10 @@ pub struct Archives {
     samples: BTreeMap<String, Sample>,
     /// Names of clips by the last part of their path, in lower case.
     by_name: HashMap<String, Vec<String>>,
+    /// Entries of the other are passed over.
+    content: Content,
+    /// Entries that would be clips of the other content.
+    others: usize,
     /// What a reader of the result must know.
     pub notes: Vec<String>,
 }
@@ -115,8 +149,9 @@ impl Archives {
     /// Opens the archives that `pattern` names, such as `clips.zip` or `shards/{000..003}.tar`, and lists their clips.
     ///
     /// # Errors
-    /// Where one is missing, is no archive or is cut; all of them are named at once.
-    pub fn open(pattern: &Path) -> Result<Self> {
+    /// Where one is missing, is no archive or is cut, and where a clip is there twice; all that is wrong is named at
+    /// once.
+    pub fn open(pattern: &Path, content: Content) -> Result<Self> {
         let kind = Kind::of(pattern).ok_or_else(|| {
             Error::failed(format!("{} is no archive that is read", pattern.display()))
                 .help("a zip file, or tar files without compression, such as shards/{000..003}.tar")
@@ -146,6 +181,8 @@ impl Archives {
             clips: BTreeMap::new(),
             samples: BTreeMap::new(),
             by_name: HashMap::new(),
+            content,
+            others: 0,
             notes: Vec::new(),
         };
         let mut entries = Vec::new();
@@ -156,8 +193,12 @@ impl Archives {
             entries.extend(listed.into_iter().map(|Listed { path, at }| (path, number, at)));
         }
         match kind {
-            Kind::Folders => all.group_folders(entries),
+            Kind::Folders => all.group_folders(entries)?,
             Kind::Samples => all.group_samples(entries)?,
+        }
+        if all.others > 0 {
+            let (many, what, said) = (all.others, content.other(), content.name());
+            all.notes.push(format!("{many} {what} of {} are passed over: dataset.clips is {said}", all.label()));
         }
         for path in all.clips.keys() {
             all.by_name.entry(last(path).to_lowercase()).or_default().push(path.clone());
@@ -166,26 +207,62 @@ impl Archives {
     }
 
     /// Makes clips of folders of frames, and of single files.
-    fn group_folders(&mut self, entries: Vec<(String, u32, At)>) {
+    fn group_folders(&mut self, entries: Vec<(String, u32, At)>) -> Result<()> {
         let mut frames: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+        let mut files: BTreeMap<String, (String, Entry)> = BTreeMap::new();
+        let (mut problems, mut at_the_top) = (Vec::new(), 0);
+        let paths = &self.paths;
+        let place = |number: u32| paths[number as usize].display();
         for (path, archive, at) in entries {
             let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
             let entry = Entry { archive, name: name.into(), at };
-            if name.starts_with('.') {
-                continue;
-            }
-            if is_image(name) {
-                frames.entry(folder.to_owned()).or_default().push(entry);
-            } else if is_video(name) {
-                self.clips.insert(stem(&path).to_owned(), Packed::Video(entry));
-            } else if is_array(name) {
-                self.clips.insert(stem(&path).to_owned(), Packed::Array(entry));
+            match self.content.has(name) {
+                _ if name.starts_with('.') => {}
+                None => {}
+                // They are in no folder that could be a clip.
+                Some(true) if is_image(name) && folder.is_empty() => at_the_top += 1,
+                Some(false) => self.others += 1,
+                Some(true) if is_image(name) => frames.entry(folder.to_owned()).or_default().push(entry),
+                Some(true) => match files.get(stem(&path)) {
+                    Some((other, first)) if *other == path => {
+                        problems.push(format!("{path} is in {} and in {}", place(first.archive), place(archive)));
+                    }
+                    Some((other, first)) => problems.push(format!(
+                        "{other} in {} and {path} in {} differ only in their extension",
+                        place(first.archive),
+                        place(archive)
+                    )),
+                    None => _ = files.insert(stem(&path).to_owned(), (path.clone(), entry)),
+                },
             }
         }
+        for (folder, entries) in &frames {
+            if let Some(other) = entries.iter().find(|entry| entry.archive != entries[0].archive) {
+                let (first, other) = (place(entries[0].archive), place(other.archive));
+                problems.push(format!("{folder} has frames in {first} and in {other}"));
+            }
+        }
+        if !problems.is_empty() {
+            let what = format!("{} clips are there twice", problems.len());
+            return Err(Error::failed(format!("{what}:{}", several(&problems)))
+                .help("a clip is one entry or one folder of one archive: take one of both out, or call it otherwise"));
+        }
+        for (path, (_, entry)) in files {
+            let array = self.content == Content::Features;
+            self.clips.insert(path, if array { Packed::Array(entry) } else { Packed::Video(entry) });
+        }
+        let mut beside = 0;
         for (folder, mut entries) in frames {
             entries.sort_by(|a, b| natural(&a.name, &b.name));
-            self.clips.insert(folder, Packed::Frames(entries));
+            beside += usize::from(self.clips.insert(folder, Packed::Frames(entries)).is_some());
         }
+        if at_the_top > 0 {
+            self.notes.push(format!("{at_the_top} pictures in no folder of {} are passed over", self.label()));
+        }
+        if beside > 0 {
+            self.notes.push(format!("{beside} videos are passed over: the frames of the same clip lie beside them"));
+        }
+        Ok(())
     }
 
     /// What the archives are called, for messages.
@@ -227,47 +304,55 @@ impl Archives {
         let names: Vec<&str> = self.clips.keys().take(SHOWN).map(String::as_str).collect();
         let more = if self.clips.len() > SHOWN { ", …" } else { "" };
         match names.is_empty() {
+            true if self.others > 0 => {
+                let (what, said) = (self.content.other(), self.content.name());
+                format!("no clip but {} {what}, and dataset.clips is {said}", self.others)
+            }
             true => "no clip".to_owned(),
             false => format!("{} clips ({}{more})", self.clips.len(), names.join(", ")),
         }
     }
 
     /// The path of the clip that a list calls `name`, of a class with this name and in this split: at that path, or
-    /// with that path at its end. Of several, one in the folder of the split or the class.
+    /// with that path at its end. Of several, one in that very case, and one in the folder of the split or the class.
     ///
     /// # Errors
     /// Where there is none, or several; the reason is a text without the name of the list.
     pub fn find(&self, name: &str, class: &str, split: &str) -> std::result::Result<&str, String> {
-        let wanted = stem(name.trim_start_matches("./").trim_end_matches('/'));
-        if let Some((path, _)) = self.clips.get_key_value(wanted) {
-            return Ok(path);
-        }
-        let none = || {
-            format!(
-                "not found: looked for an entry that ends in `{wanted}` in {}, which has {}",
-                self.label(),
-                self.describe()
-            )
-        };
-        let same = self.by_name.get(&last(wanted).to_lowercase()).ok_or_else(none)?;
-        let ends = |path: &&String| {
-            path.len() == wanted.len() || path.as_bytes().get(path.len().wrapping_sub(wanted.len() + 1)) == Some(&b'/')
-        };
-        let mut found: Vec<&String> =
-            same.iter().filter(|path| path.to_lowercase().ends_with(&wanted.to_lowercase())).filter(ends).collect();
-        if found.is_empty() {
-            return Err(none());
-        }
-        for folder in [split, class] {
-            let has = |path: &&String| path.split('/').any(|part| part.eq_ignore_ascii_case(folder));
-            if found.len() > 1 && found.iter().any(has) {
-                found.retain(has);
+        // A folder of frames may be called as a video is.
+        for wanted in [name, stem(name)] {
+            if let Some((path, _)) = self.clips.get_key_value(wanted) {
+                return Ok(path);
+            }
+            let mut found = self.ending_in(wanted);
+            let exact = |path: &&str| path.ends_with(wanted);
+            if found.iter().any(exact) {
+                found.retain(exact);
+            }
+            for folder in [split, class] {
+                let has = |path: &&str| path.split('/').any(|part| part.eq_ignore_ascii_case(folder));
+                if found.len() > 1 && found.iter().any(has) {
+                    found.retain(has);
+                }
+            }
+            match found.as_slice() {
+                [] => {}
+                [one] => return Ok(one),
+                many => return Err(format!("`{wanted}` may be {} or {}: write more of its path", many[0], many[1])),
             }
         }
-        match found.as_slice() {
-            [one] => Ok(one),
-            many => Err(format!("`{wanted}` may be {} or {}: write more of its path", many[0], many[1])),
-        }
+        let (wanted, label) = (stem(name), self.label());
+        Err(format!("not found: looked for an entry that ends in `{wanted}` in {label}, which has {}", self.describe()))
+    }
+
+    /// Clips whose paths end with all parts of `wanted`, in any case.
+    fn ending_in(&self, wanted: &str) -> Vec<&str> {
+        let low = wanted.to_lowercase();
+        let ends = |path: &&str| {
+            let path = path.to_lowercase();
+            path.strip_suffix(&low).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+        };
+        self.by_name.get(last(&low)).into_iter().flatten().map(String::as_str).filter(ends).collect()
     }
 
     /// The bytes of a small entry, compared with its checksum where it has one.

@@ -3,7 +3,7 @@
 use super::{Archive, Archives, At, Entry, LARGEST, Packed};
 use crate::datasets::readers::images::{check_frame_in, decode, is_png};
 use crate::datasets::readers::passed_over::{PassedOver, extension};
-use crate::datasets::readers::video::VideoReader;
+use crate::datasets::readers::video::{VideoReader, check_in};
 use crate::datasets::readers::{ClipReader, FileRequest, Readers, each_once, no_frame};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::images::{Image, ImageHeader};
@@ -42,12 +42,12 @@ pub struct PackedRequest<'a> {
 }
 
 impl ArchiveReader<'_> {
-    /// Looks at a clip without decoding it: the headers and ends of its frames. A video is only looked at when it is
-    /// decoded, because all of it would have to be copied.
+    /// Looks at a clip without decoding it: the headers and ends of its frames, or the header of its video. That of a
+    /// compressed video is looked at only with `whole`, because all of it has to be copied.
     ///
     /// # Errors
     /// The reason why it cannot be used.
-    pub fn check(&self, clip: &Packed) -> std::result::Result<PassedOver, String> {
+    pub fn check(&self, clip: &Packed, whole: bool) -> std::result::Result<PassedOver, String> {
         let mut passed_over = PassedOver::default();
         match clip {
             Packed::Frames(entries) => {
@@ -55,7 +55,18 @@ impl ArchiveReader<'_> {
                 let header = |at: usize| self.header(frames[at]);
                 self.readers.images.one_size(frames.iter().map(|entry| &*entry.name), header)?;
             }
-            Packed::Video(entry) | Packed::Array(entry) => {
+            Packed::Video(entry) => {
+                let name = Path::new(&*entry.name);
+                if let Some(mut window) = self.archives.window(entry).map_err(|error| error.reason())? {
+                    let length = window.length;
+                    check_in(&mut window, length, name)?;
+                } else if whole {
+                    let copy = self.copy(entry).map_err(|error| error.reason())?;
+                    let shown = |why: String| why.replace(&copy.path().display().to_string(), &entry.name);
+                    self.readers.check(copy.path()).map_err(shown)?;
+                }
+            }
+            Packed::Array(entry) => {
                 if self.archives.part(entry).is_ok_and(|part| part.range.is_some_and(|range| range.is_empty())) {
                     return Err("the file is empty".to_owned());
                 }
@@ -85,11 +96,11 @@ impl ArchiveReader<'_> {
     fn header(&self, entry: &Entry) -> Result<ImageHeader> {
         let png = is_png(Path::new(&*entry.name));
         match self.archives.window(entry)? {
-            Some(mut window) => {
+            Some(mut window) if window.length <= LARGEST => {
                 let length = window.length;
                 check_frame_in(&mut window, length, png)
             }
-            None => {
+            _ => {
                 let bytes = self.archives.bytes(entry)?;
                 check_frame_in(&mut Cursor::new(&bytes), bytes.len() as u64, png)
             }
@@ -232,8 +243,7 @@ impl Archives {
             Archive::Tar(file) => file.file(),
         };
         let length = range.end.saturating_sub(range.start);
-        // A frame is no larger, and nothing else is read so.
-        Ok((length <= LARGEST).then_some(Window { file, start: range.start, length, position: 0 }))
+        Ok(Some(Window { file, start: range.start, length, position: 0 }))
     }
 }
 

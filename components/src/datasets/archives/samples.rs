@@ -3,7 +3,7 @@
 //! Source: the WebDataset format, <https://github.com/webdataset/webdataset>. `KEY.mp4`, or `KEY.jpg` and
 //! `KEY.0001.jpg`, with the label in `KEY.cls`, `KEY.json` or `KEY.txt`.
 
-use super::{Archives, At, Entry, Packed, is_array, several};
+use super::{Archives, At, Content, Entry, Packed, is_array, several};
 use crate::datasets::readers::entries::natural;
 use crate::datasets::readers::{is_image, is_video};
 use maclip_framework::error::{Error, Result};
@@ -34,6 +34,8 @@ struct Parts {
     labels: BTreeMap<String, Entry>,
     /// In which other archive the key is too.
     also: Option<u32>,
+    /// Entries of the content that is passed over.
+    others: usize,
 }
 
 /// The key and the rest of an entry's path: `a/b.c/KEY.0001.jpg` is `a/b.c/KEY` and `0001.jpg`.
@@ -61,7 +63,9 @@ impl Archives {
                 parts.also = Some(archive);
             }
             let entry = Entry { archive, name: name.into(), at };
-            if is_image(name) {
+            if self.content.has(name) == Some(false) {
+                parts.others += 1;
+            } else if is_image(name) {
                 parts.frames.push(entry);
             } else if is_video(name) {
                 parts.videos.push(entry);
@@ -81,8 +85,13 @@ impl Archives {
                 continue;
             }
             let (videos, arrays) = (parts.videos.len(), parts.arrays.len());
+            self.others += parts.others;
             if videos + arrays == 0 && parts.frames.is_empty() {
-                problems.push(format!("{shard}: {key} has no video, no frames and no array of features"));
+                let what = match self.content {
+                    Content::Pixels => "no video and no frames",
+                    Content::Features => "no array of features",
+                };
+                problems.push(format!("{shard}: {key} has {what}, and dataset.clips is {}", self.content.name()));
                 continue;
             }
             if videos + arrays > 1 {
@@ -97,7 +106,7 @@ impl Archives {
                 Ok(None) => {}
                 Err(what) => problems.push(format!("{shard}: {what}")),
             }
-            // A picture beside a video or an array is its preview.
+            // A picture beside a video is its preview.
             let clip = match (parts.videos.pop(), parts.arrays.pop()) {
                 (Some(video), _) => Packed::Video(video),
                 (None, Some(array)) => Packed::Array(array),

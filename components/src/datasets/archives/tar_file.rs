@@ -1,16 +1,15 @@
 //! Tar files without compression: the headers are read once, and an entry where it lies.
 
-use super::{At, Listed};
+use super::{At, Listed, several};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::open_regular;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Bytes of zeros that end a tar file.
-const END: usize = 1024;
 /// Bytes of a block, which a header takes.
 const BLOCK: u64 = 512;
 /// First bytes of what compresses a whole file.
@@ -39,32 +38,40 @@ impl TarFile {
             return Err(failed(format!("it has {length} bytes, and is no tar file")));
         }
         let mut notes = Vec::new();
-        let mut end = [1; END];
-        let ended = length >= END as u64 && file.read_exact_at(&mut end, length - END as u64).is_ok();
-        if !ended || end.iter().any(|byte| *byte != 0) {
-            notes.push(format!("{} has no mark at its end: it may be cut", path.display()));
-        }
         let mut archive = tar::Archive::new(BufReader::new(open_regular(path).map_err(io)?));
-        let (mut listed, mut others) = (Vec::new(), 0);
+        let (mut listed, mut others, mut end) = (Vec::new(), 0, 0);
+        let (mut twice, mut seen) = (Vec::new(), HashSet::new());
         for (number, entry) in archive.entries_with_seek().map_err(io)?.enumerate() {
             let entry = entry.map_err(|error| failed(format!("entry {number} is damaged: {error}")))?;
             let kind = entry.header().entry_type();
+            let is_file = kind.is_file() || kind.is_contiguous();
+            // The size of a large file is in a header before its own.
+            let size = if is_file { entry.size() } else { entry.header().entry_size().unwrap_or(0) };
+            end = entry.raw_file_position().saturating_add(size.div_ceil(BLOCK).saturating_mul(BLOCK));
             if kind.is_dir() || kind.is_pax_global_extensions() {
                 continue;
             }
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-            if !(kind.is_file() || kind.is_contiguous()) {
+            if !is_file {
                 others += 1;
                 continue;
             }
-            let (start, size) = (entry.raw_file_position(), entry.size());
+            let start = entry.raw_file_position();
             if start.checked_add(size).is_none_or(|end| end > length) {
                 return Err(failed(format!(
                     "it is cut: {name} begins at byte {start} and has {size}, of {length} in all"
                 )));
             }
-            listed.push(Listed { path: name.trim_start_matches("./").to_owned(), at: At::Tar { start, size } });
+            let name = name.trim_start_matches("./").to_owned();
+            if !seen.insert(name.clone()) {
+                twice.push(format!("{name} is there twice"));
+            }
+            listed.push(Listed { path: name, at: At::Tar { start, size } });
         }
+        if !twice.is_empty() {
+            return Err(failed(format!("it has entries of one name, as `tar -r` makes them:{}", several(&twice))));
+        }
+        ended(&file, end, length).map_err(|what| failed(what.to_owned()))?;
         if others > 0 {
             notes
                 .push(format!("{}: {others} entries are no files, such as links, and are passed over", path.display()));
@@ -100,4 +107,26 @@ impl TarFile {
         }
         Ok(())
     }
+}
+
+/// Looks at what stands behind the last entry, which ends at byte `end`: zeros, of which a block at least.
+///
+/// # Errors
+/// Where it is something else, as a text without the name of the file.
+fn ended(file: &File, end: u64, length: u64) -> std::result::Result<(), &'static str> {
+    if length < end.saturating_add(BLOCK) {
+        return Err("it has no mark at its end, so it may be cut: fetch it again; if it is whole, \
+                    `head -c 1024 /dev/zero >> FILE` adds the mark");
+    }
+    let (mut at, mut buffer) = (end, vec![0; 1 << 16]);
+    while at < length {
+        let part = usize::try_from(length - at).unwrap_or(usize::MAX).min(buffer.len());
+        let read = file.read_exact_at(&mut buffer[..part], at);
+        if read.is_err() || buffer[..part].iter().any(|byte| *byte != 0) {
+            return Err("there is more behind the mark at its end, as where tar files were put together with `cat`: \
+                        unpack it with `tar -i`, and pack it again");
+        }
+        at += part as u64;
+    }
+    Ok(())
 }

@@ -72,7 +72,7 @@ fn archives_zip_files_hold_folders_of_frames() {
     let mut before = None;
     for method in [CompressionMethod::STORE, CompressionMethod::DEFLATE] {
         zip(&path, &clips(), method);
-        let archives = Archives::open(&path).unwrap();
+        let archives = Archives::open(&path, Content::Pixels).unwrap();
         let names: Vec<&str> = archives.clips().keys().map(String::as_str).collect();
         assert_eq!(names, ["data/test/push/a", "data/test/push/c", "data/train/wave/a", "data/train/wave/b"]);
         let seen = greys(&archives, "data/train/wave/a").unwrap();
@@ -85,11 +85,12 @@ fn archives_zip_files_hold_folders_of_frames() {
         }
         let readers = Readers::default();
         let reader = ArchiveReader { archives: &archives, readers: &readers };
-        assert!(reader.check(&archives.clips()["data/train/wave/a"]).is_ok());
+        assert!(reader.check(&archives.clips()["data/train/wave/a"], true).is_ok());
         assert_ne!(before.replace(archives.sum()), Some(String::new()));
         assert_eq!(archives.find("wave/a", "wave", "train"), Ok("data/train/wave/a"));
         assert_eq!(archives.find("a", "push", "test"), Ok("data/test/push/a"));
         assert_eq!(archives.find("B", "wave", "train"), Ok("data/train/wave/b"), "in any case");
+        assert_eq!(archives.find("push/c.mp4", "push", "test"), Ok("data/test/push/c"), "without its extension");
         let why = archives.find("a", "other", "val").unwrap_err();
         assert!(why.contains("`a` may be data/test/push/a or data/train/wave/a"), "{why}");
         let why = archives.find("ve/a", "other", "val").unwrap_err();
@@ -99,7 +100,7 @@ fn archives_zip_files_hold_folders_of_frames() {
     let mut changed = clips();
     changed[0].1 = jpeg(31);
     zip(&path, &changed, CompressionMethod::STORE);
-    assert_ne!(before, Some(Archives::open(&path).unwrap().sum()));
+    assert_ne!(before, Some(Archives::open(&path, Content::Pixels).unwrap().sum()));
 }
 
 #[test]
@@ -108,23 +109,25 @@ fn archives_that_are_damaged_are_errors_and_never_more() {
     let path = folder.path().join("clips.zip");
     zip(&path, &clips(), CompressionMethod::STORE);
     let whole = std::fs::read(&path).unwrap();
-    let start =
-        Archives::open(&path).unwrap().parts(&Archives::open(&path).unwrap().clips()["data/train/wave/b"]).unwrap()[0]
-            .range
-            .clone()
-            .unwrap()
-            .start as usize;
+    let start = Archives::open(&path, Content::Pixels)
+        .unwrap()
+        .parts(&Archives::open(&path, Content::Pixels).unwrap().clips()["data/train/wave/b"])
+        .unwrap()[0]
+        .range
+        .clone()
+        .unwrap()
+        .start as usize;
     let mut flipped = whole.clone();
     flipped[start + 40] ^= 1;
     std::fs::write(&path, &flipped).unwrap();
-    let error = greys(&Archives::open(&path).unwrap(), "data/train/wave/b").unwrap_err().to_string();
+    let error = greys(&Archives::open(&path, Content::Pixels).unwrap(), "data/train/wave/b").unwrap_err().to_string();
     assert!(error.contains("does not fit its checksum"), "{error}");
     // Any byte may be wrong: that is an error or other clips, and no more.
     for at in (0..whole.len()).step_by(7) {
         let mut flipped = whole.clone();
         flipped[at] ^= 0xff;
         std::fs::write(&path, &flipped).unwrap();
-        if let Ok(archives) = Archives::open(&path) {
+        if let Ok(archives) = Archives::open(&path, Content::Pixels) {
             for clip in archives.clips().keys() {
                 let _ = archives.parts(&archives.clips()[clip]);
                 if matches!(archives.clips()[clip], Packed::Frames(_)) {
@@ -135,13 +138,13 @@ fn archives_that_are_damaged_are_errors_and_never_more() {
     }
     for length in [0, 3, 21, 100, whole.len() / 2, whole.len() - 1] {
         std::fs::write(&path, &whole[..length]).unwrap();
-        let error = Archives::open(&path).err().unwrap().to_string();
+        let error = Archives::open(&path, Content::Pixels).err().unwrap().to_string();
         assert!(error.contains("it is no whole zip file") && error.contains("clips.zip"), "{length}: {error}");
     }
     let twice = [("a/b/1.jpg", jpeg(1)), ("a/b/1.jpg", jpeg(2))];
     zip(&path, &twice, CompressionMethod::STORE);
-    assert!(Archives::open(&path).err().unwrap().to_string().contains("a/b/1.jpg is there twice"));
-    let error = Archives::open(&folder.path().join("none.rar")).err().unwrap().to_string();
+    assert!(Archives::open(&path, Content::Pixels).err().unwrap().to_string().contains("a/b/1.jpg is there twice"));
+    let error = Archives::open(&folder.path().join("none.rar"), Content::Pixels).err().unwrap().to_string();
     assert!(error.contains("no archive that is read"), "{error}");
 }
 
@@ -162,12 +165,12 @@ fn archives_tar_shards_hold_samples_with_labels() {
             ("x/k2.caption", b"nor this".to_vec()),
         ],
     );
-    tar(&at("s-001.tar"), &[("k3.npy", b"array".to_vec()), ("k3.txt", b"\xef\xbb\xbfwave\nmore\n".to_vec())]);
-    let archives = Archives::open(&at("s-{000..001}.tar")).unwrap();
+    tar(&at("s-001.tar"), &[("k3.webm", b"video".to_vec()), ("k3.txt", b"\xef\xbb\xbfwave\nmore\n".to_vec())]);
+    let archives = Archives::open(&at("s-{000..001}.tar"), Content::Pixels).unwrap();
     let labels: Vec<(&str, &str)> =
         archives.samples().iter().map(|(key, sample)| (key.as_str(), sample.label.as_str())).collect();
     assert_eq!(labels, [("k3", "wave"), ("x/k1", "3"), ("x/k2", "push up")]);
-    assert!(matches!(archives.clips()["x/k2"], Packed::Video(_)) && matches!(archives.clips()["k3"], Packed::Array(_)));
+    assert!(matches!(archives.clips()["x/k2"], Packed::Video(_)));
     let seen = greys(&archives, "x/k1").unwrap();
     assert!(seen.len() == 2 && seen[0] < seen[1], "{seen:?}");
     assert_eq!(archives.notes, ["1 entries of the shards are no clips and no labels, and are passed over"]);
@@ -188,7 +191,7 @@ fn archives_tar_shards_hold_samples_with_labels() {
             ("k6.cls", b" ".to_vec()),
         ],
     );
-    let error = Archives::open(&at("b-{0..1}.tar")).err().unwrap().to_string();
+    let error = Archives::open(&at("b-{0..1}.tar"), Content::Pixels).err().unwrap().to_string();
     for words in [
         "5 samples cannot be used",
         "k1 is in",
@@ -208,17 +211,84 @@ fn archives_tar_shards_hold_samples_with_labels() {
         (vec![0; 100], "100 bytes"),
     ] {
         std::fs::write(at("bad.tar"), bytes).unwrap();
-        let error = Archives::open(&at("bad.tar")).err().unwrap().to_string();
+        let error = Archives::open(&at("bad.tar"), Content::Pixels).err().unwrap().to_string();
         assert!(error.contains(words) && error.contains("bad.tar"), "{words}: {error}");
     }
-    let gone = Archives::open(&at("s-{000..003}.tar")).err().unwrap().to_string();
+    let gone = Archives::open(&at("s-{000..003}.tar"), Content::Pixels).err().unwrap().to_string();
     assert!(
         gone.contains("2 of 4 archives cannot be read") && gone.contains("s-002.tar") && gone.contains("s-003.tar"),
         "{gone}"
     );
-    // Cut behind an entry: only the end is missing.
-    let last = whole.len() - 1024;
-    std::fs::write(at("cut.tar"), &whole[..last]).unwrap();
-    let notes = Archives::open(&at("cut.tar")).unwrap().notes;
-    assert!(notes.iter().any(|note| note.contains("it may be cut")), "{notes:?}");
+    // Cut behind an entry, and two files one behind the other.
+    let fails = |bytes: &[u8]| {
+        std::fs::write(at("cut.tar"), bytes).unwrap();
+        Archives::open(&at("cut.tar"), Content::Pixels).err().unwrap().to_string()
+    };
+    let end = whole.iter().rposition(|byte| *byte != 0).unwrap() / 512 * 512 + 512;
+    let error = fails(&whole[..end]);
+    assert!(error.contains("no mark at its end, so it may be cut") && error.contains("head -c 1024"), "{error}");
+    let error = fails(&[&whole[..], &whole[..]].concat());
+    assert!(error.contains("there is more behind the mark at its end") && error.contains("tar -i"), "{error}");
+    std::fs::write(at("cut.tar"), [&whole[..end], &[0; 1024]].concat()).unwrap();
+    assert!(Archives::open(&at("cut.tar"), Content::Pixels).is_ok());
+    // A frame that ends with zeros is no mark.
+    tar(&at("zeros.tar"), &[("k.jpg", [jpeg(1), vec![0; 4096]].concat())]);
+    let zeros = std::fs::read(at("zeros.tar")).unwrap();
+    let length = 512 + (jpeg(1).len() + 4096).div_ceil(512) * 512;
+    assert!(fails(&zeros[..length]).contains("no mark at its end"));
+    // As `tar -r` adds an entry again.
+    tar(&at("again.tar"), &[("k.jpg", jpeg(1)), ("k.cls", b"1".to_vec()), ("k.jpg", jpeg(2))]);
+    let error = Archives::open(&at("again.tar"), Content::Pixels).err().unwrap().to_string();
+    assert!(error.contains("again.tar") && error.contains("k.jpg is there twice"), "{error}");
+}
+
+#[test]
+fn archives_never_make_one_clip_of_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let error = |name: &str| Archives::open(&at(name), Content::Pixels).err().unwrap().to_string();
+    let make = |name: &str, entries: &[(&str, Vec<u8>)]| zip(&at(name), entries, CompressionMethod::STORE);
+    make("a.zip", &[("wave/0/1.jpg", jpeg(1)), ("wave/1.mp4", vec![1])]);
+    make("b.zip", &[("wave/0/2.jpg", jpeg(2)), ("wave/1.mp4", vec![2])]);
+    let said = error("{a,b}.zip");
+    for words in ["2 clips are there twice", "wave/0 has frames in", "a.zip and in", "b.zip", "wave/1.mp4 is in"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    make("c.zip", &[("wave/1.mp4", vec![1]), ("wave/1.mkv", vec![2])]);
+    let said = error("c.zip");
+    assert!(said.contains("wave/1.mp4 in") && said.contains("wave/1.mkv in") && said.contains("extension"), "{said}");
+    // An array beside its video is another content, and only one of both counts.
+    let both = [("wave/1.mp4", vec![1]), ("wave/1.npy", vec![2]), ("wave/2.npy", vec![2]), ("wave/2/1.jpg", jpeg(1))];
+    make("d.zip", &both);
+    for (content, note) in [(Content::Pixels, "2 arrays of features"), (Content::Features, "2 videos and pictures")] {
+        let archives = Archives::open(&at("d.zip"), content).unwrap();
+        assert_eq!(archives.clips().keys().collect::<Vec<_>>(), ["wave/1", "wave/2"]);
+        let is_array = |clip: &Packed| matches!(clip, Packed::Array(_));
+        assert!(archives.clips().values().all(|clip| is_array(clip) == (content == Content::Features)));
+        assert!(archives.notes[0].starts_with(note), "{:?}", archives.notes);
+    }
+    tar(&at("d.tar"), &[("k.mp4", vec![1]), ("k.npy", vec![2]), ("k.cls", b"1".to_vec())]);
+    assert!(matches!(Archives::open(&at("d.tar"), Content::Features).unwrap().clips()["k"], Packed::Array(_)));
+    assert!(matches!(Archives::open(&at("d.tar"), Content::Pixels).unwrap().clips()["k"], Packed::Video(_)));
+    tar(&at("e.tar"), &[("k.npy", vec![2]), ("k.cls", b"1".to_vec())]);
+    assert!(error("e.tar").contains("k has no video and no frames, and dataset.clips is pixels"));
+    // Frames are preferred to the video beside them, as on the disk.
+    make("f.zip", &[("wave/1.mp4", vec![1]), ("wave/1/1.jpg", jpeg(1))]);
+    let archives = Archives::open(&at("f.zip"), Content::Pixels).unwrap();
+    assert!(matches!(archives.clips()["wave/1"], Packed::Frames(_)) && archives.notes[0].contains("1 videos"));
+}
+
+#[test]
+fn archives_find_names_in_their_own_case_and_folders_called_as_videos() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.zip");
+    let clips =
+        [("wave/aBc.mp4", vec![1]), ("wave/ABC.mp4", vec![1]), ("t/9.mp4/1.jpg", jpeg(1)), ("t/8.mp4/1.jpg", jpeg(1))];
+    zip(&path, &clips, CompressionMethod::STORE);
+    let archives = Archives::open(&path, Content::Pixels).unwrap();
+    assert_eq!(archives.find("aBc.mp4", "wave", "test"), Ok("wave/aBc"));
+    assert_eq!(archives.find("ABC", "wave", "test"), Ok("wave/ABC"));
+    assert!(archives.find("abc", "wave", "test").unwrap_err().contains("may be"));
+    assert_eq!(archives.find("9.mp4", "wave", "test"), Ok("t/9.mp4"));
+    assert_eq!(archives.find("t/8.mp4", "wave", "test"), Ok("t/8.mp4"));
 }

@@ -3,6 +3,7 @@
 use super::layout::{Finder, Folder, Place, Search};
 use super::lists::{self, Classes, Line, key, labels, stem};
 use super::{Benchmark, Settings};
+use crate::datasets::claims::{Claim, Identity, settle};
 use crate::datasets::class_text::{ClassText, class_text};
 use crate::datasets::readers::passed_over::PassedOver;
 use maclip_framework::error::{Error, Result};
@@ -110,7 +111,27 @@ fn look_up(benchmark: &Benchmark, finder: &mut Finder, split: Split, lines: Vec<
         };
         found.entry(line.class).or_default().push((line.path, place));
     }
+    settle_places(&mut found);
     Ok(found)
+}
+
+/// Gives each file to the clip whose path in the list it has, or to the first; to the others it is missing.
+fn settle_places(found: &mut Found) {
+    let mut clips: Vec<&mut (String, Place)> = found.values_mut().flatten().collect();
+    let claims: Vec<Claim> = (clips.iter().enumerate())
+        .filter_map(|(row, (path, place))| {
+            let place = place.as_ref().ok()?;
+            let own = Path::new(stem(&place.to_string_lossy())).ends_with(stem(path));
+            Some(Claim { row, file: Identity::of(place), part: None, path, own })
+        })
+        .collect();
+    let settled = settle(&claims);
+    let twice = settled.twice.into_iter().map(|(first, second)| (second, first));
+    for (clip, owner) in settled.lost.into_iter().chain(twice) {
+        let (path, of) = (&clips[clip].0, &clips[owner].0);
+        let file = clips[clip].1.as_ref().map_or_else(String::clone, |place| place.display().to_string());
+        clips[clip].1 = Err(format!("not found: for `{path}` there is only {file}, which is the clip `{of}`"));
+    }
 }
 
 /// Every clip in the class folders: those below the folder of the split, or those of a benchmark that uses all of its

@@ -100,7 +100,9 @@ impl Folder {
     fn clip(&self, name: &str) -> Option<Place> {
         let wanted = stem(name);
         let entries = |places: &Vec<usize>| places.iter().map(|&place| &self.entries[place]).collect::<Vec<_>>();
-        if let Some(same) = self.stems.get(&wanted.to_lowercase()).map(entries) {
+        // A folder of frames may be called as a video is.
+        let same = self.stems.get(&wanted.to_lowercase()).or_else(|| self.stems.get(&name.to_lowercase()));
+        if let Some(same) = same.map(entries) {
             let exact = same.iter().find(|entry| entry.name == name);
             let found = exact.or_else(|| same.iter().find(|entry| entry.stem() == wanted)).or(same.first())?;
             return Some(Ok(self.path.join(&found.name)));

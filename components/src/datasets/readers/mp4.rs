@@ -4,10 +4,7 @@
 //! `stco` and `co64`. Every read is checked against the end of its box, so a damaged header gives no track and no
 //! panic. What it promises is compared with what there is, before anybody takes memory for it.
 
-use maclip_framework::files::open_regular;
-use std::fs::File;
 use std::io::{Read, Result, Seek, SeekFrom};
-use std::path::Path;
 
 /// The largest header that is read; an hour of video has one of a few MB.
 const LARGEST: u64 = 256 << 20;
@@ -41,12 +38,10 @@ pub(super) struct Track {
     pub keyed: bool,
 }
 
-/// Reads the header of the file; errors are those of the operating system.
-pub(super) fn header(path: &Path) -> Result<Header> {
-    let mut file = open_regular(path)?;
-    let length = file.metadata()?.len();
+/// Reads the header of a file of `length` bytes; errors are those of the operating system.
+pub(super) fn header(file: &mut (impl Read + Seek), length: u64) -> Result<Header> {
     let (mut at, mut boxes) = (0, 0);
-    while let Some((name, start, end)) = next_box(&mut file, at, length)? {
+    while let Some((name, start, end)) = next_box(file, at, length)? {
         let known = [b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot"].contains(&&name);
         if at == 0 && !known {
             return Ok(Header::Other);
@@ -54,7 +49,7 @@ pub(super) fn header(path: &Path) -> Result<Header> {
         if &name == b"moov" {
             let mut moov = Vec::new();
             file.seek(SeekFrom::Start(start))?;
-            file.take((end.min(length) - start).min(LARGEST)).read_to_end(&mut moov)?;
+            file.by_ref().take((end.min(length) - start).min(LARGEST)).read_to_end(&mut moov)?;
             // A box that ends beyond the file is cut off, and the tracks with it.
             return Ok(if end > length { Header::NoIndex } else { first_video(&moov, length) });
         }
@@ -67,7 +62,7 @@ pub(super) fn header(path: &Path) -> Result<Header> {
 }
 
 /// Name, start of the content and end of the box at `at`, which may lie beyond the file.
-fn next_box(file: &mut File, at: u64, length: u64) -> Result<Option<([u8; 4], u64, u64)>> {
+fn next_box(file: &mut (impl Read + Seek), at: u64, length: u64) -> Result<Option<([u8; 4], u64, u64)>> {
     let mut head = Vec::with_capacity(16);
     if at >= length {
         return Ok(None);
@@ -224,12 +219,9 @@ mod tests {
 
     #[test]
     fn fuzz_mp4_headers() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("damaged.mp4");
         let one_size = with_tables(&full(b"stsz", &[&words(&[0, 9, 3])]), &full(b"stss", &[&words(&[0, 1, 1])]));
         maclip_fuzzing::each("mp4", &[&file(), &one_size], |bytes| {
-            std::fs::write(&path, bytes).unwrap();
-            let _ = header(&path);
+            let _ = header(&mut std::io::Cursor::new(bytes), bytes.len() as u64);
         });
     }
 
@@ -253,9 +245,7 @@ mod tests {
     }
 
     fn parse(bytes: &[u8]) -> Header {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), bytes).unwrap();
-        header(file.path()).unwrap()
+        header(&mut std::io::Cursor::new(bytes), bytes.len() as u64).unwrap()
     }
 
     #[test]

@@ -17,8 +17,8 @@ use maclip_framework::images::Image;
 use maclip_framework::slots::dataset::{Opened, Take, Timeline};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -442,15 +442,26 @@ impl ClipReader for VideoReader {
 
     /// Files of other containers than MP4 are only seen to be there: their headers do not say enough.
     fn check(&self, path: &Path) -> std::result::Result<PassedOver, String> {
-        match sound_file(path)? {
-            Header::Video(track) if fs::metadata(path).is_ok_and(|about| track.end > about.len()) => {
-                Err("truncated: the file ends before its last frame".to_string())
-            }
-            Header::Video(track) if !track.keyed => {
-                Err("starts without a key frame: its first frames build on frames that are missing".to_string())
-            }
-            _ => Ok(PassedOver::default()),
+        let (mut file, length) = regular(path)?;
+        check_in(&mut file, length, path).map(|()| PassedOver::default())
+    }
+}
+
+/// Looks at the header of a video of `length` bytes, on the disk or in an archive. `path` is its name in messages.
+///
+/// # Errors
+/// The reason why it cannot be used.
+pub(in crate::datasets) fn check_in(
+    source: &mut (impl Read + Seek),
+    length: u64,
+    path: &Path,
+) -> std::result::Result<(), String> {
+    match sound(source, length, path)? {
+        Header::Video(track) if track.end > length => Err("truncated: the file ends before its last frame".to_string()),
+        Header::Video(track) if !track.keyed => {
+            Err("starts without a key frame: its first frames build on frames that are missing".to_string())
         }
+        _ => Ok(()),
     }
 }
 
@@ -471,8 +482,8 @@ fn is_text(head: &[u8]) -> bool {
     body.starts_with(b"#EXTM3U") || body.starts_with(b"ffconcat") || !head.iter().any(control)
 }
 
-/// Refuses at once what no decoder has to be asked about.
-fn sound_file(path: &Path) -> std::result::Result<Header, String> {
+/// A file that may be a video, and its length in bytes.
+fn regular(path: &Path) -> std::result::Result<(File, u64), String> {
     let failed = |error| message(&Error::io("read", path, error));
     let about = fs::metadata(path).map_err(failed)?;
     if about.is_dir() {
@@ -481,18 +492,29 @@ fn sound_file(path: &Path) -> std::result::Result<Header, String> {
     if !about.is_file() {
         return Err("not a regular file".to_string());
     }
-    if about.len() == 0 {
+    Ok((open_regular(path).map_err(failed)?, about.len()))
+}
+
+/// Refuses at once what no decoder has to be asked about.
+fn sound_file(path: &Path) -> std::result::Result<Header, String> {
+    let (mut file, length) = regular(path)?;
+    sound(&mut file, length, path)
+}
+
+fn sound(source: &mut (impl Read + Seek), length: u64, path: &Path) -> std::result::Result<Header, String> {
+    let failed = |error| message(&Error::io("read", path, error));
+    if length == 0 {
         return Err("the file is empty".to_string());
     }
     let mut head = Vec::new();
-    open_regular(path).and_then(|file| file.take(512).read_to_end(&mut head)).map_err(failed)?;
+    source.by_ref().take(512).read_to_end(&mut head).map_err(failed)?;
     if is_text(&head) {
         return Err("a text file, not a video; lists of other files (HLS, ffconcat) are not read".to_string());
     }
-    match mp4::header(path).map_err(failed)? {
+    match mp4::header(source, length).map_err(failed)? {
         Header::NoIndex => Err("truncated: the index of the file (`moov`) is missing".to_string()),
         Header::Untrue(why) => Err(why),
-        Header::Video(track) => fitting(track.samples, about.len()).map(|()| Header::Video(track)),
+        Header::Video(track) => fitting(track.samples, length).map(|()| Header::Video(track)),
         header => Ok(header),
     }
 }

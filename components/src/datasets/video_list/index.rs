@@ -2,20 +2,17 @@
 
 use super::ListOptions;
 use super::find::{Found, Place, Roots};
-use super::formats::{Between, Format, Parsed, Problem, Row, Span, parse};
+use super::formats::{Problem, Row, Span};
 use super::labels::Labels;
-use crate::datasets::archives::{Archives, Kind, Packed, stem};
+use super::read::{HELP, List, Problems, file_name, id_of, read};
+use crate::datasets::archives::Content;
+use crate::datasets::claims::{Claim, Identity, Settled, settle};
 use crate::datasets::class_split::{Assigned, Choices, SplitOptions};
 use crate::datasets::readers::entries::natural;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::files::{TEXT, read_regular, sha256};
 use maclip_framework::slots::dataset::Split;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-/// Problems that a message names; the others are counted.
-const NAMED: usize = 10;
+use std::path::PathBuf;
 
 /// What the lists are made of.
 pub(super) struct Wanted<'a> {
@@ -25,8 +22,7 @@ pub(super) struct Wanted<'a> {
     pub all: Option<&'a ListOptions>,
     pub labels: Option<&'a PathBuf>,
     pub classes: &'a SplitOptions,
-    /// Whether clips are arrays of features.
-    pub features: bool,
+    pub content: Content,
 }
 
 /// A clip of a split.
@@ -52,6 +48,8 @@ pub(super) struct Class {
 pub(super) struct SplitIndex {
     /// In natural order of their names.
     pub classes: Vec<Class>,
+    /// Clips of an archive that have no class.
+    pub unlabelled: Vec<String>,
     pub sums: BTreeMap<String, String>,
     pub notes: Vec<String>,
 }
@@ -85,36 +83,6 @@ impl Index {
     }
 }
 
-/// A list that was read, with the names of its classes in place of numbers.
-struct List {
-    path: PathBuf,
-    format: Format,
-    rows: Vec<Row>,
-    notes: Vec<String>,
-    sum: (String, String),
-    archives: Option<Arc<Archives>>,
-}
-
-/// Everything that is wrong with the lists.
-#[derive(Default)]
-struct Problems(Vec<String>);
-
-impl Problems {
-    fn add(&mut self, path: &Path, problem: Problem) {
-        self.0.push(format!("{}:{}: {}", path.display(), problem.line, problem.reason));
-    }
-
-    fn done(self, help: &str) -> Result<()> {
-        let Some(first) = self.0.first() else { return Ok(()) };
-        let named: String = self.0.iter().skip(1).take(NAMED - 1).map(|problem| format!("\n  {problem}")).collect();
-        let more = self.0.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-        Err(Error::failed(format!("{first}{named}{more}")).help(help))
-    }
-}
-
-const HELP: &str = "correct these lines; `maclip describe dataset/video_list` shows the forms of lists";
-
 /// Reads all lists and finds their clips.
 pub(super) fn make(wanted: &Wanted) -> Result<Index> {
     let labels = wanted.labels.map(|path| Labels::read(path)).transpose()?;
@@ -138,7 +106,7 @@ pub(super) fn make(wanted: &Wanted) -> Result<Index> {
     }
     problems.done(HELP)?;
     let assigned = assign(wanted, &lists, &of_split)?;
-    let mut roots = Roots::new(wanted.root, wanted.features)?;
+    let mut roots = Roots::new(wanted.root, wanted.content)?;
     let mut problems = Problems::default();
     let mut splits = Split::ALL.map(|split| {
         let (at, own) = of_split[split as usize].ok_or_else(|| no_list(split))?;
@@ -171,7 +139,7 @@ fn no_list(split: Split) -> Error {
         .help(format!("say --set dataset.{name}.file=LIST"))
 }
 
-/// Looks for the clips of a split. An error where none of them is there.
+/// Looks for the clips of a split. An error where none of them is there, or several rows have one file.
 fn find_clips(
     list: &List,
     split: Split,
@@ -181,15 +149,40 @@ fn find_clips(
 ) -> Result<SplitIndex> {
     let mut made = SplitIndex { notes: list.notes.clone(), ..SplitIndex::default() };
     made.sums.extend([list.sum.clone()]);
-    let mut search = roots.search(&list.path, list.format == Format::Kinetics, list.archives.as_ref(), split)?;
+    made.notes.extend_from_slice(roots.notes());
+    made.unlabelled.clone_from(&list.unlabelled);
+    let mut search = roots.search(list, split)?;
+    let (mut of_rows, mut problems) = (Vec::new(), Problems::default());
     for (number, (name, rows)) in rows.into_iter().enumerate() {
-        let clip = |row: &&Row| -> Result<Clip> {
-            let place = search.find(row, number, &name)?;
+        let mut clips = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut place = search.find(&row.clip, number, &name)?;
+            let mut row = row.clone();
+            // Only where there is no clip of that name is the number behind it a first frame.
+            if let (Err(_), Some((path, span))) = (&place, row.offset.take()) {
+                let part = search.find(&path, number, &name)?;
+                if part.is_ok() {
+                    (place, row.clip, row.span) = (part, path, Some(span));
+                }
+            }
+            if let (Ok(place), Some(count)) = (&place, row.frames)
+                && place.is_video()
+            {
+                let reason = format!(
+                    "`{}` is a video, and `{count}` stands before its label: a number of frames belongs to a folder \
+                     of frames, and several labels of a clip are not read",
+                    row.clip
+                );
+                problems.add(&list.path, Problem { line: row.line, reason });
+            }
             let place = place.map_err(|why| format!("{}:{}: {why}", file_name(&list.path), row.line));
-            Ok(Clip { id: id_of(row, root), span: row.span, frames: row.frames, place })
-        };
-        made.classes.push(Class { clips: rows.iter().map(clip).collect::<Result<_>>()?, name });
+            clips.push(Clip { id: id_of(&row, root), span: row.span, frames: row.frames, place });
+            of_rows.push(row);
+        }
+        made.classes.push(Class { clips, name });
     }
+    problems.done(HELP)?;
+    settle_places(list, split, &of_rows, &mut made)?;
     let clips = || made.classes.iter().flat_map(|class| &class.clips);
     if clips().any(|clip| clip.place.is_ok()) {
         return Ok(made);
@@ -199,6 +192,85 @@ fn find_clips(
     let what = format!("none of the {count} clips of split {name} in {path} is there; the first: {first}");
     let has = roots.describe(&list.path);
     Err(Error::failed(what).help(format!("{has}; say where the clips are with --set dataset.root=FOLDER")))
+}
+
+/// Gives each file to the row whose path it is. A clip at another path is counted, and one that is left without a file
+/// is missing. An error where several rows have the same right to a file.
+fn settle_places(list: &List, split: Split, rows: &[Row], made: &mut SplitIndex) -> Result<()> {
+    let mut clips: Vec<&mut Clip> = made.classes.iter_mut().flat_map(|class| &mut class.clips).collect();
+    let claims: Vec<Claim> = (clips.iter().enumerate())
+        .filter_map(|(row, clip)| {
+            let (place, path) = (clip.place.as_ref().ok()?, rows[row].clip.as_str());
+            let (file, part) = (place.identity(), clip.span.map(|span| span.to_string()));
+            Some(Claim { row, file, part, path, own: place.is_at(path) })
+        })
+        .collect();
+    let Settled { lost, twice } = settle(&claims);
+    let mut problems = Problems::default();
+    let shown = |clip: &Clip| clip.place.as_ref().map_or_else(String::clone, Place::to_string);
+    for (first, second) in twice {
+        let (one, other) = (&rows[first], &rows[second]);
+        let (one, other) = if one.line <= other.line { (one, other) } else { (other, one) };
+        let names =
+            if one.clip == other.clip { String::new() } else { format!(" (`{}` and `{}`)", one.clip, other.clip) };
+        let label = match one.label == other.label {
+            true => String::new(),
+            false => format!(", as clips of `{}` and of `{}`", one.label, other.label),
+        };
+        let (from, to, place) = (one.line, other.line, shown(clips[second]));
+        let reason = format!("lines {from} and {to} are both `{place}`{names}{label}");
+        problems.add(&list.path, Problem { line: to, reason });
+    }
+    problems.done(
+        "a clip is one file of its own: take one of both lines out, or put the file that is meant at the path of its \
+         line; parts of a file are said with start and end in a table",
+    )?;
+    for (row, owner) in lost {
+        let (place, at) = (shown(clips[row]), format!("{}:{}", file_name(&list.path), rows[row].line));
+        let (clip, line) = (&rows[row].clip, rows[owner].line);
+        clips[row].place =
+            Err(format!("{at}: not found: `{clip}` is not there, and `{place}` is the clip of line {line}"));
+    }
+    let (file, name) = (file_name(&list.path), split.name());
+    let mut elsewhere = claims.iter().filter(|claim| !claim.own && clips[claim.row].place.is_ok());
+    if let Some(claim) = elsewhere.next() {
+        let (many, line, place) = (1 + elsewhere.count(), rows[claim.row].line, shown(clips[claim.row]));
+        let first = format!("{file}:{line}: `{}` is `{place}`", claim.path);
+        made.notes.push(format!("{many} clips of split {name} lie elsewhere than at the path of the list: {first}"));
+    }
+    let common = overlaps(&claims, rows);
+    if let Some(&(first, second)) = common.first() {
+        let (many, first, second) = (common.len(), rows[first].line, rows[second].line);
+        made.notes.push(format!(
+            "{many} clips of split {name} have frames in common with another part of their file: the first are those \
+             of lines {first} and {second} of {file}"
+        ));
+    }
+    Ok(())
+}
+
+/// Rows whose part of a file begins before the end of another row's part.
+fn overlaps(claims: &[Claim], rows: &[Row]) -> Vec<(usize, usize)> {
+    let mut of_file: HashMap<&Identity, Vec<(f64, f64, usize)>> = HashMap::new();
+    for claim in claims {
+        let (start, end) = rows[claim.row].span.map_or((0.0, f64::INFINITY), Span::bounds);
+        of_file.entry(&claim.file).or_default().push((start, end, claim.row));
+    }
+    let mut found = Vec::new();
+    for mut parts in of_file.into_values().filter(|parts| parts.len() > 1) {
+        parts.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.2.cmp(&b.2)));
+        let mut longest = parts[0];
+        for part in &parts[1..] {
+            if part.0 < longest.1 {
+                found.push((longest.2, part.2));
+            }
+            if part.1 > longest.1 {
+                longest = *part;
+            }
+        }
+    }
+    found.sort_unstable_by_key(|(first, second)| (*second, *first));
+    found
 }
 
 /// Lists in several folders may call several clips by one name. Those of later splits then get the name of their split.
@@ -212,148 +284,6 @@ fn tell_apart(splits: &mut [Result<SplitIndex>; 3]) {
                 clip.id = format!("{}/{}", split.name(), clip.id);
             }
             known.entry(clip.id.clone()).or_insert_with(|| place.clone());
-        }
-    }
-}
-
-/// A clip's name in records: its path in the list without the extension of a video, and the part of the file.
-fn id_of(row: &Row, root: Option<&PathBuf>) -> String {
-    let path = row.clip.trim_start_matches("./").trim_end_matches('/');
-    let root = root.and_then(|root| root.to_str()).map(|root| root.trim_end_matches('/'));
-    let below = root.and_then(|root| path.strip_prefix(root)?.strip_prefix('/'));
-    let path = stem(below.unwrap_or(path));
-    row.span.map_or_else(|| path.to_owned(), |span| format!("{path}#{span}"))
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// Reads one list.
-fn read(options: &ListOptions, wanted: &Wanted, labels: Option<&Labels>, problems: &mut Problems) -> Result<List> {
-    let path = options.file.clone();
-    let archive = Format::of_archive(&path);
-    let mut list = match (options.format, archive) {
-        (Format::Auto, Some(format)) => {
-            let why = format!("read as `{}`: the name of {} ends so", format.name(), file_name(&path));
-            archived(path, format, Some(why), wanted)?
-        }
-        (format @ (Format::Zip | Format::Webdataset), _) => archived(path, format, None, wanted)?,
-        (format, _) => {
-            let place = |what: String| Error::failed(format!("{}: {what}", path.display())).help(HELP);
-            let bytes = read_regular(&path, TEXT).map_err(|error| Error::io("read", &path, error).help(HELP))?;
-            let sum = (file_name(&path), sha256(&bytes));
-            let text = String::from_utf8(bytes).map_err(|error| {
-                let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-                let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-                Error::failed(format!("{}:{line}: it is not UTF-8 text", path.display())).help(HELP)
-            })?;
-            let text = text.trim_start_matches('\u{feff}');
-            let between = options.delimiter.as_deref().and_then(|option| Between::of(option).ok());
-            let Parsed { format, rows, problems: wrong, notes } = parse(text, format, between).map_err(place)?;
-            if rows.is_empty() && wrong.is_empty() {
-                return Err(Error::failed(format!("{} names no clip", path.display())).help(HELP));
-            }
-            wrong.into_iter().for_each(|problem| problems.add(&path, problem));
-            let notes = notes.into_iter().map(|note| format!("{}: {note}", sum.0)).collect();
-            List { path, format, rows, notes, sum, archives: None }
-        }
-    };
-    name_classes(&mut list, labels, problems);
-    find_twice(&list, problems);
-    Ok(list)
-}
-
-/// The clips of an archive that is its own list.
-fn archived(path: PathBuf, format: Format, why: Option<String>, wanted: &Wanted) -> Result<List> {
-    if let Some(root) = wanted.root {
-        let what = format!("the clips are in {}, and dataset.root names {} too", path.display(), root.display());
-        return Err(Error::failed(what).help("leave out dataset.root"));
-    }
-    let kind = if format == Format::Zip { Kind::Folders } else { Kind::Samples };
-    if Kind::of(&path) != Some(kind) {
-        let ends = if format == Format::Zip { ".zip" } else { ".tar" };
-        let what = format!("{}: `format: {}` reads files whose names end in {ends}", path.display(), format.name());
-        return Err(Error::failed(what).help(HELP));
-    }
-    let archives = Archives::open(&path)?;
-    let mut rows = Vec::new();
-    let (mut unlabelled, mut first) = (0, None);
-    for (number, (clip, packed)) in archives.clips().iter().enumerate() {
-        if matches!(packed, Packed::Array(_)) != wanted.features {
-            unlabelled += 1;
-            first.get_or_insert_with(|| format!("{clip} is of another kind than `dataset.clips` says"));
-            continue;
-        }
-        let mut row =
-            Row { line: number + 1, clip: clip.clone(), label: String::new(), split: None, span: None, frames: None };
-        let folders: Vec<&str> = clip.split('/').collect();
-        let label = match kind {
-            Kind::Samples => archives.samples().get(clip).map(|sample| sample.label.clone()),
-            Kind::Folders => folders.len().checked_sub(2).map(|at| folders[at].to_owned()),
-        };
-        match label {
-            Some(label) => {
-                row.label = label;
-                let above = folders.len().checked_sub(3).map(|at| folders[at]);
-                row.split = above.and_then(super::formats::split_of).filter(|_| kind == Kind::Folders);
-                rows.push(row);
-            }
-            None => {
-                unlabelled += 1;
-                first.get_or_insert_with(|| format!("{clip} has no class"));
-            }
-        }
-    }
-    let mut notes: Vec<String> = archives.notes.clone();
-    notes.extend(why);
-    if rows.is_empty() {
-        let looked = match kind {
-            Kind::Folders => "looked for CLASS/CLIP/00000001.jpg and CLASS/CLIP.mp4",
-            Kind::Samples => "looked for KEY.mp4, KEY.jpg or KEY.npy with KEY.cls, KEY.json or KEY.txt",
-        };
-        let what = format!("{} has no clip with a class: {looked}, and found {}", path.display(), archives.describe());
-        return Err(Error::failed(what).help(HELP));
-    }
-    if let Some(first) = first {
-        notes.push(format!("{unlabelled} clips of {} are left out: {first}", file_name(&path)));
-    }
-    let sum = (file_name(&path), archives.sum());
-    Ok(List { path, format, rows, notes, sum, archives: Some(Arc::new(archives)) })
-}
-
-/// Puts the names of the file of labels in place of what the list has.
-fn name_classes(list: &mut List, labels: Option<&Labels>, problems: &mut Problems) {
-    if let Some(labels) = labels {
-        for row in &mut list.rows {
-            match labels.name(&row.label) {
-                Ok(name) => row.label = name.to_owned(),
-                Err(reason) => problems.add(&list.path, Problem { line: row.line, reason }),
-            }
-        }
-    } else if list.rows.iter().all(|row| row.label.bytes().all(|byte| byte.is_ascii_digit())) {
-        list.notes.push(format!(
-            "the classes of {} are numbers: give dataset.labels or dataset.class_names where prompts are read",
-            file_name(&list.path)
-        ));
-    }
-}
-
-/// Reports clips that a list names twice.
-fn find_twice(list: &List, problems: &mut Problems) {
-    let mut seen: HashMap<(String, Option<Split>), &Row> = HashMap::with_capacity(list.rows.len());
-    for row in &list.rows {
-        let id = id_of(row, None);
-        match seen.get(&(id.clone(), row.split)) {
-            Some(other) => {
-                let class = match other.label == row.label {
-                    true => String::new(),
-                    false => format!(" as a clip of `{}`, and here of `{}`", other.label, row.label),
-                };
-                let reason = format!("`{}` is in line {} too{class}", row.clip, other.line);
-                problems.add(&list.path, Problem { line: row.line, reason });
-            }
-            None => _ = seen.insert((id, row.split), row),
         }
     }
 }
@@ -408,6 +338,17 @@ fn rows_of<'l>(
         return Err(Error::failed(what).help(
             "name the classes of each split in dataset.splits or dataset.split_file, draw them with dataset.draw, \
              add a column `split`, or give dataset.train, dataset.val and dataset.test lists of their own",
+        ));
+    }
+    let outside = list.rows.iter().filter(|row| row.split.is_none());
+    if let Some(first) = outside.clone().next().filter(|_| divided && wanted.is_none()) {
+        let (many, path) = (outside.count(), list.path.display());
+        let what = format!(
+            "{many} clips of {path} are in none of the splits that others are in: the first is `{}`",
+            first.clip
+        );
+        return Err(Error::failed(what).help(
+            "put them below train, val or test, take them out, or name the classes of each split in dataset.splits",
         ));
     }
     if wanted.as_ref().is_some_and(HashSet::is_empty) {

@@ -7,29 +7,29 @@
 mod find;
 mod formats;
 mod index;
+mod label_lines;
 mod labels;
+mod look;
+mod read;
 mod segment;
 #[cfg(test)]
 mod tests;
 
-use super::archives::{ArchiveReader, Packed, PackedRequest};
-use super::arrays::{self, Array};
+use super::archives::{ArchiveReader, Archives, Content, Packed, PackedRequest};
 use super::class_split::{ClassDraw, ClassSplits, SplitOptions};
 use super::class_text::{ClassText, folded};
 use super::policy::Policy;
-use super::readers::passed_over::PassedOver;
 use super::readers::video::Decoder;
 use super::readers::{DECODER, FileRequest, Readers, parts};
 use find::Place;
 use formats::{Between, Format};
-use index::{Clip, Index, SplitIndex, Wanted, place};
+use index::{Clip, Index, Wanted, place};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::dataset::{
-    Choose, Class, Dataset, Features, FilePart, Frames, Listing, Opened, ReadyFeatures, Request, Split, Take, Timeline,
+    Choose, Dataset, Features, FilePart, Frames, Listing, Opened, ReadyFeatures, Request, Split, Take, Timeline,
 };
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -47,17 +47,6 @@ pub(super) struct ListOptions {
     /// The sign between two columns, such as `","`; `" "` stands for any number of blanks. `null` finds out.
     #[serde(default)]
     delimiter: Option<String>,
-}
-
-/// What a clip is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Content {
-    /// A video or frames.
-    #[default]
-    Pixels,
-    /// An array `[frames, width]` of features, in `.npy` or safetensors. The backbone is then `precomputed`.
-    Features,
 }
 
 /// Options of the dataset `video_list`.
@@ -206,7 +195,7 @@ impl VideoList {
             all: options.all.as_ref(),
             labels: options.labels.as_ref(),
             classes: &classes,
-            features: options.clips == Content::Features,
+            content: options.clips,
         };
         // Not under the lock: reading lists takes long.
         let index = Arc::new(index::make(&wanted)?);
@@ -224,137 +213,12 @@ impl VideoList {
         let given = self.options.class_names.iter().find(|(class, _)| folded(class) == folded(name));
         given.map_or_else(|| self.options.class_text.of(name), |(_, text)| text.clone())
     }
-
-    /// Looks at a clip without decoding it. The error is the reason why it cannot be used.
-    fn check(&self, clip: &Clip, place: &Place) -> std::result::Result<Checked, String> {
-        if self.options.clips == Content::Features {
-            let width = match place {
-                Place::Disk(path) => arrays::open(path)?.0.width,
-                _ => self.array(place)?.0.width,
-            };
-            return Ok(Checked { width: Some(width), ..Checked::default() });
-        }
-        match place {
-            Place::Disk(path) => {
-                let shown = |why: String| why.replace(&path.display().to_string(), &clip.id);
-                let passed_over = self.readers.check(path).map_err(shown)?;
-                let counted = clip.frames.filter(|_| path.is_dir());
-                let counted = counted.and_then(|said| Some((said, self.readers.timeline(path).ok()?.frames)));
-                Ok(Checked { passed_over, counted: counted.filter(|(said, found)| said != found), width: None })
-            }
-            Place::Packed(archives, name) => {
-                let packed = archives.clips().get(name).ok_or_else(|| format!("no entry {name}"))?;
-                let reader = ArchiveReader { archives, readers: &self.readers };
-                Ok(Checked { passed_over: reader.check(packed)?, ..Checked::default() })
-            }
-            Place::Array(..) => Err("is an array of features, and `dataset.clips` is pixels".to_owned()),
-        }
-    }
-
-    /// The array of a clip, and its values as bytes.
-    fn array(&self, place: &Place) -> std::result::Result<(Array, Vec<u8>), String> {
-        match place {
-            Place::Disk(path) => arrays::read(path),
-            Place::Array(file, name) => {
-                let array = file.array(name).ok_or_else(|| format!("no array {name}"))??;
-                Ok((array.clone(), file.bytes(array)?))
-            }
-            Place::Packed(archives, name) => match archives.clips().get(name) {
-                Some(Packed::Array(entry)) => {
-                    let bytes = archives.bytes(entry).map_err(|error| error.reason())?;
-                    let array = Array::of(&entry.name, &mut bytes.as_slice(), bytes.len() as u64)?;
-                    let values = bytes.get(array.range.start as usize..array.range.end as usize);
-                    Ok((array.clone(), values.unwrap_or_default().to_vec()))
-                }
-                _ => Err("is no array of features, and `dataset.clips` says so".to_owned()),
-            },
-        }
-    }
-
-    fn listing(&self, split: Split, made: &SplitIndex) -> Listing {
-        type Outcome = std::result::Result<std::result::Result<Checked, String>, String>;
-        let look = |clip: &Clip| -> Outcome { Ok(self.check(clip, clip.place.as_ref().map_err(Clone::clone)?)) };
-        let checked: Vec<Vec<Outcome>> =
-            made.classes.par_iter().map(|class| class.clips.par_iter().map(look).collect()).collect();
-        let mut listing = Listing { sums: made.sums.clone(), notes: made.notes.clone(), ..Listing::default() };
-        let (mut skipped, mut passed_over) = (Vec::new(), PassedOver::default());
-        let (mut counts, mut width) = (Counts::default(), None);
-        for (class, outcomes) in made.classes.iter().zip(checked) {
-            let mut clips = Vec::with_capacity(class.clips.len());
-            for (clip, outcome) in class.clips.iter().zip(outcomes) {
-                let broken = |reason| (self.options.broken, (clip.id.clone(), reason));
-                match outcome {
-                    Ok(Ok(checked)) => {
-                        let first = checked.width.map(|own| &*width.get_or_insert((own, clip.id.clone())));
-                        if let (Some(own), Some((width, first))) = (checked.width, first)
-                            && own != *width
-                        {
-                            skipped.push(broken(format!("has features of {own} values, and {first} of {width}")));
-                            continue;
-                        }
-                        passed_over.add_all(&clip.id, &checked.passed_over);
-                        counts.add(clip, checked.counted);
-                        clips.push(clip.id.clone());
-                    }
-                    Ok(Err(reason)) => skipped.push(broken(reason)),
-                    Err(reason) => skipped.push((self.options.missing, (clip.id.clone(), reason))),
-                }
-            }
-            match clips.is_empty() {
-                true => {
-                    listing.notes.push(format!("class `{}` is left out: it has no clip that can be used", class.name))
-                }
-                false => listing.classes.push(Class { name: self.text(&class.name), clips }),
-            }
-        }
-        listing.strict = skipped.iter().any(|(policy, _)| *policy == Policy::Fail);
-        // With a reason to stop, those that may be left out are not named.
-        skipped.retain(|(policy, _)| !listing.strict || *policy == Policy::Fail);
-        listing.skipped = skipped.into_iter().map(|(_, clip)| clip).collect();
-        listing.passed_over = passed_over.sentence(split).into_iter().collect();
-        listing.notes.extend(counts.sentence(split));
-        listing
-    }
-}
-
-/// What a look at a clip has shown.
-#[derive(Default)]
-struct Checked {
-    passed_over: PassedOver,
-    /// The number of frames in the list and in the folder, where they differ.
-    counted: Option<(usize, usize)>,
-    /// Values of a frame, of features.
-    width: Option<usize>,
-}
-
-/// Clips whose number of frames is not that of the list.
-#[derive(Default)]
-struct Counts {
-    all: usize,
-    first: Option<String>,
-}
-
-impl Counts {
-    fn add(&mut self, clip: &Clip, counted: Option<(usize, usize)>) {
-        let Some((said, found)) = counted else { return };
-        self.all += 1;
-        self.first.get_or_insert_with(|| format!("{} has {found} frames, and the list says {said}", clip.id));
-    }
-
-    fn sentence(self, split: Split) -> Option<String> {
-        let first = self.first?;
-        Some(format!(
-            "{} clips of split {} have another number of frames than the list says: {first}",
-            self.all,
-            split.name()
-        ))
-    }
 }
 
 impl ReadyFeatures for VideoList {
     fn features(&self, id: &str, choose: &Choose) -> Result<Features> {
         self.with(id, |clip, place| {
-            let failed = |why: String| Error::failed(format!("clip {id}: {why}"));
+            let failed = |why: String| Error::failed(format!("clip {id}: {why}")).help(LATE);
             let (array, bytes) = self.array(place).map_err(failed)?;
             let part = segment::of(clip.span, &Timeline::of(array.frames)).map_err(failed)?;
             let indices: Vec<usize> = choose(&part.timeline)?.into_iter().map(|index| part.first + index).collect();
@@ -451,7 +315,8 @@ impl Dataset for VideoList {
         }
         let finish = |((request, found), outcome): ((&Request, Result<At>), Option<Result<Opened>>)| {
             let (span, clip) = (found?.0, request.clip);
-            let opened = outcome.unwrap_or_else(|| Err(Error::failed(format!("clip {clip} was not read"))))?;
+            let opened = outcome.unwrap_or_else(|| Err(Error::failed(format!("clip {clip} was not read"))));
+            let opened = opened.map_err(|error| error.help(LATE))?;
             segment::opened(span, opened).map_err(|why| Error::failed(format!("clip {clip}: {why}")))
         };
         requests.iter().zip(found).zip(outcomes).map(finish).collect()
@@ -526,9 +391,13 @@ impl Dataset for VideoList {
     }
 }
 
-fn packed<'a>(archives: &'a super::archives::Archives, name: &str) -> Result<&'a Packed> {
+fn packed<'a>(archives: &'a Archives, name: &str) -> Result<&'a Packed> {
     archives.clips().get(name).ok_or_else(|| Error::failed(format!("{} has no clip {name}", archives.label())))
 }
+
+/// What helps where a clip that seemed whole cannot be read.
+const LATE: &str = "bring it back or repair it, or take its line out of the list. `maclip prepare` decodes every clip \
+                    once and names all that are broken, and with --set dataset.broken=skip it leaves them out";
 
 fn no_pixels(id: &str) -> Error {
     Error::failed(format!("clip {id} is an array of features, and has no frames"))

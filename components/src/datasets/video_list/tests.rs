@@ -267,3 +267,175 @@ fn video_list_features_are_arrays_of_one_width() {
     assert!(listing.skipped[0].1.contains("list.txt:3: not found: looked for c.npy"), "{:?}", listing.skipped);
     assert!(made.dataset("test: {file: @list.txt}").features().is_none());
 }
+
+/// An NPY file with these values of two a frame.
+fn array(values: &[f32]) -> Vec<u8> {
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, 2), }}", values.len() / 2);
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    bytes
+}
+
+#[test]
+fn video_list_rows_that_are_one_file_are_told_with_both_lines() {
+    let made = Made::new(&["wave/a", "wave/b", "push/c"], &[]);
+    let error = |list: &str| {
+        made.write("list.csv", format!("path,label\n{list}"));
+        made.error("test: {file: @list.csv}")
+    };
+    // By another spelling, through a link, and without the folder of the list.
+    let absolute = format!("wave/a,wave\n{},wave\npush/c,push\n", made.at("wave/a").display());
+    let said = error(&absolute);
+    assert!(said.contains("list.csv:3: lines 2 and 3 are both") && said.contains("wave/a"), "{said}");
+    std::os::unix::fs::symlink(made.at("wave/a"), made.at("push/d")).unwrap();
+    let said = error("wave/a,wave\npush/c,push\npush/d,push\n");
+    assert!(said.contains("lines 2 and 4 are both") && said.contains("as clips of `wave` and of `push`"), "{said}");
+    let said = error("wave/a,wave\nwave//a,wave\npush/c,push\n");
+    assert!(said.contains("list.csv:3: `wave//a` is in line 2 too"), "{said}");
+    let said = error("one/b,wave\ntwo/b,wave\npush/c,push\n");
+    assert!(said.contains("lines 2 and 3 are both") && said.contains("(`one/b` and `two/b`)"), "{said}");
+    // The row whose path it is has the file, and the other is missing.
+    made.write("list.csv", "path,label\ngone/b,wave\nwave/b,wave\npush/c,push\n");
+    let listing = made.dataset("test: {file: @list.csv}").list(Split::Test).unwrap();
+    let (clip, why) = &listing.skipped[0];
+    assert!(clip == "gone/b" && why.contains("list.csv:2: not found") && why.contains("the clip of line 3"), "{why}");
+    let skip = made.dataset("test: {file: @list.csv}, missing: skip").list(Split::Test).unwrap();
+    assert_eq!(skip.classes[1].clips, ["wave/b"]);
+    // Parts of one file are clips of their own.
+    made.write("list.csv", "path,label,start_frame,end_frame\nwave/a,wave,0,2\nwave/a,wave,2,4\npush/c,push,,\n");
+    assert_eq!(listed(&*made.dataset("test: {file: @list.csv}"), Split::Test)[1].1.len(), 2);
+    let notes = |dataset: Box<dyn Dataset>| dataset.list(Split::Test).unwrap().notes.join("; ");
+    assert!(!notes(made.dataset("test: {file: @list.csv}")).contains("frames in common"));
+    made.write(
+        "list.csv",
+        "path,label,start_frame,end_frame\nwave/a,wave,0,3\nwave/a,wave,2,4\nwave/b,wave,,\npush/c,push,,\n",
+    );
+    let said = notes(made.dataset("test: {file: @list.csv}"));
+    assert!(said.contains("1 clips of split test have frames in common") && said.contains("lines 2 and 3"), "{said}");
+    // A part of the file of another row is no part of this one.
+    made.write("list.csv", "path,label,start_frame,end_frame\nwave/a,wave,0,2\ngone/a,wave,2,4\npush/c,push,,\n");
+    let listing = made.dataset("test: {file: @list.csv}").list(Split::Test).unwrap();
+    assert!(listing.skipped[0].0 == "gone/a#2-4" && listing.skipped[0].1.contains("the clip of line 2"), "{listing:?}");
+    // A clip that is found elsewhere is counted.
+    made.write("list.csv", "path,label\nsome/b,wave\npush/c,push\n");
+    let notes = made.dataset("test: {file: @list.csv}").list(Split::Test).unwrap().notes;
+    assert!(notes.iter().any(|note| note.contains("1 clips of split test lie elsewhere")), "{notes:?}");
+}
+
+#[test]
+fn video_list_names_that_differ_in_case_are_two_clips() {
+    let made =
+        Made::new(&["wave/aBc", "push/c"], &[("list.csv", "path,label\nwave/aBc,wave\nwave/ABC,wave\npush/c,push\n")]);
+    let listing = made.dataset("test: {file: @list.csv}").list(Split::Test).unwrap();
+    assert!(listing.strict && listing.skipped[0].0 == "wave/ABC", "{:?}", listing.skipped);
+    assert!(listing.skipped[0].1.contains("the clip of line 2"), "{:?}", listing.skipped);
+    // Some file systems change the case of names.
+    made.write("list.csv", "path,label\nwave/ABC,wave\npush/c,push\n");
+    let listing = made.dataset("test: {file: @list.csv}").list(Split::Test).unwrap();
+    assert!(listing.skipped.is_empty() && listing.notes.iter().any(|note| note.contains("lie elsewhere")));
+}
+
+#[test]
+fn video_list_a_kinetics_video_is_one_clip() {
+    let made = Made::new(&["abcdefghijk", "lmnopqrstuv_000001_000011"], &[]);
+    let rows = |rows: &str| made.write("k.csv", format!("label,youtube_id,time_start,time_end\n{rows}"));
+    rows("a,abcdefghijk,10,20\nb,abcdefghijk,50,60\nb,lmnopqrstuv,1,11\n");
+    let error = made.error("test: {file: @k.csv}");
+    assert!(error.contains("k.csv:3: lines 2 and 3 are both") && error.contains("abcdefghijk"), "{error}");
+    assert!(error.contains("as clips of `a` and of `b`"), "{error}");
+    rows("a,abcdefghijk,10,20\nb,lmnopqrstuv,1,11\n");
+    assert_eq!(listed(&*made.dataset("test: {file: @k.csv}"), Split::Test).len(), 2);
+}
+
+#[test]
+fn video_list_arrays_are_no_clips_of_two_classes() {
+    let made = Made::new(&[], &[("list.csv", "path,label\npush/000,push\nwave/000,wave\n")]);
+    made.write("000.npy", array(&[1.0, 2.0]));
+    let error = made.error("test: {file: @list.csv}, clips: features");
+    assert!(error.contains("lines 2 and 3 are both") && error.contains("000.npy"), "{error}");
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1, 1], &[0; 4]).unwrap();
+    made.write("all.safetensors", safetensors::serialize([("000", view)], None).unwrap());
+    let error = made.error("root: @all.safetensors, test: {file: @list.csv}, clips: features");
+    assert!(error.contains("lines 2 and 3 are both `000`"), "{error}");
+}
+
+#[test]
+fn video_list_arrays_are_looked_at_whole() {
+    let made = Made::new(&[], &[("list.txt", "a 0\nb 0\nc 1\n")]);
+    made.write("a.npy", array(&[1.0, 2.0, 3.0, 4.0]));
+    made.write("b.npy", array(&[1.0, 2.0, f32::NAN, 4.0]));
+    made.write("c.npy", array(&[1.0, 2.0, 3.0, 4.0]));
+    let options = "test: {file: @list.txt}, clips: features";
+    let listing = made.dataset(options).list(Split::Test).unwrap();
+    let expected = ("b".to_owned(), "value 0 of frame 1 is no finite number".to_owned());
+    assert_eq!((listing.strict, listing.skipped), (true, vec![expected]));
+    let listing = made.dataset(&format!("{options}, broken: skip")).list(Split::Test).unwrap();
+    assert_eq!((listing.strict, &listing.classes[0].clips), (false, &vec!["a".to_owned()]));
+    // A part without that frame is whole.
+    made.write("parts.csv", "path,label,start_frame,end_frame\nb,x,0,1\nc,y,,\n");
+    assert_eq!(listed(&*made.dataset("test: {file: @parts.csv}, clips: features"), Split::Test).len(), 2);
+    // Broken since it was looked at.
+    let dataset = made.dataset(options);
+    dataset.list(Split::Test).unwrap();
+    made.write("a.npy", array(&[f32::INFINITY, 2.0]));
+    let error = dataset.features().unwrap().features("a", &|_| Ok(vec![0])).err().unwrap().to_string();
+    assert!(error.contains("clip a: value 0") && error.contains("dataset.broken=skip"), "{error}");
+}
+
+#[test]
+fn video_list_rawframe_lists_with_a_first_frame_are_parts() {
+    let made = Made::new(&["a", "take 1"], &[("list.txt", "a 0 2 0\na 2 2 0\ntake 1 4 1\n")]);
+    let dataset = made.dataset("test: {file: @list.txt}");
+    assert_eq!(listed(&*dataset, Split::Test), named(&[("0", &["a#0-2", "a#2-4"]), ("1", &["take 1"])]));
+    made.write("list.txt", "a 0 2 0\na 2 2 0\ntake 1 1 3 1\n");
+    let dataset = made.dataset("test: {file: @list.txt}");
+    assert_eq!(listed(&*dataset, Split::Test), named(&[("0", &["a#0-2", "a#2-4"]), ("1", &["take 1#1-4"])]));
+    let grey = |clip: &str| dataset.open(clip, &[0]).unwrap().images[0][0];
+    assert!(grey("a#0-2") < grey("a#2-4") && dataset.frame_count("take 1#1-4").unwrap() == 3);
+    // The same numbers, where the first belongs to the name.
+    made.write("list.txt", "a 0 4 0\ntake 1 4 1\n");
+    fs::rename(made.at("a"), made.at("a 0")).unwrap();
+    assert_eq!(listed(&*made.dataset("test: {file: @list.txt}"), Split::Test)[0].1, ["a 0"]);
+    made.write("list.txt", "take 1 9 3 1\na 0 0 4 0\n");
+    let listing = made.dataset("test: {file: @list.txt}").list(Split::Test).unwrap();
+    assert!(listing.skipped[0].1.contains("the part 9-12 has no frame"), "{:?}", listing.skipped);
+    // A video has no frames in a folder, whatever its row looks like.
+    made.write("v.mp4", "x");
+    made.write("list.txt", "v 3 0\ntake\t4\t1\n");
+    fs::rename(made.at("take 1"), made.at("take")).unwrap();
+    let error = made.error("test: {file: @list.txt}");
+    assert!(error.contains("list.txt:1: `v` is a video") && error.contains("several labels"), "{error}");
+}
+
+#[test]
+fn video_list_lists_of_clip_fsar_name_classes_by_their_folders() {
+    let clips = ["train_256/blasting_sand/a", "train_256/blasting_sand/b", "val_256/busking/c"];
+    let lines =
+        "test0//train_256/blasting_sand/a.mp4\ntest0//train_256/blasting_sand/b.mp4\ntest1//val_256/busking/c.mp4\n";
+    let made = Made::new(&clips, &[("list.txt", lines), ("names.json", r#"{"test": ["blowing sand", "busk"]}"#)]);
+    let options = "test: {file: @list.txt, format: class_clip}";
+    let dataset = made.dataset(options);
+    let expected = named(&[("blasting sand", &clips[..2]), ("busking", &clips[2..])]);
+    assert_eq!(listed(&*dataset, Split::Test), expected);
+    let notes = dataset.list(Split::Test).unwrap().notes;
+    assert!(notes.iter().any(|note| note.contains("`test0` is `blasting_sand`")), "{notes:?}");
+    let dataset = made.dataset(&format!("{options}, labels: @names.json"));
+    assert_eq!(listed(&*dataset, Split::Test)[0].0, "blowing sand");
+    // Several classes in one folder keep their numbers.
+    made.write("list.txt", "test0//train_256/blasting_sand/a\ntest1//train_256/blasting_sand/b\n");
+    assert_eq!(listed(&*made.dataset(options), Split::Test)[0].0, "test0");
+}
+
+#[test]
+fn video_list_labels_of_digits_do_not_merge_classes() {
+    let made = Made::new(&["a", "b", "c"], &[("list.txt", "a 0\nb 1\nc 2\n"), ("labels.txt", "1\n2\n5\n")]);
+    let options = "test: {file: @list.txt}, labels: @labels.txt";
+    let dataset = made.dataset(options);
+    assert_eq!(listed(&*dataset, Split::Test), named(&[("1", &["a"]), ("2", &["b"]), ("5", &["c"])]));
+    assert!(dataset.list(Split::Test).unwrap().notes.iter().any(|note| note.contains("labels.txt: lines are read as")));
+    made.write("list.txt", "a 1\nb 2\nc 2\n");
+    let error = made.error(options);
+    assert!(error.contains("list.txt:1: the label `1` is the number of class `2`"), "{error}");
+}

@@ -197,6 +197,28 @@ fn clips_of_kinetics_are_found_by_their_youtube_id() {
 }
 
 #[test]
+fn a_file_is_one_clip() {
+    // One video for two parts, and one name in two classes.
+    let lines = "train0/-kYzxMKp514_000086_000096\ntrain0/-kYzxMKp514_000001_000011";
+    let found = places(&["-kYzxMKp514.mp4"], lines);
+    assert!(found[0] == "-kYzxMKp514.mp4" && found[1].contains("which is the clip `-kYzxMKp514_000086"), "{found:?}");
+    let found = places(&["a.mp4", "b.mp4"], "train0/a\ntrain1/a\ntrain1/b");
+    assert!(found[0] == "a.mp4" && found[1].contains("not found: for `a` there is only") && found[2] == "b.mp4");
+    // In the case of the list first.
+    let found = places(&["aBc.mp4", "b.mp4"], "train0/ABC\ntrain0/aBc\ntrain0/b");
+    assert!(found[0].contains("which is the clip `aBc`") && found[1] == "aBc.mp4", "{found:?}");
+}
+
+#[test]
+fn a_folder_of_frames_may_be_called_as_a_video() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "air drumming/a.mp4/00001.jpg", "");
+    write(dir.path(), "train.txt", "train0/a.mp4\n");
+    let data = listed(&SMALL, dir.path(), |settings| settings.lists = settings.root.clone());
+    assert!(data.index(Train).unwrap().classes[0].clips[0].place.as_ref().is_ok_and(|path| path.ends_with("a.mp4")));
+}
+
+#[test]
 fn names_in_records_do_not_depend_on_lists_or_layouts() {
     let name = |clips: &[&str], split: Split, lines: &str| {
         let dir = tempfile::tempdir().unwrap();

@@ -69,6 +69,16 @@ pub enum Span {
     Frames(usize, usize),
 }
 
+impl Span {
+    /// Start and end, each in its own unit.
+    pub fn bounds(self) -> (f64, f64) {
+        match self {
+            Span::Seconds(start, end) => (start, end),
+            Span::Frames(start, end) => (start as f64, end as f64),
+        }
+    }
+}
+
 impl std::fmt::Display for Span {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -93,11 +103,14 @@ pub struct Row {
     pub span: Option<Span>,
     /// What the list says of its frames.
     pub frames: Option<usize>,
+    /// Where the path ends with a number that may be a first frame: the path without it, and the part of the frames.
+    pub offset: Option<(String, Span)>,
 }
 
 impl Row {
-    fn new(line: usize, clip: &str, label: &str) -> Self {
-        Self { line, clip: clip.to_owned(), label: label.to_owned(), split: None, span: None, frames: None }
+    pub fn new(line: usize, clip: &str, label: &str) -> Self {
+        let (clip, label) = (clip.to_owned(), label.to_owned());
+        Self { line, clip, label, split: None, span: None, frames: None, offset: None }
     }
 }
 

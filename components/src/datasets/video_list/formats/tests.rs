@@ -45,6 +45,32 @@ fn video_list_rawframe_lists_have_a_number_of_frames_in_every_line() {
 }
 
 #[test]
+fn video_list_several_labels_of_a_video_are_no_number_of_frames() {
+    for (text, between) in
+        [("a.mp4 0 2\nb.mp4 0 3\n", None), ("\"a.mp4\" 0 2\nb.mp4 1\n", None), ("a.mp4 0 8 1\n", None)]
+    {
+        let found = wrong(text, Format::Mmaction2, between);
+        assert!(found[0].0 == 1 && found[0].1.contains("several labels of a clip are not read"), "{text}: {found:?}");
+        assert!(found[0].1.contains("behind the video \"a.mp4\": `0"), "{found:?}");
+    }
+    assert_eq!(wrong("a.mp4,0,2\nb.mp4,0\n", Format::Auto, Some(Between::Sign(','))).len(), 1);
+    let found = wrong("a 0 2\nb 3 1\n", Format::Auto, None);
+    assert!(found.len() == 1 && found[0].1.contains("the number before the label is 0"), "{found:?}");
+}
+
+#[test]
+fn video_list_rawframe_lists_may_have_the_first_frame_too() {
+    let parsed = read("wave/a 30 8 0\n\"wave/take 2\" 0 4 1\n");
+    let found: Vec<_> = parsed.rows.iter().map(|row| (row.clip.as_str(), row.frames, row.offset.clone())).collect();
+    let offset = |path: &str, from, to| Some((path.to_owned(), Span::Frames(from, to)));
+    // Whether a number is a first frame or belongs to the name is seen by what is there.
+    let expected =
+        [("wave/a 30", Some(8), offset("wave/a", 30, 38)), ("\"wave/take 2\" 0", Some(4), offset("wave/take 2", 0, 4))];
+    assert_eq!(found, expected);
+    assert!(read("wave/a 30 0\n").rows[0].offset.is_none());
+}
+
+#[test]
 fn video_list_all_damaged_lines_are_named() {
     let text = "a.mp4 0\nb.mp4\nc.mp4 1\nd.mp4 wave\ne.mp4 2\n";
     let found = wrong(text, Format::Auto, None);
@@ -137,6 +163,23 @@ fn video_list_tables_name_their_columns() {
     {
         assert!(found[at].1.contains(words), "{words}: {found:?}");
     }
+    for (start, end) in [("time_start", "time_end"), ("start_time", "end_time"), ("t_start", "t_end")] {
+        let parsed = read(&format!("path,label,{start},{end}\na,x,1,2.5\n"));
+        assert_eq!(parsed.rows[0].span, Some(Span::Seconds(1.0, 2.5)), "{start}");
+    }
+    let parsed = read("path,label,fps,Author\na,x,25,me\n");
+    assert!(parsed.notes.contains(&"columns that are not read: fps, author".to_owned()), "{:?}", parsed.notes);
+    for column in ["start_ms", "from", "last_frame", "timestamp_end", "clip_start", "offset"] {
+        let why = parse(&format!("path,label,{column}\na,x,1\n"), Format::Auto, None).unwrap_err();
+        assert!(why.contains(&format!("`{column}` seems to say where a clip begins or ends")), "{why}");
+    }
+    // Lines without content before the header.
+    let parsed = read("\n # path,label\n\npath,label\n# more\na,x\n");
+    assert_eq!((parsed.format, rows(&parsed)), (Format::Csv, vec![(6, "a", "x")]));
+    let found = wrong("# clips\npath,label\na\n", Format::Csv, None);
+    assert_eq!(found, [(3, "it has 1 columns, and the header has 2".to_owned())]);
+    assert_eq!(wrong("path,label\r\n# c\r\n\r\na,x\r\nb\r\n# d\r\nc\r\n", Format::Csv, None)[1].0, 7, "of Windows");
+    assert!(parse("# clips\na,x\n", Format::Csv, None).unwrap_err().contains("line 2 is no header"));
     for (text, words) in [
         ("path,label,start\na,x,1\n", "the header has start and no end"),
         ("path,label,start,end,start_frame,end_frame\na,x,1,2,3,4\n", "keep two of them"),
@@ -165,8 +208,8 @@ fn video_list_a_list_that_fits_none_or_two_forms_says_so() {
     // The option decides.
     let parsed = parse("a, 3\nb, 4\n", Format::Auto, Some(Between::Sign(','))).unwrap();
     assert_eq!(rows(&parsed), [(1, "a", "3"), (2, "b", "4")]);
-    let parsed = parse("wave/a\npush//b/c\n", Format::ClassClip, None).unwrap();
-    assert_eq!(rows(&parsed), [(1, "wave/a", "wave"), (2, "push/b/c", "push")]);
+    let parsed = parse("wave/a\ntest0//b/c\n", Format::ClassClip, None).unwrap();
+    assert_eq!(rows(&parsed), [(1, "wave/a", "wave"), (2, "b/c", "test0")]);
     assert_eq!(wrong("wave\n/b\n", Format::ClassClip, None).len(), 2);
     for option in ["", "ab", "x", "1"] {
         assert!(Between::of(option).is_err(), "{option}");
