@@ -24,7 +24,7 @@ use maclip_framework::files::sha256;
 use maclip_framework::slots::dataset::FilePart;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// The largest entry that is held in memory, in bytes: a frame, a label or an array of features.
@@ -210,7 +210,7 @@ impl Archives {
     fn group_folders(&mut self, entries: Vec<(String, u32, At)>) -> Result<()> {
         let mut frames: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
         let mut files: BTreeMap<String, (String, Entry)> = BTreeMap::new();
-        let (mut problems, mut at_the_top) = (Vec::new(), 0);
+        let mut problems = Vec::new();
         let paths = &self.paths;
         let place = |number: u32| paths[number as usize].display();
         for (path, archive, at) in entries {
@@ -219,8 +219,6 @@ impl Archives {
             match self.content.has(name) {
                 _ if name.starts_with('.') => {}
                 None => {}
-                // They are in no folder that could be a clip.
-                Some(true) if is_image(name) && folder.is_empty() => at_the_top += 1,
                 Some(false) => self.others += 1,
                 Some(true) if is_image(name) => frames.entry(folder.to_owned()).or_default().push(entry),
                 Some(true) => match files.get(stem(&path)) {
@@ -236,6 +234,11 @@ impl Archives {
                 },
             }
         }
+        // Pictures at the top and beside videos, such as previews, are no frames of a clip.
+        let above: HashSet<&str> =
+            files.keys().map(|path| path.rsplit_once('/').map_or("", |(folder, _)| folder)).chain([""]).collect();
+        let pictures: usize =
+            frames.extract_if(.., |folder, _| above.contains(&**folder)).map(|(_, all)| all.len()).sum();
         for (folder, entries) in &frames {
             if let Some(other) = entries.iter().find(|entry| entry.archive != entries[0].archive) {
                 let (first, other) = (place(entries[0].archive), place(other.archive));
@@ -256,8 +259,9 @@ impl Archives {
             entries.sort_by(|a, b| natural(&a.name, &b.name));
             beside += usize::from(self.clips.insert(folder, Packed::Frames(entries)).is_some());
         }
-        if at_the_top > 0 {
-            self.notes.push(format!("{at_the_top} pictures in no folder of {} are passed over", self.label()));
+        if pictures > 0 {
+            let place = self.label();
+            self.notes.push(format!("{pictures} pictures of {place} are in no folder of a clip, and are passed over"));
         }
         if beside > 0 {
             self.notes.push(format!("{beside} videos are passed over: the frames of the same clip lie beside them"));

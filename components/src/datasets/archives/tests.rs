@@ -272,6 +272,12 @@ fn archives_never_make_one_clip_of_two() {
     assert!(matches!(Archives::open(&at("d.tar"), Content::Pixels).unwrap().clips()["k"], Packed::Video(_)));
     tar(&at("e.tar"), &[("k.npy", vec![2]), ("k.cls", b"1".to_vec())]);
     assert!(error("e.tar").contains("k has no video and no frames, and dataset.clips is pixels"));
+    // Previews are no clips.
+    let previews = [("x.jpg", jpeg(1)), ("wave/x.jpg", jpeg(1)), ("wave/1.mp4", vec![1]), ("push/2/1.jpg", jpeg(1))];
+    make("g.zip", &previews);
+    let archives = Archives::open(&at("g.zip"), Content::Pixels).unwrap();
+    assert_eq!(archives.clips().keys().collect::<Vec<_>>(), ["push/2", "wave/1"]);
+    assert!(archives.notes[0].contains("2 pictures of") && archives.notes[0].contains("passed over"));
     // Frames are preferred to the video beside them, as on the disk.
     make("f.zip", &[("wave/1.mp4", vec![1]), ("wave/1/1.jpg", jpeg(1))]);
     let archives = Archives::open(&at("f.zip"), Content::Pixels).unwrap();

@@ -208,9 +208,12 @@ fn settle_places(list: &List, split: Split, rows: &[Row], made: &mut SplitIndex)
     let Settled { lost, twice } = settle(&claims);
     let mut problems = Problems::default();
     let shown = |clip: &Clip| clip.place.as_ref().map_or_else(String::clone, Place::to_string);
+    // By their lines: rows are in the order of their classes.
+    let ordered = |(a, b): (usize, usize)| if rows[a].line <= rows[b].line { (a, b) } else { (b, a) };
+    let mut twice: Vec<(usize, usize)> = twice.into_iter().map(ordered).collect();
+    twice.sort_by_key(|(_, second)| rows[*second].line);
     for (first, second) in twice {
         let (one, other) = (&rows[first], &rows[second]);
-        let (one, other) = if one.line <= other.line { (one, other) } else { (other, one) };
         let names =
             if one.clip == other.clip { String::new() } else { format!(" (`{}` and `{}`)", one.clip, other.clip) };
         let label = match one.label == other.label {

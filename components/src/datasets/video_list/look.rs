@@ -78,7 +78,8 @@ impl VideoList {
         let checked: Vec<Vec<Outcome>> =
             made.classes.par_iter().map(|class| class.clips.par_iter().map(look).collect()).collect();
         let mut listing = Listing { sums: made.sums.clone(), notes: made.notes.clone(), ..Listing::default() };
-        let no_class = |clip: &String| (self.options.broken, (clip.clone(), "it has no class".to_owned()));
+        let reason = "it has no class: looked for a label in KEY.cls, KEY.json or KEY.txt, or a folder in a zip file";
+        let no_class = |clip: &String| (self.options.broken, (clip.clone(), reason.to_owned()));
         let mut skipped: Vec<_> = made.unlabelled.iter().map(no_class).collect();
         let mut passed_over = PassedOver::default();
         let (mut counts, mut width) = (Counts::default(), None);
