@@ -108,6 +108,86 @@ fn two_processes_share_a_study() {
 }
 
 #[test]
+fn a_pool_makes_the_runs_of_a_study_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = "study: {seeds: [1, 2], axes: {alignment.type: [otam, bi_mhm]}}\n";
+    let path = recipe(folder.path(), study);
+    let made = |name: &str, more: &[&str]| {
+        let runs = folder.path().join(name).to_str().unwrap().to_owned();
+        let ran = maclip(&[&["run", &path, "--runs", &runs], more].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let tested: Vec<(String, Value)> = planned(&path, &runs, &[])["runs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|run| (run["variant"].to_string() + &run["seed"].to_string(), run["test"].clone()))
+            .collect();
+        (runs, tested, ran)
+    };
+    let (_, alone, _) = made("alone", &[]);
+    let (runs, pooled, ran) = made("pool", &["--devices", "flex,flex"]);
+    assert!(alone.iter().all(|(_, test)| test["value"].is_number()), "{alone:?}");
+    assert_eq!(alone, pooled);
+    assert!(ran.stderr.contains("[4/4]") && ran.stderr.contains(" on flex"), "{}", ran.stderr);
+    assert!(Path::new(&runs).join("grid/report/index.html").exists());
+    // One process each, whose output is kept.
+    let jobs = Path::new(&runs).join("grid/.jobs");
+    let kept = |end: &str| {
+        let files = jobs.read_dir().unwrap().map(|file| file.unwrap().path());
+        files.filter(|file| file.to_str().unwrap().ends_with(end)).collect::<Vec<_>>()
+    };
+    assert_eq!((kept(".json").len(), kept(".log").len()), (4, 4));
+    // A spec is one run, which is done; with another recipe it would be another one.
+    let spec = kept(".json").remove(0);
+    ok(&["execute", spec.to_str().unwrap()]);
+    let text = std::fs::read_to_string(&spec).unwrap();
+    std::fs::write(&spec, text.replace("queries: 1", "queries: 2")).unwrap();
+    fails(1, &["execute", spec.to_str().unwrap()], &["its recipe is another run here", "write the spec again"]);
+
+    let gone = "study: {variants: {a: {}, gone: {dataset: {type: frame_folder, root: nowhere}}, b: {task.shot: 2}}}\n";
+    let path = recipe(folder.path(), gone);
+    let runs = folder.path().join("gone");
+    let words = ["run", &path, "--runs", runs.to_str().unwrap(), "--jobs", "2"];
+    fails(1, &words, &["1 of 3 runs failed: gone-s1", "nowhere", ".jobs/gone-s1-"]);
+    let states = planned(&path, runs.to_str().unwrap(), &[]);
+    let states: Vec<&str> =
+        states["runs"].as_array().unwrap().iter().map(|run| run["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["done", "failed", "done"]);
+
+    fails(2, &["run", &path, "--devices", "flex,flex", "--jobs", "1"], &["--jobs", "1 of the 2 devices"]);
+    fails(2, &["run", &path, "--devices", "flex,gpu"], &["--devices", "there is no device `gpu`"]);
+}
+
+#[test]
+fn a_pool_that_is_stopped_leaves_runs_that_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = recipe(folder.path(), "study: {axes: {alignment.type: [otam, bi_mhm]}}\n");
+    let runs = folder.path().join("runs");
+    let long = ["--set", "task.train.steps=400", "--set", "task.train.validate_every_steps=400"];
+    let words = [&["run", &path, "--runs", runs.to_str().unwrap(), "--jobs", "2"], &long[..]].concat();
+    let child = command(&words).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let begun = || {
+        let found = planned(&path, runs.to_str().unwrap(), &long);
+        let steps = |run: &Value| run["steps"]["done"].as_u64().unwrap();
+        found["runs"].as_array().unwrap().iter().all(|run| steps(run) > 0)
+    };
+    while !begun() {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    let stopped = finish(child.wait_with_output().unwrap());
+    assert_eq!(stopped.code, Some(130), "{}", stopped.stderr);
+    let left = planned(&path, runs.to_str().unwrap(), &long);
+    for run in left["runs"].as_array().unwrap() {
+        // Its process has ended, with a checkpoint: the state is not `running`.
+        assert_eq!(run["state"], "interrupted", "{run}");
+        let checkpoints = Path::new(run["dir"].as_str().unwrap()).join("checkpoints");
+        assert!(checkpoints.read_dir().unwrap().count() > 0, "{run}");
+    }
+}
+
+#[test]
 fn changes_of_variants_and_axes_reach_them() {
     let folder = tempfile::tempdir().unwrap();
     let study = "alignment: {type: otam}\nstudy: {variants: {a: {alignment.lambda: 0.2}, b: {alignment.lambda: 0.3}}, axes: {task.shot: [1, 2]}}\n";

@@ -10,6 +10,7 @@ pub(crate) mod completions;
 mod describe;
 mod docs;
 mod doctor;
+mod execute;
 mod explain;
 mod export;
 mod failures;

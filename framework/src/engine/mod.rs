@@ -4,6 +4,7 @@
 //! Not here: the files themselves (`runs`), and what one task does (a component).
 
 pub mod attempt;
+pub mod backbone_identity;
 pub mod classify;
 pub mod context;
 pub mod episodes;
@@ -16,5 +17,6 @@ pub mod inputs;
 pub mod overview;
 pub mod retest;
 mod reuse;
+pub mod spec;
 pub mod task;
 pub mod training;

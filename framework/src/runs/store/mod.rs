@@ -7,8 +7,8 @@ mod checkpoint;
 mod folder;
 mod lines;
 
-pub(crate) use checkpoint::Position;
 pub use checkpoint::{Begun, Checkpoint, checkpoint_steps, tested_checkpoint};
+pub(crate) use checkpoint::{Position, checkpoint_sha256};
 pub use lines::Records;
 
 use crate::error::{Error, Result};
@@ -72,7 +72,7 @@ impl RunStore {
     }
 
     /// The error that another process works on the run in `path`.
-    pub(crate) fn busy(path: &Path) -> Error {
+    pub fn busy(path: &Path) -> Error {
         Error::failed(format!("another process works on {}", path.display()))
             .help("wait for it, or stop it; the run can be resumed")
     }

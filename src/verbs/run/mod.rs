@@ -1,5 +1,7 @@
 //! `maclip run RECIPE…`: trains and tests every run of recipes that is not done yet, then writes the reports.
 
+mod pool;
+
 use super::status;
 use crate::terminal::arguments::{Changes, load, shipped_named};
 use crate::terminal::columns::columns;
@@ -7,7 +9,7 @@ use crate::terminal::pattern::matches;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
 use crate::terminal::run_list::believed;
 use crate::terminal::{completion, say, shown, tell, tell_error, warn};
-use clap::Args;
+use clap::{Args, value_parser};
 use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::engine::episodes::EpisodeList;
 use maclip_framework::engine::execute::{self, Options};
@@ -23,6 +25,7 @@ use maclip_framework::runs::model_folder::ModelFolder;
 use maclip_framework::runs::records::{LeftOut, Manifest, State, Status};
 use maclip_framework::runs::store::{RunStore, in_use, tested_checkpoint};
 use maclip_language::{Change, Diagnostic, Diagnostics, Node, Origin, Severity, codes, name_help};
+use pool::{Ended, Pool};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -63,6 +66,12 @@ pub struct Arguments {
     /// Go on with the other runs when one fails (the default)
     #[arg(long, conflicts_with = "fail_fast")]
     keep_going: bool,
+    /// Devices that runs are made on side by side, one process each, such as `cuda:0,cuda:1`
+    #[arg(long, value_name = "DEVICE,…", value_delimiter = ',', conflicts_with_all = ["dry_run", "profile"])]
+    devices: Vec<String>,
+    /// How many runs are made side by side, one process each [default: as many as --devices]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024), conflicts_with_all = ["dry_run", "profile"])]
+    jobs: Option<u16>,
     /// Print the time of each phase (waits for the device after each phase, which takes some time)
     #[arg(long)]
     profile: bool,
@@ -74,6 +83,7 @@ pub struct Arguments {
 crate::verb!("run", 10, Arguments, run);
 
 fn run(arguments: Arguments) -> Result<()> {
+    let pool = Pool::new(&arguments.devices, arguments.jobs.map(usize::from))?;
     let Requested { runs, skipped, orders } = requested(&arguments)?;
     let (runs, reported) = only(runs, skipped.clone(), &arguments.only)?;
     reported.iter().for_each(|Skipped { run, reason }| {
@@ -134,7 +144,11 @@ fn run(arguments: Arguments) -> Result<()> {
         if several {
             tell(format!("{name}:"));
         }
-        work.through(runs)?;
+        let alone = match &pool {
+            Some(pool) => work.side_by_side(runs, pool)?,
+            None => (0..runs.len()).collect(),
+        };
+        work.through(runs, alone)?;
         let of_table = have_begun(runs);
         if several && !of_table.is_empty() && reported.is_ok() {
             reported = report(&[arguments.runs.join(&*name)], &of_table, &own(name), idle).map(drop);
@@ -384,10 +398,24 @@ impl<'a> Work<'a> {
         Self { arguments, several, progress, outcome: Outcome::default(), made: HashSet::new() }
     }
 
-    /// Does the runs that are missing. One that another process works on is skipped, and tried again as long as there
+    /// Does the runs that are missing in processes of their own. Returns the runs that are left to this one: they are
+    /// done, or the same as one that is.
+    fn side_by_side(&mut self, runs: &mut [RunOverview], pool: &Pool) -> Result<Vec<usize>> {
+        let Arguments { runs: folder, force, fail_fast, .. } = self.arguments;
+        let Ended { made, failed, busy } = pool.make(runs, folder, !force, *fail_fast, self.progress)?;
+        let settled = |at: &usize| {
+            made.contains(&runs[*at].path) || busy.contains(at) || failed.iter().any(|(failed, _)| failed == at)
+        };
+        let left = (0..runs.len()).filter(|at| !settled(at)).collect();
+        self.outcome.elsewhere += busy.len();
+        self.outcome.failed.extend(failed.into_iter().map(|(at, error)| (runs[at].run.name(), error)));
+        self.made.extend(made);
+        Ok(left)
+    }
+
+    /// Does those of the runs `open` that are missing. One that another process works on is skipped, and tried again as long as there
     /// was other work: the other process may have stopped meanwhile.
-    fn through(&mut self, runs: &mut [RunOverview]) -> Result<()> {
-        let mut open: Vec<usize> = (0..runs.len()).collect();
+    fn through(&mut self, runs: &mut [RunOverview], mut open: Vec<usize>) -> Result<()> {
         loop {
             let (mut locked, mut worked) = (Vec::new(), false);
             for at in open {
