@@ -5,6 +5,7 @@
 
 pub mod attempt;
 pub mod backbone_identity;
+pub mod backbone_identity;
 pub mod classify;
 pub mod context;
 pub mod episodes;

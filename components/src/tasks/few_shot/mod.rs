@@ -341,7 +341,8 @@ impl FewShot {
         lists.report(self, context)?;
         let mut model = model?;
         if let Some(start) = &self.start {
-            let (begun, told) = start.load(model, &build).map_err(|error| error.at(recipe.place("task.start")))?;
+            let loaded = start.load(model, &build, recipe);
+            let (begun, told) = loaded.map_err(|error| error.at(recipe.place("task.start")))?;
             model = begun;
             for line in told {
                 context.progress.note(&line);
