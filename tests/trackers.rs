@@ -4,11 +4,11 @@
 mod common;
 
 use common::own_clips::{ALL, OwnClips};
-use common::{command, fails, ok, records, root};
+use common::{command, fails, maclip, ok, records, root, run_directory};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const LOG: &str = "log: {tensorboard: true, csv: true, histograms: 2}\n";
 const ARGUMENT: &str = "log={tensorboard: true, csv: true, histograms: 2}";
@@ -161,6 +161,22 @@ fn tensorboard_reads_what_a_run_logs() {
     let after: Vec<Vec<u8>> = event_files(&folder).iter().map(|path| std::fs::read(path).unwrap()).collect();
     assert_eq!(before, after);
     fails(2, &logged.run(&["--set", "log.tensorboard=false"]), &["log.histograms", "tensorboard: true"]);
+    // The same run under another name is copied, and its log has that name.
+    let other = logged.root.join("other.yaml");
+    let text = std::fs::read_to_string(&logged.recipe).unwrap();
+    std::fs::write(&other, text.replace("name: mine", "name: other")).unwrap();
+    let ran = maclip(&["run", other.to_str().unwrap(), "--runs", &logged.runs]);
+    assert!(ran.code == Some(0) && ran.stderr.contains("the same run as"), "{}", ran.stderr);
+    let copy = run_directory(Path::new(&logged.runs), "other", "default");
+    let copied = agree(&copy);
+    assert_eq!(copied["group"], "other/default");
+    assert!(copied["texts"]["recipe"].as_str().unwrap().starts_with("```yaml\nname: other\n"), "{copied}");
+    assert_eq!(copied["histograms"], found["histograms"]);
+    // Where no log is asked for, none is copied.
+    std::fs::write(&other, text.replace("name: mine", "name: silent").replace(LOG, "")).unwrap();
+    ok(&["run", other.to_str().unwrap(), "--runs", &logged.runs]);
+    let silent = run_directory(Path::new(&logged.runs), "silent", "default");
+    assert!(event_files(&silent).is_empty() && !silent.join("log.csv").exists());
 }
 
 #[test]
@@ -179,7 +195,20 @@ fn a_resumed_run_has_no_step_twice() {
     std::fs::write(folder.join("log.csv"), text + "5,2026-01").unwrap();
     let killed = read(&folder);
     assert_eq!(curve(&killed, "train/loss").len(), 4, "a file that was cut is still read");
-    ok(&mine.run(&[]));
+    let mut resumed = command(&mine.run(&[])).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    // From the first moment on, the manifest says where the second attempt begins: it may be killed at any time.
+    let manifest =
+        || -> Option<Value> { serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).unwrap()).ok() };
+    let second = loop {
+        let attempts = manifest().map(|manifest| manifest["attempts"].clone());
+        if let Some(second) = attempts.and_then(|attempts| attempts.get(1).cloned()) {
+            break second;
+        }
+        assert!(resumed.try_wait().unwrap().is_none(), "it ended without a second attempt");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    };
+    assert_eq!(second["first_step"], 2, "{second}");
+    assert!(resumed.wait().unwrap().success());
     assert_eq!(result(&folder), whole);
     let found = agree(&folder);
     for points in found["histograms"].as_object().unwrap().values() {
@@ -188,6 +217,26 @@ fn a_resumed_run_has_no_step_twice() {
     let images = found["images"].as_object().unwrap();
     assert!(!images.is_empty() && images.values().all(|points| points.as_array().unwrap().len() == 1), "{images:?}");
     assert!(event_files(&folder).len() >= 2, "a resumed run goes on in a file of its own");
+
+    // A part that is lost before others comes back at its place, and what only the files have stays.
+    let path = folder.to_str().unwrap();
+    let files = event_files(&folder);
+    std::fs::remove_file(&files[0]).unwrap();
+    assert!(curve(&read(&folder), "train/loss").len() < 4);
+    ok(&["runs", "log", path]);
+    let again = agree(&folder);
+    assert_eq!((&again["hparams"], &again["texts"]), (&found["hparams"], &found["texts"]));
+    assert!(again["histograms"].as_object().unwrap().values().all(|points| points[0][0] == 4), "{again}");
+    let bytes = std::fs::read(&event_files(&folder)[0]).unwrap();
+    for place in [bytes.len() / 8, bytes.len() / 2, bytes.len() - 9] {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 1;
+        std::fs::write(&event_files(&folder)[0], damaged).unwrap();
+        ok(&["runs", "log", path]);
+        let again = agree(&folder);
+        assert_eq!((&again["hparams"], &again["texts"]), (&found["hparams"], &found["texts"]));
+        assert_eq!(again["images"], found["images"]);
+    }
 }
 
 #[test]
@@ -221,6 +270,25 @@ fn old_runs_are_logged_from_their_records() {
     ok(&["verify", path]);
     assert_eq!((result(&folder), std::fs::read(folder.join("status.json")).unwrap()), result_before);
     fails(1, &["runs", "log", "no/such/runs"], &["no/such/runs"]);
+    assert!(ok(&["runs", "log", &format!("{}/mine/default", mine.runs)]).contains("logged"));
+    let empty = mine.root.join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    fails(1, &["runs", "log", empty.to_str().unwrap()], &["there is no run in", "maclip runs list"]);
+    // A run that is busy does not keep the others from their logs.
+    let (first, second) = (mine.folder().join("a"), mine.folder().join("z"));
+    for copy in [&first, &second] {
+        std::fs::create_dir(copy).unwrap();
+        for name in ["manifest.json", "recipe.resolved.yaml", "train.jsonl", "validation.jsonl", "lock"] {
+            std::fs::copy(folder.join(name), copy.join(name)).unwrap();
+        }
+    }
+    let lock = std::fs::File::open(first.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let both = [first.to_str().unwrap(), second.to_str().unwrap()];
+    fails(1, &["runs", "log", &mine.runs], &["another process works on", &format!("not logged: {}", both[0])]);
+    assert!(event_files(&first).is_empty() && !event_files(&second).is_empty());
+    drop(lock);
+    ok(&["runs", "log", both[0]]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `maclip runs list|show|diff|log|rm`: which runs there are, what is in one, how two differ.
 
 use crate::terminal::columns::columns;
-use crate::terminal::run_list::{all_read, believed, readable, state_name};
+use crate::terminal::run_list::{all_read, believed, readable, run_path, state_name};
 use crate::terminal::{say, say_data, shown, tell};
 use clap::{Args, Subcommand};
 use maclip_framework::error::{Error, Result};
@@ -15,7 +15,7 @@ use maclip_language::load;
 use maclip_reports::format;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// List, show, diff, log and remove runs
 #[derive(Args)]
@@ -57,7 +57,7 @@ enum Verb {
     },
     /// Write the logs of runs for TensorBoard and as CSV, from their records; what is there is completed
     Log {
-        /// Run directories, or folders that hold some
+        /// Run directories, FOLDER/VARIANT, or folders that hold some
         #[arg(required = true)]
         runs: Vec<PathBuf>,
         /// Only TensorBoard's event files
@@ -295,17 +295,46 @@ fn diff(a: &RunDirectory, b: &RunDirectory, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Completes the logs of all runs at or below `roots`.
+/// Completes the logs of all runs at or below `roots`. One that cannot be logged is told, and does not keep the others
+/// from it.
 fn log(roots: &[PathBuf], options: &LogOptions) -> Result<()> {
     let mut unreadable = 0;
+    let mut unlogged = Vec::new();
     for root in roots {
-        for run in readable(root, &mut unreadable)? {
-            let recipe = load(&run.path.join("recipe.resolved.yaml"), &Default::default())?.root;
-            LogTo { options, recipe: &recipe }.complete(&RunStore::open(&run.path)?)?;
-            say(format!("logged {}", run.path.display()))?;
+        let before = unreadable;
+        let mut found = || -> Result<Vec<RunDirectory>> {
+            let place = if root.exists() { root.clone() } else { run_path(root)? };
+            let runs = readable(&place, &mut unreadable)?;
+            if runs.is_empty() && unreadable == before {
+                return Err(Error::failed(format!("there is no run in {}", root.display()))
+                    .help("`maclip runs list` shows the run directories"));
+            }
+            Ok(runs)
+        };
+        for run in told(root, found(), &mut unlogged).unwrap_or_default() {
+            let complete = || -> Result<()> {
+                let recipe = load(&run.path.join("recipe.resolved.yaml"), &Default::default())?.root;
+                LogTo { options, recipe: &recipe }.complete(&RunStore::open(&run.path)?)
+            };
+            if told(&run.path, complete(), &mut unlogged).is_some() {
+                say(format!("logged {}", run.path.display()))?;
+            }
         }
     }
+    if !unlogged.is_empty() {
+        return Err(Error::failed(format!("not logged: {}", unlogged.join(", ")))
+            .help("the lines above say why; the same command goes on with these"));
+    }
     all_read(unreadable)
+}
+
+/// What was found; an error is told and `path` added to `failed`.
+fn told<T>(path: &Path, found: Result<T>, failed: &mut Vec<String>) -> Option<T> {
+    let note = |error: Error| {
+        tell(error);
+        failed.push(path.display().to_string());
+    };
+    found.map_err(note).ok()
 }
 
 fn remove(paths: &[PathBuf], yes: bool) -> Result<()> {

@@ -26,7 +26,6 @@ use maclip_framework::recipe::compute::Compute;
 use maclip_framework::recipe::expectation::{TestResult, mean_ci95};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
-use maclip_framework::runs::store::checkpoint_steps;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch};
 use maclip_framework::slots::backbone::{Backbone, Geometry, Precision};
@@ -175,7 +174,6 @@ impl Task for Contrastive {
         context.write_manifest()?;
         context.store.write_json("params.json", &parts.params)?;
         let learner = self.learner(&parts, context)?;
-        context.attempt()?.first_step = checkpoint_steps(context.store.path())?.first().copied().unwrap_or(0);
         let started = Instant::now();
         let trained = self.training(&parts, context).run(&learner, parts.model.clone());
         context.attempt()?.seconds.train = started.elapsed().as_secs_f64();

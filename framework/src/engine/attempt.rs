@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::files::unix_seconds;
 use crate::recipe::{Recipe, device};
 use crate::runs::records::{Attempt, FORMAT, Manifest};
-use crate::runs::store::RunStore;
+use crate::runs::store::{RunStore, checkpoint_steps};
 use std::path::PathBuf;
 
 /// The manifest of the run, with a new attempt at its end.
@@ -35,7 +35,9 @@ pub(super) fn manifest(recipe: &Recipe, variant: &str, store: &RunStore, commit:
         // Each attempt makes all other notes again.
         manifest.notes.retain(|note| note.starts_with(RESUMED));
     }
-    let now = attempt(recipe, commit);
+    let mut now = attempt(recipe, commit);
+    // From the beginning on, as a killed process writes nothing later.
+    now.first_step = checkpoint_steps(store.path())?.first().copied().unwrap_or(0);
     if let Some(note) = manifest.attempts.last().and_then(|before| changed(before, &now)) {
         manifest.notes.push(note);
     }

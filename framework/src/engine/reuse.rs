@@ -6,6 +6,7 @@ use crate::files::copy_atomically;
 use crate::recipe::Recipe;
 use crate::recipe::study::StudyRun;
 use crate::runs::directory::RunDirectory;
+use crate::runs::log::unasked;
 use crate::runs::records::{FORMAT, Manifest, State};
 use crate::runs::seal::FREE;
 use crate::runs::store::RunStore;
@@ -45,7 +46,11 @@ pub fn copy_run(from: &Path, to: &Path, run: &StudyRun) -> Result<bool> {
     let Some(store) = RunStore::open_free(&aside)? else { return Ok(false) };
     // A killed process may have left files there.
     clear(&aside)?;
-    copy_files(from, &aside, &["lock", "checkpoints", Manifest::FILE, "recipe.resolved.yaml"])?;
+    // A log names the run that it is of. Where one is asked for, it is completed and gets the new name.
+    let leave = |name: &str| {
+        ["lock", "checkpoints", Manifest::FILE, "recipe.resolved.yaml"].contains(&name) || unasked(name, &recipe.log)
+    };
+    copy_files(from, &aside, &leave)?;
     let source = RunDirectory::open(from)?;
     let mut frozen = load(&from.join("recipe.resolved.yaml"), &Arguments::default())?.root;
     for key in FREE {
@@ -83,16 +88,16 @@ fn episodes(from: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies what is in the folder `from` to the folder `to`, except for the names in `leave`.
-fn copy_files(from: &Path, to: &Path, leave: &[&str]) -> Result<()> {
+/// Copies what is in the folder `from` to the folder `to`, except for the names that `leave` tells.
+fn copy_files(from: &Path, to: &Path, leave: &dyn Fn(&str) -> bool) -> Result<()> {
     for (name, path) in entries(from)? {
         let to = to.join(&name);
-        if leave.contains(&name.as_str()) {
+        if leave(&name) {
             continue;
         }
         if path.is_dir() {
             fs::create_dir_all(&to).map_err(|error| Error::io("make the folder", &to, error))?;
-            copy_files(&path, &to, &[])?;
+            copy_files(&path, &to, &|_| false)?;
         } else {
             fs::copy(&path, &to).map_err(|error| Error::io("copy to", &to, error))?;
         }

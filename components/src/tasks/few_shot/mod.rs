@@ -49,7 +49,6 @@ use maclip_framework::recipe::expectation::{TestResult, mean_ci95};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::runs::records::{EpisodeRecord, Inputs};
-use maclip_framework::runs::store::checkpoint_steps;
 use maclip_framework::slots::backbone::Geometry;
 use maclip_framework::slots::dataset::{Class, Split};
 use maclip_framework::slots::module::GraphStrategy;
@@ -233,7 +232,6 @@ impl Task for FewShot {
             if parts.way.recompute != Recompute::None {
                 context.progress.note(&format!("the memory is enough with compute: {{{}}}", parts.way.words()));
             }
-            context.attempt()?.first_step = checkpoint_steps(context.store.path())?.first().copied().unwrap_or(0);
             let started = Instant::now();
             let trained = parts.train(context).run(&self.learner(&parts, &source, context), model);
             context.attempt()?.seconds.train = started.elapsed().as_secs_f64();

@@ -16,15 +16,15 @@ use crate::error::{Error, Result};
 use crate::recipe::log::LogOptions;
 use crate::runs::directory::RunDirectory;
 use crate::runs::examples::Examples;
-use crate::runs::records::{Manifest, State, TrainRecord, ValidationRecord};
+use crate::runs::records::{State, TrainRecord, ValidationRecord};
 use crate::runs::store::{Position, RunStore};
 use crate::weights::HostTensor;
-use events::EventFiles;
+use events::{EventFiles, Verdict};
 use maclip_language::Node;
 use messages::{Event, What};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use table::Table;
-use values::{Rates, now, of_step, of_test, of_validation, time_of};
+use values::{Rates, now, of_step, of_test, of_validation, seconds_of, time_of};
 
 /// What a run logs, and with which recipe.
 #[derive(Clone, Copy, Debug)]
@@ -46,40 +46,90 @@ pub struct RunLog {
 /// Event files, and what they have already.
 struct Events {
     files: EventFiles,
-    step: u64,
-    validation: u64,
+    steps: BTreeSet<u64>,
+    validations: BTreeSet<u64>,
+    /// The last step of anything that is there.
+    last: Option<u64>,
     begun: bool,
     ended: bool,
 }
 
-impl Events {
-    fn open(store: &RunStore, position: &Position, done: bool) -> Result<Self> {
-        let Position { step: last, validation_due, .. } = *position;
-        // An end that is not whole is written again.
-        let done = done && EventFiles::any(store, |event| has(event, summaries::END))?;
-        let (mut step, mut validation, mut begun, mut ended) = (0, 0, false, false);
-        let files = EventFiles::open(store, last + 1, |event| {
-            let at = u64::try_from(event.step).unwrap_or(0);
-            let is = |group: &str| has(event, group);
-            // A run that is done has a test; one that goes on will have another.
-            let of_end = is("test/") || is("examples/") || is(summaries::END);
-            let kept = if of_end { done } else { at + u64::from(validation_due && is("val/")) <= last };
-            if kept {
-                begun = true;
-                step = if is("train/") { at } else { step };
-                validation = if is("val/") { at } else { validation };
-                ended |= is(summaries::END);
-            }
-            kept
-        })?;
-        Ok(Self { files, step, validation, begun, ended })
+/// What an event is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Beginning,
+    Step,
+    Validation,
+    /// The test, its examples, and that the run is done.
+    End,
+    /// What the records do not have, such as histograms.
+    Other,
+}
+
+impl Of {
+    /// Each event has values of one kind, so its first tag says which.
+    fn event(event: &Event) -> Self {
+        match tag(event) {
+            tag if tag == summaries::RECIPE => Self::Beginning,
+            tag if tag.starts_with("train/") => Self::Step,
+            tag if tag.starts_with("val/") => Self::Validation,
+            tag if tag == summaries::END || tag.starts_with("test/") || tag.starts_with("examples/") => Self::End,
+            _ => Self::Other,
+        }
     }
 }
 
-/// Whether the event has a value whose tag begins with `group`.
-fn has(event: &Event, group: &str) -> bool {
-    let Some(What::Summary(summary)) = &event.what else { return false };
-    summary.value.iter().any(|value| value.tag.starts_with(group))
+/// The first tag of an event.
+fn tag(event: &Event) -> &str {
+    let Some(What::Summary(summary)) = &event.what else { return "" };
+    summary.value.first().map_or("", |value| value.tag.as_str())
+}
+
+impl Events {
+    /// `group` is that of the run: what stands in the files of another run that was copied is not its own.
+    fn open(store: &RunStore, position: &Position, done: bool, group: &str) -> Result<Self> {
+        let Position { step: last, validation_due, .. } = *position;
+        // An end that is not whole is written again.
+        let done = done && EventFiles::whole_with(store, |event| tag(event) == summaries::END)?;
+        let (mut steps, mut validations, mut others) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut newest, mut begun, mut ended) = (None, false, false);
+        let files = EventFiles::open(store, last + 1, |event| {
+            let at = u64::try_from(event.step).unwrap_or(0);
+            let mut kept = |kept: bool| {
+                newest = if kept { newest.max(Some(at)) } else { newest };
+                if kept { Verdict::Keep } else { Verdict::Drop }
+            };
+            let seen = match Of::event(event) {
+                Of::Beginning => {
+                    let own = !begun && summaries::begins(event, group);
+                    begun |= own;
+                    return kept(own);
+                }
+                // A run that is done has a test; one that goes on will have another.
+                Of::End if done => {
+                    let new = !ended;
+                    ended |= tag(event) == summaries::END;
+                    return kept(new);
+                }
+                Of::End => return Verdict::Cut,
+                Of::Validation if at + u64::from(validation_due) > last => return Verdict::Cut,
+                _ if at > last => return Verdict::Cut,
+                Of::Step => &mut steps,
+                Of::Validation => &mut validations,
+                Of::Other => &mut others,
+            };
+            // In their order, and once.
+            kept(seen.last().is_none_or(|before| *before < at) && seen.insert(at))
+        })?;
+        Ok(Self { files, steps, validations, last: newest, begun, ended })
+    }
+
+    /// Whether something is missing before what is there, of a run with these records.
+    fn holes(&self, steps: &BTreeSet<u64>, validations: &BTreeSet<u64>) -> bool {
+        let Some(last) = self.last else { return false };
+        let lacks = |all: &BTreeSet<u64>, have: &BTreeSet<u64>| all.range(..=last).any(|step| !have.contains(step));
+        !self.begun || self.files.holes() || lacks(steps, &self.steps) || lacks(validations, &self.validations)
+    }
 }
 
 impl LogTo<'_> {
@@ -93,7 +143,9 @@ impl LogTo<'_> {
     }
 
     fn opened(&self, store: &RunStore, position: &Position, done: bool) -> Result<RunLog> {
-        let events = self.options.tensorboard.then(|| Events::open(store, position, done)).transpose()?;
+        let run = RunDirectory::open(store.path())?;
+        let group = summaries::group(&run.manifest);
+        let events = self.options.tensorboard.then(|| Events::open(store, position, done, &group)).transpose()?;
         let table = self.options.csv.then(|| Table::open(store.path(), position)).transpose()?;
         let row = table.as_ref().map(|(_, last)| *last);
         let mut log = RunLog {
@@ -102,9 +154,7 @@ impl LogTo<'_> {
             rates: Rates::of(self.recipe),
             histograms: self.options.histograms.filter(|_| self.options.tensorboard),
         };
-        let run = RunDirectory::open(store.path())?;
-        log.begin(self.recipe, &run.manifest)?;
-        log.fill(&run, position, row)?;
+        log.fill(self.recipe, &run, position, row)?;
         Ok(log)
     }
 
@@ -121,50 +171,65 @@ impl LogTo<'_> {
     }
 }
 
+/// When the records of the training were written last, in seconds since 1970 (UTC).
+fn logged_until(run: &RunDirectory) -> Result<f64> {
+    let path = run.path.join("train.jsonl");
+    match std::fs::metadata(&path).and_then(|data| data.modified()) {
+        Ok(time) => Ok(seconds_of(time)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0.0),
+        Err(error) => Err(Error::io("read", &path, error)),
+    }
+}
+
 impl RunLog {
     fn event(&mut self, event: &Event) -> Result<()> {
         self.events.as_mut().map_or(Ok(()), |events| events.files.append(event))
     }
 
-    /// The recipe, where the files do not have it yet.
-    fn begin(&mut self, recipe: &Node, manifest: &Manifest) -> Result<()> {
-        if self.events.as_ref().is_none_or(|events| events.begun) {
-            return Ok(());
-        }
-        let time = manifest.attempts.first().map_or_else(now, |attempt| attempt.started_unix as f64);
-        self.event(&summaries::beginning(time, recipe, manifest))
-    }
-
-    /// The steps up to `position` that the logs lack. `row` is the last step of the table, where there is one.
-    fn fill(&mut self, run: &RunDirectory, position: &Position, row: Option<u64>) -> Result<()> {
-        let (step, validation) = self.events.as_ref().map_or((u64::MAX, u64::MAX), |has| (has.step, has.validation));
-        let row = row.unwrap_or(u64::MAX);
-        if step.min(row) >= position.step && validation >= position.step {
-            return Ok(());
-        }
-        let validations: BTreeMap<u64, ValidationRecord> =
-            run.validation()?.into_iter().map(|record| (record.step, record)).collect();
-        let records = run.train()?;
+    /// What the logs lack up to `position`: the recipe, steps and validations. `row` is the last step of the table,
+    /// where there is one.
+    fn fill(&mut self, recipe: &Node, run: &RunDirectory, position: &Position, row: Option<u64>) -> Result<()> {
+        let mut records = run.train()?;
         let all = records.last().map_or(0, |record| record.step);
-        for record in records.into_iter().filter(|record| record.step <= position.step) {
-            let time = time_of(record.step, all, &run.manifest);
-            let due = record.step == position.step && position.validation_due;
-            let validated = validations.get(&record.step).filter(|_| !due);
+        records.retain(|record| record.step <= position.step);
+        let due = |step: u64| step == position.step && position.validation_due;
+        let steps: BTreeSet<u64> = records.iter().map(|record| record.step).collect();
+        let mut validations: BTreeMap<u64, ValidationRecord> =
+            run.validation()?.into_iter().map(|record| (record.step, record)).collect();
+        validations.retain(|step, _| steps.contains(step) && !due(*step));
+        let until = logged_until(run)?;
+        let (mut lacks_step, mut lacks_validation) = (BTreeSet::new(), BTreeSet::new());
+        if let Some(events) = &mut self.events {
+            let validated = validations.keys().copied().collect();
+            let time = run.manifest.attempts.first().map_or_else(now, |attempt| attempt.started_unix as f64);
+            if events.holes(&steps, &validated) {
+                events.files.rewrite(time)?;
+            }
+            lacks_step = &steps - &events.steps;
+            lacks_validation = &validated - &events.validations;
+            if !events.begun {
+                events.files.append(&summaries::beginning(time, recipe, &run.manifest))?;
+            }
+        }
+        for record in records {
+            let step = record.step;
+            let time = time_of(step, all, &run.manifest, until);
+            let validated = validations.get(&step).map(of_validation);
             let values = of_step(&record, &self.rates);
-            if record.step > step {
-                self.event(&summaries::scalars(time, record.step, &values))?;
+            if lacks_step.contains(&step) {
+                self.event(&summaries::scalars(time, step, &values))?;
             }
-            if let Some(found) = validated.filter(|found| found.step > validation) {
-                self.event(&summaries::scalars(time, found.step, &of_validation(found)))?;
+            if let Some(found) = validated.as_ref().filter(|_| lacks_validation.contains(&step)) {
+                self.event(&summaries::scalars(time, step, found))?;
             }
-            if let Some(table) = self.table.as_mut().filter(|_| record.step > row) {
-                table.step(record.step, time, values, due || validated.is_some())?;
+            if let Some(table) = self.table.as_mut().filter(|_| row.is_some_and(|row| step > row)) {
+                table.step(step, time, values, due(step) || validated.is_some())?;
                 if let Some(found) = validated {
-                    table.validated(of_validation(found))?;
+                    table.validated(found)?;
                 }
             }
         }
-        Ok(())
+        self.events.as_mut().map_or(Ok(()), |events| events.files.settle())
     }
 
     /// Logs a training step, which has just been done and recorded. `validated` says whether a validation follows, and
@@ -211,6 +276,11 @@ impl RunLog {
         pictures?.iter().try_for_each(|event| self.event(event))?;
         self.event(&summaries::end(time, last))
     }
+}
+
+/// Whether the file `name` of a run directory is a log that `options` do not ask for.
+pub(crate) fn unasked(name: &str, options: &LogOptions) -> bool {
+    name == table::FILE && !options.csv || name.starts_with(events::PREFIX) && !options.tensorboard
 }
 
 /// What a person is told where a run is done and its log is not.

@@ -19,6 +19,9 @@ use std::path::Path;
 
 /// Keys of a recipe that are no options of a model or of its training.
 const NO_OPTIONS: [&str; 6] = ["name", "description", "expect", "compute", "clip_store", "log"];
+/// The tags of the first event of a run.
+pub const RECIPE: &str = "recipe";
+const START: &str = "_hparams_/session_start_info";
 const BUCKETS: usize = 30;
 /// Of the pictures of examples, in percent.
 const QUALITY: u8 = 90;
@@ -71,6 +74,21 @@ fn histogram(values: &[f32]) -> Option<Histogram> {
     Some(Histogram { min, max, num: values.len() as f64, sum, sum_squares, bucket_limit, bucket })
 }
 
+/// What the run of `manifest` is averaged under: runs that differ in their seed alone have the same.
+pub fn group(manifest: &Manifest) -> String {
+    format!("{}/{}", manifest.name, manifest.variant)
+}
+
+/// Whether `event` is what stands at the beginning of a run of this group.
+pub fn begins(event: &Event, group: &str) -> bool {
+    let Some(What::Summary(summary)) = &event.what else { return false };
+    let of = |value: &Value| -> Option<bool> {
+        let content = value.metadata.as_ref()?.plugin.as_ref()?.content.as_slice();
+        Some(Hparams::decode(content).ok()?.start?.group == group)
+    };
+    summary.value.iter().any(|value| value.tag == START && of(value) == Some(true))
+}
+
 /// What stands at the beginning: the recipe as text, and its options as hyperparameters. Runs that differ in their seed
 /// alone are one group.
 pub fn beginning(time: f64, recipe: &Node, manifest: &Manifest) -> Event {
@@ -97,16 +115,12 @@ pub fn beginning(time: f64, recipe: &Node, manifest: &Manifest) -> Event {
     };
     let start = SessionStart {
         hparams: recipe.leaves().into_iter().filter(kept).filter_map(option).collect(),
-        group: format!("{}/{}", manifest.name, manifest.variant),
+        group: group(manifest),
         start_seconds: time,
     };
     let value = vec![
-        Value {
-            tag: "recipe".to_owned(),
-            metadata: Some(shown_by("text", Vec::new())),
-            kind: Some(Kind::Tensor(texts)),
-        },
-        session("_hparams_/session_start_info", Hparams { start: Some(start), end: None }),
+        Value { tag: RECIPE.to_owned(), metadata: Some(shown_by("text", Vec::new())), kind: Some(Kind::Tensor(texts)) },
+        session(START, Hparams { start: Some(start), end: None }),
     ];
     event(time, 0, value)
 }

@@ -51,22 +51,33 @@ pub fn of_test(test: &TestResult) -> Named {
     vec![(format!("test/{}", test.metric), test.value), ("test/ci95".to_owned(), test.ci95)]
 }
 
-/// Seconds since 1970 (UTC).
-pub fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64())
+/// `time` in seconds since 1970 (UTC).
+pub fn seconds_of(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64())
 }
 
-/// About when step `step` of a run with `steps` recorded ones was done: the records have no times, and the steps of an
-/// attempt are taken as equally long.
-pub fn time_of(step: u64, steps: u64, manifest: &Manifest) -> f64 {
+/// Seconds since 1970 (UTC).
+pub fn now() -> f64 {
+    seconds_of(SystemTime::now())
+}
+
+/// About when step `step` of a run with `steps` recorded ones, the last at `until`, was done: the records have no
+/// times, and the steps of an attempt are taken as equally long. An attempt that was killed did not write how long it
+/// trained: it ended before the next one began.
+pub fn time_of(step: u64, steps: u64, manifest: &Manifest, until: f64) -> f64 {
     let attempts = &manifest.attempts;
     let Some(at) = attempts.iter().rposition(|attempt| attempt.first_step < step.max(1)) else { return 0.0 };
     let attempt = &attempts[at];
-    let later = attempts[at + 1..].iter().map(|next| next.first_step).find(|first| *first > attempt.first_step);
-    let first = attempt.first_step;
+    let (first, begun) = (attempt.first_step, attempt.started_unix as f64);
+    let later = attempts[at + 1..].iter().map(|next| next.first_step).find(|later| *later > first);
     let share =
         (step.saturating_sub(first)) as f64 / later.unwrap_or(steps).max(first + 1).saturating_sub(first) as f64;
-    attempt.started_unix as f64 + attempt.seconds.train * share.min(1.0)
+    let seconds = match (attempt.seconds.train, attempts.get(at + 1)) {
+        (trained, _) if trained > 0.0 => trained,
+        (_, Some(next)) => next.started_unix as f64 - begun,
+        (_, None) => until - begun,
+    };
+    begun + seconds.max(0.0) * share.min(1.0)
 }
 
 #[cfg(test)]
@@ -105,8 +116,12 @@ mod tests {
             ..Attempt::default()
         };
         let manifest = Manifest { attempts: vec![attempt(100, 0, 40.0), attempt(500, 4, 20.0)], ..Manifest::default() };
-        let times: Vec<f64> = (1..=6).map(|step| time_of(step, 6, &manifest)).collect();
+        let times: Vec<f64> = (1..=6).map(|step| time_of(step, 6, &manifest, 999.0)).collect();
         assert_eq!(times, [110.0, 120.0, 130.0, 140.0, 510.0, 520.0]);
-        assert_eq!(time_of(3, 6, &Manifest::default()), 0.0);
+        assert_eq!(time_of(3, 6, &Manifest::default(), 999.0), 0.0);
+        // Both were killed: the first before the second began, the second after the last record.
+        let manifest = Manifest { attempts: vec![attempt(100, 0, 0.0), attempt(500, 4, 0.0)], ..Manifest::default() };
+        let times: Vec<f64> = (1..=6).map(|step| time_of(step, 6, &manifest, 520.0)).collect();
+        assert_eq!(times, [200.0, 300.0, 400.0, 500.0, 510.0, 520.0]);
     }
 }
