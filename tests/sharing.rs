@@ -64,6 +64,10 @@ fn a_run_goes_out_and_comes_back_as_the_same_model() {
     let config = json(&folder.join("config.json"));
     let status = json(&Path::new(&run).join("status.json"));
     assert_eq!(config["test"], status["test"]);
+    assert_eq!(
+        (&config["data"]["trained"], &config["data"]["tested"]),
+        (&"shapes_in_motion".into(), &"shapes_in_motion".into())
+    );
     assert_eq!(config["files"]["model.safetensors"], sha256(&std::fs::read(folder.join("model.safetensors")).unwrap()));
 
     // The card: a head that is YAML, and the numbers of the run.
@@ -84,19 +88,39 @@ fn a_run_goes_out_and_comes_back_as_the_same_model() {
     let own = own.to_str().unwrap();
     let manifest = json(&Path::new(own).join("manifest.json"));
     assert_eq!(manifest["imported"]["test"], status["test"]);
+    fails(1, &["test", folder.to_str().unwrap()], &["no manifest.json", "maclip import"]);
+    fails(1, &["import", folder.to_str().unwrap(), "--runs", &imported], &["is there already", "maclip runs rm"]);
+    // The number of the card is not one of other data.
+    let other = ["--set", "dataset={type: hmdb51, root: data/hmdb51}", "--set", "name=other"];
+    ok(&[&["import", folder.to_str().unwrap(), "--runs", &imported], &other[..]].concat());
+    let elsewhere = only(&imported, "other", "ma_clip+imported-s1-");
+    let (elsewhere, _) = runs.export(elsewhere.to_str().unwrap(), "elsewhere", &[]);
+    assert!(text(&elsewhere.join("README.md")).contains("| shapes_in_motion, 5-way 1-shot |"));
+    assert_eq!(json(&elsewhere.join("config.json"))["data"], config["data"]);
+
+    // It needs the folder no more.
+    let away = folder.with_file_name("moved");
+    std::fs::rename(&folder, &away).unwrap();
+    let folder = away;
     assert!(ok(&["runs", "list", &imported]).contains("ma_clip+imported"));
     ok(&["report", &imported]);
     let again: Value = serde_json::from_str(&ok(&["test", own, "--json"])).unwrap();
     assert_eq!(again["test"], status["test"]);
     let (twice, _) = runs.export(own, "twice", &["--with-backbone"]);
     // An imported run has tested no classes, so its check is on other names.
-    for file in ["model.safetensors", "backbone.safetensors", "ma_clip.py"] {
+    for file in ["model.safetensors", "backbone.safetensors", "ma_clip.py", "recipe.yaml"] {
         assert_eq!(std::fs::read(folder.join(file)).unwrap(), std::fs::read(twice.join(file)).unwrap(), "{file}");
     }
+    let out = json(&twice.join("config.json"));
+    for part in ["run", "backbone", "slots", "data", "test"] {
+        assert_eq!(out[part], config[part], "{part}");
+    }
+    ok(&["import", twice.to_str().unwrap(), "--runs", &runs.path("third")]);
+    let (tested, _) = runs.export(again["dir"].as_str().unwrap(), "tested", &[]);
+    assert_eq!(json(&tested.join("config.json"))["data"]["trained"], "shapes_in_motion");
+    assert!(text(&tested.join("recipe.yaml")).contains("# The run trained nothing"));
     assert!(text(&twice.join("README.md")).contains("measured before these weights were imported"));
     fails(1, &["verify", own], &["no test of episodes", "maclip test"]);
-    fails(1, &["import", folder.to_str().unwrap(), "--runs", &imported], &["is there already", "maclip runs rm"]);
-    fails(1, &["test", folder.to_str().unwrap()], &["no manifest.json", "maclip import"]);
 
     // Clips are recognised with it as with the run.
     for (class, number) in [(0, 1), (0, 2), (0, 3), (1, 4), (1, 5), (1, 6)] {
@@ -142,6 +166,21 @@ fn what_is_not_what_was_exported_is_refused() {
         &["is not the one that the tensors were trained on", "builtin:shapes_clip", "--set backbone"],
     );
     refused(&["--set", "adapter.ratio=0.5"], &["belongs to the model", "--set adapter.ratio"]);
+    refused(&["--set", "backbone.activation=gelu"], &["belongs to the model", "--set backbone.activation"]);
+    // Other options: one that the config tells apart, one that only the seal does.
+    for (name, from, to, words) in [
+        ("recipe.yaml", "joint_scale: 0.5", "joint_scale: 0.6", "`adapter.joint_scale` is 0.5 in config.json"),
+        ("config.json", "\"frames\": 8", "\"frames\": 4", "`frames` is 4 in config.json"),
+        ("config.json", "\"joint_scale\": 0.5", "\"joint_scale\": 0.6", "`adapter.joint_scale` is 0.6 in config.json"),
+    ] {
+        let file = folder.join(name);
+        let before = text(&file);
+        assert!(before.contains(from), "{before}");
+        std::fs::write(&file, before.replace(from, to)).unwrap();
+        refused(&[], &[&format!("{name} is not the file that was exported"), "--changed"]);
+        refused(&["--changed"], &[words]);
+        std::fs::write(&file, before).unwrap();
+    }
     fails(1, &["export", &run, "--to", place], &["is there and not empty", "--force"]);
     ok(&["export", &run, "--to", place, "--force"]);
     fails(1, &["export", &run, "--to", &runs.path("runs"), "--force"], &["config.json", "maclip export"]);
@@ -154,11 +193,17 @@ fn what_is_not_what_was_exported_is_refused() {
     tensors[last] ^= 1;
     std::fs::write(&file, &tensors).unwrap();
     refused(&[], &["is not the file that was exported", "--changed"]);
+    let begun = runs.path("begun");
+    let begin = |from: &str, words: &[&str]| {
+        fails(1, &small_quickstart(&begun, &["--only", "ma_clip", "--from", from]), words);
+    };
+    begin(place, &["model.safetensors is not the file that was exported", "--changed"]);
     ok(&["import", place, "--runs", &to, "--changed"]);
     let own = only(&to, "quickstart", "ma_clip+imported");
     assert_eq!(json(&own.join("manifest.json"))["imported"]["changed"], true);
     let (again, _) = runs.export(own.to_str().unwrap(), "again", &[]);
-    assert!(json(&again.join("config.json"))["test"].is_null(), "the result is not that of these tensors");
+    let config = json(&again.join("config.json"));
+    assert!(config["test"].is_null() && config["data"]["tested"].is_null(), "the result is not that of these tensors");
     std::fs::write(&file, &tensors[..100]).unwrap();
     refused(&["--changed"], &["model.safetensors", "not a whole safetensors file"]);
     std::fs::write(folder.join("config.json"), "{}").unwrap();
@@ -167,6 +212,7 @@ fn what_is_not_what_was_exported_is_refused() {
     // A run that is not done has no model to give away.
     std::fs::remove_file(Path::new(&run).join("status.json")).unwrap();
     fails(1, &["export", &run, "--to", &runs.path("open")], &["is not finished", "maclip run"]);
+    begin(&run, &["is not finished", "maclip run"]);
 }
 
 #[test]
@@ -197,6 +243,25 @@ fn a_training_begins_with_a_run_or_with_its_folder() {
     assert_eq!(sum, json(&folder.join("config.json"))["run"]["trained_sha256"]);
     assert!(manifest.contains("92 of 92 tensors"), "{manifest}");
     ok(&["verify", own_text]);
+    // What it began with goes with it.
+    let (exported, _) = runs.export(own_text, "begun model", &[]);
+    assert_eq!(json(&exported.join("config.json"))["run"]["start"]["sha256"], sum);
+    for (file, words) in [("README.md", "began with the trained weights of `"), ("recipe.yaml", "# The training began")]
+    {
+        assert!(text(&exported.join(file)).contains(words), "{file}");
+    }
+    // The same backbone by other names: that of an imported run, and a file that holds the values in another form.
+    ok(&["import", folder.to_str().unwrap(), "--runs", &runs.path("imported")]);
+    let imported = only(&runs.path("imported"), "quickstart", "ma_clip+imported");
+    from(imported.to_str().unwrap(), &["--set", "name=of_imported", "--set", "task.train.steps=4"]);
+    let long = runs.path("long.safetensors");
+    ok(&["weights", "convert", "builtin:shapes_clip", &long, "--precision", "f32"]);
+    let long = format!("backbone.weights={long}");
+    for source in [first.as_str(), imported.to_str().unwrap(), folder.to_str().unwrap()] {
+        let place = runs.path(&format!("of {}", Path::new(source).file_name().unwrap().to_str().unwrap()));
+        let two = ["--only", "ma_clip", "--from", source, "--set", &long, "--set", "task.train.steps=4"];
+        ok(&small_quickstart(&place, &two));
+    }
 
     // Interrupted, it goes on to the same weights.
     let step = own.join("checkpoints/step-00000006");
@@ -234,11 +299,18 @@ fn a_training_begins_with_a_run_or_with_its_folder() {
 #[test]
 fn folders_of_this_machine_do_not_leave_it_and_lora_goes_to_peft() {
     let clips = OwnClips::new(&ALL, "");
-    ok(&clips.run(&[]));
+    let weights = clips.root.join("my own clip.safetensors");
+    std::fs::copy(root().join("components/weights/shapes_clip/model.safetensors"), &weights).unwrap();
+    let mine = format!("backbone.weights={}", weights.display());
+    ok(&clips.run(&["--set", &mine, "--set", "prompt={type: template, template: \"../a b/{}\"}"]));
     let run = run_directory(Path::new(&clips.runs), "mine", "default");
     let folder = clips.root.join("model");
     let (run, place) = (run.to_str().unwrap(), folder.to_str().unwrap());
-    ok(&["export", run, "--to", place]);
+    ok(&["export", run, "--to", place, "--with-backbone"]);
+    let config = json(&folder.join("config.json"));
+    assert_eq!(config["backbone"]["source"], "my own clip.safetensors");
+    // A prompt is no place.
+    assert_eq!(config["slots"]["prompt"]["template"], "../a b/{}");
     for file in ["config.json", "recipe.yaml", "README.md", "peft/adapter_config.json"] {
         let text = text(&folder.join(file));
         assert!(!text.contains(clips.root.to_str().unwrap()), "{file}:\n{text}");
@@ -246,12 +318,25 @@ fn folders_of_this_machine_do_not_leave_it_and_lora_goes_to_peft() {
     let peft = json(&folder.join("peft/adapter_config.json"));
     assert_eq!((&peft["r"], &peft["peft_type"]), (&2.into(), &"LORA".into()));
     assert!(folder.join("peft/adapter_model.safetensors").is_file());
+    // A killed export leaves the earlier one; the next one replaces it.
+    std::fs::create_dir(folder.join(".unfinished")).unwrap();
+    std::fs::write(folder.join(".unfinished/model.safetensors"), "half").unwrap();
+    ok(&["export", run, "--to", place, "--force", "--with-backbone"]);
+    assert!(!folder.join(".unfinished").exists());
 
     // Where the data lie is this machine's to say.
     let to = clips.root.join("imported");
     let to = to.to_str().unwrap();
     ok(&["import", place, "--runs", to, "--set", &format!("dataset.root={}", clips.root.join("data").display())]);
     let own = only(to, "mine", "default+imported");
+    // The backbone came along, and neither its first file nor the folder is needed any more.
+    std::fs::remove_file(weights).unwrap();
+    std::fs::rename(&folder, clips.root.join("moved")).unwrap();
+    let out = clips.root.join("out");
+    ok(&["export", own.to_str().unwrap(), "--to", out.to_str().unwrap(), "--with-backbone"]);
+    assert_eq!(json(&out.join("config.json"))["backbone"], config["backbone"]);
+    let peft = json(&out.join("peft/adapter_config.json"));
+    assert_eq!(peft["r"], 2);
     let again: Value = serde_json::from_str(&ok(&["test", own.to_str().unwrap(), "--json"])).unwrap();
     assert_eq!(again["test"], json(&Path::new(run).join("status.json"))["test"]);
 }
@@ -268,19 +353,43 @@ fn the_forward_pass_in_pytorch_gives_the_same_features() {
             found.iter().flat_map(|found| found.as_object().unwrap().values()).map(|part| part.as_f64().unwrap());
         (output.status.success(), largest.fold(-1.0, f64::max), told + &String::from_utf8_lossy(&output.stderr))
     };
+    // The card's own example, on any clips.
+    let example = |folder: &Path| {
+        let card = text(&folder.join("README.md"));
+        let code = card.split_once("```python\n").unwrap().1.split_once("```").unwrap().0;
+        let config = json(&folder.join("config.json"));
+        let classes = config["classes"].as_object().unwrap().len();
+        let (classes, shot) = (if classes == 0 { 3 } else { classes }, config["test"]["shot"].as_u64().unwrap());
+        let program = format!(
+            "import torch\nT, S = {}, {}\nclips = torch.rand({classes} * {shot}, T, 3, S, S)\n\
+             queries = torch.rand(2, T, 3, S, S)\n{code}\n\
+             assert 'found' not in globals() or found.shape == (2, {classes}), found.shape\n",
+            config["frames"], config["image"]["size"]
+        );
+        let output = Command::new(&python).args(["-c", &program]).current_dir(folder).output().unwrap();
+        assert!(output.status.success(), "{program}\n{}", String::from_utf8_lossy(&output.stderr));
+        code.to_owned()
+    };
     // Options far from their defaults, so that none is read by chance.
     let variants: [&[&str]; 4] = [
         &[],
         &[
             "adapter={type: multimodal, temporal_adapters: 2, normalize_text: true, temporal_residual: false, joint_skip: true, at: {list: [1, 4]}}",
             "prototype={type: text_guided, norm: post, heads: 4}",
-            "alignment={type: otam, direction: query_to_support, cosine: normalized, shots: mean_distances}",
+            "alignment={type: otam, direction: query_to_support, cosine: {clamp: 0.5}, shots: joint}",
+            "task.shot=2",
         ],
         &[
             "adapter={type: multimodal, shared_text_fc: true, parts: {only: [temporal]}, at: {last: 2}}",
             "prompt.type=action_clip",
+            "alignment={type: otam, cosine: {plus: 0.5}, shots: mean_distances}",
         ],
-        &["adapter={type: lora, rank: 4, alpha: 6, on: [query, key, value]}", "prototype.type=none"],
+        &[
+            "adapter={type: lora, rank: 4, alpha: 6, on: [query, key, value]}",
+            "prototype.type=none",
+            "alignment.type=bi_mhm",
+            "objective.type=metric",
+        ],
     ];
     for (number, changes) in variants.iter().enumerate() {
         let sets: Vec<&str> = changes.iter().flat_map(|change| ["--set", change]).collect();
@@ -289,6 +398,9 @@ fn the_forward_pass_in_pytorch_gives_the_same_features() {
         assert!(told["not_covered"].is_null(), "{told}");
         let (same, largest, told) = check(&folder);
         assert!(same && (0.0..=1e-5).contains(&largest), "{changes:?}: {told}");
+        let code = example(&folder);
+        assert_eq!(code.contains("shots=2"), number == 1, "{code}");
+        assert_eq!((code.contains("distances"), code.contains("texts")), (number < 3, number < 3), "{code}");
     }
     // It can fail: another scale, other tensors, another backbone.
     let folder = PathBuf::from(runs.path("model 0"));
@@ -327,6 +439,9 @@ fn what_the_forward_pass_does_not_cover_is_said() {
     let run = run_directory(Path::new(&frozen), "quickstart", "frozen_clip");
     let (folder, told) = runs.export(run.to_str().unwrap(), "frozen model", &[]);
     assert_eq!(told["tensors"], 0);
+    let card = text(&folder.join("README.md"));
+    assert!(card.contains("Nothing was trained.") && card.contains("Tested on `shapes_in_motion`."), "{card}");
+    assert!(!card.contains("one training") && !card.contains("Trained and tested"), "{card}");
     ok(&["import", folder.to_str().unwrap(), "--runs", &runs.path("frozen back")]);
     let own = only(&runs.path("frozen back"), "quickstart", "frozen_clip+imported");
     let again: Value = serde_json::from_str(&ok(&["test", own.to_str().unwrap(), "--json"])).unwrap();

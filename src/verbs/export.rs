@@ -37,11 +37,14 @@ fn export(arguments: Arguments) -> Result<()> {
     if json {
         return say(json!(exported));
     }
-    let Exported { folder, files, tensors, values, not_covered, backbone } = exported;
+    let Exported { folder, files, tensors, values, not_covered, no_peft, backbone } = exported;
     say(format!("{}: {tensors} trained tensors with {values} values", shown(&folder)))?;
     files.iter().try_for_each(|file| say(format!("  {file}")))?;
     if let Some(why) = not_covered {
         tell(format!("no ma_clip.py was written: {why}"));
+    }
+    if let Some(why) = no_peft {
+        tell(format!("no files for PEFT were written: {why}"));
     }
     if !backbone {
         tell(

@@ -15,7 +15,7 @@ pub struct Arguments {
     folder: PathBuf,
     #[command(flatten)]
     changes: Changes,
-    /// Take the tensors also where they are not those that were exported, such as after a training in PyTorch
+    /// Take the files also where they are not those that were exported, such as after a training in PyTorch
     #[arg(long)]
     changed: bool,
     /// Folder that run directories go to

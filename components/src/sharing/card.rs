@@ -1,12 +1,14 @@
 //! The model card: README.md with the YAML head that hubs read.
 
-use super::shared;
+use super::example;
+use super::places::Known;
 use maclip_framework::error::Result;
 use maclip_framework::recipe::expectation::TestResult;
 use maclip_framework::runs::directory::RunDirectory;
-use maclip_framework::runs::model_folder::{ModelConfig, ModelFolder};
+use maclip_framework::runs::model_folder::{ModelConfig, ModelFolder, StartConfig};
 use maclip_language::{Node, printable};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// What a card is made of.
 pub struct Card<'a> {
@@ -20,6 +22,12 @@ pub struct Card<'a> {
     pub license: Option<&'a str>,
     /// Why there is no forward pass in plain PyTorch, where there is none.
     pub not_covered: Option<&'a str>,
+    /// Why there are no files for PEFT, where the adapter is LoRA and there are none.
+    pub no_peft: Option<&'a str>,
+    /// Examples of each class.
+    pub shot: usize,
+    /// What notes do not say.
+    pub places: &'a Known,
 }
 
 /// Most classes that are named.
@@ -34,8 +42,13 @@ impl Card<'_> {
         self.config.slots.get(slot).and_then(|options| options["type"].as_str()).unwrap_or("none")
     }
 
-    fn dataset(&self) -> &str {
-        self.directory.manifest.components.get("dataset").map_or("unknown", String::as_str)
+    /// The dataset of the test.
+    fn tested(&self) -> &str {
+        self.config.data.tested.as_deref().unwrap_or("unknown")
+    }
+
+    fn is_trained(&self) -> bool {
+        self.config.run.trained_sha256.is_some()
     }
 
     fn title(&self) -> String {
@@ -55,7 +68,7 @@ impl Card<'_> {
             self.load(),
             self.data()?,
             self.licence(),
-            self.notes()?,
+            self.notes(),
             format!("## Recipe\n\n```yaml\n{}```\n", self.recipe),
         ];
         Ok(parts.join("\n"))
@@ -70,9 +83,13 @@ impl Card<'_> {
             "library_name": "maclip",
             "pipeline_tag": "video-classification",
             "tags": tags,
-            "datasets": [self.dataset()],
             "metrics": ["accuracy"],
         });
+        let data = &self.config.data;
+        let datasets: BTreeSet<&String> = data.trained.iter().chain(&data.tested).collect();
+        if let (false, Some(map)) = (datasets.is_empty(), head.as_object_mut()) {
+            map.insert("datasets".to_owned(), json!(datasets));
+        }
         if let (None, Some(map)) = (self.license, head.as_object_mut()) {
             map.insert("license_name".to_owned(), json!("not-chosen-by-the-exporter"));
         }
@@ -83,16 +100,16 @@ impl Card<'_> {
     }
 
     fn indexed(&self, test: &TestResult) -> Value {
-        let name = format!(
-            "accuracy in %, 95 % interval ± {} over {} episodes, one training (seed {})",
-            percent(test.ci95),
-            test.episodes,
-            self.config.run.seed
-        );
+        let training = match self.is_trained() {
+            true => format!("one training (seed {})", self.config.run.seed),
+            false => "nothing trained".to_owned(),
+        };
+        let (interval, episodes) = (percent(test.ci95), test.episodes);
+        let name = format!("accuracy in %, 95 % interval ± {interval} over {episodes} episodes, {training}");
         let task = format!("{}-way {}-shot action recognition", test.way, test.shot);
         json!({
             "task": {"type": "video-classification", "name": task},
-            "dataset": {"type": self.dataset(), "name": self.dataset(), "split": "test"},
+            "dataset": {"type": self.tested(), "name": self.tested(), "split": "test"},
             "metrics": [{"type": test.metric, "value": percent(test.value), "name": name}],
         })
     }
@@ -123,19 +140,25 @@ impl Card<'_> {
             Some(_) => "",
             None => "The number was measured before these weights were imported and exported again.\n",
         };
+        let training = match self.is_trained() {
+            true => format!(
+                "It is one training with seed {}. The interval is over the test episodes: it does not say how much another\n\
+                 seed would change the number. No checkpoint was chosen by it.\n",
+                self.config.run.seed
+            ),
+            false => "Nothing was trained. The interval is over the test episodes.\n".to_owned(),
+        };
         format!(
             "## Results\n\n\
              | test | accuracy, 95 % interval | episodes |\n|---|---|---|\n\
              | {}, {}-way {}-shot | {:.2} ± {:.2} % | {} |\n\n\
-             It is one training with seed {}. The interval is over the test episodes: it does not say how much another\n\
-             seed would change the number. No checkpoint was chosen by it.\n{measured}",
-            self.dataset(),
+             {training}{measured}",
+            self.tested(),
             test.way,
             test.shot,
             100.0 * test.value,
             100.0 * test.ci95,
             test.episodes,
-            self.config.run.seed,
         )
     }
 
@@ -151,7 +174,6 @@ impl Card<'_> {
                 format!("{told}\n\n")
             }
         };
-        let argument = if backbone.file.is_some() { "" } else { ", backbone=\"FILE\"" };
         let forward = match self.not_covered {
             Some(why) => format!(
                 "There is no `ma_clip.py` in this folder: {why}.\n\
@@ -160,22 +182,17 @@ impl Card<'_> {
                 ModelFolder::CONFIG
             ),
             None => format!(
-                "In Python, with torch and safetensors alone:\n\n```python\nimport torch\nfrom ma_clip import load\n\
-                 from otam import distances\n\n\
-                 model = load(\".\"{argument})\n\
-                 texts = torch.stack([model.text(c[\"tokens\"]) for c in model.config[\"classes\"].values()])\n\
-                 support = model.support(clips, texts)  # [classes, frames, 3, size, size], less mean, divided by std\n\
-                 metric = model.config[\"slots\"][\"alignment\"]\n\
-                 found = distances(model.query(queries), support, metric)  # the smallest names the class\n```\n\n\
-                 `python check.py . [BACKBONE]` compares it with features that were computed at the export.\n"
+                "In Python, with torch and safetensors alone:\n\n{}\n\
+                 `python check.py . [BACKBONE]` compares it with features that were computed at the export.\n",
+                example::python(self.config, self.shot)
             ),
         };
-        let peft = match self.kind("adapter") {
-            "lora" => {
-                "\nThe folder `peft` is the same LoRA for PEFT: `PeftModel.from_pretrained(clip, \"FOLDER/peft\")`, where\n\
-                 `clip` is a `CLIPModel` of transformers with this backbone.\n"
-            }
-            _ => "",
+        let peft = match (self.kind("adapter"), self.no_peft) {
+            (_, Some(why)) => format!("\nThere is no folder `peft`: {why}.\n"),
+            ("lora", None) => "\nThe folder `peft` is the same LoRA for PEFT: `PeftModel.from_pretrained(clip, \
+                               \"FOLDER/peft\")`, where\n`clip` is a `CLIPModel` of transformers with this backbone.\n"
+                .to_owned(),
+            _ => String::new(),
         };
         format!(
             "## Load it\n\nWith maclip:\n\n```sh\n\
@@ -187,8 +204,8 @@ impl Card<'_> {
     }
 
     fn data(&self) -> Result<String> {
-        let manifest = &self.directory.manifest;
-        let lists: String = manifest.lists.iter().map(|(split, sum)| format!("| {split} | `{sum}` |\n")).collect();
+        let data = &self.config.data;
+        let lists: String = data.lists.iter().map(|(split, sum)| format!("| {split} | `{sum}` |\n")).collect();
         let lists = match lists.is_empty() {
             true => String::new(),
             false => format!("\n| split | SHA-256 of its classes and clips |\n|---|---|\n{lists}"),
@@ -205,7 +222,14 @@ impl Card<'_> {
             0 => String::new(),
             count => format!("\n{count} clips could not be used and were left out.\n"),
         };
-        Ok(format!("## Data\n\nTrained and tested on `{}`.\n{lists}{classes}{left_out}", self.dataset()))
+        let used = match (&data.trained, &data.tested) {
+            (Some(trained), Some(tested)) if trained == tested => format!("Trained and tested on `{trained}`.\n"),
+            (Some(trained), Some(tested)) => format!("Trained on `{trained}`, tested on `{tested}`.\n"),
+            (Some(trained), None) => format!("Trained on `{trained}`.\n"),
+            (None, Some(tested)) => format!("Tested on `{tested}`.\n"),
+            (None, None) => "What it was trained on is not known.\n".to_owned(),
+        };
+        Ok(format!("## Data\n\n{used}{lists}{classes}{left_out}"))
     }
 
     fn licence(&self) -> String {
@@ -222,15 +246,18 @@ impl Card<'_> {
         )
     }
 
-    fn notes(&self) -> Result<String> {
+    fn notes(&self) -> String {
         let manifest = &self.directory.manifest;
         let notes: String =
-            manifest.notes.iter().map(|note| format!("- {}\n", shared(note).replace('\n', " "))).collect();
+            manifest.notes.iter().map(|note| format!("- {}\n", self.places.without(note).replace('\n', " "))).collect();
         let notes = if notes.is_empty() { String::new() } else { format!("\n{notes}") };
         let config = &self.config;
-        Ok(format!(
-            "## How it was made\n\nmaclip {}, run `{}`, seed {}.\n{notes}",
+        let start = config.run.start.as_ref().map_or_else(String::new, |StartConfig { name, sha256 }| {
+            format!("The training began with the trained weights of `{}`, SHA-256 `{sha256}`.\n", printable(name))
+        });
+        format!(
+            "## How it was made\n\nmaclip {}, run `{}`, seed {}.\n{start}{notes}",
             config.maclip_version, config.run.hash, config.run.seed
-        ))
+        )
     }
 }

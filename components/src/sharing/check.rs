@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 /// Clips of the comparison: two supports of two classes, then two queries.
 const CLIPS: usize = 4;
 
-/// Whether the forward pass in `ma_clip.py` covers a model with these options of its slots; else why not.
-pub fn covered(slots: &serde_json::Map<String, serde_json::Value>) -> Result<(), String> {
+/// Whether the forward pass in `ma_clip.py` covers a model with these options of its slots, which has its backbone
+/// beside it or not; else why not.
+pub fn covered(slots: &serde_json::Map<String, serde_json::Value>, with_backbone: bool) -> Result<(), String> {
     let kind = |slot: &str| slots.get(slot).and_then(|options| options["type"].as_str()).unwrap_or("none");
     let known: [(&str, &[&str]); 3] = [
         ("backbone", &["clip_vit"]),
@@ -29,6 +30,12 @@ pub fn covered(slots: &serde_json::Map<String, serde_json::Value>) -> Result<(),
     }
     if not("prototype", "average_shots", "before") {
         return Err("it has no `average_shots: before` of the prototype `text_guided`".to_owned());
+    }
+    let resized = slots.get("backbone").is_some_and(|options| !options["image_size"].is_null());
+    if resized && !with_backbone {
+        let why = "it does not change the image size of a backbone as `backbone.image_size` does; an export with \
+                   `--with-backbone` has the changed one";
+        return Err(why.to_owned());
     }
     Ok(())
 }
@@ -66,4 +73,21 @@ pub fn features(model: &FewShotModel, frames: usize, texts: &ClassTexts) -> BTre
     }
     keep("distances", distances.dims()[1..].to_vec(), distances.into_data());
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_backbone_of_another_image_size_must_come_along() {
+        let slots = |side: serde_json::Value| {
+            let slots = json!({"backbone": {"type": "clip_vit", "image_size": side}});
+            slots.as_object().cloned().unwrap_or_default()
+        };
+        assert_eq!(covered(&slots(json!(null)), false), Ok(()));
+        assert_eq!(covered(&slots(json!(48)), true), Ok(()));
+        assert!(covered(&slots(json!(48)), false).unwrap_err().contains("--with-backbone"));
+    }
 }

@@ -6,30 +6,38 @@
 
 mod card;
 mod check;
+mod example;
+mod folder;
 mod names;
 mod peft;
+mod places;
+mod provenance;
 
 use crate::backbones::clip::checkpoint;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use card::Card;
-use maclip_framework::engine::{import, inputs};
+use folder::Writer;
+use maclip_framework::engine::backbone_identity::{BackboneIdentity, parsed};
+use maclip_framework::engine::inputs;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::files::{sha256, write_atomically, write_json};
+use maclip_framework::files::sha256;
 use maclip_framework::model::few_shot::{FewShotModel, class_texts};
 use maclip_framework::model::parameters;
 use maclip_framework::recipe::{Purpose, Recipe};
 use maclip_framework::registry::BuildContext;
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::model_folder::{
-    BackboneConfig, ClassText, FORMAT, ImageConfig, KIND, ModelConfig, ModelFolder, Origin,
+    BackboneConfig, ClassText, FORMAT, ImageConfig, KIND, ModelConfig, ModelFolder, Origin, StartConfig,
 };
 use maclip_framework::runs::records::State;
 use maclip_framework::slots::backbone::{Precision, Published};
 use maclip_framework::slots::frames::FrameSampler;
 use maclip_framework::slots::prompt::Prompt;
-use maclip_framework::weights::{self, ElementType, HostTensor};
-use maclip_language::{Arguments, Node, load};
+use maclip_framework::weights::HostTensor;
+use maclip_language::{Arguments, Node, load, read_str};
+use places::{Known, last_part, without_places};
+use provenance::Provenance;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -75,6 +83,8 @@ pub struct Exported {
     pub values: usize,
     /// Why there is no forward pass in plain PyTorch; `None` where there is one.
     pub not_covered: Option<String>,
+    /// Why there are no files for PEFT, where the adapter is LoRA; `None` where there are, and for other adapters.
+    pub no_peft: Option<String>,
     /// Whether the frozen backbone is in the folder.
     pub backbone: bool,
 }
@@ -87,20 +97,18 @@ pub struct Exported {
 pub fn export(run: &Path, to: &Path, options: &Options) -> Result<Exported> {
     let directory = finished(run)?;
     let license = options.license.as_deref().map(checked_license).transpose()?;
-    check_folder(to, options.force)?;
+    folder::check(to, options.force)?;
     let document = load(&run.join("recipe.resolved.yaml"), &Arguments::default())?;
-    let recipe = Recipe::check_for(&document.root, Purpose::Plan)?;
+    let mut recipe = Recipe::check_for(&document.root, Purpose::Plan)?;
+    directory.pin(&mut recipe);
     let mut build = recipe.build_context(&Device::flex())?;
     // The values as they are, whatever the run computed in.
     build.precision = Precision::F32;
     let frames = recipe.build::<dyn FrameSampler>(&build)?.count();
     let model = FewShotModel::build(&recipe, &build, frames)?;
     inputs::same_weights(&directory, &build.weights())?;
-    let tensors_sha256 = import::backbone_sha256(&model);
+    let BackboneIdentity { tensors_sha256, architecture } = BackboneIdentity::of(&model.backbone);
     let published = model.backbone.published();
-    // Weights that are in the program are in no file that could be named.
-    let with_backbone =
-        options.with_backbone || directory.manifest.weights.keys().any(|name| checkpoint::is_in_program(name));
     if options.with_backbone && published.is_none() {
         let name = &recipe.components()["backbone"];
         return Err(Error::failed(format!("the backbone `{name}` has no public names, so it cannot come along"))
@@ -113,60 +121,64 @@ pub fn export(run: &Path, to: &Path, options: &Options) -> Result<Exported> {
             (checkpoint.load(model)?, Some(sum))
         }
     };
-    let slots = slots_of(&recipe);
+    let provenance = Provenance::of(&directory, &recipe, trained_sha256.is_some())?;
+    let named = named_backbone(&directory, &recipe, &provenance);
+    // Weights that are in the program are in no file that could be named.
+    let with_backbone = options.with_backbone || named.weights.keys().any(|name| checkpoint::is_in_program(name));
+    let (recipe_text, shared) = shared_recipe(&recipe, &provenance, &named)?;
+    let slots = slots_of(&shared);
     let placed = names::placed(&model, &slots["adapter"]);
     let trained = parameters::export(&model, true);
     let tensors: BTreeMap<String, HostTensor> =
         placed.iter().map(|(name, at)| (name.clone(), at.layout.written(trained[&at.path].clone()))).collect();
     let model = model.valid();
     let classes = texts_of(&model, &recipe, &build, &directory)?;
-    let covered = check::covered(&slots);
+    let covered = check::covered(&slots, with_backbone);
+    let peft = peft::covered(&slots);
     let geometry = model.backbone.geometry();
     let about = published.as_ref().map(|published| published.about.clone()).unwrap_or_default();
-    let parsed = |key: &str| about.get(key).and_then(|text| serde_json::from_str(text).ok());
-    let imported = directory.manifest.imported.as_ref();
     let mut config = ModelConfig {
         model_type: KIND.to_owned(),
         format: FORMAT,
         maclip_version: env!("CARGO_PKG_VERSION").to_owned(),
         run: Origin {
             name: directory.manifest.name.clone(),
-            variant: directory.manifest.variant.clone(),
+            variant: provenance.variant.clone(),
             seed: directory.manifest.seed,
-            hash: imported.map_or_else(|| directory.manifest.hash.clone(), |from| from.hash.clone()),
+            hash: provenance.hash.clone(),
             trained_sha256,
+            start: provenance.start.clone(),
         },
         frames,
         image: ImageConfig { size: geometry.image_size, mean: geometry.mean, std: geometry.std },
         backbone: BackboneConfig {
-            architecture: parsed("architecture").unwrap_or(Value::Null),
-            weights: backbone_files(&directory),
+            architecture,
             tensors_sha256,
             file: with_backbone.then(|| ModelFolder::BACKBONE.to_owned()),
-            vocabulary: parsed("vocabulary").and_then(|words| serde_json::from_value(words).ok()),
+            vocabulary: serde_json::from_value(parsed(&about, "vocabulary")).ok(),
+            ..named
         },
         slots,
         classes,
-        test: directory.test().cloned().or_else(|| imported.filter(|from| !from.changed)?.test.clone()),
+        test: provenance.test.clone(),
+        data: provenance.data.clone(),
         tensors: placed,
         files: BTreeMap::new(),
+        seal: String::new(),
     };
-    let mut writer = Writer { folder: to, written: Vec::new() };
-    writer.begin()?;
+    let mut writer = Writer::begin(to)?;
     config
         .files
         .insert(ModelFolder::TENSORS.to_owned(), writer.tensors(ModelFolder::TENSORS, &tensors, &BTreeMap::new())?);
     if let Some(Published { tensors, about }) = published.filter(|_| with_backbone) {
         config.files.insert(ModelFolder::BACKBONE.to_owned(), writer.tensors(ModelFolder::BACKBONE, &tensors, &about)?);
     }
-    let recipe_text = recipe_text(&recipe);
+    config.files.insert(ModelFolder::RECIPE.to_owned(), sha256(recipe_text.as_bytes()));
     writer.text(ModelFolder::RECIPE, &recipe_text)?;
-    if config.slots["adapter"]["type"] == "lora" {
+    if peft == Some(Ok(())) {
         // By the name of a model on a hub, where the recipe has that.
         let base = config.backbone.weights.keys().find_map(|name| name.strip_prefix("hf:"));
         let (tensors, about) = peft::adapter(&tensors, &config.tensors, &config.slots["adapter"], base)?;
-        let folder = to.join(PEFT_FOLDER);
-        std::fs::create_dir_all(&folder).map_err(|error| Error::io("make the folder", &folder, error))?;
         let [config_file, tensors_file] = PEFT_FILES.map(|name| format!("{PEFT_FOLDER}/{name}"));
         writer.tensors(&tensors_file, &tensors, &BTreeMap::new())?;
         writer.json(&config_file, &about)?;
@@ -178,20 +190,23 @@ pub fn export(run: &Path, to: &Path, options: &Options) -> Result<Exported> {
             writer.text(name, text)?;
         }
     }
+    let (not_covered, no_peft) = (covered.err(), peft.and_then(std::result::Result::err));
+    let shot = config.test.as_ref().map(|test| test.shot);
     let card = Card {
         config: &config,
         directory: &directory,
         recipe: &recipe_text,
         license,
-        not_covered: covered.as_ref().err().map(String::as_str),
+        not_covered: not_covered.as_deref(),
+        no_peft: no_peft.as_deref(),
+        shot: shot.or_else(|| usize::try_from(shared.at("task.shot")?.to_json().as_u64()?).ok()).unwrap_or(1),
+        places: &Known::of(&directory, &recipe),
     };
     writer.text(CARD_FILE, &card.text()?)?;
-    // Last: a folder without it is no whole export.
-    writer.json(ModelFolder::CONFIG, &config)?;
+    writer.json(ModelFolder::CONFIG, &config.sealed()?)?;
     let values = tensors.values().map(|tensor| tensor.values.len()).sum();
-    let (folder, files) = (to.to_owned(), writer.written);
-    let not_covered = covered.err();
-    Ok(Exported { folder, files, tensors: tensors.len(), values, not_covered, backbone: with_backbone })
+    let (folder, files) = (to.to_owned(), writer.finish()?);
+    Ok(Exported { folder, files, tensors: tensors.len(), values, not_covered, no_peft, backbone: with_backbone })
 }
 
 /// The run in `path`, if it is done and what is written there is what it wrote.
@@ -224,34 +239,25 @@ fn checked_license(license: &str) -> Result<&str> {
     }
 }
 
-/// An error where something is in the folder that must not be replaced.
-fn check_folder(folder: &Path, force: bool) -> Result<()> {
-    let mut entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Error::io("read", folder, error).help("give another folder with `--to FOLDER`")),
-    };
-    match entries.next() {
-        None => Ok(()),
-        Some(_) if !force => Err(Error::failed(format!("{} is there and not empty", folder.display()))
-            .help("give another folder, or replace an earlier export in it with `--force`")),
-        // Nothing but an export is replaced.
-        Some(_) => ModelFolder::open(folder).map(drop),
-    }
-}
-
-/// The options of each slot that the task uses, as the run had them.
-fn slots_of(recipe: &Recipe) -> Map<String, Value> {
+/// The options of each slot that the task uses, as `recipe` has them.
+fn slots_of(recipe: &Node) -> Map<String, Value> {
     const SLOTS: [&str; 9] =
         ["backbone", "frames", "resize", "augment", "prompt", "adapter", "prototype", "alignment", "objective"];
-    let found = SLOTS.iter().filter_map(|slot| Some(((*slot).to_owned(), recipe.resolved.at(slot)?.to_json())));
-    found.map(|(slot, options)| (slot, without_places(options))).collect()
+    SLOTS.iter().filter_map(|slot| Some(((*slot).to_owned(), recipe.at(slot)?.to_json()))).collect()
 }
 
-/// Checksums of the backbone's files by their names, without the folders of this machine.
-fn backbone_files(run: &RunDirectory) -> BTreeMap<String, String> {
+/// How the backbone is named, without the folders of this machine: of an imported run as before the import.
+fn named_backbone(run: &RunDirectory, recipe: &Recipe, provenance: &Provenance) -> BackboneConfig {
+    if let Some(before) = &provenance.backbone {
+        return before.clone();
+    }
     let own = run.manifest.weights.iter().filter(|(name, _)| !name.starts_with("start: "));
-    own.map(|(name, sum)| (without_place(name), sum.clone())).collect()
+    let source = recipe.resolved.at(places::BACKBONE).and_then(Node::as_str);
+    BackboneConfig {
+        source: source.map(last_part),
+        weights: own.map(|(name, sum)| (last_part(name), sum.clone())).collect(),
+        ..BackboneConfig::default()
+    }
 }
 
 /// The sentences of the classes that were tested, and their tokens; none where nothing in the model reads a text.
@@ -289,118 +295,38 @@ fn check_texts(
     Ok(class_texts(model, &*recipe.build::<dyn Prompt>(build)?, &names, &Device::flex())?.mean)
 }
 
-/// The recipe of the run without what is this machine's alone.
-fn recipe_text(recipe: &Recipe) -> String {
-    let mut root = recipe.resolved.to_json();
+/// The recipe of the run without what is this machine's alone: its text, and what that says. Of an imported run it is
+/// the one that came with the tensors.
+fn shared_recipe(recipe: &Recipe, provenance: &Provenance, backbone: &BackboneConfig) -> Result<(String, Node)> {
+    if let Some(text) = &provenance.recipe {
+        return Ok((text.clone(), read_str(ModelFolder::RECIPE, text)?));
+    }
+    let mut root = without_places(recipe.resolved.to_json());
     if let Some(map) = root.as_object_mut() {
         map.retain(|key, _| !OF_THIS_MACHINE.contains(&key.as_str()));
     }
     if let Some(task) = root.get_mut("task").and_then(Value::as_object_mut) {
         task.remove("start");
     }
-    let written = Node::from_json(&without_places(root)).to_yaml();
-    format!(
-        "# The recipe of the exported run, with every default filled in, without folders of its machine.\n{written}"
-    )
-}
-
-/// `value` where every text that is an absolute path is its last part.
-fn without_places(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(without_place(&text)),
-        Value::Array(items) => items.into_iter().map(without_places).collect(),
-        Value::Object(map) => Value::Object(map.into_iter().map(|(key, item)| (key, without_places(item))).collect()),
-        other => other,
+    if let (Some(source), Some(value)) = (&backbone.source, places::at(&mut root, places::BACKBONE)) {
+        *value = source.as_str().into();
     }
-}
-
-/// The last part of a path that is absolute or leaves the current folder; any other text as it is.
-fn without_place(text: &str) -> String {
-    let leaves = ["/", "~", "../"].iter().any(|begin| text.starts_with(begin));
-    let last = Path::new(text).file_name().filter(|_| leaves);
-    last.map_or_else(|| text.to_owned(), |last| last.to_string_lossy().into_owned())
-}
-
-/// Writes the files of the folder.
-struct Writer<'a> {
-    folder: &'a Path,
-    written: Vec<String>,
-}
-
-impl Writer<'_> {
-    /// Makes the folder, or removes what an earlier export wrote there.
-    fn begin(&self) -> Result<()> {
-        std::fs::create_dir_all(self.folder).map_err(|error| {
-            Error::io("make the folder", self.folder, error).help("give another one with `--to FOLDER`")
-        })?;
-        let own = [ModelFolder::CONFIG, ModelFolder::TENSORS, ModelFolder::BACKBONE, ModelFolder::RECIPE]
-            .into_iter()
-            .chain(PYTHON.map(|(name, _)| name))
-            .chain([CHECK_FILE, CARD_FILE])
-            .map(|name| self.folder.join(name));
-        let peft = PEFT_FILES.map(|name| self.folder.join(PEFT_FOLDER).join(name));
-        for file in own.chain(peft).filter(|file| file.exists()) {
-            std::fs::remove_file(&file).map_err(|error| Error::io("replace", &file, error))?;
-        }
-        // Where something else lies in it, it stays.
-        let _ = std::fs::remove_dir(self.folder.join(PEFT_FOLDER));
-        Ok(())
+    let mut head = vec![
+        "# The recipe of the exported run, with every default filled in, without folders of its machine.".to_owned(),
+    ];
+    if provenance.given {
+        head.push("# The run trained nothing: it tested weights that were trained before.".to_owned());
     }
-
-    fn bytes(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        write_atomically(&self.folder.join(name), bytes)?;
-        self.written.push(name.to_owned());
-        Ok(())
-    }
-
-    fn text(&mut self, name: &str, text: &str) -> Result<()> {
-        self.bytes(name, text.as_bytes())
-    }
-
-    fn json(&mut self, name: &str, value: &impl serde::Serialize) -> Result<()> {
-        write_json(&self.folder.join(name), value)?;
-        self.written.push(name.to_owned());
-        Ok(())
-    }
-
-    /// Writes tensors in f16 where that loses nothing, else in f32. Returns the file's SHA-256 (hex).
-    fn tensors(
-        &mut self,
-        name: &str,
-        tensors: &BTreeMap<String, HostTensor>,
-        about: &BTreeMap<String, String>,
-    ) -> Result<String> {
-        let short = weights::serialize(tensors, about, ElementType::F16);
-        let same = |bytes: &Vec<u8>| weights::parse(name, bytes).is_ok_and(|(back, _)| back == *tensors);
-        let bytes = match short.ok().filter(same) {
-            Some(bytes) => bytes,
-            None => weights::serialize(tensors, about, ElementType::F32)?,
-        };
-        self.bytes(name, &bytes)?;
-        Ok(sha256(&bytes))
-    }
-}
-
-/// A note of a run without the folders of this machine.
-pub(crate) fn shared(note: &str) -> String {
-    note.split(' ').map(without_place).collect::<Vec<_>>().join(" ")
+    head.extend(provenance.start.as_ref().map(|StartConfig { name, sha256 }| {
+        format!("# The training began with trained weights: `--from` {name}, SHA-256 {sha256}.")
+    }));
+    let root = Node::from_json(&root);
+    Ok((format!("{}\n{}", head.join("\n"), root.to_yaml()), root))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn folders_of_this_machine_do_not_leave_it() {
-        assert_eq!(without_place("/home/me/data/hmdb51"), "hmdb51");
-        assert_eq!(without_place("../weights/ViT-B-16.pt"), "ViT-B-16.pt");
-        assert_eq!(without_place("builtin:shapes_clip"), "builtin:shapes_clip");
-        assert_eq!(without_place("a photo of {}"), "a photo of {}");
-        assert_eq!(shared("begins with /runs/a/b: 3 of 4"), "begins with b: 3 of 4");
-        let value = without_places(json!({"dataset": {"root": "/data/x", "list": ["/a/b", 3]}}));
-        assert_eq!(value, json!({"dataset": {"root": "x", "list": ["b", 3]}}));
-    }
 
     #[test]
     fn a_licence_is_a_name() {

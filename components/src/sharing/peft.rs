@@ -6,11 +6,22 @@
 use maclip_framework::error::{Error, Result};
 use maclip_framework::runs::model_folder::Placed;
 use maclip_framework::weights::HostTensor;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What stands before the names of the image tower's blocks in PEFT's file.
 const BLOCKS: &str = "base_model.model.vision_model.encoder.layers";
+
+/// Whether a model with these options of its slots is LoRA in a `CLIPModel`, and else why not; `None` where it has
+/// another adapter.
+pub fn covered(slots: &Map<String, Value>) -> Option<std::result::Result<(), String>> {
+    let kind = |slot: &str| slots.get(slot).and_then(|options| options["type"].as_str()).unwrap_or("none");
+    match kind("backbone") {
+        _ if kind("adapter") != "lora" => None,
+        "clip_vit" => Some(Ok(())),
+        other => Some(Err(format!("PEFT's files are for a `CLIPModel`, and the backbone `{other}` is none"))),
+    }
+}
 
 /// The tensors and the config of PEFT's adapter. `tensors` are those of the file with their `placed` names, `adapter`
 /// has the options of LoRA, and `base` names the checkpoint that it was trained on.
@@ -86,5 +97,15 @@ mod tests {
         );
         let target = r".*vision_model\.encoder\.layers\.(4|5)\.self_attn\.(q_proj|v_proj)";
         assert_eq!(config["target_modules"], target);
+    }
+
+    #[test]
+    fn lora_in_another_backbone_than_a_clip_is_not_for_it() {
+        let of = |backbone: &str, adapter: &str| {
+            let slots = json!({"backbone": {"type": backbone}, "adapter": {"type": adapter}});
+            covered(slots.as_object().unwrap())
+        };
+        assert_eq!((of("clip_vit", "lora"), of("vit", "aim")), (Some(Ok(())), None));
+        assert!(of("vit", "lora").unwrap().unwrap_err().contains("`vit` is none"));
     }
 }

@@ -1,31 +1,36 @@
 //! A model folder as a run of this machine: what `maclip classify --run`, `maclip test` and `run --from` take.
 
 use super::attempt::manifest;
+use super::backbone_identity::BackboneIdentity;
 use crate::error::{Error, Result};
+use crate::files::{TEXT, file_hash, hex, read_regular, sha256, write_atomically};
 use crate::model::few_shot::FewShotModel;
 use crate::model::parameters;
 use crate::recipe::study::StudyRun;
 use crate::recipe::{Purpose, Recipe};
 use crate::registry::BuildContext;
 use crate::runs::directory::RunDirectory;
-use crate::runs::model_folder::{ModelConfig, ModelFolder, tensors_sha256};
+use crate::runs::model_folder::{BackboneConfig, DataConfig, ImageConfig, ModelFolder, Trained};
 use crate::runs::records::{Imported, Manifest, State, Status};
 use crate::runs::seal::seal;
-use crate::runs::store::{Position, RunStore, tested_checkpoint};
+use crate::runs::store::{Position, RunStore, checkpoint_sha256};
 use crate::slots::backbone::Precision;
 use crate::slots::frames::FrameSampler;
+use crate::weights::HostTensor;
+use crate::weights::hub::Address;
 use burn::tensor::Device;
 use maclip_language::{Arguments, Change, Diagnostic, Document, Node, Origin, codes, load, within};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What may be changed of an imported model: where things lie on this machine, and how it is tested.
-const ALLOWED: [&str; 11] = [
+const ALLOWED: [&str; 12] = [
     "name",
     "description",
     "dataset",
-    "backbone",
+    "backbone.weights",
+    "backbone.key",
     "device",
     "compute",
     "clip_store",
@@ -34,60 +39,164 @@ const ALLOWED: [&str; 11] = [
     "task.shot",
     "task.way",
 ];
+/// What the variant of an imported run has at its end.
+pub const IMPORTED: &str = "+imported";
 
 /// How a folder is imported.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options<'a> {
-    /// Whether its tensors may be others than those that were exported, such as after a training in PyTorch.
+    /// Whether its files may be others than those that were exported, such as after a training in PyTorch.
     pub changed: bool,
     /// Commit that the program was built from, for the manifest.
     pub commit: Option<&'a str>,
 }
 
 /// Makes a run of the model folder `folder` in its directory below `runs`, with the changes of `arguments`: where the
-/// data and the backbone's weights lie. Returns it, opened.
+/// data and the backbone's weights lie. Returns it, opened. It needs the folder no more.
 ///
 /// # Errors
-/// Where the folder cannot be read, its tensors are not those that were exported, the backbone is not the one that
-/// they were trained on, they do not fit the recipe, or the run is there already.
+/// Where the folder cannot be read, its files are not those that were exported, the backbone is not the one that they
+/// were trained on, they do not fit the recipe, or the run is there already.
 pub fn import(folder: &Path, runs: &Path, arguments: &Arguments, options: Options) -> Result<RunDirectory> {
     let source = ModelFolder::open(folder)?;
-    let (tensors, exported) = source.tensors()?;
-    if !exported && !options.changed {
-        let file = folder.join(ModelFolder::TENSORS);
-        return Err(Error::failed(format!(
-            "{} is not the file that was exported: its checksum differs",
-            file.display()
-        ))
-        .help("copy the folder again; or take the tensors as they are with `--changed`, without the card's result"));
+    let Trained { tensors, changed } = source.trained()?;
+    let refused = |name: &str| {
+        let help = "copy the folder again; or take it as it is with `--changed`, without the card's result";
+        source.refuse_changed(name).help(help)
+    };
+    if let Some(name) = changed.as_deref().filter(|_| !options.changed) {
+        return Err(refused(name));
     }
-    let recipe = recipe_of(&source, arguments, tensors.is_empty())?;
+    let own = own_recipe(&source)?;
+    let asked = asked(&source, arguments)?;
+    let file = match source.backbone()? {
+        Some(file) if !is_changed(&asked, "backbone.weights") && !has_backbone(&own, &source.config.backbone) => {
+            let name = Recipe::check_for(&asked.root, Purpose::Plan)?.name;
+            let (kept, same) = Kept::of(&source, &file, &runs.join(name))?;
+            if !same && !options.changed {
+                return Err(refused(ModelFolder::BACKBONE));
+            }
+            Some(kept)
+        }
+        _ => None,
+    };
+    let weights = file.as_ref().map(|kept| kept.path.as_path());
+    let recipe = recipe_of(&source, arguments, &tensors, weights)?;
     let mut build = recipe.build_context(&Device::flex())?;
     build.precision = Precision::F32;
     let frames = recipe.build::<dyn FrameSampler>(&build)?.count();
     let model = FewShotModel::build(&recipe, &build, frames)?;
-    same_backbone(&source.config, &model, &build)?;
+    same_model(&source, &model, frames, &build)?;
     let model = parameters::import(model, tensors, true).map_err(|error| {
         Error::failed(format!("the tensors of {} do not fit its recipe: {}", folder.display(), error.reason()))
             .help("copy the folder again, as a whole")
     })?;
-    let run = StudyRun::new(&format!("{}+imported", source.config.run.variant), recipe);
-    write(&source, &run, runs, &model, &build, Options { changed: !exported, ..options })
+    let run = StudyRun::new(&format!("{}{IMPORTED}", source.config.run.variant), recipe);
+    let written = write(&source, &run, runs, &model, &build, Options { changed: changed.is_some(), ..options })?;
+    file.into_iter().for_each(Kept::stay);
+    Ok(written)
 }
 
-/// The recipe of the folder with what `arguments` change. It says that the weights are those of the folder, and that
-/// nothing is trained.
-fn recipe_of(source: &ModelFolder, arguments: &Arguments, untrained: bool) -> Result<Recipe> {
+/// The recipe of the folder as it is there.
+///
+/// # Errors
+/// Where it cannot be read, or has other options than the config.
+fn own_recipe(source: &ModelFolder) -> Result<Recipe> {
     let file = source.path.join(ModelFolder::RECIPE);
-    let asked = load(&file, arguments)?;
-    if let Some(change) =
-        asked.changes.iter().find(|change| !ALLOWED.iter().any(|allowed| within(&change.path, allowed)))
-    {
-        let message = format!("`{}` belongs to the model, and its tensors are for that model", change.path);
-        let help = format!("of a model folder, {} may be changed", ALLOWED.map(|path| format!("`{path}`")).join(", "));
-        return Err(Diagnostic::new(codes::ARGUMENT, message).at(&change.origin).path(&change.path).help(help).into());
+    let recipe = Recipe::check_for(&load(&file, &Arguments::default())?.root, Purpose::Plan)?;
+    for (slot, options) in &source.config.slots {
+        let there = recipe.resolved.at(slot).map_or(Value::Null, Node::to_json);
+        for (key, value) in options.as_object().into_iter().flatten().filter(|(key, value)| there[key] != **value) {
+            let message = format!(
+                "`{slot}.{key}` is {value} in {} of {}, and {} in its {}",
+                ModelFolder::CONFIG,
+                source.path.display(),
+                there[key],
+                ModelFolder::RECIPE
+            );
+            return Err(Error::failed(message).help("copy the folder again, as a whole"));
+        }
     }
-    let place = source.path.canonicalize().map_err(|error| Error::io("find", &source.path, error))?;
+    Ok(recipe)
+}
+
+/// The recipe of the folder with `arguments`.
+///
+/// # Errors
+/// Where they change the model.
+fn asked(source: &ModelFolder, arguments: &Arguments) -> Result<Document> {
+    let asked = load(&source.path.join(ModelFolder::RECIPE), arguments)?;
+    let belongs = |change: &&Change| !ALLOWED.iter().any(|allowed| within(&change.path, allowed));
+    let Some(change) = asked.changes.iter().find(belongs) else { return Ok(asked) };
+    let message = format!("`{}` belongs to the model, and its tensors are for that model", change.path);
+    let help = format!("of a model folder, {} may be changed", ALLOWED.map(|path| format!("`{path}`")).join(", "));
+    Err(Diagnostic::new(codes::ARGUMENT, message).at(&change.origin).path(&change.path).help(help).into())
+}
+
+fn is_changed(asked: &Document, path: &str) -> bool {
+    asked.changes.iter().any(|change| within(&change.path, path))
+}
+
+/// Whether the name that the recipe has for the backbone is one that lasts, in the program or on a hub, and has the
+/// same tensors here.
+fn has_backbone(recipe: &Recipe, config: &BackboneConfig) -> bool {
+    let lasts = |source: &String| source.starts_with("builtin:") || Address::is_one(source);
+    config.source.as_ref().is_some_and(lasts)
+        && BackboneIdentity::of_recipe(recipe).is_ok_and(|(here, _)| here.tensors_sha256 == config.tensors_sha256)
+}
+
+/// The backbone's file of a folder, copied to where the runs of its recipe lie, which share it.
+struct Kept {
+    path: PathBuf,
+    /// Whether it was not there before, and nothing needs it yet.
+    new: bool,
+}
+
+impl Kept {
+    /// A copy of `file` in the folder `place`, and whether it is the file that was exported.
+    fn of(source: &ModelFolder, file: &Path, place: &Path) -> Result<(Self, bool)> {
+        let sum = hex(&file_hash(file)?);
+        let same = source.config.files.get(ModelFolder::BACKBONE) == Some(&sum);
+        std::fs::create_dir_all(place).map_err(|error| {
+            Error::io("make the folder", place, error).help("give another folder for the run with `--runs DIR`")
+        })?;
+        let place = place.canonicalize().map_err(|error| Error::io("find", place, error))?;
+        let path = place.join(format!("backbone-{}.safetensors", &sum[..12]));
+        if path.exists() && hex(&file_hash(&path)?) == sum {
+            return Ok((Self { path, new: false }, same));
+        }
+        let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
+        let copied = std::fs::copy(file, &unfinished).and_then(|_| std::fs::rename(&unfinished, &path));
+        copied.map_err(|error| {
+            let _ = std::fs::remove_file(&unfinished);
+            Error::io("copy the backbone to", &path, error)
+                .help("make room there, or give a file that is here already with `--set backbone.weights=FILE`")
+        })?;
+        Ok((Self { path, new: true }, same))
+    }
+
+    /// Says that a run needs it.
+    fn stay(mut self) {
+        self.new = false;
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.new {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The recipe of the folder with what `arguments` change, and the backbone in the file `weights` where it came along.
+/// It says that the trained tensors are those of the folder, and that nothing is trained.
+fn recipe_of(
+    source: &ModelFolder,
+    arguments: &Arguments,
+    tensors: &BTreeMap<String, HostTensor>,
+    weights: Option<&Path>,
+) -> Result<Recipe> {
     let text = |path: &Path| {
         path.to_str().map(str::to_owned).ok_or_else(|| {
             Error::failed(format!("{} is not UTF-8, and a recipe, which is text, must name it", path.display()))
@@ -95,12 +204,13 @@ fn recipe_of(source: &ModelFolder, arguments: &Arguments, untrained: bool) -> Re
         })
     };
     let mut own = vec![("expect", json!([]))];
-    if !untrained {
-        let (_, sha256) = tested_checkpoint(&source.path)?;
+    if !tensors.is_empty() {
+        let place = source.path.canonicalize().map_err(|error| Error::io("find", &source.path, error))?;
+        let sha256 = checkpoint_sha256(tensors)?;
         own.push(("task.start", json!({"run": text(&place)?, "sha256": sha256, "train": false})));
     }
-    if let Some(name) = backbone_file(source, &asked)? {
-        own.push(("backbone.weights", json!(text(&place.join(name))?)));
+    if let Some(weights) = weights {
+        own.push(("backbone.weights", json!(text(weights)?)));
     }
     let own = own.into_iter().map(|(path, value)| Change {
         path: path.to_owned(),
@@ -108,51 +218,37 @@ fn recipe_of(source: &ModelFolder, arguments: &Arguments, untrained: bool) -> Re
         value: Some(Node::from_json(&value)),
     });
     let others = arguments.others.iter().cloned().chain(own).collect();
-    let document = load(&file, &Arguments { others, ..arguments.clone() })?;
+    let document = load(&source.path.join(ModelFolder::RECIPE), &Arguments { others, ..arguments.clone() })?;
     Ok(Recipe::check_for(&document.root, Purpose::Plan)?)
 }
 
-/// The file of the backbone in the folder, where it came along and nobody asked for another.
-fn backbone_file(source: &ModelFolder, asked: &Document) -> Result<Option<String>> {
-    let Some(name) = source.config.backbone.file.clone() else { return Ok(None) };
-    if asked.changes.iter().any(|change| within(&change.path, "backbone.weights")) {
-        return Ok(None);
-    }
-    // The config comes from somebody else, and may name anything.
-    match Path::new(&name).file_name().is_some_and(|file| file == name.as_str()) {
-        true => Ok(Some(name)),
-        false => Err(Error::failed(format!(
-            "{} names the backbone's file {name:?}, which is no file name",
-            ModelFolder::CONFIG
-        ))),
-    }
-}
-
-/// The checksum of the tensors of the model's backbone, as [`tensors_sha256`] makes it: of the public names where it
-/// has some.
-pub fn backbone_sha256(model: &FewShotModel) -> String {
-    match model.backbone.published() {
-        Some(published) => tensors_sha256(&published.tensors),
-        None => tensors_sha256(&parameters::export(&model.backbone, false)),
-    }
-}
-
-/// An error where the model's backbone is not the one of `config`.
+/// An error where the model, built without the trained tensors, is not the one of the folder.
 ///
 /// # Errors
-/// Then.
-pub fn same_backbone(config: &ModelConfig, model: &FewShotModel, build: &BuildContext) -> Result<()> {
-    let now = backbone_sha256(model);
-    if now == config.backbone.tensors_sha256 {
-        return Ok(());
+/// Where its backbone has other tensors or is read otherwise, or the config has other frames.
+fn same_model(source: &ModelFolder, model: &FewShotModel, frames: usize, build: &BuildContext) -> Result<()> {
+    let (config, here) = (&source.config, BackboneIdentity::of(&model.backbone));
+    here.check(&config.backbone, &build.weights())?;
+    let geometry = model.backbone.geometry();
+    let image = ImageConfig { size: geometry.image_size, mean: geometry.mean, std: geometry.std };
+    for (key, now, then) in [
+        ("frames", json!(frames), json!(config.frames)),
+        ("image", json!(image), json!(config.image)),
+        ("backbone.architecture", here.architecture, config.backbone.architecture.clone()),
+    ] {
+        if now == then {
+            continue;
+        }
+        let message = format!(
+            "`{key}` is {then} in {} of {}, and {now} of the model that its {} and its backbone make",
+            ModelFolder::CONFIG,
+            source.path.display(),
+            ModelFolder::RECIPE
+        );
+        let help = "copy the folder again; of a backbone with a config beside it, give both, as they were trained with";
+        return Err(Error::failed(message).help(help));
     }
-    let named = |weights: &BTreeMap<String, String>| {
-        let named: Vec<String> = weights.iter().map(|(name, sum)| format!("{name} (SHA-256 {sum})")).collect();
-        if named.is_empty() { "no file".to_owned() } else { named.join(", ") }
-    };
-    let (theirs, here) = (named(&config.backbone.weights), named(&build.weights()));
-    let message = format!("the backbone here, {here}, is not the one that the tensors were trained on: {theirs}");
-    Err(Error::failed(message).help("give the file of that one with `--set backbone.weights=FILE`"))
+    Ok(())
 }
 
 fn write(
@@ -172,15 +268,24 @@ fn write(
     let store = RunStore::open(&path)?;
     let mut about = manifest(recipe, &run.variant, &store, options.commit)?;
     about.weights = build.weights();
+    about.pinned = build.pinned();
     about.settings = build.settings();
+    let file = source.path.join(ModelFolder::RECIPE);
+    let own = read_regular(&file, TEXT).map_err(|error| Error::io("read", &file, error))?;
     let folder = source.path.display().to_string();
+    let data = DataConfig { tested: config.data.tested.clone().filter(|_| !options.changed), ..config.data.clone() };
+    let backbone = BackboneConfig { file: None, ..config.backbone.clone() };
     about.notes.push(format!("imported from {folder}; nothing was trained here"));
     if options.changed {
-        about.notes.push("its tensors were changed after they were exported".to_owned());
+        about.notes.push("its files were changed after they were exported".to_owned());
     }
     about.notes.extend(build.notes());
     let (hash, test) = (config.run.hash.clone(), config.test.clone());
-    about.imported = Some(Imported { folder, hash, changed: options.changed, test });
+    let (start, changed) = (config.run.start.clone(), options.changed);
+    let recipe_sha256 = Some(sha256(&own));
+    about.imported =
+        Some(Imported { folder, hash, changed, test, data, start, backbone: Some(backbone), recipe_sha256 });
+    write_atomically(&path.join(Imported::RECIPE), &own)?;
     let params = parameters::count(model);
     store.write_text("recipe.resolved.yaml", &recipe.resolved.to_yaml())?;
     store.write_json("params.json", &params)?;

@@ -5,7 +5,6 @@
 
 pub mod attempt;
 pub mod backbone_identity;
-pub mod backbone_identity;
 pub mod classify;
 pub mod context;
 pub mod episodes;

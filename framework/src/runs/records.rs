@@ -14,6 +14,7 @@ use crate::files::{number_or_null, sha256};
 use crate::progress::Validated;
 use crate::recipe::expectation::{Expectation, TestResult};
 use crate::recipe::study::{Order, Skipped, StudyRun};
+use crate::runs::model_folder::{BackboneConfig, DataConfig, StartConfig};
 use crate::runs::read::read_json;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -84,6 +85,23 @@ pub struct Imported {
     pub changed: bool,
     /// The result of that run, where it had one. It was not measured here.
     pub test: Option<TestResult>,
+    /// What that run was trained on, and what its result was measured on.
+    #[serde(default)]
+    pub data: DataConfig,
+    /// The trained weights that the training began with.
+    #[serde(default)]
+    pub start: Option<StartConfig>,
+    /// The backbone that the tensors were trained on, as that run names it.
+    #[serde(default)]
+    pub backbone: Option<BackboneConfig>,
+    /// SHA-256 (hex) of the recipe that came with the tensors, which is in [`Imported::RECIPE`].
+    #[serde(default)]
+    pub recipe_sha256: Option<String>,
+}
+
+impl Imported {
+    /// Name of the file in the run directory with the recipe of the run that was exported, as it came.
+    pub const RECIPE: &str = "recipe.imported.yaml";
 }
 
 /// SHA-256 (hex) of the content of each clip, by its id.

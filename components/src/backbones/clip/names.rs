@@ -255,11 +255,12 @@ pub fn layout_of(path: &str) -> Layout {
 }
 
 /// Module path → OpenAI name: replacements on the text of a path, tried in order.
-const NAMES: [(&str, &str); 10] = [
+const NAMES: [(&str, &str); 11] = [
     ("visual.resblocks.", "visual.transformer.resblocks."),
     ("text.resblocks.", "transformer.resblocks."),
     ("text.token_embedding", "token_embedding.weight"),
     ("text.", ""),
+    ("visual.patch_bias", "visual.conv1.bias"),
     ("visual.patch", "visual.conv1.weight"),
     (".c_fc.", ".mlp.c_fc."),
     (".c_proj.", ".mlp.c_proj."),
@@ -345,6 +346,8 @@ mod tests {
             "visual.transformer.resblocks.3.attn.in_proj_weight"
         );
         assert_eq!(openai_name("text.resblocks.0.ln_1.gamma"), "transformer.resblocks.0.ln_1.weight");
+        // Image transformers without text tower have one; no CLIP has.
+        assert_eq!(openai_name("visual.patch_bias"), "visual.conv1.bias");
         let tensors = BTreeMap::from([
             ("visual.patch".to_owned(), tensor(&[48, 5])),
             ("text.ln_final.gamma".to_owned(), tensor(&[2])),

@@ -115,7 +115,7 @@ class Model:
         u = norm(0, q + self.attend("prototype.attention", q, o["heads"], kv))
         return norm(1, u + self.linear("prototype.fc2", F.gelu(self.linear("prototype.fc1", u))))
 
-    def support(self, clips, texts):
+    def support(self, clips, texts=None):
         return self.prototypes(self.frames(clips, texts), texts)
 
     def query(self, clips):

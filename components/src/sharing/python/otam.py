@@ -8,14 +8,21 @@ from torch.nn import functional as F
 
 def distances(query, support, options, shots=1):
     """OTAM of queries [Q, T, E] and supports [classes * shots, T, E], ordered by class -> [Q, classes]."""
-    o, q = options, query
-    if o["type"] != "otam" or o["shots"] == "joint" or o["cosine"] not in ("plus_epsilon", "normalized"):
+    o, q, cosine = options, query, options.get("cosine")
+    if o["type"] != "otam":
         raise NotImplementedError(f"distances are of OTAM; this model was trained with {options}")
+    cosine = {"plus": 0.01} if cosine == "plus_epsilon" else {"clamp": 1e-12} if cosine == "normalized" else cosine
     support = support.unflatten(0, (-1, shots))
+    if o["shots"] == "joint":  # one sequence of all clips of a class
+        support = support.flatten(1, 2).unsqueeze(1)
     support = support.mean(1, keepdim=True) if o["shots"] == "mean_features" else support
     s = support.flatten(0, 1)
-    dots, norms = torch.einsum("qie,sje->qsij", q, s), torch.einsum("qi,sj->qsij", q.norm(dim=2), s.norm(dim=2))
-    costs = 1 - dots / (norms + 0.01 if o["cosine"] == "plus_epsilon" else norms.clamp_min(1e-12))
+    if "clamp" in cosine:
+        unit = lambda x: x / x.norm(dim=2, keepdim=True).clamp_min(cosine["clamp"])
+        costs = 1 - torch.einsum("qie,sje->qsij", unit(q), unit(s))
+    else:
+        norms = torch.einsum("qi,sj->qsij", q.norm(dim=2), s.norm(dim=2))
+        costs = 1 - torch.einsum("qie,sje->qsij", q, s) / (norms + cosine["plus"])
     ways = {"query_to_support": [costs], "support_to_query": [costs.mT], "both": [costs, costs.mT]}
     total = sum(otam(way, o["lambda"]) for way in ways[o["direction"]])
     return total.unflatten(1, (-1, support.shape[1])).mean(2)

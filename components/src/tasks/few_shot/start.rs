@@ -1,14 +1,17 @@
 //! Trained weights that a run begins with: those of another run, or of a model folder.
 
-use maclip_framework::engine::import::same_backbone;
+use maclip_framework::engine::backbone_identity::BackboneIdentity;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::few_shot::FewShotModel;
 use maclip_framework::model::parameters;
+use maclip_framework::recipe::Recipe;
 use maclip_framework::registry::{BuildContext, Problems, slots};
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::model_folder::ModelFolder;
 use maclip_framework::runs::store::{Begun, tested_checkpoint};
+use maclip_language::{Arguments, Node, load};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -42,7 +45,12 @@ impl Start {
     /// # Errors
     /// Where the weights cannot be read, are others than the recipe says, were trained on another backbone, or do not
     /// fit.
-    pub fn load(&self, model: FewShotModel, build: &BuildContext) -> Result<(FewShotModel, Vec<String>)> {
+    pub fn load(
+        &self,
+        model: FewShotModel,
+        build: &BuildContext,
+        recipe: &Recipe,
+    ) -> Result<(FewShotModel, Vec<String>)> {
         let (checkpoint, sha256) = tested_checkpoint(Path::new(&self.run))?;
         if sha256 != self.sha256 {
             return Err(Error::failed(format!(
@@ -55,7 +63,7 @@ impl Start {
             Error::failed(format!("the weights of {} do not fit this model: {}", self.run, error.reason())).help(help)
         };
         if self.train {
-            self.same_backbone(&model, build)?;
+            self.same_backbone(recipe, build)?;
         }
         build.note_weights(&format!("start: {}", self.run), sha256);
         if !self.train {
@@ -89,34 +97,55 @@ impl Start {
         problems.when(useless, "start.only", "is for a run that trains: a test takes all weights of its model");
     }
 
-    /// An error where the weights were trained on another backbone than that of `model`.
-    fn same_backbone(&self, model: &FewShotModel, build: &BuildContext) -> Result<()> {
+    /// An error where the weights were trained on another backbone than that of `recipe`.
+    fn same_backbone(&self, recipe: &Recipe, build: &BuildContext) -> Result<()> {
         let (path, now) = (Path::new(&self.run), build.weights());
-        let same = |then: &BTreeMap<String, String>| {
-            // Configs beside them have checksums too, and the same file may have another name.
-            now.values().any(|sum| then.iter().any(|(name, then)| !name.starts_with("start: ") && then == sum))
-        };
+        let here = file_of(&json_of(&recipe.resolved), &now);
+        let same = |then: Option<_>| then.is_some() && then == here;
         if ModelFolder::is_at(path) {
-            let folder = ModelFolder::open(path)?;
-            return if same(&folder.config.backbone.weights) {
-                Ok(())
-            } else {
-                same_backbone(&folder.config, model, build)
-            };
+            let config = ModelFolder::open(path)?.config;
+            if same(file_of(&config.slots.get("backbone").cloned().unwrap_or_default(), &config.backbone.weights)) {
+                return Ok(());
+            }
+            return BackboneIdentity::of_recipe(recipe)?.0.check(&config.backbone, &now);
         }
-        let then = RunDirectory::open(path)?.manifest.weights;
-        if then.is_empty() || now.is_empty() || same(&then) {
+        let run = RunDirectory::open(path)?;
+        let frozen = load(&path.join("recipe.resolved.yaml"), &Arguments::default())?;
+        if same(file_of(&json_of(&frozen.root), &run.manifest.weights)) {
+            return Ok(());
+        }
+        // The same tensors may lie in another file.
+        let then = BackboneIdentity::of_run(&run).map_err(|error| {
+            Error::failed(format!(
+                "whether {} was trained on the backbone of this run cannot be seen: {}",
+                self.run,
+                error.reason()
+            ))
+            .help("bring its weights back to where they were, or give the same file with `--set backbone.weights=FILE`")
+        })?;
+        if then.tensors_sha256 == BackboneIdentity::of_recipe(recipe)?.0.tensors_sha256 {
             return Ok(());
         }
         let names = |weights: &BTreeMap<String, String>| weights.keys().cloned().collect::<Vec<_>>().join(", ");
         let message = format!(
             "{} was trained on other backbone weights ({}) than this run has ({})",
             self.run,
-            names(&then),
+            names(&run.manifest.weights),
             names(&now)
         );
-        Err(Error::failed(message).help("give the same file with `--set backbone.weights=FILE`"))
+        Err(Error::failed(message).help("give the same weights with `--set backbone.weights=FILE`"))
     }
+}
+
+/// The options of the backbone.
+fn json_of(resolved: &Node) -> Value {
+    resolved.at("backbone").map_or(Value::Null, Node::to_json)
+}
+
+/// The checksum of the file of weights that a backbone with these options was read from, and the key of the model in
+/// it. A config beside it counts for nothing here: models of one kind share it. `None` where it is not known.
+fn file_of(backbone: &Value, weights: &BTreeMap<String, String>) -> Option<(String, Value)> {
+    Some((weights.get(backbone["weights"].as_str()?)?.clone(), backbone["key"].clone()))
 }
 
 /// What was taken, what is new and what was left, each with its first names.
@@ -135,4 +164,23 @@ fn told(run: &str, Begun { taken, new, left }: &Begun) -> Vec<String> {
         lines.push(format!("of its weights, not taken: {}", names(left)));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_config_that_two_backbones_share_does_not_make_them_one() {
+        let read = |folder: &str, sum: &str, key: Option<&str>| {
+            let weights = [(folder.to_owned(), sum), (format!("{folder}/config.json"), "c0")];
+            let weights = weights.into_iter().map(|(name, sum)| (name, sum.to_owned())).collect();
+            file_of(&json!({"weights": folder, "key": key}), &weights)
+        };
+        assert!(read("w/a", "aa", None).is_some() && read("w/a", "aa", None) == read("w/moved", "aa", None));
+        assert_ne!(read("w/a", "aa", None), read("w/b", "bb", None));
+        // Two models of one file.
+        assert_ne!(read("w/a", "aa", Some("student")), read("w/a", "aa", Some("teacher")));
+    }
 }

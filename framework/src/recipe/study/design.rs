@@ -267,9 +267,14 @@ pub(super) fn as_name(text: &str) -> String {
 /// The characters that the name of a run may have apart from letters and digits.
 const NAME: &str = "-_.+=,";
 
-fn unusable(name: &str, origin: &Origin, path: &str) -> Option<Diagnostic> {
+/// Whether a run can have this name of its design: it becomes a part of a folder's name.
+pub(crate) fn names_a_run(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || NAME.contains(c);
-    let wrong = name.is_empty() || name.starts_with('.') || name.len() > 100 || !name.chars().all(allowed);
+    !name.is_empty() && name.len() <= LONGEST_NAME && !name.starts_with('.') && name.chars().all(allowed)
+}
+
+fn unusable(name: &str, origin: &Origin, path: &str) -> Option<Diagnostic> {
+    let wrong = !names_a_run(name) || name.len() > 100;
     wrong.then(|| {
         Diagnostic::new(codes::STUDY, format!("`{name}` cannot name a folder"))
             .at(origin)

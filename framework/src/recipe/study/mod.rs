@@ -12,6 +12,7 @@ mod trial;
 
 pub use order::Order;
 
+pub(crate) use design::names_a_run;
 pub(crate) use trial::called_after;
 
 use crate::recipe::changes::reaches;

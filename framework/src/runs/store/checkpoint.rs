@@ -10,8 +10,10 @@ use crate::error::{Error, Result};
 use crate::files::{read_regular, sha256, write_atomically};
 use crate::model::parameters;
 use crate::profile::{self, Phase};
-use crate::runs::model_folder::ModelFolder;
+use crate::runs::directory::RunDirectory;
+use crate::runs::model_folder::{ModelFolder, Trained};
 use crate::runs::read::read_json;
+use crate::runs::records::State;
 use crate::weights::{self, ElementType, HostTensor};
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
@@ -133,17 +135,36 @@ fn weights_file(tensors: &BTreeMap<String, HostTensor>) -> Result<Vec<u8>> {
     weights::serialize(tensors, &BTreeMap::new(), ElementType::F32)
 }
 
-/// The checkpoint that the run in `run` tested, and the SHA-256 (hex) of its weights. Of a run that is not done: the
-/// best so far, or the newest where nothing was validated. `run` may be a [`ModelFolder`]: its tensors have the
-/// checksum that they have in a run.
+/// SHA-256 (hex) that trained tensors have as the weights of a checkpoint.
 ///
 /// # Errors
-/// Where the run has no checkpoint, such as one whose records were copied, or it is damaged.
+/// Where they cannot be written.
+pub(crate) fn checkpoint_sha256(tensors: &BTreeMap<String, HostTensor>) -> Result<String> {
+    Ok(sha256(&weights_file(tensors)?))
+}
+
+/// The checkpoint that the finished run in `run` tested, and the SHA-256 (hex) of its weights. `run` may be a
+/// [`ModelFolder`] that is as it was exported: its tensors have the checksum that they have in a run.
+///
+/// # Errors
+/// Where the run is not done, or has no checkpoint, such as one whose records were copied; where that is damaged; and
+/// where the model folder was changed.
 pub fn tested_checkpoint(run: &Path) -> Result<(Checkpoint, String)> {
     if ModelFolder::is_at(run) {
-        let (weights, _) = ModelFolder::open(run)?.tensors()?;
-        let sum = sha256(&weights_file(&weights)?);
+        let folder = ModelFolder::open(run)?;
+        let Trained { tensors: weights, changed } = folder.trained()?;
+        if let Some(name) = changed {
+            return Err(folder.refuse_changed(&name).help(format!(
+                "copy the folder again; or make a run of it as it is, `maclip import {} --changed`, and give that run",
+                run.display()
+            )));
+        }
+        let sum = checkpoint_sha256(&weights)?;
         return Ok((Checkpoint { position: Position::default(), weights, optimizer: BTreeMap::new() }, sum));
+    }
+    if RunDirectory::open(run)?.state() != Some(State::Done) {
+        return Err(Error::failed(format!("{} is not finished, so it has no tested weights", run.display()))
+            .help("finish it: the `maclip run` that began it goes on; `maclip status` names what is not done"));
     }
     let newest = checkpoint_steps(run)?.first().copied().ok_or_else(|| {
         Error::failed(format!("{} has no checkpoint", run.display())).help(
@@ -405,5 +426,21 @@ mod tests {
         // The folder stayed in its place; only the state is new.
         assert_eq!(std::fs::metadata(&weights).unwrap().modified().unwrap(), before);
         assert_eq!(newest(&store).0.unwrap().position, position);
+    }
+
+    #[test]
+    fn the_weights_of_an_unfinished_run_are_not_taken() {
+        let (folder, store) = store();
+        let manifest = crate::runs::records::Manifest { format: crate::runs::records::FORMAT, ..Default::default() };
+        store.write_json(crate::runs::records::Manifest::FILE, &manifest).unwrap();
+        save(&store, &line(), 10, 10);
+        let refused = || tested_checkpoint(folder.path()).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused().contains("is not finished"), "{}", refused());
+        for (state, taken) in
+            [(State::Running, false), (State::Failed, false), (State::Interrupted, false), (State::Done, true)]
+        {
+            store.write_status(crate::runs::records::Status::new(state)).unwrap();
+            assert_eq!(refused().is_empty(), taken, "{state:?}: {}", refused());
+        }
     }
 }
