@@ -152,10 +152,10 @@ class Browser:
 class Tab:
     """A page with a storage of its own."""
 
-    def __init__(self, browser, scripts=True):
+    def __init__(self, browser, scripts=True, context=None):
         self.browser = browser
-        context = browser.call("Target.createBrowserContext")["browserContextId"]
-        created = browser.call("Target.createTarget", {"url": "about:blank", "browserContextId": context})
+        self.context = context or browser.call("Target.createBrowserContext")["browserContextId"]
+        created = browser.call("Target.createTarget", {"url": "about:blank", "browserContextId": self.context})
         browser.tabs.append(created["targetId"])
         attached = browser.call("Target.attachToTarget", {"targetId": created["targetId"], "flatten": True})
         self.session = attached["sessionId"]
@@ -173,6 +173,12 @@ class Tab:
         if gone:
             raise BrowserError(f"{url}: {gone}")
         self.browser.wait_for("Page.loadEventFired", self.session, since)
+
+    def beside(self, url):
+        """Another page of the same storage, with `url`."""
+        other = Tab(self.browser, context=self.context)
+        other.open(url)
+        return other
 
     def evaluate(self, expression):
         """The value of a JavaScript expression, or of the promise that it is."""

@@ -99,8 +99,32 @@ def check(tab, arguments):
 
     # An example that is removed is gone, and so is its class with the last one.
     before = tab.evaluate("document.querySelectorAll('.card li').length")
-    tab.evaluate("document.querySelector('.card li button').click()")
+    tab.evaluate("(() => { const first = document.querySelector('.card li button'); first.focus(); first.click(); })()")
     until(tab, f"document.querySelectorAll('.card li').length === {before - 1}", "the page without the example")
+    # Who used the keyboard goes on where they were.
+    if not tab.evaluate("document.activeElement.closest('.card') !== null"):
+        raise Fault("the focus is lost when an example is removed")
+
+    # A query can be cancelled, and its card goes.
+    answers = tab.evaluate("document.querySelectorAll('#answers article').length")
+    tab.evaluate("document.getElementById('stride').value = '0.04'")
+    drop(tab, "#query", [arguments.video] * 3)
+    until(tab, "document.querySelectorAll('#answers article button').length", "a button to cancel a query")
+    tab.evaluate("document.querySelector('#answers article button').click()")
+    until(tab, "!document.querySelector('#answers progress')", "an end of all queries")
+    if not answers <= tab.evaluate("document.querySelectorAll('#answers article').length") <= answers + 3:
+        raise Fault("a query is gone, or is there twice")
+
+    # After a restart of the server, numbers mean something else.
+    tab.evaluate("numbered(line('lost.mp4'), 1e9); instance = 'before'; refresh()")
+    until(tab, "document.querySelector('#answers').textContent.includes('lost.mp4: the server was restarted')", "why")
+
+    # Every tab works, though a browser opens few connections to a server.
+    others = [tab.beside(arguments.address) for _ in range(7)]
+    for number, other in enumerate(others):
+        until(other, f"document.querySelectorAll('.card').length === {len(classes)}", f"the page in tab {number + 2}")
+    tab.evaluate("document.querySelector('.card button').click()")
+    until(others[-1], f"document.querySelectorAll('.card').length === {len(classes) - 1}", "the change in all tabs")
 
 
 def main():

@@ -86,12 +86,20 @@ impl Server {
 
     /// `POST path` with one file.
     fn post(&self, path: &str, name: &str, bytes: &[u8]) -> (u16, Value) {
+        self.post_all(path, &[(name, bytes)])
+    }
+
+    /// `POST path` with several files.
+    fn post_all(&self, path: &str, files: &[(&str, &[u8])]) -> (u16, Value) {
         let head = format!("POST {path}\nContent-Type: multipart/form-data; boundary=ENDS\r\n");
-        let first = format!(
-            "--ENDS\r\nContent-Disposition: form-data; name=\"clip\"; filename=\"{name}\"\r\n\
-             Content-Type: video/mp4\r\n\r\n"
-        );
-        self.json(&head, &[first.as_bytes(), bytes, b"\r\n--ENDS--\r\n"].concat())
+        let mut body = Vec::new();
+        for (name, bytes) in files {
+            let first = "--ENDS\r\nContent-Disposition: form-data; name=\"clip\"";
+            body.extend(format!("{first}; filename=\"{name}\"\r\n\r\n").bytes());
+            body.extend_from_slice(bytes);
+            body.extend_from_slice(b"\r\n");
+        }
+        self.json(&head, &[&body[..], b"--ENDS--\r\n"].concat())
     }
 
     fn post_file(&self, path: &str, file: &Path) -> (u16, Value) {
@@ -195,6 +203,23 @@ fn what_cannot_be_used_is_refused_with_the_reason() {
     wrong(server.post(class, "a.mp4", b"#EXTM3U\n/etc/passwd\n"), 422, "clip a.mp4: ");
     wrong(server.post(class, "a.mp4", &vec![0; 3 << 20]), 413, "larger than 1 MB");
     wrong(server.post(&format!("/api/classes/{}/clips", "x".repeat(101)), "a.mp4", &good), 400, "1 to 100 characters");
+    wrong(server.post("/api/classes/../clips", "a.mp4", &good), 400, "cannot be called `..`");
+    wrong(server.post("/api/classes/%e2%80%8b/clips", "a.mp4", &good), 400, "no character that is seen");
+    let endless = format!("--ENDS\r\nContent-Disposition: form-data; name=\"{}", "x".repeat(1 << 17));
+    let form = "Content-Type: multipart/form-data; boundary=ENDS\r\n";
+    wrong(server.json(&format!("POST /api/queries\n{form}"), endless.as_bytes()), 400, "longer than 64 kB");
+    // Of several files, each that is refused is told, and what was taken stays.
+    let large = vec![0; 3 << 19];
+    let (status, refused) = server.post_all(class, &[("a.txt", b"a"), ("b.mp4", b"")]);
+    assert_eq!(refused["refused"].as_array().unwrap().len(), 2, "{refused}");
+    wrong((status, refused), 422, "none of 2 clips was taken: a.txt is no video by its name");
+    let (status, told) =
+        server.post_all("/api/classes/%20z/clips", &[("a.mp4", &good), ("b.mp4", &large), ("c.mp4", b"")]);
+    assert!(status == 201 && told["added"].as_array().unwrap().len() == 1, "{status} {told}");
+    let reasons: Vec<&str> =
+        told["refused"].as_array().unwrap().iter().map(|r| r["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["b.mp4 is larger than 1 MB", "c.mp4 is empty"]);
+    assert_eq!(server.send("DELETE /api/classes/z%20/clips", b"").0, 204);
     // A name that leads elsewhere is only a name.
     let (status, added) = server.post(class, "../../../tmp/a.mp4", &good);
     assert!(status == 201 && added["added"][0]["file"] == "a.mp4", "{added}");
@@ -254,7 +279,7 @@ fn who_listens_is_told_what_happens() {
     }
     let clips = Clips::new();
     let support = clips.path("support").display().to_string();
-    let server = Server::start(&clips, &["--support", &support]);
+    let server = Server::start(&clips, &["--support", &support, "--workers", "1"]);
     let mut stream = TcpStream::connect(&server.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     write!(stream, "GET /api/events HTTP/1.1\r\nHost: {}\r\n\r\n", server.address).unwrap();
@@ -280,12 +305,87 @@ fn who_listens_is_told_what_happens() {
         .collect();
     assert_eq!(states, ["queued", "working", "done"]);
     assert!(of("progress", &asked["id"]) > 0, "{seen:?}");
+    assert_eq!(server.stop(), Some(0));
+}
 
-    // Every address of the API is described, and the description is one.
+#[test]
+fn a_query_that_nobody_wants_any_more_is_not_worked_on() {
+    if no_ffmpeg() {
+        return;
+    }
+    let clips = Clips::new();
+    let support = clips.path("support").display().to_string();
+    let server = Server::start(&clips, &["--support", &support, "--workers", "1"]);
+    // A clip of `--support` is an example like any other.
+    let (status, told) = server.post_file("/api/classes/b/clips", &clips.path("support/a/0.mp4"));
+    assert!(status == 409 && told["error"].as_str().unwrap().contains("an example of a"), "{status} {told}");
+    let new = clips.path("new/a.mp4");
+    let number = |answer: &Value| answer["id"].as_u64().unwrap();
+    let first = number(&server.post_file("/api/queries", &new).1);
+    // Whoever waits for these goes away as soon as they are sent.
+    let many = "/api/queries?wait=true&window=0.2s&stride=0.04s";
+    let bytes = std::fs::read(&new).unwrap();
+    for _ in 0..20 {
+        let (head, end) =
+            ("--E\r\nContent-Disposition: form-data; name=\"c\"; filename=\"a.mp4\"\r\n\r\n", "\r\n--E--\r\n");
+        let length = head.len() + bytes.len() + end.len();
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        let host = &server.address;
+        let form = "Content-Type: multipart/form-data; boundary=E";
+        write!(stream, "POST {many} HTTP/1.1\r\nHost: {host}\r\n{form}\r\nContent-Length: {length}\r\n\r\n").unwrap();
+        stream.write_all(&[head.as_bytes(), &bytes, end.as_bytes()].concat()).unwrap();
+    }
+    // One is cancelled by its number.
+    let cancelled = number(&server.post_file("/api/queries?window=0.2s&stride=0.04s", &new).1);
+    assert_eq!(server.send(&format!("DELETE /api/queries/{cancelled}"), b"").0, 204);
+    assert_eq!(server.send(&format!("DELETE /api/queries/{cancelled}"), b"").0, 404);
+    let (status, last) = server.post_file("/api/queries?wait=true", &new);
+    assert_eq!(status, 200, "{last}");
+    let (_, done) = server.json(&format!("GET /api/queries/{first}"), b"");
+    assert_eq!(done["state"], "done", "{done}");
+    let known = (first + 1..number(&last)).filter(|id| server.send(&format!("GET /api/queries/{id}"), b"").0 != 404);
+    assert!(known.count() < 10, "most were given up before their turn came");
+
+    // What can have no answer says why, in whatever form it is asked for.
+    let junk = b"#EXTM3U\n/etc/passwd\n";
+    let (status, told) = server.post("/api/queries?wait=true", "junk.mp4", junk);
+    assert!(status == 422 && told["error"].as_str().unwrap().contains("junk.mp4"), "{status} {told}");
+    let (status, told) = server.json(&format!("GET /api/queries/{}/answer.html", number(&last) + 1), b"");
+    assert!(status == 422 && told["error"].as_str().unwrap().contains("junk.mp4"), "{status} {told}");
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn every_address_of_the_api_is_described() {
+    if no_ffmpeg() {
+        return;
+    }
+    let server = Server::start(&Clips::new(), &[]);
     let (_, described) = server.json("GET /api/openapi.json", b"");
-    let paths: Vec<&String> = described["paths"].as_object().unwrap().keys().collect();
+    let paths = described["paths"].as_object().unwrap();
     assert!(described["openapi"].as_str().unwrap().starts_with("3.") && paths.len() == 12, "{paths:?}");
     assert!(described["components"]["schemas"]["Query"]["properties"]["predicted"].is_object(), "{described}");
+    for (path, methods) in paths {
+        for (method, about) in methods.as_object().unwrap() {
+            let parameters = about["parameters"].as_array().cloned().unwrap_or_default();
+            for parameter in &parameters {
+                let name = parameter["name"].as_str().unwrap();
+                let of_path = path.contains(&format!("{{{name}}}"));
+                assert_eq!(parameter["in"], if of_path { "path" } else { "query" }, "{method} {path}: {parameter}");
+                assert!(of_path || parameter["required"] != true, "{method} {path}: {parameter}");
+            }
+            let named = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
+            assert!(path.split('{').skip(1).all(|part| named(part.split('}').next().unwrap())), "{method} {path}");
+            if method == "post" {
+                let form = &about["requestBody"]["content"]["multipart/form-data"]["schema"];
+                let name = form["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+                let clip = &described["components"]["schemas"][name]["properties"]["clip"];
+                assert!(clip["type"] == "array" && clip["items"]["format"] == "binary", "{path}: {clip}");
+            }
+        }
+    }
+    let asked = described["paths"]["/api/queries"]["post"]["parameters"].as_array().unwrap();
+    assert_eq!(asked.len(), 3, "{asked:?}");
     assert_eq!(server.stop(), Some(0));
 }
 

@@ -28,6 +28,11 @@ pub trait Progress: Send + Sync {
     fn end(&self);
     /// A line that stays on the terminal.
     fn note(&self, text: &str);
+    /// Whether the work shall end: the whole program, or this piece alone because nobody wants it any more. A loop asks
+    /// after every unit of work, and returns [`Error::Interrupted`](crate::error::Error::Interrupted).
+    fn stopped(&self) -> bool {
+        stop_requested()
+    }
 }
 
 /// Shows nothing.

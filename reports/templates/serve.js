@@ -14,17 +14,27 @@ async function asked(method, path, body) {
   const response = await fetch(path, { method, body });
   if (response.status === 204) return null;
   const found = await response.json();
-  if (!response.ok) throw new Error(reasons(found));
-  return found;
+  if (response.ok) return found;
+  const reason = found.error + (found.help ? ` (${found.help})` : "");
+  throw Object.assign(new Error(reason), { status: response.status });
 }
 
-const reasons = (found) =>
-  found.error
-    ? found.error + (found.help ? ` (${found.help})` : "")
-    : found.refused.map((each) => each.reason).join("; ");
+// As long as too much is waiting, the clip waits here.
+async function patient(send) {
+  for (;;) {
+    try {
+      return await send();
+    } catch (error) {
+      if (error.status !== 429) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+}
+
+const problem = (text) => made("p", { className: "problem", textContent: text });
 
 function trouble(text) {
-  const line = made("p", { className: "problem", textContent: text });
+  const line = problem(text);
   const close = made("button", { type: "button", textContent: "hide" });
   close.addEventListener("click", () => line.remove());
   line.append(" ", close);
@@ -95,19 +105,25 @@ async function add(name, files) {
     const [name, file] = waiting.shift();
     at("learning").textContent = `sending ${file.name}, ${waiting.length} more`;
     try {
-      await asked("POST", `/api/classes/${encodeURIComponent(name)}/clips`, form(file));
+      await patient(() => asked("POST", `/api/classes/${encodeURIComponent(name)}/clips`, form(file)));
     } catch (error) {
       trouble(`${file.name}: ${error.message}`);
     }
   }
   sending = false;
-  classes();
+  refresh(false);
 }
 
 function take(files) {
   const name = at("name").value.trim();
   if (files.some(([folder]) => folder === null) && !name) {
     trouble("Give the class a name first, or drop a folder: its name is the class.");
+    at("name").focus();
+    return;
+  }
+  // In an address these are other folders, so no request can name them.
+  if ([".", ".."].includes(name)) {
+    trouble(`A class cannot be called ${name}`);
     at("name").focus();
     return;
   }
@@ -125,6 +141,7 @@ function card({ name, clips }) {
   const remove = (what, path) => {
     const button = made("button", { type: "button", textContent: "remove", title: `remove ${what}` });
     button.setAttribute("aria-label", `remove ${what}`);
+    button.dataset.key = path;
     button.addEventListener("click", () => asked("DELETE", path).catch((error) => trouble(error.message)));
     return button;
   };
@@ -135,6 +152,7 @@ function card({ name, clips }) {
       remove(file, `/api/clips/${id}`),
     ]);
   const input = made("input", { type: "file", multiple: true, accept: at("choose").accept });
+  input.dataset.key = `add ${name}`;
   input.addEventListener("change", () => add(name, [...input.files].map((file) => [null, file])));
   const all = remove(`the class ${name}`, `/api/classes/${encodeURIComponent(name)}/clips`);
   const found = made("div", { className: "card" }, [
@@ -146,13 +164,34 @@ function card({ name, clips }) {
   return found;
 }
 
+// The cards in place of those before. Who uses the keyboard stays where they were, or goes to what is there now.
+function redraw(fresh) {
+  const area = at("classes");
+  const keys = () => [...area.querySelectorAll("[data-key]")];
+  const before = document.activeElement;
+  const place = keys().indexOf(before);
+  area.replaceChildren(...fresh);
+  if (place < 0) return;
+  const now = keys();
+  const same = now.find((each) => each.dataset.key === before.dataset.key);
+  (same ?? now[Math.min(place, now.length - 1)] ?? at("name")).focus();
+}
+
+// Of which server, and of which of its revisions, the cards are.
+let instance = null;
 let shown = -1;
 
 async function classes() {
   const now = await asked("GET", "/api/classes");
-  if (now.revision !== shown) {
+  if (now.instance !== instance) {
+    if (instance !== null) for (const id of [...cards.keys()]) lost(id, "the server was restarted, so ask again");
+    [instance, shown] = [now.instance, -1];
+  }
+  // Answers may come in another order than they were asked for.
+  if (now.revision < shown) return;
+  if (now.revision > shown) {
     shown = now.revision;
-    at("classes").replaceChildren(...now.classes.map(card));
+    redraw(now.classes.map(card));
   }
   if (!sending) {
     const lines = now.current ? [now.problem, ...now.warnings].filter(Boolean) : [];
@@ -168,19 +207,44 @@ async function classes() {
 
 const cards = new Map();
 
-function line(id, file) {
+function line(file) {
   const card = made("article", { className: "answer" }, [
     made("p", {}, [
       made("code", { textContent: file }),
       " ",
-      made("span", { className: "state", textContent: "queued" }),
+      made("span", { className: "state", textContent: "sending" }),
     ]),
     made("progress", { max: 1 }),
   ]);
-  if (id !== null) cards.set(id, card);
+  card.dataset.file = file;
   at("answers").prepend(card);
   return card;
 }
+
+// The query has a number from here on, and can be cancelled.
+function numbered(card, id) {
+  cards.set(id, card);
+  const cancel = made("button", { type: "button", textContent: "cancel" });
+  cancel.setAttribute("aria-label", `cancel ${card.dataset.file}`);
+  cancel.addEventListener("click", () => asked("DELETE", `/api/queries/${id}`).catch((error) => failed(id, error)));
+  card.append(cancel);
+}
+
+// The card of a query that is over. Who uses the keyboard goes where the next clip is chosen.
+function over(id) {
+  const card = cards.get(id);
+  cards.delete(id);
+  if (card?.contains(document.activeElement)) at("clips").focus();
+  return card;
+}
+
+const lost = (id, why) => {
+  const card = over(id);
+  card?.replaceChildren(problem(`${card.dataset.file}: ${why}`));
+};
+
+const failed = (id, error) =>
+  error.status === 404 ? lost(id, "its answer is not kept any more") : trouble(error.message);
 
 async function ask(files) {
   const parameters = new URLSearchParams();
@@ -189,25 +253,13 @@ async function ask(files) {
     if (at("stride").value.trim()) parameters.set("stride", at("stride").value.trim());
   }
   for (const [, file] of files) {
-    const card = line(null, file.name);
+    const card = line(file.name);
     try {
       const { id } = await patient(() => asked("POST", `/api/queries?${parameters}`, form(file)));
-      cards.set(id, card);
-      await query(id);
+      numbered(card, id);
+      query(id);
     } catch (error) {
-      card.replaceChildren(made("p", { className: "problem", textContent: `${file.name}: ${error.message}` }));
-    }
-  }
-}
-
-// As long as too much is waiting, the clip waits here.
-async function patient(send) {
-  for (;;) {
-    try {
-      return await send();
-    } catch (error) {
-      if (!error.message.startsWith("too many")) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 1000));
+      card.replaceChildren(problem(`${file.name}: ${error.message}`));
     }
   }
 }
@@ -216,18 +268,23 @@ const link = (id, file, kind) =>
   made("a", { href: `/api/queries/${id}/answer.${kind}`, textContent: kind.toUpperCase(), download: `${file}.${kind}` });
 
 async function query(id) {
-  const now = await asked("GET", `/api/queries/${id}`);
-  const card = cards.get(id) ?? line(id, now.file);
-  if (now.state === "done") {
-    card.innerHTML = await (await fetch(`/api/queries/${id}/answer.html`)).text();
-    const of = now.answer.queries[0].segments.length ? ["csv", "srt"] : ["csv"];
-    card.append(made("p", { className: "muted" }, of.flatMap((kind) => [link(id, now.file, kind), " "])));
-    cards.delete(id);
-  } else if (now.state === "failed") {
-    card.replaceChildren(made("p", { className: "problem", textContent: `${now.file}: ${now.reason}` }));
-    cards.delete(id);
-  } else {
-    card.querySelector(".state").textContent = now.state;
+  try {
+    const now = await asked("GET", `/api/queries/${id}`);
+    const html = now.state === "done" && (await (await fetch(`/api/queries/${id}/answer.html`)).text());
+    // Another message may have told it meanwhile.
+    if (!cards.has(id)) return;
+    if (now.state === "done") {
+      const card = over(id);
+      card.innerHTML = html;
+      const of = now.answer.queries[0].segments.length ? ["csv", "srt"] : ["csv"];
+      card.append(made("p", { className: "muted" }, of.flatMap((kind) => [link(id, now.file, kind), " "])));
+    } else if (now.state === "failed") {
+      lost(id, now.reason);
+    } else {
+      cards.get(id).querySelector(".state").textContent = now.state;
+    }
+  } catch (error) {
+    failed(id, error);
   }
 }
 
@@ -252,16 +309,49 @@ function progress({ query, phase, done, of }) {
   Object.assign(card.querySelector("progress"), of ? { max: of, value: done } : {});
 }
 
-const events = new EventSource("/api/events");
-events.addEventListener("message", ({ data }) => {
-  const message = JSON.parse(data);
-  if (message.event === "classes") classes().catch((error) => trouble(error.message));
-  if (message.event === "query" && cards.has(message.id)) query(message.id).catch((error) => trouble(error.message));
+async function refresh(queries = true) {
+  try {
+    await classes();
+    at("offline").hidden = true;
+    if (queries) for (const id of cards.keys()) query(id);
+  } catch (error) {
+    // Without an answer there is no status.
+    if (error.status) trouble(error.message);
+    else at("offline").hidden = false;
+  }
+}
+
+function heard(message) {
+  if (message.event === "open") refresh();
+  if (message.event === "classes") refresh(false);
+  if (message.event === "offline") at("offline").hidden = false;
   if (message.event === "progress") progress(message);
-});
-events.addEventListener("open", () => {
-  at("offline").hidden = true;
-  classes();
-  for (const id of cards.keys()) query(id);
-});
-events.addEventListener("error", () => (at("offline").hidden = false));
+  if (message.event === "query" && cards.has(message.id)) {
+    if (message.state === "cancelled") over(message.id).remove();
+    else query(message.id);
+  }
+}
+
+// A browser opens six connections to a server at most, for all its tabs. So one tab holds the events, and tells the
+// others.
+const tabs = new BroadcastChannel("maclip serve");
+tabs.addEventListener("message", ({ data }) => heard(data));
+
+function listen() {
+  const tell = (message) => {
+    heard(message);
+    tabs.postMessage(message);
+  };
+  const events = new EventSource("/api/events");
+  events.addEventListener("message", ({ data }) => tell(JSON.parse(data)));
+  events.addEventListener("open", () => tell({ event: "open" }));
+  events.addEventListener("error", () => {
+    tell({ event: "offline" });
+    // After some errors a browser does not try again by itself.
+    if (events.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+  });
+}
+
+// The lock is free again when this tab is closed.
+navigator.locks.request("maclip serve", () => (listen(), new Promise(() => {})));
+refresh();

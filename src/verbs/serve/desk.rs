@@ -10,8 +10,10 @@ use maclip_framework::error::Error;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, oneshot};
 use utoipa::ToSchema;
 
@@ -29,8 +31,8 @@ pub enum Job {
     Example { class: String, upload: Upload, done: oneshot::Sender<Result<Clip, Problem>> },
     /// Encode the examples, so that the next query need not wait for it.
     Learn,
-    /// Answer the query of this number.
-    Query { id: u64, upload: Upload, windows: Option<Windows> },
+    /// Answer the query of this number, as long as it is not `cancelled`.
+    Query { id: u64, upload: Upload, windows: Option<Windows>, cancelled: Arc<AtomicBool> },
 }
 
 /// What everyone who listens is told.
@@ -53,6 +55,8 @@ pub enum State {
     Working,
     Done,
     Failed,
+    /// It is not known any more.
+    Cancelled,
 }
 
 /// A clip that is an example.
@@ -76,8 +80,8 @@ pub struct Example {
 #[derive(Clone)]
 pub enum Source {
     Sent(Arc<Upload>),
-    /// A clip of `--support`.
-    Given(String),
+    /// A clip of `--support`, with its checksum where it is one file.
+    Given(String, Option<[u8; 32]>),
 }
 
 impl Source {
@@ -85,7 +89,15 @@ impl Source {
     pub fn clip(&self) -> &str {
         match self {
             Source::Sent(upload) => upload.clip(),
-            Source::Given(path) => path,
+            Source::Given(path, _) => path,
+        }
+    }
+
+    /// Of its content.
+    fn sha256(&self) -> Option<[u8; 32]> {
+        match self {
+            Source::Sent(upload) => Some(upload.sha256),
+            Source::Given(_, sha256) => *sha256,
         }
     }
 
@@ -93,7 +105,7 @@ impl Source {
     pub fn name(&self) -> &str {
         match self {
             Source::Sent(upload) => &upload.name,
-            Source::Given(path) => path,
+            Source::Given(path, _) => path,
         }
     }
 }
@@ -141,6 +153,7 @@ pub struct Query {
     pub of: u64,
     pub answer: Option<Arc<Answer>>,
     pub reason: Option<String>,
+    cancelled: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -157,6 +170,8 @@ struct Board {
 pub struct Desk {
     /// The model in a few words.
     pub model: String,
+    /// Tells this server from one before it at the same address, whose numbers mean something else.
+    pub instance: String,
     pub uploads: Uploads,
     board: Mutex<Board>,
     jobs: SyncSender<Job>,
@@ -165,7 +180,9 @@ pub struct Desk {
 
 impl Desk {
     pub fn new(model: String, uploads: Uploads, jobs: SyncSender<Job>) -> Self {
-        Self { model, uploads, board: Mutex::default(), jobs, messages: broadcast::channel(MESSAGES).0 }
+        let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        let instance = format!("{began:x}-{}", std::process::id());
+        Self { model, instance, uploads, board: Mutex::default(), jobs, messages: broadcast::channel(MESSAGES).0 }
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -210,16 +227,14 @@ impl Desk {
         if examples.get(class).is_some_and(|of| of.len() >= EXAMPLES) {
             return full(format!("{class} has {EXAMPLES} examples, and that is the most"));
         }
-        let Source::Sent(upload) = source else { return Ok(()) };
+        // Copies among the clips of `--support` are told when it is read.
+        if let Source::Given(..) = source {
+            return Ok(());
+        }
         for (other, examples) in examples {
-            let same =
-                |example: &&Example| matches!(&example.source, Source::Sent(known) if known.sha256 == upload.sha256);
-            if let Some(known) = examples.iter().find(same) {
-                return full(format!(
-                    "{} is the same clip as {}, an example of {other}",
-                    upload.name,
-                    known.source.name()
-                ));
+            if let Some(known) = examples.iter().find(|example| example.source.sha256() == source.sha256()) {
+                let (name, same) = (source.name(), known.source.name());
+                return full(format!("{name} is the same clip as {same}, an example of {other}"));
             }
         }
         Ok(())
@@ -318,9 +333,10 @@ impl Desk {
         board.last += 1;
         let id = board.last;
         let file = upload.name.clone();
-        self.send(Job::Query { id, upload, windows })?;
-        let query =
-            Query { id, file, state: State::Queued, phase: String::new(), done: 0, of: 0, answer: None, reason: None };
+        let cancelled = Arc::<AtomicBool>::default();
+        self.send(Job::Query { id, upload, windows, cancelled: Arc::clone(&cancelled) })?;
+        let (state, phase) = (State::Queued, String::new());
+        let query = Query { id, file, state, phase, done: 0, of: 0, answer: None, reason: None, cancelled };
         board.queries.insert(id, query);
         let finished: Vec<u64> =
             board.queries.values().filter(|query| query.state >= State::Done).map(|query| query.id).collect();
@@ -344,22 +360,36 @@ impl Desk {
         })
     }
 
+    /// Forgets a query. Where it has no answer yet, it gets none, and no more work is done for it.
+    ///
+    /// # Errors
+    /// Where there is none, or it is forgotten.
+    pub fn cancel(&self, id: u64) -> Result<(), Problem> {
+        let found = self.board().queries.remove(&id);
+        let query = found.ok_or_else(|| Problem::missing(&format!("query {id}")))?;
+        query.cancelled.store(true, Ordering::SeqCst);
+        self.tell(Message::Query { id, state: State::Cancelled });
+        Ok(())
+    }
+
     pub fn begin(&self, id: u64) {
-        self.update(id, |query| query.state = State::Working);
-        self.tell(Message::Query { id, state: State::Working });
+        if self.update(id, |query| query.state = State::Working) {
+            self.tell(Message::Query { id, state: State::Working });
+        }
     }
 
     /// How far the work is, on a query or on the examples.
     pub fn at(&self, query: Option<u64>, phase: &str, done: u64, of: u64) {
-        if let Some(id) = query {
-            self.update(id, |query| (query.phase, query.done, query.of) = (phase.to_owned(), done, of));
+        let set = |query: &mut Query| (query.phase, query.done, query.of) = (phase.to_owned(), done, of);
+        if query.is_some_and(|id| !self.update(id, set)) {
+            return;
         }
         self.tell(Message::Progress { query, phase: phase.to_owned(), done, of });
     }
 
     pub fn finish(&self, id: u64, outcome: Result<Answer, Error>) {
         let mut state = State::Done;
-        self.update(id, |query| {
+        let known = self.update(id, |query| {
             match outcome {
                 Ok(answer) => query.answer = Some(Arc::new(answer)),
                 Err(error) => {
@@ -369,12 +399,13 @@ impl Desk {
             }
             query.state = state;
         });
-        self.tell(Message::Query { id, state });
+        if known {
+            self.tell(Message::Query { id, state });
+        }
     }
 
-    fn update(&self, id: u64, change: impl FnOnce(&mut Query)) {
-        if let Some(query) = self.board().queries.get_mut(&id) {
-            change(query);
-        }
+    /// Whether the query is known.
+    fn update(&self, id: u64, change: impl FnOnce(&mut Query)) -> bool {
+        self.board().queries.get_mut(&id).map(change).is_some()
     }
 }

@@ -4,7 +4,9 @@
 //! lie in a folder of `uploads`, and no path that a request names is ever opened.
 
 mod desk;
+mod form;
 mod http;
+mod names;
 mod problem;
 mod uploads;
 mod work;
@@ -14,7 +16,7 @@ use crate::terminal::arguments::Changes;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
 use crate::terminal::{say_data, tell};
 use clap::Args;
-use desk::{Desk, Source};
+use desk::Desk;
 use maclip_components::datasets::paths::Paths;
 use maclip_components::datasets::readers::video::Decoder;
 use maclip_framework::engine::classify::{Kept, Ready};
@@ -87,19 +89,13 @@ fn serve(arguments: Arguments) -> Result<()> {
     let uploads = Uploads::new(clip_limit_mb << 20, total_limit_mb << 20)?;
     let (sender, jobs) = mpsc::sync_channel(WAITING);
     let desk = Arc::new(Desk::new(model_words(&recipe, &name), uploads, sender));
-    if let Some((classes, notes)) = support {
-        notes.iter().for_each(|note| progress.note(note));
-        for class in classes {
-            for clip in class.clips {
-                let frames = bench.frames(&clip)?;
-                desk.add(&class.name, Source::Given(clip), frames)
-                    .map_err(|problem| Error::failed(problem.reason()))?;
-            }
-        }
-    }
-    let jobs = Mutex::new(jobs);
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let workers = workers.map_or(processors.min(4), NonZeroUsize::get);
+    if let Some((classes, notes)) = support {
+        notes.iter().for_each(|note| progress.note(note));
+        bench.give(&desk, classes, workers, &progress)?;
+    }
+    let jobs = Mutex::new(jobs);
     tell(format!("model {}; classes and answers are gone when this ends; Ctrl-C ends it", desk.model));
     say_data(format!("http://127.0.0.1:{}", address.port()))?;
     std::thread::scope(|scope| {

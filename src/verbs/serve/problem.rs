@@ -3,8 +3,17 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use maclip_framework::error::Error;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+/// A clip that is no example.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Refused {
+    /// What it was called; empty where the form broke before that was known.
+    pub file: String,
+    pub reason: String,
+}
 
 /// What is wrong, and the way out.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -14,6 +23,9 @@ pub struct Problem {
     /// How to mend it.
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<String>,
+    /// Of several clips, why each is refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<Refused>,
     #[serde(skip)]
     status: StatusCode,
 }
@@ -26,7 +38,7 @@ const COME_AGAIN_S: &str = "2";
 
 impl Problem {
     pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { error: error.into(), help: None, status }
+        Self { error: error.into(), help: None, refused: Vec::new(), status }
     }
 
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -39,17 +51,30 @@ impl Problem {
         &self.error
     }
 
-    /// Whether the rest of a form cannot be taken either.
-    pub fn ends(&self) -> bool {
-        [
-            StatusCode::REQUEST_TIMEOUT,
-            StatusCode::PAYLOAD_TOO_LARGE,
-            StatusCode::INSUFFICIENT_STORAGE,
-            StatusCode::BAD_REQUEST,
-            StatusCode::TOO_MANY_REQUESTS,
-            StatusCode::SERVICE_UNAVAILABLE,
-        ]
-        .contains(&self.status)
+    /// As an error of the program, about `what`.
+    pub fn of(&self, what: &str) -> Error {
+        let error = Error::failed(format!("{what}: {}", self.error));
+        match &self.help {
+            Some(help) => error.help(help.clone()),
+            None => error,
+        }
+    }
+
+    /// The same, and `more` about it.
+    pub fn and(mut self, more: &str) -> Self {
+        self.error = format!("{}; {more}", self.error);
+        self
+    }
+
+    /// None of several clips was taken; `problems` has what each is called, and at least one.
+    pub fn all(problems: Vec<(String, Self)>) -> Self {
+        let alike = problems.windows(2).all(|two| two[0].1.status == two[1].1.status);
+        let status = problems.first().filter(|_| alike).map_or(StatusCode::UNPROCESSABLE_ENTITY, |(_, one)| one.status);
+        let refused: Vec<Refused> =
+            problems.into_iter().map(|(file, problem)| Refused { file, reason: problem.error }).collect();
+        let reasons: Vec<&str> = refused.iter().map(|one| one.reason.as_str()).collect();
+        let error = format!("none of {} clips was taken: {}", refused.len(), reasons.join("; "));
+        Self { refused, ..Self::new(status, error) }
     }
 
     /// A form without a file.

@@ -1,25 +1,18 @@
 //! Clips that were sent, on disk under names of our own. What a request calls a file is only shown.
 
+use super::form::Content;
 use super::problem::{Problem, Reply};
-use axum::extract::multipart::{Field, Multipart};
 use axum::http::StatusCode;
 use maclip_components::datasets::readers::{VIDEO_EXTENSIONS, is_video};
 use maclip_framework::error::{Error, Result};
-use maclip_language::printable;
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tempfile::{TempDir, TempPath};
-use tokio::time::timeout;
 
-/// The longest wait for the next bytes of a clip.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// So many times the limit is read of a clip that is too large.
 const READ_ON: u64 = 4;
-/// The longest name of a file that is shown, in characters.
-const NAME: usize = 120;
 
 /// A folder of clips that is removed when the server ends.
 pub struct Uploads {
@@ -72,20 +65,11 @@ impl Uploads {
         (self.clip_limit, self.total_limit)
     }
 
-    /// The next file of a form: what it is called, and the clip. `None` after the last one.
+    /// The clip that a form gives as a file called `name`.
     ///
     /// # Errors
-    /// Where the connection breaks. A clip that is refused, as it is too large or no video, is no error of the form.
-    pub async fn next(&self, form: &mut Multipart) -> Reply<Option<(String, Reply<Upload>)>> {
-        while let Some(field) = waited(form.next_field()).await?.map_err(damaged)? {
-            let Some(given) = field.file_name().map(shown) else { continue };
-            let received = self.file(field, &given).await;
-            return Ok(Some((given, received)));
-        }
-        Ok(None)
-    }
-
-    async fn file(&self, mut field: Field<'_>, name: &str) -> Reply<Upload> {
+    /// Where it is refused, as it is too large or no video, or the form is damaged.
+    pub async fn file(&self, mut content: Content<'_>, name: &str) -> Reply<Upload> {
         // What is refused is read all the same: who sends it listens only then, and the next file comes after it.
         let mut refused = (!is_video(name)).then(|| {
             Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("{name} is no video by its name"))
@@ -93,15 +77,21 @@ impl Uploads {
         });
         let ending = name.rsplit('.').next().filter(|_| refused.is_none()).unwrap_or_default();
         let file = tempfile::Builder::new().prefix("clip-").suffix(&format!(".{ending}")).tempfile_in(&self.folder);
-        let (mut file, path) = file.map_err(|error| self.full(&error))?.into_parts();
+        let file = file.map_err(|error| {
+            content.leave();
+            self.full(&error)
+        });
+        let (mut file, path) = file?.into_parts();
         let mut upload =
             Upload { name: name.to_owned(), sha256: [0; 32], path, bytes: 0, held: Arc::clone(&self.held) };
         let mut hash = Sha256::new();
-        let mut seen = 0;
-        while let Some(chunk) = waited(field.chunk()).await?.map_err(damaged)? {
+        let mut seen: u64 = 0;
+        while let Some(chunk) = content.chunk().await? {
             let size = chunk.len() as u64;
             seen += size;
             if seen > self.clip_limit.saturating_mul(READ_ON) {
+                refused = refused.map(|problem| problem.and("the form was not read further"));
+                content.leave();
                 break;
             }
             if refused.is_some() {
@@ -125,7 +115,7 @@ impl Uploads {
                 continue;
             }
             hash.update(&chunk);
-            file.write_all(&chunk).map_err(|error| self.full(&error))?;
+            refused = file.write_all(&chunk).err().map(|error| self.full(&error));
         }
         upload.sha256 = hash.finalize().into();
         match (refused, seen) {
@@ -138,42 +128,5 @@ impl Uploads {
     fn full(&self, error: &std::io::Error) -> Problem {
         Problem::new(StatusCode::INSUFFICIENT_STORAGE, format!("the clip cannot be kept: {error}"))
             .help("make room in the folder of temporary files, or set TMPDIR to another one")
-    }
-}
-
-/// The last part of a file's name, without what a terminal or page could take for a command.
-fn shown(given: &str) -> String {
-    let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
-    let clean = printable(last);
-    match clean.chars().count() {
-        0 => "clip".to_owned(),
-        1..=NAME => clean,
-        // The end is kept: it says what kind of file this is.
-        count => clean.chars().skip(count - NAME).collect(),
-    }
-}
-
-async fn waited<T>(next: impl Future<Output = T>) -> Reply<T> {
-    timeout(PATIENCE, next).await.map_err(|_| {
-        Problem::new(StatusCode::REQUEST_TIMEOUT, format!("nothing came for {} seconds", PATIENCE.as_secs()))
-    })
-}
-
-fn damaged(error: axum::extract::multipart::MultipartError) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, format!("the form is damaged: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_no_path_and_no_command() {
-        assert_eq!(shown("../../etc/pass.mp4"), "pass.mp4");
-        assert_eq!(shown("C:\\clips\\a.mp4"), "a.mp4");
-        assert_eq!(shown(""), "clip");
-        assert!(!shown("a\u{1b}[31m.mp4").contains('\u{1b}'));
-        let long = shown(&format!("{}.mp4", "a".repeat(500)));
-        assert!(long.len() == NAME && long.ends_with(".mp4"));
     }
 }

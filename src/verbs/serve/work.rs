@@ -1,6 +1,7 @@
 //! The workers: they encode examples and answer queries, several at a time.
 
 use super::desk::{Answer, Classes, Desk, Example, Job, Learned, Source};
+use super::names::class_name;
 use super::problem::Problem;
 use super::uploads::Upload;
 use crate::recognition::answers::{Answers, Query};
@@ -10,13 +11,16 @@ use maclip_components::datasets::paths::class;
 use maclip_framework::clips::loader::ClipLoader;
 use maclip_framework::engine::classify::calibration::Calibration;
 use maclip_framework::engine::classify::timeline::Windows;
-use maclip_framework::engine::classify::{Classifier, Kept, Ready, best_two, frames};
+use maclip_framework::engine::classify::{Classifier, Kept, Ready, SupportClass, best_two, frames};
 use maclip_framework::engine::features::ClipSource;
 use maclip_framework::error::{Error, Result};
+use maclip_framework::files::file_hash;
 use maclip_framework::progress::{Progress, Validated, stop_requested};
 use maclip_reports::{recognised, trust};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -66,6 +70,53 @@ impl<'a> Bench<'a> {
     pub fn frames(&self, clip: &str) -> Result<Vec<u8>> {
         self.ready.clips.dataset.ready(clip)?;
         frames(&self.source(), clip)
+    }
+
+    /// Makes the clips of `--support` examples, on `workers` threads.
+    ///
+    /// # Errors
+    /// Where one cannot be read, or the program is asked to stop.
+    pub fn give(&self, desk: &Desk, support: Vec<SupportClass>, workers: usize, progress: &dyn Progress) -> Result<()> {
+        let mut all = Vec::new();
+        for SupportClass { name, clips, .. } in support {
+            let name = class_name(&name).map_err(|problem| problem.of(&name))?;
+            all.extend(clips.into_iter().map(|clip| (name.clone(), clip)));
+        }
+        progress.begin("examples", 0, all.len() as u64);
+        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let one = |clip: &str| -> Result<_> {
+            if stop_requested() {
+                return Err(Error::Interrupted);
+            }
+            let path = Path::new(clip);
+            let sha256 = path.is_file().then(|| file_hash(path)).transpose()?;
+            let found = (self.frames(clip)?, sha256);
+            progress.at(done.fetch_add(1, Ordering::Relaxed) as u64 + 1, "");
+            Ok(found)
+        };
+        let part = || -> Result<Vec<_>> {
+            let mut found = Vec::new();
+            while let at = next.fetch_add(1, Ordering::Relaxed)
+                && let Some((_, clip)) = all.get(at)
+            {
+                // The others end too.
+                found.push((at, one(clip).inspect_err(|_| next.store(all.len(), Ordering::Relaxed))?));
+            }
+            Ok(found)
+        };
+        let mut read = std::thread::scope(|scope| -> Result<Vec<_>> {
+            let parts: Vec<_> = (0..workers).map(|_| scope.spawn(part)).collect();
+            let parts = parts
+                .into_iter()
+                .map(|part| part.join().unwrap_or_else(|_| Err(Error::failed("the program failed at an example"))));
+            Ok(parts.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+        })?;
+        progress.end();
+        read.sort_by_key(|(at, _)| *at);
+        for ((class, clip), (_, (frames, sha256))) in all.into_iter().zip(read) {
+            desk.add(&class, Source::Given(clip.clone(), sha256), frames).map_err(|problem| problem.of(&clip))?;
+        }
+        Ok(())
     }
 
     /// What is known of the classes as they are now. Where another worker is learning them, this waits for it.
@@ -130,6 +181,8 @@ impl<'a> Bench<'a> {
                     _ = guarded(|| self.learned(desk));
                 }
             }
+            // Nobody would be told what became of it.
+            Job::Example { done, .. } if done.is_closed() => {}
             Job::Example { class, upload, done } => {
                 let source = Source::Sent(Arc::new(upload));
                 let found = guarded(|| self.frames(source.clip()));
@@ -140,25 +193,28 @@ impl<'a> Bench<'a> {
                 // Whoever sent it may be gone.
                 _ = done.send(found.and_then(|frames| desk.add(&class, source, frames)));
             }
-            Job::Query { id, upload, windows } => {
+            Job::Query { cancelled, .. } if cancelled.load(Ordering::SeqCst) => {}
+            Job::Query { id, upload, windows, cancelled } => {
                 desk.begin(id);
-                let answer = guarded(|| self.answer(desk, id, &upload, windows));
+                let reporter = Reporter::new(desk, Some((id, cancelled)));
+                let answer = guarded(|| self.answer(desk, &upload, windows, &reporter));
                 let sent = Source::Sent(Arc::new(upload));
                 desk.finish(id, answer.map_err(|error| named(error, std::iter::once(&sent))));
             }
         }
     }
 
-    fn answer(&self, desk: &Desk, id: u64, upload: &Upload, windows: Option<Windows>) -> Result<Answer> {
+    fn answer(&self, desk: &Desk, upload: &Upload, windows: Option<Windows>, reporter: &Reporter) -> Result<Answer> {
         let clip = upload.clip();
         let class = self.learned(desk)?;
         let Class { classifier, calibration, .. } = &*class;
+        reporter.goes_on()?;
         self.ready.clips.dataset.ready(clip)?;
-        let reporter = Reporter::new(desk, Some(id));
         let mut asked = match windows {
-            Some(windows) => Asked::in_windows(classifier, calibration, windows, None, clip, &reporter)?,
+            Some(windows) => Asked::in_windows(classifier, calibration, windows, None, clip, reporter)?,
             None => {
                 let answers = classifier.classify(&[clip])?;
+                reporter.goes_on()?;
                 let answer = answers.first().ok_or_else(|| Error::failed("there is no answer"))?;
                 let mut asked = Asked::of(clip, answer, Some(calibration));
                 let mut look = classifier.look(clip, best_two(&asked.probabilities).0.0)?;
@@ -222,27 +278,37 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 /// Tells listeners how far a piece of work is.
 struct Reporter<'d> {
     desk: &'d Desk,
-    query: Option<u64>,
+    /// The query, and whether it is cancelled; none where examples are learned.
+    query: Option<(u64, Arc<AtomicBool>)>,
     phase: Mutex<(String, u64, Instant)>,
 }
 
 impl<'d> Reporter<'d> {
-    fn new(desk: &'d Desk, query: Option<u64>) -> Self {
+    fn new(desk: &'d Desk, query: Option<(u64, Arc<AtomicBool>)>) -> Self {
         Self { desk, query, phase: Mutex::new((String::new(), 0, Instant::now())) }
+    }
+
+    fn query(&self) -> Option<u64> {
+        self.query.as_ref().map(|(id, _)| *id)
+    }
+
+    /// An error where the work shall end.
+    fn goes_on(&self) -> Result<()> {
+        if self.stopped() { Err(Error::Interrupted) } else { Ok(()) }
     }
 }
 
 impl Progress for Reporter<'_> {
     fn begin(&self, phase: &str, done: u64, total: u64) {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = (phase.to_owned(), total, Instant::now());
-        self.desk.at(self.query, phase, done, total);
+        self.desk.at(self.query(), phase, done, total);
     }
 
     fn at(&self, done: u64, _: &str) {
         let mut now = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         if done >= now.1 || now.2.elapsed() >= REPORT_EVERY {
             now.2 = Instant::now();
-            self.desk.at(self.query, &now.0, done, now.1);
+            self.desk.at(self.query(), &now.0, done, now.1);
         }
     }
 
@@ -251,4 +317,9 @@ impl Progress for Reporter<'_> {
     fn end(&self) {}
 
     fn note(&self, _: &str) {}
+
+    fn stopped(&self) -> bool {
+        let cancelled = self.query.as_ref().is_some_and(|(_, cancelled)| cancelled.load(Ordering::SeqCst));
+        cancelled || stop_requested()
+    }
 }

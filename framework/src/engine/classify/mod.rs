@@ -17,7 +17,7 @@ use crate::engine::examples::{Seen, strip};
 use crate::engine::features::ClipSource;
 use crate::error::{Error, Result};
 use crate::model::few_shot::{ClassTexts, FewShotModel, class_texts, sentence_cosines, text_cosines, time_average};
-use crate::progress::{Progress, stop_requested};
+use crate::progress::Progress;
 use crate::random::Stream;
 use crate::runs::examples::ExampleAlignment;
 use crate::slots::Scope;
@@ -146,7 +146,7 @@ impl<'a> Classifier<'a> {
         let together = model.adapter.scope() == Scope::Episode;
         let mut parts = Vec::new();
         for (at, part) in clips.chunks(CLIPS_PER_BATCH).enumerate() {
-            if stop_requested() {
+            if progress.stopped() {
                 return Err(Error::Interrupted);
             }
             parts.push(match (together, kept) {
@@ -240,7 +240,7 @@ impl<'a> Classifier<'a> {
                 progress.begin("windows", 0, timeline.frames as u64);
                 begun = true;
             }
-            if stop_requested() {
+            if progress.stopped() {
                 return Err(Error::Interrupted);
             }
             count = index + 1;
@@ -267,7 +267,7 @@ impl<'a> Classifier<'a> {
         for class in counted {
             let others: Vec<usize> = all.iter().copied().filter(|&other| other != class).collect();
             for row in self.rows(|_| true)[class].clone() {
-                if stop_requested() {
+                if progress.stopped() {
                     return Err(Error::Interrupted);
                 }
                 let ask = |classes: &[usize]| -> Result<Answer> {
