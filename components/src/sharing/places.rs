@@ -168,8 +168,8 @@ mod tests {
     /// A new option that names a file must not leave the machine unseen.
     #[test]
     fn every_option_with_any_text_is_known_to_be_a_place_or_none() {
-        const TEXTS: [&str; 9] =
-            ["pattern", "delimiter", "key", "template", "hash", "architecture", "train", "val", "test"];
+        const TEXTS: [&str; 10] =
+            ["pattern", "delimiter", "key", "template", "templates", "hash", "architecture", "train", "val", "test"];
         let mut unknown = Vec::new();
         for slot in registry::slots() {
             for entry in (slot.components)() {
