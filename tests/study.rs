@@ -163,7 +163,8 @@ fn a_pool_that_is_stopped_leaves_runs_that_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = recipe(folder.path(), "study: {axes: {alignment.type: [otam, bi_mhm]}}\n");
     let runs = folder.path().join("runs");
-    let long = ["--set", "task.train.steps=400", "--set", "task.train.validate_every_steps=400"];
+    let long = ["adapter.type=multimodal", "task.train.steps=400", "task.train.validate_every_steps=400"];
+    let long: Vec<&str> = long.into_iter().flat_map(|change| ["--set", change]).collect();
     let words = [&["run", &path, "--runs", runs.to_str().unwrap(), "--jobs", "2"], &long[..]].concat();
     let child = command(&words).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let begun = || {
@@ -171,7 +172,11 @@ fn a_pool_that_is_stopped_leaves_runs_that_go_on() {
         let steps = |run: &Value| run["steps"]["done"].as_u64().unwrap();
         found["runs"].as_array().unwrap().iter().all(|run| steps(run) > 0)
     };
-    while !begun() {
+    for tries in 0.. {
+        if begun() {
+            break;
+        }
+        assert!(tries < 600, "no run has begun");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     let id = rustix::process::Pid::from_child(&child);

@@ -195,7 +195,8 @@ impl ClipVitConfig {
             self.refuse(&self.weights, &sizes)?;
             return Ok(self.blank(&sizes, Normal::CLIP, Tokenizer::OpenAi, &context.device));
         }
-        let mut source = checkpoint::open(&self.weights, context.pin(&self.weights), self.key.as_deref()).map_err(checkpoint::where_to_give)?;
+        let mut source = checkpoint::open(&self.weights, context.pin(&self.weights), self.key.as_deref())
+            .map_err(checkpoint::where_to_give)?;
         source.note(context);
         source.expect("clip_vit")?;
         let mut settings = Settings::of(&self.weights);

@@ -106,7 +106,8 @@ fn own_recipe(source: &ModelFolder) -> Result<Recipe> {
     let recipe = Recipe::check_for(&load(&file, &Arguments::default())?.root, Purpose::Plan)?;
     for (slot, options) in &source.config.slots {
         let there = recipe.resolved.at(slot).map_or(Value::Null, Node::to_json);
-        for (key, value) in options.as_object().into_iter().flatten().filter(|(key, value)| there[key] != **value) {
+        let mut all = options.as_object().into_iter().flatten();
+        if let Some((key, value)) = all.find(|(key, value)| there[key] != **value) {
             let message = format!(
                 "`{slot}.{key}` is {value} in {} of {}, and {} in its {}",
                 ModelFolder::CONFIG,

@@ -30,7 +30,9 @@ pub fn list(as_json: bool) -> Result<()> {
         say(line)?;
         say(format!("    {} ({})", known.weights, known.licence))?;
     }
-    say("\nA recipe takes an address as it is: `--set backbone.weights=hf:…`.\n`maclip weights fetch NAME` fetches one.")
+    say(
+        "\nA recipe takes an address as it is: `--set backbone.weights=hf:…`.\n`maclip weights fetch NAME` fetches one.",
+    )
 }
 
 fn address(known: &Published) -> Result<Address> {

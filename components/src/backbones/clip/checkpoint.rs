@@ -226,7 +226,8 @@ fn names_no_file(source: &str, error: Error) -> Error {
     let listed = ALL.iter().find(|known| known.name.eq_ignore_ascii_case(source)).map(|known| known.weights.to_owned());
     let address = listed.or_else(|| {
         let of_hub = format!("hf:{source}");
-        let repository = source.matches('/').count() == 1 && Path::new(source).parent().is_some_and(|own| !own.exists());
+        let repository =
+            source.matches('/').count() == 1 && Path::new(source).parent().is_some_and(|own| !own.exists());
         (repository && matches!(Address::of(&of_hub), Ok(Some(_)))).then_some(of_hub)
     });
     match address {

@@ -242,7 +242,8 @@ impl ClipResNetConfig {
         {
             return self.blank(&sizes, Normal::CLIP, Tokenizer::OpenAi, &context.device);
         }
-        let source = checkpoint::open(&self.weights, context.pin(&self.weights), self.key.as_deref()).map_err(checkpoint::where_to_give)?;
+        let source = checkpoint::open(&self.weights, context.pin(&self.weights), self.key.as_deref())
+            .map_err(checkpoint::where_to_give)?;
         source.note(context);
         source.expect("clip_resnet")?;
         let mut settings = Settings::of(&self.weights);

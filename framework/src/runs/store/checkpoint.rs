@@ -10,10 +10,9 @@ use crate::error::{Error, Result};
 use crate::files::{read_regular, sha256, write_atomically};
 use crate::model::parameters;
 use crate::profile::{self, Phase};
-use crate::runs::directory::RunDirectory;
 use crate::runs::model_folder::{ModelFolder, Trained};
 use crate::runs::read::read_json;
-use crate::runs::records::State;
+use crate::runs::records::{State, Status};
 use crate::weights::{self, ElementType, HostTensor};
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
@@ -162,7 +161,8 @@ pub fn tested_checkpoint(run: &Path) -> Result<(Checkpoint, String)> {
         let sum = checkpoint_sha256(&weights)?;
         return Ok((Checkpoint { position: Position::default(), weights, optimizer: BTreeMap::new() }, sum));
     }
-    if RunDirectory::open(run)?.state() != Some(State::Done) {
+    let status: Option<Status> = read_json(&run.join("status.json"))?;
+    if status.is_none_or(|status| status.state != State::Done) {
         return Err(Error::failed(format!("{} is not finished, so it has no tested weights", run.display()))
             .help("finish it: the `maclip run` that began it goes on; `maclip status` names what is not done"));
     }
@@ -431,15 +431,13 @@ mod tests {
     #[test]
     fn the_weights_of_an_unfinished_run_are_not_taken() {
         let (folder, store) = store();
-        let manifest = crate::runs::records::Manifest { format: crate::runs::records::FORMAT, ..Default::default() };
-        store.write_json(crate::runs::records::Manifest::FILE, &manifest).unwrap();
         save(&store, &line(), 10, 10);
         let refused = || tested_checkpoint(folder.path()).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(refused().contains("is not finished"), "{}", refused());
         for (state, taken) in
             [(State::Running, false), (State::Failed, false), (State::Interrupted, false), (State::Done, true)]
         {
-            store.write_status(crate::runs::records::Status::new(state)).unwrap();
+            store.write_status(Status::new(state)).unwrap();
             assert_eq!(refused().is_empty(), taken, "{state:?}: {}", refused());
         }
     }
