@@ -44,6 +44,7 @@ pub mod verbs;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use clap_complete::CompleteEnv;
 use maclip_framework::error::Error;
+use maclip_language::{Diagnostic, codes};
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -95,6 +96,10 @@ pub fn main() -> ExitCode {
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
+            if error.use_stderr() && asked_for_json() {
+                // Where this cannot be written, the message below is enough.
+                let _ = terminal::say_data(as_json(&usage(&error)));
+            }
             let code = if error.print().is_err() { 1 } else { error.exit_code() };
             return ExitCode::from(u8::try_from(code).unwrap_or(2));
         }
@@ -128,6 +133,21 @@ fn wants_json(given: &ArgMatches) -> bool {
     let flag = matches!(given.try_get_one::<bool>("json"), Ok(Some(true)));
     let format = given.try_get_raw("format").ok().flatten().and_then(|mut values| values.next_back());
     flag || format.is_some_and(|format| format == "json")
+}
+
+/// As [`wants_json`], of a command line that could not be read.
+fn asked_for_json() -> bool {
+    let words: Vec<_> = std::env::args_os().skip(1).take_while(|word| word != "--").collect();
+    let format = words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    format || words.iter().any(|word| word == "--json" || word == "--format=json")
+}
+
+/// A command line that could not be read, as an error of ours.
+fn usage(error: &clap::Error) -> Error {
+    let text = error.render().to_string();
+    let text = text.trim().trim_start_matches("error: ");
+    let (message, help) = text.split_once("\n\n").unwrap_or((text, ""));
+    Diagnostic::new(codes::ARGUMENT, message).help(help).into()
 }
 
 /// An error as the one object that a program reads.

@@ -223,6 +223,16 @@ fn every_verb_that_has_json_gives_its_errors_as_json() {
         let message = message.unwrap_or_else(|| panic!("{verb}: {object}"));
         assert!(ran.stderr.contains(message), "{verb}: {message} {}", ran.stderr);
     }
+    // Also where the command line cannot be read.
+    for verb in &known {
+        let all: Vec<&str> = verb.split(' ').chain(["--no-such-option", "--json"]).collect();
+        let ran = maclip(&all);
+        let object: serde_json::Value =
+            serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{verb}: {error}: {:?}", ran.stdout));
+        let message = object["diagnostics"][0]["message"].as_str().unwrap();
+        assert!(ran.code == Some(2) && message.contains("--no-such-option"), "{verb}: {object}");
+        assert!(ran.stderr.contains(message), "{verb}: {message} {}", ran.stderr);
+    }
     let plan = maclip(&["plan", "gone.yaml", "--format", "json"]);
     assert!(serde_json::from_str::<serde_json::Value>(&plan.stdout).unwrap()["diagnostics"].is_array());
 }

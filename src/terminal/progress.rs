@@ -33,6 +33,15 @@ pub fn stop_on_ctrl_c(console: &Console) -> Result<()> {
     .map_err(|error| Error::failed(format!("cannot listen for Ctrl-C: {error}")))
 }
 
+/// Lets each signal to end, also a repeated one, end the work after its step, with a checkpoint: for a process that is
+/// told both by its parent and by what tells the parent.
+///
+/// # Errors
+/// Where the system does not allow it.
+pub fn stop_on_signals() -> Result<()> {
+    ctrlc::set_handler(request_stop).map_err(|error| Error::failed(format!("cannot listen for signals: {error}")))
+}
+
 /// A line that stays, above the live view where there is one.
 fn print(screen: Option<&MultiProgress>, line: &str) {
     match screen {

@@ -1,12 +1,13 @@
 //! `maclip execute SPEC`: one run from a file, as a pool and the jobs of a cluster do it.
 
-use crate::terminal::progress::{Console, stop_on_ctrl_c};
+use crate::terminal::progress::{Console, stop_on_ctrl_c, stop_on_signals};
 use crate::terminal::tell;
 use clap::Args;
 use maclip_framework::engine::execute::{self, Options, Outcome};
 use maclip_framework::engine::spec::Spec;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::runs::store::RunStore;
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use std::path::{Path, PathBuf};
 
 /// Make one run from the file of a launcher; continues where an earlier call stopped, and writes no report
@@ -15,20 +16,26 @@ pub struct Arguments {
     /// File that says the run, as `maclip run STUDY --jobs N` writes it
     #[arg(value_name = "SPEC")]
     spec: PathBuf,
-    /// Stop, with a checkpoint, when the process that started this one ends
-    #[arg(long, hide = true)]
-    with_parent: bool,
+    /// Stop, with a checkpoint, when the process of this number ends, which has started this one
+    #[arg(long, value_name = "PID", hide = true)]
+    with_parent: Option<i32>,
 }
 
 crate::verb!("execute", 15, Arguments, execute);
 
 fn execute(arguments: Arguments) -> Result<()> {
-    if arguments.with_parent {
-        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
-            .map_err(|error| Error::failed(format!("cannot listen for the end of the parent: {error}")))?;
-    }
     let progress = Console::new();
-    stop_on_ctrl_c(&progress)?;
+    match arguments.with_parent {
+        None => stop_on_ctrl_c(&progress)?,
+        Some(parent) => {
+            stop_on_signals()?;
+            set_parent_process_death_signal(Some(Signal::TERM))
+                .map_err(|error| Error::failed(format!("cannot listen for the end of the parent: {error}")))?;
+            if getppid().is_none_or(|now| now.as_raw_nonzero().get() != parent) {
+                return Err(Error::Interrupted);
+            }
+        }
+    }
     let Spec { run, runs, reuse } = Spec::read(&arguments.spec)?;
     let path = run.directory(&runs);
     tell(path.display());

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub(super) enum Identity {
     /// Its device and its number there.
     Number(u64, u64),
-    /// Its path, where the file system says nothing.
+    /// Its path, where the file system says nothing, or its name in an archive.
     Path(PathBuf),
 }
 

@@ -27,9 +27,8 @@ use maclip_framework::model::parameters;
 use maclip_framework::recipe::{Purpose, Recipe};
 use maclip_framework::registry::BuildContext;
 use maclip_framework::runs::directory::RunDirectory;
-use maclip_framework::runs::model_folder::{
-    BackboneConfig, ClassText, FORMAT, ImageConfig, KIND, ModelConfig, ModelFolder, Origin, StartConfig,
-};
+use maclip_framework::runs::model_folder::{ClassText, FORMAT, ImageConfig, KIND, ModelConfig, ModelFolder, Origin};
+use maclip_framework::runs::provenance::{BackboneConfig, StartConfig};
 use maclip_framework::runs::records::State;
 use maclip_framework::slots::backbone::{Precision, Published};
 use maclip_framework::slots::frames::FrameSampler;

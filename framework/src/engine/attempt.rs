@@ -18,6 +18,8 @@ pub(super) fn manifest(recipe: &Recipe, variant: &str, store: &RunStore, commit:
         hash: recipe.hash.clone(),
         task: components.get("task").cloned().unwrap_or_default(),
         components,
+        // Also where this attempt ends before it has read them.
+        pinned: recipe.pinned.clone(),
         ..Manifest::default()
     };
     if let Some(earlier) = store.manifest()? {

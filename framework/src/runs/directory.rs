@@ -37,7 +37,7 @@ pub fn left_out_file(split: Split) -> String {
 impl RunDirectory {
     /// Lets `recipe`, which is that of this run, read the weights of the hub at the commits that the run has read.
     pub fn pin(&self, recipe: &mut Recipe) {
-        recipe.pinned.clone_from(&self.manifest.pinned);
+        recipe.pinned.extend(self.manifest.pinned.clone());
     }
 
     /// Opens the run directory `path`. Files that are not written yet are `None`.

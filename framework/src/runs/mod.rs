@@ -7,6 +7,7 @@ pub mod directory;
 pub mod examples;
 pub mod log;
 pub mod model_folder;
+pub mod provenance;
 pub mod read;
 pub mod records;
 pub mod seal;

@@ -2,9 +2,10 @@
 //! what they are. `maclip export` writes it; a training can begin with it, and `maclip import` makes a run of it.
 //!
 //! ```text
-//! config.json        model.safetensors      what was trained, and everything else that a forward pass needs
+//! config.json  model.safetensors            what was trained, and everything else that a forward pass needs
+//! recipe.yaml                               the recipe, of which `maclip import` makes a run
 //! backbone.safetensors                      the frozen backbone, where it was asked for
-//! recipe.yaml  README.md  ma_clip.py  peft/ for people and other programs
+//! README.md  ma_clip.py  otam.py  check.py  check.safetensors  peft/   for people and other programs
 //! ```
 
 use crate::error::{Error, Result};
@@ -12,6 +13,7 @@ use crate::files::{TEXT, read_regular, sha256};
 use crate::model::parameters::Fit;
 use crate::recipe::expectation::TestResult;
 use crate::recipe::study::names_a_run;
+use crate::runs::provenance::{BackboneConfig, DataConfig, StartConfig};
 use crate::weights::{self, HostTensor, Layout};
 use maclip_language::{Node, identity};
 use serde::{Deserialize, Serialize};
@@ -81,26 +83,6 @@ fn seal_of(config: &Value) -> String {
     identity(&Node::from_json(config), &["seal"])
 }
 
-/// Names of datasets, and checksums of their lists. A number holds for these data alone.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct DataConfig {
-    /// The dataset of the training; `None` where nothing was trained or it is not known.
-    pub trained: Option<String>,
-    /// The dataset of the test; `None` without a test.
-    pub tested: Option<String>,
-    /// SHA-256 (hex) of the classes and clips of each split that the run used, by the name of the split.
-    pub lists: BTreeMap<String, String>,
-}
-
-/// Trained weights that a training began with.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct StartConfig {
-    /// The last part of the path of their run, or of their model folder.
-    pub name: String,
-    /// SHA-256 (hex) of the weights.
-    pub sha256: String,
-}
-
 /// Where exported tensors come from.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Origin {
@@ -128,25 +110,6 @@ pub struct ImageConfig {
     pub mean: [f32; 3],
     /// Of red, green and blue.
     pub std: [f32; 3],
-}
-
-/// A backbone, and how to know it again.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct BackboneConfig {
-    /// What the recipe names: the address on a hub, `builtin:NAME`, or the name of the file; `None` where it names
-    /// none.
-    #[serde(default)]
-    pub source: Option<String>,
-    /// Sizes, as the backbone writes them into its own files; `null` where it writes none.
-    pub architecture: Value,
-    /// SHA-256 (hex) of its files, by name, as the run's manifest has them.
-    pub weights: BTreeMap<String, String>,
-    /// SHA-256 (hex) of its tensors, whatever file they lie in: see [`tensors_sha256`].
-    pub tensors_sha256: String,
-    /// Its file in this folder, where it came along.
-    pub file: Option<String>,
-    /// Words of a small vocabulary, by which texts become tokens; `None` for OpenAI's byte pairs.
-    pub vocabulary: Option<Vec<String>>,
 }
 
 /// The texts of one class.

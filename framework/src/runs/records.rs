@@ -14,7 +14,7 @@ use crate::files::{number_or_null, sha256};
 use crate::progress::Validated;
 use crate::recipe::expectation::{Expectation, TestResult};
 use crate::recipe::study::{Order, Skipped, StudyRun};
-use crate::runs::model_folder::{BackboneConfig, DataConfig, StartConfig};
+use crate::runs::provenance::{BackboneConfig, DataConfig, StartConfig};
 use crate::runs::read::read_json;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -66,11 +66,12 @@ pub struct Arguments {
     /// Go on with the other runs when one fails (the default)
     #[arg(long, conflicts_with = "fail_fast")]
     keep_going: bool,
-    /// Devices that runs are made on side by side, one process each, such as `cuda:0,cuda:1`
+    /// Devices that runs are made on side by side, one process each, such as `tch:cuda:0,tch:cuda:1`
     #[arg(long, value_name = "DEVICE,…", value_delimiter = ',', conflicts_with_all = ["dry_run", "profile"])]
     devices: Vec<String>,
     /// How many runs are made side by side, one process each [default: as many as --devices]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024), conflicts_with_all = ["dry_run", "profile"])]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
+    #[arg(conflicts_with_all = ["dry_run", "profile"])]
     jobs: Option<u16>,
     /// Print the time of each phase (waits for the device after each phase, which takes some time)
     #[arg(long)]

@@ -24,6 +24,8 @@ pub const FOLDER: &str = ".jobs";
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often the records of the runs are read for the live view.
 const LOOK: Duration = Duration::from_secs(2);
+/// Exit code of a process that was asked to stop.
+const INTERRUPTED: i32 = 130;
 /// Lines of the output of a run that died without a word in its records.
 const TAIL: usize = 5;
 
@@ -80,7 +82,8 @@ impl Pool {
     }
 
     /// Makes those of `runs` that are missing and not the same as another one. `reuse` says whether the records of the
-    /// same run under another name may be copied.
+    /// same run under another name may be copied. A run that is stopped while nobody asked this process to stop has
+    /// failed.
     ///
     /// # Errors
     /// Where a process cannot be started. [`Error::Interrupted`] after a request to stop, when all processes have ended.
@@ -95,12 +98,12 @@ impl Pool {
     ) -> Result<Ended> {
         let wanted: Vec<PathBuf> = to_make(runs).into_iter().map(|run| run.path.clone()).collect();
         let mut open: VecDeque<usize> = (0..runs.len()).filter(|at| wanted.contains(&runs[*at].path)).collect();
-        let (all, several) = (open.len() as u64, runs.len() > 1);
+        let (all, several) = (open.len(), runs.len() > 1);
         let mut places: Vec<Option<Job>> = (0..self.jobs).map(|_| None).collect();
         let (mut ended, mut done, mut told, mut looked) = (Ended::default(), 0, false, Instant::now());
         let mut first_failure = None;
         if all > 0 {
-            progress.begin("runs", 0, all);
+            progress.begin("runs", 0, all as u64);
         }
         loop {
             let stop = stop_requested() || first_failure.is_some();
@@ -110,19 +113,34 @@ impl Pool {
                     && let Some(at) = open.pop_front()
                 {
                     let device = self.devices.get(number % self.devices.len().max(1)).map(String::as_str);
-                    *place = Some(self.start(at, &runs[at], folder, reuse, device)?);
+                    match self.start(at, &runs[at], folder, reuse, device, all) {
+                        Ok(job) => *place = Some(job),
+                        // The others stop with a checkpoint first.
+                        Err(error) => {
+                            first_failure = Some(error);
+                            break;
+                        }
+                    }
                     let on = device.map(|device| format!(" on {device}")).unwrap_or_default();
                     progress.note(&format!("[{}/{}] {}{on}", at + 1, runs.len(), runs[at].path.display()));
                 }
             }
             for place in &mut places {
                 let Some(job) = place else { continue };
-                let exit = job.process.try_wait().map_err(|error| Error::failed(format!("cannot wait: {error}")))?;
-                let Some(exit) = exit else { continue };
+                let exit = match job.process.try_wait() {
+                    Ok(None) => continue,
+                    Ok(Some(exit)) => exit,
+                    Err(error) => {
+                        let message = format!("cannot wait for process {}: {error}", job.process.id());
+                        first_failure = first_failure.or(Some(Error::failed(message)));
+                        *place = None;
+                        continue;
+                    }
+                };
                 let (run, took) = (&mut runs[job.at], job.began.elapsed().as_secs_f64());
                 run.refresh();
                 done += 1;
-                if run.done() {
+                if run.done() && exit.success() {
                     let test = run.directory.as_ref().and_then(|directory| directory.test());
                     let test = test
                         .map_or_else(String::new, |test| format!(": {} %", percent_interval(test.value, test.ci95)));
@@ -131,7 +149,7 @@ impl Pool {
                 } else if in_use(&run.path) {
                     progress.note(&format!("  another process works on {}", run.run.name()));
                     ended.busy.push(job.at);
-                } else if exit.code() != Some(130) {
+                } else if !stop || exit.code() != Some(INTERRUPTED) {
                     let error = failure(run, &job.output, exit);
                     progress.note(&format!("  {} failed", run.run.name()));
                     match fail_fast {
@@ -175,8 +193,16 @@ impl Pool {
         }
     }
 
-    /// Starts a process that makes run `at`.
-    fn start(&self, at: usize, run: &RunOverview, runs: &Path, reuse: bool, device: Option<&str>) -> Result<Job> {
+    /// Starts a process that makes run `at`, one of `all`.
+    fn start(
+        &self,
+        at: usize,
+        run: &RunOverview,
+        runs: &Path,
+        reuse: bool,
+        device: Option<&str>,
+        all: usize,
+    ) -> Result<Job> {
         let folder = runs.join(&run.run.recipe.name).join(FOLDER);
         std::fs::create_dir_all(&folder).map_err(|error| Error::io("make the folder", &folder, error))?;
         let name = run.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -187,12 +213,12 @@ impl Pool {
         let second = log.try_clone().map_err(unwritten)?;
         let program = std::env::current_exe().map_err(|error| Error::failed(format!("cannot find maclip: {error}")))?;
         let mut command = Command::new(program);
-        command.arg("execute").arg(&spec).arg("--with-parent");
+        command.arg("execute").arg(&spec).arg("--with-parent").arg(std::process::id().to_string());
         // In a group of its own: Ctrl-C comes here, and each process is asked once.
         command.stdin(Stdio::null()).stdout(log).stderr(second).process_group(0);
         if std::env::var_os("RAYON_NUM_THREADS").is_none() {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            command.env("RAYON_NUM_THREADS", (cores / self.jobs).max(1).to_string());
+            command.env("RAYON_NUM_THREADS", (cores / self.jobs.min(all)).max(1).to_string());
         }
         let process = command.spawn().map_err(|error| Error::failed(format!("cannot start a process: {error}")))?;
         Ok(Job { at, process, output, began: Instant::now() })

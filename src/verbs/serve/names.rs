@@ -43,22 +43,29 @@ fn is_invisible(c: char) -> bool {
 /// What a form calls a file: `plain` where it could be read, else from the head of the file, whose bytes may be no
 /// UTF-8. `None` where this part of the form is no file.
 pub fn file_name(plain: Option<&str>, head: Option<&HeaderValue>) -> Option<String> {
-    const KEY: &str = "filename";
     let plain = plain.map(str::to_owned);
     let given = plain.or_else(|| {
         let head = String::from_utf8_lossy(head?.as_bytes()).into_owned();
-        let at = head.to_ascii_lowercase().find(KEY)?;
-        let value = head[at + KEY.len()..].trim_start();
-        let Some(encoded) = value.strip_prefix("*=") else {
-            let value = value.trim_start_matches('=').trim_start();
-            let end = if value.starts_with('"') { '"' } else { ';' };
-            return value.trim_start_matches('"').split(end).next().map(str::to_owned);
-        };
-        // Characters set, language, and the name, in which bytes are written as `%e4` (RFC 8187).
-        let encoded = encoded.split(';').next()?;
-        Some(decoded(encoded.rsplit('\'').next()?))
+        let all = parameters(&head);
+        let value = |name: &str| all.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| *value);
+        match value("filename*") {
+            // Characters set, language, and the name, in which bytes are written as `%e4` (RFC 8187).
+            Some(encoded) => Some(decoded(encoded.rsplit('\'').next()?)),
+            None => value("filename").map(str::to_owned),
+        }
     });
     given.map(|given| shown(&given))
+}
+
+/// The parameters of a header's value, `form-data; name="clip"; filename="a;b.mp4"`, without their quotes.
+fn parameters(head: &str) -> Vec<(&str, &str)> {
+    let mut quoted = false;
+    let ends = |c: char| {
+        quoted ^= c == '"';
+        c == ';' && !quoted
+    };
+    let parts = head.split(ends).filter_map(|part| part.split_once('='));
+    parts.map(|(key, value)| (key.trim(), value.trim().trim_matches('"'))).collect()
 }
 
 /// `text` with the bytes that `%` and two digits stand for.
@@ -131,7 +138,13 @@ mod tests {
         assert_eq!(of(b"form-data; name=\"clip\"; filename=\"caf\xe9.mp4\"").as_deref(), Some("caf\u{fffd}.mp4"));
         assert_eq!(of(b"form-data; name=clip; FileName = caf\xe9.mp4; x=y").as_deref(), Some("caf\u{fffd}.mp4"));
         assert_eq!(of(b"form-data; filename*=utf-8''caf%C3%A9%20%zz.mp4").as_deref(), Some("caf\u{e9} %zz.mp4"));
-        assert_eq!(of(b"form-data; filename").as_deref(), Some("clip"));
+        assert_eq!(of(b"form-data; filename=\"a;b.mp4\"; name=\"clip\"").as_deref(), Some("a;b.mp4"));
+        assert_eq!(of(b"form-data; filename=\"\"").as_deref(), Some("clip"));
+        for no_file in
+            [&b"form-data; filename"[..], b"form-data; name=\"filename\"", b"form-data; name=\"x;filename=y\""]
+        {
+            assert_eq!(of(no_file), None);
+        }
         assert_eq!(of(b"form-data; name=\"text\""), None);
         assert_eq!(file_name(Some("a/b.mp4"), None).as_deref(), Some("b.mp4"));
     }

@@ -287,7 +287,7 @@ impl Archives {
         &self.samples
     }
 
-    /// SHA-256 (hex) over the names and places of all entries, their checksums where the archive has some, and the
+    /// SHA-256 (hex) over the names and sizes of all entries, their checksums where the archive has some, and the
     /// labels: it changes whenever the list of clips does. The bytes of the clips have checksums of their own.
     pub fn sum(&self) -> String {
         let mut text = String::new();

@@ -121,6 +121,7 @@ impl Client {
             // Chosen for each question: see `Proxies`.
             .proxy(None)
             .timeout_connect(Some(patience))
+            .timeout_resolve(Some(patience))
             .timeout_recv_response(Some(patience))
             .timeout_per_read(Some(patience))
             .tls_config(TlsConfig::builder().root_certs(roots).build())

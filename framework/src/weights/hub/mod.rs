@@ -36,8 +36,8 @@ pub struct Found {
     pub pinned: Address,
     /// Configs of which it is not known whether the repository has them, because nobody has asked for them.
     pub unknown: Vec<String>,
-    /// Usual names of weights that would be taken before these and of which the same is not known. Where the hub has been
-    /// asked there are none, so that an address means the same file everywhere.
+    /// Usual names of weights that would be read in place of these, and of which the same is not known. There are none
+    /// where the hub has been asked, so that an address means the same file everywhere.
     pub better: Vec<String>,
 }
 
@@ -156,7 +156,14 @@ pub fn provide(source: &str, progress: &dyn Progress) -> Result<()> {
             // The weights are here, as Python fetched them. Where the hub cannot be asked for the rest, reading them
             // says what is not known.
             match Work::begin(&environment, &found.pinned, Ask::Once) {
-                Ok(work) => work.all(progress),
+                Ok(work) => {
+                    match work.all(progress) {
+                        // A cache of others may be where nothing can be written.
+                        Err(error @ Error::Failed { .. }) => Err(error
+                            .help(format!("HF_HUB_OFFLINE=1 reads {address} as the cache has it, without the hub"))),
+                        other => other,
+                    }
+                }
                 Err(Error::Interrupted) => Err(Error::Interrupted),
                 Err(error) => {
                     progress.note(&format!("{address} is read as the cache has it: {}", error.reason()));
