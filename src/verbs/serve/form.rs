@@ -1,26 +1,14 @@
-//! The form of a request, read piece by piece: no more of it is held than its next piece needs.
+//! The form of a request: its files, one after the other.
 
 use super::names::file_name;
-use super::problem::{Problem, Reply};
+use super::pieces::{Content, Gate, Gated};
+use super::problem::Reply;
 use super::uploads::{Upload, Uploads};
-use axum::body::{Body, BodyDataStream, Bytes};
-use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
+use axum::body::Body;
+use axum::extract::multipart::{Multipart, MultipartRejection};
 use axum::extract::{FromRequest, Request};
-use axum::http::{StatusCode, header};
-use axum::{BoxError, Error};
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use axum::http::header;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
-use std::time::Duration;
-use tokio::time::timeout;
-use tokio_stream::Stream;
-
-/// The longest wait for the next bytes of a form.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The most bytes between two pieces: the head of a file, or what stands before the first one.
-const HEAD: usize = 64 << 10;
 
 /// A form, and where its reader is.
 pub struct Form {
@@ -28,69 +16,6 @@ pub struct Form {
     gate: Arc<Gate>,
     /// Whether the rest is not read.
     over: bool,
-}
-
-/// Lets the parser have the next bytes of a body when it cannot go on without, and counts them: it holds all that it
-/// has read and not given out.
-#[derive(Default)]
-struct Gate {
-    open: AtomicBool,
-    /// Bytes since the last piece.
-    since: AtomicUsize,
-}
-
-struct Gated {
-    body: BodyDataStream,
-    gate: Arc<Gate>,
-}
-
-impl Stream for Gated {
-    type Item = Result<Bytes, BoxError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if !self.gate.open.load(Ordering::Relaxed) {
-            // The gate opens in `Gate::piece`, which asks again at once.
-            return Poll::Pending;
-        }
-        if self.gate.since.load(Ordering::Relaxed) > HEAD {
-            return Poll::Ready(Some(Err(Error::new("too long").into())));
-        }
-        let next = Pin::new(&mut self.body).poll_next(context);
-        if let Poll::Ready(Some(Ok(bytes))) = &next {
-            self.gate.open.store(false, Ordering::Relaxed);
-            self.gate.since.fetch_add(bytes.len(), Ordering::Relaxed);
-        }
-        next.map_err(Into::into)
-    }
-}
-
-impl Gate {
-    /// The next piece, which `read` gives.
-    async fn piece<T>(&self, read: impl Future<Output = Result<T, MultipartError>>) -> Reply<T> {
-        let mut read = pin!(read);
-        let fed = poll_fn(|context| {
-            loop {
-                if let Poll::Ready(found) = read.as_mut().poll(context) {
-                    return Poll::Ready(found);
-                }
-                // Where it was open already, nothing has come, and the body wakes this when something does.
-                if self.open.swap(true, Ordering::Relaxed) {
-                    return Poll::Pending;
-                }
-            }
-        });
-        let found = timeout(PATIENCE, fed).await.map_err(|_| {
-            Problem::new(StatusCode::REQUEST_TIMEOUT, format!("nothing came for {} seconds", PATIENCE.as_secs()))
-        })?;
-        let long = self.since.swap(0, Ordering::Relaxed) > HEAD;
-        found.map_err(|error| {
-            let damage = match long {
-                true => format!("the head of a file is longer than {} kB", HEAD >> 10),
-                false => format!("the form is damaged: {error}"),
-            };
-            Problem::new(StatusCode::BAD_REQUEST, damage).help("send a file as `curl -F clip=@FILE` does")
-        })
-    }
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {
@@ -125,42 +50,23 @@ impl Form {
         Ok(None)
     }
 
-    /// Reads what stands behind the file that was wanted. That whoever sent it goes away is only noticed where the request
-    /// was read to its end.
+    /// Reads what stands behind the file that was wanted. The server notices a closed connection only after it has read
+    /// the whole request.
     pub async fn end(self) {
         let Self { mut parts, gate, .. } = self;
         _ = gate.piece(parts.next_field()).await;
     }
 }
 
-/// The bytes of a file.
-pub struct Content<'f> {
-    field: Field<'f>,
-    gate: &'f Gate,
-    over: &'f mut bool,
-}
-
-impl Content<'_> {
-    /// The next bytes. `None` at the end.
-    ///
-    /// # Errors
-    /// As [`Form::next`].
-    pub async fn chunk(&mut self) -> Reply<Option<Bytes>> {
-        let next = self.gate.piece(self.field.chunk()).await;
-        *self.over |= next.is_err();
-        next
-    }
-
-    /// Nothing more of the form is read.
-    pub fn leave(&mut self) {
-        *self.over = true;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicU64;
+    use axum::BoxError;
+    use axum::body::Bytes;
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::task::{Context, Poll};
+    use tokio_stream::Stream;
 
     const START: &str = "--ENDS\r\nContent-Disposition: form-data; name=\"clip\"";
 

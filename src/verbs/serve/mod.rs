@@ -7,6 +7,7 @@ mod desk;
 mod form;
 mod http;
 mod names;
+mod pieces;
 mod problem;
 mod uploads;
 mod work;

@@ -1,6 +1,6 @@
 //! Clips that were sent, on disk under names of our own. What a request calls a file is only shown.
 
-use super::form::Content;
+use super::pieces::Content;
 use super::problem::{Problem, Reply};
 use axum::http::StatusCode;
 use maclip_components::datasets::readers::{VIDEO_EXTENSIONS, is_video};
