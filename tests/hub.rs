@@ -270,6 +270,19 @@ fn a_run_keeps_its_weights_when_the_branch_moves() {
             assert!(ran.stderr.contains(&told), "{}", ran.stderr);
         }
     }
+    // Also a test that was stopped before it had noted what it reads.
+    let folder = Path::new(&runs).join("quickstart");
+    let tested = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let tested = tested.filter(|path| path.join("status.json").exists()).find(|path| path != Path::new(run)).unwrap();
+    std::fs::remove_file(tested.join("status.json")).unwrap();
+    let manifest = tested.join("manifest.json");
+    let mut content: Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    assert!(content["pinned"][SOURCE].as_str().unwrap().contains(COMMIT));
+    content["pinned"] = serde_json::json!({});
+    std::fs::write(&manifest, content.to_string()).unwrap();
+    good(&offline(&["test", run, "--set", "task.test.seed=7"]));
+    let content: Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    assert!(content["pinned"][SOURCE].as_str().unwrap().contains(COMMIT), "{content:#}");
     // A new run is of what the branch is now.
     let other = home.0.path().join("other").to_str().unwrap().to_owned();
     refused(&offline(&small_run(&other)), &["hf:test/tiny-clip is not in the cache"]);

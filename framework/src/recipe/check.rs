@@ -2,7 +2,7 @@
 
 use super::clip_store::ClipStoreOptions;
 use super::identity::hash_of;
-use super::{Purpose, Recipe, device, keys};
+use super::{LONGEST_NAME, Purpose, Recipe, device, keys};
 use crate::recipe::compute::Compute;
 use crate::recipe::expectation::Expectation;
 use crate::recipe::log::LogOptions;
@@ -12,9 +12,6 @@ use maclip_language::{Diagnostic, Diagnostics, Node, Origin, codes, from_node, f
 
 /// The slot whose component decides which other slots a recipe may fill.
 const TASK: &str = "task";
-/// In bytes, of a recipe's name: what a file system allows for a folder, less what is put before and after it.
-const LONGEST_NAME: usize = 200;
-
 impl Recipe {
     /// [`Recipe::check`], for a run or only for its plan.
     ///

@@ -33,6 +33,10 @@ use maclip_language::{Arguments, Diagnostic, Diagnostics, Node, Origin, parent};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Most bytes of the name of a recipe or of a variant: the 255 that a file system allows for a folder, less what is put
+/// before and after it.
+const LONGEST_NAME: usize = 200;
+
 /// What a recipe is checked for: a plan needs less than a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {

@@ -137,30 +137,28 @@ impl Pool {
                         continue;
                     }
                 };
-                let (run, took) = (&mut runs[job.at], job.began.elapsed().as_secs_f64());
+                let run = &mut runs[job.at];
                 run.refresh();
                 done += 1;
+                // The signal to stop may have come to the process first.
+                let stopped = (stop || stop_requested()) && exit.code() == Some(INTERRUPTED);
                 if run.done() && exit.success() {
-                    let test = run.directory.as_ref().and_then(|directory| directory.test());
-                    let test = test
-                        .map_or_else(String::new, |test| format!(": {} %", percent_interval(test.value, test.ci95)));
-                    progress.note(&format!("  {} is done after {}{test}", run.run.name(), rough_duration(took)));
+                    progress.note(&made_line(run, job.began.elapsed()));
                     ended.made.push(run.path.clone());
                 } else if in_use(&run.path) {
                     progress.note(&format!("  another process works on {}", run.run.name()));
                     ended.busy.push(job.at);
-                } else if !stop || exit.code() != Some(INTERRUPTED) {
+                } else if !stopped {
                     let error = failure(run, &job.output, exit);
                     progress.note(&format!("  {} failed", run.run.name()));
-                    match fail_fast {
-                        true => first_failure = first_failure.or(Some(error)),
-                        false => {
-                            // That of a single run is what the program ends with.
-                            if several {
-                                tell_error(&error);
-                            }
-                            ended.failed.push((job.at, error));
+                    if fail_fast {
+                        first_failure = first_failure.or(Some(error));
+                    } else {
+                        // That of a single run is what the program ends with.
+                        if several {
+                            tell_error(&error);
                         }
+                        ended.failed.push((job.at, error));
                     }
                 }
                 *place = None;
@@ -223,6 +221,13 @@ impl Pool {
         let process = command.spawn().map_err(|error| Error::failed(format!("cannot start a process: {error}")))?;
         Ok(Job { at, process, output, began: Instant::now() })
     }
+}
+
+/// `ma_clip-s1 is done after 3 min: 61.0 ± 0.4 %`
+fn made_line(run: &RunOverview, took: Duration) -> String {
+    let test = run.directory.as_ref().and_then(|directory| directory.test());
+    let test = test.map_or_else(String::new, |test| format!(": {} %", percent_interval(test.value, test.ci95)));
+    format!("  {} is done after {}{test}", run.run.name(), rough_duration(took.as_secs_f64()))
 }
 
 /// Why a run ended without a result: its own words, else the last lines of its output.

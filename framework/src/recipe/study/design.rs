@@ -1,6 +1,7 @@
 //! The designs of a study: variants, slots left out, and the grid of its axes.
 
 use super::Study;
+use crate::recipe::LONGEST_NAME;
 use crate::registry::{slot, slots};
 use maclip_language::{
     Change, Diagnostic, Entry, Map, Node, Origin, Repaired, codes, from_node_repaired, item, join, name_help, ranges,
@@ -10,8 +11,6 @@ use std::collections::BTreeMap;
 
 /// More designs than this are a mistake.
 const MOST_DESIGNS: usize = 10_000;
-/// With seed and hash, a name must stay within the 255 bytes of a folder's name.
-pub(super) const LONGEST_NAME: usize = 200;
 
 /// One design: its name, the values that `exclude` can refer to, and changes that are applied one after the other.
 #[derive(Clone, Default)]

@@ -1,8 +1,9 @@
 //! Trials: runs that the command line makes others than the recipe's own. A trial has a name of its own, so that it
 //! never stands for the real thing, and no result of the recipe is expected of it.
 
-use super::design::{LONGEST_NAME, as_name, label};
+use super::design::{as_name, label};
 use super::{Expansion, StudyRun, runs_of};
+use crate::recipe::LONGEST_NAME;
 use crate::recipe::Purpose;
 use crate::recipe::identity::changes_results;
 use maclip_language::{Change, Diagnostics, Document, Node, Origin, apply_all, identity, segments, within};

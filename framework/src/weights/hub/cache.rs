@@ -4,7 +4,7 @@
 //! A blob is called after its checksum, and a snapshot is a folder of links to blobs. A part of a file is
 //! `CHECKSUM.incomplete`.
 
-use super::address::{Address, is_path};
+use super::address::Address;
 use crate::error::{Error, Result};
 use crate::files::{hex, read_regular, regular, sha256};
 use crate::progress::stop_requested;
@@ -167,11 +167,6 @@ pub(super) fn is_sum(text: &str) -> bool {
 /// What git's checksum of a file of `length` bytes begins with, before the bytes.
 pub(super) fn object_head(length: u64) -> String {
     format!("blob {length}\0")
-}
-
-/// Whether a name that a server or an index gave may be used as that of a file in the cache.
-pub(super) fn is_safe(file: &str) -> bool {
-    is_path(file)
 }
 
 #[cfg(test)]

@@ -10,12 +10,13 @@ mod download;
 mod environment;
 
 pub use address::Address;
+use address::is_path;
 pub(super) use cache::intact;
 
 use super::folder::{Config, USUAL, choices, is_index, shards, weights_file};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use cache::{Cached, is_safe};
+use cache::Cached;
 use client::{Client, Listed, Listing, PATIENCE};
 use download::{Wanted, patiently};
 use environment::Environment;
@@ -301,7 +302,8 @@ impl<'a> Work<'a> {
     /// Puts the file `name` into the snapshot.
     fn get(&self, name: &str, progress: &dyn Progress) -> Result<()> {
         let Self { client, cached, address, listing } = self;
-        let file = listing.siblings.iter().find(|file| file.name == name).filter(|_| is_safe(name));
+        // A name that a server or an index gave must not lead out of the cache.
+        let file = listing.siblings.iter().find(|file| file.name == name).filter(|_| is_path(name));
         let file: &Listed = file.ok_or_else(|| Error::failed(format!("{} has no file {name}", address.repository)))?;
         let path = self.snapshot().join(name);
         let wanted = Wanted { client, cached, address, commit: &listing.sha, file };
