@@ -64,7 +64,7 @@ fn assert_same(a: &Path, b: &Path) {
 
 /// Every registered optimizer, with augmentation, dropout, several episodes a step and worker threads: k steps, a stop and the rest equal
 /// all steps at once, also with other numbers of threads before and after the stop. Of an optimizer it takes what the slot's
-/// contract asks of each: the options `learning_rate` and `groups`.
+/// contract asks of each: the options `learning_rate` and `groups`. The part before the stop is divided between two devices.
 #[test]
 fn a_resumed_run_equals_an_undisturbed_one() {
     let listed: serde_json::Value = serde_json::from_str(&ok(&["list", "optimizer", "--json"])).unwrap();
@@ -99,7 +99,8 @@ fn a_resumed_run_equals_an_undisturbed_one() {
         ok(&arguments(&straight, &recipe));
 
         let more = |compute| -> Vec<&str> { recipe.iter().copied().chain(["--set", compute]).collect() };
-        let first = more("compute={workers: 3, prefetch: 5, episodes_at_once: 2}");
+        let mut first = more("compute={workers: 3, prefetch: 5, episodes_at_once: 2}");
+        first.extend(["--set", "device=[flex, flex]"]);
         let child = start(&arguments(&stopped, &first));
         wait_for_steps(&stopped, 5);
         signal(&child, "-TERM");
@@ -120,17 +121,20 @@ fn a_resumed_run_equals_an_undisturbed_one() {
 }
 
 #[test]
-fn threads_prefetch_and_micro_batches_do_not_change_the_episodes() {
+fn threads_prefetch_devices_and_micro_batches_do_not_change_the_episodes() {
     let folder = tempfile::tempdir().unwrap();
     let mut lists = Vec::new();
     let mut losses: Vec<Vec<f64>> = Vec::new();
-    for (number, compute) in
-        ["{workers: 0, prefetch: 0}", "{workers: 4, prefetch: 1}", "{workers: 1, prefetch: 9}", "{micro_batch: 3}"]
-            .into_iter()
-            .enumerate()
-    {
+    let ways = [
+        "compute={workers: 0, prefetch: 0}",
+        "compute={workers: 4, prefetch: 1}",
+        "compute={workers: 1, prefetch: 9}",
+        "device=[flex, flex, flex]",
+        "compute={micro_batch: 3}",
+    ];
+    for (number, way) in ways.into_iter().enumerate() {
         let runs = folder.path().join(number.to_string());
-        ok(&arguments(&runs, &["--set", &format!("compute={compute}")]));
+        ok(&arguments(&runs, &["--set", way]));
         let run = trained(&runs);
         let episodes: Vec<_> = records(&run.join("episodes.jsonl"))
             .iter()
@@ -144,9 +148,9 @@ fn threads_prefetch_and_micro_batches_do_not_change_the_episodes() {
         assert_eq!(shared.count(), 1);
     }
     assert!(lists.windows(2).all(|pair| pair[0] == pair[1]));
-    assert!(losses[0] == losses[1] && losses[0] == losses[2]);
+    assert!(losses[..4].iter().all(|losses_of_way| *losses_of_way == losses[0]));
     let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
-    assert!(near(&losses[0], &losses[3]), "{:?} {:?}", losses[0], losses[3]);
+    assert!(near(&losses[0], &losses[4]), "{:?} {:?}", losses[0], losses[4]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::model::few_shot::{FewShotModel, class_texts};
 use maclip_framework::profile::{self, Totals};
 use maclip_framework::progress::{Progress, Silent, Validated, request_stop};
-use maclip_framework::recipe::{Recipe, device};
+use maclip_framework::recipe::Recipe;
 use maclip_framework::registry::BuildContext;
 use maclip_framework::runs::records::{Attempt, FORMAT, Manifest};
 use maclip_framework::runs::store::RunStore;
@@ -30,9 +30,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// The device that the recipe names.
+/// The first device that the recipe names.
 fn opened(recipe: &Recipe) -> Result<Device> {
-    device::probe(&recipe.device, recipe.precision)
+    Ok(recipe.devices.probe(recipe.precision)?.remove(0))
 }
 
 /// A checkpoint with random weights of the peer's architecture, so that the tower is frozen as there.
@@ -93,20 +93,20 @@ impl Progress for Steps {
 /// of a step are opened while those before it are computed, as in every run.
 fn train(case: &Case, recipe: &Recipe, folder: &Path) -> Result<Vec<f64>> {
     let store = RunStore::open(&folder.join("bench/run"))?;
-    let device = opened(recipe)?;
+    let devices = recipe.devices.probe(recipe.precision)?;
     let all = case.warm_up + case.count;
     let steps = Steps { last: all as u64, training: AtomicBool::new(false), ends: Mutex::default() };
     let mut context = RunContext {
         recipe,
         store: &store,
         progress: &steps,
-        device: &device,
+        devices: &devices,
         manifest: Manifest { format: FORMAT, attempts: vec![Attempt::default()], ..Manifest::default() },
         shared: &folder.join("bench"),
         runs: folder,
         started: Totals::now(),
     };
-    match recipe.build::<dyn Task>(&BuildContext::new(1, device.clone()))?.run(&mut context) {
+    match recipe.build::<dyn Task>(&BuildContext::new(1, devices[0].clone()))?.run(&mut context) {
         Err(Error::Interrupted) => {}
         other => return other.and(Err(Error::failed("the run was not stopped after its last step"))),
     }

@@ -51,12 +51,12 @@ const PHASES: [(Phase, &str); 10] = [
 
 static NANOSECONDS: [AtomicU64; PHASES.len()] = [const { AtomicU64::new(0) }; PHASES.len()];
 static CALLS: [AtomicU64; PHASES.len()] = [const { AtomicU64::new(0) }; PHASES.len()];
-static DEVICE: OnceLock<Device> = OnceLock::new();
+static DEVICES: OnceLock<Vec<Device>> = OnceLock::new();
 
-/// From now on every span of this process waits for `device` before it ends.
-pub fn wait_for(device: Device) {
-    // A second call names the same device: a process works on one.
-    let _ = DEVICE.set(device);
+/// From now on every span of this process waits for all of `devices` before it ends.
+pub fn wait_for(devices: Vec<Device>) {
+    // A second call names the same devices: the runs of a process work on the same ones.
+    let _ = DEVICES.set(devices);
 }
 
 /// Measures the time until it is dropped. Made by [`span`].
@@ -72,7 +72,7 @@ pub fn span(phase: Phase) -> Span {
 
 impl Drop for Span {
     fn drop(&mut self) {
-        if let Some(device) = DEVICE.get() {
+        for device in DEVICES.get().into_iter().flatten() {
             // A device that fails here also fails in the next operation, which has a better message.
             let _ = device.sync();
         }

@@ -156,7 +156,7 @@ fn class_text(check: &Check) -> Tensor<2> {
 pub fn forward(check: &mut Check) {
     let model = model(check);
     let labels = check.input("labels").labels();
-    let text = select_rows(&class_text(check), &labels, &check.set.device);
+    let text = select_rows(&class_text(check), &labels);
     let clips = check.clips("clips_u8");
     let [b, t, ..] = clips.dims();
     let mut got = BTreeMap::new();
@@ -192,7 +192,7 @@ pub fn forward(check: &mut Check) {
 pub fn tpcm(check: &mut Check) {
     let model = model(check);
     let device = check.set.device.clone();
-    let text = select_rows(&class_text(check), &check.input("labels").labels(), &device);
+    let text = select_rows(&class_text(check), &check.input("labels").labels());
     let support = model.prototype.support(check.input("support_frames").tensor(&device), text);
     let query = model.prototype.query(check.input("query_frames").tensor(&device));
     check.value("support", &list(&support));
@@ -296,9 +296,8 @@ fn frame_features(check: &Check, model: &FewShotModel, order: &Order, texts: Ten
 
 /// A whole episode from pixels.
 fn run(check: &Check, model: &FewShotModel) -> Scored {
-    let device = &check.set.device;
     let order = Order::new(&check.input("support_labels").labels());
-    let texts = select_rows(&class_text(check), &order.sorted, device);
+    let texts = select_rows(&class_text(check), &order.sorted);
     let (support, query) = frame_features(check, model, &order, texts.clone());
     let (support, query) = (model.support_prototypes(support, texts), model.query_prototypes(query));
     scored(check, model, support, query, &order)
@@ -343,7 +342,7 @@ pub fn score(check: &mut Check) {
     let values = values(check, |model| {
         let device = &check.set.device;
         let order = Order::new(&check.input("support_labels").labels());
-        let texts = select_rows(&class_text(check), &order.sorted, device);
+        let texts = select_rows(&class_text(check), &order.sorted);
         let frames = order.sort(check.input("support_frames").tensor::<3>(device), device);
         let support = model.support_prototypes(frames, texts);
         let query = model.query_prototypes(check.input("query_frames").tensor(device));
@@ -421,7 +420,7 @@ pub fn gradients(check: &mut Check) {
 /// Gradients of the loss for the frame features of both branches, taken as inputs.
 fn frame_gradients(check: &Check, model: &FewShotModel, order: &Order) -> [(&'static str, Vec<f64>); 2] {
     let device = &check.set.device;
-    let texts = select_rows(&class_text(check), &order.sorted, device);
+    let texts = select_rows(&class_text(check), &order.sorted);
     let (support, query) = frame_features(check, model, order, texts.clone());
     let leaf =
         |tensor: Tensor<3>| Tensor::<3>::from_data(tensor.into_data(), &device.clone().autodiff()).require_grad();

@@ -132,7 +132,7 @@ pub fn head(check: &mut Check) {
     let text =
         if has("text") { check.input("text").tensor(&device) } else { Tensor::<2>::zeros([way, width], &device) };
     let sorted: Vec<usize> = (0..way * shot).map(|clip| clip / shot).collect();
-    let texts = select_rows(&text, &sorted, &device);
+    let texts = select_rows(&text, &sorted);
     let encoded = (model.support_prototypes(support.clone(), texts), model.query_prototypes(query.clone()));
     let related = {
         let [q, t, e] = encoded.1.prototypes.dims();

@@ -169,7 +169,7 @@ impl Task for Contrastive {
     }
 
     fn run(&self, context: &mut RunContext) -> Result<()> {
-        let (parts, weights) = self.parts(context.recipe, context.device)?;
+        let (parts, weights) = self.parts(context.recipe, context.device())?;
         context.note_inputs("weights", weights)?;
         context.write_manifest()?;
         context.store.write_json("params.json", &parts.params)?;
@@ -210,7 +210,7 @@ impl Task for Contrastive {
     }
 
     fn replay(&self, context: &mut RunContext, step: u64) -> Result<serde_json::Value> {
-        let (parts, weights) = self.parts(context.recipe, context.device)?;
+        let (parts, weights) = self.parts(context.recipe, context.device())?;
         context.note_inputs("weights", weights)?;
         self.training(&parts, context).replay(&self.learner(&parts, context)?, parts.model.clone(), step)
     }
@@ -296,7 +296,7 @@ impl Contrastive {
             geometry: &parts.geometry,
             spelling: Stream::new(seed, "train/spelling"),
             first: Stream::new(seed, "train/first").at(0).bits() >> 24,
-            device: context.device,
+            device: context.device(),
         })
     }
 }

@@ -36,6 +36,7 @@ impl View {
 }
 
 /// Opens clips as the pixels that a backbone takes.
+#[derive(Clone, Copy)]
 pub struct ClipLoader<'a> {
     /// The components that make frames of a clip.
     pub clips: &'a Clips,

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::files::unix_seconds;
+use crate::recipe::devices::Devices;
 use crate::recipe::{Recipe, device};
 use crate::runs::records::{Attempt, FORMAT, Manifest};
 use crate::runs::store::{RunStore, checkpoint_steps};
@@ -73,9 +74,9 @@ fn attempt(recipe: &Recipe, commit: Option<&str>) -> Attempt {
         maclip_version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: commit.map(str::to_owned),
         features: device::features(),
-        device: recipe.device.clone(),
+        device: recipe.devices.to_string(),
         cpu: cpu_name(),
-        accelerator: accelerator_name(&recipe.device),
+        accelerator: accelerators(&recipe.devices),
         threads: std::env::var("RAYON_NUM_THREADS")
             .ok()
             .and_then(|threads| threads.parse().ok())
@@ -93,6 +94,13 @@ pub fn cpu_name() -> String {
     let name =
         info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
     name.unwrap_or(std::env::consts::ARCH).to_owned()
+}
+
+/// The models of the NVIDIA cards among `devices`, each once.
+fn accelerators(devices: &Devices) -> Option<String> {
+    let mut models: Vec<String> = devices.names().iter().filter_map(|name| accelerator_name(name)).collect();
+    models.dedup();
+    (!models.is_empty()).then(|| models.join(", "))
 }
 
 /// The model of the NVIDIA card that `name` names, as its driver reports it.

@@ -24,8 +24,8 @@ pub struct RunContext<'a> {
     pub store: &'a RunStore,
     /// Where the task reports how far it is.
     pub progress: &'a dyn Progress,
-    /// The device that the recipe chooses.
-    pub device: &'a Device,
+    /// The devices that the recipe names, in its order; at least one.
+    pub devices: &'a [Device],
     /// The manifest of the run; its last attempt is this process. [`RunContext::write_manifest`] writes it.
     pub manifest: Manifest,
     /// Folder of the recipe's runs, for files that these share, such as episode lists.
@@ -42,6 +42,11 @@ pub(super) fn log_of(recipe: &Recipe) -> Option<LogTo<'_>> {
 }
 
 impl<'a> RunContext<'a> {
+    /// The first device, which holds the weights.
+    pub fn device(&self) -> &'a Device {
+        &self.devices[0]
+    }
+
     /// What the run's training logs for other programs; `None` where the recipe asks for nothing.
     pub fn log(&self) -> Option<LogTo<'a>> {
         log_of(self.recipe)

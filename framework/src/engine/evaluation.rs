@@ -128,13 +128,16 @@ pub fn one_by_one(
 ) -> Result<Vec<Outcome>> {
     progress.begin("test", 0, split.list.episodes.len() as u64);
     let done = AtomicU64::new(0);
-    let encoder = EpisodeEncoder::new(model, source, split);
+    let models = replicas(model, source);
+    let encoders: Vec<EpisodeEncoder> =
+        models.iter().enumerate().map(|(at, model)| EpisodeEncoder::new(model, source.on(at), split)).collect();
     let outcomes = split
         .list
         .episodes
         .par_iter()
         .enumerate()
         .map(|(at, episode)| {
+            let (encoder, model) = (&encoders[at % encoders.len()], &models[at % models.len()]);
             let EpisodeEncoding { support, query, class_text } = encoder.encode(at)?;
             let scores = without_draws(|| model.scores(support, query, class_text, split.list.shape.shot));
             let outcome = outcomes(model, &scores, std::slice::from_ref(episode))?.remove(0);
@@ -144,6 +147,11 @@ pub fn one_by_one(
         .collect::<Result<Vec<_>>>()?;
     progress.end();
     Ok(outcomes)
+}
+
+/// `model` on each device of `source`, the first of which it lies on.
+fn replicas(model: &FewShotModel, source: &ClipSource) -> Vec<FewShotModel> {
+    (0..source.devices()).map(|at| source.replica(at, model)).collect()
 }
 
 /// Encodes the clips of single episodes, with the same frames as in the test.
@@ -197,7 +205,7 @@ impl<'a> EpisodeEncoder<'a> {
     /// Where a clip cannot be opened.
     pub fn encode(&self, episode: usize) -> Result<EpisodeEncoding> {
         let (clips, device) = (self.clips(episode), self.source.loader().device);
-        let texts = select_rows(&self.split.texts.mean, &clips.support_classes, device);
+        let texts = select_rows(&self.split.texts.mean, &clips.support_classes).to_device(device);
         let supports = clips.support.len();
         let support = self.source.prefixes(&clips.support, |i| self.view(episode, i))?;
         let query = self.source.prefixes(&clips.queries, |i| self.view(episode, supports + i))?;
@@ -208,7 +216,7 @@ impl<'a> EpisodeEncoder<'a> {
         Ok(EpisodeEncoding {
             support,
             query,
-            class_text: self.split.texts.select(&self.split.list.episodes[episode].classes),
+            class_text: self.split.texts.select(&self.split.list.episodes[episode].classes).to_device(device),
         })
     }
 }
@@ -238,9 +246,9 @@ impl<'a> EpisodeClips<'a> {
     }
 }
 
-/// The rows `rows` of a `[C, E]` tensor, `[rows, E]`, on `device`.
-pub fn select_rows(tensor: &Tensor<2>, rows: &[usize], device: &Device) -> Tensor<2> {
-    tensor.clone().select(0, indices(rows.iter().copied(), device))
+/// The rows `rows` of a `[C, E]` tensor, `[rows, E]`.
+pub fn select_rows(tensor: &Tensor<2>, rows: &[usize]) -> Tensor<2> {
+    tensor.clone().select(0, indices(rows.iter().copied(), &tensor.device()))
 }
 
 fn indices(rows: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
@@ -306,13 +314,16 @@ impl ClipTable {
         let branches_differ = model.adapter.scope() > Scope::Clip;
         progress.begin("encode", 0, keys.len() as u64);
         let done = AtomicU64::new(0);
+        let (models, first) = (replicas(model, source), source.loader().device);
         let batches: Vec<(Tensor<3>, Tensor<3>, Tensor<2>)> = keys
             .par_chunks(CLIPS_PER_BATCH)
-            .map(|keys| {
+            .enumerate()
+            .map(|(at, keys)| {
+                let (source, model) = (source.on(at), &models[at % models.len()]);
                 let clips: Vec<&str> = keys.iter().map(|&(c, i)| split.classes[c].clips[i].as_str()).collect();
                 let classes: Vec<usize> = keys.iter().map(|&(class, _)| class).collect();
                 let prefix = source.prefixes(&clips, |_| View::Evaluation)?;
-                let texts = select_rows(&split.texts.mean, &classes, source.loader().device);
+                let texts = select_rows(&split.texts.mean, &classes).to_device(source.loader().device);
                 let (support, query) = without_draws(|| {
                     let frames = model.encode(prefix.clone(), &Branch::Query);
                     let support = if branches_differ {
@@ -327,7 +338,8 @@ impl ClipTable {
                 if stop_requested() {
                     return Err(Error::Interrupted);
                 }
-                Ok((support.prototypes, query.prototypes, time_average(query.frames)))
+                let averages = time_average(query.frames).to_device(first);
+                Ok((support.prototypes.to_device(first), query.prototypes.to_device(first), averages))
             })
             .collect::<Result<_>>()?;
         progress.end();

@@ -11,8 +11,8 @@ use super::task::Task;
 use crate::error::{Error, Result};
 use crate::profile::{self, Totals};
 use crate::progress::Progress;
+use crate::recipe::Recipe;
 use crate::recipe::study::StudyRun;
-use crate::recipe::{Recipe, device};
 use crate::registry::BuildContext;
 use crate::runs::directory::RunDirectory;
 use crate::runs::log::unlogged;
@@ -131,9 +131,9 @@ pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
 /// Trains and tests in the run directory `store`, and writes there how it ended.
 fn work(store: &RunStore, run: &StudyRun, options: Options, progress: &dyn Progress) -> Result<()> {
     let recipe = &run.recipe;
-    let device = device_of(recipe)?;
+    let devices = devices_of(recipe)?;
     if options.exact_phases {
-        profile::wait_for(device.clone());
+        profile::wait_for(devices.clone());
     }
     let manifest = manifest(recipe, &run.variant, store, options.commit)?;
     store.write_text("recipe.resolved.yaml", &recipe.resolved.to_yaml())?;
@@ -141,7 +141,7 @@ fn work(store: &RunStore, run: &StudyRun, options: Options, progress: &dyn Progr
     store.write_state(State::Running, None)?;
     profile::reset_peak_memory();
     let outcome =
-        contained(|| with_context(recipe, &device, store, progress, manifest, |task, context| task.run(context)));
+        contained(|| with_context(recipe, &devices, store, progress, manifest, |task, context| task.run(context)));
     outcome.inspect_err(|error| {
         let (state, reason) = match error {
             Error::Interrupted => (State::Interrupted, None),
@@ -220,28 +220,30 @@ pub fn replay(path: &Path, step: u64, progress: &dyn Progress) -> Result<serde_j
     inputs::provide(&recipe, progress)?;
     let store = RunStore::open(path)?;
     let manifest = manifest(&recipe, "", &store, None)?;
-    let device = device_of(&recipe)?;
-    with_context(&recipe, &device, &store, progress, manifest, |task, context| task.replay(context, step))
+    let devices = devices_of(&recipe)?;
+    with_context(&recipe, &devices, &store, progress, manifest, |task, context| task.replay(context, step))
 }
 
-/// The recipe's device, which has computed something already: a missing driver is an error here and no panic later.
-fn device_of(recipe: &Recipe) -> Result<Device> {
-    device::probe(&recipe.device, Precision::F32).map_err(|error| error.at(recipe.place("device")))
+/// The recipe's devices, each of which has computed something already: a missing driver is an error here and no panic
+/// later.
+fn devices_of(recipe: &Recipe) -> Result<Vec<Device>> {
+    recipe.devices.probe(Precision::F32).map_err(|error| error.at(recipe.place("device")))
 }
 
 fn with_context<T>(
     recipe: &Recipe,
-    device: &Device,
+    devices: &[Device],
     store: &RunStore,
     progress: &dyn Progress,
     manifest: Manifest,
     work: impl FnOnce(&dyn Task, &mut RunContext) -> Result<T>,
 ) -> Result<T> {
-    let task = recipe.build::<dyn Task>(&BuildContext::new(recipe.seed, device.clone()))?;
+    // A recipe names at least one.
+    let task = recipe.build::<dyn Task>(&BuildContext::new(recipe.seed, devices[0].clone()))?;
     // `<runs>/<recipe name>/<run>`
     let shared = store.path().parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
     let runs = shared.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
     let started = Totals::now();
-    let mut context = RunContext { recipe, store, progress, device, manifest, shared: &shared, runs: &runs, started };
+    let mut context = RunContext { recipe, store, progress, devices, manifest, shared: &shared, runs: &runs, started };
     work(&*task, &mut context)
 }

@@ -11,11 +11,11 @@ use crate::model::few_shot::FewShotModel;
 use crate::model::parameters;
 use crate::profile::{self, Phase};
 use crate::progress::Progress;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, device};
 use crate::slots::adapter::Depth;
 use crate::slots::backbone::Precision;
-use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
+use burn::module::{Module, ParamId};
+use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 type Key = [u8; 32];
@@ -32,18 +32,56 @@ type Key = [u8; 32];
 /// memory.
 const CLIPS_AT_ONCE: usize = 8;
 
-/// Opens clips and computes their prefixes, or takes them from the feature cache.
+/// Opens clips and computes their prefixes, or takes them from the feature cache. It does so on one device, or has
+/// others beside it that do the same on theirs.
 pub struct ClipSource<'a> {
     loader: ClipLoader<'a>,
     /// Without autodiff. Only its frozen part is used, which training does not change.
     model: FewShotModel,
-    cache: Option<FeatureCache<'a>>,
+    /// The parameters that training changes.
+    trained: HashSet<ParamId>,
+    cache: Option<Arc<FeatureCache<'a>>>,
+    others: Vec<ClipSource<'a>>,
 }
 
 impl<'a> ClipSource<'a> {
     /// Opens clips with `loader` and encodes them with the frozen part of `model`. Without `cache`, nothing is kept.
-    pub fn new(loader: ClipLoader<'a>, model: &FewShotModel, cache: Option<FeatureCache<'a>>) -> Self {
-        Self { loader, model: model.valid(), cache }
+    pub fn new(loader: ClipLoader<'a>, model: &FewShotModel, cache: Option<Arc<FeatureCache<'a>>>) -> Self {
+        let trained = parameters::trainable_ids(model).into_values().collect();
+        Self { loader, model: model.valid(), trained, cache, others: Vec::new() }
+    }
+
+    /// This source, with another one beside it that has a copy of the model on `device`.
+    pub fn beside(mut self, device: &'a Device, cache: Option<Arc<FeatureCache<'a>>>) -> Self {
+        let model = self.model.clone().to_device(device);
+        let loader = ClipLoader { device, ..self.loader };
+        self.others.push(Self { loader, model, trained: self.trained.clone(), cache, others: Vec::new() });
+        self
+    }
+
+    /// The cache that this source reads and writes.
+    pub fn cache(&self) -> Option<Arc<FeatureCache<'a>>> {
+        self.cache.clone()
+    }
+
+    /// Number of devices: this one and those beside it.
+    pub fn devices(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// The source on device number `at`, from 0, which is this one; after the last device it begins again.
+    pub fn on(&self, at: usize) -> &ClipSource<'a> {
+        (at % self.devices()).checked_sub(1).map_or(self, |other| &self.others[other])
+    }
+
+    /// `model`, whose frozen part is that of this source, on the device number `at`. Copied are only the parameters that
+    /// training changes.
+    pub fn replica(&self, at: usize, model: &FewShotModel) -> FewShotModel {
+        let there = self.on(at);
+        match at % self.devices() {
+            0 => model.clone(),
+            _ => parameters::with_values_of(there.model.clone(), model, &self.trained, there.loader.device),
+        }
     }
 
     /// The loader that opens the clips.
@@ -62,8 +100,16 @@ impl<'a> ClipSource<'a> {
     /// Counts of clips so far: (found, missing). Found are those that the cache had before this process, each time that
     /// they are used; missing are those that this process had to compute. `None` without a cache.
     pub fn cached(&self) -> Option<(u64, u64)> {
-        let cache = self.cache.as_ref()?;
-        Some((cache.hits.load(Ordering::Relaxed), cache.misses.load(Ordering::Relaxed)))
+        // Devices of one kind share a cache.
+        let mut caches: Vec<&Arc<FeatureCache>> = Vec::new();
+        for cache in (0..self.devices()).filter_map(|at| self.on(at).cache.as_ref()) {
+            if !caches.iter().any(|known| Arc::ptr_eq(known, cache)) {
+                caches.push(cache);
+            }
+        }
+        let counts =
+            caches.iter().map(|cache| (cache.hits.load(Ordering::Relaxed), cache.misses.load(Ordering::Relaxed)));
+        counts.reduce(|(hits, misses), (more_hits, more_misses)| (hits + more_hits, misses + more_misses))
     }
 
     /// [`FewShotModel::prefix`] of B clips, `[B, T, F]`. `view` gives the view of each by its position.
@@ -215,7 +261,8 @@ pub struct FeatureCache<'a> {
 impl<'a> FeatureCache<'a> {
     /// The cache for the frozen part of `model`; `None` where the recipe turns it off, where the frozen part is so
     /// small that keeping its output saves nothing, or where the clips are such features already. `weights` are the
-    /// checksums of the weights files, `runs` is the folder of all runs.
+    /// checksums of the weights files, `device` is the name of the device that computes it, `runs` is the folder of all
+    /// runs.
     ///
     /// # Errors
     /// Where old files must be removed to stay within the limit, and cannot be.
@@ -223,9 +270,10 @@ impl<'a> FeatureCache<'a> {
         recipe: &Recipe,
         model: &FewShotModel,
         weights: &BTreeMap<String, String>,
+        device: &str,
         runs: &Path,
         progress: &'a dyn Progress,
-    ) -> Result<Option<Self>> {
+    ) -> Result<Option<Arc<Self>>> {
         let compute = &recipe.compute;
         let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);
         if !compute.feature_cache || !depth.pays() || model.backbone.geometry().passes_features() {
@@ -240,7 +288,7 @@ impl<'a> FeatureCache<'a> {
             "code": model.backbone.code_version(),
             "depth": format!("{depth:?}"),
             "weights": weights,
-            "device": recipe.device,
+            "device": device::kind(device),
             "precision": recipe.precision,
         });
         hash.update(about.to_string());
@@ -251,7 +299,7 @@ impl<'a> FeatureCache<'a> {
                 hash.update(tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
             }
         }
-        Ok(Some(Self {
+        Ok(Some(Arc::new(Self {
             folder,
             precision: recipe.precision,
             network: hash.finalize().into(),
@@ -262,7 +310,7 @@ impl<'a> FeatureCache<'a> {
             misses: AtomicU64::new(0),
             progress,
             read_only: AtomicBool::new(false),
-        }))
+        })))
     }
 
     fn file(&self, key: &Key) -> PathBuf {

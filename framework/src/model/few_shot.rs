@@ -235,6 +235,14 @@ impl ClassTexts {
             sentences: self.sentences.clone().map(|sentences| sentences.select(0, rows)),
         }
     }
+
+    /// The same on `device`.
+    pub fn to_device(&self, device: &Device) -> Self {
+        Self {
+            mean: self.mean.clone().to_device(device),
+            sentences: self.sentences.clone().map(|sentences| sentences.to_device(device)),
+        }
+    }
 }
 
 /// Text features of C class names.

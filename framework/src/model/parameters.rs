@@ -8,7 +8,8 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Where a visitor of a module is: the names of the fields around it.
 #[derive(Default)]
@@ -254,6 +255,38 @@ pub fn trainable_graph_strategy<M: Module>(module: &M) -> GraphStrategy {
     let mut first = First(None);
     module.visit(&mut first);
     first.0.flatten()
+}
+
+/// `copy`, which is `module` on `device` as it was at some time, with the values that the parameters `ids` of `module`
+/// have now. Those that are trained are leaves of their own, so that both can have a graph at the same time.
+pub(crate) fn with_values_of<M: Module>(copy: M, module: &M, ids: &HashSet<ParamId>, device: &Device) -> M {
+    struct Take<'a>(&'a HashSet<ParamId>, HashMap<ParamId, Box<dyn Any>>);
+    impl ModuleVisitor for Take<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if self.0.contains(&param.id) {
+                self.1.insert(param.id, Box::new(param.val()));
+            }
+        }
+    }
+    struct Put<'a>(HashMap<ParamId, Box<dyn Any>>, &'a Device);
+    impl ModuleMapper for Put<'_> {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let Some(value) = self.0.remove(&param.id).and_then(|value| value.downcast::<Tensor<D>>().ok()) else {
+                return param;
+            };
+            let active = value.is_require_grad();
+            param.map(|_| match value.is_autodiff() {
+                true => {
+                    let strategy = value.gradient_checkpointing_strategy();
+                    on_graph(value.inner().to_device(self.1), strategy).set_require_grad(active)
+                }
+                false => value.to_device(self.1),
+            })
+        }
+    }
+    let mut take = Take(ids, HashMap::new());
+    module.visit(&mut take);
+    copy.map(&mut Put(take.1, device))
 }
 
 /// The module with `graph_strategy` for all its trainable parameters: which activations its graphs keep for the

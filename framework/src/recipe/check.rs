@@ -4,6 +4,7 @@ use super::clip_store::ClipStoreOptions;
 use super::identity::hash_of;
 use super::{LONGEST_NAME, Purpose, Recipe, device, keys};
 use crate::recipe::compute::Compute;
+use crate::recipe::devices::Devices;
 use crate::recipe::expectation::Expectation;
 use crate::recipe::log::LogOptions;
 use crate::registry::{Facts, check_compatible, check_required_inputs, describe_choice, resolve_choice, slot, slots};
@@ -63,15 +64,18 @@ impl Recipe {
         }
         let description = field(root, "description", String::new(), &mut problems, &mut keep);
         let seed = field(root, "seed", 0, &mut problems, &mut keep);
-        let device = field(root, "device", "flex".to_owned(), &mut problems, &mut keep);
-        // A plan computes nothing, so it may be for a device that this program or machine does not have.
-        let elsewhere = purpose == Purpose::Plan && device::known(&device);
-        if let Err((message, help)) = device::parse(&device)
-            && !elsewhere
-        {
-            let origin = root.at("device").map_or(&root.origin, |node| &node.origin);
-            let code = if device::known(&device) { codes::DEVICE } else { codes::OUT_OF_RANGE };
-            problems.push(Diagnostic::new(code, message).at(origin).path("device").help(help));
+        let devices = field(root, "device", Devices::from("flex"), &mut problems, &mut keep);
+        for (at, device) in devices.names().iter().enumerate() {
+            // A plan computes nothing, so it may be for a device that this program or machine does not have.
+            let elsewhere = purpose == Purpose::Plan && device::known(device);
+            if let Err((message, help)) = device::parse(device)
+                && !elsewhere
+            {
+                let path = if devices.count() > 1 { format!("device[{at}]") } else { "device".to_owned() };
+                let origin = root.at(&path).or(root.at("device")).map_or(&root.origin, |node| &node.origin);
+                let code = if device::known(device) { codes::DEVICE } else { codes::OUT_OF_RANGE };
+                problems.push(Diagnostic::new(code, message).at(origin).path(path).help(help));
+            }
         }
         let precision = field(root, "precision", Precision::default(), &mut problems, &mut keep);
         let compute = field(root, "compute", Compute::default(), &mut problems, &mut keep);
@@ -141,7 +145,7 @@ impl Recipe {
             name,
             description,
             seed,
-            device,
+            devices,
             precision,
             compute,
             clip_store,
@@ -219,6 +223,12 @@ fn incompatible(root: &Node, resolved: &Node) -> Vec<Diagnostic> {
         ));
     }
     problems.extend(features_and_pixels(root, resolved, &facts));
+    if resolved.at("device").and_then(Node::as_list).is_some() && !facts.several_devices {
+        let task = resolved.at("task.type").and_then(Node::as_str).unwrap_or_default();
+        let message = format!("the task `{task}` computes on one device, and `device` names several");
+        let origin = root.at("device").map_or(&root.origin, |node| &node.origin);
+        problems.push(Diagnostic::new(codes::STRUCTURE, message).at(origin).path("device").help("name one device"));
+    }
     problems
 }
 

@@ -15,7 +15,8 @@ pub struct Compute {
     /// For how many training steps in advance clips are opened and kept in memory.
     #[schemars(range(max = 1024))]
     pub prefetch: usize,
-    /// Episodes of a training step that are computed at the same time; `null` computes all. Fewer need less memory.
+    /// Episodes of a training step that each device computes at the same time; `null` computes all. Fewer need less
+    /// memory.
     #[schemars(range(min = 1))]
     pub episodes_at_once: Option<usize>,
     /// Number of parts of a training episode that are encoded at the same time, each in a thread of its own; `null` is

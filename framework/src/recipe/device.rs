@@ -129,6 +129,23 @@ pub fn nvidia_card(text: &str) -> Option<usize> {
     }
 }
 
+/// The device `text` without its number, such as `tch:cuda`: two of one kind compute the same values. A text that names
+/// no device is its own kind.
+pub fn kind(text: &str) -> &str {
+    match Name::read(text) {
+        Some(Name::TchCuda(_) | Name::Cuda(_) | Name::Vulkan(_)) => {
+            text.rsplit_once(':').map_or(text, |(kind, _)| kind)
+        }
+        _ => text,
+    }
+}
+
+/// Whether two names are of devices that take their memory from the same place.
+pub(super) fn share_memory(a: &str, b: &str) -> bool {
+    let both_host = is_processor(a) && is_processor(b);
+    both_host || a == b || nvidia_card(a).is_some_and(|card| nvidia_card(b) == Some(card))
+}
+
 /// The device that `text` names. It is not opened.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 
 use crate::recipe::clip_store::ClipStoreOptions;
 use crate::recipe::compute::Compute;
+use crate::recipe::devices::Devices;
 use crate::recipe::expectation::Expectation;
 use crate::recipe::log::LogOptions;
 use crate::recipe::presets::Presets;
@@ -56,13 +57,6 @@ fn folder_name() -> Schema {
     schemars::json_schema!({"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"})
 }
 
-fn device_name() -> Schema {
-    schemars::json_schema!({
-        "type": "string", "pattern": r"^(flex|tch:cpu|(tch:)?cuda:[0-9]+|vulkan:[0-9]+)$|\$\{",
-        "examples": ["flex", "tch:cpu", "tch:cuda:0", "cuda:0", "vulkan:0"]
-    })
-}
-
 /// All keys, in the order in which a recipe has them.
 pub const KEYS: &[Key] = &[
     Key {
@@ -98,10 +92,11 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "device",
-        summary: "The device that computes. `flex` is the processor; `maclip doctor` shows which devices this binary \
-                  can use.",
+        summary: "The device that computes, or a list of devices: the episodes of each step and the clips of each \
+                  test are divided among them, and the first holds the weights. `flex` is the processor; `maclip \
+                  doctor` shows which devices this binary can use.",
         default: || json!("flex"),
-        schema: device_name,
+        schema: || schema_for!(Devices),
         resolved: true,
     },
     Key {

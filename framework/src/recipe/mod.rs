@@ -7,6 +7,7 @@
 pub mod clip_store;
 pub mod compute;
 pub mod device;
+pub mod devices;
 pub mod expectation;
 pub mod keys;
 pub mod log;
@@ -23,6 +24,7 @@ pub use identity::design_of;
 use crate::error::{Error, Result};
 use crate::recipe::clip_store::ClipStoreOptions;
 use crate::recipe::compute::Compute;
+use crate::recipe::devices::Devices;
 use crate::recipe::expectation::Expectation;
 use crate::recipe::log::LogOptions;
 use crate::registry::{BuildContext, Facts, SlotTrait, build_choice, describe_choice, slot, slots};
@@ -55,8 +57,8 @@ pub struct Recipe {
     pub description: String,
     /// The seed of all random numbers of the training.
     pub seed: u64,
-    /// The name of the device: see [`device`].
-    pub device: String,
+    /// The names of the devices: see [`device`].
+    pub devices: Devices,
     /// Number format of the frozen towers' matrix products.
     pub precision: Precision,
     /// How the work is done.
@@ -154,12 +156,12 @@ impl Recipe {
         build_choice::<T>(node, context).map_err(|error| error.at(self.place(T::NAME)))
     }
 
-    /// The context in which the components of a run on `device` are built.
+    /// The context in which the components of a run are built on `device`, the first of the recipe's.
     ///
     /// # Errors
     /// Where the device lacks the recipe's precision.
     pub fn build_context(&self, device: &Device) -> Result<BuildContext> {
-        device::check_precision(&self.device, device, self.precision)
+        device::check_precision(self.devices.first(), device, self.precision)
             .map_err(|error| error.at(self.place("precision")))?;
         let mut context = BuildContext::new(self.seed, device.clone());
         context.precision = self.precision;

@@ -8,6 +8,8 @@ use crate::slots::backbone::Geometry;
 pub struct Facts {
     /// The slots that the task uses. A recipe that fills any other slot is refused.
     pub task_slots: Option<&'static [&'static str]>,
+    /// Whether the task divides its work among several devices. A recipe that names several is refused otherwise.
+    pub several_devices: bool,
     /// T, frames of a clip.
     pub frames: Option<usize>,
     /// Sizes of the backbone.

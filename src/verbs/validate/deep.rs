@@ -3,8 +3,8 @@
 
 use crate::terminal::tell;
 use maclip_framework::engine::task::Task;
+use maclip_framework::recipe::Recipe;
 use maclip_framework::recipe::study::StudyRun;
-use maclip_framework::recipe::{Recipe, device};
 use maclip_framework::registry::BuildContext;
 use maclip_language::{Diagnostic, Diagnostics, codes};
 use std::path::Path;
@@ -16,10 +16,10 @@ pub fn examine(planned: &[StudyRun], runs: &Path) -> Vec<Diagnostic> {
     for (at, run) in planned.iter().enumerate() {
         tell(format!("[{}/{}] {} seed {}", at + 1, planned.len(), run.variant, run.recipe.seed));
         let recipe = &run.recipe;
-        match device::probe(&recipe.device, recipe.precision) {
-            Ok(device) => match recipe.build::<dyn Task>(&BuildContext::new(recipe.seed, device.clone())) {
+        match recipe.devices.probe(recipe.precision) {
+            Ok(devices) => match recipe.build::<dyn Task>(&BuildContext::new(recipe.seed, devices[0].clone())) {
                 Ok(task) => {
-                    found.extend(task.examine(recipe, &device));
+                    found.extend(task.examine(recipe, &devices[0]));
                     room += needed(&*task, recipe);
                 }
                 Err(error) => found.push(recipe.diagnostic(codes::MODEL, "task", &error)),

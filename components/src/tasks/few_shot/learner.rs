@@ -11,7 +11,7 @@ use maclip_framework::engine::evaluation::{self, EpisodeClips, Outcome, select_r
 use maclip_framework::engine::features::ClipSource;
 use maclip_framework::engine::training::{Learner, StepOutput, Validation};
 use maclip_framework::error::{Error, Result};
-use maclip_framework::model::few_shot::FewShotModel;
+use maclip_framework::model::few_shot::{ClassTexts, FewShotModel};
 use maclip_framework::model::gradients::{gradient_norm, gradient_norms, sum_gradients};
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::progress::Silent;
@@ -31,14 +31,17 @@ use std::ops::Range;
 pub struct EpisodeLearner<'a> {
     pub task: &'a FewShot,
     pub compute: &'a Compute,
-    /// Number of parts that an episode is split into; they are encoded at the same time.
-    pub shards: usize,
+    /// Number of parts that an episode is split into on each device; they are encoded at the same time.
+    pub shards: Vec<usize>,
     /// What is kept of the tower, see [`Passes`].
     pub recompute: Recompute,
     /// Clips that are encoded at the same time; `None` is all.
     pub micro_batch: Option<usize>,
+    /// Opens clips, on each device.
     pub source: &'a ClipSource<'a>,
     pub train: &'a SplitData,
+    /// Texts of the training classes, on each device.
+    pub texts: Vec<ClassTexts>,
     pub val: &'a SplitData,
     pub validation: &'a EpisodeList,
     /// Draws episodes.
@@ -47,7 +50,6 @@ pub struct EpisodeLearner<'a> {
     pub clips: Stream,
     /// The run's seed, which draws inside the forward pass depend on.
     pub seed: u64,
-    pub device: &'a Device,
     /// Which activations a graph keeps for the backward pass.
     pub graph_strategy: GraphStrategy,
 }
@@ -55,6 +57,8 @@ pub struct EpisodeLearner<'a> {
 /// A training episode, ready for the trainable part of the model.
 pub struct Prepared {
     index: u64,
+    /// Number of the device that it is computed on.
+    device: usize,
     episode: Episode,
     /// Frozen prefixes, `[S, T, F]`.
     support: Tensor<3>,
@@ -87,38 +91,41 @@ fn scalar(tensor: &Tensor<1>) -> f64 {
 }
 
 impl EpisodeLearner<'_> {
-    fn prepare_episode(&self, index: u64) -> Result<Prepared> {
+    /// Episode number `index` of the training, for the device number `device`.
+    fn prepare_episode(&self, index: u64, device: usize) -> Result<Prepared> {
         let shape = self.task.shape(Split::Train);
         let episode = episodes::draw(shape, &self.train.classes, &self.episodes, index);
         let ids = EpisodeClips::new(&episode, &self.train.classes);
         let first = index * (shape.way * (shape.shot + shape.queries)) as u64;
         let supports = ids.support.len();
         let draw = |i: usize| self.clips.at(first + i as u64);
-        let support = self.source.prefixes(&ids.support, |i| View::TrainingSupport(draw(i)))?;
-        let query = self.source.prefixes(&ids.queries, |i| View::Training(draw(supports + i)))?;
-        Ok(Prepared { index, episode, support, query })
+        let source = self.source.on(device);
+        let support = source.prefixes(&ids.support, |i| View::TrainingSupport(draw(i)))?;
+        let query = source.prefixes(&ids.queries, |i| View::Training(draw(supports + i)))?;
+        Ok(Prepared { index, device, episode, support, query })
     }
 
     /// Texts of the support clips' classes, `[S, E]`.
-    fn support_texts(&self, episode: &Episode) -> Tensor<2> {
-        select_rows(
-            &self.train.texts.mean,
-            &EpisodeClips::new(episode, &self.train.classes).support_classes,
-            self.device,
-        )
+    fn support_texts(&self, input: &Prepared) -> Tensor<2> {
+        let clips = EpisodeClips::new(&input.episode, &self.train.classes);
+        select_rows(&self.texts[input.device].mean, &clips.support_classes)
+    }
+
+    fn device(&self, input: &Prepared) -> &Device {
+        self.source.on(input.device).loader().device
     }
 
     /// Everything after the tower.
-    fn judge(&self, model: &FewShotModel, draws: &Draws, episode: &Episode, frames: Frames) -> Judged {
+    fn judge(&self, model: &FewShotModel, draws: &Draws, input: &Prepared, frames: Frames) -> Judged {
+        let (episode, device, texts) = (&input.episode, self.device(input), &self.texts[input.device]);
         let shape = self.task.shape(Split::Train);
         let ids = EpisodeClips::new(episode, &self.train.classes);
         let supports = ids.support.len();
         let clips = supports + ids.queries.len();
-        let support = draws
-            .of_clips(0..supports)
-            .during(|| model.support_prototypes(frames.support, self.support_texts(episode)));
+        let support =
+            draws.of_clips(0..supports).during(|| model.support_prototypes(frames.support, self.support_texts(input)));
         let query = draws.of_clips(supports..clips).during(|| model.query_prototypes(frames.query));
-        let class_text = self.train.texts.select(&episode.classes);
+        let class_text = texts.select(&episode.classes);
         let features = model.objective.all_classes().then(|| {
             let both = |query: &Tensor<3>, support: &Tensor<3>| Tensor::cat(vec![query.clone(), support.clone()], 0);
             [both(&query.frames, &support.frames), both(&query.prototypes, &support.prototypes)]
@@ -126,7 +133,7 @@ impl EpisodeLearner<'_> {
         let mut scores = draws.during(|| model.scores(support, query, class_text, shape.shot));
         let tensor = |labels: Vec<i32>| {
             let count = labels.len();
-            Tensor::<2, Int>::from_data(TensorData::new(labels, [1, count]), self.device)
+            Tensor::<2, Int>::from_data(TensorData::new(labels, [1, count]), device)
         };
         let labels = Labels {
             query: tensor(episode.queries.iter().map(|&(label, _)| label as i32).collect()),
@@ -135,8 +142,7 @@ impl EpisodeLearner<'_> {
         scores.all_classes = features.map(|features| {
             let queries = episode.queries.iter().map(|&(label, _)| episode.classes[label]);
             let classes = queries.chain(ids.support_classes.iter().copied()).map(|class| class as i32);
-            let ([frames, prototypes], texts) =
-                (features.map(Tensor::unsqueeze), self.train.texts.mean.clone().unsqueeze());
+            let ([frames, prototypes], texts) = (features.map(Tensor::unsqueeze), texts.mean.clone().unsqueeze());
             AllClasses { frames, prototypes, texts, labels: tensor(classes.collect()) }
         });
         let _span = profile::span(Phase::Objective);
@@ -148,14 +154,14 @@ impl EpisodeLearner<'_> {
 
     /// The clips of an episode in the parts that go through the tower together, support clips first.
     fn parts(&self, model: &FewShotModel, input: &Prepared) -> Vec<Part> {
-        let texts = self.support_texts(&input.episode);
+        let texts = self.support_texts(input);
         let Prepared { support, query, .. } = input;
         let (supports, queries) = (support.dims()[0], query.dims()[0]);
         if model.adapter.scope() == Scope::Episode {
             let prefix = Tensor::cat(vec![support.clone(), query.clone()], 0);
             return vec![Part { prefix, clips: 0..supports + queries, branch: PartBranch::Episode(texts) }];
         }
-        let size = part_size(self.micro_batch, self.shards, supports + queries);
+        let size = part_size(self.micro_batch, self.shards[input.device], supports + queries);
         let ranges = |clips: usize| (0..clips).step_by(size).map(move |from| from..(from + size).min(clips));
         let of = |tensor: &Tensor<3>, range: &Range<usize>| tensor.clone().narrow(0, range.start, range.len());
         let support_parts = ranges(supports).map(|range| Part {
@@ -184,14 +190,15 @@ impl EpisodeLearner<'_> {
         let (recompute, graph_strategy) = (self.recompute, self.graph_strategy);
         let side_by_side = self.micro_batch.is_none_or(|size| size >= clips);
         let draws = Draws::new(self.seed, input.index);
-        let passes = Passes { recompute, side_by_side, graph_strategy, device: self.device, draws: &draws };
+        let device = self.device(input);
+        let passes = Passes { recompute, side_by_side, graph_strategy, device, draws: &draws };
         let forward = passes.forward(model, self.parts(model, input));
         let leaf = on_graph(forward.frames.clone(), graph_strategy).require_grad();
         let frames = Frames {
             support: leaf.clone().narrow(0, 0, supports),
             query: leaf.clone().narrow(0, supports, clips - supports),
         };
-        let judged = self.judge(model, &draws, &input.episode, frames);
+        let judged = self.judge(model, &draws, input, frames);
         let gradients = {
             let _span = profile::span(Phase::Backward);
             judged.loss.total.clone().backward()
@@ -218,11 +225,6 @@ impl EpisodeLearner<'_> {
         let parts = judged.loss.parts.iter().map(|(name, part)| (*name, scalar(part))).collect();
         Ok((EpisodeStep { loss, parts, accuracy: judged.accuracy }, gradients))
     }
-
-    /// A copy of the model with leaves of its own, so that episodes can run side by side.
-    fn replica(&self, model: &FewShotModel) -> FewShotModel {
-        model.clone().fork(&self.device.clone())
-    }
 }
 
 /// Clips that go through the tower together, of `clips` of an episode.
@@ -244,19 +246,28 @@ impl Learner for EpisodeLearner<'_> {
 
     fn prepare(&self, step: u64) -> Result<Vec<Prepared>> {
         let count = self.task.episodes_per_step as u64;
-        (step * count..(step + 1) * count).map(|index| self.prepare_episode(index)).collect()
+        let episode = |at: u64| self.prepare_episode(step * count + at, at as usize % self.source.devices());
+        (0..count).map(episode).collect()
     }
 
     fn step(&self, model: &FewShotModel, input: Vec<Prepared>) -> Result<StepOutput> {
         let count = input.len();
-        let at_once = self.compute.episodes_at_once.unwrap_or(count);
+        let devices = self.source.devices();
+        let at_once = self.compute.episodes_at_once.map_or(count, |each| each * devices);
+        let models: Vec<FewShotModel> = (0..devices).map(|at| self.source.replica(at, model)).collect();
+        let first = self.source.loader().device;
         let mut steps: Vec<EpisodeStep> = Vec::with_capacity(count);
         let mut sum: Vec<GradientsParams> = Vec::new();
         for inputs in input.chunks(at_once) {
             // Each episode has its own graph over its own copy of the leaves; the gradients are added in order, so that neither
             // the number of threads nor of episodes at once changes them.
-            let done: Vec<(EpisodeStep, GradientsParams)> =
-                inputs.par_iter().map(|input| self.episode_step(&self.replica(model), input)).collect::<Result<_>>()?;
+            let one = |input: &Prepared| {
+                let replica = models[input.device].clone().fork(self.device(input));
+                let (step, gradients) = self.episode_step(&replica, input)?;
+                let gradients = if input.device > 0 { gradients.to_device(first, model) } else { gradients };
+                Ok((step, gradients))
+            };
+            let done: Vec<(EpisodeStep, GradientsParams)> = inputs.par_iter().map(one).collect::<Result<_>>()?;
             for (step, gradients) in done {
                 steps.push(step);
                 sum.push(gradients);
@@ -282,13 +293,13 @@ impl Learner for EpisodeLearner<'_> {
 
     fn inspect(&self, model: &FewShotModel, input: Vec<Prepared>) -> Result<Value> {
         let episodes = input.iter().map(|input| {
-            let model = self.replica(model);
+            let model = self.source.replica(input.device, model).fork(self.device(input));
             let ids = EpisodeClips::new(&input.episode, &self.train.classes);
             let names = |rows: &[usize]| -> Vec<&str> {
                 rows.iter().map(|&class| self.train.classes[class].name.as_str()).collect()
             };
             let plain = model.valid();
-            let texts = self.support_texts(&input.episode);
+            let texts = self.support_texts(input);
             let (support, query) = plain.episode(input.support.clone(), texts.clone(), input.query.clone());
             let prototypes = plain.support_prototypes(support.clone(), texts).prototypes;
             let (judged, gradients) = self.episode(&model, input)?;

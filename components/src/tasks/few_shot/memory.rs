@@ -15,7 +15,6 @@ use maclip_framework::model::parameters::{self, Bytes};
 use maclip_framework::model::plan::{Fit, Memory, MemoryPart};
 use maclip_framework::recipe::Recipe;
 use maclip_framework::recipe::compute::Recompute;
-use maclip_framework::recipe::device::free_memory;
 use maclip_framework::registry::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::Branch;
@@ -93,7 +92,7 @@ impl FewShot {
 
     /// The way for this machine now.
     pub fn way_here(&self, recipe: &Recipe, model: &FewShotModel, frames: usize) -> Result<Way> {
-        self.way(recipe, model, frames, free_memory(&recipe.device).map(|free| free * SHARE))
+        self.way(recipe, model, frames, recipe.devices.free_memory().map(|free| free * SHARE))
     }
 
     /// The memory of a training step that goes this way.
@@ -104,10 +103,13 @@ impl FewShot {
         let (mut parts, mut without) = (weights(frozen, trainable, recipe), Vec::new());
         let train = EpisodeCosts::new(model, frames, self.shape(Split::Train));
         let clips = train.clips();
-        let at_once = compute.episodes_at_once.unwrap_or(usize::MAX).min(self.episodes_per_step);
+        // Of one device; the first one also gathers the gradients of the others.
+        let devices = recipe.devices.count();
+        let episodes = self.episodes_per_step.div_ceil(devices);
+        let at_once = compute.episodes_at_once.unwrap_or(usize::MAX).min(episodes);
         let running = at_once.min(threads);
         let whole = model.adapter.scope() == Scope::Episode;
-        let shards = compute.shards_on(&recipe.device);
+        let shards = compute.shards_on(recipe.devices.first());
         let size = if whole { clips as usize } else { part_size(way.micro_batch, shards, clips as usize) };
         let side_by_side = way.micro_batch.is_none_or(|size| size >= clips as usize);
         // Parts of each branch, and how many of them are under way in a running episode.
@@ -117,7 +119,7 @@ impl FewShot {
 
         // Each part of a running episode has gradients of its own, and each episode that is done has their sum.
         let sums = if side_by_side { count } else { 2 };
-        let gradients = trainable * (sums * running + 1 + at_once - running) as f64;
+        let gradients = trainable * (sums * running + 1 + at_once * devices - running) as f64;
         parts.push(part(
             "gradients",
             gradients,
@@ -128,7 +130,7 @@ impl FewShot {
         parts.push(part("optimizer", trainable * optimizer.unwrap_or_default() as f64, "moments"));
         let steps = 1 + if compute.workers > 0 { compute.prefetch } else { 0 };
         let prefix = (prefix_values(model) * frames) as f64 * F32;
-        let inputs = prefix * clips * (self.episodes_per_step * steps) as f64;
+        let inputs = prefix * clips * (episodes * steps) as f64;
         parts.push(part("inputs", inputs, format!("clips of {steps} steps, before the trained part")));
 
         let (encoded, encoded_without) = added([("support", train.support), ("query", train.query)]);
@@ -208,8 +210,9 @@ impl FewShot {
         without.dedup();
         Ok(Memory {
             about: format!(
-                "An estimate for {threads} threads on `{}`. A test keeps {} bytes for every distinct clip besides",
-                recipe.device,
+                "An estimate for {threads} threads on `{}`{}. A test keeps {} bytes for every distinct clip besides",
+                recipe.devices,
+                if recipe.devices.count() > 1 { ", for each of these devices" } else { "" },
                 2 * t * e * 4
             ),
             parts,

@@ -43,9 +43,9 @@ use maclip_framework::model::parameters::{self, Params};
 use maclip_framework::model::plan::Plan;
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::random::Stream;
-use maclip_framework::recipe::Recipe;
 use maclip_framework::recipe::compute::Recompute;
 use maclip_framework::recipe::expectation::{TestResult, mean_ci95};
+use maclip_framework::recipe::{Recipe, device};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::runs::records::{EpisodeRecord, Inputs};
@@ -166,6 +166,7 @@ impl Component for FewShot {
 
     fn describe(&self, facts: &mut Facts) {
         facts.task_slots = Some(SLOTS);
+        facts.several_devices = true;
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Task>> {
@@ -232,6 +233,12 @@ impl Task for FewShot {
             if parts.way.recompute != Recompute::None {
                 context.progress.note(&format!("the memory is enough with compute: {{{}}}", parts.way.words()));
             }
+            let (episodes, devices) = (self.episodes_per_step, context.devices.len());
+            if episodes < devices {
+                let note = format!("a step has {episodes} episodes, so {episodes} of the {devices} devices train");
+                context.progress.note(&note);
+                context.note(note);
+            }
             let started = Instant::now();
             let trained = parts.train(context).run(&self.learner(&parts, &source, context), model);
             context.attempt()?.seconds.train = started.elapsed().as_secs_f64();
@@ -287,9 +294,19 @@ struct Parts {
 impl Parts {
     fn source<'a>(&'a self, context: &RunContext<'a>) -> Result<ClipSource<'a>> {
         let (clips, geometry, store) = (&self.clips, &self.geometry, Some(&self.stored));
-        let loader = ClipLoader { clips, geometry, device: context.device, store };
-        let cache = FeatureCache::new(context.recipe, &self.model, &self.weights, context.runs, context.progress)?;
-        Ok(ClipSource::new(loader, &self.model, cache))
+        let loader = ClipLoader { clips, geometry, device: context.device(), store };
+        let RunContext { recipe, runs, progress, devices, .. } = *context;
+        let cache = |name: &str| FeatureCache::new(recipe, &self.model, &self.weights, name, runs, progress);
+        let first = recipe.devices.first();
+        let mut source = ClipSource::new(loader, &self.model, cache(first)?);
+        // Devices of one kind compute the same values, so they share what is kept.
+        let mut kinds = BTreeMap::from([(device::kind(first), 0)]);
+        for (at, (name, device)) in recipe.devices.names().iter().zip(devices).enumerate().skip(1) {
+            let like = *kinds.entry(device::kind(name)).or_insert(at);
+            let cache = if like < at { source.on(like).cache() } else { cache(name)? };
+            source = source.beside(device, cache);
+        }
+        Ok(source)
     }
 
     fn train<'a>(&'a self, context: &RunContext<'a>) -> Loop<'a> {
@@ -330,7 +347,7 @@ impl FewShot {
 
     fn parts(&self, context: &mut RunContext) -> Result<Parts> {
         let recipe = context.recipe;
-        let build = recipe.build_context(context.device)?;
+        let build = recipe.build_context(context.device())?;
         let clips = Clips::build(recipe, &build)?;
         let prompt = recipe.build::<dyn Prompt>(&build)?;
         let model = FewShotModel::build(recipe, &build, clips.frames.count());
@@ -385,7 +402,7 @@ impl FewShot {
         let with_texts = |classes: Vec<Class>| -> Result<SplitData> {
             let _span = profile::span(Phase::Texts);
             let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
-            let texts = class_texts(&model, &*prompt, &names, context.device)?;
+            let texts = class_texts(&model, &*prompt, &names, context.device())?;
             Ok(SplitData { classes, texts })
         };
         let [train, val, tested] = lists;
@@ -426,7 +443,7 @@ impl FewShot {
     ) -> Result<()> {
         let wants = lists.wants(clips);
         let wants: Vec<_> = wants.iter().map(|(clip, part)| (clip.as_str(), *part)).collect();
-        let loader = ClipLoader { clips, geometry, device: context.device, store: Some(stored) };
+        let loader = ClipLoader { clips, geometry, device: context.device(), store: Some(stored) };
         let Some(filler) = Filler::look(&loader, &wants, context.progress)? else { return Ok(()) };
         let filled = filler.fill(context.progress)?;
         filled.sentences(stored).iter().for_each(|line| context.progress.note(line));
@@ -448,17 +465,17 @@ impl FewShot {
         EpisodeLearner {
             task: self,
             compute: &context.recipe.compute,
-            shards: context.recipe.compute.shards_on(&context.recipe.device),
+            shards: context.recipe.devices.names().iter().map(|name| context.recipe.compute.shards_on(name)).collect(),
             recompute: parts.way.recompute,
             micro_batch: parts.way.micro_batch,
             source,
             train,
+            texts: (0..source.devices()).map(|at| train.texts.to_device(source.on(at).loader().device)).collect(),
             val,
             validation: &parts.validation,
             episodes: Stream::new(seed, "train/episodes"),
             clips: Stream::new(seed, "train/clips"),
             seed,
-            device: context.device,
             graph_strategy: parts.graph_strategy,
         }
     }

@@ -75,9 +75,15 @@ impl Bench {
 
     fn source(&self, runs: Option<&std::path::Path>) -> ClipSource<'_> {
         let model = &self.parts.model;
-        let cache =
-            runs.and_then(|runs| FeatureCache::new(&self.recipe, model, &self.parts.weights, runs, &Silent).unwrap());
+        let cache = runs.and_then(|runs| {
+            FeatureCache::new(&self.recipe, model, &self.parts.weights, "flex", runs, &Silent).unwrap()
+        });
         ClipSource::new(self.loader(), model, cache)
+    }
+
+    /// [`Bench::source`] on `count` devices, all of which are this one.
+    fn source_on(&self, count: usize) -> ClipSource<'_> {
+        (1..count).fold(self.source(None), |source, _| source.beside(&self.device, None))
     }
 
     /// Loss and gradients by path of training step 3.
@@ -86,18 +92,18 @@ impl Bench {
         let task = FewShot { way: 3, shot: 2, queries: 1, episodes_per_step: 2, ..FewShot::default() };
         let learner = EpisodeLearner {
             task: &task,
-            shards: compute.shards.unwrap_or(1),
+            shards: vec![compute.shards.unwrap_or(1); source.devices()],
             recompute: with_micro_batch(compute.recompute, compute.micro_batch, 9),
             micro_batch: compute.micro_batch,
             compute: &compute,
             source,
             train,
+            texts: vec![train.texts.clone(); source.devices()],
             val,
             validation: &self.parts.validation,
             episodes: Stream::new(1, "train/episodes"),
             clips: Stream::new(1, "train/clips"),
             seed: 1,
-            device: &self.device,
             graph_strategy: self.parts.graph_strategy,
         };
         let model = &self.parts.model;
@@ -222,6 +228,33 @@ fn kept_features_change_nothing() {
         depths,
         [Depth::Features, Depth::Block(blocks - 1), Depth::Block(blocks - 2), Depth::Block(0), Depth::Pixels]
     );
+}
+
+/// Copies of the model take the same values, so that nothing differs by a bit: in a step, in a test of clips that are
+/// encoded once, and in one of clips that are encoded for each episode.
+#[test]
+fn several_devices_of_one_kind_compute_what_one_computes() {
+    for adapter in ["{type: multimodal}", "{type: task_adapter}", "{type: last_blocks, count: 1}"] {
+        let bench = bench(&[("adapter", adapter), ("prototype", "{type: text_guided, dropout: 0.2}")]);
+        let one = bench.step(Compute::default(), &bench.source(None));
+        let test = &bench.parts.data[2];
+        let list = EpisodeList::new(Shape { way: 3, shot: 1, queries: 1 }, Split::Test, &test.classes, 5, 20).unwrap();
+        let split = evaluation::SplitEpisodes { classes: &test.classes, texts: &test.texts, list: &list };
+        // Other weights than those that the copies were made of, as after some steps.
+        let moved = with_noise(bench.parts.model.clone(), 0.3).valid();
+        let tested = |source: &ClipSource| evaluation::evaluate(&moved, source, &split, &Silent).unwrap();
+        let on_one = tested(&bench.source(None));
+        assert!(
+            on_one != evaluation::evaluate(&bench.parts.model.valid(), &bench.source(None), &split, &Silent).unwrap()
+        );
+        for count in [2, 3] {
+            let source = bench.source_on(count);
+            assert!(bench.step(Compute::default(), &source) == one, "{adapter}, {count} devices");
+            let at_once = Compute { episodes_at_once: Some(1), ..Compute::default() };
+            assert!(bench.step(at_once, &source) == one, "{adapter}, {count} devices, one episode at once");
+            assert!(tested(&source) == on_one, "{adapter}, {count} devices");
+        }
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::slots::adapter::Branch;
 use crate::slots::dataset::Timeline;
 use crate::slots::objective::Scores;
 use crate::slots::prompt::Prompt;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use calibration::{Calibration, LeftOut, largest};
 use head::Head;
 pub use kept::Kept;
@@ -96,7 +96,6 @@ pub struct Classifier<'a> {
     support: Support,
     /// Gives the probabilities in place of the objective.
     head: Option<Head>,
-    device: Device,
 }
 
 /// A query beside the support clip that is nearest to it, for a person to look at.
@@ -152,9 +151,9 @@ impl<'a> Classifier<'a> {
             parts.push(match (together, kept) {
                 (true, _) => kept::Features::prefixes(prefixes(&source, part)?),
                 (false, Some(kept)) => kept.encodings(part, &classes, |missing| {
-                    encode(&model, &texts, prefixes(&source, missing)?, missing, &device)
+                    encode(&model, &texts, prefixes(&source, missing)?, missing)
                 })?,
-                (false, None) => encode(&model, &texts, prefixes(&source, part)?, part, &device)?,
+                (false, None) => encode(&model, &texts, prefixes(&source, part)?, part)?,
             });
             progress.at(((at + 1) * CLIPS_PER_BATCH).min(clips.len()) as u64, "");
         }
@@ -164,7 +163,7 @@ impl<'a> Classifier<'a> {
             true => Support::Together(Box::new(features.prefix(&device)?)),
             false => Support::Apart(Box::new(features.examples(&device)?)),
         };
-        Ok(Self { model, source, classes, texts, support, head: None, device })
+        Ok(Self { model, source, classes, texts, support, head: None })
     }
 
     /// The same with a linear head on the time averages of the frame features, fitted to the support clips: it gives the
@@ -403,9 +402,9 @@ impl<'a> Classifier<'a> {
         let Support::Together(prefixes) = &self.support else { unreachable!("features that depend on the clip alone") };
         let flat: Vec<usize> = support.iter().flatten().copied().collect();
         let of_clips: Vec<usize> = flat.iter().map(|&row| self.class_of(row)).collect();
-        let text = select_rows(&self.texts.mean, &of_clips, &self.device);
+        let text = select_rows(&self.texts.mean, &of_clips);
         let [_, t, f] = prefixes.dims();
-        let supports = rows_of(Tensor::clone(prefixes), &flat, &self.device).reshape([flat.len(), t, f]);
+        let supports = rows_of(Tensor::clone(prefixes), &flat).reshape([flat.len(), t, f]);
         let (supports, query) = self.model.episode(supports, text.clone(), query);
         let supports = self.model.support_prototypes(supports, text).prototypes;
         let query = self.model.query_prototypes(query);
@@ -425,7 +424,7 @@ impl<'a> Classifier<'a> {
         classes: &[usize],
         support: &[Vec<usize>],
     ) -> (Encodings, Tensor<5>, Tensor<2>) {
-        let text = select_rows(&self.texts.mean, classes, &self.device);
+        let text = select_rows(&self.texts.mean, classes);
         let (query, groups, rows) = match &self.support {
             Support::Apart(known) => {
                 let groups = known.support.clone();
@@ -434,7 +433,7 @@ impl<'a> Classifier<'a> {
             Support::Together(_) => self.together(prefix, support),
         };
         let [_, t, e] = groups.dims();
-        (query, rows_of(groups, &rows[0], &self.device).reshape([1, 1, 1, t, e]), text)
+        (query, rows_of(groups, &rows[0]).reshape([1, 1, 1, t, e]), text)
     }
 
     /// The answers for encoded queries. `groups` has the features of support clips, `[S, T, E]`, and `support` the rows
@@ -452,7 +451,7 @@ impl<'a> Classifier<'a> {
         let align = |rows: &[Vec<usize>], text: Tensor<2>| {
             let flat: Vec<usize> = rows.iter().flatten().copied().collect();
             let shots = rows[0].len();
-            let clips = rows_of(groups.clone(), &flat, &self.device).reshape([1, rows.len(), shots, t, e]);
+            let clips = rows_of(groups.clone(), &flat).reshape([1, rows.len(), shots, t, e]);
             self.model.align(query.clone(), clips, text.unsqueeze())
         };
         let distances = if self.model.prototype.scope() == Scope::Episode {
@@ -507,10 +506,9 @@ fn encode(
     texts: &ClassTexts,
     prefix: Tensor<3>,
     clips: &[(usize, &str)],
-    device: &Device,
 ) -> Result<kept::Features> {
     let classes: Vec<usize> = clips.iter().map(|(class, _)| *class).collect();
-    let text = select_rows(&texts.mean, &classes, device);
+    let text = select_rows(&texts.mean, &classes);
     let frames = model.encode(prefix.clone(), &Branch::Query);
     // Where the support branch does not read the class text, both branches are the same function.
     let branches_differ = model.adapter.scope() > Scope::Clip;
@@ -536,9 +534,9 @@ fn even(support: &[Vec<usize>]) -> Vec<Vec<usize>> {
     support.iter().map(|rows| rows.iter().copied().cycle().take(shots).collect()).collect()
 }
 
-fn rows_of(tensor: Tensor<3>, rows: &[usize], device: &Device) -> Tensor<3> {
+fn rows_of(tensor: Tensor<3>, rows: &[usize]) -> Tensor<3> {
     let [_, t, e] = tensor.dims();
-    select_rows(&tensor.clone().reshape([tensor.dims()[0], t * e]), rows, device).reshape([rows.len(), t, e])
+    select_rows(&tensor.clone().reshape([tensor.dims()[0], t * e]), rows).reshape([rows.len(), t, e])
 }
 
 fn host_rows(tensor: &Tensor<2>) -> Vec<Vec<f64>> {

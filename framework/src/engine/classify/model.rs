@@ -41,8 +41,9 @@ impl Ready {
     /// # Errors
     /// Where its weights are missing, the run is another model's or not finished, or the device is not there.
     pub fn new(recipe: &Recipe, run: Option<&Path>, dataset: Box<dyn Dataset>, commit: Option<&str>) -> Result<Self> {
-        let device =
-            device::probe(&recipe.device, recipe.precision).map_err(|error| error.at(recipe.place("device")))?;
+        // Answers come from one device, whatever else the training had.
+        let name = recipe.devices.first();
+        let device = device::probe(name, recipe.precision).map_err(|error| error.at(recipe.place("device")))?;
         let build = recipe.build_context(&device)?;
         let clips = Clips {
             dataset,
@@ -73,7 +74,7 @@ impl Ready {
             "weights": build.weights(),
             "trained": trained,
             "seed": recipe.seed,
-            "device": recipe.device,
+            "device": name,
             "precision": recipe.precision,
         });
         let untrained = trainable > 0 && trained.is_none();

@@ -178,7 +178,7 @@ impl Task for __Name__ {
 
     fn run(&self, context: &mut RunContext) -> Result<()> {
         let recipe = context.recipe;
-        let build = recipe.build_context(context.device)?;
+        let build = recipe.build_context(context.device())?;
         let Data { clips, classes, skipped, list } = self.data(recipe, &build)?;
         if !skipped.is_empty() {
             context.note(format!("{} clips of split test left out", skipped.len()));
@@ -193,8 +193,8 @@ impl Task for __Name__ {
         let texts = texts(recipe, &build, &model, &classes)?;
         let geometry = model.backbone.geometry().clone();
         let stored = StoredClips::open(recipe, &clips, &geometry, context.runs)?;
-        let loader = ClipLoader { clips: &clips, geometry: &geometry, device: context.device, store: Some(&stored) };
-        let cache = FeatureCache::new(recipe, &model, &build.weights(), context.runs, context.progress)?;
+        let loader = ClipLoader { clips: &clips, geometry: &geometry, device: context.device(), store: Some(&stored) };
+        let cache = FeatureCache::new(recipe, &model, &build.weights(), recipe.devices.first(), context.runs, context.progress)?;
         let source = ClipSource::new(loader, &model, cache);
         let started = Instant::now();
         let split = evaluation::SplitEpisodes { classes: &classes, texts: &texts, list: &list };
