@@ -9,7 +9,8 @@ The model, its random clips and the loss of an episode come from the file that -
 `ARCHS`, `Peer`, `Pool`, `Episode` and `keep_memory`. After a warm-up, which with --compile contains the compilation,
 COUNT repetitions are timed one by one:
 
-    train     one optimizer step: drawing the clips, loss, gradients, their norm clipped to 1, AdamW
+    train     one optimizer step: drawing the clips, loss, gradients, their norm clipped to 1, AdamW; of several episodes
+              one after the other
     evaluate  one episode: drawing the clips, encoding them, distances and probabilities, without gradients
     encode    the frame features of one clip that is in memory, in the query branch, without gradients
 
@@ -62,10 +63,11 @@ def training(peer, model, pool, options, compiled):
     loss_of = compiled(lambda *clips: episode(model, *clips))
 
     def step():
-        with options.autocast():
-            loss = loss_of(*pool.draw(options.way, options.shot, options.query))
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        for _ in range(options.episodes):
+            with options.autocast():
+                loss = loss_of(*pool.draw(options.way, options.shot, options.query)) / options.episodes
+            loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         return loss.item()
@@ -108,6 +110,7 @@ def main():
     parser.add_argument("--way", type=int, default=5)
     parser.add_argument("--shot", type=int, default=1)
     parser.add_argument("--query", type=int, default=1, help="queries of each class")
+    parser.add_argument("--episodes", type=int, default=1, help="episodes whose mean gradient makes one training step")
     parser.add_argument("--warm-up", type=int, default=3)
     parser.add_argument("--count", type=int, default=10, help="repetitions that are timed")
     parser.add_argument("--threads", type=int, default=os.cpu_count())

@@ -39,6 +39,8 @@ pub struct Case {
     pub arch: &'static str,
     pub shot: usize,
     pub query: usize,
+    /// Episodes whose mean gradient makes one step.
+    pub episodes: usize,
     /// Repetitions that are not timed.
     pub warm_up: usize,
     /// Repetitions that are timed. Our evaluation has [`EPISODES`] instead.
@@ -55,7 +57,7 @@ const fn case(
     [shot, query]: [usize; 2],
     [warm_up, count]: [usize; 2],
 ) -> Case {
-    Case { name, kind, arch, shot, query, warm_up, count, default: true }
+    Case { name, kind, arch, shot, query, episodes: 1, warm_up, count, default: true }
 }
 
 impl Case {
@@ -63,17 +65,25 @@ impl Case {
     const fn by_name(self) -> Self {
         Self { default: false, ..self }
     }
+
+    /// The same with so many episodes in a step.
+    const fn of_episodes(self, episodes: usize) -> Self {
+        Self { episodes, ..self }
+    }
 }
 
 use Kind::{Encode, Evaluate, Train};
 
-pub const CASES: [Case; 13] = [
+pub const CASES: [Case; 15] = [
     case("train-tiny-1shot", Train, "tiny", [1, 5], [5, 30]),
     case("train-tiny-5shot", Train, "tiny", [5, 5], [5, 20]),
     case("train-vit-b-32-1shot", Train, "vit-b-32", [1, 1], [2, 5]),
     case("train-vit-b-32-5shot", Train, "vit-b-32", [5, 5], [2, 5]).by_name(),
     case("train-vit-b-16-1shot", Train, "vit-b-16", [1, 1], [1, 3]).by_name(),
     case("train-vit-b-16-5shot", Train, "vit-b-16", [5, 5], [1, 3]).by_name(),
+    // Steps of `recipes/benchmarks`: 1 query, and 4 episodes.
+    case("train-kinetics-5w1s", Train, "vit-b-16", [1, 1], [1, 3]).of_episodes(4).by_name(),
+    case("train-kinetics-5w5s", Train, "vit-b-16", [5, 1], [1, 3]).of_episodes(4).by_name(),
     case("eval-tiny-1shot", Evaluate, "tiny", [1, 1], [3, 50]),
     case("eval-tiny-5shot", Evaluate, "tiny", [5, 1], [3, 30]),
     case("eval-vit-b-32-1shot", Evaluate, "vit-b-32", [1, 1], [1, 5]).by_name(),
@@ -125,7 +135,7 @@ impl Case {
             "alignment": {"type": "otam"},
             "optimizer": {"type": "adamw", "learning_rate": 1e-4, "weight_decay": 0.05},
             "task": {
-                "type": "few_shot", "way": WAY, "shot": shot, "queries": query,
+                "type": "few_shot", "way": WAY, "shot": shot, "queries": query, "episodes_per_step": self.episodes,
                 "train": {"steps": self.warm_up + self.count, "clip_norm": 1.0, "validate_every_steps": 1_000_000,
                           "checkpoint_every_steps": 1_000_000},
                 "validation": {"episodes": 2},

@@ -16,6 +16,7 @@
 //! | `MACLIP_PRECISION` | `f32` | `bf16`: the recipe's `precision`, and the peer under autocast |
 //! | `MACLIP_PEER` | none | the file with the peer's model; scripts/peer_step.py times it |
 //! | `MACLIP_PYTHON` | `python3` | a Python with torch; `compiled` also needs a C++ compiler |
+//! | `MACLIP_BENCH_JSON` | none | a file that gets one JSON object for each line of the table |
 //!
 //! Every measurement is a process of its own, so that its peak memory is its own; ours and the peers' take turns. Each
 //! warms up, then times its repetitions one by one. Ours is the product: the training is a run of the few-shot task
@@ -25,7 +26,8 @@
 //! The time of a measurement is the median of its repetitions. Printed are medians over measurements, and as a ratio
 //! the median of the ratios of a turn: above 1, ours is faster. The peer's memory is printed without its pool of clips,
 //! which ours makes when it opens them. On a card the memory is the card's, as `nvidia-smi` says it, and the peer's pool
-//! lies on the card before the time starts, whereas ours opens each step's clips and sends them there.
+//! lies on the card before the time starts, whereas ours opens each step's clips and sends them there. Beside the memory
+//! of a training or evaluation stands what `maclip plan` estimates for it.
 
 mod card;
 mod cases;
@@ -37,7 +39,10 @@ use cases::{CASES, Case};
 use maclip_components as _;
 use maclip_framework::recipe::device::nvidia_card;
 use peer::Peer;
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -71,6 +76,8 @@ struct Measured {
     seconds: f64,
     /// Peak memory: resident, or on the card where one computes.
     mib: f64,
+    /// What a plan estimates for it; only of ours.
+    planned_mib: Option<f64>,
 }
 
 impl Measured {
@@ -82,7 +89,11 @@ impl Measured {
         let number = |key: &str| found[key].as_f64();
         let needed = |key: &str| number(key).unwrap_or_else(|| panic!("no {key} in {found}"));
         let all = on_card.unwrap_or_else(|| needed("peak_rss_mib"));
-        Self { seconds: needed("seconds_median"), mib: all - number("pool_mib").unwrap_or(0.0) }
+        Self {
+            seconds: needed("seconds_median"),
+            mib: all - number("pool_mib").unwrap_or(0.0),
+            planned_mib: number("planned_mib"),
+        }
     }
 }
 
@@ -136,26 +147,68 @@ fn load() -> String {
     text.split(' ').next().unwrap_or_default().to_owned()
 }
 
-/// One line of the table.
-fn line(case: &Case, threads: usize, ours: &[Measured], peers: &[(&Peer, Vec<Measured>)]) -> String {
-    let time = |of: &[Measured]| 1e3 * median(of.iter().map(|m| m.seconds).collect());
-    let memory = |of: &[Measured]| median(of.iter().map(|m| m.mib).collect());
-    let mut cells = vec![case.name.to_owned(), threads.to_string(), format!("{:.3}", time(ours))];
-    for (_, theirs) in peers {
-        let ratios = ours.iter().zip(theirs).map(|(our, their)| their.seconds / our.seconds).collect();
-        cells.extend([format!("{:.2}", time(theirs)), format!("{:.2}", median(ratios))]);
+/// What one line of the table says.
+#[derive(Serialize)]
+struct Row {
+    case: &'static str,
+    device: String,
+    precision: String,
+    threads: usize,
+    ms: f64,
+    mib: f64,
+    /// What `maclip plan` estimates.
+    planned_mib: Option<f64>,
+    peers: Vec<PeerCells>,
+}
+
+/// The cells of one peer.
+#[derive(Serialize)]
+struct PeerCells {
+    peer: &'static str,
+    ms: f64,
+    /// Its time in parts of ours.
+    ratio: f64,
+    mib: f64,
+}
+
+impl Row {
+    fn new(case: &Case, threads: usize, ours: &[Measured], peers: &[(&Peer, Vec<Measured>)]) -> Self {
+        let time = |of: &[Measured]| 1e3 * median(of.iter().map(|m| m.seconds).collect());
+        let memory = |of: &[Measured]| median(of.iter().map(|m| m.mib).collect());
+        let cells = |(peer, theirs): &(&Peer, Vec<Measured>)| {
+            let ratios = ours.iter().zip(theirs).map(|(our, their)| their.seconds / our.seconds).collect();
+            PeerCells { peer: peer.name, ms: time(theirs), ratio: median(ratios), mib: memory(theirs) }
+        };
+        let (device, precision) = (device(), precision());
+        let (ms, mib, peers) = (time(ours), memory(ours), peers.iter().map(cells).collect());
+        let planned_mib = ours.first().and_then(|measured| measured.planned_mib);
+        Self { case: case.name, device, precision, threads, ms, mib, planned_mib, peers }
     }
-    cells.push(format!("{:.0}", memory(ours)));
-    cells.extend(peers.iter().map(|(_, theirs)| format!("{:.0}", memory(theirs))));
-    format!("| {} |", cells.join(" | "))
+
+    fn line(&self) -> String {
+        let mut cells = vec![self.case.to_owned(), self.threads.to_string(), format!("{:.3}", self.ms)];
+        cells.extend(self.peers.iter().flat_map(|p| [format!("{:.2}", p.ms), format!("{:.2}", p.ratio)]));
+        cells.push(format!("{:.0}", self.mib));
+        cells.push(self.planned_mib.map_or_else(|| "–".to_owned(), |planned| format!("{planned:.0}")));
+        cells.extend(self.peers.iter().map(|p| format!("{:.0}", p.mib)));
+        format!("| {} |", cells.join(" | "))
+    }
 }
 
 fn header(peers: &[Peer]) -> String {
     let mut cells = vec!["case".to_owned(), "threads".to_owned(), "maclip, ms".to_owned()];
     cells.extend(peers.iter().flat_map(|peer| [format!("{}, ms", peer.name), "ratio".to_owned()]));
-    cells.push("maclip, MiB".to_owned());
+    cells.extend(["maclip, MiB", "planned, MiB"].map(str::to_owned));
     cells.extend(peers.iter().map(|peer| format!("{}, MiB", peer.name)));
     format!("| {} |\n|{}", cells.join(" | "), "---|".repeat(cells.len()))
+}
+
+/// Appends `row` to the file that `MACLIP_BENCH_JSON` names.
+fn keep(row: &Row) {
+    let Some(path) = std::env::var_os("MACLIP_BENCH_JSON") else { return };
+    let file = OpenOptions::new().create(true).append(true).open(&path);
+    let written = file.and_then(|mut file| writeln!(file, "{}", json!(row)));
+    written.unwrap_or_else(|error| panic!("MACLIP_BENCH_JSON, {}: {error}", path.display()));
 }
 
 fn main() {
@@ -201,7 +254,9 @@ fn main() {
                 let (ours, others) = (last(&mine), others.concat());
                 eprintln!("{} {threads}t #{turn}: maclip {ours:.3}{others} ms, load {}", case.name, load());
             }
-            println!("{}", line(case, threads, &mine, &theirs));
+            let row = Row::new(case, threads, &mine, &theirs);
+            keep(&row);
+            println!("{}", row.line());
         }
     }
 }

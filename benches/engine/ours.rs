@@ -10,7 +10,7 @@ use maclip_framework::engine::context::RunContext;
 use maclip_framework::engine::episodes::{EpisodeList, Shape};
 use maclip_framework::engine::evaluation::{self, SplitEpisodes};
 use maclip_framework::engine::features::ClipSource;
-use maclip_framework::engine::task::Task;
+use maclip_framework::engine::task::{self, Task};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::few_shot::{FewShotModel, class_texts};
 use maclip_framework::profile::{self, Totals};
@@ -57,7 +57,14 @@ pub fn measure(case: &Case, weights: &Path, threads: usize, folder: &Path) -> Re
         Kind::Evaluate => vec![evaluate(case, &recipe)?],
         Kind::Encode => encode(case, &recipe)?,
     };
+    let memory = task::of(&recipe)?.plan(&recipe)?.memory;
+    let planned = match case.kind {
+        Kind::Train => memory.training_bytes,
+        Kind::Evaluate => Some(memory.evaluation_bytes),
+        Kind::Encode => None,
+    };
     Ok(json!({
+        "planned_mib": planned.map(|bytes| bytes / 1_048_576.0),
         "seconds_median": crate::median(seconds.clone()),
         "seconds_mean": seconds.iter().sum::<f64>() / seconds.len() as f64,
         "peak_rss_mib": profile::peak_memory().unwrap_or_default() as f64 / 1_048_576.0,

@@ -39,6 +39,7 @@ impl Peer {
             ("--way", WAY),
             ("--shot", case.shot),
             ("--query", case.query),
+            ("--episodes", case.episodes),
             ("--warm-up", case.warm_up),
             ("--count", case.count),
             ("--threads", threads),

@@ -59,10 +59,17 @@ const VARIABLES: [&str; 36] = [
     "all_proxy",
 ];
 
-/// `maclip` with `arguments`, from the repository's root, without colours and without a user's environment.
+/// `maclip` with `arguments`, from the repository's root, without colours and without a user's environment. Tests that
+/// were built on another machine take the program from the folder `MACLIP_BINARIES`, and run where they are.
 pub fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_maclip"));
-    command.current_dir(root()).args(arguments).env("NO_COLOR", "1");
+    let mut command = match std::env::var_os("MACLIP_BINARIES") {
+        Some(folder) => Command::new(Path::new(&folder).join("maclip")),
+        None => Command::new(env!("CARGO_BIN_EXE_maclip")),
+    };
+    if root().is_dir() {
+        command.current_dir(root());
+    }
+    command.args(arguments).env("NO_COLOR", "1");
     for name in VARIABLES {
         command.env_remove(name);
     }
