@@ -5,32 +5,41 @@ use crate::error::Result;
 use crate::slots::backbone::Precision;
 use burn::tensor::Device;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Serialize};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 
 /// The names of a run's devices, at least one. The first holds the weights and takes the optimizer's steps; the others
 /// compute a part of each step's episodes and of the test's clips. A name may come twice.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Written")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Devices(Vec<String>);
 
-/// The value as it is written.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected the name of a device, or a list of names")]
-enum Written {
-    One(String),
-    Several(Vec<String>),
-}
+impl<'de> Deserialize<'de> for Devices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct OneOrSeveral;
+        impl<'de> Visitor<'de> for OneOrSeveral {
+            type Value = Devices;
 
-impl TryFrom<Written> for Devices {
-    type Error = &'static str;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("the name of a device, or a list of names")
+            }
 
-    fn try_from(written: Written) -> std::result::Result<Self, Self::Error> {
-        match written {
-            Written::One(name) => Ok(Self(vec![name])),
-            Written::Several(names) if names.is_empty() => Err("a list of devices names at least one"),
-            Written::Several(names) => Ok(Self(names)),
+            fn visit_str<E: de::Error>(self, name: &str) -> std::result::Result<Devices, E> {
+                Ok(Devices::from(name))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Devices, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element()? {
+                    names.push(name);
+                }
+                match names.is_empty() {
+                    true => Err(de::Error::custom("a list of devices names at least one")),
+                    false => Ok(Devices(names)),
+                }
+            }
         }
+        deserializer.deserialize_any(OneOrSeveral)
     }
 }
 
