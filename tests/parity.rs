@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::{ok, records, run_directory};
+use common::{ok, records};
 use maclip_framework::weights;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,10 +47,9 @@ fn step(folder: &Path, recipe: &str, device: &str, rate: &str) -> Step {
     ];
     let mut arguments = vec!["run", &file, "--runs", runs.to_str().unwrap()];
     arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
-    ok(&arguments);
-    let name = std::fs::read_dir(&runs).unwrap().map(|entry| entry.unwrap().file_name());
-    let name = name.map(|name| name.to_str().unwrap().to_owned()).find(|name| !name.starts_with('.')).unwrap();
-    let run = run_directory(&runs, &name, "");
+    arguments.push("--json");
+    let said: serde_json::Value = serde_json::from_str(&ok(&arguments)).unwrap();
+    let run = Path::new(said["runs"][0]["dir"].as_str().unwrap());
     let read = weights::read(&run.join("checkpoints/step-00000001/weights.safetensors")).unwrap();
     let weights = read.tensors.into_iter().map(|(path, tensor)| (path, tensor.values)).collect();
     let trained = records(&run.join("train.jsonl")).remove(0);
