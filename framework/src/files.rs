@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
@@ -54,6 +54,33 @@ pub fn open_own(path: &Path, write: bool) -> std::io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let file = OpenOptions::new().read(true).write(write).custom_flags(flags.bits().cast_signed()).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("it is not a regular file")) }
+}
+
+/// Takes the lock of the open file at `path`; `false` where another process holds it.
+///
+/// # Errors
+/// Where the file system refuses locks: then neither is known, and the file counts as neither free nor taken.
+pub fn try_lock(file: &File, path: &Path) -> Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(no_lock(path, error)),
+    }
+}
+
+/// The error that the file system gave for a lock of the file at `path`, with the way out.
+pub(crate) fn no_lock(path: &Path, error: std::io::Error) -> Error {
+    use rustix::io::Errno;
+    let refuses = [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL];
+    let refused = refuses.into_iter().any(|refused| error.raw_os_error() == Some(refused.raw_os_error()));
+    let told = Error::io("lock", path, error);
+    match refused {
+        true => told.help(
+            "the file system there refuses locks, which keep two processes apart: mount it with locks (Lustre: `flock`, \
+             NFS 3: with lockd, not `nolock`), or choose another folder; `maclip docs shared_storage` says more",
+        ),
+        false => told,
+    }
 }
 
 /// All bytes of a regular file of a store of our own, of at most `limit` bytes.

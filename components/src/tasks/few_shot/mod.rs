@@ -28,6 +28,7 @@ use maclip_framework::clips::contents::store_of;
 use maclip_framework::clips::filler::Filler;
 use maclip_framework::clips::loader::ClipLoader;
 use maclip_framework::clips::sources::{Clips, Needs};
+use maclip_framework::clips::store::local::LocalCache;
 use maclip_framework::clips::store::stored::StoredClips;
 use maclip_framework::engine::context::RunContext;
 use maclip_framework::engine::episodes::{Episode, EpisodeList, Shape};
@@ -355,7 +356,8 @@ impl FewShot {
             ));
         }
         let geometry = model.backbone.geometry().clone();
-        let stored = StoredClips::open(recipe, &clips, &geometry, context.runs)?;
+        let stored = StoredClips::open(recipe, &clips, &geometry, context.runs)?
+            .beside(LocalCache::open(&recipe.compute, context.progress));
         self.fill_store(&mut lists, &clips, &geometry, &stored, context)?;
         context.note_inputs("list", lists.sums()?)?;
         context.note_clips(lists.contents(&*clips.dataset, stored.store())?)?;
@@ -434,7 +436,7 @@ impl FewShot {
             lists.leave_out(&filled.broken, clips.dataset.skips_broken());
             lists.report(self, context)?;
         }
-        Ok(())
+        stored.copy_in(&*clips.dataset, &wants, context.progress)
     }
 
     fn learner<'a>(

@@ -77,7 +77,7 @@ impl Contents {
     fn is_sound(&self, (kind, _, span): &(Kind, Key, Span)) -> bool {
         match kind {
             Kind::Clip => Table::read(&self.file, *span).is_some_and(|table| table.is_sound(&self.file, *span)),
-            Kind::Source | Kind::Sound => pack::small(&self.file, *span).is_some(),
+            Kind::Source | Kind::Sound | Kind::Features => pack::small(&self.file, *span).is_some(),
         }
     }
 

@@ -12,7 +12,7 @@ pub(crate) use checkpoint::{Position, checkpoint_sha256};
 pub use lines::Records;
 
 use crate::error::{Error, Result};
-use crate::files::{regular, unix_seconds, write_atomically, write_json};
+use crate::files::{regular, try_lock, unix_seconds, write_atomically, write_json};
 use crate::runs::read::read_json;
 use crate::runs::records::{Manifest, State, Status};
 use serde::Serialize;
@@ -32,15 +32,9 @@ fn lock(path: &Path, options: &OpenOptions) -> Result<(File, bool)> {
     let path = path.join("lock");
     let file = regular(&mut options.clone(), &path)
         .map_err(|error| Error::io("write", &path, error).help("choose another folder with `--runs DIR`"))?;
-    match file.try_lock() {
-        // If the run was moved away between opening and locking, its lock file moved too and is not this folder's lock.
-        Ok(()) => {
-            let moved = !is_at(&file, &path);
-            Ok((file, moved))
-        }
-        Err(std::fs::TryLockError::WouldBlock) => Ok((file, true)),
-        Err(std::fs::TryLockError::Error(error)) => Err(Error::io("lock", &path, error)),
-    }
+    // If the run was moved away between opening and locking, its lock file moved too and is not this folder's lock.
+    let held = !try_lock(&file, &path)? || !is_at(&file, &path);
+    Ok((file, held))
 }
 
 /// Whether the open `file` is the one at `path`.
@@ -57,7 +51,8 @@ fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 
-/// Whether a process works on the run directory `path` right now.
+/// Whether a process works on the run directory `path` right now. Where the file system refuses locks, nobody can know:
+/// then it says no, and whoever wants to change the run gets the error of [`RunStore::open`].
 pub fn in_use(path: &Path) -> bool {
     lock(path, OpenOptions::new().read(true)).is_ok_and(|(_, held)| held)
 }
