@@ -18,6 +18,7 @@ mod plan;
 mod start;
 #[cfg(test)]
 mod tests;
+mod workload;
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -42,6 +43,7 @@ use maclip_framework::files::copy_atomically;
 use maclip_framework::model::few_shot::{ClassTexts, FewShotModel, class_texts};
 use maclip_framework::model::parameters::{self, Params};
 use maclip_framework::model::plan::Plan;
+use maclip_framework::model::workload::Workload;
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::random::Stream;
 use maclip_framework::recipe::Recipe;
@@ -184,6 +186,10 @@ struct SplitData {
 impl Task for FewShot {
     fn plan(&self, recipe: &Recipe) -> Result<Plan> {
         self.graph(recipe)
+    }
+
+    fn workload(&self, recipe: &Recipe) -> Result<Workload> {
+        self.work(recipe)
     }
 
     fn examine(&self, recipe: &Recipe, device: &Device) -> Vec<Diagnostic> {
