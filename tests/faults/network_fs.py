@@ -151,6 +151,9 @@ def lock(body, wait):
         raise OSError(errno.ENOLCK, "no locks")
     handle, _, _, _, kind = struct.unpack("<4QI", body[:36])
     how = {fcntl.F_RDLCK: fcntl.LOCK_SH, fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_UNLCK: fcntl.LOCK_UN}[kind]
+    # As NFS, which makes a lock of a range of it.
+    if kind == fcntl.F_WRLCK and fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        raise OSError(errno.EBADF, "not open for writing")
     fcntl.flock(handle, how if wait else how | fcntl.LOCK_NB)
     return b""
 

@@ -33,13 +33,13 @@ pub use maintain::{Pruned, Verified, prune, verify};
 pub use pack::Key;
 
 use crate::error::{Error, Result};
-use crate::files::{no_lock, open_own, try_lock};
+use crate::files::{is_locked, no_lock, open_own, try_lock};
 use crate::recipe::clip_store::ClipStoreOptions;
 use pack::{HEAD, Kind, Span};
 use record::Table;
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -164,9 +164,7 @@ impl ClipStore {
                 .map(|(_, pack)| pack.path.clone())
                 .collect()
         };
-        packs.iter().any(|path| {
-            open_own(path, false).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
-        })
+        packs.iter().any(|path| open_own(path, false).is_ok_and(|file| is_locked(&file, path).unwrap_or(false)))
     }
 
     /// Bytes of all packs.
