@@ -150,6 +150,7 @@ impl Recipe {
             resolved,
             hash,
             pinned: Default::default(),
+            untrained: false,
             source,
         })
     }

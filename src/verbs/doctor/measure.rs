@@ -107,7 +107,9 @@ fn shortened(device: &str, precision: &str, changes: &[&str]) -> Result<StudyRun
     let changes = Arguments { sets, unsets: vec!["study".to_owned()], others: Vec::new() };
     let recipe = shipped::find("quickstart").ok_or_else(|| Error::failed("the program has no quickstart"))?;
     let runs = expand(&recipe.load(&changes)?, Purpose::Run)?.runs;
-    runs.into_iter().next().ok_or_else(|| Error::failed("the quickstart has no run"))
+    let mut run = runs.into_iter().next().ok_or_else(|| Error::failed("the quickstart has no run"))?;
+    run.recipe.untrained = true;
+    Ok(run)
 }
 
 /// Frames per second that FFmpeg decodes and hands over; `None` where there is none.

@@ -138,12 +138,10 @@ pub fn plan(runs: Vec<StudyRun>, many: &Many, machines: usize, folder: &Path, js
         }
     }
     let compared = compared(&runs, folder, &known)?;
-    let seconds = |cell: &Cell| {
-        // What runs share is made once, and here counted with the first that needs it.
-        cell.train_seconds + cell.test_seconds
-    };
+    // What runs share is made once, before the others can begin.
     let shared: f64 = once(&cells, 1, |cell| cell.work.preparation / cell.rate.speed().encoding);
-    let each: Vec<f64> = cells.iter().flat_map(|cell| std::iter::repeat_n(seconds(cell), cell.runs)).collect();
+    let each: Vec<f64> =
+        cells.iter().flat_map(|cell| std::iter::repeat_n(cell.train_seconds + cell.test_seconds, cell.runs)).collect();
     let device_seconds = each.iter().sum::<f64>() + shared;
     let places = machines * many.gpus.map_or(1, usize::from);
     let wall = packed(each, places) + shared;
