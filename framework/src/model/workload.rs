@@ -22,9 +22,11 @@ pub struct Workload {
     pub validation: Passes,
     /// FLOPs of the test.
     pub test: Passes,
-    /// FLOPs of what is kept on disk for every later run with the same clips and the same frozen part, and of class
-    /// texts.
-    pub preparation: f64,
+    /// FLOPs of the class texts, before the training.
+    pub texts: f64,
+    /// FLOPs of the features that are kept on disk for every later run with the same clips and the same frozen part. The
+    /// first run makes them while it trains and tests.
+    pub features: f64,
     /// FLOPs of one frame through the whole tower: small towers use a device less well than large ones.
     pub frame: f64,
     /// Bytes of the decoded clips in the clip store, which runs share.

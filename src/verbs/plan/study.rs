@@ -13,7 +13,7 @@ use maclip_framework::recipe::study::StudyRun;
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::{Attempt, State};
 use maclip_language::{Diagnostic, Origin, codes};
-use maclip_reports::format::{date, rough_duration};
+use maclip_reports::format::{date, plural, rough_duration};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -25,7 +25,8 @@ struct Cell {
     variant: String,
     runs: usize,
     work: Workload,
-    /// Seconds of one run, in training with its validations and in the test.
+    /// Seconds of one run, before its training, in the training with its validations, and in the test.
+    start_seconds: f64,
     train_seconds: f64,
     test_seconds: f64,
     /// The rate that it is estimated with.
@@ -33,6 +34,13 @@ struct Cell {
     /// Where its clips and its features are the same as those of others.
     #[serde(skip)]
     shares: [String; 2],
+}
+
+impl Cell {
+    /// Seconds of one run.
+    fn seconds(&self) -> f64 {
+        self.start_seconds + self.train_seconds + self.test_seconds
+    }
 }
 
 /// Where a speed comes from.
@@ -138,10 +146,9 @@ pub fn plan(runs: Vec<StudyRun>, many: &Many, machines: usize, folder: &Path, js
         }
     }
     let compared = compared(&runs, folder, &known)?;
-    // What runs share is made once, before the others can begin.
-    let shared: f64 = once(&cells, 1, |cell| cell.work.preparation / cell.rate.speed().encoding);
-    let each: Vec<f64> =
-        cells.iter().flat_map(|cell| std::iter::repeat_n(cell.train_seconds + cell.test_seconds, cell.runs)).collect();
+    // Features that runs share are made once, and here before all others begin.
+    let shared: f64 = once(&cells, 1, |cell| cell.work.features / cell.rate.speed().encoding);
+    let each: Vec<f64> = cells.iter().flat_map(|cell| std::iter::repeat_n(cell.seconds(), cell.runs)).collect();
     let device_seconds = each.iter().sum::<f64>() + shared;
     let places = machines * many.gpus.map_or(1, usize::from);
     let wall = packed(each, places) + shared;
@@ -154,7 +161,7 @@ pub fn plan(runs: Vec<StudyRun>, many: &Many, machines: usize, folder: &Path, js
         }}));
     }
     let name = runs.first().map_or("", |run| run.recipe.name.as_str());
-    let mut lines = vec![format!("{name}: {} runs", runs.len()), String::new()];
+    let mut lines = vec![format!("{name}: {}", plural(runs.len(), "run")), String::new()];
     lines.extend(table(&cells));
     lines.push(String::new());
     let row = |of: &str, about: String| [of.to_owned(), about];
@@ -184,6 +191,7 @@ fn cell(run: &StudyRun, known: &Known) -> Result<Cell> {
     let recipe = &run.recipe;
     let work = task::of(recipe)?.workload(recipe).map_err(|error| error.at(recipe.place("task")))?;
     let rate = known.choose(recipe, &work)?;
+    let start_seconds = work.texts / rate.speed().encoding;
     let (train_seconds, test_seconds) = rate.speed().seconds(&work);
     let of = |slots: &[&str]| {
         json!(slots.iter().map(|slot| recipe.resolved.at(slot).map(|node| node.to_json())).collect::<Vec<_>>())
@@ -191,10 +199,11 @@ fn cell(run: &StudyRun, known: &Known) -> Result<Cell> {
     };
     let clips = of(&["dataset", "frames", "resize", "augment", "backbone", "clip_store"]);
     // Adapters decide where the frozen part ends.
-    let features = format!("{} {}", of(&["dataset", "frames", "backbone", "precision", "device"]), work.preparation);
+    let features = format!("{} {}", of(&["dataset", "frames", "backbone", "precision", "device"]), work.features);
     Ok(Cell {
         variant: run.variant.clone(),
         runs: 1,
+        start_seconds,
         work,
         train_seconds,
         test_seconds,
@@ -265,7 +274,7 @@ fn table(cells: &[Cell]) -> Vec<String> {
             flops(*training),
             flops(validation.encode + validation.align),
             flops(test.encode + test.align),
-            rough_duration(cell.train_seconds + cell.test_seconds),
+            rough_duration(cell.seconds()),
         ]
     });
     let mut lines = columns(&[head].into_iter().chain(rows).collect::<Vec<_>>(), 5);
@@ -301,6 +310,8 @@ fn compared(runs: &[StudyRun], folder: &Path, known: &Known) -> Result<Compared>
                 work.validation.align *= share;
             }
             let (train, test) = rate.speed().seconds(&work);
+            // Whether the run made the features that it kept, or found them, is not recorded; it counts as the first one.
+            let test = test + work.features / rate.speed().encoding;
             let measured = attempt.seconds;
             if measured.train + measured.test <= 0.0 {
                 continue;

@@ -121,11 +121,11 @@ impl FewShot {
         // Features of clips that are augmented or drawn differ every time, and are not kept.
         let featured: f64 = roles().filter(|role| *role != Split::Train || fixed).map(used).sum();
         let prefix = EpisodeCosts::new(&model, frames, self.shape(Split::Test)).prefix.unwrap_or_default().flops;
-        let mut preparation = if kept { prefix * featured } else { 0.0 };
+        let mut texts = 0.0;
         if model.needs_text() {
             let sentences = recipe.build::<dyn Prompt>(&build)?.sentences("class").len();
             let classes: usize = roles().map(|role| sizes.splits[role as usize].classes).sum();
-            preparation += model.backbone.texts_cost(classes * sentences).unwrap_or_default().flops;
+            texts = model.backbone.texts_cost(classes * sentences).unwrap_or_default().flops;
         }
 
         let stored = sizes.files && recipe.clip_store.on && !geometry.passes_features();
@@ -137,8 +137,15 @@ impl FewShot {
             clips(role) * frames as f64 * image
         });
         let format = if recipe.clip_store.format == Format::Jpeg { JPEG } else { 1.0 };
-        let clip_store_bytes =
-            if stored { (store.sum::<f64>() / format).min(recipe.clip_store.limit_gb * 1e9) } else { 0.0 };
+        let (limit, needed) = (recipe.clip_store.limit_gb * 1e9, store.sum::<f64>() / format);
+        let clip_store_bytes = if stored { needed.min(limit) } else { 0.0 };
+        if stored && needed > limit {
+            notes.push(format!(
+                "the clips take {:.0} GB, and `clip_store.limit_gb` is {}: the others are decoded whenever they are needed",
+                needed / 1e9,
+                recipe.clip_store.limit_gb
+            ));
+        }
         if stored && all {
             notes.push(format!("all frames of training clips are kept: {ALL_FRAMES} of each are assumed"));
         }
@@ -148,7 +155,7 @@ impl FewShot {
             );
         }
         let value = if recipe.precision == Precision::Bf16 { 2.0 } else { 4.0 };
-        let features = featured * (frames * prefix_values(&model)) as f64 * value;
+        let feature_bytes = featured * (frames * prefix_values(&model)) as f64 * value;
         let state =
             recipe.build::<dyn Optimizer>(&BuildContext::new(recipe.seed, build.device.clone()))?.state_values();
         let kept_checkpoints = if trains { self.train.keep_checkpoints as f64 + 1.0 } else { 0.0 };
@@ -165,10 +172,11 @@ impl FewShot {
             training,
             validation,
             test,
-            preparation,
+            texts,
+            features: if kept { prefix * featured } else { 0.0 },
             frame: (prefix + query.flops) / frames as f64,
             clip_store_bytes,
-            feature_bytes: if kept { features.min(recipe.compute.cache_limit_gb * 1e9) } else { 0.0 },
+            feature_bytes: if kept { feature_bytes.min(recipe.compute.cache_limit_gb * 1e9) } else { 0.0 },
             checkpoint_bytes: kept_checkpoints * trainable * 4.0 * (1 + state.unwrap_or(2)) as f64,
             record_bytes: self.test.episodes as f64 * line + steps as f64 * 250.0,
             notes,
