@@ -73,21 +73,21 @@ impl Held {
     /// Writes the record of this process into `file`, the lock file at `path`, whose lock it holds.
     ///
     /// # Errors
-    /// Where a process of another machine holds the lock too, or the file cannot be written; [`Error::Interrupted`] after
-    /// a request to stop.
+    /// Where a process of another machine holds the lock too, or too many files are open; [`Error::Interrupted`] after a
+    /// request to stop.
     pub fn new(file: &File, path: &Path) -> Result<Self> {
         let mut here = Holder::here();
         if let Some(other) = Holder::read(path).filter(|other| (&other.host, &other.boot) != (&here.host, &here.boot)) {
             watch(&other, path)?;
         }
-        let failed = |error| Error::io("write", path, error).help("make room or give access there");
-        here.write(file).map_err(failed)?;
+        // The lock protects the run; a record that is not written only shows less. On a full disk runs must be removable.
+        let _ = here.write(file);
+        let failed = |error| Error::io("open", path, error);
         let (file, own) = (file.try_clone().map_err(failed)?, file.try_clone().map_err(failed)?);
         let (end, ended) = channel();
         let renewing = std::thread::spawn(move || {
             while ended.recv_timeout(RENEW) == Err(RecvTimeoutError::Timeout) {
                 here.renewed += 1;
-                // The lock protects the run; a record that is not renewed only shows less.
                 let _ = here.write(&own);
             }
         });
