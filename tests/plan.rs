@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{fails, ok};
+use common::{SMALL, fails, ok, small_quickstart};
 use std::path::Path;
 
 #[test]
@@ -42,6 +42,92 @@ fn a_plan_may_be_for_a_device_that_is_not_here() {
         assert!(said.contains(device) && said.contains("12 GB") && said.contains("80 GB"), "{said}");
     }
     fails(2, &["plan", "recipes/quickstart.yaml", "--set", "device=tpu:0"], &["no device `tpu:0`"]);
+}
+
+/// A study of two variants with two seeds on `machines`, as data.
+fn study(runs: &Path, more: &[&str]) -> serde_json::Value {
+    let runs = runs.to_str().unwrap();
+    let words = ["plan", "recipes/quickstart.yaml", "--json", "--runs", runs, "--set", "study.seeds=[1, 2]"];
+    let all: Vec<&str> = words.iter().copied().chain(SMALL).chain(more.iter().copied()).collect();
+    serde_json::from_str::<serde_json::Value>(&ok(&all)).unwrap()["study"].clone()
+}
+
+#[test]
+fn a_study_is_planned_on_machines_that_are_not_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    let one = study(folder.path(), &["--machines", "1", "--rate", "0.001", "--price", "2.5"]);
+    let [frozen, trained] = [0, 1].map(|at| one["cells"][at].clone());
+    assert_eq!((&frozen["variant"], &frozen["runs"], &trained["runs"]), (&"frozen_clip".into(), &2.into(), &2.into()));
+    assert_eq!((number(&frozen["work"]["training"]), number(&frozen["train_seconds"])), (0.0, 0.0));
+    // Six steps: six times what one is.
+    let plans: serde_json::Value = serde_json::from_str(&ok(&["plan", "recipes/quickstart.yaml", "--json"])).unwrap();
+    let totals = plans["plans"][1]["plan"]["flops"]["totals"].as_array().unwrap();
+    let step = totals.iter().find(|total| total["of"] == "training_step").unwrap()["flops"].as_f64().unwrap();
+    assert!((number(&trained["work"]["training"]) / step - 6.0).abs() < 1e-9);
+    let (hours, wall) = (number(&one["device_hours"]), number(&one["wall_seconds"]));
+    assert!((hours * 3600.0 - wall).abs() < 1e-6 && (number(&one["cost"]) - 2.5 * hours).abs() < 1e-9);
+    assert_eq!(number(&one["disk"]["clip_store"]), 0.0, "clips that are made by code are not kept");
+    assert!(number(&one["disk"]["checkpoints"]) > 0.0 && number(&one["disk"]["records"]) > 0.0);
+    // The two trained runs are the longest, and each has a device of its own.
+    let many = study(folder.path(), &["--machines", "2", "--gpus", "4", "--rate", "0.001"]);
+    assert_eq!((&many["devices"], &many["cost"]), (&8.into(), &serde_json::Value::Null));
+    assert!((number(&many["device_hours"]) - hours).abs() < 1e-9);
+    let took = |cell: &serde_json::Value| {
+        ["start", "train", "test"].map(|of| number(&cell[format!("{of}_seconds")])).iter().sum::<f64>()
+    };
+    let shared = wall - 2.0 * (took(&frozen) + took(&trained));
+    assert!(shared >= 0.0 && (number(&many["wall_seconds"]) - shared - took(&trained)).abs() < 1e-6);
+    assert_eq!(many["compared"]["all"], serde_json::json!([]));
+    // Twice as fast is half the time.
+    let fast = study(folder.path(), &["--machines", "1", "--rate", "0.002"]);
+    assert!((number(&fast["device_hours"]) * 2.0 - hours).abs() < 1e-9);
+    let said =
+        ok(&["plan", "recipes/kinetics_5w5s.yaml", "--machines", "8", "--gpus", "4", "--rate", "100", "--price", "2"]);
+    for words in ["device hours", "wall time", "on 1 of 32 devices", "GB: clips", "cost", "given: 100 TFLOP/s"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(said.contains("the data is not here") && said.contains("not known: no finished run"), "{said}");
+}
+
+#[test]
+fn a_study_without_a_rate_says_how_to_get_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().to_str().unwrap();
+    let plan = ["plan", "recipes/quickstart.yaml", "--machines", "2", "--runs", runs];
+    fails(1, &plan, &["no rate is known of `flex` in f32", "maclip doctor --measure", "--rate"]);
+    let wrong = |rate: &str, code: i32, words: &[&str]| fails(code, &[&plan[..], &["--rate", rate]].concat(), words);
+    wrong("fast", 2, &["`fast` is neither a file nor a number", "maclip doctor --measure"]);
+    wrong("-1", 2, &["--rate"]);
+    wrong("recipes/quickstart.yaml", 1, &["holds no rates"]);
+    fails(2, &["plan", "recipes/quickstart.yaml", "--gpus", "2"], &["--machines"]);
+    fails(1, &[&plan[..], &["--rate", "1", "--format", "mermaid"]].concat(), &["--format mermaid"]);
+    let pretrain = ["plan", "recipes/pretrain/shapes_clip.yaml", "--machines", "1", "--rate", "1"];
+    fails(1, &pretrain, &["does not say how much a whole run computes"]);
+}
+
+#[test]
+fn an_estimate_is_compared_with_runs_that_are_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    ok(&small_quickstart(runs.to_str().unwrap(), &[]));
+    let planned = study(&runs, &["--machines", "1", "--rate", "0.01"]);
+    let ratios = |of: &str| -> Vec<f64> {
+        planned["compared"][of].as_array().unwrap().iter().map(|ratio| ratio.as_f64().unwrap()).collect()
+    };
+    assert_eq!((ratios("all").len(), ratios("train").len()), (2, 1), "{planned}");
+    assert!(ratios("all").iter().all(|ratio| ratio.is_finite() && *ratio > 0.0), "{planned}");
+    // A rate that was measured elsewhere is compared with no run of this machine.
+    let rates = folder.path().join("rates.json");
+    let speed = r#"{"training": 1e10, "encoding": 1e10, "aligning": 1e8}"#;
+    let rate = format!(
+        r#"{{"device": "flex", "hardware": "another processor", "threads": 2, "precision": "f32", "tower": "a tower",
+            "frame": 1e8, "speed": {speed}, "maclip_version": "0.1.0", "measured_unix": 1798761600}}"#
+    );
+    std::fs::write(&rates, format!(r#"{{"format": 1, "rates": [{rate}]}}"#)).unwrap();
+    let planned = study(&runs, &["--machines", "1", "--rate", rates.to_str().unwrap()]);
+    assert_eq!(planned["compared"]["all"], serde_json::json!([]));
+    assert_eq!(planned["cells"][0]["rate"]["measured"]["hardware"], "another processor");
 }
 
 #[test]

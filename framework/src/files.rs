@@ -4,10 +4,10 @@ use crate::error::{Error, Result};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -56,12 +56,66 @@ pub fn open_own(path: &Path, write: bool) -> std::io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("it is not a regular file")) }
 }
 
+/// Takes the lock of the open file at `path`; `false` where another process holds it.
+///
+/// # Errors
+/// Where the file system refuses locks: then neither is known, and the file counts as neither free nor taken.
+pub fn try_lock(file: &File, path: &Path) -> Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(no_lock(path, error)),
+    }
+}
+
+/// Whether another process holds the lock of the file at `path`, which is open for reading. A lock that others may share
+/// is tried: NFS gives the other kind only to files that are open for writing.
+///
+/// # Errors
+/// As [`try_lock`].
+pub fn is_locked(file: &File, path: &Path) -> Result<bool> {
+    match file.try_lock_shared() {
+        Ok(()) => file.unlock().map(|()| false).map_err(|error| no_lock(path, error)),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(no_lock(path, error)),
+    }
+}
+
+/// Renames `from` to `to`. Where a network file system lost the answer of its server and asked again, it says that `from`
+/// is not there although it was renamed: that is a success.
+///
+/// # Errors
+/// Where it was not renamed.
+pub fn rename(from: &Path, to: &Path) -> std::io::Result<()> {
+    let identity = |path: &Path| std::fs::symlink_metadata(path).ok().map(|about| (about.dev(), about.ino()));
+    let own = identity(from);
+    match std::fs::rename(from, to) {
+        Err(error) if error.kind() == ErrorKind::NotFound && own.is_some() && identity(to) == own => Ok(()),
+        renamed => renamed,
+    }
+}
+
+/// The error that the file system gave for a lock of the file at `path`, with the way out.
+pub(crate) fn no_lock(path: &Path, error: std::io::Error) -> Error {
+    use rustix::io::Errno;
+    let refuses = [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL];
+    let refused = refuses.into_iter().any(|refused| error.raw_os_error() == Some(refused.raw_os_error()));
+    let told = Error::io("lock", path, error);
+    match refused {
+        true => told.help(
+            "the file system there refuses locks, which keep two processes apart: mount it with locks (Lustre: `flock`, \
+             NFS 3: with lockd, not `nolock`), or choose another folder; `maclip docs shared_storage` says more",
+        ),
+        false => told,
+    }
+}
+
 /// All bytes of a regular file of a store of our own, of at most `limit` bytes.
 ///
 /// # Errors
 /// As [`open_own`], and where the file is longer.
 pub fn read_own(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
-    bounded(open_own(path, false)?, limit)
+    unless_stale(|| bounded(open_own(path, false)?, limit))
 }
 
 /// All bytes of a regular file of at most `limit` bytes.
@@ -69,7 +123,18 @@ pub fn read_own(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
 /// # Errors
 /// Those of [`open_regular`], and where the file is longer, also where it grows while it is read.
 pub fn read_regular(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
-    bounded(open_regular(path)?, limit)
+    unless_stale(|| bounded(open_regular(path)?, limit))
+}
+
+/// What `read` gives. Where another machine replaces the file while it is open here, NFS calls it stale: the new one is
+/// read.
+fn unless_stale<T>(read: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> {
+    const TRIES: usize = 5;
+    (1..TRIES).map(|_| read()).find(|read| !read.as_ref().is_err_and(is_stale)).unwrap_or_else(&read)
+}
+
+fn is_stale(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::STALE.raw_os_error())
 }
 
 fn bounded(file: File, limit: u64) -> std::io::Result<Vec<u8>> {
@@ -123,7 +188,7 @@ fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<()> {
         if sync {
             file.sync_all()?;
         }
-        std::fs::rename(&temporary, path)
+        rename(&temporary, path)
     };
     write().map_err(|error| {
         // The temporary file is of no use, whatever happened to it.
@@ -238,6 +303,32 @@ pub(crate) fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> std:
 mod tests {
     use super::*;
     use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    #[test]
+    fn a_stale_file_is_read_again_and_other_errors_are_told_at_once() {
+        let tries = std::cell::Cell::new(0);
+        let read = |stale: usize, error: i32| {
+            tries.set(0);
+            let read = unless_stale(|| {
+                tries.set(tries.get() + 1);
+                if tries.get() <= stale { Err(std::io::Error::from_raw_os_error(error)) } else { Ok(7) }
+            });
+            (read.ok(), tries.get())
+        };
+        let stale = rustix::io::Errno::STALE.raw_os_error();
+        assert_eq!((read(0, stale), read(3, stale), read(9, stale)), ((Some(7), 1), (Some(7), 4), (None, 5)));
+        assert_eq!(read(1, rustix::io::Errno::IO.raw_os_error()), (None, 1));
+    }
+
+    #[test]
+    fn a_rename_that_was_done_is_no_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("a"), "1").unwrap();
+        rename(&at("a"), &at("b")).unwrap();
+        assert_eq!(std::fs::read(at("b")).unwrap(), b"1");
+        assert_eq!(rename(&at("a"), &at("b")).unwrap_err().kind(), ErrorKind::NotFound);
+    }
 
     #[test]
     fn files_that_are_no_regular_files_or_too_long_are_refused_without_waiting() {

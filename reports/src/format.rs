@@ -101,6 +101,18 @@ pub fn whole(number: u64) -> String {
     text
 }
 
+/// The day of a moment, UTC, from its seconds since 1970: `2026-11-27`.
+pub fn date(unix_seconds: u64) -> String {
+    // Days since 1 March of the year 0, in eras of 400 years: the leap day is the last of its year.
+    let days = unix_seconds / 86_400 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (of_month, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    format!("{:04}-{month:02}-{of_month:02}", era * 400 + year + u64::from(month <= 2))
+}
+
 /// A duration that was measured: `0.4 s`, `42 s`, `12 min 5 s`, `3 h 12 min`. See [`rough_duration`] for an estimate.
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
@@ -203,6 +215,8 @@ mod tests {
         assert_eq!(duration(725.0), "12 min 5 s");
         assert_eq!(duration(11_520.0), "3 h 12 min");
         assert_eq!([59.6, 130.0, 7500.0].map(rough_duration), ["60 s", "2 min", "2 h 05 min"]);
+        let days = [0, 951_782_400, 951_868_800, 1_798_761_599, 1_798_761_600].map(date);
+        assert_eq!(days, ["1970-01-01", "2000-02-29", "2000-03-01", "2026-12-31", "2027-01-01"]);
         assert_eq!(whole(10_000), "10,000");
         assert_eq!([0, 12, 999, 1000, 18_529_536].map(whole), ["0", "12", "999", "1,000", "18,529,536"]);
         assert_eq!(plural(1, "seed"), "1 seed");

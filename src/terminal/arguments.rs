@@ -4,9 +4,10 @@ use super::{completion, tell};
 use crate::shipped::{self, RECIPES, Shipped};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
+use maclip_framework::error::Error;
 use maclip_framework::recipe::Purpose;
 use maclip_framework::recipe::study::{self, Expansion};
-use maclip_language::{Arguments, Change, Diagnostics, Document, codes, suggest};
+use maclip_language::{Arguments, Change, Diagnostic, Diagnostics, Document, Node, Origin, codes, suggest};
 use std::path::{Path, PathBuf};
 
 /// A recipe and what the command line changes in it.
@@ -17,6 +18,31 @@ pub struct Source {
     pub recipe: PathBuf,
     #[command(flatten)]
     pub changes: Changes,
+}
+
+/// Where a verb that makes runs copies what it reads from a shared folder.
+#[derive(Args)]
+pub struct Local {
+    /// Folder on a disk of this machine: clips and features of a shared store are copied there once and read from there
+    #[arg(long, value_name = "DIR")]
+    local_cache: Option<PathBuf>,
+}
+
+impl Local {
+    /// The change of the recipe that the option makes.
+    pub fn change(&self) -> Result<Option<Change>, Error> {
+        let Some(folder) = &self.local_cache else { return Ok(None) };
+        let origin = Origin::argument("--local-cache", &folder.display().to_string());
+        // Processes that make the runs may begin in another folder.
+        let whole = std::path::absolute(folder).map_err(|error| Error::io("find", folder, error))?;
+        let Some(whole) = whole.to_str() else {
+            let problem = Diagnostic::new(codes::ARGUMENT, format!("{} is not UTF-8", folder.display()));
+            let help = "the path becomes a part of the recipe, which is text: choose a folder of plain characters";
+            return Err(problem.at(&origin).help(help).into());
+        };
+        let value = Node::from_json(&whole.into()).map_origins(&|_| origin.clone());
+        Ok(Some(Change { path: "compute.local_cache".to_owned(), origin, value: Some(value) }))
+    }
 }
 
 /// Changes of a recipe.

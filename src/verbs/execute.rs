@@ -1,5 +1,6 @@
 //! `maclip execute SPEC`: one run from a file, as a pool and the jobs of a cluster do it.
 
+use crate::terminal::arguments::Local;
 use crate::terminal::progress::{Console, stop_on_ctrl_c, stop_on_signals};
 use crate::terminal::tell;
 use clap::Args;
@@ -16,6 +17,8 @@ pub struct Arguments {
     /// File that says the run, as `maclip run STUDY --jobs N` writes it
     #[arg(value_name = "SPEC")]
     spec: PathBuf,
+    #[command(flatten)]
+    local: Local,
     /// Stop, with a checkpoint, when the process of this number ends, which has started this one
     #[arg(long, value_name = "PID", hide = true)]
     with_parent: Option<i32>,
@@ -36,7 +39,7 @@ fn execute(arguments: Arguments) -> Result<()> {
             }
         }
     }
-    let Spec { run, runs, reuse } = Spec::read(&arguments.spec)?;
+    let Spec { run, runs, reuse } = Spec::read(&arguments.spec, arguments.local.change()?)?;
     let path = run.directory(&runs);
     tell(path.display());
     let reuse = |_: &Path| reuse;

@@ -1,7 +1,7 @@
 //! `maclip test RUN`: the trained weights of a run on other episodes, shots or ways; trains nothing.
 
 use super::run::change_of_file;
-use crate::terminal::arguments::Changes;
+use crate::terminal::arguments::{Changes, Local};
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
 use crate::terminal::run_list::run_path;
 use crate::terminal::{say, say_data, shown};
@@ -35,6 +35,8 @@ pub struct Arguments {
     episodes: Option<PathBuf>,
     #[command(flatten)]
     changes: Changes,
+    #[command(flatten)]
+    local: Local,
     /// Folder of all runs [default: that of RUN]
     #[arg(long, value_name = "DIR")]
     runs: Option<PathBuf>,
@@ -63,7 +65,8 @@ fn test(mut arguments: Arguments) -> Result<()> {
         number("--seed", "task.test.seed", arguments.seed),
     ];
     let episodes = arguments.episodes.as_deref().map(change_of_file).transpose()?;
-    let changes = arguments.changes.arguments(numbers.into_iter().flatten().chain(episodes).collect());
+    let others = numbers.into_iter().flatten().chain(episodes).chain(arguments.local.change()?);
+    let changes = arguments.changes.arguments(others.collect());
     let progress = Console::new();
     stop_on_ctrl_c(&progress)?;
     let run = retest::of(&arguments.run, &changes, &progress)?;

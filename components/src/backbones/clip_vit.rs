@@ -179,6 +179,10 @@ impl ClipVitConfig {
         let asked = self.architecture.as_ref().and_then(Choice::<Architecture>::sizes);
         if self.weights == "random" {
             let sizes = asked.ok_or_else(|| Error::failed("backbone.architecture is missing"))?;
+            if context.untrained {
+                let init = &mut Init::new(context.init("backbone"), context.device.clone());
+                return Ok(self.new_clip(&sizes, Normal::CLIP, Tokenizer::OpenAi, init).no_grad());
+            }
             let tokenizer = Tokenizer::Words(Words::new(context.vocabulary.clone())?);
             let init = &mut Init::new(context.init("backbone"), context.trainable_device());
             return Ok(self.new_clip(&sizes, Normal::CLIP, tokenizer, init));

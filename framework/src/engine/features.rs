@@ -5,6 +5,8 @@
 //! of date. With `precision: bf16` the values are kept as f16, which has more digits than bf16 and takes half the disk.
 
 use crate::clips::loader::{ClipLoader, View};
+use crate::clips::store::local::LocalCache;
+use crate::clips::store::stored::StoredClips;
 use crate::error::{Error, Result};
 use crate::files::{TEXT, open_own, read_own, write_atomically};
 use crate::model::few_shot::FewShotModel;
@@ -131,7 +133,7 @@ impl<'a> ClipSource<'a> {
     fn through(&self, cache: &FeatureCache, clips: &[(&str, View)]) -> Result<Tensor<3>> {
         let found: Vec<Found> = {
             let _span = profile::span(Phase::Data);
-            cache.find(clips, |unknown| self.loader.open(unknown))?
+            cache.find(clips, self.loader.store.and_then(StoredClips::local), |unknown| self.loader.open(unknown))?
         };
         let missing: Vec<(Key, &[u8])> = found
             .iter()
@@ -318,10 +320,11 @@ impl<'a> FeatureCache<'a> {
         self.folder.join(&name[..2]).join(&name[2..])
     }
 
-    /// Looks for each of `clips` in the cache. `open` opens the clips that it is called with, as pixels.
+    /// Looks for each of `clips` in `local`, then in the cache. `open` opens the clips that it is called with, as pixels.
     fn find(
         &self,
         clips: &[(&str, View)],
+        local: Option<&LocalCache>,
         open: impl Fn(&[(&str, View)]) -> Result<Vec<Vec<u8>>>,
     ) -> Result<Vec<Found>> {
         let mut pixels: Vec<Option<Vec<u8>>> = vec![None; clips.len()];
@@ -341,7 +344,7 @@ impl<'a> FeatureCache<'a> {
         let keys: Vec<Key> = clips.par_iter().enumerate().map(key).collect();
         let names = new.iter().map(|&at| (clips[at].0.to_owned(), keys[at]));
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
-        let kept: Vec<Option<Kept>> = keys.par_iter().map(|key| self.read(key)).collect();
+        let kept: Vec<Option<Kept>> = keys.par_iter().map(|key| self.read(key, local)).collect();
         let gone: Vec<usize> = (0..clips.len()).filter(|&at| kept[at].is_none() && pixels[at].is_none()).collect();
         fill(&gone, &mut pixels)?;
         let found = keys.into_iter().zip(kept).zip(pixels).map(|((key, kept), pixels)| match (kept, pixels) {
@@ -357,13 +360,17 @@ impl<'a> FeatureCache<'a> {
     }
 
     /// The prefix under `key`; `None` where its file is missing or damaged. Then it is computed again.
-    fn read(&self, key: &Key) -> Option<Kept> {
+    fn read(&self, key: &Key, local: Option<&LocalCache>) -> Option<Kept> {
         let path = self.file(key);
-        let bytes = match read_own(&path, TEXT) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return None,
-            Err(_) => Vec::new(),
+        let read = || match read_own(&path, TEXT) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(_) => Some(Vec::new()),
         };
+        let bytes = match local {
+            Some(local) => local.features(key, |bytes| parse(bytes, key).is_some(), read, self.progress),
+            None => read(),
+        }?;
         let kept = parse(&bytes, key);
         if kept.is_none() && !OLDER.iter().any(|start| bytes.starts_with(*start)) {
             self.progress.note(&format!("{} is damaged and made again", path.display()));

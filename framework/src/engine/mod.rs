@@ -15,6 +15,7 @@ pub mod features;
 pub mod import;
 pub mod inputs;
 pub mod overview;
+pub mod rates;
 pub mod retest;
 mod reuse;
 pub mod spec;

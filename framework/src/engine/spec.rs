@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::files::{TEXT, read_regular, write_json};
 use crate::recipe::study::StudyRun;
 use crate::recipe::{Purpose, Recipe};
-use maclip_language::{Arguments, Node, Origin, load_text};
+use maclip_language::{Arguments, Change, Node, Origin, load_text};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -75,12 +75,12 @@ impl Spec {
         write_json(path, &content)
     }
 
-    /// Reads the spec at `path`.
+    /// Reads the spec at `path`, with `change` in its recipe, which must not make it another run.
     ///
     /// # Errors
     /// Where the file cannot be read or is none, and where this program makes another run of its recipe than the one
     /// that wrote it.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path, change: Option<Change>) -> Result<Self> {
         let bytes = read_regular(path, TEXT).map_err(|error| Error::io("read the spec", path, error))?;
         let bad = |why: String| {
             Error::failed(format!("{} is no spec of a run: {why}", path.display()))
@@ -90,7 +90,8 @@ impl Spec {
         if content.format != FORMAT {
             return Err(bad(format!("its format is {}, and this program reads {FORMAT}", content.format)));
         }
-        let document = load_text(&path.display().to_string(), &content.recipe, &Arguments::default())?;
+        let changes = Arguments { others: change.into_iter().collect(), ..Arguments::default() };
+        let document = load_text(&path.display().to_string(), &content.recipe, &changes)?;
         let recipe = Recipe::check_for(&document.root, Purpose::Run)?;
         if recipe.hash != content.hash {
             return Err(Error::failed(format!(

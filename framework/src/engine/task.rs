@@ -7,6 +7,7 @@ use super::context::RunContext;
 use crate::clips::sources::Needs;
 use crate::error::{Error, Result};
 use crate::model::plan::Plan;
+use crate::model::workload::Workload;
 use crate::recipe::Recipe;
 use crate::registry::{BuildContext, declare_slot};
 use crate::runs::records::Inputs;
@@ -29,6 +30,16 @@ pub trait Task: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// Where a component cannot be built.
     fn plan(&self, recipe: &Recipe) -> Result<Plan>;
+
+    /// What a whole run of `recipe` computes and writes. Reads no weights, and of the data only its lists; where they are
+    /// not here, the usual sizes are assumed and a note says so.
+    ///
+    /// # Errors
+    /// Where the task does not count this, as by default, or a component cannot be built.
+    fn workload(&self, _recipe: &Recipe) -> Result<Workload> {
+        Err(Error::failed("the task does not say how much a whole run computes")
+            .help("few-shot recipes can be planned so; `maclip plan RECIPE` alone shows one step of this one"))
+    }
 
     /// Checks everything that a run of `recipe` would read and build: data, lists, weights, model. Returns all problems
     /// that it finds. Trains nothing.

@@ -8,3 +8,4 @@ pub mod few_shot;
 pub mod gradients;
 pub mod parameters;
 pub mod plan;
+pub mod workload;

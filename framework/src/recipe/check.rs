@@ -154,6 +154,7 @@ impl Recipe {
             resolved,
             hash,
             pinned: Default::default(),
+            untrained: false,
             source,
         })
     }

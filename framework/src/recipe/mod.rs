@@ -77,6 +77,8 @@ pub struct Recipe {
     /// [`RunDirectory::pin`](crate::runs::directory::RunDirectory::pin). A name that is not here is read as the hub has
     /// it. It is no part of the identity.
     pub pinned: BTreeMap<String, String>,
+    /// Whether a backbone with `weights: random` counts as a trained one, for a run that is made for its time alone.
+    pub untrained: bool,
     /// The tree as it was written, for the places of its values.
     source: Node,
 }
@@ -167,6 +169,7 @@ impl Recipe {
         context.precision = self.precision;
         context.activation_checkpointing = self.compute.activation_checkpointing;
         context.pins.clone_from(&self.pinned);
+        context.untrained = self.untrained;
         self.describe_dataset(&mut context);
         Ok(context)
     }
@@ -175,6 +178,7 @@ impl Recipe {
     pub fn sizes_context(&self) -> BuildContext {
         let mut context = BuildContext::new(self.seed, Device::flex());
         context.sizes_only = true;
+        context.untrained = self.untrained;
         context.precision = self.precision;
         self.describe_dataset(&mut context);
         context

@@ -28,6 +28,8 @@ pub struct BuildContext {
     pub directed: Option<bool>,
     /// Number of training classes, where the dataset states it.
     pub train_classes: Option<usize>,
+    /// As [`Recipe::untrained`](crate::recipe::Recipe::untrained).
+    pub untrained: bool,
     /// As [`Recipe::pinned`](crate::recipe::Recipe::pinned).
     pub pins: BTreeMap<String, String>,
     geometry: Option<Geometry>,
@@ -56,6 +58,7 @@ impl BuildContext {
             activation_checkpointing: false,
             directed: None,
             train_classes: None,
+            untrained: false,
             pins: BTreeMap::new(),
             geometry: None,
             frames: None,
@@ -74,6 +77,7 @@ impl BuildContext {
             activation_checkpointing: self.activation_checkpointing,
             directed: self.directed,
             train_classes: self.train_classes,
+            untrained: self.untrained,
             pins: self.pins.clone(),
             geometry: Some(geometry),
             frames: Some(frames),

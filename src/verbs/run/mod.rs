@@ -3,7 +3,7 @@
 mod pool;
 
 use super::status;
-use crate::terminal::arguments::{Changes, load, shipped_named};
+use crate::terminal::arguments::{Changes, Local, load, shipped_named};
 use crate::terminal::columns::columns;
 use crate::terminal::pattern::matches;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
@@ -39,6 +39,8 @@ pub struct Arguments {
     recipes: Vec<PathBuf>,
     #[command(flatten)]
     changes: Changes,
+    #[command(flatten)]
+    local: Local,
     /// Folder that run directories go to
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs: PathBuf,
@@ -213,7 +215,8 @@ struct Requested {
 fn requested(arguments: &Arguments) -> Result<Requested> {
     let episodes = arguments.episodes.as_deref().map(change_of_file).transpose()?;
     let from = arguments.from.as_deref().map(change_of_start).transpose()?;
-    let changes = arguments.changes.arguments(episodes.into_iter().chain(from).collect());
+    let changes =
+        arguments.changes.arguments(episodes.into_iter().chain(from).chain(arguments.local.change()?).collect());
     let mut requested = Requested::default();
     let mut seen = HashSet::new();
     let mut problems = Vec::new();

@@ -142,7 +142,13 @@ impl FewShot {
         Ok(Flops::new(totals))
     }
 
-    fn training_flops(&self, recipe: &Recipe, model: &FewShotModel, frames: usize, way: Way) -> Result<Total> {
+    pub(super) fn training_flops(
+        &self,
+        recipe: &Recipe,
+        model: &FewShotModel,
+        frames: usize,
+        way: Way,
+    ) -> Result<Total> {
         let train = EpisodeCosts::new(model, frames, self.shape(Split::Train));
         let context = BuildContext::new(recipe.seed, Device::flex());
         let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);

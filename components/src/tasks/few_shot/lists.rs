@@ -249,7 +249,7 @@ impl Lists {
 
 impl FewShot {
     /// The split that is used for `role`, and how many clips of a class it uses at most.
-    fn part(&self, role: Split) -> (Split, usize) {
+    pub(super) fn part(&self, role: Split) -> (Split, usize) {
         let (split, limit) = match role {
             Split::Train => (role, None),
             Split::Val => (self.validation.split.unwrap_or(role), self.validation.clips_per_class),

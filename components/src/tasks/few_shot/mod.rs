@@ -18,6 +18,7 @@ mod plan;
 mod start;
 #[cfg(test)]
 mod tests;
+mod workload;
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -28,6 +29,7 @@ use maclip_framework::clips::contents::store_of;
 use maclip_framework::clips::filler::Filler;
 use maclip_framework::clips::loader::ClipLoader;
 use maclip_framework::clips::sources::{Clips, Needs};
+use maclip_framework::clips::store::local::LocalCache;
 use maclip_framework::clips::store::stored::StoredClips;
 use maclip_framework::engine::context::RunContext;
 use maclip_framework::engine::episodes::{Episode, EpisodeList, Shape};
@@ -41,6 +43,7 @@ use maclip_framework::files::copy_atomically;
 use maclip_framework::model::few_shot::{ClassTexts, FewShotModel, class_texts};
 use maclip_framework::model::parameters::{self, Params};
 use maclip_framework::model::plan::Plan;
+use maclip_framework::model::workload::Workload;
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::random::Stream;
 use maclip_framework::recipe::compute::Recompute;
@@ -184,6 +187,10 @@ struct SplitData {
 impl Task for FewShot {
     fn plan(&self, recipe: &Recipe) -> Result<Plan> {
         self.graph(recipe)
+    }
+
+    fn workload(&self, recipe: &Recipe) -> Result<Workload> {
+        self.work(recipe)
     }
 
     fn examine(&self, recipe: &Recipe, device: &Device) -> Vec<Diagnostic> {
@@ -372,7 +379,8 @@ impl FewShot {
             ));
         }
         let geometry = model.backbone.geometry().clone();
-        let stored = StoredClips::open(recipe, &clips, &geometry, context.runs)?;
+        let stored = StoredClips::open(recipe, &clips, &geometry, context.runs)?
+            .beside(LocalCache::open(&recipe.compute, context.progress));
         self.fill_store(&mut lists, &clips, &geometry, &stored, context)?;
         context.note_inputs("list", lists.sums()?)?;
         context.note_clips(lists.contents(&*clips.dataset, stored.store())?)?;
@@ -451,7 +459,7 @@ impl FewShot {
             lists.leave_out(&filled.broken, clips.dataset.skips_broken());
             lists.report(self, context)?;
         }
-        Ok(())
+        stored.copy_in(&*clips.dataset, &wants, context.progress)
     }
 
     fn learner<'a>(

@@ -4,7 +4,7 @@ use super::pack::{self, HEAD, Key, Kind, Span};
 use super::record::Table;
 use super::{locked, packs};
 use crate::error::{Error, Result};
-use crate::files::open_own;
+use crate::files::{open_own, rename};
 use crate::progress::{Progress, stop_requested};
 use rayon::prelude::*;
 use std::collections::HashSet;
@@ -77,7 +77,7 @@ impl Contents {
     fn is_sound(&self, (kind, _, span): &(Kind, Key, Span)) -> bool {
         match kind {
             Kind::Clip => Table::read(&self.file, *span).is_some_and(|table| table.is_sound(&self.file, *span)),
-            Kind::Source | Kind::Sound => pack::small(&self.file, *span).is_some(),
+            Kind::Source | Kind::Sound | Kind::Features => pack::small(&self.file, *span).is_some(),
         }
     }
 
@@ -102,7 +102,7 @@ impl Contents {
                 end = written.offset + written.length;
             }
             file.sync_all()?;
-            std::fs::rename(&part, &self.path)
+            rename(&part, &self.path)
         };
         copy().map_err(|error| {
             // The pack is as it was; a rest of the new one would only take room.

@@ -20,6 +20,7 @@
 //! error.
 
 mod format;
+pub mod local;
 mod maintain;
 mod pack;
 mod record;
@@ -32,13 +33,13 @@ pub use maintain::{Pruned, Verified, prune, verify};
 pub use pack::Key;
 
 use crate::error::{Error, Result};
-use crate::files::open_own;
+use crate::files::{is_locked, no_lock, open_own, try_lock};
 use crate::recipe::clip_store::ClipStoreOptions;
 use pack::{HEAD, Kind, Span};
 use record::Table;
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -163,9 +164,7 @@ impl ClipStore {
                 .map(|(_, pack)| pack.path.clone())
                 .collect()
         };
-        packs.iter().any(|path| {
-            open_own(path, false).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
-        })
+        packs.iter().any(|path| open_own(path, false).is_ok_and(|file| is_locked(&file, path).unwrap_or(false)))
     }
 
     /// Bytes of all packs.
@@ -276,6 +275,17 @@ impl ClipStore {
         None
     }
 
+    /// The content of a small record of a pack that is then in use, also where another process has added it just now.
+    fn content(&self, key: &Key) -> Option<Vec<u8>> {
+        if self.records(key).is_empty() {
+            self.look_again();
+        }
+        let pack = self.records(key).first().map(|(record, _)| record.pack)?;
+        let content = self.small(key)?;
+        self.touch(pack);
+        Some(content)
+    }
+
     /// Adds a small record with its checksum, unless the store is closed or full.
     fn keep_small(&self, kind: Kind, key: &Key, content: &[u8]) {
         self.append(kind, key, &[content, &crc32fast::hash(content).to_le_bytes()]);
@@ -351,7 +361,11 @@ impl ClipStore {
         let moment = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
         let path = self.folder.join(format!("{moment:x}-{}.pack", std::process::id()));
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-        file.lock()?;
+        if let Err(error) = file.lock() {
+            // Nobody could write to it.
+            let _ = std::fs::remove_file(&path);
+            return Err(std::io::Error::other(no_lock(&path, error)));
+        }
         let inode = file.metadata()?.ino();
         let reading = Arc::new(open_own(&path, false)?);
         index.packs.push(Pack { path, file: reading, inode, scanned: 0, used: true, touched: None });
@@ -473,12 +487,9 @@ fn open_pack(path: &Path, write: bool) -> std::io::Result<File> {
 
 /// Takes the lock of an open pack; `false` where another process has it, or the pack was removed meanwhile.
 fn locked(file: &File, path: &Path) -> std::io::Result<bool> {
-    match file.try_lock() {
-        Ok(()) => Ok(std::fs::symlink_metadata(path)
-            .is_ok_and(|about| file.metadata().is_ok_and(|own| own.ino() == about.ino()))),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+    let taken = try_lock(file, path).map_err(std::io::Error::other)?;
+    let same = |about: std::fs::Metadata| file.metadata().is_ok_and(|own| own.ino() == about.ino());
+    Ok(taken && std::fs::symlink_metadata(path).is_ok_and(same))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -25,6 +25,12 @@ pub enum Kind {
     Source = 2,
     /// A note that a clip can be decoded, although its frames are not in the store.
     Sound = 3,
+    /// Kept features of a clip, a copy in a [`super::local::LocalCache`].
+    Features = 4,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Clip, Self::Source, Self::Sound, Self::Features];
 }
 
 /// Where the payload of a record lies.
@@ -62,7 +68,7 @@ fn parse(head: &[u8]) -> Option<(Kind, Key, u64)> {
     if head[..8] != MAGIC || number(60) != crc32fast::hash(&head[..60]) {
         return None;
     }
-    let kind = [Kind::Clip, Kind::Source, Kind::Sound].into_iter().find(|kind| *kind as u8 == head[8])?;
+    let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == head[8])?;
     let key: Key = *head[16..].first_chunk()?;
     Some((kind, key, u64::from(number(48)) | u64::from(number(52)) << 32))
 }
@@ -154,7 +160,7 @@ mod tests {
                 let span = write(&file, at, kind, &[7; 32], &[payload, &crc32fast::hash(payload).to_le_bytes()]);
                 aligned(span.map(|span| span.offset + span.length).unwrap())
             };
-            [Kind::Clip, Kind::Source, Kind::Sound].into_iter().cycle().zip(payloads).fold(0, write);
+            Kind::ALL.into_iter().cycle().zip(payloads).fold(0, write);
             let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
             file.read_exact_at(&mut bytes, 0).unwrap();
             bytes

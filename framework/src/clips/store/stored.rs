@@ -1,11 +1,13 @@
 //! The clips of one recipe in the store: their keys, and which frames of each are kept.
 
+use super::local::LocalCache;
 use super::pack::{Key, Kind};
 use super::source::{self, Source};
 use super::{ClipStore, lock, record};
 use crate::clips::sources::{Clips, Part};
 use crate::error::Result;
 use crate::images::Image;
+use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::recipe::clip_store::Format;
 use crate::slots::backbone::Geometry;
@@ -21,6 +23,8 @@ use std::sync::{Arc, Mutex};
 pub struct StoredClips {
     /// `None` where the recipe turns the store off. Then only [`StoredClips::as_kept`] has an effect.
     store: Option<ClipStore>,
+    /// Copies on a disk of this machine, which are read first.
+    local: Option<LocalCache>,
     format: Format,
     /// Hash of what is done to every clip where [`Part::All`] is kept.
     all: Key,
@@ -55,11 +59,33 @@ impl StoredClips {
         let rule = |frames: Value| -> Key { Sha256::digest(json!([about, frames]).to_string()).into() };
         Ok(Self {
             store,
+            local: None,
             format,
             all: rule(json!("all")),
             picked: rule(json!({"picked": option("frames")})),
             sources: Mutex::default(),
         })
+    }
+
+    /// The same clips, with copies of them in `local`, which is read first.
+    pub fn beside(self, local: Option<LocalCache>) -> Self {
+        Self { local, ..self }
+    }
+
+    /// The copies on a disk of this machine.
+    pub fn local(&self) -> Option<&LocalCache> {
+        self.local.as_ref()
+    }
+
+    /// Copies those of `wants` that the store has to the disk of this machine, where the recipe names a folder for that.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`](crate::error::Error::Interrupted) after a request to stop.
+    pub fn copy_in(&self, dataset: &dyn Dataset, wants: &[(&str, Part)], progress: &dyn Progress) -> Result<()> {
+        let (Some(store), Some(local)) = (&self.store, &self.local) else { return Ok(()) };
+        // A clip whose files cannot be read was reported before.
+        let key = |(clip, part): &(&str, Part)| Some(self.key(&*self.source(dataset, clip).ok()??, *part));
+        local.copy_in(store, wants.iter().filter_map(key), progress)
     }
 
     /// The store that the clips are in; `None` where the recipe turns it off.
@@ -112,15 +138,14 @@ impl StoredClips {
         let parts: &[Part] = if part == Part::All { &[Part::All] } else { &[Part::Picked, Part::All] };
         parts.iter().find_map(|part| {
             let key = self.key(&source, *part);
-            let (table, record, file) = store.table(&key)?;
-            let indices = choose(&table.timeline).ok()?;
-            match table.frames(&file, record.span, &indices) {
-                Some(frames) => Some(Opened { timeline: table.timeline, indices, frames }),
-                None => {
-                    store.forget(&key, record);
-                    None
+            let copied = self.local.as_ref().and_then(|local| picked(local.store(), &key, choose));
+            copied.or_else(|| {
+                let opened = picked(store, &key, choose)?;
+                if let Some(local) = &self.local {
+                    local.copy(store, &key);
                 }
-            }
+                Some(opened)
+            })
         })
     }
 
@@ -130,7 +155,8 @@ impl StoredClips {
             return Ok(Presence::Elsewhere);
         };
         let key = self.key(&source, part);
-        Ok(match store.table(&key) {
+        let copied = self.local.as_ref().and_then(|local| local.store().table(&key));
+        Ok(match copied.or_else(|| store.table(&key)) {
             Some((table, ..)) => Presence::Kept(table.timeline),
             None if store.small(&sound(&key)).is_some() => Presence::Sound,
             None => Presence::Unknown,
@@ -179,6 +205,19 @@ impl StoredClips {
             }
         }
         Ok(opened)
+    }
+}
+
+/// The frames that `choose` picks of the clip under `key` in `store`; `None` where it lacks them or they are damaged.
+fn picked(store: &ClipStore, key: &Key, choose: &dyn Fn(&Timeline) -> Result<Vec<usize>>) -> Option<Opened> {
+    let (table, record, file) = store.table(key)?;
+    let indices = choose(&table.timeline).ok()?;
+    match table.frames(&file, record.span, &indices) {
+        Some(frames) => Some(Opened { timeline: table.timeline, indices, frames }),
+        None => {
+            store.forget(key, record);
+            None
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::RunStore;
 use crate::error::{Error, Result};
+use crate::files::rename;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
@@ -33,7 +34,7 @@ pub(super) fn write_folder(temporary: &Path, target: &Path, parts: &BTreeMap<Str
         file.sync_all()?;
     }
     File::open(temporary)?.sync_all()?;
-    std::fs::rename(temporary, target)?;
+    rename(temporary, target)?;
     target.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 

@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod folder;
+mod holder;
 mod lines;
 
 pub use checkpoint::{Begun, Checkpoint, checkpoint_steps, tested_checkpoint};
@@ -12,9 +13,10 @@ pub(crate) use checkpoint::{Position, checkpoint_sha256};
 pub use lines::Records;
 
 use crate::error::{Error, Result};
-use crate::files::{regular, unix_seconds, write_atomically, write_json};
+use crate::files::{is_locked, regular, try_lock, unix_seconds, write_atomically, write_json};
 use crate::runs::read::read_json;
 use crate::runs::records::{Manifest, State, Status};
+use holder::Held;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -24,23 +26,17 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct RunStore {
     path: PathBuf,
+    // Dropped in this order: the record goes before the lock.
+    _held: Held,
     _lock: File,
 }
 
-/// The lock file of the run directory `path`, and whether another process holds the lock.
-fn lock(path: &Path, options: &OpenOptions) -> Result<(File, bool)> {
+/// The lock file of the run directory `path`.
+fn lock_file(path: &Path, options: &mut OpenOptions) -> Result<(File, PathBuf)> {
     let path = path.join("lock");
-    let file = regular(&mut options.clone(), &path)
+    let file = regular(options, &path)
         .map_err(|error| Error::io("write", &path, error).help("choose another folder with `--runs DIR`"))?;
-    match file.try_lock() {
-        // If the run was moved away between opening and locking, its lock file moved too and is not this folder's lock.
-        Ok(()) => {
-            let moved = !is_at(&file, &path);
-            Ok((file, moved))
-        }
-        Err(std::fs::TryLockError::WouldBlock) => Ok((file, true)),
-        Err(std::fs::TryLockError::Error(error)) => Err(Error::io("lock", &path, error)),
-    }
+    Ok((file, path))
 }
 
 /// Whether the open `file` is the one at `path`.
@@ -57,9 +53,11 @@ fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 
-/// Whether a process works on the run directory `path` right now.
+/// Whether a process works on the run directory `path` right now. Where the file system refuses locks, nobody can know:
+/// then it says no, and whoever wants to change the run gets the error of [`RunStore::open`].
 pub fn in_use(path: &Path) -> bool {
-    lock(path, OpenOptions::new().read(true)).is_ok_and(|(_, held)| held)
+    let held = || lock_file(path, OpenOptions::new().read(true)).and_then(|(file, path)| is_locked(&file, &path));
+    held().unwrap_or(false)
 }
 
 impl RunStore {
@@ -80,7 +78,7 @@ impl RunStore {
     /// [`RunStore::open`], but `None` where another process works on the run.
     ///
     /// # Errors
-    /// Where the directory cannot be written.
+    /// Where the directory cannot be written, or locks do not keep the processes of two machines apart there.
     pub fn open_free(path: &Path) -> Result<Option<Self>> {
         // `in_use` of another process holds the lock for an instant, so one failed try says nothing.
         for _ in 0..10 {
@@ -88,8 +86,11 @@ impl RunStore {
                 Error::io("make the run directory", path, error)
                     .help("choose a folder that you may write to with `--runs DIR`")
             })?;
-            if let (lock, false) = lock(path, OpenOptions::new().create(true).truncate(false).write(true))? {
-                let store = Self { path: path.to_owned(), _lock: lock };
+            let (lock, file) = lock_file(path, OpenOptions::new().create(true).truncate(false).read(true).write(true))?;
+            // If the run was moved away between opening and locking, its lock file moved too and is not this folder's lock.
+            if try_lock(&lock, &file)? && is_at(&lock, &file) {
+                let held = Held::new(&lock, &file)?;
+                let store = Self { path: path.to_owned(), _held: held, _lock: lock };
                 store.remove_leftovers()?;
                 return Ok(Some(store));
             }

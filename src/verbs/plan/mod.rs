@@ -1,16 +1,19 @@
 //! `maclip plan RECIPE`: the graph with shapes and scopes, the parameters of each component, FLOPs and an estimate of the memory.
 //! Needs no data and no weights.
 
+mod study;
+
 use crate::terminal::arguments::Source;
 use crate::terminal::columns::columns;
 use crate::terminal::{say, say_data};
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 use maclip_framework::engine::task;
-use maclip_framework::error::Result;
+use maclip_framework::error::{Error, Result};
 use maclip_framework::model::plan::{Flops, Memory, Plan, short};
 use maclip_framework::recipe::{Purpose, Recipe};
 use maclip_reports::format::whole;
 use serde_json::json;
+use std::path::PathBuf;
 
 /// Show the graph, shapes, parameters, FLOPs and memory of a recipe, without its data and weights
 #[derive(Args)]
@@ -23,6 +26,33 @@ pub struct Arguments {
     /// One JSON object on stdout, as `--format json`
     #[arg(long)]
     json: bool,
+    /// Plan the whole study on so many machines: device hours, wall time, disk and cost
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    machines: Option<u16>,
+    #[command(flatten)]
+    many: Many,
+    /// Folder of the runs: rates that were measured are read from it, and finished runs are compared with the estimate
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs: PathBuf,
+}
+
+/// What a study would be made on.
+#[derive(Args)]
+pub struct Many {
+    /// Devices of each machine [default: 1]
+    #[arg(long, value_name = "N", requires = "machines", value_parser = value_parser!(u16).range(1..))]
+    gpus: Option<u16>,
+    /// Price of an hour of one device, in any currency
+    #[arg(long, value_name = "PRICE", requires = "machines", value_parser = price)]
+    price: Option<f64>,
+    /// Speed of a device in TFLOP/s, or a file that `maclip doctor --measure` wrote [default: that of --runs]
+    #[arg(long, value_name = "FILE|TFLOPS", requires = "machines")]
+    rate: Option<String>,
+}
+
+fn price(text: &str) -> std::result::Result<f64, String> {
+    let price = text.parse::<f64>().ok().filter(|price| price.is_finite() && *price >= 0.0);
+    price.ok_or_else(|| "a price is a number, such as 2.5".to_owned())
 }
 
 crate::verb!("plan", 30, Arguments, plan);
@@ -44,6 +74,13 @@ impl Arguments {
 fn plan(arguments: Arguments) -> Result<()> {
     // Data and weights may be missing.
     let mut runs = arguments.source.expand(Purpose::Plan)?.runs;
+    if let Some(machines) = arguments.machines {
+        if arguments.format == Format::Mermaid {
+            return Err(Error::failed("a plan for machines is a table, and no graph")
+                .help("leave `--format mermaid` or `--machines` out"));
+        }
+        return study::plan(runs, &arguments.many, machines.into(), &arguments.runs, arguments.json());
+    }
     // Seeds of one variant have one plan.
     runs.dedup_by(|b, a| a.variant == b.variant);
     let mut listed = Vec::new();

@@ -1,5 +1,7 @@
 //! `maclip doctor`: what this binary is, what this machine has, and whether the one runs on the other.
 
+mod measure;
+
 use super::validate::deep::{free, writable};
 use crate::shipped::RECIPES;
 use crate::terminal::{say, say_data};
@@ -22,6 +24,12 @@ pub struct Arguments {
     /// Folder that run directories would go to
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs: PathBuf,
+    /// Measure how fast a device trains and tests, and keep that in the folder of the runs for `maclip plan --machines`
+    #[arg(long)]
+    measure: bool,
+    /// The device to measure [default: flex]
+    #[arg(long, value_name = "DEVICE", requires = "measure")]
+    device: Option<String>,
     /// One JSON object on stdout
     #[arg(long)]
     json: bool,
@@ -46,6 +54,9 @@ struct Finding {
 }
 
 fn doctor(arguments: Arguments) -> Result<()> {
+    if arguments.measure {
+        return measure::run(arguments.device.as_deref().unwrap_or("flex"), &arguments.runs, arguments.json);
+    }
     let mut findings = vec![binary(), registry(), processor(), memory()];
     findings.extend(devices());
     findings.extend([weights(), folder(&arguments.runs)]);
