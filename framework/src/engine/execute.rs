@@ -7,7 +7,7 @@ use super::attempt::manifest;
 use super::context::{RunContext, log_of};
 use super::inputs;
 use super::reuse;
-use super::task::Task;
+use super::task::{self, Task};
 use crate::error::{Error, Result};
 use crate::profile::{self, Totals};
 use crate::progress::Progress;
@@ -224,9 +224,20 @@ pub fn replay(path: &Path, step: u64, progress: &dyn Progress) -> Result<serde_j
     with_context(&recipe, &device, &store, progress, manifest, |task, context| task.replay(context, step))
 }
 
-/// The recipe's device, which has computed something already: a missing driver is an error here and no panic later.
+/// The recipe's device, which has computed something already: a missing driver is an error here and no panic later, and so are
+/// wrong gradients where the recipe trains.
 fn device_of(recipe: &Recipe) -> Result<Device> {
-    device::probe(&recipe.device, Precision::F32).map_err(|error| error.at(recipe.place("device")))
+    let opened = match device::is_compared(&recipe.device) && trains(recipe)? {
+        true => device::probe_training(&recipe.device),
+        false => device::probe(&recipe.device, Precision::F32),
+    };
+    opened.map_err(|error| error.at(recipe.place("device")))
+}
+
+/// Whether a run of the recipe changes weights.
+fn trains(recipe: &Recipe) -> Result<bool> {
+    let told = recipe.resolved.at("task.start.train").map(|node| node.to_json() == false);
+    Ok(told != Some(true) && task::of(recipe)?.plan(recipe)?.params.trainable > 0)
 }
 
 fn with_context<T>(

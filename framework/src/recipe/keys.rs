@@ -58,8 +58,8 @@ fn folder_name() -> Schema {
 
 fn device_name() -> Schema {
     schemars::json_schema!({
-        "type": "string", "pattern": r"^(flex|tch:cpu|(tch:)?cuda:[0-9]+|vulkan:[0-9]+)$|\$\{",
-        "examples": ["flex", "tch:cpu", "tch:cuda:0", "cuda:0", "vulkan:0"]
+        "type": "string", "pattern": r"^(flex|tch:cpu|(tch:)?cuda:[0-9]+|(wgpu|vulkan):[0-9]+)$|\$\{",
+        "examples": ["flex", "tch:cpu", "tch:cuda:0", "cuda:0", "wgpu:0", "vulkan:0"]
     })
 }
 
