@@ -62,8 +62,9 @@ download() {
     --dest "$work/wheels" "$@" >&2 || die "pip could not download the wheels"
 }
 
-# Unpacks $work/wheels into $work/out: headers and libraries of torch, and the libraries of NVIDIA's packages. Of torch's
-# libraries all but Python's, or those that are named; fails where one of `must` (a list with spaces) is not there.
+# Unpacks $work/wheels into $work/out: headers and libraries of torch, and the libraries of NVIDIA's packages. Of
+# torch's libraries all but Python's, or those that are named; fails where one of `must` (a list with spaces) is not
+# there.
 unpack() {
   say "unpacking ..."
   python3 - "$work/wheels" "$work/out" "$must" "$@" <<'PY' || die "the wheels could not be unpacked"

@@ -1,4 +1,5 @@
-//! Graphics cards from the outside: their adapters, runs on one beside runs on `flex`, and what is said where there is none.
+//! Graphics cards from the outside: their adapters, runs on one beside runs on `flex`, and what is said where there is
+//! none.
 //!
 //! Only in builds with the feature `wgpu`. Mesa's driver for the processor is enough.
 

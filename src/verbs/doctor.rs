@@ -115,7 +115,9 @@ fn devices() -> Vec<Finding> {
         match device::examine(&name) {
             Ok(trial) => {
                 let about = match trial.gradients {
-                    Some(_) if !trial.trains() => "; its gradients are wrong, so nothing can be trained on it".to_owned(),
+                    Some(_) if !trial.trains() => {
+                        "; its gradients are wrong, so nothing can be trained on it".to_owned()
+                    }
                     Some(difference) => format!("; its gradients are those of flex, to {difference:.0e}"),
                     None => String::new(),
                 };

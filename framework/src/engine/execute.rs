@@ -224,8 +224,8 @@ pub fn replay(path: &Path, step: u64, progress: &dyn Progress) -> Result<serde_j
     with_context(&recipe, &device, &store, progress, manifest, |task, context| task.replay(context, step))
 }
 
-/// The recipe's device, which has computed something already: a missing driver is an error here and no panic later, and so are
-/// wrong gradients where the recipe trains.
+/// The recipe's device, which has computed something already: a missing driver is an error here and no panic later, and
+/// so are wrong gradients where the recipe trains.
 fn device_of(recipe: &Recipe) -> Result<Device> {
     let opened = match device::is_compared(&recipe.device) && trains(recipe)? {
         true => device::probe_training(&recipe.device),

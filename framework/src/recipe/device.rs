@@ -1,5 +1,5 @@
-//! Names of devices: `flex`, `tch:cpu`, `tch:cuda:N`, `cuda:N`, `wgpu:N`, `vulkan:N`. `Device::default()` is never used,
-//! because it opens any GPU backend that is compiled in.
+//! Names of devices: `flex`, `tch:cpu`, `tch:cuda:N`, `cuda:N`, `wgpu:N`, `vulkan:N`. `Device::default()` is never
+//! used, because it opens any GPU backend that is compiled in.
 
 #[cfg(any(feature = "wgpu", feature = "vulkan"))]
 mod adapters;
@@ -35,7 +35,7 @@ pub fn available() -> Vec<String> {
 /// As [`available`], with every adapter that this machine has for `wgpu` and `vulkan`.
 pub fn on_this_machine() -> Vec<String> {
     let built = Name::FIRST.iter().filter(|name| name.built());
-    built.flat_map(|name| (0..name.adapters().max(1)).map(|index| name.with(index).to_string())).collect()
+    built.flat_map(|name| (0..name.adapters().max(1)).map(move |index| name.with(index).to_string())).collect()
 }
 
 /// What is wrong, and a hint how to fix it.
@@ -154,7 +154,10 @@ impl Name {
         let built = there_are();
         if cfg!(feature = "vulkan") && matches!(self, Name::Wgpu(_)) {
             let message = format!("device `{self}` is not in a maclip that was built with the cargo feature `vulkan`");
-            return (message, format!("{built}; `vulkan:N` is the same card, and `--features wgpu` alone builds `wgpu`"));
+            return (
+                message,
+                format!("{built}; `vulkan:N` is the same card, and `--features wgpu` alone builds `wgpu`"),
+            );
         }
         let message =
             format!("device `{self}` needs the cargo feature `{feature}`, which this maclip was built without");
@@ -202,7 +205,8 @@ fn there_are() -> String {
     format!("this maclip was built with: {}", available().join(", "))
 }
 
-/// Name, kind and driver of the adapter that `text` names; `None` for other devices, and where there is no such adapter.
+/// Name, kind and driver of the adapter that `text` names; `None` for other devices, and where there is no such
+/// adapter.
 pub fn adapter(text: &str) -> Option<String> {
     match Name::read(text)? {
         #[cfg(any(feature = "wgpu", feature = "vulkan"))]
@@ -255,8 +259,8 @@ fn named(text: &str) -> std::result::Result<Name, Problem> {
     })
 }
 
-/// Bytes of memory that this process could have on the device that a recipe calls `text`, with what it has already. `None`
-/// where that is not known: the system or the driver does not say.
+/// Bytes of memory that this process could have on the device that a recipe calls `text`, with what it has already.
+/// `None` where that is not known: the system or the driver does not say.
 pub fn free_memory(text: &str) -> Option<f64> {
     match nvidia_card(text) {
         Some(index) => free_cuda_memory(index),
@@ -301,8 +305,8 @@ pub(super) fn check_precision(text: &str, device: &Device, precision: Precision)
     Err(Error::failed(format!("device `{text}` has no bf16")).help("use `precision: f32`"))
 }
 
-/// Opens the device that `text` names and computes a small product on it. A graphics driver does so first in a process of
-/// its own, because it may crash, where the program offers one ([`try_if_asked`]).
+/// Opens the device that `text` names and computes a small product on it. A graphics driver does so first in a process
+/// of its own, because it may crash, where the program offers one ([`try_if_asked`]).
 ///
 /// # Errors
 /// Where this build cannot use the device, it lacks `precision`, its driver or library is missing, or the product is
@@ -313,8 +317,8 @@ pub fn probe(text: &str, precision: Precision) -> Result<Device> {
     Ok(device)
 }
 
-/// As [`probe`] in f32, for a device that shall train: the gradients of burn's own backends of GPUs are compared with those
-/// of `flex`.
+/// As [`probe`] in f32, for a device that shall train: the gradients of burn's own backends of GPUs are compared with
+/// those of `flex`.
 ///
 /// # Errors
 /// As [`probe`], and where its gradients are wrong.
@@ -322,10 +326,14 @@ pub fn probe_training(text: &str) -> Result<Device> {
     match tried(text, true)? {
         (device, trial) if trial.trains() => Ok(device),
         (_, Trial { gradients }) => Err(Error::failed(format!(
-            "nothing can be trained on device `{text}`: its gradients differ from those of `flex` by {:.1e} of their \
-             largest value, and {:.0e} is allowed",
-            gradients.unwrap_or_default(),
-            gradients::ALLOWED
+            "nothing can be trained on device `{text}`: its gradients are wrong, {}",
+            match gradients.filter(|difference| *difference < f64::MAX) {
+                Some(difference) => format!(
+                    "and differ from those of `flex` by {difference:.1e} of their largest value; {:.0e} is allowed",
+                    gradients::ALLOWED
+                ),
+                None => "and some are missing or not numbers".to_owned(),
+            }
         ))
         .help("train with `device: flex` or LibTorch; `maclip docs gpu_and_cluster` says which devices train")),
     }
@@ -387,8 +395,8 @@ fn here(text: &str, gradients: bool) -> Result<Trial> {
     }
 }
 
-/// `f`, or what its panics say, a line or more for each. A backend panics where a driver or library is missing, sometimes in
-/// a thread of its own first; nothing of that is printed.
+/// `f`, or what its panics say, a line or more for each. A backend panics where a driver or library is missing,
+/// sometimes in a thread of its own first; nothing of that is printed.
 fn quietly<T>(f: impl FnOnce() -> T) -> std::result::Result<T, String> {
     // The program has one hook, so one thread at a time changes it.
     static HOOK: Mutex<()> = Mutex::new(());
@@ -451,6 +459,26 @@ mod tests {
     fn a_device_that_was_not_built_says_how_to_build_it() {
         let (message, help) = parse("tch:cuda:0").unwrap_err();
         assert!(message.contains("`tch`") && help.contains("--features tch"));
+    }
+
+    #[cfg(not(any(feature = "wgpu", feature = "vulkan")))]
+    #[test]
+    fn a_graphics_card_that_was_not_built_says_how_to_build_it() {
+        for feature in ["wgpu", "vulkan"] {
+            let (message, help) = parse(&format!("{feature}:2")).unwrap_err();
+            assert!(message.contains(&format!("`{feature}:2`")) && help.contains(&format!("--features {feature}")));
+        }
+    }
+
+    #[test]
+    fn only_gradients_that_rounding_explains_allow_a_training() {
+        let trains = |gradients| Trial { gradients }.trains();
+        assert!(trains(None) && trains(Some(1e-6)));
+        assert!(!trains(Some(0.1)) && !trains(Some(f64::MAX)));
+        // Neither is compared: both pass all golden cases.
+        assert!(!is_compared("flex") && !is_compared("tch:cuda:0") && is_compared("wgpu:0") && is_compared("cuda:1"));
+        assert_eq!(examine("flex").unwrap().gradients, None);
+        assert!(probe_training("flex").is_ok());
     }
 
     #[test]

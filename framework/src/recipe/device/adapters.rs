@@ -61,8 +61,8 @@ pub(super) fn device(text: &str, index: usize) -> Result<Device, Problem> {
     Err(problem("there is no adapter of this number".to_owned(), &format!("there are: {}", there.join("; "))))
 }
 
-/// All of them, asked for once, or what went wrong. The order is: discrete, integrated and virtual cards, the processor, others;
-/// within a kind that of the system.
+/// All of them, asked for once, or what went wrong. The order is: discrete, integrated and virtual cards, the
+/// processor, others; within a kind that of the system.
 fn all() -> &'static Result<Vec<Adapter>, String> {
     static ALL: OnceLock<Result<Vec<Adapter>, String>> = OnceLock::new();
     ALL.get_or_init(|| quietly(found))

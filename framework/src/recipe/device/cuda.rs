@@ -59,13 +59,14 @@ impl Places {
             "libcuda.so is not found: it comes with NVIDIA's driver, and `nvidia-smi` must list the card".to_owned()
         });
         let compiler = self.library("libnvrtc.so", &["cuda_nvrtc/lib"]).map_err(|hidden| match hidden {
-            Some(path) => format!(
-                "libnvrtc.so is not found, but {} is there: add its folder to LD_LIBRARY_PATH",
-                path.display()
-            ),
-            None => "libnvrtc.so is not found: install the CUDA toolkit, or `pip install nvidia-cuda-nvrtc-cu12==12.8.*` \
+            Some(path) => {
+                format!("libnvrtc.so is not found, but {} is there: add its folder to LD_LIBRARY_PATH", path.display())
+            }
+            None => {
+                "libnvrtc.so is not found: install the CUDA toolkit, or `pip install nvidia-cuda-nvrtc-cu12==12.8.*` \
                      and add its folder nvidia/cuda_nvrtc/lib to LD_LIBRARY_PATH"
-                .to_owned(),
+                    .to_owned()
+            }
         });
         [
             Part { what: "CUDA driver", found: driver },
@@ -74,7 +75,8 @@ impl Places {
         ]
     }
 
-    /// The library `name` where the loader finds it; otherwise one that it does not find, as in a toolkit or in `packages`.
+    /// The library `name` where the loader finds it; otherwise one that it does not find, as in a toolkit or in
+    /// `packages`.
     fn library(&self, name: &str, packages: &[&str]) -> Result<PathBuf, Option<PathBuf>> {
         let in_folders = |folders: &[PathBuf]| {
             let files = folders.iter().flat_map(|folder| entries(folder));
@@ -96,9 +98,10 @@ impl Places {
     /// The folder with the headers, as burn finds it.
     fn headers(&self) -> Result<PathBuf, String> {
         const HEADER: &str = "include/cuda_runtime.h";
-        let get = "install the CUDA toolkit, or `pip install nvidia-cuda-runtime-cu12==12.8.*` and let CUDA_PATH name its \
-                   folder nvidia/cuda_runtime";
-        let packaged = self.packages.iter().map(|path| path.join("cuda_runtime")).find(|path| path.join(HEADER).exists());
+        let get = "install the CUDA toolkit, or `pip install nvidia-cuda-runtime-cu12==12.8.*` and let CUDA_PATH name \
+                   its folder nvidia/cuda_runtime";
+        let packaged =
+            self.packages.iter().map(|path| path.join("cuda_runtime")).find(|path| path.join(HEADER).exists());
         let get = packaged.map_or_else(|| get.to_owned(), |path| format!("let CUDA_PATH name {}", path.display()));
         match &self.cuda_path {
             Some(path) if path.join(HEADER).is_file() => Ok(path.join("include")),
@@ -106,7 +109,8 @@ impl Places {
             None => {
                 // burn takes the first toolkit that is there, with headers or without.
                 let toolkit = self.toolkits.iter().find(|path| path.exists());
-                let found = toolkit.map(|path| path.join("include")).filter(|path| path.join("cuda_runtime.h").is_file());
+                let found =
+                    toolkit.map(|path| path.join("include")).filter(|path| path.join("cuda_runtime.h").is_file());
                 found.ok_or_else(|| format!("cuda_runtime.h is not found: {get}"))
             }
         }

@@ -1,8 +1,8 @@
 //! Whether a device computes gradients as `flex` does: one small training step on both.
 //!
-//! Some drivers compute every value right and the gradients wrong where the weights of a model are frozen and only adapters
-//! train (burn issue 5162). That is how most methods here train, so the step is such a one: a frozen block with attention,
-//! adapters as in MA-CLIP, cosines between clips and classes, cross-entropy.
+//! Some drivers compute every value right and the gradients wrong where the weights of a model are frozen and only
+//! adapters train (burn issue 5162). That is how most methods here train, so the step is such a one: a frozen block
+//! with attention, adapters as in MA-CLIP, cosines between clips and classes, cross-entropy.
 
 use burn::tensor::activation::{gelu, log_softmax, sigmoid, softmax};
 use burn::tensor::module::{layer_norm, linear};
@@ -50,9 +50,8 @@ fn step(device: &Device) -> Vec<Vec<f64>> {
         Tensor::<2>::from_data(values(shape, (1.0 / shape[0] as f64).sqrt(), seed), &graph).require_grad()
     };
     let bias = |width: usize, seed: usize| Tensor::<1>::from_data(values([width], 0.1, seed), &graph).require_grad();
-    let norm = |x: Tensor<3>| {
-        layer_norm(x, Tensor::ones([WIDTH], &device), Some(Tensor::zeros([WIDTH], &device)), 1e-5)
-    };
+    let norm =
+        |x: Tensor<3>| layer_norm(x, Tensor::ones([WIDTH], &device), Some(Tensor::zeros([WIDTH], &device)), 1e-5);
     let weights = [
         weight([WIDTH, HIDDEN], 1),
         weight([HIDDEN, WIDTH], 2),
@@ -66,9 +65,8 @@ fn step(device: &Device) -> Vec<Vec<f64>> {
         layer(gelu(layer(x, at)), at + 1)
     };
     // A frozen block with adapters beside it; a text of its class stands before the tokens of each clip.
-    let [qkv, out, up, down] =
-        [([WIDTH, 3 * WIDTH], 11), ([WIDTH, WIDTH], 12), ([WIDTH, 64], 13), ([64, WIDTH], 14)]
-            .map(|(shape, seed)| frozen(shape, seed));
+    let [qkv, out, up, down] = [([WIDTH, 3 * WIDTH], 11), ([WIDTH, WIDTH], 12), ([WIDTH, 64], 13), ([64, WIDTH], 14)]
+        .map(|(shape, seed)| frozen(shape, seed));
     let clips = Tensor::<3>::from_data(values([CLIPS, TOKENS, WIDTH], 1.0, 15), &device);
     let text = Tensor::<3>::from_data(values([1, 1, WIDTH], 1.0, 16), &device);
     let text = linear(text, weights[4].clone(), Some(biases[4].clone())).repeat_dim(0, CLIPS);

@@ -1,7 +1,7 @@
 //! A device is tried in a process of its own, so that a driver that crashes ends that process and not the program.
 //!
-//! The process is this program once more. A program offers that by calling [`try_if_asked`] before anything else; in any
-//! other one a device is tried in the program itself.
+//! The process is this program once more. A program offers that by calling [`try_if_asked`] before anything else; in
+//! any other one a device is tried in the program itself.
 
 use super::{Trial, here};
 use crate::error::{Error, Result};
@@ -25,8 +25,8 @@ enum Answer {
     Bad { message: String, help: Option<String> },
 }
 
-/// Tries a device where the command line asks for it, and returns how the process ends. A program that calls this first of
-/// all tries the devices of its graphics drivers in a process of their own from then on.
+/// Tries a device where the command line asks for it, and returns how the process ends. A program that calls this first
+/// of all tries the devices of its graphics drivers in a process of their own from then on.
 pub fn try_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_none_or(|argument| argument != ARGUMENT) {
@@ -46,7 +46,8 @@ pub fn try_if_asked() -> Option<ExitCode> {
     Some(if said.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Tries the device that the recipe calls `text` in a process of its own; `None` where this program has not offered that.
+/// Tries the device that the recipe calls `text` in a process of its own; `None` where this program has not offered
+/// that.
 pub(super) fn elsewhere(text: &str, gradients: bool) -> Option<Result<Trial>> {
     ANSWERS.load(Ordering::Relaxed).then(|| {
         // Also where the file of the program has been replaced since.
