@@ -92,6 +92,9 @@ pub fn main() -> ExitCode {
     if let Some(code) = maclip_components::datasets::readers::serve_if_asked() {
         return code;
     }
+    if let Some(code) = maclip_framework::recipe::device::try_if_asked() {
+        return code;
+    }
     CompleteEnv::with_factory(command).var(verbs::completions::VARIABLE).complete();
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,

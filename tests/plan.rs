@@ -36,7 +36,7 @@ fn the_plan_of_the_paper_s_model_has_its_counts_without_data_and_weights() {
 
 #[test]
 fn a_plan_may_be_for_a_device_that_is_not_here() {
-    for device in ["cuda:0", "tch:cuda:1", "vulkan:0"] {
+    for device in ["cuda:0", "tch:cuda:1", "wgpu:0", "vulkan:0"] {
         let set = format!("device={device}");
         let said = ok(&["plan", "recipes/kinetics_5w5s.yaml", "--set", &set]);
         assert!(said.contains(device) && said.contains("12 GB") && said.contains("80 GB"), "{said}");

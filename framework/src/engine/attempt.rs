@@ -103,9 +103,9 @@ fn accelerators(devices: &Devices) -> Option<String> {
     (!models.is_empty()).then(|| models.join(", "))
 }
 
-/// The model of the NVIDIA card that `name` names, as its driver reports it.
+/// The model of the card that `name` names, as its driver reports it.
 fn accelerator_name(name: &str) -> Option<String> {
-    let index = device::nvidia_card(name)?;
+    let Some(index) = device::nvidia_card(name) else { return device::adapter(name) };
     let mut cards: Vec<PathBuf> =
         std::fs::read_dir("/proc/driver/nvidia/gpus").ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     cards.sort();

@@ -7,7 +7,7 @@ use super::attempt::manifest;
 use super::context::{RunContext, log_of};
 use super::inputs;
 use super::reuse;
-use super::task::Task;
+use super::task::{self, Task};
 use crate::error::{Error, Result};
 use crate::profile::{self, Totals};
 use crate::progress::Progress;
@@ -225,9 +225,21 @@ pub fn replay(path: &Path, step: u64, progress: &dyn Progress) -> Result<serde_j
 }
 
 /// The recipe's devices, each of which has computed something already: a missing driver is an error here and no panic
-/// later.
+/// later, and so are wrong gradients where the recipe trains.
 fn devices_of(recipe: &Recipe) -> Result<Vec<Device>> {
-    recipe.devices.probe(Precision::F32).map_err(|error| error.at(recipe.place("device")))
+    let names = recipe.devices.names();
+    let training = names.iter().any(|name| device::is_compared(name)) && trains(recipe)?;
+    let opened = |name: &String| match training && device::is_compared(name) {
+        true => device::probe_training(name),
+        false => device::probe(name, Precision::F32),
+    };
+    names.iter().map(opened).collect::<Result<_>>().map_err(|error| error.at(recipe.place("device")))
+}
+
+/// Whether a run of the recipe changes weights.
+fn trains(recipe: &Recipe) -> Result<bool> {
+    let told = recipe.resolved.at("task.start.train").map(|node| node.to_json() == false);
+    Ok(told != Some(true) && task::of(recipe)?.plan(recipe)?.params.trainable > 0)
 }
 
 fn with_context<T>(

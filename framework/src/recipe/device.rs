@@ -1,11 +1,21 @@
-//! Names of devices: `flex`, `tch:cpu`, `tch:cuda:N`, `cuda:N`, `vulkan:N`. `Device::default()` is never used, because
-//! it opens any GPU backend that is compiled in.
+//! Names of devices: `flex`, `tch:cpu`, `tch:cuda:N`, `cuda:N`, `wgpu:N`, `vulkan:N`. `Device::default()` is never
+//! used, because it opens any GPU backend that is compiled in.
+
+#[cfg(any(feature = "wgpu", feature = "vulkan"))]
+mod adapters;
+pub mod cuda;
+mod gradients;
+mod trial;
+
+pub use trial::try_if_asked;
 
 use crate::error::{Error, Result};
 use crate::profile::kernel_bytes;
 use crate::slots::backbone::Precision;
 use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, Tensor};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::panic;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,6 +32,30 @@ pub fn available() -> Vec<String> {
     Name::FIRST.iter().filter(|name| name.built()).map(Name::to_string).collect()
 }
 
+/// As [`available`], with every adapter that this machine has for `wgpu` and `vulkan`.
+pub fn on_this_machine() -> Vec<String> {
+    let built = Name::FIRST.iter().filter(|name| name.built());
+    built.flat_map(|name| (0..name.adapters().max(1)).map(move |index| name.with(index).to_string())).collect()
+}
+
+/// What is wrong, and a hint how to fix it.
+type Problem = (String, String);
+
+/// What a device was seen to do.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Trial {
+    /// The largest difference between its gradients and those of `flex`, as a part of the largest value of a gradient.
+    /// `None` where they were not compared: that is done for burn's own backends of GPUs.
+    pub gradients: Option<f64>,
+}
+
+impl Trial {
+    /// Whether one may train on the device.
+    pub fn trains(&self) -> bool {
+        self.gradients.is_none_or(|difference| difference <= gradients::ALLOWED)
+    }
+}
+
 /// What a device name can be; the number is that of a card.
 #[derive(Clone, Copy, PartialEq)]
 enum Name {
@@ -33,7 +67,9 @@ enum Name {
     TchCuda(usize),
     /// An NVIDIA card, by burn's own backend.
     Cuda(usize),
-    /// A card with Vulkan, by burn's own backend.
+    /// A card with Vulkan, by burn's own backend, which writes its kernels in WGSL.
+    Wgpu(usize),
+    /// The same, with kernels in SPIR-V.
     Vulkan(usize),
 }
 
@@ -44,6 +80,7 @@ impl std::fmt::Display for Name {
             Name::TchCpu => f.write_str("tch:cpu"),
             Name::TchCuda(index) => write!(f, "tch:cuda:{index}"),
             Name::Cuda(index) => write!(f, "cuda:{index}"),
+            Name::Wgpu(index) => write!(f, "wgpu:{index}"),
             Name::Vulkan(index) => write!(f, "vulkan:{index}"),
         }
     }
@@ -51,7 +88,8 @@ impl std::fmt::Display for Name {
 
 impl Name {
     /// One of each kind.
-    const FIRST: [Name; 5] = [Name::Flex, Name::TchCpu, Name::TchCuda(0), Name::Cuda(0), Name::Vulkan(0)];
+    const FIRST: [Name; 6] =
+        [Name::Flex, Name::TchCpu, Name::TchCuda(0), Name::Cuda(0), Name::Wgpu(0), Name::Vulkan(0)];
 
     fn read(text: &str) -> Option<Self> {
         let number = |text: &str| text.parse::<usize>().ok();
@@ -60,6 +98,7 @@ impl Name {
             ["tch", "cpu"] => Name::TchCpu,
             ["tch", "cuda", index] => Name::TchCuda(number(index)?),
             ["cuda", index] => Name::Cuda(number(index)?),
+            ["wgpu", index] => Name::Wgpu(number(index)?),
             ["vulkan", index] => Name::Vulkan(number(index)?),
             _ => return None,
         })
@@ -71,32 +110,108 @@ impl Name {
             Name::Flex => None,
             Name::TchCpu | Name::TchCuda(_) => Some("tch"),
             Name::Cuda(_) => Some("cuda"),
+            Name::Wgpu(_) => Some("wgpu"),
             Name::Vulkan(_) => Some("vulkan"),
         }
     }
 
-    /// Whether this build has it.
+    /// Whether this build has it. One with `vulkan` writes the kernels of every adapter in SPIR-V, so it has no `wgpu`.
     fn built(self) -> bool {
-        self.device().is_some()
+        match self {
+            Name::Flex => true,
+            Name::TchCpu | Name::TchCuda(_) => cfg!(feature = "tch"),
+            Name::Cuda(_) => cfg!(feature = "cuda"),
+            Name::Wgpu(_) => cfg!(all(feature = "wgpu", not(feature = "vulkan"))),
+            Name::Vulkan(_) => cfg!(feature = "vulkan"),
+        }
     }
 
-    /// The device, not opened; `None` where this build does not have it.
+    /// The device, not opened.
     // LibTorch is deprecated in burn 0.22. It is the only backend there with bf16 products on a processor.
     #[allow(deprecated)]
-    fn device(self) -> Option<Device> {
-        match self {
-            Name::Flex => Some(Device::flex()),
-            #[cfg(feature = "tch")]
-            Name::TchCpu => Some(Device::libtorch()),
-            #[cfg(feature = "tch")]
-            Name::TchCuda(index) => Some(Device::libtorch_cuda(index)),
-            #[cfg(feature = "cuda")]
-            Name::Cuda(index) => Some(Device::cuda(index)),
-            #[cfg(feature = "vulkan")]
-            Name::Vulkan(index) => Some(Device::vulkan(burn::tensor::DeviceKind::DiscreteGpu(index))),
-            #[allow(unreachable_patterns)]
-            _ => None,
+    fn device(self) -> std::result::Result<Device, Problem> {
+        if !self.built() {
+            return Err(self.missing());
         }
+        match self {
+            Name::Flex => Ok(Device::flex()),
+            #[cfg(feature = "tch")]
+            Name::TchCpu => Ok(Device::libtorch()),
+            #[cfg(feature = "tch")]
+            Name::TchCuda(index) => Ok(Device::libtorch_cuda(index)),
+            #[cfg(feature = "cuda")]
+            Name::Cuda(index) => Ok(Device::cuda(index)),
+            #[cfg(any(feature = "wgpu", feature = "vulkan"))]
+            Name::Wgpu(index) | Name::Vulkan(index) => adapters::device(&self.to_string(), index),
+            #[allow(unreachable_patterns)]
+            _ => Err(self.missing()),
+        }
+    }
+
+    /// Why this build does not have it.
+    fn missing(self) -> Problem {
+        let feature = self.feature().unwrap_or_default();
+        let built = there_are();
+        if cfg!(feature = "vulkan") && matches!(self, Name::Wgpu(_)) {
+            let message = format!("device `{self}` is not in a maclip that was built with the cargo feature `vulkan`");
+            return (
+                message,
+                format!("{built}; `vulkan:N` is the same card, and `--features wgpu` alone builds `wgpu`"),
+            );
+        }
+        let message =
+            format!("device `{self}` needs the cargo feature `{feature}`, which this maclip was built without");
+        (message, format!("{built}; build again with `cargo build --release --features {feature}`"))
+    }
+
+    /// The device of the same kind with number `index`.
+    fn with(self, index: usize) -> Self {
+        match self {
+            Name::Flex | Name::TchCpu => self,
+            Name::TchCuda(_) => Name::TchCuda(index),
+            Name::Cuda(_) => Name::Cuda(index),
+            Name::Wgpu(_) => Name::Wgpu(index),
+            Name::Vulkan(_) => Name::Vulkan(index),
+        }
+    }
+
+    /// Whether a graphics driver computes.
+    fn is_graphics(self) -> bool {
+        matches!(self, Name::Wgpu(_) | Name::Vulkan(_))
+    }
+
+    /// How many adapters this machine has for it.
+    fn adapters(self) -> usize {
+        match self {
+            #[cfg(any(feature = "wgpu", feature = "vulkan"))]
+            Name::Wgpu(_) | Name::Vulkan(_) => adapters::count(),
+            _ => 0,
+        }
+    }
+
+    /// Whether it is one of burn's own backends of GPUs.
+    fn is_compared(self) -> bool {
+        self.is_graphics() || matches!(self, Name::Cuda(_))
+    }
+}
+
+/// Whether the gradients of the device that `text` names are compared with those of `flex` before it trains.
+pub fn is_compared(text: &str) -> bool {
+    Name::read(text).is_some_and(Name::is_compared)
+}
+
+/// The devices of this build, for hints.
+fn there_are() -> String {
+    format!("this maclip was built with: {}", available().join(", "))
+}
+
+/// Name, kind and driver of the adapter that `text` names; `None` for other devices, and where there is no such
+/// adapter.
+pub fn adapter(text: &str) -> Option<String> {
+    match Name::read(text)? {
+        #[cfg(any(feature = "wgpu", feature = "vulkan"))]
+        Name::Wgpu(index) | Name::Vulkan(index) => adapters::about(index),
+        _ => None,
     }
 }
 
@@ -129,13 +244,10 @@ pub fn nvidia_card(text: &str) -> Option<usize> {
     }
 }
 
-/// The device `text` without its number, such as `tch:cuda`: two of one kind compute the same values. A text that names
-/// no device is its own kind.
+/// What `text` computes like: NVIDIA cards by one library are of one kind, as `tch:cuda`, and every other device is its own.
 pub fn kind(text: &str) -> &str {
     match Name::read(text) {
-        Some(Name::TchCuda(_) | Name::Cuda(_) | Name::Vulkan(_)) => {
-            text.rsplit_once(':').map_or(text, |(kind, _)| kind)
-        }
+        Some(Name::TchCuda(_) | Name::Cuda(_)) => text.rsplit_once(':').map_or(text, |(kind, _)| kind),
         _ => text,
     }
 }
@@ -150,22 +262,19 @@ pub(super) fn share_memory(a: &str, b: &str) -> bool {
 ///
 /// # Errors
 /// Where there is no such device, or this build cannot use it: a message, and a hint how to fix it.
-pub fn parse(text: &str) -> std::result::Result<Device, (String, String)> {
-    let built = || format!("this maclip was built with: {}", available().join(", "));
-    let Some(name) = Name::read(text) else {
-        let message = format!("there is no device `{text}`");
-        return Err((message, format!("devices are flex, tch:cpu, tch:cuda:N, cuda:N and vulkan:N; {}", built())));
-    };
-    name.device().ok_or_else(|| {
-        let feature = name.feature().unwrap_or_default();
-        let message =
-            format!("device `{text}` needs the cargo feature `{feature}`, which this maclip was built without");
-        (message, format!("{}; build again with `cargo build --release --features {feature}`", built()))
+pub fn parse(text: &str) -> std::result::Result<Device, Problem> {
+    named(text)?.device()
+}
+
+fn named(text: &str) -> std::result::Result<Name, Problem> {
+    Name::read(text).ok_or_else(|| {
+        let names = "devices are flex, tch:cpu, tch:cuda:N, cuda:N, wgpu:N and vulkan:N";
+        (format!("there is no device `{text}`"), format!("{names}; {}", there_are()))
     })
 }
 
-/// Bytes of memory that this process could have on the device that a recipe calls `text`, with what it has already. `None`
-/// where that is not known: the system or the driver does not say.
+/// Bytes of memory that this process could have on the device that a recipe calls `text`, with what it has already.
+/// `None` where that is not known: the system or the driver does not say.
 pub fn free_memory(text: &str) -> Option<f64> {
     match nvidia_card(text) {
         Some(index) => free_cuda_memory(index),
@@ -210,24 +319,89 @@ pub(super) fn check_precision(text: &str, device: &Device, precision: Precision)
     Err(Error::failed(format!("device `{text}` has no bf16")).help("use `precision: f32`"))
 }
 
-/// Opens the device that `text` names and computes a small product on it.
+/// Opens the device that `text` names and computes a small product on it. A graphics driver does so first in a process
+/// of its own, because it may crash, where the program offers one ([`try_if_asked`]).
 ///
 /// # Errors
 /// Where this build cannot use the device, it lacks `precision`, its driver or library is missing, or the product is
 /// wrong.
 pub fn probe(text: &str, precision: Precision) -> Result<Device> {
-    let device = parse(text).map_err(|(message, help)| Error::failed(message).help(help))?;
-    let product = || {
-        check_precision(text, &device, precision)?;
+    let (device, _) = tried(text, false)?;
+    check_precision(text, &device, precision)?;
+    Ok(device)
+}
+
+/// As [`probe`] in f32, for a device that shall train: the gradients of burn's own backends of GPUs are compared with
+/// those of `flex`.
+///
+/// # Errors
+/// As [`probe`], and where its gradients are wrong.
+pub fn probe_training(text: &str) -> Result<Device> {
+    match tried(text, true)? {
+        (device, trial) if trial.trains() => Ok(device),
+        (_, Trial { gradients }) => Err(Error::failed(format!(
+            "nothing can be trained on device `{text}`: its gradients are wrong, {}",
+            match gradients.filter(|difference| *difference < f64::MAX) {
+                Some(difference) => format!(
+                    "and differ from those of `flex` by {difference:.1e} of their largest value; {:.0e} is allowed",
+                    gradients::ALLOWED
+                ),
+                None => "and some are missing or not numbers".to_owned(),
+            }
+        ))
+        .help("train with `device: flex` or LibTorch; `maclip docs gpu_and_cluster` says which devices train")),
+    }
+}
+
+/// Tries the device that `text` names, with the gradients where they are compared.
+///
+/// # Errors
+/// As [`probe`], without a precision.
+pub fn examine(text: &str) -> Result<Trial> {
+    tried(text, true).map(|(_, trial)| trial)
+}
+
+fn failed((message, help): Problem) -> Error {
+    Error::failed(message).help(help)
+}
+
+/// The device, opened and tried. What was seen is kept, so that the runs of a study do not compare gradients again.
+fn tried(text: &str, gradients: bool) -> Result<(Device, Trial)> {
+    static SEEN: Mutex<BTreeMap<(String, bool), Trial>> = Mutex::new(BTreeMap::new());
+    let name = named(text).map_err(failed)?;
+    let gradients = gradients && name.is_compared();
+    let key = (name.to_string(), gradients);
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(trial) = seen.get(&key) {
+        return Ok((name.device().map_err(failed)?, *trial));
+    }
+    // What cannot be here needs no process to find out.
+    let device = name.device().map_err(failed)?;
+    let trial = match name.is_graphics().then(|| trial::elsewhere(text, gradients)).flatten() {
+        Some(trial) => {
+            let trial = trial?;
+            here(text, false)?;
+            trial
+        }
+        None => here(text, gradients)?,
+    };
+    seen.insert(key, trial);
+    Ok((device, trial))
+}
+
+/// Tries the device in this process.
+fn here(text: &str, gradients: bool) -> Result<Trial> {
+    let device = parse(text).map_err(failed)?;
+    let work = || {
         let ones = Tensor::<2>::ones([8, 8], &device);
-        Ok(ones.clone().matmul(ones).sum().into_scalar::<f32>())
+        let sum = ones.clone().matmul(ones).sum().into_scalar::<f32>();
+        (sum, gradients.then(|| gradients::difference(&device)))
     };
     // burn's own backend for the processor lacks no driver.
-    let found = if text == "flex" { Ok(product()) } else { quietly(product) };
+    let found = if text == "flex" { Ok(work()) } else { quietly(work) };
     match found {
-        Ok(Err(error)) => Err(error),
-        Ok(Ok(sum)) if (sum - 512.0).abs() < 1e-3 => Ok(device),
-        Ok(Ok(sum)) => Err(Error::failed(format!("device `{text}` computes wrongly: {sum} in place of 512"))),
+        Ok((sum, gradients)) if (sum - 512.0).abs() < 1e-3 => Ok(Trial { gradients }),
+        Ok((sum, _)) => Err(Error::failed(format!("device `{text}` computes wrongly: {sum} in place of 512"))),
         Err(panic) => {
             let (cause, help) = cause(&panic);
             Err(Error::failed(format!("device `{text}` cannot be used: {cause}")).help(help))
@@ -235,8 +409,8 @@ pub fn probe(text: &str, precision: Precision) -> Result<Device> {
     }
 }
 
-/// `f`, or what its panics say, a line or more for each. A backend panics where a driver or library is missing, sometimes in
-/// a thread of its own first; nothing of that is printed.
+/// `f`, or what its panics say, a line or more for each. A backend panics where a driver or library is missing,
+/// sometimes in a thread of its own first; nothing of that is printed.
 fn quietly<T>(f: impl FnOnce() -> T) -> std::result::Result<T, String> {
     // The program has one hook, so one thread at a time changes it.
     static HOOK: Mutex<()> = Mutex::new(());
@@ -299,6 +473,26 @@ mod tests {
     fn a_device_that_was_not_built_says_how_to_build_it() {
         let (message, help) = parse("tch:cuda:0").unwrap_err();
         assert!(message.contains("`tch`") && help.contains("--features tch"));
+    }
+
+    #[cfg(not(any(feature = "wgpu", feature = "vulkan")))]
+    #[test]
+    fn a_graphics_card_that_was_not_built_says_how_to_build_it() {
+        for feature in ["wgpu", "vulkan"] {
+            let (message, help) = parse(&format!("{feature}:2")).unwrap_err();
+            assert!(message.contains(&format!("`{feature}:2`")) && help.contains(&format!("--features {feature}")));
+        }
+    }
+
+    #[test]
+    fn only_gradients_that_rounding_explains_allow_a_training() {
+        let trains = |gradients| Trial { gradients }.trains();
+        assert!(trains(None) && trains(Some(1e-6)));
+        assert!(!trains(Some(0.1)) && !trains(Some(f64::MAX)));
+        // Neither is compared: both pass all golden cases.
+        assert!(!is_compared("flex") && !is_compared("tch:cuda:0") && is_compared("wgpu:0") && is_compared("cuda:1"));
+        assert_eq!(examine("flex").unwrap().gradients, None);
+        assert!(probe_training("flex").is_ok());
     }
 
     #[test]

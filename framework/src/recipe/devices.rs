@@ -63,8 +63,8 @@ impl JsonSchema for Devices {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let name = schemars::json_schema!({
-            "type": "string", "pattern": r"^(flex|tch:cpu|(tch:)?cuda:[0-9]+|vulkan:[0-9]+)$|\$\{",
-            "examples": ["flex", "tch:cpu", "tch:cuda:0", "cuda:0", "vulkan:0"]
+            "type": "string", "pattern": r"^(flex|tch:cpu|(tch:)?cuda:[0-9]+|(wgpu|vulkan):[0-9]+)$|\$\{",
+            "examples": ["flex", "tch:cpu", "tch:cuda:0", "cuda:0", "wgpu:0", "vulkan:0"]
         });
         schemars::json_schema!({"anyOf": [name, {"type": "array", "items": name, "minItems": 1}]})
     }

@@ -12,7 +12,6 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::profile::kernel_bytes;
 use maclip_framework::recipe::device;
 use maclip_framework::registry::slots;
-use maclip_framework::slots::backbone::Precision;
 use maclip_kernels::Level;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -59,6 +58,7 @@ fn doctor(arguments: Arguments) -> Result<()> {
     }
     let mut findings = vec![binary(), registry(), processor(), memory()];
     findings.extend(devices());
+    findings.extend(cuda());
     findings.extend([weights(), folder(&arguments.runs)]);
     findings.extend(programs());
     findings.extend(variables());
@@ -119,15 +119,40 @@ fn memory() -> Finding {
     }
 }
 
-/// Each device that the binary knows, with a product computed on it.
+/// Each device that the binary knows and the machine has, with a product computed on it.
 fn devices() -> Vec<Finding> {
-    let tried = device::available().into_iter().map(|name| match device::probe(&name, Precision::F32) {
-        Ok(_) => finding("device", Verdict::Good, format!("{name} computes")),
-        // An accelerator that is not in this machine is no fault of it.
-        Err(error) if name != "flex" => finding("device", Verdict::Absent, in_a_line(&error)),
-        Err(error) => finding("device", Verdict::Bad, in_a_line(&error)),
+    let tried = device::on_this_machine().into_iter().map(|name| {
+        let adapter = device::adapter(&name).map_or_else(String::new, |adapter| format!(" ({adapter})"));
+        match device::examine(&name) {
+            Ok(trial) => {
+                let about = match trial.gradients {
+                    Some(_) if !trial.trains() => {
+                        "; its gradients are wrong, so nothing can be trained on it".to_owned()
+                    }
+                    Some(difference) => format!("; its gradients are those of flex, to {difference:.0e}"),
+                    None => String::new(),
+                };
+                let verdict = if trial.trains() { Verdict::Good } else { Verdict::Absent };
+                finding("device", verdict, format!("{name} computes{adapter}{about}"))
+            }
+            // An accelerator that is not in this machine is no fault of it.
+            Err(error) if name != "flex" => finding("device", Verdict::Absent, in_a_line(&error) + &adapter),
+            Err(error) => finding("device", Verdict::Bad, in_a_line(&error)),
+        }
     });
     tried.collect()
+}
+
+/// What burn's own CUDA backend needs at run time, where the binary has it.
+fn cuda() -> Vec<Finding> {
+    if !device::features().iter().any(|feature| feature == "cuda") {
+        return Vec::new();
+    }
+    let parts = device::cuda::parts().into_iter().map(|part| match part.found {
+        Ok(path) => finding(part.what, Verdict::Good, path.display().to_string()),
+        Err(missing) => finding(part.what, Verdict::Absent, missing),
+    });
+    parts.collect()
 }
 
 /// What is wrong, and the way out.

@@ -5,12 +5,14 @@ use super::learner::{EpisodeLearner, with_micro_batch};
 use super::*;
 use crate::conformance::model::{self, with_noise};
 use burn::optim::GradientsParams;
+use burn::tensor::DType;
 use maclip_framework::clips::loader::View;
 use maclip_framework::engine::evaluation::EpisodeEncoder;
 use maclip_framework::engine::examples::Seen;
 use maclip_framework::engine::training::Learner;
 use maclip_framework::progress::Silent;
 use maclip_framework::recipe::compute::{Compute, Recompute};
+use maclip_framework::recipe::device;
 use maclip_framework::registry::SlotTrait;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Depth};
@@ -453,29 +455,57 @@ fn bf16_is_near_and_not_the_same() {
     assert!(difference > 0.0 && difference < 0.1, "{difference}");
 }
 
-#[cfg(feature = "tch")]
+/// LibTorch where this build has it, and the device that MACLIP_DEVICE names.
+fn other_devices() -> Vec<String> {
+    let mut devices = Vec::new();
+    devices.extend(cfg!(feature = "tch").then(|| "tch:cpu".to_owned()));
+    devices.extend(std::env::var("MACLIP_DEVICE").ok().filter(|name| !name.is_empty() && name != "flex"));
+    devices.dedup();
+    devices
+}
+
 #[test]
-#[allow(deprecated)] // `Device::libtorch`
-fn every_gradient_on_libtorch_is_that_of_flex() {
-    for adapter in ["{type: multimodal}", "{type: aim}"] {
-        for (recompute, precision) in [(Recompute::None, "f32"), (Recompute::Block, "f32"), (Recompute::None, "bf16")] {
-            let step = |device: Device, precision: &str| {
-                let changes = [("adapter", adapter), ("prototype", "{type: text_guided}"), ("precision", precision)];
-                let bench = bench_on(device, &changes);
-                bench.step(Compute { recompute, ..Compute::default() }, &bench.source(None))
-            };
-            let (ours, theirs) = (step(Device::libtorch(), precision), step(Device::flex(), precision));
-            // In bf16 the last bit is 1/256, and the order of a sum decides about it.
-            let tolerance = if precision == "f32" { 1e-4 } else { 0.05 };
-            let what = format!("{adapter}, {recompute:?}, {precision}");
-            assert!((ours.0 - theirs.0).abs() < f64::from(tolerance) * theirs.0, "{what}: {} {}", ours.0, theirs.0);
-            assert_eq!(ours.1.len(), theirs.1.len());
-            let largest = theirs.1.values().flat_map(|t| &t.values).fold(0.0f32, |a, b| a.max(b.abs()));
-            for (path, theirs) in &theirs.1 {
-                let own = theirs.values.iter().fold(0.0f32, |a, b| a.max(b.abs()));
-                let apart =
-                    ours.1[path].values.iter().zip(&theirs.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                assert!(apart <= tolerance * own.max(largest * 1e-3), "{what}: {path} is {apart} of {own} apart");
+fn every_gradient_on_another_device_is_that_of_flex() {
+    let heads = [
+        ("{type: multimodal}", "{type: text_guided}", "{type: otam}"),
+        ("{type: aim}", "{type: text_guided}", "{type: otam}"),
+        ("{type: st_adapter}", "{type: clip_fsar}", "{type: trx}"),
+        ("{type: lora}", "{type: hyrsm}", "{type: bi_mhm}"),
+    ];
+    for name in other_devices() {
+        let other = device::parse(&name).unwrap_or_else(|(message, help)| panic!("{message}; {help}"));
+        let mut precisions = vec![(Recompute::None, "f32"), (Recompute::Block, "f32")];
+        precisions.extend(other.supports_dtype(DType::BF16).then_some((Recompute::None, "bf16")));
+        for (adapter, prototype, alignment) in heads {
+            for &(recompute, precision) in &precisions {
+                let step = |device: Device| {
+                    let changes = [
+                        ("adapter", adapter),
+                        ("prototype", prototype),
+                        ("alignment", alignment),
+                        ("precision", precision),
+                    ];
+                    let bench = bench_on(device, &changes);
+                    bench.step(Compute { recompute, ..Compute::default() }, &bench.source(None))
+                };
+                let (ours, theirs) = (step(other.clone()), step(Device::flex()));
+                // In bf16 the last bit is 1/256, and the order of a sum decides about it.
+                let tolerance = if precision == "f32" { 1e-4 } else { 0.05 };
+                let what = format!("{name}: {adapter}, {recompute:?}, {precision}");
+                assert!((ours.0 - theirs.0).abs() < f64::from(tolerance) * theirs.0, "{what}: {} {}", ours.0, theirs.0);
+                assert_eq!(ours.1.len(), theirs.1.len());
+                let largest = theirs.1.values().flat_map(|t| &t.values).fold(0.0f32, |a, b| a.max(b.abs()));
+                let mut worst = 0.0f32;
+                for (path, theirs) in &theirs.1 {
+                    let own = theirs.values.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+                    // `max` would drop not-a-number.
+                    let apart = ours.1[path].values.iter().zip(&theirs.values).map(|(a, b)| (a - b).abs());
+                    let apart = apart.fold(0.0, |a, b| if b.is_nan() { f32::INFINITY } else { f32::max(a, b) });
+                    let part = apart / own.max(largest * 1e-3);
+                    worst = worst.max(part);
+                    assert!(part <= tolerance, "{what}: {path} is {apart} of {own} apart");
+                }
+                println!("{what}: {} gradients, largest difference {worst:.1e}", theirs.1.len());
             }
         }
     }
