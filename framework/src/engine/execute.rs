@@ -11,7 +11,7 @@ use super::task::{self, Task};
 use crate::error::{Error, Result};
 use crate::profile::{self, Totals};
 use crate::progress::Progress;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, device};
 use crate::recipe::study::StudyRun;
 use crate::registry::BuildContext;
 use crate::runs::directory::RunDirectory;
