@@ -32,7 +32,7 @@ fn ports() -> [u16; 2] {
 }
 
 impl Slurm {
-    /// Starts a cluster; `None` where Slurm is not installed or this is not root, which is said.
+    /// Starts a cluster, whose jobs run as the user of this process; `None` where Slurm is not installed, which is said.
     ///
     /// # Panics
     /// Where it does not start; and as [`needs::skip`].
@@ -40,10 +40,6 @@ impl Slurm {
     pub fn start() -> Option<Self> {
         if !PROGRAMS.iter().all(|program| is_there(program)) {
             needs::skip("no Slurm", "install it (`apt install slurmctld slurmd slurm-client munge`)");
-            return None;
-        }
-        if !rustix::process::geteuid().is_root() {
-            needs::skip("Slurm's daemons run as root alone", "run this test as root");
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -55,10 +51,13 @@ impl Slurm {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
         let (host, [control, node]) = (host.trim().split('.').next().unwrap(), ports());
         let place = folder.path().display();
+        let user = Command::new("id").arg("-un").output().unwrap().stdout;
+        let user = String::from_utf8(user).unwrap();
+        let user = user.trim();
         let config = format!(
             "ClusterName=test\nSlurmctldHost={host}(127.0.0.1)\nSlurmctldPort={control}\nSlurmdPort={node}\n\
-             AuthType=auth/munge\nCredType=cred/munge\nAuthInfo=socket={place}/munge/socket,cred_expire=1\n\
-             SlurmUser=root\nSlurmdUser=root\nStateSaveLocation={place}/state\nSlurmdSpoolDir={place}/spool\n\
+             AuthType=auth/munge\nCredType=cred/munge\nAuthInfo=socket={place}/munge/socket,cred_expire=5\n\
+             SlurmUser={user}\nSlurmdUser={user}\nStateSaveLocation={place}/state\nSlurmdSpoolDir={place}/spool\n\
              SlurmctldPidFile={place}/slurmctld.pid\nSlurmdPidFile={place}/slurmd.pid\n\
              SlurmctldLogFile={place}/slurmctld.log\nSlurmdLogFile={place}/slurmd.log\n\
              ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nJobAcctGatherType=jobacct_gather/none\n\
@@ -128,7 +127,9 @@ impl Slurm {
     pub fn slurmd(&mut self) {
         self.daemon("slurmd");
         self.wait("the node", || {
-            self.client("sinfo", &["--noheader", "--format=%T"]).is_some_and(|said| said.trim() == "idle")
+            let said = self.client("sinfo", &["--noheader", "--format=%T", "--partition=main"]);
+            // After a failure, a job that waited may be there already.
+            said.is_some_and(|said| ["idle", "mixed"].contains(&said.trim()))
         });
     }
 

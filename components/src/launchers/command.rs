@@ -20,9 +20,9 @@ struct Commands {
     /// job says.
     #[schemars(length(min = 1))]
     submit: String,
-    /// Prints how far the job `{id}`, or the one called `{name}`, is. The first word of the last line counts: `waiting`, `running` or
-    /// `ended`, or what systems say in place of these; nothing for a job that is not known. `null`: the records of a
-    /// run alone say how far it is.
+    /// Prints how far the job `{id}`, or the one called `{name}`, is. The first word of the last line counts:
+    /// `waiting`, `running` or `ended`, or what systems say in place of these; nothing for a job that is not known.
+    /// `null`: the records of a run alone say how far it is.
     #[serde(default)]
     #[schemars(length(min = 1))]
     state: Option<String>,
@@ -38,7 +38,7 @@ struct Commands {
 
 register!(dyn Launcher, Commands, name: "command", summary: "a command of one's own for each run, for any other system",
     paper: None, stability: Experimental,
-    usage: "{submit: \"hq submit --output-mode quiet --stdout {log} --stderr {log} {program} execute {spec}\", cancel: \"hq job cancel {id}\"}");
+    usage: "{submit: \"qsub-like --output {log} {program} execute {spec}\", cancel: \"qdel-like {id}\"}");
 
 impl Component for Commands {
     type Slot = dyn Launcher;

@@ -84,7 +84,7 @@ impl Default for Slurm {
 
 register!(dyn Launcher, Slurm, name: "slurm", summary: "a job array of Slurm, with a task for each run",
     paper: None, stability: Experimental,
-    usage: "{partition: gpu, account: vision, time: \"04:00:00\", cpus_per_task: 8, mem_gb: 32, gpus: 1, setup: [module load cuda]}");
+    usage: "{partition: gpu, time: \"04:00:00\", cpus_per_task: 8, mem_gb: 32, gpus: 1, setup: [module load cuda]}");
 
 /// Seconds of a time as Slurm writes it; `None` where it is none.
 fn seconds(time: &str) -> Option<u64> {

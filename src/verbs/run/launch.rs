@@ -178,10 +178,10 @@ fn follow(tables: &mut [(String, Vec<RunOverview>)], progress: &Console) -> Resu
         }
         progress.at(done, &format!("{waiting} waiting, {} running {}", now.len(), now.join(", ")));
         let all_over = waiting == 0 && now.is_empty();
-        let ended: Vec<String> = runs().filter(|run| run.done()).map(|run| run.run.name()).collect();
-        tables.iter_mut().flat_map(|(_, runs)| runs).for_each(RunOverview::refresh);
-        for run in tables.iter().flat_map(|(_, runs)| runs).filter(|run| run.done() && wanted.contains(&run.path)) {
-            if !ended.contains(&run.run.name()) {
+        let open = tables.iter_mut().flat_map(|(_, runs)| runs).filter(|run| wanted.contains(&run.path) && !run.done());
+        for run in open {
+            run.refresh();
+            if run.done() {
                 progress.note(&format!("{} is done", run.run.name()));
             }
         }

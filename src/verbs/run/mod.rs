@@ -151,6 +151,8 @@ fn run(arguments: Arguments) -> Result<()> {
     };
     let Some(failed) = left else { return Ok(()) };
     let mut work = Work::new(&arguments, count > 1, &progress);
+    // That of a single run is what the program ends with.
+    failed.iter().filter(|_| count > 1).for_each(|(_, error)| tell_error(error));
     work.outcome.failed = failed;
     let mut begun = Vec::new();
     let mut reported = Ok(());
