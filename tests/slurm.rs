@@ -24,20 +24,19 @@ struct Study<'a> {
     slurm: Option<&'a Slurm>,
     recipe: String,
     runs: PathBuf,
-    name: &'static str,
 }
 
 impl<'a> Study<'a> {
-    fn new(slurm: Option<&'a Slurm>, folder: &Path, name: &'static str, text: &str) -> Self {
+    fn new(slurm: Option<&'a Slurm>, folder: &Path, name: &str, text: &str) -> Self {
         let recipe = folder.join(format!("{name}.yaml"));
         std::fs::write(&recipe, format!("name: {name}\n{BASE}{text}")).unwrap();
         // Folders are no words of a shell, and `%` means something to sbatch.
-        Self { slurm, recipe: recipe.to_str().unwrap().to_owned(), runs: folder.join("runs 50%"), name }
+        Self { slurm, recipe: recipe.to_str().unwrap().to_owned(), runs: folder.join("runs 50%") }
     }
 
     fn maclip(&self, verb: &str, more: &[&str]) -> Ran {
         let mut command = command(&[&[verb, &self.recipe, "--runs", self.runs.to_str().unwrap()], more].concat());
-        self.slurm.iter().for_each(|slurm| drop(command.env("SLURM_CONF", slurm.config())));
+        command.envs(self.slurm.map(|slurm| ("SLURM_CONF", slurm.config())));
         finish(command.output().unwrap())
     }
 
@@ -165,7 +164,7 @@ fn an_array(slurm: &Slurm, folder: &Path) {
         std::fs::write(&journal, journaled).unwrap();
         let again = study.ok("run", &[]);
         assert!(
-            again.stdout.is_empty() && again.stderr.contains("already, or wait for their turn"),
+            again.stdout.is_empty() && again.stderr.contains("3 runs with a job that waits or works already"),
             "{}",
             again.stderr
         );
@@ -191,7 +190,11 @@ fn an_array(slurm: &Slurm, folder: &Path) {
     assert_eq!(again["submitted"].as_array().unwrap().len(), 1, "{again}");
     assert_eq!(again["submitted"][0]["variant"], "gone", "{again}");
     study.wait("the second failure", || study.states() == ["done", "failed", "done"]);
-    // With the cause away, what is left is made, and the report is of all.
+    // What Slurm refuses was not submitted, although it keeps such jobs as failed ones.
+    let refused = study.maclip("run", &["--set", "launcher.mem_gb=900"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("`sbatch` ended with"), "{}", refused.stderr);
+    assert!(!std::fs::read_to_string(&journal).unwrap().contains("\"mem_gb\": 900"));
+    // The command line may make the runs here.
     let here = study.maclip("run", &["--launcher", "local", "--only", "a"]);
     assert_eq!(here.code, Some(0), "{}", here.stderr);
 
@@ -209,7 +212,7 @@ fn an_array(slurm: &Slurm, folder: &Path) {
 /// `status` of folders in place of the recipe.
 fn ok_status(study: &Study, folders: &[&str]) -> String {
     let mut command = command(&[&["status"], folders].concat());
-    study.slurm.iter().for_each(|slurm| drop(command.env("SLURM_CONF", slurm.config())));
+    command.envs(study.slurm.map(|slurm| ("SLURM_CONF", slurm.config())));
     let ran = finish(command.output().unwrap());
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     ran.stdout

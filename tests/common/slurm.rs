@@ -66,7 +66,7 @@ impl Slurm {
              SchedulerType=sched/builtin\n\
              SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=0,default_queue_depth=100\n\
              SlurmdParameters=config_overrides\nJobRequeue=1\n\
-             NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={node} CPUs=4 RealMemory=1000 State=UNKNOWN\n\
+             NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={node} CPUs=4 RealMemory=8000 State=UNKNOWN\n\
              PreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\n\
              PartitionName=main Nodes=n1 Default=YES MaxTime=INFINITE PriorityTier=1 State=UP\n\
              PartitionName=urgent Nodes=n1 MaxTime=INFINITE PriorityTier=2 State=UP\n"

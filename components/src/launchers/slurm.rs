@@ -291,6 +291,7 @@ fn read_state(state: &str, reason: &str, node: &str) -> JobState {
         "TIMEOUT" | "DEADLINE" => (Phase::Ended, "ended by the time limit".to_owned()),
         "NODE_FAIL" | "BOOT_FAIL" => (Phase::Ended, "ended by a failure of its node".to_owned()),
         "OUT_OF_MEMORY" => (Phase::Ended, "ended for lack of memory".to_owned()),
+        "FAILED" if !["", "None", "NonZeroExitCode"].contains(&reason) => (Phase::Ended, format!("failed, {reason}")),
         "FAILED" | "CANCELLED" | "PREEMPTED" | "REVOKED" => (Phase::Ended, state.to_lowercase()),
         _ if node.is_empty() => (Phase::Working, state.to_lowercase()),
         "RUNNING" | "COMPLETING" => (Phase::Working, format!("on {node}")),
@@ -388,5 +389,7 @@ mod tests {
         assert_eq!(read("SUSPENDED", "None", "n1"), (Phase::Working, "suspended on n1".to_owned()));
         assert_eq!(read("TIMEOUT", "TimeLimit", "n1"), (Phase::Ended, "ended by the time limit".to_owned()));
         assert_eq!(read("CANCELLED", "None", "n1"), (Phase::Ended, "cancelled".to_owned()));
+        assert_eq!(read("FAILED", "BadConstraints", ""), (Phase::Ended, "failed, BadConstraints".to_owned()));
+        assert_eq!(read("FAILED", "NonZeroExitCode", ""), (Phase::Ended, "failed".to_owned()));
     }
 }

@@ -334,9 +334,9 @@ pub fn submit(runs: &[RunOverview], all: &Path, reuse: bool) -> Result<Sent> {
         let ids = match queue.submit(&planned.batch) {
             Ok(ids) => ids,
             // An answer that was lost on the way is no refusal.
-            Err(error) => match queue.find(name, cells.len()) {
-                Ok(Some(ids)) => ids,
-                _ => {
+            Err(error) => match reached(queue, name, cells.len()) {
+                Some(ids) => ids,
+                None => {
                     journal
                         .batches
                         .iter_mut()
@@ -361,6 +361,15 @@ pub fn submit(runs: &[RunOverview], all: &Path, reuse: bool) -> Result<Sent> {
         sent.submitted.extend(sent_now);
     }
     Ok(sent)
+}
+
+/// The ids of a batch that the cluster has taken, although the call that submitted it failed. Slurm keeps a job that it
+/// has refused as one that has ended.
+fn reached(queue: &dyn Queue, name: &str, count: usize) -> Option<Vec<String>> {
+    let ids = queue.find(name, count).ok()??;
+    let job = |id: &String| Job { batch: name.to_owned(), id: id.clone() };
+    let states = queue.states(&ids.iter().map(job).collect::<Vec<_>>()).ok()?;
+    states.values().any(|state| state.phase != Phase::Ended).then_some(ids)
 }
 
 /// Cancels the jobs of those runs in the folder `runs` that are `wanted` and wait or run. Returns the run directories

@@ -106,7 +106,7 @@ pub fn submit(
             if arguments.json || arguments.wait { tell(line) } else { say(line)? }
         }
         if !open.is_empty() {
-            tell(format!("{name}: {} already, or wait for their turn", plural(open.len(), "run is made")));
+            tell(format!("{name}: {} with a job that waits or works already", plural(open.len(), "run")));
         }
         sent_runs.extend(submitted.iter().map(|(at, job)| entry(*at, Some(job))));
         open_runs.extend(open.iter().map(|at| entry(*at, None)));
