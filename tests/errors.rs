@@ -176,6 +176,7 @@ fn every_verb_that_has_json_gives_its_errors_as_json() {
         ("describe", &["gone"]),
         ("explain", &["MC999"]),
         ("status", &["gone"]),
+        ("cancel", &["gone"]),
         ("compare", &["gone", "gone"]),
         ("check", &["gone"]),
         ("docs", &["gone"]),

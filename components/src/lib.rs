@@ -12,6 +12,7 @@ pub mod datasets;
 #[cfg(test)]
 mod fixtures;
 mod frames;
+mod launchers;
 pub mod layers;
 mod methods;
 #[cfg(test)]

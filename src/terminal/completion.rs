@@ -50,6 +50,11 @@ pub fn described(current: &OsStr) -> Vec<CompletionCandidate> {
     beginning(current, components.chain(keys))
 }
 
+/// Names of launchers.
+pub fn launchers(current: &OsStr) -> Vec<CompletionCandidate> {
+    beginning(current, values("launcher.type").into_iter())
+}
+
 pub fn slot_names(current: &OsStr) -> Vec<CompletionCandidate> {
     beginning(current, slots().map(|slot| (slot.name.to_owned(), slot.summary.to_owned())))
 }

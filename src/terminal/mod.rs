@@ -5,6 +5,7 @@
 pub mod arguments;
 pub mod columns;
 pub mod completion;
+pub mod jobs;
 pub mod outline;
 pub mod pattern;
 pub mod progress;

@@ -5,6 +5,7 @@ use super::tell;
 use crate::shipped::Shipped;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::runs::directory::RunDirectory;
+use maclip_framework::runs::journal::folder_of;
 use maclip_framework::runs::records::{Manifest, State};
 use maclip_reports::format;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,17 @@ pub fn readable(root: &Path, unreadable: &mut usize) -> Result<Vec<RunDirectory>
         }
     }
     Ok(runs)
+}
+
+/// The folders at `root` and right below it whose runs may have been submitted, and that of `root` where it is a run.
+pub fn job_folders(root: &Path) -> Result<Vec<PathBuf>> {
+    let root = place(root);
+    let mut folders = vec![root.clone()];
+    folders.extend(root.parent().filter(|_| root.join(Manifest::FILE).exists()).map(Path::to_owned));
+    let entries = std::fs::read_dir(&root).map_err(|error| Error::io("list", &root, error))?;
+    folders.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
+    folders.retain(|folder| folder_of(folder).is_dir());
+    Ok(folders)
 }
 
 /// The run directory that `path` names: itself, or the only run of a variant, such as `runs/modules/both`, also without

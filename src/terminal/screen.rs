@@ -6,16 +6,19 @@ use std::io::IsTerminal;
 /// The narrowest terminal that text is fitted to; in a narrower one every word would have a line.
 const NARROWEST: usize = 30;
 /// Whole cells of a table that are coloured, by what they say.
-const COLOURED: [(&str, u8); 15] = [
+const COLOURED: [(&str, u8); 18] = [
     ("done", GREEN),
     ("ok", GREEN),
     ("valid", GREEN),
     ("fits", GREEN),
     ("met", GREEN),
     ("running", YELLOW),
+    ("starting", YELLOW),
+    ("waiting", YELLOW),
     ("interrupted", YELLOW),
     ("unknown", YELLOW),
     ("failed", RED),
+    ("stopped", RED),
     ("BAD", RED),
     ("too small", RED),
     ("below", RED),

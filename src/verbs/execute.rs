@@ -9,6 +9,7 @@ use maclip_framework::engine::spec::Spec;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::runs::store::RunStore;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// Make one run from the file of a launcher; continues where an earlier call stopped, and writes no report
@@ -29,7 +30,9 @@ crate::verb!("execute", 15, Arguments, execute);
 fn execute(arguments: Arguments) -> Result<()> {
     let progress = Console::new();
     match arguments.with_parent {
-        None => stop_on_ctrl_c(&progress)?,
+        None if std::io::stderr().is_terminal() => stop_on_ctrl_c(&progress)?,
+        // A cluster sends its signals to each process of a job, and more than once.
+        None => stop_on_signals()?,
         Some(parent) => {
             stop_on_signals()?;
             set_parent_process_death_signal(Some(Signal::TERM))

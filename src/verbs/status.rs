@@ -2,19 +2,21 @@
 
 use crate::terminal::arguments::{Changes, is_recipe, load};
 use crate::terminal::columns::columns;
-use crate::terminal::run_list::{all_read, readable, state_name};
-use crate::terminal::{completion, say, say_data, shown, tell};
+use crate::terminal::run_list::{all_read, job_folders, place, readable, state_name};
+use crate::terminal::{completion, jobs, say, say_data, shown, tell};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
+use maclip_framework::engine::launch::Jobs;
 use maclip_framework::engine::overview::{RunOverview, estimate, to_make};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::unix_seconds;
 use maclip_framework::recipe::{Purpose, study};
 use maclip_framework::runs::directory::RunDirectory;
-use maclip_framework::runs::records::State;
+use maclip_framework::runs::records::{Manifest, State};
 use maclip_reports::format::{percent_interval, plural, rough_duration};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 /// Show how far runs are, or all runs of a recipe
 #[derive(Args)]
@@ -75,15 +77,16 @@ fn of_recipes(arguments: &Arguments) -> Result<()> {
         let expansion = study::expand(&document, Purpose::Plan)?;
         let runs: Vec<RunOverview> =
             expansion.runs.into_iter().map(|run| RunOverview::new(run, &arguments.folder)).collect();
+        let jobs = jobs::of_folders(runs.iter().filter_map(|run| Some(run.path.parent()?.to_owned())))?;
         for doubt in runs.iter().filter_map(|run| run.doubt.as_ref()) {
             doubted += 1;
             tell(doubt);
         }
         if arguments.json {
-            say_data(json(&runs))?;
+            say_data(json(&runs, &jobs))?;
             continue;
         }
-        say(table(&runs))?;
+        say(table(&runs, &jobs))?;
         others(&runs).into_iter().try_for_each(say)?;
     }
     all_read(doubted)
@@ -98,8 +101,8 @@ fn others(runs: &[RunOverview]) -> Option<String> {
     (count > 0).then(|| format!("  {runs} in {place}, of other settings: `maclip status {place}` lists them"))
 }
 
-/// One line for each run of a study, and a last one with the sum.
-pub(super) fn table(runs: &[RunOverview]) -> String {
+/// One line for each run of a study, one with the sum, and the ends of the logs of jobs that failed.
+pub(super) fn table(runs: &[RunOverview], jobs: &Jobs) -> String {
     let mut rows = vec![["run", "state", "steps", "accuracy", "directory", "reason"].map(str::to_owned)];
     rows.extend(runs.iter().map(|run| {
         let test = run.directory.as_ref().and_then(RunDirectory::test);
@@ -107,13 +110,14 @@ pub(super) fn table(runs: &[RunOverview]) -> String {
             Some(wanted) if !run.done() => format!("{}/{wanted}", run.steps),
             _ => run.steps.to_string(),
         };
+        let (state, reason) = stated(run, jobs);
         [
             run.run.name(),
-            run.state_name().to_owned(),
+            state.to_owned(),
             steps,
             test.map_or_else(String::new, |test| percent_interval(test.value, test.ci95)),
             run.path.display().to_string(),
-            run.reason().iter().flat_map(|reason| reason.lines()).next().unwrap_or_default().to_owned(),
+            reason.unwrap_or_default().lines().next().unwrap_or_default().to_owned(),
         ]
     }));
     let done = runs.iter().filter(|run| run.done()).count();
@@ -124,20 +128,31 @@ pub(super) fn table(runs: &[RunOverview]) -> String {
         None => "; how long the rest takes is not known yet".to_owned(),
     };
     let alike = if done + make == runs.len() { String::new() } else { format!(", {make} to make") };
-    format!("{}\n\n  {done} of {} done{alike}{time}", columns(&rows, 6).join("\n"), runs.len())
+    let tails = jobs::tails(jobs, runs.iter().map(|run| (run.path.as_path(), run.directory.as_ref())));
+    format!("{}\n\n  {done} of {} done{alike}{time}{tails}", columns(&rows, 6).join("\n"), runs.len())
+}
+
+/// State and reason of a run, as its records and its job say them.
+fn stated(run: &RunOverview, jobs: &Jobs) -> (&'static str, Option<String>) {
+    match jobs::state_of(jobs, &run.path, run.directory.as_ref()).filter(|_| run.same.is_none()) {
+        Some((state, reason)) => (state, Some(reason)),
+        None => (run.state_name(), run.reason()),
+    }
 }
 
 /// The same as data.
-pub(super) fn json(runs: &[RunOverview]) -> Value {
+pub(super) fn json(runs: &[RunOverview], jobs: &Jobs) -> Value {
     let listed: Vec<Value> = runs
         .iter()
         .map(|run| {
+            let (state, reason) = stated(run, jobs);
             json!({
                 "name": run.run.recipe.name, "variant": run.run.variant, "seed": run.run.recipe.seed,
-                "hash": run.run.recipe.hash, "dir": shown(&run.path), "state": run.state_name(),
-                "reason": run.reason(), "same_as": run.same.as_deref().map(shown),
+                "hash": run.run.recipe.hash, "dir": shown(&run.path), "state": state,
+                "reason": reason, "same_as": run.same.as_deref().map(shown),
                 "steps": {"done": run.steps, "wanted": run.wanted_steps()},
                 "test": run.directory.as_ref().and_then(RunDirectory::test),
+                "job": jobs::json_of(jobs, &run.path, run.directory.as_ref()),
             })
         })
         .collect();
@@ -159,22 +174,41 @@ fn status(arguments: Arguments) -> Result<()> {
     let mut unreadable = 0;
     let mut listed = Vec::new();
     let mut rows = vec![["run", "state", "steps", "accuracy", "updated", "reason"].map(str::to_owned)];
+    let mut tails = String::new();
     for root in &arguments.runs {
-        for run in readable(root, &mut unreadable)? {
+        let runs = readable(root, &mut unreadable)?;
+        let jobs = jobs::of_folders(job_folders(root)?)?;
+        tails.push_str(&jobs::tails(&jobs, runs.iter().map(|run| (run.path.as_path(), Some(run)))));
+        let whole = !place(root).join(Manifest::FILE).exists();
+        let begun: HashSet<&Path> = runs.iter().map(|run| run.path.as_path()).collect();
+        for path in jobs.of.keys().filter(|path| whole && !begun.contains(path.as_path())) {
+            // A run that has not begun has its job alone.
+            let Some((state, reason)) = jobs::state_of(&jobs, path, None) else { continue };
+            let job = jobs::json_of(&jobs, path, None);
+            listed.push(json!({"dir": shown(path), "state": state, "reason": reason, "job": job}));
+            let line =
+                [path.display().to_string(), state.to_owned(), "0".to_owned(), String::new(), String::new(), reason];
+            rows.push(line);
+            tails.push_str(&jobs::tails(&jobs, [(path.as_path(), None)]));
+        }
+        for run in runs {
             let state = run.state();
             let (done, wanted) = steps(&run, state);
-            let reason = run.status.as_ref().and_then(|status| status.reason.as_deref()).unwrap_or_default();
+            let own = run.status.as_ref().and_then(|status| status.reason.clone()).unwrap_or_default();
+            let job = jobs::json_of(&jobs, &run.path, Some(&run));
+            let (state_name, reason) =
+                jobs::state_of(&jobs, &run.path, Some(&run)).unwrap_or_else(|| (state_name(state), own));
             if arguments.json {
                 listed.push(json!({
                     "dir": shown(&run.path), "name": run.manifest.name, "variant": run.manifest.variant,
-                    "seed": run.manifest.seed, "state": state_name(state), "reason": reason,
-                    "steps": {"done": done, "wanted": wanted}, "test": run.test(),
+                    "seed": run.manifest.seed, "state": state_name, "reason": reason,
+                    "steps": {"done": done, "wanted": wanted}, "test": run.test(), "job": job,
                 }));
                 continue;
             }
             rows.push([
                 run.path.display().to_string(),
-                state_name(state).to_owned(),
+                state_name.to_owned(),
                 wanted.map_or_else(|| done.to_string(), |wanted| format!("{done}/{wanted}")),
                 run.test().map_or_else(String::new, |test| percent_interval(test.value, test.ci95)),
                 updated(&run).map_or_else(String::new, ago),
@@ -187,7 +221,7 @@ fn status(arguments: Arguments) -> Result<()> {
     } else if rows.len() == 1 {
         say("no runs")?;
     } else {
-        say(columns(&rows, 6).join("\n"))?;
+        say(columns(&rows, 6).join("\n") + &tails)?;
     }
     all_read(unreadable)
 }

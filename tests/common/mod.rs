@@ -5,6 +5,7 @@ pub mod hub;
 pub mod needs;
 pub mod own_clips;
 pub mod scripts;
+pub mod slurm;
 pub mod videos;
 
 use jpeg_encoder::{ColorType, Encoder};

@@ -19,6 +19,7 @@ pub mod adapter;
 pub mod alignment;
 pub mod augment;
 pub mod frames;
+pub mod launcher;
 pub mod model;
 pub mod objective;
 pub mod optimizer;

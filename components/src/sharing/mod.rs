@@ -52,7 +52,7 @@ const CARD_FILE: &str = "README.md";
 const PEFT_FOLDER: &str = "peft";
 const PEFT_FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
 /// Keys of a recipe that say where and how this machine worked.
-const OF_THIS_MACHINE: [&str; 6] = ["device", "compute", "clip_store", "expect", "description", "study"];
+const OF_THIS_MACHINE: [&str; 7] = ["device", "compute", "clip_store", "launcher", "expect", "description", "study"];
 
 /// The text features of classes, `[C, E]`.
 pub(crate) type ClassTexts = Tensor<2>;

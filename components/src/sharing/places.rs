@@ -24,7 +24,7 @@ const PLACES: [&str; 11] = [
     "task.test.list.path",
 ];
 /// Parts of a recipe with other places, which do not leave the machine at all.
-const OTHERS: [&str; 4] = ["task.start", "clip_store", "compute", "log"];
+const OTHERS: [&str; 5] = ["task.start", "clip_store", "compute", "log", "launcher"];
 
 /// The last part of the place `text`. An address on a hub and a name in the program mean the same everywhere.
 pub fn last_part(text: &str) -> String {

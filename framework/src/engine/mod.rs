@@ -14,6 +14,7 @@ pub mod execute;
 pub mod features;
 pub mod import;
 pub mod inputs;
+pub mod launch;
 pub mod overview;
 pub mod rates;
 pub mod retest;

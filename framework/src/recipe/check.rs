@@ -99,7 +99,7 @@ impl Recipe {
         let used = used_slots(root, &mut problems);
         for slot in slots() {
             let chosen = map.get(slot.name);
-            if !used.is_empty() && !used.contains(&slot.name) {
+            if !used.is_empty() && !used.contains(&slot.name) && !slot.is_of_work() {
                 if let Some(entry) = map.entry(slot.name) {
                     let message = format!("the task does not use `{}`", slot.name);
                     problems.push(

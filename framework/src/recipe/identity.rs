@@ -3,7 +3,7 @@
 use maclip_language::{Node, identity, within};
 
 /// Keys that cannot change a result, left out of a run's identity.
-const NO_RESULT: [&str; 16] = [
+const NO_RESULT: [&str; 17] = [
     "name",
     "description",
     "device",
@@ -12,6 +12,7 @@ const NO_RESULT: [&str; 16] = [
     "clip_store.folder",
     "clip_store.limit_gb",
     "log",
+    "launcher",
     "expect",
     "task.train.checkpoint_every_steps",
     "task.train.keep_checkpoints",

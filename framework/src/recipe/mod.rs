@@ -138,6 +138,7 @@ impl Recipe {
     /// The name of the chosen component of each slot that the task uses.
     pub fn components(&self) -> BTreeMap<String, String> {
         slots()
+            .filter(|slot| !slot.is_of_work())
             .filter_map(|slot| {
                 let name = self.resolved.at(slot.name)?.at("type")?.as_str()?;
                 Some((slot.name.to_owned(), name.to_owned()))

@@ -12,6 +12,7 @@ use crate::slots::augment::Augment;
 use crate::slots::backbone::Backbone;
 use crate::slots::dataset::Dataset;
 use crate::slots::frames::FrameSampler;
+use crate::slots::launcher::Launcher;
 use crate::slots::objective::Objective;
 use crate::slots::optimizer::Optimizer;
 use crate::slots::prompt::Prompt;
@@ -37,6 +38,14 @@ pub struct SlotInfo {
     pub components: fn() -> Vec<Candidate>,
     /// Builds the component that a checked node names and drops it, to see whether it can be built.
     pub try_build: fn(&Node, &BuildContext) -> Result<()>,
+}
+
+impl SlotInfo {
+    /// Whether the slot says how the work is done, in place of what is computed. Every recipe has such a slot, whatever
+    /// its task; its component is none of the run's.
+    pub fn is_of_work(&self) -> bool {
+        self.name == <dyn Launcher>::NAME
+    }
 }
 
 inventory::collect!(SlotInfo);
@@ -126,6 +135,8 @@ declare_slot!("optimizer": Optimizer, order: 11, default: Some("adamw"), identit
     "how gradients change the trainable weights");
 declare_slot!("schedule": Schedule, order: 12, default: Some("constant"), identity: Some("constant"),
     "factor on the learning rate");
+declare_slot!("launcher": Launcher, order: 13, default: Some("local"), identity: None,
+    "where the runs of a study are made: here, or as jobs of a cluster");
 
 /// All slots in the order of the data flow.
 pub fn slots() -> impl ExactSizeIterator<Item = &'static SlotInfo> + Clone {

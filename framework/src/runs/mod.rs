@@ -5,6 +5,7 @@
 
 pub mod directory;
 pub mod examples;
+pub mod journal;
 pub mod log;
 pub mod model_folder;
 pub mod provenance;

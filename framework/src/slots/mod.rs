@@ -18,6 +18,7 @@ pub mod dataset;
 pub mod draws;
 pub mod explanation;
 pub mod frames;
+pub mod launcher;
 pub mod module;
 pub mod objective;
 pub mod optimizer;

@@ -70,6 +70,7 @@ const TEMPLATES: &[Template] = templates! {
     "objective", "objectives", "cross-entropy on distances with a temperature, no text";
     "optimizer", "optimizers", "plain gradient descent";
     "schedule", "schedules", "linear decay to a floor";
+    "launcher", "launchers", "processes in the background of this machine";
 };
 
 /// Words that cannot name a module, and `null`, which YAML does not read as a name.

@@ -1,19 +1,21 @@
 //! `maclip run RECIPE…`: trains and tests every run of recipes that is not done yet, then writes the reports.
 
+mod changes;
+mod launch;
 mod pool;
 
-use super::status;
 use crate::terminal::arguments::{Changes, Local, load, shipped_named};
 use crate::terminal::columns::columns;
 use crate::terminal::pattern::matches;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
 use crate::terminal::run_list::believed;
 use crate::terminal::{completion, say, shown, tell, tell_error, warn};
+pub(super) use changes::change_of_file;
+use changes::{change_of_launcher, change_of_start};
 use clap::{Args, value_parser};
 use clap_complete::engine::ArgValueCompleter;
-use maclip_framework::engine::episodes::EpisodeList;
 use maclip_framework::engine::execute::{self, Options};
-use maclip_framework::engine::overview::{RunOverview, estimate};
+use maclip_framework::engine::overview::{RunOverview, estimate, to_make};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::{TEXT, read_regular, unix_seconds, write_json};
 use maclip_framework::model::parameters::Params;
@@ -21,10 +23,9 @@ use maclip_framework::profile::{self, Totals};
 use maclip_framework::recipe::Purpose;
 use maclip_framework::recipe::study::{Expansion, Order, Skipped, StudyRun, expand};
 use maclip_framework::runs::directory::RunDirectory;
-use maclip_framework::runs::model_folder::ModelFolder;
 use maclip_framework::runs::records::{LeftOut, Manifest, State, Status};
-use maclip_framework::runs::store::{RunStore, in_use, tested_checkpoint};
-use maclip_language::{Change, Diagnostic, Diagnostics, Node, Origin, Severity, codes, name_help};
+use maclip_framework::runs::store::{RunStore, in_use};
+use maclip_language::{Diagnostic, Diagnostics, Origin, Severity, codes, name_help};
 use pool::{Ended, Pool};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -56,7 +57,7 @@ pub struct Arguments {
     /// Only these runs: a variant, or variant and seed (`ma_clip-s1`); `*` matches any text; may be given several times
     #[arg(long, value_name = "PATTERN")]
     only: Vec<String>,
-    /// Only show the runs, how far they are and how long the rest may take
+    /// Only show the runs, how far they are and how long the rest may take; of jobs also what would be submitted
     #[arg(long)]
     dry_run: bool,
     /// Repeat runs that are done; the old ones move to <runs>/<recipe name>/.replaced
@@ -75,6 +76,12 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
     #[arg(conflicts_with_all = ["dry_run", "profile"])]
     jobs: Option<u16>,
+    /// Where the runs are made, in place of the recipe's `launcher`: `local`, `slurm`, `command`
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completion::launchers))]
+    launcher: Option<String>,
+    /// Wait for the jobs that were submitted, show how far their runs are, and write the report
+    #[arg(long, conflicts_with = "dry_run")]
+    wait: bool,
     /// Print the time of each phase (waits for the device after each phase, which takes some time)
     #[arg(long)]
     profile: bool,
@@ -93,8 +100,9 @@ fn run(arguments: Arguments) -> Result<()> {
         tell(format!("{} {} is left out: {reason}", run.recipe.name, run.name()));
     });
     let runs: Vec<RunOverview> = runs.into_iter().map(|run| RunOverview::new(run, &arguments.runs)).collect();
+    let as_jobs = launch::asked(&arguments, &runs)?;
     if arguments.dry_run {
-        return say(if arguments.json { status::json(&runs).to_string() } else { status::table(&runs) });
+        return launch::show(runs, as_jobs, arguments.json);
     }
     let progress = Console::new();
     stop_on_ctrl_c(&progress)?;
@@ -139,7 +147,15 @@ fn run(arguments: Arguments) -> Result<()> {
     if arguments.force {
         tables.iter_mut().flat_map(|(_, runs)| runs).for_each(RunOverview::refresh);
     }
+    let left = match as_jobs {
+        true => launch::submit(&mut tables, &arguments, &skipped, &progress)?,
+        false => Some(Vec::new()),
+    };
+    let Some(failed) = left else { return Ok(()) };
     let mut work = Work::new(&arguments, count > 1, &progress);
+    // That of a single run is what the program ends with.
+    failed.iter().filter(|_| count > 1).for_each(|(_, error)| tell_error(error));
+    work.outcome.failed = failed;
     let mut begun = Vec::new();
     let mut reported = Ok(());
     let several = tables.len() > 1;
@@ -149,6 +165,10 @@ fn run(arguments: Arguments) -> Result<()> {
         }
         let alone = match &pool {
             Some(pool) => work.side_by_side(runs, pool)?,
+            // After jobs: what is done, and what is the same as a run that is.
+            None if as_jobs => {
+                (0..runs.len()).filter(|at| to_make(runs).iter().all(|run| run.path != runs[*at].path)).collect()
+            }
             None => (0..runs.len()).collect(),
         };
         work.through(runs, alone)?;
@@ -215,8 +235,9 @@ struct Requested {
 fn requested(arguments: &Arguments) -> Result<Requested> {
     let episodes = arguments.episodes.as_deref().map(change_of_file).transpose()?;
     let from = arguments.from.as_deref().map(change_of_start).transpose()?;
-    let changes =
-        arguments.changes.arguments(episodes.into_iter().chain(from).chain(arguments.local.change()?).collect());
+    let launcher = arguments.launcher.as_deref().map(change_of_launcher);
+    let local = arguments.local.change()?;
+    let changes = arguments.changes.arguments(episodes.into_iter().chain(from).chain(launcher).chain(local).collect());
     let mut requested = Requested::default();
     let mut seen = HashSet::new();
     let mut problems = Vec::new();
@@ -317,40 +338,6 @@ fn sweep(folder: &Path, asked: &[RunOverview]) -> Result<()> {
 /// The directories of runs that have begun.
 fn have_begun(runs: &[RunOverview]) -> Vec<PathBuf> {
     runs.iter().map(|run| run.path.clone()).filter(|path| path.join(Manifest::FILE).is_file()).collect()
-}
-
-/// The change of the recipe that `--episodes FILE` makes.
-pub(super) fn change_of_file(file: &Path) -> Result<Change> {
-    let origin = Origin::argument("--episodes", &file.display().to_string());
-    let Some(path) = file.to_str() else {
-        let problem = Diagnostic::new(codes::ARGUMENT, format!("{} is not UTF-8", file.display()));
-        let help = "the path becomes a part of the recipe, which is text: give the file another name";
-        return Err(problem.at(&origin).help(help).into());
-    };
-    let list = json!({"path": path, "hash": EpisodeList::hash_of(file)?});
-    let value = Node::from_json(&list).map_origins(&|_| origin.clone());
-    Ok(Change { path: "task.test.list".to_owned(), origin, value: Some(value) })
-}
-
-/// The changes of the recipe that `--from SOURCE` makes.
-fn change_of_start(source: &Path) -> Result<Change> {
-    let origin = Origin::argument("--from", &source.display().to_string());
-    // What is no run and no model folder is told as such.
-    if !ModelFolder::is_at(source) {
-        RunDirectory::open(source).map_err(|error| {
-            error.help("give a run directory, or a folder that `maclip export RUN --to FOLDER` wrote")
-        })?;
-    }
-    let (_, sha256) = tested_checkpoint(source)?;
-    let place = source.canonicalize().map_err(|error| Error::io("find", source, error))?;
-    let Some(place) = place.to_str() else {
-        let problem = Diagnostic::new(codes::ARGUMENT, format!("{} is not UTF-8", place.display()));
-        let help =
-            "the path becomes a part of the recipe, which is text: move the folder to a path of plain characters";
-        return Err(problem.at(&origin).help(help).into());
-    };
-    let value = Node::from_json(&json!({"run": place, "sha256": sha256})).map_origins(&|_| origin.clone());
-    Ok(Change { path: "task.start".to_owned(), origin, value: Some(value) })
 }
 
 /// What became of the runs.

@@ -1,5 +1,6 @@
 //! Runs of a study side by side: one process for each, on the devices in turn.
 
+use crate::terminal::jobs::last_lines;
 use crate::terminal::progress::Console;
 use crate::terminal::tell_error;
 use maclip_framework::engine::overview::{RunOverview, to_make};
@@ -7,6 +8,7 @@ use maclip_framework::engine::spec::Spec;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::progress::{Progress, stop_requested};
 use maclip_framework::recipe::device;
+use maclip_framework::runs::journal;
 use maclip_framework::runs::records::State;
 use maclip_framework::runs::store::in_use;
 use maclip_language::{Diagnostic, Origin, codes};
@@ -18,16 +20,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Folder beside the runs of a recipe with the spec and the output of each run that a process of its own makes.
-pub const FOLDER: &str = ".jobs";
 /// How often the processes are looked at.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often the records of the runs are read for the live view.
 const LOOK: Duration = Duration::from_secs(2);
 /// Exit code of a process that was asked to stop.
 const INTERRUPTED: i32 = 130;
-/// Lines of the output of a run that died without a word in its records.
-const TAIL: usize = 5;
 
 /// How many runs are made at a time, and on which devices.
 #[derive(Clone, Debug)]
@@ -201,7 +199,7 @@ impl Pool {
         device: Option<&str>,
         all: usize,
     ) -> Result<Job> {
-        let folder = runs.join(&run.run.recipe.name).join(FOLDER);
+        let folder = journal::folder_of(&runs.join(&run.run.recipe.name));
         std::fs::create_dir_all(&folder).map_err(|error| Error::io("make the folder", &folder, error))?;
         let name = run.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let (spec, output) = (folder.join(format!("{name}.json")), folder.join(format!("{name}.log")));
@@ -234,10 +232,7 @@ fn made_line(run: &RunOverview, took: Duration) -> String {
 fn failure(run: &RunOverview, output: &Path, exit: std::process::ExitStatus) -> Error {
     let own = run.reason().filter(|_| run.state == Some(State::Failed));
     let said = own.unwrap_or_else(|| {
-        let text = std::fs::read(output).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().rev().take(TAIL).collect();
-        let last: Vec<&str> = lines.into_iter().rev().collect();
-        format!("its process ended with {exit}; its last lines:\n{}", last.join("\n"))
+        format!("its process ended with {exit}; its last lines:\n{}", last_lines(output).join("\n"))
     });
     Error::failed(format!("{}: {said}", run.run.name())).help(format!("its whole output is {}", output.display()))
 }
