@@ -123,7 +123,7 @@ fn times<'a>(slurm: &'a Slurm, folder: &Path) -> Study<'a> {
     let variants = "launcher: {type: slurm, cpus_per_task: 1, max_requeues: 0}\nstudy:\n  variants:\n    \
                     asked: {launcher.time: \"2\", launcher.signal_before_end: 119}\n    \
                     deaf: {launcher.time: \"1\", launcher.signal_before_end: 1, \
-                    launcher.setup: [\"trap : USR1\"], task.shot: 2}\n";
+                    launcher.setup: [\"trap caught=1 USR1\"], task.shot: 2}\n";
     let study = Study::new(Some(slurm), folder, "times", &format!("{ENDLESS}{variants}"));
     let sent = study.ok("run", &[]);
     assert!(sent.stdout.contains("times: 2 runs to Slurm, jobs 1, 2"), "{}", sent.stdout);
