@@ -3,14 +3,13 @@
 use crate::layers::{Attention, Init, LayerNorm, feed_forward, feed_forward_cost, linear, plain_device};
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::activation::gelu;
 use burn::tensor::{Tensor, TensorData};
 use maclip_framework::error::Result;
 use maclip_framework::registry::{BuildContext, Facts, Problems};
 use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::draws::Dropout;
 use maclip_kernels::Activation;
-use maclip_kernels::operations::FeedForwardOptions;
+use maclip_kernels::operations::{FeedForwardOptions, gelu};
 use serde::{Deserialize, Serialize};
 
 /// Where a layer normalises.

@@ -4,7 +4,7 @@
 use crate::Activation;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
-use burn::tensor::activation::{gelu, relu, sigmoid, softmax};
+use burn::tensor::activation::{relu, sigmoid, softmax};
 use burn::tensor::{DType, Device, Tensor};
 
 /// The operations of a backend that has kernels for them. A tensor without values stands for one that is not there.
@@ -255,6 +255,16 @@ fn decomposed_linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Opti
         Some(bias) => y + bias.unsqueeze(),
         None => y,
     }
+}
+
+/// x Φ(x), with Φ the distribution function of a normal value: the exact form of GELU.
+pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if has_kernels(&x.device()) {
+        return burn::tensor::activation::gelu(x);
+    }
+    // There burn 0.22 computes the exact form, and the gradient of the one with tanh.
+    let inner = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0;
+    x * inner * 0.5
 }
 
 /// The activation by burn's own operations.

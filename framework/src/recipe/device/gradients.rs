@@ -4,7 +4,7 @@
 //! adapters train (burn issue 5162). That is how most methods here train, so the step is such a one: a frozen block
 //! with attention, adapters as in MA-CLIP, cosines between clips and classes, cross-entropy.
 
-use burn::tensor::activation::{gelu, log_softmax, sigmoid, softmax};
+use burn::tensor::activation::{log_softmax, sigmoid, softmax};
 use burn::tensor::module::{layer_norm, linear};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -62,7 +62,10 @@ fn step(device: &Device) -> Vec<Vec<f64>> {
     let biases = [bias(HIDDEN, 6), bias(WIDTH, 7), bias(HIDDEN, 8), bias(WIDTH, 9), bias(WIDTH, 10)];
     let adapter = |x: Tensor<3>, at: usize| {
         let layer = |x: Tensor<3>, at: usize| linear(x, weights[at].clone(), Some(biases[at].clone()));
-        layer(gelu(layer(x, at)), at + 1)
+        let hidden = layer(x, at);
+        // The exact GELU, of operations whose gradients burn computes exactly.
+        let gelu = hidden.clone() * ((hidden * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
+        layer(gelu, at + 1)
     };
     // A frozen block with adapters beside it; a text of its class stands before the tokens of each clip.
     let [qkv, out, up, down] = [([WIDTH, 3 * WIDTH], 11), ([WIDTH, WIDTH], 12), ([WIDTH, 64], 13), ([64, WIDTH], 14)]
