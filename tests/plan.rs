@@ -98,7 +98,7 @@ fn a_study_without_a_rate_says_how_to_get_one() {
     fails(1, &plan, &["no rate is known of `flex` in f32", "maclip doctor --measure", "--rate"]);
     let wrong = |rate: &str, code: i32, words: &[&str]| fails(code, &[&plan[..], &["--rate", rate]].concat(), words);
     wrong("fast", 2, &["`fast` is neither a file nor a number", "maclip doctor --measure"]);
-    wrong("-1", 2, &["--rate"]);
+    wrong("0", 2, &["`0` is neither a file nor a number"]);
     wrong("recipes/quickstart.yaml", 1, &["holds no rates"]);
     fails(2, &["plan", "recipes/quickstart.yaml", "--gpus", "2"], &["--machines"]);
     fails(1, &[&plan[..], &["--rate", "1", "--format", "mermaid"]].concat(), &["--format mermaid"]);
