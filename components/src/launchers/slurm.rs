@@ -49,6 +49,10 @@ struct Slurm {
     options: Vec<String>,
     /// Lines of the shell that come before each run, such as `module load cuda`.
     setup: Vec<String>,
+    /// A folder on the own disk of each node, for `--local-cache`. The shell of the node puts its variables in, such as
+    /// `$TMPDIR`.
+    #[schemars(length(min = 1))]
+    local_cache: Option<String>,
     /// Seconds before the end of the time at which a run is asked for a checkpoint. It must be enough for one training
     /// step or test episode, and for writing the checkpoint.
     #[schemars(range(min = 1, max = 65535))]
@@ -75,6 +79,7 @@ impl Default for Slurm {
             array_parallelism: None,
             options: Vec::new(),
             setup: Vec::new(),
+            local_cache: None,
             signal_before_end: 120,
             max_requeues: 100,
             program: None,
@@ -119,6 +124,12 @@ impl Component for Slurm {
             let odd = text.as_ref().is_some_and(|text| text.chars().any(char::is_control));
             problems.when(odd, field, "must be one line");
         }
+        let odd = |c: char| c.is_control() || "\"`\\".contains(c);
+        problems.when(
+            self.local_cache.as_ref().is_some_and(|folder| folder.contains(odd)),
+            "local_cache",
+            "must be a folder without quotes and backslashes; variables such as $TMPDIR may be in it",
+        );
         for (at, option) in self.options.iter().enumerate() {
             let odd = !option.starts_with('-') || option.chars().any(char::is_control);
             problems.when(odd, &format!("options[{at}]"), "must be one option of sbatch, such as `--nice=100`");
@@ -155,7 +166,7 @@ trap 'caught=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM
 if [ -n "$ending" ]; then
   code=130
 else
-  (trap '' USR1; exec @program execute @folder/"$SLURM_ARRAY_TASK_ID".json) &
+  (trap '' USR1; exec @program execute @folder/"$SLURM_ARRAY_TASK_ID".json@local) &
   child=$!
   while caught=; wait "$child"; code=$?; [ -n "$caught" ]; do :; done
 fi
@@ -229,6 +240,7 @@ impl Queue for Slurm {
             ("@requeues", self.max_requeues.to_string()),
             ("@folder", word(folder)),
             ("@program", word(program)),
+            ("@local", self.local_cache.as_ref().map(|at| format!(" --local-cache \"{at}\"")).unwrap_or_default()),
             // Last, as nothing in them is a place.
             ("@setup\n", setup),
         ];
@@ -336,6 +348,7 @@ mod tests {
             array_parallelism: Some(4),
             max_requeues: 7,
             setup: vec!["module load cuda".to_owned()],
+            local_cache: Some("$TMPDIR/a b".to_owned()),
             ..Slurm::default()
         };
         let script = slurm.script(&batch()).unwrap();
@@ -355,7 +368,7 @@ mod tests {
         ] {
             assert!(script.lines().any(|known| known == line), "{line} is not in:\n{script}");
         }
-        let run = r#"exec '/opt/it'\''s/maclip' execute '/runs 50%/grid/.jobs/grid-1'/"$SLURM_ARRAY_TASK_ID".json"#;
+        let run = r#"exec '/opt/it'\''s/maclip' execute '/runs 50%/grid/.jobs/grid-1'/"$SLURM_ARRAY_TASK_ID".json --local-cache "$TMPDIR/a b") &"#;
         assert!(script.contains(run) && script.contains("-lt 7"), "{script}");
         // A shell reads it.
         said(Command::new("bash").arg("-n").arg("-c").arg(&script)).unwrap();
