@@ -336,8 +336,9 @@ impl Compared {
         match self.all.len() {
             0 => format!("not known: no finished run of this recipe with this rate lies in {}", folder.display()),
             count => format!(
-                "measured by estimated seconds of {count} finished runs, median and range: {} in all, {} in training, {} \
+                "measured by estimated seconds of {}, median and range: {} in all, {} in training, {} \
                  in the test",
+                plural(count, "finished run"),
                 of(&self.all),
                 of(&self.train),
                 of(&self.test)
