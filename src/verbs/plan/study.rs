@@ -116,8 +116,8 @@ impl Known {
                 found.cloned().map(Chosen::Measured).ok_or_else(|| {
                     let precision = format!("{:?}", recipe.precision).to_lowercase();
                     Error::failed(format!("no rate is known of `{}` in {precision}", recipe.device)).help(format!(
-                        "measure it there with `maclip doctor --measure --device {}`, or give TFLOP/s or a file of rates \
-                         with --rate",
+                        "measure it there with `maclip doctor --measure --device {}`, or give TFLOP/s or a file of \
+                         rates with --rate",
                         recipe.device
                     ))
                 })
@@ -212,8 +212,8 @@ fn cell(run: &StudyRun, known: &Known) -> Result<Cell> {
     })
 }
 
-/// The sum of `value` over cells that do not share it, as number `share` of [`Cell::shares`] says; of those that do, the
-/// largest.
+/// The sum of `value` over cells that do not share it, as number `share` of [`Cell::shares`] says; of those that do,
+/// the largest.
 fn once(cells: &[Cell], share: usize, value: impl Fn(&Cell) -> f64) -> f64 {
     let mut largest: BTreeMap<&str, f64> = BTreeMap::new();
     for cell in cells {
@@ -310,7 +310,8 @@ fn compared(runs: &[StudyRun], folder: &Path, known: &Known) -> Result<Compared>
                 work.validation.align *= share;
             }
             let (train, test) = rate.speed().seconds(&work);
-            // Whether the run made the features that it kept, or found them, is not recorded; it counts as the first one.
+            // Whether the run made the features that it kept, or found them, is not recorded; it counts as the first
+            // one.
             let test = test + work.features / rate.speed().encoding;
             let measured = attempt.seconds;
             if measured.train + measured.test <= 0.0 {
