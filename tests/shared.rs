@@ -1,7 +1,7 @@
 //! Shared folders as a network shows them, and copies of a shared store on a disk of the machine.
 //!
-//! `tests/faults/network_fs.py` shows one folder as two machines see it: with locks or without, and with what each machine
-//! believes for a while.
+//! `tests/faults/network_fs.py` shows one folder as two machines see it: with locks or without, and with what each
+//! machine believes for a while.
 
 mod common;
 
@@ -14,8 +14,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_maclip");
 /// Seconds that a machine believes what it knew of a file.
 const BELIEF: usize = 3;
 
-/// What a shell script says that finds one folder at `$a` and at `$b`, as two machines see it whose locks are `locks`. `None`
-/// where that cannot be had, which is said.
+/// What a shell script says that finds one folder at `$a` and at `$b`, as two machines see it whose locks are `locks`.
+/// `None` where that cannot be had, which is said.
 fn two_machines(folder: &Path, locks: &str, script: &str) -> Option<String> {
     if !needs::starts("python3", "--version") {
         needs::skip("no python3", "apt install python3");

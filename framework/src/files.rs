@@ -68,8 +68,8 @@ pub fn try_lock(file: &File, path: &Path) -> Result<bool> {
     }
 }
 
-/// Whether another process holds the lock of the file at `path`, which is open for reading. A lock that others may share
-/// is tried: NFS gives the other kind only to files that are open for writing.
+/// Whether another process holds the lock of the file at `path`, which is open for reading. A lock that others may
+/// share is tried: NFS gives the other kind only to files that are open for writing.
 ///
 /// # Errors
 /// As [`try_lock`].
@@ -81,8 +81,8 @@ pub fn is_locked(file: &File, path: &Path) -> Result<bool> {
     }
 }
 
-/// Renames `from` to `to`. Where a network file system lost the answer of its server and asked again, it says that `from`
-/// is not there although it was renamed: that is a success.
+/// Renames `from` to `to`. Where a network file system lost the answer of its server and asked again, it says that
+/// `from` is not there although it was renamed: that is a success.
 ///
 /// # Errors
 /// Where it was not renamed.
@@ -104,7 +104,7 @@ pub(crate) fn no_lock(path: &Path, error: std::io::Error) -> Error {
     match refused {
         true => told.help(
             "the file system there refuses locks, which keep two processes apart: mount it with locks (Lustre: `flock`, \
-             NFS 3: with lockd, not `nolock`), or choose another folder; `maclip docs shared_storage` says more",
+             NFS 3: lockd, not `nolock`), or choose another folder; `maclip docs shared_storage` says more",
         ),
         false => told,
     }

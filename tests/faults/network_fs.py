@@ -1,13 +1,15 @@
-"""A small file system for tests: a folder as a network would show it. Usage: network_fs.py FOLDER MOUNTPOINT LOCKS SECONDS
+"""A small file system for tests: a folder as a network would show it.
 
-Two mounts of one FOLDER are two machines. LOCKS is `forward` (both see the locks of each other, as on NFS 4), `local` (each
-sees only its own, as with `localflock` of Lustre) or `refuse` (ENOLCK, as with `noflock`). For SECONDS a machine believes
-what it knew of names, sizes and times, as the attribute cache of NFS does. As on NFS, data is read anew when a file is
-opened, a file that another machine has replaced is stale (ESTALE), and appending is not atomic: the machine that appends
-decides where.
+Usage: network_fs.py FOLDER MOUNTPOINT LOCKS SECONDS
 
-It speaks the protocol of /dev/fuse itself, so that it needs nothing but Python 3.10 on Linux, and ends with the shell that
-started it.
+Two mounts of one FOLDER are two machines. LOCKS is `forward` (both see the locks of each other, as on NFS 4),
+`local` (each sees only its own, as with `localflock` of Lustre) or `refuse` (ENOLCK, as with `noflock`). For
+SECONDS a machine believes what it knew of names, sizes and times, as the attribute cache of NFS does. As on NFS,
+data is read anew when a file is opened, a file that another machine has replaced is stale (ESTALE), and appending
+is not atomic: the machine that appends decides where.
+
+It speaks the protocol of /dev/fuse itself, so that it needs nothing but Python 3.10 on Linux, and ends with the
+shell that started it.
 """
 
 import ctypes
@@ -23,8 +25,8 @@ import time
 FOLDER, MOUNTPOINT, LOCKS, SECONDS = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 assert LOCKS in ("forward", "local", "refuse"), LOCKS
 
-# INIT flags: FUSE_ASYNC_READ, FUSE_ATOMIC_O_TRUNC, FUSE_BIG_WRITES, FUSE_AUTO_INVAL_DATA, and FUSE_FLOCK_LOCKS where locks
-# come here: without it the kernel keeps them for this mount alone.
+# INIT flags: FUSE_ASYNC_READ, FUSE_ATOMIC_O_TRUNC, FUSE_BIG_WRITES, FUSE_AUTO_INVAL_DATA, and FUSE_FLOCK_LOCKS where
+# locks come here: without it the kernel keeps them for this mount alone.
 FLAGS = 1 | 8 | 32 | 1 << 12 | (0 if LOCKS == "local" else 1 << 10)
 
 
@@ -141,7 +143,8 @@ def readdir(body):
 
 def list_folder(node):
     handle, path = number(), path_of(node)
-    listed = [(e.inode(), (e.stat(follow_symlinks=False).st_mode >> 12) & 15, os.fsencode(e.name)) for e in os.scandir(path)]
+    kind = lambda found: (found.stat(follow_symlinks=False).st_mode >> 12) & 15
+    listed = [(found.inode(), kind(found), os.fsencode(found.name)) for found in os.scandir(path)]
     folders[handle] = [(1, 4, b"."), (1, 4, b"..")] + listed
     return opened(handle)
 
@@ -165,8 +168,8 @@ def init(body):
 
 def statfs():
     about = os.statvfs(FOLDER)
-    return struct.pack("<5Q10I", about.f_blocks, about.f_bfree, about.f_bavail, about.f_files, about.f_ffree, about.f_bsize,
-                       255, about.f_frsize, *[0] * 7)
+    return struct.pack("<5Q10I", about.f_blocks, about.f_bfree, about.f_bavail, about.f_files, about.f_ffree,
+                       about.f_bsize, 255, about.f_frsize, *[0] * 7)
 
 
 def named(body):
@@ -295,7 +298,7 @@ def serve(device):
 
 
 def end_with(process):
-    """Ends this server when the shell that asked for the mount has ended: its own mount table would live on otherwise."""
+    """Ends this server with the shell that asked for the mount: its own mount table would live on otherwise."""
     while os.path.exists(f"/proc/{process}"):
         time.sleep(0.2)
     os._exit(0)

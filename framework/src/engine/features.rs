@@ -320,7 +320,8 @@ impl<'a> FeatureCache<'a> {
         self.folder.join(&name[..2]).join(&name[2..])
     }
 
-    /// Looks for each of `clips` in `local`, then in the cache. `open` opens the clips that it is called with, as pixels.
+    /// Looks for each of `clips` in `local`, then in the cache. `open` opens the clips that it is called with, as
+    /// pixels.
     fn find(
         &self,
         clips: &[(&str, View)],

@@ -31,8 +31,8 @@ pub trait Task: Send + Sync + std::fmt::Debug {
     /// Where a component cannot be built.
     fn plan(&self, recipe: &Recipe) -> Result<Plan>;
 
-    /// What a whole run of `recipe` computes and writes. Reads no weights, and of the data only its lists; where they are
-    /// not here, the usual sizes are assumed and a note says so.
+    /// What a whole run of `recipe` computes and writes. Reads no weights, and of the data only its lists; where they
+    /// are not here, the usual sizes are assumed and a note says so.
     ///
     /// # Errors
     /// Where the task does not count this, as by default, or a component cannot be built.

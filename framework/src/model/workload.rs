@@ -24,8 +24,8 @@ pub struct Workload {
     pub test: Passes,
     /// FLOPs of the class texts, before the training.
     pub texts: f64,
-    /// FLOPs of the features that are kept on disk for every later run with the same clips and the same frozen part. The
-    /// first run makes them while it trains and tests.
+    /// FLOPs of the features that are kept on disk for every later run with the same clips and the same frozen part.
+    /// The first run makes them while it trains and tests.
     pub features: f64,
     /// FLOPs of one frame through the whole tower: small towers use a device less well than large ones.
     pub frame: f64,

@@ -41,9 +41,9 @@ pub struct Compute {
     /// Largest size of the kept features in gigabytes. Above it, the oldest are removed.
     #[schemars(range(min = 0.0))]
     pub cache_limit_gb: f64,
-    /// A folder on a disk of this machine alone, such as `${env:TMPDIR}`. Clips of the clip store and kept features that
-    /// a run needs are copied there once and then read from there. Processes of one machine may share it. `null` copies
-    /// nothing.
+    /// A folder on a disk of this machine alone, such as `${env:TMPDIR}`. Clips of the clip store and kept features
+    /// that a run needs are copied there once and then read from there. Processes of one machine may share it. `null`
+    /// copies nothing.
     #[schemars(length(min = 1))]
     pub local_cache: Option<String>,
     /// Largest size of these copies in gigabytes. Above it, those that were not used for the longest time are removed,

@@ -1,5 +1,5 @@
-//! `maclip doctor --measure`: how fast a device trains, encodes and aligns, from short runs of the quickstart with towers of
-//! two sizes.
+//! `maclip doctor --measure`: how fast a device trains, encodes and aligns, from short runs of the quickstart with
+//! towers of two sizes.
 
 use crate::shipped;
 use crate::terminal::{say, say_data, tell};

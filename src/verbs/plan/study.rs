@@ -115,10 +115,10 @@ impl Known {
                 let found = rates.choose(recipe.devices.first(), recipe.precision, work.frame);
                 found.cloned().map(Chosen::Measured).ok_or_else(|| {
                     let precision = format!("{:?}", recipe.precision).to_lowercase();
-                    Error::failed(format!("no rate is known of `{}` in {precision}", recipe.devices.first())).help(format!(
-                        "measure it there with `maclip doctor --measure --device {}`, or give TFLOP/s or a file of rates \
-                         with --rate",
-                        recipe.devices.first()
+                    let device = recipe.devices.first();
+                    Error::failed(format!("no rate is known of `{device}` in {precision}")).help(format!(
+                        "measure it there with `maclip doctor --measure --device {device}`, or give TFLOP/s or a file of \
+                         rates with --rate",
                     ))
                 })
             }
@@ -212,8 +212,8 @@ fn cell(run: &StudyRun, known: &Known) -> Result<Cell> {
     })
 }
 
-/// The sum of `value` over cells that do not share it, as number `share` of [`Cell::shares`] says; of those that do, the
-/// largest.
+/// The sum of `value` over cells that do not share it, as number `share` of [`Cell::shares`] says; of those that do,
+/// the largest.
 fn once(cells: &[Cell], share: usize, value: impl Fn(&Cell) -> f64) -> f64 {
     let mut largest: BTreeMap<&str, f64> = BTreeMap::new();
     for cell in cells {
@@ -310,7 +310,8 @@ fn compared(runs: &[StudyRun], folder: &Path, known: &Known) -> Result<Compared>
                 work.validation.align *= share;
             }
             let (train, test) = rate.speed().seconds(&work);
-            // Whether the run made the features that it kept, or found them, is not recorded; it counts as the first one.
+            // Whether the run made the features that it kept, or found them, is not recorded; it counts as the first
+            // one.
             let test = test + work.features / rate.speed().encoding;
             let measured = attempt.seconds;
             if measured.train + measured.test <= 0.0 {
@@ -336,8 +337,9 @@ impl Compared {
         match self.all.len() {
             0 => format!("not known: no finished run of this recipe with this rate lies in {}", folder.display()),
             count => format!(
-                "measured by estimated seconds of {count} finished runs, median and range: {} in all, {} in training, {} \
+                "measured by estimated seconds of {}, median and range: {} in all, {} in training, {} \
                  in the test",
+                plural(count, "finished run"),
                 of(&self.all),
                 of(&self.train),
                 of(&self.test)

@@ -141,7 +141,7 @@ impl FewShot {
         let clip_store_bytes = if stored { needed.min(limit) } else { 0.0 };
         if stored && needed > limit {
             notes.push(format!(
-                "the clips take {:.0} GB, and `clip_store.limit_gb` is {}: the others are decoded whenever they are needed",
+                "the clips take {:.0} GB, and `clip_store.limit_gb` is {}: the others are decoded when needed",
                 needed / 1e9,
                 recipe.clip_store.limit_gb
             ));

@@ -77,7 +77,8 @@ impl StoredClips {
         self.local.as_ref()
     }
 
-    /// Copies those of `wants` that the store has to the disk of this machine, where the recipe names a folder for that.
+    /// Copies those of `wants` that the store has to the disk of this machine, where the recipe names a folder for
+    /// that.
     ///
     /// # Errors
     /// [`Error::Interrupted`](crate::error::Error::Interrupted) after a request to stop.

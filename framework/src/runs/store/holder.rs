@@ -73,14 +73,15 @@ impl Held {
     /// Writes the record of this process into `file`, the lock file at `path`, whose lock it holds.
     ///
     /// # Errors
-    /// Where a process of another machine holds the lock too, or too many files are open; [`Error::Interrupted`] after a
-    /// request to stop.
+    /// Where a process of another machine holds the lock too, or too many files are open; [`Error::Interrupted`] after
+    /// a request to stop.
     pub fn new(file: &File, path: &Path) -> Result<Self> {
         let mut here = Holder::here();
         if let Some(other) = Holder::read(path).filter(|other| (&other.host, &other.boot) != (&here.host, &here.boot)) {
             watch(&other, path)?;
         }
-        // The lock protects the run; a record that is not written only shows less. On a full disk runs must be removable.
+        // The lock protects the run; a record that is not written only shows less. On a full disk runs must be
+        // removable.
         let _ = here.write(file);
         let failed = |error| Error::io("open", path, error);
         let (file, own) = (file.try_clone().map_err(failed)?, file.try_clone().map_err(failed)?);
@@ -123,8 +124,8 @@ fn watch(other: &Holder, path: &Path) -> Result<()> {
             None => return Ok(()),
             Some(now) => {
                 return Err(Error::failed(format!(
-                    "process {} of {} works on {}, and yet its lock could be taken here: the file system keeps the locks \
-                     of each machine for itself",
+                    "process {} of {} works on {}, and yet its lock could be taken here: the file system keeps the \
+                     locks of each machine for itself",
                     now.process,
                     now.host,
                     path.parent().unwrap_or(path).display()

@@ -87,7 +87,8 @@ impl RunStore {
                     .help("choose a folder that you may write to with `--runs DIR`")
             })?;
             let (lock, file) = lock_file(path, OpenOptions::new().create(true).truncate(false).read(true).write(true))?;
-            // If the run was moved away between opening and locking, its lock file moved too and is not this folder's lock.
+            // If the run was moved away between opening and locking, its lock file moved too and is not this folder's
+            // lock.
             if try_lock(&lock, &file)? && is_at(&lock, &file) {
                 let held = Held::new(&lock, &file)?;
                 let store = Self { path: path.to_owned(), _held: held, _lock: lock };
