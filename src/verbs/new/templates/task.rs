@@ -194,7 +194,8 @@ impl Task for __Name__ {
         let geometry = model.backbone.geometry().clone();
         let stored = StoredClips::open(recipe, &clips, &geometry, context.runs)?;
         let loader = ClipLoader { clips: &clips, geometry: &geometry, device: context.device(), store: Some(&stored) };
-        let cache = FeatureCache::new(recipe, &model, &build.weights(), recipe.devices.first(), context.runs, context.progress)?;
+        let (weights, device) = (build.weights(), recipe.devices.first());
+        let cache = FeatureCache::new(recipe, &model, &weights, device, context.runs, context.progress)?;
         let source = ClipSource::new(loader, &model, cache);
         let started = Instant::now();
         let split = evaluation::SplitEpisodes { classes: &classes, texts: &texts, list: &list };
