@@ -113,7 +113,7 @@ impl Rates {
         let usable = |Speed { training, encoding, aligning }: Speed| {
             [training, encoding, aligning].iter().all(|rate| rate.is_finite() && *rate > 0.0)
         };
-        match rates.rates.iter().find(|rate| !usable(rate.speed) || !(rate.frame > 0.0)) {
+        match rates.rates.iter().find(|rate| !usable(rate.speed) || rate.frame.is_nan() || rate.frame <= 0.0) {
             Some(rate) => Err(bad(format!("a rate of `{}` is not above 0", rate.device))),
             None => Ok(rates),
         }
