@@ -57,6 +57,8 @@ trap 'rm -rf "$work"' EXIT
 program() {
   local name=$1
   shift
+  # What the test of parity found is printed.
+  [[ $name != parity ]] || set -- --nocapture
   if [[ -n ${MACLIP_BINARIES:-} ]]; then
     "$MACLIP_BINARIES/$name" "$@"
     return
@@ -64,7 +66,7 @@ program() {
   case $name in
     maclip) cargo run --quiet --release "${features[@]}" -- "$@" ;;
     golden) cargo test --quiet --release --workspace "${features[@]}" --test golden ;;
-    parity) cargo test --quiet --release --workspace "${features[@]}" --test parity -- --nocapture ;;
+    parity) cargo test --quiet --release --workspace "${features[@]}" --test parity -- "$@" ;;
     kernels) cargo test --quiet --release -p maclip-kernels "${features[@]}" ;;
     engine) cargo bench --quiet "${features[@]}" --bench engine ;;
   esac
