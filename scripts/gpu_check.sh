@@ -37,22 +37,6 @@ case $device in
   tch:*) features=(--features tch) kernels=kernels processor=0 ;;
   *) features=(--features "${device%%:*}") kernels='' processor=0 ;;
 esac
-parts=${GPU_CHECK_PARTS:-doctor golden $kernels parity quickstart bf16 resume steps_f32 steps_bf16}
-if ((processor)); then
-  sizes=encode-vit-b-32,train-vit-b-32-1shot
-else
-  sizes=encode-vit-b-32,encode-vit-b-16,train-vit-b-32-1shot,train-vit-b-32-5shot,train-kinetics-5w1s,train-kinetics-5w5s
-fi
-cases=${GPU_CHECK_CASES:-$sizes}
-limit=${GPU_CHECK_LIMIT:-240}
-total=${GPU_CHECK_TOTAL:-520}
-out=${GPU_CHECK_OUT:-gpu_check}/${device//:/-}
-mkdir -p "$out"
-out=$(cd "$out" && pwd)
-rm -f "$out"/*.log "$out"/*.jsonl "$out/table.md" "$out/result.json"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
 # The command of a program: PROGRAM ARGUMENTS…
 program() {
   local name=$1
@@ -72,12 +56,41 @@ program() {
   esac
 }
 
+# Of a driver for Vulkan that computes on the processor: it needs many seconds for a step, and has no bf16.
+software=0
+if [[ $device == wgpu:* || $device == vulkan:* ]]; then
+  found=$(program maclip doctor 2>/dev/null | grep -F "$device computes")
+  [[ $found == *"computes on the processor"* ]] && software=1
+fi
+if ((software)); then
+  usual='doctor golden quickstart resume steps_f32' steps=3 resumed=4 saved=2 episodes=20
+else
+  usual="doctor golden $kernels parity quickstart bf16 resume steps_f32 steps_bf16" steps=40 resumed=30 saved=5 episodes=400
+fi
+parts=${GPU_CHECK_PARTS:-$usual}
+if ((software)); then
+  sizes=encode-tiny
+elif ((processor)); then
+  sizes=encode-vit-b-32,train-vit-b-32-1shot
+else
+  sizes=encode-vit-b-32,encode-vit-b-16,train-vit-b-32-1shot,train-vit-b-32-5shot,train-kinetics-5w1s,train-kinetics-5w5s
+fi
+cases=${GPU_CHECK_CASES:-$sizes}
+limit=${GPU_CHECK_LIMIT:-240}
+total=${GPU_CHECK_TOTAL:-520}
+out=${GPU_CHECK_OUT:-gpu_check}/${device//:/-}
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+rm -f "$out"/*.log "$out"/*.jsonl "$out/table.md" "$out/result.json"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
 # A short training of MA-CLIP on the embedded benchmark into the folder RUNS: short RUNS ARGUMENTS…
 short() {
   local runs=$1
   shift
-  program maclip run quickstart --only ma_clip --runs "$runs" --set device="$device" --set task.test.episodes=400 \
-    --set task.train.validate_every_steps=20 --set task.validation.episodes=50 "$@"
+  program maclip run quickstart --only ma_clip --runs "$runs" --set device="$device" --set task.test.episodes="$episodes" \
+    --set task.train.validate_every_steps=20 --set task.validation.episodes=$((episodes / 8)) "$@"
 }
 
 # Sum of a number in the records of the only run below RUNS: sum RUNS FILE KEY
@@ -92,10 +105,10 @@ part() {
     golden) program golden ;;
     kernels) program kernels ;;
     parity) program parity ;;
-    quickstart) short "$work/quickstart" --set task.train.steps=40 --profile ;;
+    quickstart) short "$work/quickstart" --set task.train.steps="$steps" --profile ;;
     bf16)
       for precision in f32 bf16; do
-        short "$work/$precision" --set precision=$precision --set task.train.steps=40 || return
+        short "$work/$precision" --set precision=$precision --set task.train.steps="$steps" || return
       done
       for record in "train.jsonl loss" "episodes.jsonl correct"; do
         # shellcheck disable=SC2086 # two words
@@ -106,17 +119,18 @@ part() {
       done
       ;;
     resume)
-      short "$work/straight" --set task.train.steps=30 --set task.train.checkpoint_every_steps=5 || return
-      short "$work/killed" --set task.train.steps=30 --set task.train.checkpoint_every_steps=5 &
-      while [[ $(cat "$work"/killed/quickstart/ma_clip*/train.jsonl 2>/dev/null | wc -l) -lt 12 ]]; do
+      local options=(--set task.train.steps="$resumed" --set task.train.checkpoint_every_steps="$saved")
+      short "$work/straight" "${options[@]}" || return
+      short "$work/killed" "${options[@]}" &
+      while [[ $(cat "$work"/killed/quickstart/ma_clip*/train.jsonl 2>/dev/null | wc -l) -le $saved ]]; do
         kill -0 $! 2>/dev/null || break
         sleep 0.05
       done
       # The program itself, which cargo may have started.
       pkill -KILL -f "maclip run quickstart --only ma_clip --runs $work/killed" || return
       wait $! 2>/dev/null
-      short "$work/killed" --set task.train.steps=30 --set task.train.checkpoint_every_steps=5 || return
-      [[ $(cat "$work"/killed/quickstart/ma_clip*/train.jsonl | wc -l) == 30 ]] || return
+      short "$work/killed" "${options[@]}" || return
+      [[ $(cat "$work"/killed/quickstart/ma_clip*/train.jsonl | wc -l) == "$resumed" ]] || return
       for record in "train.jsonl loss" "episodes.jsonl correct"; do
         # shellcheck disable=SC2086 # two words
         set -- $(sum "$work/straight" $record) $(sum "$work/killed" $record) ${record#* }
@@ -129,7 +143,7 @@ part() {
   esac
 }
 export -f part program short sum
-export device cases work out
+export device cases work out steps resumed saved episodes
 declare -p features >"$work/features"
 
 text() { printf '"%s"' "$(sed 's/[\\"]/\\&/g' <<<"$1" | tr -d '\000-\037')"; }

@@ -33,6 +33,9 @@ from pathlib import Path
 
 import torch
 
+# An architecture beside the peer's own: as deep as ViT-B and too narrow to compute much.
+ARCHS = {"deep": dict(width=48, layers=12, heads=12, image=32, patch=16, embed=48)}
+
 
 def load(path):
     """The module in the file `path`, under its own name: the compiler looks functions up there."""
@@ -127,7 +130,7 @@ def main():
     torch.set_num_threads(options.threads)
     torch.set_num_interop_threads(1)
     torch.manual_seed(0)
-    sizes = peer.ARCHS[options.arch]
+    sizes = {**ARCHS, **peer.ARCHS}[options.arch]
     # 240 clips of 8 frames in 24 classes; one clip of each class is enough to encode one.
     videos = 24 if options.kind == "encode" else 240
     pool = OnDevice(peer.Pool(videos, 24, 8, sizes["image"], sizes["embed"], torch.float32, 0), options.device)

@@ -74,9 +74,11 @@ impl Case {
 
 use Kind::{Encode, Evaluate, Train};
 
-pub const CASES: [Case; 15] = [
+pub const CASES: [Case; 16] = [
     case("train-tiny-1shot", Train, "tiny", [1, 5], [5, 30]),
     case("train-tiny-5shot", Train, "tiny", [5, 5], [5, 20]),
+    // As deep as ViT-B and too narrow to compute much: what the calls of operations cost.
+    case("train-deep-1shot", Train, "deep", [1, 1], [5, 30]).by_name(),
     case("train-vit-b-32-1shot", Train, "vit-b-32", [1, 1], [2, 5]),
     case("train-vit-b-32-5shot", Train, "vit-b-32", [5, 5], [2, 5]).by_name(),
     case("train-vit-b-16-1shot", Train, "vit-b-16", [1, 1], [1, 3]).by_name(),
@@ -104,18 +106,28 @@ pub fn named(name: &str) -> &'static Case {
 
 /// Sizes of the peer's architecture of this name, as options of `clip_vit`.
 pub fn architecture(arch: &str) -> Value {
-    let size = |small: usize, large: usize| if arch == "tiny" { small } else { large };
-    json!({
-        "image_size": side(arch), "patch_size": if arch == "vit-b-16" { 16 } else { size(8, 32) },
-        "vision_width": size(128, 768), "vision_layers": size(4, 12), "vision_heads": size(4, 12),
-        "embed_dim": size(64, 512), "context_length": 77,
-        "text_width": size(64, 512), "text_heads": size(2, 8), "text_layers": size(2, 12),
-    })
+    let sizes = |patch: usize, [width, layers, heads]: [usize; 3], embed: usize, text: [usize; 3]| {
+        json!({
+            "image_size": side(arch), "patch_size": patch, "vision_width": width, "vision_layers": layers,
+            "vision_heads": heads, "embed_dim": embed, "context_length": 77,
+            "text_width": text[0], "text_layers": text[1], "text_heads": text[2],
+        })
+    };
+    match arch {
+        "tiny" => sizes(8, [128, 4, 4], 64, [64, 2, 2]),
+        "deep" => sizes(16, [48, 12, 12], 48, [64, 2, 2]),
+        "vit-b-32" => sizes(32, [768, 12, 12], 512, [512, 12, 8]),
+        _ => sizes(16, [768, 12, 12], 512, [512, 12, 8]),
+    }
 }
 
 /// Side of a frame in pixels.
 pub fn side(arch: &str) -> usize {
-    if arch == "tiny" { 48 } else { 224 }
+    match arch {
+        "tiny" => 48,
+        "deep" => 32,
+        _ => 224,
+    }
 }
 
 impl Case {

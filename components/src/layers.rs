@@ -9,7 +9,7 @@ use maclip_framework::random::{Rng, Stream};
 use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::draws::{DropPath, Dropout};
 use maclip_kernels::Activation;
-use maclip_kernels::operations::{self, FeedForwardOptions};
+use maclip_kernels::operations::{self, FeedForwardOptions, ProjectedAttention};
 
 /// Makes parameters and draws their initial values, one tensor after the other. The values of a tensor are drawn when
 /// it is first read, from a place in the stream that is its own: a model of which only the sizes matter draws nothing.
@@ -273,8 +273,23 @@ impl Attention {
         shift: Option<Tensor<3>>,
         residual: Option<Tensor<3>>,
     ) -> Tensor<3> {
-        let qkv = linear_onto(&self.in_proj, x, shift);
-        linear_onto(&self.out_proj, operations::attention(qkv, mask, self.heads), residual)
+        let first = x.dims()[1];
+        self.attend(x, first, mask, shift, residual)
+    }
+
+    fn attend(
+        &self,
+        x: Tensor<3>,
+        first: usize,
+        mask: Option<Tensor<2>>,
+        shift: Option<Tensor<3>>,
+        residual: Option<Tensor<3>>,
+    ) -> Tensor<3> {
+        let layers = [&self.in_proj, &self.out_proj];
+        let weights = layers.map(|layer| layer.weight.val());
+        let biases = layers.map(|layer| layer.bias.as_ref().map(|bias| bias.val()));
+        let options = ProjectedAttention { heads: self.heads, first };
+        operations::projected_attention(x, weights, biases, shift, mask, residual, options)
     }
 
     /// [`Attention::forward`] of x `[b, n, D]` with `dropout` on the attention weights.
@@ -296,7 +311,7 @@ impl Attention {
     pub fn first(&self, x: Tensor<3>, first: usize) -> Tensor<3> {
         // Where most tokens are wanted, one product for all is less work than cutting the weights in two.
         if 2 * first > x.dims()[1] {
-            return self.forward(x, None, None).narrow(1, 0, first);
+            return self.attend(x, first, None, None, None);
         }
         self.cross(x.clone().narrow(1, 0, first), x)
     }

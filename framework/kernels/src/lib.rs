@@ -26,6 +26,8 @@ mod product;
 mod simd;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tch")]
+mod torch_calls;
 
 pub use math::Activation;
 pub use simd::{Level, VARIABLE};

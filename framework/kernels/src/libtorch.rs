@@ -3,7 +3,8 @@
 //! makes a graph of one operation, and the operation's state keeps it.
 
 use crate::Activation;
-use crate::operations::{AdamW, FeedForwardOptions, Fused};
+use crate::operations::{AdamW, FeedForwardOptions, Fused, FusedOnTorch, ProjectedAttention};
+use crate::torch_calls;
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -12,7 +13,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::libtorch::TchTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, LibTorch};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::OnceLock;
 use tch::{Kind, Tensor as Torch};
 
@@ -61,24 +62,27 @@ fn of_kind(x: &Torch, kind: Kind) -> Torch {
     if x.kind() == kind { x.shallow_clone() } else { x.to_kind(kind) }
 }
 
-/// x W + b.
+/// x W + b, in the element type of the weight.
 fn product(x: &Torch, weight: &Torch, bias: Option<&Torch>) -> Torch {
     share_cores();
-    let weight_t = weight.transpose(0, 1);
-    if x.kind() == weight.kind() {
-        return x.linear(&weight_t, bias);
-    }
-    let mut y = x.to_kind(weight.kind()).linear(&weight_t, None::<&Torch>).to_kind(x.kind());
-    match bias {
-        Some(bias) => y.g_add_(bias),
-        None => y,
-    }
+    let kind = weight.kind();
+    let bias = bias.map(|bias| of_kind(bias, kind));
+    of_kind(x, kind).linear(&weight.transpose(0, 1), bias.as_ref())
 }
 
-/// g Wᵀ.
+/// y and the other tensors together, in the element type `kind`. `y` is used up.
+fn sum(mut y: Torch, others: &[Option<&Torch>], kind: Kind) -> Torch {
+    for other in others.iter().copied().flatten() {
+        // A sum of two types has the wider one.
+        y = if y.kind() == kind { y.g_add_(other) } else { other + y };
+    }
+    of_kind(&y, kind)
+}
+
+/// g Wᵀ, in the element type of the weight.
 fn input_gradient(g: &Torch, weight: &Torch) -> Torch {
     share_cores();
-    of_kind(&of_kind(g, weight.kind()).linear(weight, None::<&Torch>), g.kind())
+    of_kind(g, weight.kind()).linear(weight, None::<&Torch>)
 }
 
 /// xᵀ g over all rows.
@@ -94,11 +98,8 @@ fn bias_gradient(g: &Torch) -> Torch {
 }
 
 fn linear_of([x, weight, bias, residual]: [&TchTensor; 4]) -> TchTensor {
-    let mut y = product(&x.tensor, &weight.tensor, given(bias));
-    if let Some(residual) = given(residual) {
-        y = y.g_add_(residual);
-    }
-    TchTensor::new(y)
+    let y = product(&x.tensor, &weight.tensor, given(bias));
+    TchTensor::new(sum(y, &[given(residual)], x.tensor.kind()))
 }
 
 // Layer norm.
@@ -131,9 +132,34 @@ fn cross_attention(q: &Torch, kv: &Torch, mask: Option<&Torch>, heads: usize) ->
     mix([q, &parts[0], &parts[1]], mask, heads)
 }
 
+/// Self-attention with its projections, for the first tokens: x, W, b, W_o, b_o, what is added to the packed
+/// projection, and the residual. In the element types of the weights; the result in that of x.
+fn projected(
+    [x, w_in, b_in, w_out, b_out, shift, residual]: &[Torch; 7],
+    mask: Option<&Torch>,
+    heads: usize,
+    first: usize,
+) -> Torch {
+    let there = |x: &'_ Torch| (x.numel() > 0).then(|| x.shallow_clone());
+    let kind = w_in.kind();
+    let mut qkv = product(x, w_in, there(b_in).as_ref());
+    if let Some(shift) = there(shift) {
+        qkv = qkv + of_kind(&shift, kind);
+    }
+    let parts = qkv.chunk(3, -1);
+    let q = if first as i64 == x.size()[1] { parts[0].shallow_clone() } else { parts[0].narrow(1, 0, first as i64) };
+    let mask = mask.map(|mask| of_kind(mask, kind));
+    let mixed = mix([&q, &parts[1], &parts[2]], mask.as_ref(), heads);
+    let y = product(&mixed, w_out, there(b_out).as_ref());
+    match there(residual) {
+        Some(residual) => residual + y,
+        None => of_kind(&y, x.kind()),
+    }
+}
+
 // Feed-forward.
 
-/// x W₁ + b₁, times 1.702 for QuickGELU.
+/// x W₁ + b₁, times 1.702 for QuickGELU; in the element type of W₁.
 fn before_activation(x: &Torch, w1: &Torch, b1: &Torch, activation: Activation) -> Torch {
     let mut h = product(x, w1, Some(b1));
     if activation == Activation::QuickGelu { h.g_mul_scalar_(QUICK) } else { h }
@@ -159,6 +185,7 @@ fn activated_in_place(mut h: Torch, activation: Activation) -> Torch {
 
 /// The gradient before the activation. For QuickGELU the two factors cancel each other.
 fn activation_gradient(h: &Torch, g: &Torch, activation: Activation) -> Torch {
+    let g = &of_kind(g, h.kind());
     match activation {
         Activation::QuickGelu => h.silu_backward(g),
         Activation::Gelu => h.gelu_backward(g, "none"),
@@ -183,13 +210,44 @@ fn feed_forward_of(
     if options.scale != 1.0 {
         y = y.g_mul_scalar_(options.scale);
     }
-    if options.skip {
-        y = y.g_add_(&x.tensor);
-    }
-    if let Some(residual) = given(residual) {
-        y = y.g_add_(residual);
-    }
+    let skip = options.skip.then_some(&x.tensor);
+    let y = sum(y, &[skip, given(residual)], x.tensor.kind());
     (TchTensor::new(y), h)
+}
+
+/// The tensor in memory of its own.
+fn own(x: TchTensor) -> Torch {
+    if x.can_mut() { x.tensor } else { x.tensor.copy() }
+}
+
+/// `value` on the device. That of the last call is kept: a step asks for the same one many times.
+fn number(value: usize, device: tch::Device) -> Torch {
+    thread_local!(static LAST: RefCell<Option<(usize, tch::Device, Torch)>> = const { RefCell::new(None) });
+    LAST.with_borrow_mut(|last| match last {
+        Some((known, place, tensor)) if (*known, *place) == (value, device) => tensor.shallow_clone(),
+        _ => {
+            let tensor = Torch::full([0i64; 0], value as f64, (Kind::Float, device));
+            *last = Some((value, device, tensor.shallow_clone()));
+            tensor
+        }
+    })
+}
+
+impl FusedOnTorch for LibTorch {
+    fn fused_projected_attention(
+        x: TchTensor,
+        w_in: TchTensor,
+        b_in: TchTensor,
+        w_out: TchTensor,
+        b_out: TchTensor,
+        shift: TchTensor,
+        residual: TchTensor,
+        mask: TchTensor,
+        options: ProjectedAttention,
+    ) -> TchTensor {
+        let inputs = [x, w_in, b_in, w_out, b_out, shift, residual].map(|input| input.tensor);
+        TchTensor::new(projected(&inputs, given(&mask), options.heads, options.first))
+    }
 }
 
 impl Fused for LibTorch {
@@ -229,14 +287,11 @@ impl Fused for LibTorch {
         options: AdamW,
     ) -> (TchTensor, TchTensor, TchTensor) {
         share_cores();
-        let gradient = gradient.tensor;
-        let first = first.tensor.lerp(&gradient, f64::from(1.0 - options.beta[0]));
-        let second = second.tensor.lerp(&gradient.square(), f64::from(1.0 - options.beta[1]));
-        // m / c₁ / (√(v / c₂) + ε) = (√c₂ / c₁) m / (√v + √c₂ ε): fewer operations.
-        let [c_1, c_2] = options.correction().map(f64::from);
-        let mut change = &first / second.sqrt().g_add_scalar_(c_2.sqrt() * f64::from(options.epsilon));
-        let change = change.g_mul_scalar_(options.rate * c_2.sqrt() / c_1);
-        let weight = weight.tensor.g_mul_scalar(options.kept()).g_sub_(&change);
+        let [mut first, mut second] = [first, second].map(own);
+        // The model before the step has the same weight.
+        let mut weight = weight.tensor.copy();
+        let time = number(options.time, weight.device());
+        torch_calls::adamw(&mut weight, &gradient.tensor, [&mut first, &mut second], &time, options);
         (TchTensor::new(weight), TchTensor::new(first), TchTensor::new(second))
     }
 }
@@ -256,9 +311,8 @@ fn through_torch<C: CheckpointStrategy, const N: usize>(
             let wanted = ops.parents.iter().zip(&ops.state.leaves);
             let (ids, leaves): (Vec<_>, Vec<_>) =
                 wanted.filter_map(|(node, leaf)| Some((node.as_ref()?.id, &leaf.tensor))).unzip();
-            // Torch starts from a number: the gradient of y · g for y is g.
-            let number = ops.state.result.tensor.flatten(0, -1).dot(&g.tensor.flatten(0, -1));
-            for (id, found) in ids.into_iter().zip(Torch::run_backward(&[number], &leaves, false, false)) {
+            let found = torch_calls::gradients(&ops.state.result.tensor, &g.tensor, &leaves);
+            for (id, found) in ids.into_iter().zip(found) {
                 grads.register::<LibTorch>(id, TchTensor::new(found));
             }
         }
@@ -289,6 +343,26 @@ fn through_torch<C: CheckpointStrategy, const N: usize>(
     }
 }
 
+impl<C: CheckpointStrategy> FusedOnTorch for Autodiff<LibTorch, C> {
+    fn fused_projected_attention(
+        x: FloatTensor<Self>,
+        w_in: FloatTensor<Self>,
+        b_in: FloatTensor<Self>,
+        w_out: FloatTensor<Self>,
+        b_out: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        mask: FloatTensor<Self>,
+        options: ProjectedAttention,
+    ) -> FloatTensor<Self> {
+        assert!(!mask.is_tracked(), "the mask of an attention is not trained");
+        let mask = mask.into_primitive();
+        through_torch::<C, 7>([x, w_in, b_in, w_out, b_out, shift, residual], |inputs| {
+            projected(inputs, given(&mask), options.heads, options.first)
+        })
+    }
+}
+
 impl<C: CheckpointStrategy> Fused for Autodiff<LibTorch, C> {
     fn fused_linear(
         x: FloatTensor<Self>,
@@ -306,7 +380,7 @@ impl<C: CheckpointStrategy> Fused for Autodiff<LibTorch, C> {
                 let weight = &weight.tensor;
                 let g = grads.consume::<LibTorch>(&ops.node);
                 let [of_x, of_weight, of_bias, of_residual] = ops.parents.map(|node| node.map(|node| node.id));
-                register(grads, of_x, || input_gradient(&g.tensor, weight));
+                register(grads, of_x, || of_kind(&input_gradient(&g.tensor, weight), g.tensor.kind()));
                 register(grads, of_weight, || {
                     let x = x.as_ref().expect("kept for a weight that is trained");
                     weight_gradient(&x.tensor, &g.tensor, weight)
@@ -383,8 +457,8 @@ impl<C: CheckpointStrategy> Fused for Autodiff<LibTorch, C> {
                     });
                     register(grads, of_b1, || bias_gradient(&g));
                     register(grads, of_x, || {
-                        let mut found = input_gradient(&g, &w1.tensor);
-                        if options.skip { found.g_add_(&whole.tensor) } else { found }
+                        let found = input_gradient(&g, &w1.tensor);
+                        sum(found, &[options.skip.then_some(&whole.tensor)], whole.tensor.kind())
                     });
                 }
                 if let Some(id) = of_residual {

@@ -53,6 +53,33 @@ pub(crate) trait Fused: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
+/// Operations that are one on LibTorch alone.
+#[cfg(feature = "tch")]
+#[backend_extension(LibTorch, Autodiff)]
+pub(crate) trait FusedOnTorch: Backend {
+    #[allow(clippy::too_many_arguments)]
+    fn fused_projected_attention(
+        x: FloatTensor<Self>,
+        w_in: FloatTensor<Self>,
+        b_in: FloatTensor<Self>,
+        w_out: FloatTensor<Self>,
+        b_out: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        mask: FloatTensor<Self>,
+        options: ProjectedAttention,
+    ) -> FloatTensor<Self>;
+}
+
+/// What an attention with its projections does besides its products.
+#[derive(Clone, Copy, Debug)]
+pub struct ProjectedAttention {
+    /// Attention heads.
+    pub heads: usize,
+    /// How many tokens are wanted: the first ones. All of them are keys and values.
+    pub first: usize,
+}
+
 /// A step of AdamW. After Loshchilov and Hutter, ICLR 2019, algorithm 2, with the rate also on the decay, as in PyTorch.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamW {
@@ -174,6 +201,51 @@ pub fn attention(qkv: Tensor<3>, mask: Option<Tensor<2>>, heads: usize) -> Tenso
     }
     let mask = or_nothing(mask, &qkv);
     Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), mask, heads))
+}
+
+/// Self-attention with its projections, [`attention`] of x W + b + shift, times W_o, plus b_o and the residual, for the
+/// first tokens: x `[b, n, D]`, weights `[D, 3 D]` and `[D, D]`, biases `[3 D]` and `[D]`, shift `[b, n, 3 D]`, mask
+/// `[n, n]`, which needs all tokens, residual `[b, first, D]` → `[b, first, D]`. On LibTorch it is one operation, all of
+/// it in the element type of its weights.
+pub fn projected_attention(
+    x: Tensor<3>,
+    [w_in, w_out]: [Tensor<2>; 2],
+    [b_in, b_out]: [Option<Tensor<1>>; 2],
+    shift: Option<Tensor<3>>,
+    mask: Option<Tensor<2>>,
+    residual: Option<Tensor<3>>,
+    options: ProjectedAttention,
+) -> Tensor<3> {
+    let ProjectedAttention { heads, first } = options;
+    assert!(mask.is_none() || first == x.dims()[1], "an attention with a mask is computed for all tokens");
+    #[cfg(feature = "tch")]
+    {
+        let rest = [&b_in, &b_out].into_iter().flatten().map(|b| b.dtype());
+        let rest = rest.chain(shift.iter().chain(&residual).map(|t| t.dtype())).chain(mask.iter().map(|m| m.dtype()));
+        if is_torch(&x.device()) && fits(&x, rest) && [&w_in, &w_out].iter().all(|w| multiplies(&x, w.dtype())) {
+            let [b_in, b_out] = [b_in, b_out].map(|bias| or_nothing(bias, &x));
+            let [shift, residual] = [shift, residual].map(|tokens| or_nothing(tokens, &x));
+            let mask = or_nothing(mask, &x);
+            let [w_in, w_out] = [w_in, w_out].map(|weight| weight.into_dispatch());
+            let x = x.into_dispatch();
+            return Tensor::from_dispatch(Dispatch::fused_projected_attention(
+                x, w_in, b_in, w_out, b_out, shift, residual, mask, options,
+            ));
+        }
+    }
+    let whole = first == x.dims()[1];
+    let mixed = attention(linear(x, w_in, b_in, shift), mask, heads);
+    let mixed = if whole { mixed } else { mixed.narrow(1, 0, first) };
+    linear(mixed, w_out, b_out, residual)
+}
+
+/// Allows products of f32 in TF32 on NVIDIA's cards through LibTorch, or forbids them. It holds for the whole process;
+/// they are forbidden at its start. Elsewhere it changes nothing.
+pub fn allow_tf32(allow: bool) {
+    #[cfg(feature = "tch")]
+    crate::torch_calls::allow_tf32(allow);
+    #[cfg(not(feature = "tch"))]
+    let _ = allow;
 }
 
 /// Attention over other tokens: q `[b, n, D]`, packed k, v `[b, m, 2 D]`, mask `[n, m]` → `[b, n, D]`.

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Number format of the frozen towers' matrix products. Trainable parts, norms and everything after the towers are f32.
+/// With `bf16`, LibTorch also computes their attention and activations in bf16, and other products on NVIDIA's cards in
+/// TF32: of each factor ten bits after the leading one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {

@@ -261,6 +261,7 @@ impl ImageTower for VisionTower {
     }
 
     fn lower(&mut self, precision: Precision) -> Result<()> {
+        operations::allow_tf32(precision == Precision::Bf16);
         if precision == Precision::Bf16 {
             self.resblocks = in_bf16(std::mem::take(&mut self.resblocks));
         }
