@@ -135,6 +135,9 @@ impl Case {
     /// that thread also opens the clips; a card is fed by several.
     pub fn recipe(&self, weights: &Path, threads: usize) -> Value {
         let (shot, query) = (self.shot.max(1), self.query.max(1));
+        let at_once: Option<usize> = std::env::var("MACLIP_BENCH_AT_ONCE")
+            .ok()
+            .map(|number| number.parse().expect("MACLIP_BENCH_AT_ONCE is a number"));
         let openers = if is_processor(&crate::device()) { 1 } else { 8 };
         json!({
             "name": "bench", "seed": 1,
@@ -153,7 +156,7 @@ impl Case {
                 "validation": {"episodes": 2},
                 "test": {"episodes": 2, "queries": 1},
             },
-            "compute": {"workers": openers.min(threads - 1)},
+            "compute": {"workers": openers.min(threads - 1), "episodes_at_once": at_once},
         })
     }
 }

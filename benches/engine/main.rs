@@ -14,6 +14,7 @@
 //! | `MACLIP_BENCH_PEERS` | `eager,compiled` | which peers take turns with ours |
 //! | `MACLIP_DEVICE` | `flex` | the device of our side; where it is a card, the peer computes on `cuda` |
 //! | `MACLIP_PRECISION` | `f32` | `bf16`: the recipe's `precision`, and the peer under autocast |
+//! | `MACLIP_BENCH_AT_ONCE` | all | episodes of a step that ours computes side by side |
 //! | `MACLIP_PEER` | none | the file with the peer's model; scripts/peer_step.py times it |
 //! | `MACLIP_PYTHON` | `python3` | a Python with torch; `compiled` also needs a C++ compiler |
 //! | `MACLIP_BENCH_JSON` | none | a file that gets one JSON object for each line of the table |

@@ -52,12 +52,13 @@ pub fn checkpoint(arch: &str, path: &Path) -> Result<()> {
 pub fn measure(case: &Case, weights: &Path, threads: usize, folder: &Path) -> Result<Value> {
     let text = case.recipe(weights, threads).to_string();
     let recipe = Recipe::check(&read_str("bench", &text)?)?;
+    // Before anything is measured, which takes memory that the plan would not see any more.
+    let memory = task::of(&recipe)?.plan(&recipe)?.memory;
     let seconds = match case.kind {
         Kind::Train => train(case, &recipe, folder)?,
         Kind::Evaluate => vec![evaluate(case, &recipe)?],
         Kind::Encode => encode(case, &recipe)?,
     };
-    let memory = task::of(&recipe)?.plan(&recipe)?.memory;
     let planned = match case.kind {
         Kind::Train => memory.training_bytes,
         Kind::Evaluate => Some(memory.evaluation_bytes),

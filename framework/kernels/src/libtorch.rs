@@ -215,9 +215,16 @@ fn feed_forward_of(
     (TchTensor::new(y), h)
 }
 
+/// The same values in other memory.
+fn copied(x: &Torch) -> Torch {
+    let mut copy = x.empty_like();
+    copy.copy_(x);
+    copy
+}
+
 /// The tensor in memory of its own.
 fn own(x: TchTensor) -> Torch {
-    if x.can_mut() { x.tensor } else { x.tensor.copy() }
+    if x.can_mut() { x.tensor } else { copied(&x.tensor) }
 }
 
 /// `value` on the device. That of the last call is kept: a step asks for the same one many times.
@@ -289,7 +296,7 @@ impl Fused for LibTorch {
         share_cores();
         let [mut first, mut second] = [first, second].map(own);
         // The model before the step has the same weight.
-        let mut weight = weight.tensor.copy();
+        let mut weight = copied(&weight.tensor);
         let time = number(options.time, weight.device());
         torch_calls::adamw(&mut weight, &gradient.tensor, [&mut first, &mut second], &time, options);
         (TchTensor::new(weight), TchTensor::new(first), TchTensor::new(second))

@@ -51,19 +51,14 @@ pub fn sum_gradients<M: Module>(module: &M, mut all: Vec<GradientsParams>, facto
 
 /// L2 norm of all gradients together, as if they were one long vector.
 pub fn gradient_norm<M: Module>(module: &M, grads: &GradientsParams) -> f64 {
-    struct Squares<'a>(&'a GradientsParams, Vec<Tensor<1>>);
-    impl ModuleVisitor for Squares<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1.extend(self.0.get::<D>(param.id).map(|grad| grad.square().sum()));
-        }
-    }
-    let mut squares = Squares(grads, Vec::new());
-    module.visit(&mut squares);
+    let parts = flat(module, grads);
     // Read at once: a card computes on meanwhile, and each number read makes the program wait for it.
-    match squares.1 {
-        none if none.is_empty() => 0.0,
-        sums => Tensor::cat(sums, 0).into_data().iter::<f32>().map(f64::from).sum::<f64>().sqrt(),
-    }
+    let sums = match parts.first() {
+        None => return 0.0,
+        Some(first) if is_host(&first.device()) => parts.into_iter().map(|part| part.square().sum()).collect(),
+        Some(_) => vec![Tensor::cat(parts, 0).square().sum()],
+    };
+    Tensor::cat(sums, 0).into_data().iter::<f32>().map(f64::from).sum::<f64>().sqrt()
 }
 
 /// L2 norm of each parameter's gradient, by the parameter's path. Parameters without a gradient are left out.

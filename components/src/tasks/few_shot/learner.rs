@@ -76,7 +76,18 @@ struct Frames {
 struct Judged {
     loss: Loss,
     scores: Scores,
-    accuracy: f64,
+    /// Class of each query, `[1, Q]`. It is read after the backward pass was begun: a number that is read makes the
+    /// program wait for a card.
+    predicted: Tensor<3, Int>,
+}
+
+impl Judged {
+    /// Part of the queries that were right.
+    fn accuracy(&self, episode: &Episode) -> f64 {
+        let predicted: Vec<i64> = self.predicted.clone().into_data().iter::<i64>().collect();
+        let hits = predicted.iter().zip(&episode.queries).filter(|(p, (label, _))| **p == *label as i64).count();
+        hits as f64 / predicted.len() as f64
+    }
 }
 
 /// Numbers of one episode.
@@ -147,9 +158,8 @@ impl EpisodeLearner<'_> {
         });
         let _span = profile::span(Phase::Objective);
         let loss = model.objective.loss(&scores, &labels);
-        let predicted: Vec<i64> = model.objective.probabilities(&scores).argmax(2).into_data().iter::<i64>().collect();
-        let hits = predicted.iter().zip(&episode.queries).filter(|(p, (label, _))| **p == *label as i64).count();
-        Judged { loss, scores, accuracy: hits as f64 / predicted.len() as f64 }
+        let predicted = model.objective.probabilities(&scores).argmax(2);
+        Judged { loss, scores, predicted }
     }
 
     /// The clips of an episode in the parts that go through the tower together, support clips first.
@@ -223,7 +233,7 @@ impl EpisodeLearner<'_> {
             )));
         }
         let parts = judged.loss.parts.iter().map(|(name, part)| (*name, scalar(part))).collect();
-        Ok((EpisodeStep { loss, parts, accuracy: judged.accuracy }, gradients))
+        Ok((EpisodeStep { loss, parts, accuracy: judged.accuracy(&input.episode) }, gradients))
     }
 }
 
@@ -312,7 +322,7 @@ impl Learner for EpisodeLearner<'_> {
                 "loss": number(scalar(&judged.loss.total)),
                 "parts": judged.loss.parts.iter()
                     .map(|(name, part)| ((*name).to_owned(), number(scalar(part)))).collect::<BTreeMap<_, _>>(),
-                "accuracy": judged.accuracy,
+                "accuracy": judged.accuracy(&input.episode),
                 "values": {
                     "frozen_prefix": range(input.support.clone()),
                     "support_features": range(support),
