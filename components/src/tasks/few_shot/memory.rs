@@ -15,6 +15,7 @@ use maclip_framework::model::parameters::{self, Bytes};
 use maclip_framework::model::plan::{Fit, Memory, MemoryPart};
 use maclip_framework::recipe::Recipe;
 use maclip_framework::recipe::compute::Recompute;
+use maclip_framework::recipe::device;
 use maclip_framework::registry::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::Branch;
@@ -205,7 +206,7 @@ impl FewShot {
         let working = threads as f64 * if one_by_one { encode + align } else { encode.max(align) };
         parts.push(part("working_set", working, format!("clips or episodes of {threads} threads at a time")));
         // Weights are in memory twice while they are read, and while the key of the kept features is made.
-        let evaluation = PROGRAM + 2.0 * frozen + trainable + working;
+        let evaluation = program(recipe.devices.first()) + 2.0 * frozen + trainable + working;
         without.sort_unstable();
         without.dedup();
         Ok(Memory {
@@ -226,10 +227,19 @@ impl FewShot {
 
 fn weights(frozen: f64, trainable: f64, recipe: &Recipe) -> Vec<MemoryPart> {
     vec![
-        part("program", PROGRAM, "program, data set and allocator"),
+        part("program", program(recipe.devices.first()), "program, libraries, data set and allocator"),
         part("frozen_weights", frozen, format!("{:?}", recipe.precision).to_lowercase()),
         part("trainable_weights", trainable, "f32"),
     ]
+}
+
+/// Bytes of the process before it has a model; on a card those of the card. Measured.
+fn program(device: &str) -> f64 {
+    match device {
+        _ if device::nvidia_card(device).is_some() => 750e6,
+        "tch:cpu" => 430e6,
+        _ => 90e6,
+    }
 }
 
 fn part(of: &'static str, bytes: f64, about: impl Into<String>) -> MemoryPart {
@@ -244,8 +254,6 @@ fn added<const N: usize>(costs: [(&'static str, Option<Cost>); N]) -> (Cost, Vec
 
 /// Part of the free memory that a step may take, so that an estimate that is too low still fits.
 const SHARE: f64 = 0.8;
-/// Bytes of the process before it has a model.
-const PROGRAM: f64 = 90e6;
 /// Tensors of the size of the largest step of the tower that a backward pass adds.
 const BACKWARD: f64 = 2.0;
 /// The same of what comes after the tower.
