@@ -63,9 +63,11 @@ if [[ $device == wgpu:* || $device == vulkan:* ]]; then
   [[ $found == *"computes on the processor"* ]] && software=1
 fi
 if ((software)); then
-  usual='doctor golden quickstart resume steps_f32' steps=3 resumed=4 saved=2 episodes=20
+  usual='doctor golden quickstart resume steps_f32'
+  steps=3 resumed=4 saved=2 episodes=20 clips=4
 else
-  usual="doctor golden $kernels parity quickstart bf16 resume steps_f32 steps_bf16" steps=40 resumed=30 saved=5 episodes=400
+  usual="doctor golden $kernels parity quickstart bf16 resume steps_f32 steps_bf16"
+  steps=40 resumed=30 saved=5 episodes=400 clips=null
 fi
 parts=${GPU_CHECK_PARTS:-$usual}
 if ((software)); then
@@ -90,7 +92,8 @@ short() {
   local runs=$1
   shift
   program maclip run quickstart --only ma_clip --runs "$runs" --set device="$device" --set task.test.episodes="$episodes" \
-    --set task.train.validate_every_steps=20 --set task.validation.episodes=$((episodes / 8)) "$@"
+    --set task.train.validate_every_steps=20 --set task.validation.episodes=$((episodes / 8)) \
+    --set task.test.clips_per_class="$clips" --set task.validation.clips_per_class="$clips" "$@"
 }
 
 # Sum of a number in the records of the only run below RUNS: sum RUNS FILE KEY
@@ -143,7 +146,7 @@ part() {
   esac
 }
 export -f part program short sum
-export device cases work out steps resumed saved episodes
+export device cases work out steps resumed saved episodes clips
 declare -p features >"$work/features"
 
 text() { printf '"%s"' "$(sed 's/[\\"]/\\&/g' <<<"$1" | tr -d '\000-\037')"; }

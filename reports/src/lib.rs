@@ -23,7 +23,7 @@ mod gallery;
 mod load;
 mod page;
 mod settings;
-mod statistics;
+pub mod statistics;
 mod summary;
 mod table;
 #[cfg(test)]

@@ -79,6 +79,40 @@ pub fn draw(shape: Shape, classes: &[Class], stream: &Stream, index: u64) -> Epi
     Episode { classes: chosen, support, queries }
 }
 
+/// Divides the clips of a split among at most `most` episodes. A class with more clips left is drawn more often, so that
+/// few are left over when no episode can be made any more.
+fn divide(shape: Shape, classes: &[Class], clips: &Stream, draws: &Stream, most: usize) -> Vec<Episode> {
+    let needed = shape.shot + shape.queries;
+    let shuffled = |(at, class): (usize, &Class)| clips.at(at as u64).distinct(class.clips.len(), class.clips.len());
+    let mut left: Vec<Vec<usize>> = classes.iter().enumerate().map(shuffled).collect();
+    let mut episodes = Vec::new();
+    while episodes.len() < most {
+        let mut rng = draws.at(episodes.len() as u64);
+        let mut able: Vec<usize> = (0..left.len()).filter(|&class| left[class].len() >= needed).collect();
+        if able.len() < shape.way {
+            break;
+        }
+        let mut episode = Episode { classes: Vec::new(), support: Vec::new(), queries: Vec::new() };
+        for label in 0..shape.way {
+            let mut at = rng.below(able.iter().map(|&class| left[class].len()).sum());
+            let place = able.iter().position(|&class| {
+                let here = at < left[class].len();
+                at = at.saturating_sub(left[class].len());
+                here
+            });
+            let class = able.remove(place.expect("the number is below the sum"));
+            let own = left[class].split_off(left[class].len() - needed);
+            episode.classes.push(class);
+            episode.queries.extend(own[shape.shot..].iter().map(|&clip| (label, clip)));
+            episode.support.push(own[..shape.shot].to_vec());
+        }
+        let order = rng.distinct(episode.queries.len(), episode.queries.len());
+        episode.queries = order.into_iter().map(|i| episode.queries[i]).collect();
+        episodes.push(episode);
+    }
+    episodes
+}
+
 /// A fixed list of episodes. Two lists with the same hash have the same clips in the same episodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EpisodeList {
@@ -126,6 +160,27 @@ impl EpisodeList {
         check(shape, split, classes)?;
         let stream = Stream::new(seed, &format!("episodes/{}", split.name()));
         let episodes: Vec<Episode> = (0..count as u64).map(|index| draw(shape, classes, &stream, index)).collect();
+        Self::of(shape, classes, episodes)
+    }
+
+    /// Draws at most `most` episodes of `split` of which no two share a clip. There are fewer where the clips do not
+    /// suffice. Then the episodes are independent, and an interval over them also speaks of other clips of these
+    /// classes. The sampling without replacement of Lafargue et al., 2024 (arXiv 2409.02850).
+    ///
+    /// # Errors
+    /// Where the split is too small for two episodes.
+    pub fn without_replacement(shape: Shape, split: Split, classes: &[Class], seed: u64, most: usize) -> Result<Self> {
+        check(shape, split, classes)?;
+        let stream = |what: &str| Stream::new(seed, &format!("{what}/{}", split.name()));
+        let episodes = divide(shape, classes, &stream("divided clips"), &stream("divided episodes"), most);
+        if episodes.len() < 2 {
+            return Err(Error::failed(format!(
+                "the clips of split {} make {} episode without replacement, and an interval needs 2",
+                split.name(),
+                episodes.len()
+            ))
+            .help("lower task.way, task.shot or the queries per class, or draw with replacement"));
+        }
         Self::of(shape, classes, episodes)
     }
 
@@ -319,6 +374,37 @@ mod tests {
             }
             let _ = (EpisodeList::hash_of(&path), EpisodeList::shape_of(&path));
         });
+    }
+
+    #[test]
+    fn without_replacement_no_clip_is_in_two_episodes() {
+        let shape = Shape { way: 3, shot: 1, queries: 2 };
+        let mut uneven = classes(5, 9);
+        uneven[0].clips.truncate(4);
+        for (classes, made) in [(classes(3, 9), 3), (classes(6, 9), 6), (uneven, 4)] {
+            let list = EpisodeList::without_replacement(shape, Split::Test, &classes, 1, 1000).unwrap();
+            let mut clips: Vec<(usize, usize)> = Vec::new();
+            for episode in &list.episodes {
+                assert_eq!(repeated(episode), None);
+                assert_eq!((episode.classes.len(), episode.queries.len()), (3, 6));
+                let support = episode.classes.iter().zip(&episode.support);
+                clips.extend(support.flat_map(|(&class, clips)| clips.iter().map(move |&clip| (class, clip))));
+                clips.extend(episode.queries.iter().map(|&(label, clip)| (episode.classes[label], clip)));
+            }
+            let all = clips.len();
+            clips.sort_unstable();
+            clips.dedup();
+            assert_eq!((clips.len(), all), (list.episodes.len() * 9, list.episodes.len() * 9));
+            assert!(list.episodes.len() >= made, "{} episodes of {made}", list.episodes.len());
+        }
+        let list =
+            |seed, most| EpisodeList::without_replacement(shape, Split::Test, &classes(6, 9), seed, most).unwrap();
+        assert_eq!(list(1, 1000), list(1, 1000));
+        assert_ne!(list(1, 1000).hash, list(2, 1000).hash);
+        // Fewer episodes are the first of them.
+        assert_eq!(list(1, 2).episodes, list(1, 1000).episodes[..2]);
+        let error = EpisodeList::without_replacement(shape, Split::Test, &classes(3, 5), 1, 9).unwrap_err();
+        assert!(error.message().contains("make 1 episode"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `maclip plan RECIPE`: the graph with shapes and scopes, the parameters of each component, FLOPs and an estimate of the memory.
 //! Needs no data and no weights.
 
+mod interval;
 mod study;
 
 use crate::terminal::arguments::Source;
@@ -31,6 +32,9 @@ pub struct Arguments {
     machines: Option<u16>,
     #[command(flatten)]
     many: Many,
+    /// Say how many test episodes and seeds a 95 % interval of this half width needs, in points of a percent
+    #[arg(long, value_name = "POINTS", value_parser = points, conflicts_with = "machines")]
+    interval: Option<f64>,
     /// Folder of the runs: rates that were measured are read from it, and finished runs are compared with the estimate
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs: PathBuf,
@@ -55,6 +59,11 @@ fn price(text: &str) -> std::result::Result<f64, String> {
     price.ok_or_else(|| "a price is a number, such as 2.5".to_owned())
 }
 
+fn points(text: &str) -> std::result::Result<f64, String> {
+    let points = text.parse::<f64>().ok().filter(|points| *points >= 0.001 && *points <= 50.0);
+    points.ok_or_else(|| "a half width is a number of points from 0.001 to 50, such as 0.5".to_owned())
+}
+
 crate::verb!("plan", 30, Arguments, plan);
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -74,6 +83,13 @@ impl Arguments {
 fn plan(arguments: Arguments) -> Result<()> {
     // Data and weights may be missing.
     let mut runs = arguments.source.expand(Purpose::Plan)?.runs;
+    if let Some(points) = arguments.interval {
+        if arguments.format == Format::Mermaid {
+            return Err(Error::failed("what an interval needs is a table, and no graph")
+                .help("leave `--format mermaid` or `--interval` out"));
+        }
+        return interval::plan(&runs, points, &arguments.runs, arguments.json());
+    }
     if let Some(machines) = arguments.machines {
         if arguments.format == Format::Mermaid {
             return Err(Error::failed("a plan for machines is a table, and no graph")

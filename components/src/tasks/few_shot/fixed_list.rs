@@ -12,9 +12,11 @@ pub(super) struct Evaluation {
     /// Split whose classes the episodes are drawn from; `null` is val for the validation and test for the test. The
     /// checkpoint may be chosen on `val` or `train`, never on `test`.
     pub split: Option<Split>,
-    /// Number of episodes.
+    /// Number of episodes; without replacement at most so many.
     #[schemars(range(min = 2, max = 1_000_000))]
     pub episodes: usize,
+    /// Whether two episodes may share clips.
+    pub sampling: Sampling,
     /// Query clips of each class. 1 in most published work.
     #[schemars(range(min = 1, max = 10_000))]
     pub queries: usize,
@@ -30,6 +32,19 @@ pub(super) struct Evaluation {
     pub list: Option<ListFile>,
 }
 
+/// How the clips of a split come into episodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Sampling {
+    /// Each episode is drawn from all clips, as in published work. The interval over episodes then speaks of these clips
+    /// alone, and more episodes make it as small as one likes.
+    #[default]
+    WithReplacement,
+    /// No two episodes share a clip, and there are as many as the clips allow. The interval also speaks of other clips
+    /// of these classes, and is wider (Lafargue et al., arXiv 2409.02850).
+    WithoutReplacement,
+}
+
 /// A file of episodes.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -43,7 +58,16 @@ pub(super) struct ListFile {
 
 impl Default for Evaluation {
     fn default() -> Self {
-        Self { split: None, episodes: 10_000, queries: 1, seed: 0, clips_per_class: None, examples: None, list: None }
+        Self {
+            split: None,
+            episodes: 10_000,
+            sampling: Sampling::default(),
+            queries: 1,
+            seed: 0,
+            clips_per_class: None,
+            examples: None,
+            list: None,
+        }
     }
 }
 
@@ -51,7 +75,11 @@ impl Evaluation {
     /// The episodes of the file, where one is given, else drawn ones.
     pub fn episodes(&self, shape: Shape, split: Split, classes: &[Class]) -> Result<EpisodeList> {
         let Some(file) = &self.list else {
-            return EpisodeList::new(shape, split, classes, self.seed, self.episodes);
+            let draw = match self.sampling {
+                Sampling::WithReplacement => EpisodeList::new,
+                Sampling::WithoutReplacement => EpisodeList::without_replacement,
+            };
+            return draw(shape, split, classes, self.seed, self.episodes);
         };
         let list = EpisodeList::read(std::path::Path::new(&file.path), split, classes)?;
         if list.shape != shape {
