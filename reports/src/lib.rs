@@ -23,7 +23,7 @@ mod gallery;
 mod load;
 mod page;
 mod settings;
-pub mod statistics;
+mod statistics;
 mod summary;
 mod table;
 #[cfg(test)]
@@ -32,6 +32,7 @@ mod testing;
 pub use compare::{ClassDifference, Comparison, Side, compare};
 pub use load::stamp;
 pub use page::classified::{Classified, ClassifiedClip, SERVE_SCRIPT, classified, recognised, serve_page, trust};
+pub use statistics::{mean, moments, t_quantile};
 pub use table::csv_lines;
 
 use figures::Figures;

@@ -101,7 +101,8 @@ fn divide(shape: Shape, classes: &[Class], clips: &Stream, draws: &Stream, most:
                 here
             });
             let class = able.remove(place.expect("the number is below the sum"));
-            let own = left[class].split_off(left[class].len() - needed);
+            let rest = left[class].len() - needed;
+            let own = left[class].split_off(rest);
             episode.classes.push(class);
             episode.queries.extend(own[shape.shot..].iter().map(|&clip| (label, clip)));
             episode.support.push(own[..shape.shot].to_vec());

@@ -15,7 +15,7 @@ use maclip_framework::recipe::study::StudyRun;
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::State;
 use maclip_reports::format::whole;
-use maclip_reports::statistics::{mean, moments, t_quantile};
+use maclip_reports::{mean, moments, t_quantile};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
