@@ -116,7 +116,7 @@ impl Component for ClipVitConfig {
     }
 
     fn describe(&self, facts: &mut Facts) {
-        (facts.text_tower, facts.transformer) = (Some(true), Some(true));
+        (facts.text_tower, facts.transformer, facts.hands_out) = (Some(true), Some(true), Some(true));
         let Some(sizes) = self.known().filter(|sizes| sizes.problem().is_none()) else { return };
         let side = self.image_size.unwrap_or(sizes.image_size);
         let tokens = (side / sizes.patch_size).pow(2) + 1;

@@ -6,6 +6,7 @@ use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_framework::registry::Component;
 use maclip_framework::slots::objective::{AllClasses, Labels, Objective, Scores};
+use maclip_framework::slots::prototype::Related;
 
 /// What an objective claims of itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,9 +64,13 @@ fn scores(seed: u64) -> Scores {
         query_text: Some(cosines(seed + 1, [EPISODES, QUERIES, WAY])),
         support_text: Some(cosines(seed + 2, [EPISODES, SUPPORTS, WAY])),
         query_sentences: Some(random::<4>(seed + 6, [EPISODES, QUERIES, SENTENCES, WAY]).tanh()),
+        further: Vec::new(),
+        related: None,
         all_classes: Some(AllClasses {
             frames: random(seed + 3, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
             prototypes: random(seed + 5, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
+            given: random(seed + 3, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
+            compared: random(seed + 5, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
             texts: random(seed + 4, [EPISODES, CLASSES, WIDTH]),
             labels: repeated(QUERIES + SUPPORTS, CLASSES),
         }),
@@ -92,9 +97,16 @@ fn episode(n: usize, scores: &Scores, labels: &Labels) -> (Scores, Labels) {
         query_text: scores.query_text.as_ref().map(one),
         support_text: scores.support_text.as_ref().map(one),
         query_sentences: scores.query_sentences.clone().map(|each| each.narrow(0, n, 1)),
+        further: scores.further.iter().map(|(name, distances)| (*name, one(distances))).collect(),
+        related: scores.related.as_ref().map(|related| Related {
+            query: related.query.clone().narrow(0, n, 1),
+            support: related.support.clone().narrow(0, n, 1),
+        }),
         all_classes: all.map(|all| AllClasses {
             frames: all.frames.clone().narrow(0, n, 1),
             prototypes: all.prototypes.clone().narrow(0, n, 1),
+            given: all.given.clone().narrow(0, n, 1),
+            compared: all.compared.clone().narrow(0, n, 1),
             texts: one(&all.texts),
             labels: labelled(&all.labels),
         }),

@@ -222,7 +222,7 @@ impl Component for ClipResNetConfig {
     }
 
     fn describe(&self, facts: &mut Facts) {
-        (facts.text_tower, facts.transformer) = (Some(true), Some(false));
+        (facts.text_tower, facts.transformer, facts.hands_out) = (Some(true), Some(false), Some(true));
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {

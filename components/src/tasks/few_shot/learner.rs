@@ -128,7 +128,11 @@ impl EpisodeLearner<'_> {
         let class_text = texts.select(&episode.classes);
         let features = model.objective.all_classes().then(|| {
             let both = |query: &Tensor<3>, support: &Tensor<3>| Tensor::cat(vec![query.clone(), support.clone()], 0);
-            [both(&query.frames, &support.frames), both(&query.prototypes, &support.prototypes)]
+            [
+                both(&query.frames, &support.frames),
+                both(&query.given, &support.given),
+                both(&query.prototypes, &support.prototypes),
+            ]
         });
         let mut scores = draws.during(|| model.scores(support, query, class_text, shape.shot));
         let tensor = |labels: Vec<i32>| {
@@ -142,8 +146,9 @@ impl EpisodeLearner<'_> {
         scores.all_classes = features.map(|features| {
             let queries = episode.queries.iter().map(|&(label, _)| episode.classes[label]);
             let classes = queries.chain(ids.support_classes.iter().copied()).map(|class| class as i32);
-            let ([frames, prototypes], texts) = (features.map(Tensor::unsqueeze), texts.mean.clone().unsqueeze());
-            AllClasses { frames, prototypes, texts, labels: tensor(classes.collect()) }
+            let [frames, given, compared] = features.map(Tensor::unsqueeze);
+            let (prototypes, texts) = (model.compared().feature(compared.clone()), texts.mean.clone().unsqueeze());
+            AllClasses { frames, prototypes, given, compared, texts, labels: tensor(classes.collect()) }
         });
         let _span = profile::span(Phase::Objective);
         let loss = model.objective.loss(&scores, &labels);
@@ -193,7 +198,10 @@ impl EpisodeLearner<'_> {
         let device = self.device(input);
         let passes = Passes { recompute, side_by_side, graph_strategy, device, draws: &draws };
         let forward = passes.forward(model, self.parts(model, input));
-        let leaf = on_graph(forward.frames.clone(), graph_strategy).require_grad();
+        let leaf = on_graph(forward.frames.clone(), graph_strategy);
+        // Nothing below the features of a frozen tower is trained, so their gradient is not computed.
+        let frozen = model.backbone.encode_steps(&*model.adapter).is_empty();
+        let leaf = if frozen { leaf } else { leaf.require_grad() };
         let frames = Frames {
             support: leaf.clone().narrow(0, 0, supports),
             query: leaf.clone().narrow(0, supports, clips - supports),

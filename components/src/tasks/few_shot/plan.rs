@@ -24,6 +24,7 @@ impl FewShot {
         let geometry = model.backbone.geometry();
         let (w, s, q) = (self.way, self.way * self.shot, self.way * self.test.queries);
         let (t, e, side) = (frames, geometry.embed_dim, geometry.image_size);
+        let (given, compared) = (model.given().width(), model.compared().width());
         let costs = EpisodeCosts::new(&model, frames, self.shape(Split::Test));
         let names = recipe.components();
         let by = |slots: &[&str]| {
@@ -84,14 +85,21 @@ impl FewShot {
         nodes.push(node("pixels", pixels, &[], &[s + q, t, 3, side, side], Scope::Frozen, Some(Cost::NONE)));
         nodes.extend(frozen);
         nodes.extend([
-            node("support", encoder.clone(), &support, &[s, t, e], adapter, support_cost),
-            node("query", encoder, &[begin], &[q, t, e], query(adapter), query_cost),
-            node("prototypes", by(&["prototype"]), &prototypes, &[s, t, e], adapter.max(alone), costs.prototypes),
+            node("support", encoder.clone(), &support, &[s, t, given], adapter, support_cost),
+            node("query", encoder, &[begin], &[q, t, given], query(adapter), query_cost),
+            node(
+                "prototypes",
+                by(&["prototype"]),
+                &prototypes,
+                &[s, t, compared],
+                adapter.max(alone),
+                costs.prototypes,
+            ),
             node(
                 "queries",
                 by(&["prototype"]),
                 &["query"],
-                &[q, t, e],
+                &[q, t, compared],
                 query(adapter.max(alone)),
                 costs.query_prototypes,
             ),
@@ -99,7 +107,14 @@ impl FewShot {
         if relates {
             let mut reads = with_text("prototypes", model.prototype.needs_text());
             reads.push("queries");
-            nodes.push(node("related", by(&["prototype"]), &reads, &[s + q, t, e], Scope::Episode, costs.related));
+            nodes.push(node(
+                "related",
+                by(&["prototype"]),
+                &reads,
+                &[s + q, t, compared],
+                Scope::Episode,
+                costs.related,
+            ));
             compared = vec!["related"];
         }
         nodes.extend([
