@@ -11,6 +11,8 @@ pub mod handed_out;
 pub mod inspect;
 mod precomputed;
 pub mod published;
+pub mod residual;
+mod resnet;
 pub mod vit;
 
 #[cfg(test)]
