@@ -25,7 +25,7 @@ use checkpoint::Source;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::parameters::{self, Fit};
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
-use maclip_framework::slots::backbone::{Backbone, Geometry, Precision, Published};
+use maclip_framework::slots::backbone::{AdaptableText, Backbone, Geometry, Precision, Published, TextGeometry};
 use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::module::{DynModule, Slot};
 use maclip_framework::weights::{self, ElementType, HostTensor};
@@ -162,7 +162,14 @@ impl Clip {
 ///
 /// `image_size` is in pixels, `width` D of the tokens, `embed_dim` E; `blocks` are those of the image tower, `tokens`
 /// those of one frame.
-pub fn geometry(image_size: usize, width: usize, embed_dim: usize, blocks: usize, tokens: usize) -> Geometry {
+pub fn geometry(
+    image_size: usize,
+    width: usize,
+    embed_dim: usize,
+    blocks: usize,
+    tokens: usize,
+    text: TextGeometry,
+) -> Geometry {
     Geometry {
         image_size,
         width,
@@ -170,7 +177,7 @@ pub fn geometry(image_size: usize, width: usize, embed_dim: usize, blocks: usize
         blocks,
         transformer: true,
         tokens,
-        has_text_tower: true,
+        text: Some(text),
         mean: Normal::CLIP.mean,
         std: Normal::CLIP.std,
     }
@@ -219,6 +226,10 @@ impl Backbone for Clip {
 
     fn encode_texts(&self, texts: &[String]) -> Result<Tensor<2>> {
         self.text.encode(texts)
+    }
+
+    fn adaptable_text(&self) -> Option<&dyn AdaptableText> {
+        Some(&self.text)
     }
 
     fn logit_scale(&self) -> Option<Tensor<1>> {

@@ -117,15 +117,17 @@ impl EpisodeLearner<'_> {
 
     /// Everything after the tower.
     fn judge(&self, model: &FewShotModel, draws: &Draws, input: &Prepared, frames: Frames) -> Judged {
-        let (episode, device, texts) = (&input.episode, self.device(input), &self.texts[input.device]);
+        let (episode, device, all_texts) = (&input.episode, self.device(input), &self.texts[input.device]);
         let shape = self.task.shape(Split::Train);
         let ids = EpisodeClips::new(episode, &self.train.classes);
         let supports = ids.support.len();
         let clips = supports + ids.queries.len();
+        let class_text = model.current_texts(all_texts.select(&episode.classes));
+        let of_supports: Vec<usize> = (0..supports).map(|clip| clip / shape.shot).collect();
+        let support_texts = select_rows(&class_text.mean, &of_supports);
         let support =
-            draws.of_clips(0..supports).during(|| model.support_prototypes(frames.support, self.support_texts(input)));
+            draws.of_clips(0..supports).during(|| model.support_prototypes(frames.support, support_texts));
         let query = draws.of_clips(supports..clips).during(|| model.query_prototypes(frames.query));
-        let class_text = texts.select(&episode.classes);
         let features = model.objective.all_classes().then(|| {
             let both = |query: &Tensor<3>, support: &Tensor<3>| Tensor::cat(vec![query.clone(), support.clone()], 0);
             [both(&query.frames, &support.frames), both(&query.prototypes, &support.prototypes)]
@@ -142,7 +144,8 @@ impl EpisodeLearner<'_> {
         scores.all_classes = features.map(|features| {
             let queries = episode.queries.iter().map(|&(label, _)| episode.classes[label]);
             let classes = queries.chain(ids.support_classes.iter().copied()).map(|class| class as i32);
-            let ([frames, prototypes], texts) = (features.map(Tensor::unsqueeze), texts.mean.clone().unsqueeze());
+            let texts = if model.objective.needs_text() { model.current_texts(all_texts.clone()) } else { all_texts.clone() };
+            let ([frames, prototypes], texts) = (features.map(Tensor::unsqueeze), texts.mean.unsqueeze());
             AllClasses { frames, prototypes, texts, labels: tensor(classes.collect()) }
         });
         let _span = profile::span(Phase::Objective);

@@ -49,7 +49,7 @@ impl FewShot {
         let text = model.needs_text();
         if text {
             // How long texts are is in the data; these are the longest that are possible.
-            let sentences = recipe.build::<dyn Prompt>(&build)?.sentences("class").len();
+            let sentences = recipe.build::<dyn Prompt>(&build)?.most();
             let cost = model.backbone.texts_cost(w * sentences);
             let mut texts = node("texts", by(&["prompt", "backbone"]), &[], &[w, e], Scope::Frozen, cost);
             texts.runs = "once per class";
