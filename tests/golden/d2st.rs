@@ -6,7 +6,7 @@ use crate::set::{Check, list};
 use burn::tensor::Tensor;
 use maclip_components::adapters::d2st::{BlockAdapter, Path, Sizes, Window};
 use maclip_components::layers::Init;
-use maclip_framework::model::few_shot::{ClassTexts, Encoded, FewShotModel};
+use maclip_framework::model::few_shot::{ClassTexts, FewShotModel};
 use maclip_framework::model::parameters;
 use maclip_framework::registry::BuildContext;
 use maclip_framework::slots::module::Slot;
@@ -145,9 +145,9 @@ fn scored(
 ) -> Tensor<1> {
     let shot = number(check, "shot");
     let [clips, _, e] = support.dims();
-    let encoded = |frames: &Tensor<3>| Encoded { frames: frames.clone(), prototypes: frames.clone() };
     let texts = ClassTexts::of(Tensor::zeros([clips / shot, e], &check.set.device));
-    let mut scores = model.scores(encoded(&support), encoded(&query), texts, shot);
+    let mut scores =
+        model.scores(model.query_prototypes(support.clone()), model.query_prototypes(query.clone()), texts, shot);
     got.insert("logits".to_owned(), list(&-scores.distances.clone()));
     let of_query = check.input("query_labels").labels();
     let of_support: Vec<usize> = (0..clips).map(|clip| clip / shot).collect();
@@ -157,16 +157,16 @@ fn scored(
         let frames = Tensor::cat(vec![query.clone(), support.clone()], 0).unsqueeze::<4>();
         scores.all_classes = Some(AllClasses {
             prototypes: frames.clone(),
+            given: frames.clone(),
+            compared: frames.clone(),
             frames,
             texts: Tensor::zeros([1, 1, e], &check.set.device),
             labels: labels(check, &all),
         });
         let classifier = parameters::export(&model.objective, true);
         let [weight, bias] = ["classifier.weight", "classifier.bias"].map(|path| classifier[path].clone());
-        let weight = Tensor::<2>::from_data(
-            burn::tensor::TensorData::new(weight.values, weight.shape),
-            &check.set.device,
-        );
+        let weight =
+            Tensor::<2>::from_data(burn::tensor::TensorData::new(weight.values, weight.shape), &check.set.device);
         let bias = Tensor::<1>::from_data(bias.values.as_slice(), &check.set.device);
         for (name, frames) in [("support", &support), ("query", &query)] {
             let mean = frames.clone().inner().mean_dim(1).squeeze_dim::<2>(1);

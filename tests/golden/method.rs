@@ -425,7 +425,11 @@ fn frame_gradients(check: &Check, model: &FewShotModel, order: &Order) -> [(&'st
     let leaf =
         |tensor: Tensor<3>| Tensor::<3>::from_data(tensor.into_data(), &device.clone().autodiff()).require_grad();
     let (support, query) = (leaf(support), leaf(query));
-    let encoded = |frames: &Tensor<3>, prototypes: Tensor<3>| Encoded { frames: frames.clone(), prototypes };
+    let encoded = |frames: &Tensor<3>, prototypes: Tensor<3>| Encoded {
+        frames: frames.clone(),
+        given: frames.clone(),
+        prototypes,
+    };
     let rewritten = (model.prototype.support(support.clone(), texts), model.prototype.query(query.clone()));
     let scored = scored(check, model, encoded(&support, rewritten.0), encoded(&query, rewritten.1), order);
     let grads = scored.loss.backward();

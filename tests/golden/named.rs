@@ -106,7 +106,10 @@ pub fn import<M: Module>(
 /// The transpose of a matrix of so many rows.
 fn turned<T: Copy>(values: &[T], rows: usize) -> Vec<T> {
     let columns = values.len() / rows;
-    (0..columns).flat_map(|column| (0..rows).map(move |row| (row, column))).map(|(r, c)| values[r * columns + c]).collect()
+    (0..columns)
+        .flat_map(|column| (0..rows).map(move |row| (row, column)))
+        .map(|(r, c)| values[r * columns + c])
+        .collect()
 }
 
 /// Compares the gradients that the case expects: of the inputs `leaves`, and of the module's trained tensors under the peer's

@@ -144,6 +144,8 @@ pub fn head(check: &mut Check) {
     if has("all_texts") {
         scores.all_classes = Some(AllClasses {
             frames: Tensor::cat(vec![query.clone(), support.clone()], 0).unsqueeze(),
+            given: Tensor::cat(vec![query.clone(), support.clone()], 0).unsqueeze(),
+            compared: prototypes.clone().unsqueeze(),
             prototypes: prototypes.unsqueeze(),
             texts: check.input("all_texts").tensor::<2>(&device).unsqueeze(),
             labels: labels(check, &check.input("all_labels").labels()),

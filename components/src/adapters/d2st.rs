@@ -404,9 +404,8 @@ mod tests {
         // Temporal codes, class token, last norm.
         assert_eq!((trained, trained - adapters), (7_282_752, 8 * 768 + 768 + 2 * 768));
         let head = |classes: usize| {
-            let objective = format!(
-                "{{type: with_class_loss, objective: {{type: metric}}, of: clips, classes: {classes}}}"
-            );
+            let objective =
+                format!("{{type: with_class_loss, objective: {{type: metric}}, of: clips, classes: {classes}}}");
             let adapter = ("adapter", "{type: d2st}");
             let model = model::sized_with(
                 &[adapter, ("objective", &objective)],

@@ -29,13 +29,7 @@ pub fn same(x: Tensor<5>, kernel: Tensor<2>, bias: Tensor<1>, sides: [usize; 3])
 ///
 /// # Panics
 /// Where the kernel does not fit.
-pub fn strided(
-    x: Tensor<5>,
-    kernel: Tensor<2>,
-    bias: Tensor<1>,
-    sides: [usize; 3],
-    strides: [usize; 3],
-) -> Tensor<5> {
+pub fn strided(x: Tensor<5>, kernel: Tensor<2>, bias: Tensor<1>, sides: [usize; 3], strides: [usize; 3]) -> Tensor<5> {
     let [b, t, h, w, c] = x.dims();
     let [tn, hn, wn] = positions([t, h, w], sides, strides).expect("the kernel fits the clip");
     let (count, taps) = (tn * hn * wn, sides.iter().product::<usize>());

@@ -109,7 +109,9 @@ impl Component for TaskAdapterConfig {
                 let order = at.of(text.blocks).into_iter();
                 order.map(|adapted| adapted.then(|| Bottleneck::new(text.width, hidden, false, &mut init))).collect()
             }
-            (Some(_), None) => return Err(Error::failed("adapter.text_at names blocks of a text tower, and there is none")),
+            (Some(_), None) => {
+                return Err(Error::failed("adapter.text_at names blocks of a text tower, and there is none"));
+            }
             (None, _) => Vec::new(),
         };
         Ok(Box::new(TaskAdapter {

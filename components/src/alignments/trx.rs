@@ -71,7 +71,7 @@ impl Component for TrxConfig {
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Alignment>> {
-        let e = context.geometry()?.embed_dim;
+        let e = context.compared().feature_width();
         let mut init = Init::new(context.init("alignment"), context.trainable_device());
         let heads = self.cardinalities.iter().map(|&c| TrxHead::new(c, e, &self, &mut init)).collect();
         Ok(Box::new(Trx { heads, shots: self.shots }))

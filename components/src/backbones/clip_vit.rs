@@ -129,9 +129,12 @@ impl Component for ClipVitConfig {
     }
 
     fn describe(&self, facts: &mut Facts) {
-        (facts.text_tower, facts.transformer) = (Some(self.features == Features::Joint), Some(true));
+        facts.text_tower = Some(self.features == Features::Joint);
+        (facts.transformer, facts.hands_out) = (Some(true), Some(true));
         let Some(sizes) = self.known().filter(|sizes| sizes.problem().is_none()) else { return };
-        facts.backbone(self.geometry(&Architecture { image_size: self.image_size.unwrap_or(sizes.image_size), ..sizes }));
+        facts.backbone(
+            self.geometry(&Architecture { image_size: self.image_size.unwrap_or(sizes.image_size), ..sizes }),
+        );
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {

@@ -7,6 +7,7 @@
 pub mod clip;
 pub mod clip_resnet;
 pub mod clip_vit;
+pub mod handed_out;
 pub mod inspect;
 mod precomputed;
 pub mod published;

@@ -50,6 +50,7 @@ impl Component for PrecomputedConfig {
     fn describe(&self, facts: &mut Facts) {
         facts.backbone(self.geometry());
         facts.passes_features = true;
+        facts.hands_out = Some(false);
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Backbone>> {

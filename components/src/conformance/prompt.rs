@@ -27,7 +27,11 @@ pub fn holds<C: Component<Slot = dyn Prompt>>(traits: Traits) {
         for (at, sentences) in all.iter().enumerate() {
             let said = !sentences.is_empty() && sentences.iter().all(|sentence| !sentence.trim().is_empty());
             assert!(said, "{choice}: at least one sentence, and none empty: {sentences:?}");
-            assert_eq!(*sentences, ok(prompt.sentences(CLASSES[at]), "the sentences"), "{choice}: sentences are the same every time");
+            assert_eq!(
+                *sentences,
+                ok(prompt.sentences(CLASSES[at]), "the sentences"),
+                "{choice}: sentences are the same every time"
+            );
             assert!(all[..at].iter().all(|other| other != sentences), "{choice}: two classes have the same sentences");
         }
     }

@@ -191,7 +191,8 @@ mod tests {
     fn with_one_query_it_is_the_hand_computed_one() {
         // Alone, a query attends to its own next frame: h_f = 2 q_{f+1}. One sub-action: windows of q_1, q_2 and q_3.
         let device = Device::flex();
-        let tensor = |values: Vec<f32>, shape: [usize; 4]| Tensor::<4>::from_data(TensorData::new(values, shape), &device);
+        let tensor =
+            |values: Vec<f32>, shape: [usize; 4]| Tensor::<4>::from_data(TensorData::new(values, shape), &device);
         let frames = tensor(vec![9.0, 9.0, 1.0, 0.0, 0.0, 2.0, 3.0, 4.0], [1, 1, 4, 2]);
         let given = FramesAndSentences { query: frames, sentences: tensor(vec![5.0, 0.0, 0.0, 7.0], [1, 2, 1, 2]) };
         let objective = SubActionProduct { norm: None, scale: 10.0, sub_actions: 1, as_published: false };

@@ -117,7 +117,8 @@ impl Component for DescriptionsConfig {
 impl DescriptionsConfig {
     /// The sentences of the entry `node` of a class.
     fn sentences(&self, file: &str, class: &str, node: &Node) -> Result<Vec<String>> {
-        let wrong = |what: String, help: &str| Err(Error::failed(format!("{file}: the class `{class}` {what}")).help(help));
+        let wrong =
+            |what: String, help: &str| Err(Error::failed(format!("{file}: the class `{class}` {what}")).help(help));
         let node = match (&self.list, node.as_map()) {
             (None, None) => node,
             (Some(key), Some(_)) => match node.child(key) {
@@ -126,7 +127,10 @@ impl DescriptionsConfig {
             },
             (None, Some(map)) => {
                 let keys: Vec<&str> = map.iter().map(|entry| entry.key.as_str()).collect();
-                return wrong("is a map of lists".to_owned(), &format!("set `prompt.list` to one of {}", keys.join(", ")));
+                return wrong(
+                    "is a map of lists".to_owned(),
+                    &format!("set `prompt.list` to one of {}", keys.join(", ")),
+                );
             }
             (Some(_), None) => return wrong("is no map of lists".to_owned(), "leave out `prompt.list`"),
         };
@@ -160,8 +164,9 @@ struct Descriptions {
 impl Prompt for Descriptions {
     fn sentences(&self, class: &str) -> Result<Vec<String>> {
         let Some(found) = self.of_class.get(&folded(class)) else {
-            return Err(Error::failed(format!("{} has no sentences for the class `{class}`", self.file))
-                .help(format!("add them: `{class}: [a sentence, another one]`; it has {} classes", self.of_class.len())));
+            return Err(Error::failed(format!("{} has no sentences for the class `{class}`", self.file)).help(
+                format!("add them: `{class}: [a sentence, another one]`; it has {} classes", self.of_class.len()),
+            ));
         };
         let written = |sentence: &String| self.template.replace(CLASS, class).replace(SENTENCE, sentence);
         Ok(found.sentences.iter().map(written).collect())
@@ -193,7 +198,8 @@ mod tests {
 
     #[test]
     fn sentences_are_those_of_the_file() {
-        let prompt = built("brush_hair: [a hand, ' a brush ']\nClap: hands meet\n", DescriptionsConfig::default()).unwrap();
+        let prompt =
+            built("brush_hair: [a hand, ' a brush ']\nClap: hands meet\n", DescriptionsConfig::default()).unwrap();
         assert_eq!(prompt.sentences("brush hair").unwrap(), ["a hand", "a brush"]);
         assert_eq!((prompt.sentences("clap").unwrap(), prompt.most()), (vec!["hands meet".to_owned()], 2));
         let message = told(prompt.sentences("jump"));

@@ -396,12 +396,12 @@ impl ClipTable {
         let classes: Vec<usize> = episodes.iter().flat_map(|episode| episode.classes.iter().copied()).collect();
         let ClassTexts { mean, sentences, .. } = texts.select(&classes);
         let texts: Tensor<3> = mean.clone().reshape([n, way, mean.dims()[1]]);
-        let distances = model.align(
+        let aligned = model.align(
             self.query.clone().select(0, queries.clone()).reshape([n, q, t, e]),
             self.support.clone().select(0, supports).reshape([n, way, shot, t, e]),
             texts.clone(),
         );
-        let mut scores = Scores::of(distances);
+        let mut scores = Scores::aligned(aligned);
         if model.objective.needs_text() {
             let sentences = sentences.map(|sentences| {
                 let [_, each, width] = sentences.dims();

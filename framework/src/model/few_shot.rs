@@ -4,17 +4,18 @@ use crate::error::{Error, Result};
 use crate::model::parameters::{self, with_graph_strategy, with_stable_ids};
 use crate::profile::{self, Phase};
 use crate::recipe::Recipe;
-use crate::registry::BuildContext;
+use crate::registry::{BuildContext, SlotTrait};
 use crate::slots::Scope;
 use crate::slots::adapter::{Adapter, Branch};
-use crate::slots::alignment::Alignment;
+use crate::slots::alignment::{Aligned, Alignment};
 use crate::slots::backbone::{Backbone, TextPrefix};
 use crate::slots::cost::Cost;
 use crate::slots::explanation::normalize;
+use crate::slots::layout::{Layout, Part};
 use crate::slots::module::Slot;
 use crate::slots::objective::{FramesAndSentences, Objective, Scores};
 use crate::slots::prompt::Prompt;
-use crate::slots::prototype::{EpisodeFeatures, Prototype};
+use crate::slots::prototype::{EpisodeFeatures, Prototype, Related};
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
@@ -41,9 +42,11 @@ pub struct FewShotModel {
 
 /// Frame features of the support clips (or of the queries) of one episode.
 pub struct Encoded {
-    /// Before the prototype module, `[S, T, E]` (or `[Q, T, E]`).
+    /// Features before the prototype module, `[S, T, E]` (or `[Q, T, E]`).
     pub frames: Tensor<3>,
-    /// After it, the same shape.
+    /// All values that the backbone hands out, which begin with the features: `[S, T, F]`.
+    pub given: Tensor<3>,
+    /// All values after the prototype module, `[S, T, E]` where nothing reads more than features.
     pub prototypes: Tensor<3>,
 }
 
@@ -66,13 +69,29 @@ impl FewShotModel {
         }
         backbone.tune(&|part| adapter.tunes(part));
         backbone.lower(context.precision).map_err(|error| error.at(recipe.place("precision")))?;
+        backbone.hand_out(&recipe.parts).map_err(|error| error.at(recipe.place("backbone")))?;
+        let given = backbone.geometry().layout(backbone.handed_out());
+        let context = context.with_given(given.clone());
+        let prototype = Slot::new(recipe.build::<dyn Prototype>(&context)?);
+        let around = recipe.parts_of(<dyn Alignment>::NAME);
+        let compared = with_parts(prototype.layout(&given), &given, &around);
+        let context = context.with_compared(compared.clone());
         let model = Self {
             adapter: Slot::new(adapter),
-            prototype: Slot::new(recipe.build(&context)?),
             alignment: Slot::new(recipe.build(&context)?),
             objective: Slot::new(recipe.build(&context)?),
+            prototype,
             backbone,
         };
+        if model.compared() != compared {
+            return Err(Error::failed("the alignment reads other parts of a frame than its `describe` says")
+                .at(recipe.place(<dyn Alignment>::NAME)));
+        }
+        if model.carries() && model.prototype.scope() == Scope::Episode {
+            return Err(Error::failed("the alignment reads parts of a frame that the prototype module leaves out")
+                .at(recipe.place(<dyn Alignment>::NAME))
+                .help("a prototype module that looks at several clips passes on its own values alone: choose `none`"));
+        }
         if model.needs_text() && !model.backbone.geometry().has_text_tower() {
             return Err(Error::failed("the recipe reads class texts, but its backbone has no text tower")
                 .at(recipe.place("backbone"))
@@ -84,7 +103,9 @@ impl FewShotModel {
         if model.trains_texts() && model.adapter.needs_text() {
             return Err(Error::failed("the adapter reads class texts in the image tower and changes the text tower")
                 .at(recipe.place("adapter"))
-                .help("the class texts of an episode are known before its clips are encoded, so it can do one of these"));
+                .help(
+                    "the class texts of an episode are known before its clips are encoded, so it can do one of these",
+                ));
         }
         if context.sizes_only {
             // The weights are not needed, so they are not computed.
@@ -142,16 +163,58 @@ impl FewShotModel {
         self.backbone.encode_step(step, x, &*self.adapter, branch)
     }
 
-    /// The prototype module on support clips: frame features `[S, T, E]` with the class text of each clip `[S, E]`.
-    pub fn support_prototypes(&self, frames: Tensor<3>, text: Tensor<2>) -> Encoded {
-        let _span = profile::span(Phase::Prototype);
-        Encoded { prototypes: self.prototype.support(frames.clone(), text), frames }
+    /// The values of a frame that the backbone hands out.
+    pub fn given(&self) -> Layout {
+        self.backbone.geometry().layout(self.backbone.handed_out())
     }
 
-    /// The prototype module on queries: frame features `[Q, T, E]`.
+    /// The values of a frame after the prototype module, with those parts of the backbone behind them that the alignment
+    /// reads and the module leaves out.
+    pub fn compared(&self) -> Layout {
+        let given = self.given();
+        with_parts(self.prototype.layout(&given), &given, &self.alignment.reads())
+    }
+
+    /// Whether parts of the backbone go around the prototype module to the alignment.
+    fn carries(&self) -> bool {
+        self.compared() != self.prototype.layout(&self.given())
+    }
+
+    /// How many values of a frame the prototype module gets.
+    pub fn prototype_width(&self) -> usize {
+        let given = self.given();
+        if self.prototype.reads().is_empty() { given.feature_width() } else { given.width() }
+    }
+
+    /// How many values of a frame the alignment gets.
+    pub fn alignment_width(&self) -> usize {
+        let compared = self.compared();
+        if self.alignment.reads().is_empty() { compared.feature_width() } else { compared.width() }
+    }
+
+    /// The prototype module on support clips: frames `[S, T, F]` with the class text of each clip `[S, E]`.
+    pub fn support_prototypes(&self, frames: Tensor<3>, text: Tensor<2>) -> Encoded {
+        self.rewritten(frames, |frames| self.prototype.support(frames, text))
+    }
+
+    /// The prototype module on queries: frames `[Q, T, F]`.
     pub fn query_prototypes(&self, frames: Tensor<3>) -> Encoded {
+        self.rewritten(frames, |frames| self.prototype.query(frames))
+    }
+
+    fn rewritten(&self, given: Tensor<3>, rewrite: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Encoded {
         let _span = profile::span(Phase::Prototype);
-        Encoded { prototypes: self.prototype.query(frames.clone()), frames }
+        let layout = self.given();
+        let frames = layout.feature(given.clone());
+        let prototypes = rewrite(if self.prototype.reads().is_empty() { frames.clone() } else { given.clone() });
+        let own = self.prototype.layout(&layout);
+        let around = self.alignment.reads().into_iter().filter(|part| !own.has(*part) && layout.has(*part));
+        let around: Vec<Tensor<3>> = around.map(|part| layout.part(part, given.clone())).collect();
+        let prototypes = match around.is_empty() {
+            true => prototypes,
+            false => Tensor::cat([vec![prototypes], around].concat(), 2),
+        };
+        Encoded { frames, given, prototypes }
     }
 
     /// Prefixes of one episode → frame features of its support clips `[S, T, E]` and queries `[Q, T, E]`. `support` is
@@ -165,13 +228,29 @@ impl FewShotModel {
         (frames.clone().narrow(0, 0, supports), frames.narrow(0, supports, queries))
     }
 
-    /// Distances `[N, Q, W]` of queries `[N, Q, T, E]` to classes with supports `[N, W, K, T, E]` and class texts
+    /// Distances of queries `[N, Q, T, E]` to classes with supports `[N, W, K, T, E]` and class texts
     /// `[N, W, E]`. The features come from [`FewShotModel::query_prototypes`] and [`FewShotModel::support_prototypes`].
-    pub fn align(&self, query: Tensor<4>, support: Tensor<5>, text: Tensor<3>) -> Tensor<3> {
+    pub fn align(&self, query: Tensor<4>, support: Tensor<5>, text: Tensor<3>) -> Aligned {
         let _span = profile::span(Phase::Align);
-        let ([n, q, _, _], w) = (query.dims(), support.dims()[1]);
-        let (query, support) = self.related(query, support, text);
-        self.alignment.distances(query, support).reshape([n, q, w])
+        self.align_related(self.relate(query, support, text))
+    }
+
+    /// The distances of what [`FewShotModel::relate`] returned.
+    fn align_related(&self, related: Related) -> Aligned {
+        let ([n, q, _, _], w) = (related.query.dims(), related.support.dims()[2]);
+        let (query, support) = self.episodes(related);
+        let Aligned { distances, further } = self.alignment.aligned(query, support);
+        let further = further.into_iter().map(|(name, distances)| (name, distances.reshape([n, q, w])));
+        Aligned { distances: distances.reshape([n, q, w]), further: further.collect() }
+    }
+
+    /// Queries `[N, Q, T, E]` and supports `[N, W, K, T, E]` after [`Prototype::relate`], where the prototype module has
+    /// it.
+    pub fn relate(&self, query: Tensor<4>, support: Tensor<5>, text: Tensor<3>) -> Related {
+        match self.prototype.scope() {
+            Scope::Episode => self.prototype.relate(EpisodeFeatures { query, support, text }),
+            _ => Related { query, support: support.unsqueeze_dim(1) },
+        }
     }
 
     /// The input of the alignment in [`FewShotModel::align`]: queries and supports after [`Prototype::relate`].
@@ -179,10 +258,16 @@ impl FewShotModel {
     /// `[N, Q, T, E]` and `[N, W, K, T, E]` as before; or, where each query has prototypes of its own, N · Q episodes
     /// with one query each: `[N · Q, 1, T, E]` and `[N · Q, W, K, T, E]`.
     pub fn related(&self, query: Tensor<4>, support: Tensor<5>, text: Tensor<3>) -> (Tensor<4>, Tensor<5>) {
-        if self.prototype.scope() < Scope::Episode {
-            return (query, support);
-        }
-        let related = self.prototype.relate(EpisodeFeatures { query, support, text });
+        self.episodes(self.relate(query, support, text))
+    }
+
+    /// See [`FewShotModel::related`].
+    fn episodes(&self, related: Related) -> (Tensor<4>, Tensor<5>) {
+        let compared = self.compared();
+        let related = match self.alignment.reads().is_empty() {
+            true => Related { query: compared.feature(related.query), support: compared.feature(related.support) },
+            false => related,
+        };
         let [n, q, t, e] = related.query.dims();
         let [_, views, w, k, ts, _] = related.support.dims();
         if views == 1 {
@@ -194,13 +279,15 @@ impl FewShotModel {
     /// Cost of [`Prototype::relate`] and of [`Alignment::distances`] in [`FewShotModel::align`], for queries
     /// `[N, Q, T, E]` and supports `[N, W, K, T, E]`. `None` where the component does not report it.
     pub fn align_cost(&self, query: [usize; 4], support: [usize; 5]) -> (Option<Cost>, Option<Cost>) {
+        let width = self.alignment_width();
         if self.prototype.scope() < Scope::Episode {
-            return (Some(Cost::NONE), self.alignment.cost(query, support));
+            return (Some(Cost::NONE), self.alignment.cost(narrowed(query, width), narrowed(support, width)));
         }
         let Some((related, shape)) = self.prototype.relate_cost(query, support) else { return (None, None) };
-        let ([n, q, t, e], [_, views, w, k, ts, _]) = (query, shape);
+        let ([n, q, t, _], [_, views, w, k, ts, _]) = (query, shape);
+        let e = width;
         let aligned = if views == 1 {
-            self.alignment.cost(query, [n, w, k, ts, e])
+            self.alignment.cost([n, q, t, e], [n, w, k, ts, e])
         } else {
             self.alignment.cost([n * q, 1, t, e], [n * q, w, k, ts, e])
         };
@@ -213,17 +300,26 @@ impl FewShotModel {
         let [clips, t, e] = support.prototypes.dims();
         let way = clips / shot;
         let text: Tensor<3> = class_text.mean.unsqueeze();
-        let distances =
-            self.align(query.prototypes.unsqueeze(), support.prototypes.reshape([1, way, shot, t, e]), text.clone());
+        let related =
+            self.relate(query.prototypes.unsqueeze(), support.prototypes.reshape([1, way, shot, t, e]), text.clone());
+        let kept = self.objective.needs_related().then(|| related.clone());
+        let aligned = {
+            let _span = profile::span(Phase::Align);
+            self.align_related(related)
+        };
         let texts = |frames: Tensor<3>| text_cosines(time_average(frames).unsqueeze(), text.clone());
         let needed = self.objective.needs_text();
         let each = |each: Tensor<3>| sentence_cosines(time_average(query.frames.clone()).unsqueeze(), each.unsqueeze());
         Scores {
-            frames: self.frames_and_sentences(|| query.frames.clone().unsqueeze(), || class_text.sentences.clone().map(Tensor::unsqueeze)),
+            frames: self.frames_and_sentences(
+                || query.frames.clone().unsqueeze(),
+                || class_text.sentences.clone().map(Tensor::unsqueeze),
+            ),
             query_sentences: class_text.sentences.filter(|_| self.objective.needs_sentences()).map(each),
             query_text: needed.then(|| texts(query.frames)),
             support_text: needed.then(|| texts(support.frames)),
-            ..Scores::of(distances)
+            related: kept,
+            ..Scores::aligned(aligned)
         }
     }
 }
@@ -240,6 +336,18 @@ impl FewShotModel {
         }
         Some(FramesAndSentences { query: query(), sentences: sentences()? })
     }
+}
+
+/// `layout` with those of `parts` behind it that `given` has and it has not.
+fn with_parts(layout: Layout, given: &Layout, parts: &[Part]) -> Layout {
+    let lacking = given.parts().iter().filter(|(part, _)| parts.contains(part) && !layout.has(*part));
+    lacking.fold(layout.clone(), |all, (part, shape)| all.with(*part, *shape))
+}
+
+/// The shape with `width` in its last place.
+fn narrowed<const D: usize>(mut shape: [usize; D], width: usize) -> [usize; D] {
+    shape[D - 1] = width;
+    shape
 }
 
 /// Mean over the frames: `[B, T, E]` → `[B, E]`.
@@ -321,11 +429,20 @@ pub fn class_texts(model: &FewShotModel, prompt: &dyn Prompt, names: &[&str], de
         ))
         .help("choose a `prompt` that writes so many sentences for every class, or another number in `objective`"));
     }
-    if model.trains_texts() && let Some(tower) = model.backbone.adaptable_text() {
+    if model.trains_texts()
+        && let Some(tower) = model.backbone.adaptable_text()
+    {
         let prefix = tower.prefix(&sentences, &*model.adapter)?;
-        let texts = ClassTexts { adapted: Some(prefix), ..ClassTexts::of(Tensor::zeros([names.len(), geometry.embed_dim], device)) };
+        let texts = ClassTexts {
+            adapted: Some(prefix),
+            ..ClassTexts::of(Tensor::zeros([names.len(), geometry.embed_dim], device))
+        };
         let texts = model.current_texts(texts);
-        return Ok(ClassTexts { mean: plain(texts.mean), sentences: texts.sentences.map(plain), adapted: texts.adapted });
+        return Ok(ClassTexts {
+            mean: plain(texts.mean),
+            sentences: texts.sentences.map(plain),
+            adapted: texts.adapted,
+        });
     }
     let of_classes = sentences
         .iter()

@@ -5,6 +5,7 @@ use crate::clone_boxed;
 use crate::error::{Error, Result};
 use crate::images::{CLIP_MEAN, CLIP_STD};
 use crate::slots::cost::Cost;
+use crate::slots::layout::{Layout, Part};
 use crate::slots::module::DynModule;
 use crate::weights::HostTensor;
 use burn::tensor::{Device, Int, Tensor};
@@ -104,6 +105,23 @@ impl Geometry {
         self.image_size == 0
     }
 
+    /// Shape `[rows, width]` of a part of a frame, where a backbone of these sizes has it.
+    pub fn shape_of(&self, part: Part) -> Option<[usize; 2]> {
+        let pixels = !self.passes_features();
+        match part {
+            Part::Pixels => pixels.then_some([3, self.image_size * self.image_size]),
+            Part::Block(count) => (self.transformer && count <= self.blocks).then_some([self.tokens, self.width]),
+            Part::Map => (pixels && self.tokens > 1).then(|| [self.tokens - 1, self.width]),
+            Part::Added { .. } => None,
+        }
+    }
+
+    /// The values of a frame with `parts` behind its feature. Parts that there are not are left out.
+    pub fn layout(&self, parts: &[Part]) -> Layout {
+        let shaped = parts.iter().filter_map(|part| Some((*part, self.shape_of(*part)?)));
+        shaped.fold(Layout::of_feature(self.embed_dim), |layout, (part, shape)| layout.with(part, shape))
+    }
+
     /// CLIP's ViT-B/16, for which papers give numbers of parameters, such as MA-CLIP's table 4.
     pub fn clip_vit_b16() -> Self {
         Self {
@@ -140,8 +158,10 @@ pub struct Published {
 ///   key.
 /// - Weights are frozen, except for the parts that [`Backbone::tune`] names and for a backbone that is trained from
 ///   random weights (`task: contrastive`).
-/// - `Component::describe` sets the facts `text_tower` and `transformer` of `Facts` as far as the options alone decide
-///   them, and `passes_features` where [`Geometry::passes_features`] holds.
+/// - `Component::describe` sets the facts `text_tower`, `transformer` and `hands_out` of `Facts` as far as the options
+///   alone decide them, and `passes_features` where [`Geometry::passes_features`] holds.
+/// - The parts of [`Backbone::handed_out`] are behind the feature of every frame that the tower returns, in this order,
+///   and in the prefix as far as they are known there.
 ///
 /// A component's options, such as `weights`, say where the weights come from. It must note their checksum with
 /// `BuildContext::note_weights`, and make no values with `BuildContext::sizes_only`.
@@ -159,8 +179,23 @@ pub trait Backbone: DynModule + CloneBackbone {
     /// and computes each step again when its gradient is wanted.
     fn encode_steps(&self, adapter: &dyn Adapter) -> Vec<usize>;
 
+    /// Asks the backbone to hand out `parts` of every frame behind its feature, ordered and each once. Called once, after it
+    /// is built.
+    ///
+    /// # Errors
+    /// Where it cannot give one of them.
+    fn hand_out(&mut self, parts: &[Part]) -> Result<()> {
+        parts.first().map_or(Ok(()), |part| Err(cannot_give(*part)))
+    }
+
+    /// The parts that [`Backbone::hand_out`] asked for: [`Geometry::layout`] says where they are.
+    fn handed_out(&self) -> &[Part] {
+        &[]
+    }
+
     /// One of these steps: `[B, T, F]` → `[B, T, F']`, where the first reads the prefix, each other what the one before it
-    /// returned, and the last returns frame features `[B, T, E]`, not normalised.
+    /// returned, and the last returns frame features `[B, T, E]`, not normalised, with the parts of
+    /// [`Backbone::handed_out`] behind each.
     fn encode_step(&self, step: usize, x: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
 
     /// The rest of the tower, with the adapter: prefixes `[B, T, F]` → frame features `[B, T, E]`, not normalised.
@@ -255,6 +290,12 @@ pub trait Backbone: DynModule + CloneBackbone {
     /// # Errors
     /// Where the backbone cannot be trained by this task, or the file cannot be written.
     fn export(&self, path: &std::path::Path, about: &BTreeMap<String, String>) -> Result<()>;
+}
+
+/// The error of a backbone that cannot hand out `part`.
+pub fn cannot_give(part: Part) -> Error {
+    Error::failed(format!("a component reads {part}, which this backbone does not hand out"))
+        .help("choose a backbone that does, such as clip_vit or resnet, or components that read features alone")
 }
 
 clone_boxed!(Backbone, CloneBackbone);

@@ -128,7 +128,13 @@ impl TextTower {
 
 impl TextTower {
     /// Token ids of C classes `[C P, L]`, with the end token of each, through the blocks below the first one that `adapter` adapts.
-    pub fn prefix_of(&self, ids: Tensor<2, Int>, ends: Vec<usize>, classes: usize, adapter: &dyn Adapter) -> TextPrefix {
+    pub fn prefix_of(
+        &self,
+        ids: Tensor<2, Int>,
+        ends: Vec<usize>,
+        classes: usize,
+        adapter: &dyn Adapter,
+    ) -> TextPrefix {
         let mask = causal_mask(&ids);
         let frozen = self.resblocks.iter().enumerate().take_while(|(index, _)| !adapter.adapts_text(*index));
         let x = frozen.fold(self.embed(ids), |x, (_, block)| block.forward_masked(x, mask.clone()));

@@ -2,6 +2,7 @@
 
 use super::ImageTower;
 use super::block::{Block, BlockSizes};
+use crate::backbones::handed_out::{Carried, HandedOut};
 use crate::layers::{Init, LayerNorm, in_bf16};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -11,6 +12,7 @@ use maclip_framework::slots::adapter::{Adapter, Branch, Depth, TowerPart};
 use maclip_framework::slots::backbone::Precision;
 use maclip_framework::slots::block::FrozenBlock;
 use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::layout::Part;
 use maclip_kernels::operations;
 use std::ops::Range;
 
@@ -47,6 +49,8 @@ pub struct VisionTower {
     /// Whether features are mapped by `proj`, where there is one.
     projects: bool,
     patch_size: usize,
+    #[module(skip)]
+    handed_out: HandedOut,
 }
 
 impl VisionTower {
@@ -66,6 +70,7 @@ impl VisionTower {
             proj: sizes.projection.map(|e| init.normal([d, e], std)),
             projects: true,
             patch_size: p,
+            handed_out: HandedOut::default(),
         }
     }
 
@@ -117,10 +122,22 @@ impl VisionTower {
         }
     }
 
-    /// Tokens `[B, T, 1 + N, D]` through the blocks of `range`, by `adapter` where it adapts one.
-    fn through(&self, range: Range<usize>, x: Tensor<4>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<4> {
+    /// Tokens `[B, T, 1 + N, D]` through the blocks of `range`, by `adapter` where it adapts one. `carried` keeps the
+    /// tokens after the blocks that are handed out.
+    fn through(
+        &self,
+        range: Range<usize>,
+        x: Tensor<4>,
+        adapter: &dyn Adapter,
+        branch: &Branch,
+        carried: &mut Carried,
+    ) -> Tensor<4> {
         let tokens = x.dims()[2];
-        range.fold(x, |x, index| self.through_one(index, x, adapter, branch, tokens))
+        range.fold(x, |x, index| {
+            let x = self.through_one(index, x, adapter, branch, tokens);
+            carried.keep(Part::Block(index + 1), || x.clone().flatten(2, 3));
+            x
+        })
     }
 
     /// The first `first` tokens of block `index`, by `adapter` where it adapts it: `[B, T, 1 + N, D]` → `[B, T, first, D]`.
@@ -140,11 +157,23 @@ impl VisionTower {
     }
 
     /// Tokens `[B, T, 1 + N, D]` before block `first` → class tokens `[B, T, D]` behind the last block, of which nothing else is
-    /// computed.
-    fn class_tokens(&self, first: usize, x: Tensor<4>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
+    /// computed where nothing else is handed out.
+    fn class_tokens(
+        &self,
+        first: usize,
+        x: Tensor<4>,
+        adapter: &dyn Adapter,
+        branch: &Branch,
+        carried: &mut Carried,
+    ) -> Tensor<3> {
         let last = self.resblocks.len() - 1;
-        let x = self.through(first..last, x, adapter, branch);
-        self.through_one(last, x, adapter, branch, 1).squeeze_dim(2)
+        let x = self.through(first..last, x, adapter, branch, carried);
+        let after_all = Part::Block(last + 1);
+        let tokens = if self.handed_out.has(after_all) || self.handed_out.has(Part::Map) { x.dims()[2] } else { 1 };
+        let x = self.through_one(last, x, adapter, branch, tokens);
+        carried.keep(after_all, || x.clone().flatten(2, 3));
+        carried.keep(Part::Map, || x.clone().narrow(2, 1, tokens - 1).flatten(2, 3));
+        x.narrow(2, 0, 1).squeeze_dim(2)
     }
 
     /// Class tokens `[B, T, D]` → `[B, T, E]`.
@@ -207,25 +236,31 @@ impl VisionTower {
 
 impl ImageTower for VisionTower {
     fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3> {
-        let blocks = self.resblocks.len();
-        let tokens = |pixels| self.normalized(self.tokens(pixels));
-        let class = |pixels| self.class_tokens(0, tokens(pixels), adapter, &Branch::Query);
-        match Depth::of(adapter, blocks) {
-            Depth::Pixels => pixels.flatten(2, 4),
-            Depth::Block(index) => self.through(0..index, tokens(pixels), adapter, &Branch::Query).flatten(2, 3),
-            Depth::Head => class(pixels),
-            Depth::Features => self.features(class(pixels)),
+        let (depth, branch) = (Depth::of(adapter, self.resblocks.len()), &Branch::Query);
+        if depth == Depth::Pixels {
+            return pixels.flatten(2, 4);
         }
+        let mut carried = self.handed_out.begin();
+        carried.keep(Part::Pixels, || pixels.clone().flatten(2, 4));
+        let tokens = self.normalized(self.tokens(pixels));
+        carried.keep(Part::Block(0), || tokens.clone().flatten(2, 3));
+        if let Depth::Block(index) = depth {
+            let tokens = self.through(0..index, tokens, adapter, branch, &mut carried);
+            return carried.before(tokens.flatten(2, 3));
+        }
+        let class = self.class_tokens(0, tokens, adapter, branch, &mut carried);
+        if depth == Depth::Head { carried.before(class) } else { carried.behind(self.features(class)) }
     }
 
     fn encode_steps(&self, adapter: &dyn Adapter) -> Vec<usize> {
         let (blocks, [n, d]) = (self.resblocks.len(), self.sizes());
+        let before = |index: usize| self.handed_out.known(index) + n * d;
         match Depth::of(adapter, blocks) {
             Depth::Features => Vec::new(),
-            Depth::Head => vec![d],
-            Depth::Block(index) => vec![n * d; blocks - index],
+            Depth::Head => vec![self.handed_out.all() + d],
+            Depth::Block(index) => (index..blocks).map(before).collect(),
             Depth::Pixels => {
-                let mut steps = vec![n * d; blocks];
+                let mut steps: Vec<usize> = (0..blocks).map(before).collect();
                 steps[0] = (n - 1) * self.patch.lazy_shape().dims::<2>()[0];
                 steps
             }
@@ -233,21 +268,34 @@ impl ImageTower for VisionTower {
     }
 
     fn encode_step(&self, step: usize, x: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
-        let ([b, t, values], blocks, [_, d]) = (x.dims(), self.resblocks.len(), self.sizes());
-        let (index, tokens) = match Depth::of(adapter, blocks) {
-            Depth::Head | Depth::Features => return self.features(x),
+        let ([b, t, values], blocks, [n, d]) = (x.dims(), self.resblocks.len(), self.sizes());
+        let depth = Depth::of(adapter, blocks);
+        let (index, mut carried, tokens) = match depth {
+            Depth::Head | Depth::Features => {
+                let (carried, class) = self.handed_out.split(self.handed_out.all(), x);
+                return carried.behind(self.features(class));
+            }
             Depth::Pixels if step == 0 => {
                 let side = (values / 3).isqrt();
+                let mut carried = self.handed_out.begin();
+                carried.keep(Part::Pixels, || x.clone());
                 let tokens = self.tokens(x.reshape([b, t, 3, side, side]));
-                (0, self.normalized(if adapter.embeds() { adapter.embed(tokens) } else { tokens }))
+                let tokens = self.normalized(if adapter.embeds() { adapter.embed(tokens) } else { tokens });
+                carried.keep(Part::Block(0), || tokens.clone().flatten(2, 3));
+                (0, carried, tokens)
             }
-            Depth::Pixels => (step, x.reshape([b, t, values / d, d])),
-            Depth::Block(first) => (first + step, x.reshape([b, t, values / d, d])),
+            depth => {
+                let first = if let Depth::Block(first) = depth { first } else { 0 };
+                let (carried, tokens) = self.handed_out.split(self.handed_out.known(first + step), x);
+                (first + step, carried, tokens.reshape([b, t, n, d]))
+            }
         };
-        match index + 1 < blocks {
-            true => self.through(index..index + 1, tokens, adapter, branch).flatten(2, 3),
-            false => self.features(self.class_tokens(index, tokens, adapter, branch)),
+        if index + 1 < blocks {
+            let tokens = self.through(index..index + 1, tokens, adapter, branch, &mut carried);
+            return carried.before(tokens.flatten(2, 3));
         }
+        let class = self.class_tokens(index, tokens, adapter, branch, &mut carried);
+        carried.behind(self.features(class))
     }
 
     fn prefix_cost(&self, clips: [usize; 2], adapter: &dyn Adapter) -> Option<Cost> {
@@ -272,6 +320,10 @@ impl ImageTower for VisionTower {
         };
         let head = if index + 1 < blocks { Cost::NONE } else { self.head_cost(frames) };
         Some(tokens + self.through_cost(index..index + 1, clips, adapter, branch)? + head)
+    }
+
+    fn hand_out(&mut self, parts: HandedOut) {
+        self.handed_out = parts;
     }
 
     fn lower(&mut self, precision: Precision) -> Result<()> {

@@ -27,7 +27,7 @@ use burn::tensor::Device;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
-use maclip_framework::slots::backbone::Backbone;
+use maclip_framework::slots::backbone::{Backbone, TextGeometry};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tower::ResNet;
@@ -222,7 +222,7 @@ impl Component for ClipResNetConfig {
     }
 
     fn describe(&self, facts: &mut Facts) {
-        (facts.text_tower, facts.transformer) = (Some(true), Some(false));
+        (facts.text_tower, facts.transformer, facts.hands_out) = (Some(true), Some(false), Some(true));
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {

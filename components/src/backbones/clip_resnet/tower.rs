@@ -2,6 +2,7 @@
 
 use super::Architecture;
 use crate::backbones::clip::ImageTower;
+use crate::backbones::handed_out::{Carried, HandedOut};
 use crate::layers::{Init, linear, linear_cost};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -13,6 +14,7 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::model::parameters::{is_trainable, trainable};
 use maclip_framework::slots::adapter::{Adapter, Branch, Depth, TowerPart};
 use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::layout::Part;
 use maclip_framework::weights::HostTensor;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -83,6 +85,8 @@ pub struct ResNet {
     layer3: Vec<Bottleneck>,
     layer4: Vec<Bottleneck>,
     attnpool: AttentionPool,
+    #[module(skip)]
+    handed_out: HandedOut,
 }
 
 impl Conv {
@@ -282,6 +286,7 @@ impl ResNet {
                 c_proj: init.linear(channels, a.embed_dim),
                 heads: a.vision_heads,
             },
+            handed_out: HandedOut::default(),
         })
     }
 
@@ -290,6 +295,12 @@ impl ResNet {
         let x = relu(self.bn1.forward(self.conv1.forward(x, 2)));
         let x = relu(self.bn2.forward(self.conv2.forward(x, 1)));
         average_pool(relu(self.bn3.forward(self.conv3.forward(x, 1))), 2)
+    }
+
+    /// The map after the last stage `[B T, C, h, w]` → features `[B, T, E]`, with what is handed out behind them.
+    fn pooled(&self, map: Tensor<4>, clips: usize, mut carried: Carried) -> Tensor<3> {
+        carried.keep(Part::Map, || positions(map.clone(), clips));
+        carried.behind(by_clip(self.attnpool.forward(map), clips))
     }
 
     /// Side of the input: 32 times that of the last stage's output.
@@ -332,6 +343,13 @@ impl ResNet {
     }
 }
 
+/// `[B T, C, h, w]` → `[B, T, h w C]`, positions in row-major order.
+fn positions(map: Tensor<4>, clips: usize) -> Tensor<3> {
+    let [frames, channels, height, width] = map.dims();
+    let map: Tensor<3> = map.reshape([frames, channels, height * width]);
+    map.swap_dims(1, 2).reshape([clips, frames / clips, height * width * channels])
+}
+
 /// `[B T, E]` → `[B, T, E]`.
 fn by_clip(features: Tensor<2>, clips: usize) -> Tensor<3> {
     let [frames, e] = features.dims();
@@ -346,31 +364,36 @@ impl ImageTower for ResNet {
             Depth::Block(index) => index,
             Depth::Head | Depth::Features => STAGES,
         };
+        let mut carried = self.handed_out.begin();
+        carried.keep(Part::Pixels, || pixels.clone().flatten(2, 4));
         let x = self.through(0..frozen, self.stem(pixels.reshape([b * t, c, h, w])));
-        if Depth::of(adapter, STAGES) == Depth::Features {
-            return by_clip(self.attnpool.forward(x), b);
+        match Depth::of(adapter, STAGES) {
+            Depth::Features => self.pooled(x, b, carried),
+            _ => carried.before(x.reshape([b as i32, t as i32, -1])),
         }
-        x.reshape([b as i32, t as i32, -1])
     }
 
     fn encode_steps(&self, adapter: &dyn Adapter) -> Vec<usize> {
+        let before = |stage: usize| self.handed_out.known(0) + self.values(stage);
         match Depth::of(adapter, STAGES) {
             Depth::Features => Vec::new(),
-            Depth::Head => vec![self.values(STAGES)],
-            Depth::Block(first) => (first..STAGES).map(|stage| self.values(stage)).collect(),
+            Depth::Head => vec![before(STAGES)],
+            Depth::Block(first) => (first..STAGES).map(before).collect(),
             Depth::Pixels => {
                 let pixels = 3 * self.side().pow(2);
-                [pixels].into_iter().chain((1..STAGES).map(|stage| self.values(stage))).collect()
+                [pixels].into_iter().chain((1..STAGES).map(before)).collect()
             }
         }
     }
 
     fn encode_step(&self, step: usize, x: Tensor<3>, adapter: &dyn Adapter, _: &Branch) -> Tensor<3> {
         let [b, t, values] = x.dims();
-        let (stage, x) = match Depth::of(adapter, STAGES) {
+        let (stage, carried, x) = match Depth::of(adapter, STAGES) {
             Depth::Pixels if step == 0 => {
                 let side = (values / 3).isqrt();
-                (0, self.stem(x.reshape([b * t, 3, side, side])))
+                let mut carried = self.handed_out.begin();
+                carried.keep(Part::Pixels, || x.clone());
+                (0, carried, self.stem(x.reshape([b * t, 3, side, side])))
             }
             depth => {
                 let stage = match depth {
@@ -378,13 +401,22 @@ impl ImageTower for ResNet {
                     Depth::Pixels => step,
                     Depth::Head | Depth::Features => STAGES,
                 };
+                let known = self.handed_out.known(0);
+                let (carried, x) = self.handed_out.split(known, x);
                 let channels = self.channels(stage);
-                let side = (values / channels).isqrt();
-                (stage, x.reshape([b * t, channels, side, side]))
+                let side = ((values - known) / channels).isqrt();
+                (stage, carried, x.reshape([b * t, channels, side, side]))
             }
         };
         let x = self.through(stage..STAGES.min(stage + 1), x);
-        if stage + 1 < STAGES { x.reshape([b as i32, t as i32, -1]) } else { by_clip(self.attnpool.forward(x), b) }
+        match stage + 1 < STAGES {
+            true => carried.before(x.reshape([b as i32, t as i32, -1])),
+            false => self.pooled(x, b, carried),
+        }
+    }
+
+    fn hand_out(&mut self, parts: HandedOut) {
+        self.handed_out = parts;
     }
 
     fn prefix_cost(&self, [b, t]: [usize; 2], adapter: &dyn Adapter) -> Option<Cost> {

@@ -125,12 +125,15 @@ impl EpisodeLearner<'_> {
         let class_text = model.current_texts(all_texts.select(&episode.classes));
         let of_supports: Vec<usize> = (0..supports).map(|clip| clip / shape.shot).collect();
         let support_texts = select_rows(&class_text.mean, &of_supports);
-        let support =
-            draws.of_clips(0..supports).during(|| model.support_prototypes(frames.support, support_texts));
+        let support = draws.of_clips(0..supports).during(|| model.support_prototypes(frames.support, support_texts));
         let query = draws.of_clips(supports..clips).during(|| model.query_prototypes(frames.query));
         let features = model.objective.all_classes().then(|| {
             let both = |query: &Tensor<3>, support: &Tensor<3>| Tensor::cat(vec![query.clone(), support.clone()], 0);
-            [both(&query.frames, &support.frames), both(&query.prototypes, &support.prototypes)]
+            [
+                both(&query.frames, &support.frames),
+                both(&query.given, &support.given),
+                both(&query.prototypes, &support.prototypes),
+            ]
         });
         let mut scores = draws.during(|| model.scores(support, query, class_text, shape.shot));
         let tensor = |labels: Vec<i32>| {
@@ -144,9 +147,13 @@ impl EpisodeLearner<'_> {
         scores.all_classes = features.map(|features| {
             let queries = episode.queries.iter().map(|&(label, _)| episode.classes[label]);
             let classes = queries.chain(ids.support_classes.iter().copied()).map(|class| class as i32);
-            let texts = if model.objective.needs_text() { model.current_texts(all_texts.clone()) } else { all_texts.clone() };
-            let ([frames, prototypes], texts) = (features.map(Tensor::unsqueeze), texts.mean.unsqueeze());
-            AllClasses { frames, prototypes, texts, labels: tensor(classes.collect()) }
+            let texts = match model.objective.needs_text() {
+                true => model.current_texts(all_texts.clone()),
+                false => all_texts.clone(),
+            };
+            let [frames, given, compared] = features.map(Tensor::unsqueeze);
+            let (prototypes, texts) = (model.compared().feature(compared.clone()), texts.mean.unsqueeze());
+            AllClasses { frames, prototypes, given, compared, texts, labels: tensor(classes.collect()) }
         });
         let _span = profile::span(Phase::Objective);
         let loss = model.objective.loss(&scores, &labels);
@@ -196,7 +203,10 @@ impl EpisodeLearner<'_> {
         let device = self.device(input);
         let passes = Passes { recompute, side_by_side, graph_strategy, device, draws: &draws };
         let forward = passes.forward(model, self.parts(model, input));
-        let leaf = on_graph(forward.frames.clone(), graph_strategy).require_grad();
+        let leaf = on_graph(forward.frames.clone(), graph_strategy);
+        // Nothing below the features of a frozen tower is trained, so their gradient is not computed.
+        let frozen = model.backbone.encode_steps(&*model.adapter).is_empty();
+        let leaf = if frozen { leaf } else { leaf.require_grad() };
         let frames = Frames {
             support: leaf.clone().narrow(0, 0, supports),
             query: leaf.clone().narrow(0, supports, clips - supports),
