@@ -81,6 +81,14 @@ impl Init {
         self.build(weight, bias)
     }
 
+    /// Weight `[inputs, outputs]` as PyTorch's default, uniform within ±1/√inputs, and no bias.
+    pub fn linear_without_bias(&mut self, inputs: usize, outputs: usize) -> Linear {
+        let weight = self.uniform([inputs, outputs], (inputs as f64).powf(-0.5));
+        let mut linear = LinearConfig::new(inputs, outputs).with_bias(false).init(&self.device);
+        linear.weight = weight;
+        linear
+    }
+
     /// Weight normal with `std`, bias zero.
     pub fn linear_normal(&mut self, inputs: usize, outputs: usize, std: f64) -> Linear {
         let weight = self.normal([inputs, outputs], std);

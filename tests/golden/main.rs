@@ -11,8 +11,10 @@
 //! program whose files are equal compute the same numbers, bit for bit.
 
 mod clip;
+mod d2st;
 mod method;
 mod metrics;
+mod named;
 #[path = "../common/needs.rs"]
 mod needs;
 mod peers;
@@ -91,6 +93,7 @@ fn run(set: &Set, device: &str) -> usize {
             "tokens" => peers::tokens(&mut check),
             "colors" => peers::colors(&mut check),
             "prompts" => peers::prompts(&mut check),
+            "d2st" => d2st::case(&mut check),
             other => check.fail(format!("this program does not know the kind `{other}`")),
         }));
         if ran.is_err() {

@@ -252,7 +252,7 @@ fn scored(check: &Check, model: &FewShotModel, support: Encoded, query: Encoded,
         ("query_frames", list(&query.frames)),
         ("query_proto", list(&query.prototypes)),
     ]);
-    let text = ClassTexts { mean: class_text(check), sentences: None };
+    let text = ClassTexts::of(class_text(check));
     let scores = model.scores(support, query, text, order.shot);
     let labels = |labels: &[usize]| {
         let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
@@ -352,7 +352,7 @@ pub fn score(check: &mut Check) {
 }
 
 /// Gradients by our path.
-pub fn gradients_of(model: &FewShotModel, grads: &GradientsParams) -> BTreeMap<String, Vec<f64>> {
+pub fn gradients_of<M: Module>(model: &M, grads: &GradientsParams) -> BTreeMap<String, Vec<f64>> {
     struct Collect<'a>(Vec<String>, &'a GradientsParams, BTreeMap<String, Vec<f64>>);
     impl ModuleVisitor for Collect<'_> {
         fn enter_module(&mut self, name: &str, _: &str) {

@@ -37,7 +37,7 @@ impl PrecomputedConfig {
             blocks: 0,
             transformer: false,
             tokens: 1,
-            has_text_tower: false,
+            text: None,
             mean: [0.0; 3],
             std: [1.0; 3],
         }

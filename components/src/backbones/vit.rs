@@ -171,7 +171,7 @@ impl VitConfig {
             blocks: layers,
             transformer: true,
             tokens: grid * grid + 1,
-            has_text_tower: false,
+            text: None,
             mean: normal.mean,
             std: normal.std,
         };
@@ -465,7 +465,7 @@ mod tests {
         let weights = fixture.checkpoint().display().to_string();
         let config = VitConfig { weights, heads: Some(3), ..VitConfig::default() };
         let backbone = config.build(&BuildContext::new(0, Device::flex())).unwrap();
-        assert!(!backbone.geometry().has_text_tower && backbone.encode_texts(&[]).is_err());
+        assert!(!backbone.geometry().has_text_tower() && backbone.encode_texts(&[]).is_err());
         let images = fixtures::tensor::<4>(&input).unsqueeze_dim(1);
         let features = backbone.encode_clips(images, &*no_adapter(), &Branch::Query);
         fixtures::close(features, &expected, 1e-5);

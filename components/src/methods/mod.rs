@@ -6,6 +6,7 @@ mod action_clip;
 mod aim;
 mod clip;
 mod clip_fsar;
+mod d2st;
 mod hyrsm;
 mod lora;
 mod ma_clip;

@@ -109,6 +109,14 @@ impl Objective for Classified {
         self.objective.needs_sentences()
     }
 
+    fn needs_frames(&self) -> bool {
+        self.objective.needs_frames()
+    }
+
+    fn sentences(&self) -> Option<usize> {
+        self.objective.sentences()
+    }
+
     fn all_classes(&self) -> bool {
         true
     }

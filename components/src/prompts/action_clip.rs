@@ -45,8 +45,8 @@ impl Component for ActionClip {
 }
 
 impl Prompt for ActionClip {
-    fn sentences(&self, class: &str) -> Vec<String> {
-        SENTENCES.iter().map(|sentence| sentence.replace("{}", class)).collect()
+    fn sentences(&self, class: &str) -> Result<Vec<String>> {
+        Ok(SENTENCES.iter().map(|sentence| sentence.replace("{}", class)).collect())
     }
 }
 

@@ -34,8 +34,8 @@ impl Component for Templates {
 }
 
 impl Prompt for Templates {
-    fn sentences(&self, class: &str) -> Vec<String> {
-        self.templates.iter().map(|template| template.replace("{}", class)).collect()
+    fn sentences(&self, class: &str) -> Result<Vec<String>> {
+        Ok(self.templates.iter().map(|template| template.replace("{}", class)).collect())
     }
 }
 

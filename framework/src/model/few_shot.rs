@@ -8,12 +8,12 @@ use crate::registry::{BuildContext, SlotTrait};
 use crate::slots::Scope;
 use crate::slots::adapter::{Adapter, Branch};
 use crate::slots::alignment::{Aligned, Alignment};
-use crate::slots::backbone::Backbone;
+use crate::slots::backbone::{Backbone, TextPrefix};
 use crate::slots::cost::Cost;
 use crate::slots::explanation::normalize;
 use crate::slots::layout::{Layout, Part};
 use crate::slots::module::Slot;
-use crate::slots::objective::{Objective, Scores};
+use crate::slots::objective::{FramesAndSentences, Objective, Scores};
 use crate::slots::prompt::Prompt;
 use crate::slots::prototype::{EpisodeFeatures, Prototype, Related};
 use burn::module::Module;
@@ -92,12 +92,19 @@ impl FewShotModel {
                 .at(recipe.place(<dyn Alignment>::NAME))
                 .help("a prototype module that looks at several clips passes on its own values alone: choose `none`"));
         }
-        if model.needs_text() && !model.backbone.geometry().has_text_tower {
+        if model.needs_text() && !model.backbone.geometry().has_text_tower() {
             return Err(Error::failed("the recipe reads class texts, but its backbone has no text tower")
                 .at(recipe.place("backbone"))
                 .help(
                     "choose a CLIP backbone, or an adapter, prototype and objective (such as `metric`) that read no \
                      text",
+                ));
+        }
+        if model.trains_texts() && model.adapter.needs_text() {
+            return Err(Error::failed("the adapter reads class texts in the image tower and changes the text tower")
+                .at(recipe.place("adapter"))
+                .help(
+                    "the class texts of an episode are known before its clips are encoded, so it can do one of these",
                 ));
         }
         if context.sizes_only {
@@ -110,6 +117,31 @@ impl FewShotModel {
     /// Whether the adapter, the prototype module or the objective reads class texts.
     pub fn needs_text(&self) -> bool {
         self.adapter.needs_text() || self.prototype.needs_text() || self.objective.needs_text()
+    }
+
+    /// Whether the adapter changes the text tower, so that class texts are trained.
+    pub fn trains_texts(&self) -> bool {
+        let blocks = self.backbone.geometry().text.map_or(0, |text| text.blocks);
+        (0..blocks).any(|index| self.adapter.adapts_text(index))
+    }
+
+    /// `texts` as the weights of now make them: those of a trained text tower are computed anew, with a graph where its weights
+    /// have one.
+    pub fn current_texts(&self, texts: ClassTexts) -> ClassTexts {
+        let (Some(prefix), Some(tower)) = (&texts.adapted, self.backbone.adaptable_text()) else { return texts };
+        let _span = profile::span(Phase::Texts);
+        let features = tower.encode(prefix, &*self.adapter);
+        let [classes, sentences, width] = features.dims();
+        let mean = match sentences {
+            1 => features.clone().reshape([classes, width]),
+            _ => normalize(features.clone()).mean_dim(1).squeeze_dim(1),
+        };
+        ClassTexts { mean, sentences: self.reads_sentences().then_some(features), adapted: texts.adapted }
+    }
+
+    /// Whether the objective reads the sentences of a class by themselves.
+    fn reads_sentences(&self) -> bool {
+        self.objective.needs_sentences() || self.objective.needs_frames()
     }
 
     /// Normalised pixels `[B, T, 3, H, W]` → prefixes `[B, T, F]`: the output of the frozen part of the backbone, below
@@ -279,12 +311,30 @@ impl FewShotModel {
         let needed = self.objective.needs_text();
         let each = |each: Tensor<3>| sentence_cosines(time_average(query.frames.clone()).unsqueeze(), each.unsqueeze());
         Scores {
-            query_sentences: class_text.sentences.map(each),
+            frames: self.frames_and_sentences(
+                || query.frames.clone().unsqueeze(),
+                || class_text.sentences.clone().map(Tensor::unsqueeze),
+            ),
+            query_sentences: class_text.sentences.filter(|_| self.objective.needs_sentences()).map(each),
             query_text: needed.then(|| texts(query.frames)),
             support_text: needed.then(|| texts(support.frames)),
             related: kept,
             ..Scores::aligned(aligned)
         }
+    }
+}
+
+impl FewShotModel {
+    /// [`Scores::frames`] of query frames `[N, Q, T, E]` and sentences `[N, W, P, E]`, where the objective reads them.
+    pub fn frames_and_sentences(
+        &self,
+        query: impl FnOnce() -> Tensor<4>,
+        sentences: impl FnOnce() -> Option<Tensor<4>>,
+    ) -> Option<FramesAndSentences> {
+        if !self.objective.needs_frames() {
+            return None;
+        }
+        Some(FramesAndSentences { query: query(), sentences: sentences()? })
     }
 }
 
@@ -323,19 +373,28 @@ pub struct ClassTexts {
     /// Of each class, `[C, E]`. A class with one sentence has the features of that sentence, not normalised; a class with
     /// several has the mean of their unit vectors. Zeros where no part of the model reads class texts.
     pub mean: Tensor<2>,
-    /// Of each of a class' P sentences, `[C, P, E]`; given if [`Objective::needs_sentences`].
+    /// Of each of a class' P sentences, `[C, P, E]`; given if [`Objective::needs_sentences`] or [`Objective::needs_frames`].
     pub sentences: Option<Tensor<3>>,
+    /// What they are computed from, where the adapter changes the text tower: see [`FewShotModel::current_texts`].
+    pub adapted: Option<TextPrefix>,
 }
 
 impl ClassTexts {
+    /// Class texts `[C, E]` alone.
+    pub fn of(mean: Tensor<2>) -> Self {
+        Self { mean, sentences: None, adapted: None }
+    }
+
     /// Those of the classes `rows`, in this order.
     pub fn select(&self, rows: &[usize]) -> Self {
         let device = self.mean.device();
+        let adapted = self.adapted.as_ref().map(|adapted| adapted.select(rows));
         let rows: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
         let rows = Tensor::<1, Int>::from_data(rows.as_slice(), &device);
         Self {
             mean: self.mean.clone().select(0, rows.clone()),
             sentences: self.sentences.clone().map(|sentences| sentences.select(0, rows)),
+            adapted,
         }
     }
 
@@ -344,6 +403,7 @@ impl ClassTexts {
         Self {
             mean: self.mean.clone().to_device(device),
             sentences: self.sentences.clone().map(|sentences| sentences.to_device(device)),
+            adapted: self.adapted.as_ref().map(|adapted| adapted.to_device(device)),
         }
     }
 }
@@ -356,13 +416,39 @@ impl ClassTexts {
 pub fn class_texts(model: &FewShotModel, prompt: &dyn Prompt, names: &[&str], device: &Device) -> Result<ClassTexts> {
     let geometry = model.backbone.geometry();
     if !model.needs_text() {
-        return Ok(ClassTexts { mean: Tensor::zeros([names.len(), geometry.embed_dim], device), sentences: None });
+        return Ok(ClassTexts::of(Tensor::zeros([names.len(), geometry.embed_dim], device)));
     }
-    let of_classes = names
+    let sentences = names.iter().map(|name| prompt.sentences(name)).collect::<Result<Vec<_>>>()?;
+    if let Some(wanted) = model.objective.sentences()
+        && let Some(at) = sentences.iter().position(|each| each.len() != wanted)
+    {
+        return Err(Error::failed(format!(
+            "the objective reads {wanted} sentences of each class, and class {:?} has {}",
+            names[at],
+            sentences[at].len()
+        ))
+        .help("choose a `prompt` that writes so many sentences for every class, or another number in `objective`"));
+    }
+    if model.trains_texts()
+        && let Some(tower) = model.backbone.adaptable_text()
+    {
+        let prefix = tower.prefix(&sentences, &*model.adapter)?;
+        let texts = ClassTexts {
+            adapted: Some(prefix),
+            ..ClassTexts::of(Tensor::zeros([names.len(), geometry.embed_dim], device))
+        };
+        let texts = model.current_texts(texts);
+        return Ok(ClassTexts {
+            mean: plain(texts.mean),
+            sentences: texts.sentences.map(plain),
+            adapted: texts.adapted,
+        });
+    }
+    let of_classes = sentences
         .iter()
-        .map(|name| {
-            let features = model.backbone.encode_texts(&prompt.sentences(name))?;
-            Ok(if features.is_autodiff() { features.inner() } else { features })
+        .map(|sentences| {
+            let features = model.backbone.encode_texts(sentences)?;
+            Ok(plain(features))
         })
         .collect::<Result<Vec<Tensor<2>>>>()?;
     let mean = |features: &Tensor<2>| match features.dims()[0] {
@@ -370,8 +456,8 @@ pub fn class_texts(model: &FewShotModel, prompt: &dyn Prompt, names: &[&str], de
         _ => normalize(features.clone()).mean_dim(0),
     };
     let mean = Tensor::cat(of_classes.iter().map(mean).collect(), 0);
-    if !model.objective.needs_sentences() {
-        return Ok(ClassTexts { mean, sentences: None });
+    if !model.reads_sentences() {
+        return Ok(ClassTexts::of(mean));
     }
     let counts: Vec<usize> = of_classes.iter().map(|features| features.dims()[0]).collect();
     if let Some(other) = counts.iter().position(|count| *count != counts[0]) {
@@ -381,5 +467,10 @@ pub fn class_texts(model: &FewShotModel, prompt: &dyn Prompt, names: &[&str], de
         ))
         .help("choose a `prompt` that writes the same number of sentences for every class"));
     }
-    Ok(ClassTexts { mean, sentences: Some(Tensor::stack(of_classes, 0)) })
+    Ok(ClassTexts { sentences: Some(Tensor::stack(of_classes, 0)), ..ClassTexts::of(mean) })
+}
+
+/// The same without a graph.
+fn plain<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    if tensor.is_autodiff() { tensor.inner() } else { tensor }
 }

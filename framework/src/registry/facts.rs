@@ -27,6 +27,8 @@ pub struct Facts {
     pub passes_features: bool,
     /// Whether classes of the dataset have a direction, such as left and right, that a mirror image would change.
     pub directed: Option<bool>,
+    /// Queries of a class in an episode, of training and of test.
+    pub queries: Vec<usize>,
     /// The slots whose components read class texts, such as `adapter`.
     pub readers: Vec<&'static str>,
     /// Whether the backbone hands out parts of a frame beside its feature.
@@ -67,7 +69,7 @@ impl Facts {
 
     /// Sets the sizes of the backbone, and with them `text_tower` and `transformer`.
     pub fn backbone(&mut self, geometry: Geometry) {
-        self.text_tower = Some(geometry.has_text_tower);
+        self.text_tower = Some(geometry.has_text_tower());
         self.transformer = Some(geometry.transformer);
         self.geometry = Some(geometry);
     }

@@ -31,6 +31,8 @@ pub enum Branch<'a> {
 pub enum TowerPart {
     /// Everything before the first block.
     Embedding,
+    /// The class token before the first block, which is a part of [`TowerPart::Embedding`] too. A ResNet has none.
+    ClassToken,
     /// A transformer block, or a stage of a ResNet, counted from 0 at the input.
     Block(usize),
     /// The norm after the last block.
@@ -56,7 +58,7 @@ pub enum Depth {
 impl Depth {
     /// The depth for a tower of `blocks` blocks with `adapter`.
     pub fn of(adapter: &dyn Adapter, blocks: usize) -> Self {
-        if adapter.embeds() || adapter.tunes(TowerPart::Embedding) {
+        if adapter.embeds() || adapter.tunes(TowerPart::Embedding) || adapter.tunes(TowerPart::ClassToken) {
             return Depth::Pixels;
         }
         match (0..blocks).find(|&index| adapter.adapts(index) || adapter.tunes(TowerPart::Block(index))) {
@@ -72,7 +74,8 @@ impl Depth {
     }
 }
 
-/// Trainable parts around frozen transformer blocks. B clips, T frames, N + 1 tokens, width D.
+/// Trainable parts around frozen transformer blocks. B clips, T frames, N + 1 tokens, width D; for texts L tokens, and their
+/// width D.
 ///
 /// # Contract
 /// - **Start.** Before the first training step the features are those of the frozen backbone, up to rounding. An
@@ -89,6 +92,8 @@ impl Depth {
 ///   refused.
 /// - **Class texts** change the features if, and only if, [`Adapter::needs_text`]. The component's
 ///   `Component::describe` adds `adapter` to `Facts::readers` in the same cases.
+/// - **Text tower.** A class text depends on the sentences of its own class alone. An adapter that adapts the text tower
+///   does not read class texts in the image tower.
 /// - **Depth.** [`Adapter::adapts`], [`Adapter::tunes`] and [`Adapter::embeds`] are constant, and everything that they
 ///   do not name stays frozen: the values below the first named part are kept on disk and used again.
 /// - **Sizes.** With `BuildContext::sizes_only` no tensor gets values: a plan is made on machines that could not hold
@@ -134,6 +139,18 @@ pub trait Adapter: DynModule + CloneAdapter {
         first: usize,
     ) -> Tensor<4> {
         block.forward_frames(x, first)
+    }
+
+    /// Whether [`Adapter::forward_text`] replaces block `index` of the text tower, counted from 0 at the input.
+    fn adapts_text(&self, _index: usize) -> bool {
+        false
+    }
+
+    /// Block `index` of the text tower together with its adapters, for C classes of P sentences each: x `[C, P, L, D]` → the same
+    /// shape. `mask` `[L, L]` is that of the tower's attention. Only called if [`Adapter::adapts_text`].
+    fn forward_text(&self, _index: usize, block: &dyn FrozenBlock, x: Tensor<4>, mask: &Tensor<2>) -> Tensor<4> {
+        let [c, p, l, d] = x.dims();
+        block.forward_masked(x.reshape([c * p, l, d]), mask.clone()).reshape([c, p, l, d])
     }
 
     /// Cost of [`Adapter::forward`] for all tokens of x, which has this shape, the frozen block included; `None` where it

@@ -8,7 +8,7 @@ use crate::slots::cost::Cost;
 use crate::slots::layout::{Layout, Part};
 use crate::slots::module::DynModule;
 use crate::weights::HostTensor;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,15 +38,68 @@ pub struct Geometry {
     pub transformer: bool,
     /// Tokens of one frame, class token included: N + 1.
     pub tokens: usize,
-    /// Whether it encodes texts too.
-    pub has_text_tower: bool,
+    /// Sizes of its text tower; `None` where it encodes no texts.
+    pub text: Option<TextGeometry>,
     /// Of red, green and blue. Pixels in 0..1 become (x − mean) / std.
     pub mean: [f32; 3],
     /// See `mean`.
     pub std: [f32; 3],
 }
 
+/// The sizes of a text tower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextGeometry {
+    /// Width of its tokens.
+    pub width: usize,
+    /// Number of its blocks.
+    pub blocks: usize,
+}
+
+/// Sentences behind the frozen part of a text tower: C classes with P sentences each, L tokens, width D.
+#[derive(Clone, Debug)]
+pub struct TextPrefix {
+    /// `[C, P, L, D]`
+    pub tokens: Tensor<4>,
+    /// Position of the end token of each sentence, class by class.
+    pub ends: Vec<usize>,
+}
+
+impl TextPrefix {
+    /// Those of the classes `rows`, in this order.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let [_, sentences, ..] = self.tokens.dims();
+        let each: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
+        let each = Tensor::<1, Int>::from_data(each.as_slice(), &self.tokens.device());
+        Self {
+            tokens: self.tokens.clone().select(0, each),
+            ends: rows.iter().flat_map(|row| &self.ends[row * sentences..(row + 1) * sentences]).copied().collect(),
+        }
+    }
+
+    /// The same on `device`.
+    pub fn to_device(&self, device: &Device) -> Self {
+        Self { tokens: self.tokens.clone().to_device(device), ends: self.ends.clone() }
+    }
+}
+
+/// A text tower whose blocks an adapter can change.
+pub trait AdaptableText {
+    /// C classes of P sentences each → the output of the part of the tower below the first block that `adapter` adapts.
+    ///
+    /// # Errors
+    /// As [`Backbone::encode_texts`], and where two classes have different numbers of sentences.
+    fn prefix(&self, classes: &[Vec<String>], adapter: &dyn Adapter) -> Result<TextPrefix>;
+
+    /// The rest of the tower, with the adapter: → features `[C, P, E]`, not normalised.
+    fn encode(&self, prefix: &TextPrefix, adapter: &dyn Adapter) -> Tensor<3>;
+}
+
 impl Geometry {
+    /// Whether it encodes texts too.
+    pub fn has_text_tower(&self) -> bool {
+        self.text.is_some()
+    }
+
     /// Whether the backbone takes ready features of clips in place of pixels, and passes them on.
     pub fn passes_features(&self) -> bool {
         self.image_size == 0
@@ -78,7 +131,7 @@ impl Geometry {
             blocks: 12,
             transformer: true,
             tokens: 197,
-            has_text_tower: true,
+            text: Some(TextGeometry { width: 512, blocks: 12 }),
             mean: CLIP_MEAN,
             std: CLIP_STD,
         }
@@ -209,6 +262,11 @@ pub trait Backbone: DynModule + CloneBackbone {
     /// # Errors
     /// Where there is no text tower, or a sentence is too long for it or has a word that it does not know.
     fn encode_texts(&self, texts: &[String]) -> Result<Tensor<2>>;
+
+    /// The text tower, where adapters can change it.
+    fn adaptable_text(&self) -> Option<&dyn AdaptableText> {
+        None
+    }
 
     /// The logarithm of the factor on image-text cosines, `[1]`, where the backbone learns one (CLIP's temperature).
     fn logit_scale(&self) -> Option<Tensor<1>>;

@@ -18,6 +18,8 @@ pub struct Scores {
     /// Cosines of time-averaged query features with each of the P sentences of a class, `[N, Q, P, W]`; given if
     /// [`Objective::needs_sentences`].
     pub query_sentences: Option<Tensor<4>>,
+    /// Frames and sentences by themselves; given if [`Objective::needs_frames`].
+    pub frames: Option<FramesAndSentences>,
     /// Further distances of the alignment, `[N, Q, W]`, by their names.
     pub further: Vec<(&'static str, Tensor<3>)>,
     /// What the alignment compares, before it is cut to what the alignment reads; given in training if
@@ -49,11 +51,21 @@ impl Scores {
             query_text: None,
             support_text: None,
             query_sentences: None,
+            frames: None,
             further: Vec::new(),
             related: None,
             all_classes: None,
         }
     }
+}
+
+/// What an objective compares frame by frame and sentence by sentence.
+#[derive(Clone, Debug)]
+pub struct FramesAndSentences {
+    /// Frames of the queries before the prototype module, `[N, Q, T, E]`.
+    pub query: Tensor<4>,
+    /// Features of the P sentences of each class, `[N, W, P, E]`, not normalised.
+    pub sentences: Tensor<4>,
 }
 
 /// Features of the M = Q + S clips, queries first, the texts of all C training classes, and the labels. An objective
@@ -107,11 +119,13 @@ pub struct Loss {
 /// - **Gradient.** The gradient with respect to distances and text cosines is finite and not 0 everywhere.
 /// - **Prediction.** The probabilities of a query are within 0 and 1, and their sum is 1. They do not depend on other
 ///   episodes. They are computed from [`Scores::distances`], [`Scores::query_text`],
-///   [`Scores::query_sentences`] and [`Scores::further`] alone: the other fields are `None` in a test.
+///   [`Scores::query_sentences`], [`Scores::frames`] and [`Scores::further`] alone: the other fields are `None` in a test.
 /// - **Class texts** of the episode or of all training classes change the outcome if, and only if,
 ///   [`Objective::needs_text`]. `Component::describe` adds `objective` to `Facts::readers` in the same cases.
 /// - **Sentences.** [`Scores::query_sentences`] changes the outcome if, and only if, [`Objective::needs_sentences`], which
 ///   implies [`Objective::needs_text`].
+/// - **Frames.** [`Scores::frames`] changes the outcome if, and only if, [`Objective::needs_frames`], which implies
+///   [`Objective::needs_text`].
 /// - **All classes.** [`Scores::all_classes`] changes the loss if, and only if, [`Objective::all_classes`].
 pub trait Objective: DynModule + CloneObjective {
     /// Whether class texts are read. The backbone must have a text tower then.
@@ -120,6 +134,16 @@ pub trait Objective: DynModule + CloneObjective {
     /// Whether each sentence of a class is read by itself, see [`Scores::query_sentences`].
     fn needs_sentences(&self) -> bool {
         false
+    }
+
+    /// Whether frames and sentences are read by themselves, see [`Scores::frames`]. Queries may then be scored together.
+    fn needs_frames(&self) -> bool {
+        false
+    }
+
+    /// How many sentences every class must have, where it must be a certain number.
+    fn sentences(&self) -> Option<usize> {
+        None
     }
 
     /// Whether the loss reads what is aligned, see [`Scores::related`].

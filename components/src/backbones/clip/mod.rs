@@ -26,7 +26,7 @@ use checkpoint::Source;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::parameters::{self, Fit};
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
-use maclip_framework::slots::backbone::{Backbone, Geometry, Precision, Published};
+use maclip_framework::slots::backbone::{AdaptableText, Backbone, Geometry, Precision, Published, TextGeometry};
 use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::layout::Part;
 use maclip_framework::slots::module::{DynModule, Slot};
@@ -170,7 +170,14 @@ impl Clip {
 ///
 /// `image_size` is in pixels, `width` D of the tokens, `embed_dim` E; `blocks` are those of the image tower, `tokens`
 /// those of one frame.
-pub fn geometry(image_size: usize, width: usize, embed_dim: usize, blocks: usize, tokens: usize) -> Geometry {
+pub fn geometry(
+    image_size: usize,
+    width: usize,
+    embed_dim: usize,
+    blocks: usize,
+    tokens: usize,
+    text: TextGeometry,
+) -> Geometry {
     Geometry {
         image_size,
         width,
@@ -178,7 +185,7 @@ pub fn geometry(image_size: usize, width: usize, embed_dim: usize, blocks: usize
         blocks,
         transformer: true,
         tokens,
-        has_text_tower: true,
+        text: Some(text),
         mean: Normal::CLIP.mean,
         std: Normal::CLIP.std,
     }
@@ -237,6 +244,10 @@ impl Backbone for Clip {
 
     fn encode_texts(&self, texts: &[String]) -> Result<Tensor<2>> {
         self.text.encode(texts)
+    }
+
+    fn adaptable_text(&self) -> Option<&dyn AdaptableText> {
+        Some(&self.text)
     }
 
     fn logit_scale(&self) -> Option<Tensor<1>> {

@@ -46,6 +46,8 @@ pub struct VisionTower {
     ln_post: LayerNorm,
     /// `[D, E]`
     proj: Option<Param<Tensor<2>>>,
+    /// Whether features are mapped by `proj`, where there is one.
+    projects: bool,
     patch_size: usize,
     #[module(skip)]
     handed_out: HandedOut,
@@ -66,9 +68,21 @@ impl VisionTower {
             resblocks: Block::stack(sizes.blocks, init),
             ln_post: init.layer_norm_with(d, epsilon),
             proj: sizes.projection.map(|e| init.normal([d, e], std)),
+            projects: true,
             patch_size: p,
             handed_out: HandedOut::default(),
         }
+    }
+
+    /// The same with class tokens after the last norm as features, E = D. The projection stays among the weights.
+    pub fn without_projection(mut self) -> Self {
+        self.projects = false;
+        self
+    }
+
+    /// The map of class tokens to features, where there is one.
+    fn projection(&self) -> Option<&Param<Tensor<2>>> {
+        self.proj.as_ref().filter(|_| self.projects)
     }
 
     /// Images `[B, 3, H, W]` → tokens with position codes `[B, 1 + N, D]`, patches in row-major order.
@@ -92,7 +106,7 @@ impl VisionTower {
     /// Class tokens `[B, D]` → ln_post → projection `[B, E]`.
     fn head(&self, class: Tensor<2>) -> Tensor<2> {
         let features = self.ln_post.forward(class);
-        match &self.proj {
+        match self.projection() {
             Some(proj) => operations::linear(features, proj.val(), None, None),
             None => features,
         }
@@ -204,7 +218,7 @@ impl VisionTower {
     /// What norm and projection cost for the class tokens of `frames` frames.
     fn head_cost(&self, frames: usize) -> Cost {
         let [_, d] = self.sizes();
-        let projection = self.proj.as_ref().map_or(Cost::NONE, |proj| {
+        let projection = self.projection().map_or(Cost::NONE, |proj| {
             let [d, e] = proj.lazy_shape().dims();
             Cost::product(frames, d, e)
         });
@@ -323,9 +337,11 @@ impl ImageTower for VisionTower {
         if tunes(TowerPart::Embedding) {
             self.patch = trainable(self.patch.clone());
             self.patch_bias = trainable(self.patch_bias.clone());
-            self.class_embedding = trainable(self.class_embedding.clone());
             self.positional_embedding = trainable(self.positional_embedding.clone());
             self.ln_pre = trainable(self.ln_pre.clone());
+        }
+        if tunes(TowerPart::Embedding) || tunes(TowerPart::ClassToken) {
+            self.class_embedding = trainable(self.class_embedding.clone());
         }
         for (index, block) in self.resblocks.iter_mut().enumerate() {
             if tunes(TowerPart::Block(index)) {
@@ -335,7 +351,7 @@ impl ImageTower for VisionTower {
         if tunes(TowerPart::FinalNorm) {
             self.ln_post = trainable(self.ln_post.clone());
         }
-        if tunes(TowerPart::Projection) {
+        if self.projects && tunes(TowerPart::Projection) {
             self.proj = trainable(self.proj.clone());
         }
     }

@@ -117,15 +117,16 @@ impl EpisodeLearner<'_> {
 
     /// Everything after the tower.
     fn judge(&self, model: &FewShotModel, draws: &Draws, input: &Prepared, frames: Frames) -> Judged {
-        let (episode, device, texts) = (&input.episode, self.device(input), &self.texts[input.device]);
+        let (episode, device, all_texts) = (&input.episode, self.device(input), &self.texts[input.device]);
         let shape = self.task.shape(Split::Train);
         let ids = EpisodeClips::new(episode, &self.train.classes);
         let supports = ids.support.len();
         let clips = supports + ids.queries.len();
-        let support =
-            draws.of_clips(0..supports).during(|| model.support_prototypes(frames.support, self.support_texts(input)));
+        let class_text = model.current_texts(all_texts.select(&episode.classes));
+        let of_supports: Vec<usize> = (0..supports).map(|clip| clip / shape.shot).collect();
+        let support_texts = select_rows(&class_text.mean, &of_supports);
+        let support = draws.of_clips(0..supports).during(|| model.support_prototypes(frames.support, support_texts));
         let query = draws.of_clips(supports..clips).during(|| model.query_prototypes(frames.query));
-        let class_text = texts.select(&episode.classes);
         let features = model.objective.all_classes().then(|| {
             let both = |query: &Tensor<3>, support: &Tensor<3>| Tensor::cat(vec![query.clone(), support.clone()], 0);
             [
@@ -146,8 +147,12 @@ impl EpisodeLearner<'_> {
         scores.all_classes = features.map(|features| {
             let queries = episode.queries.iter().map(|&(label, _)| episode.classes[label]);
             let classes = queries.chain(ids.support_classes.iter().copied()).map(|class| class as i32);
+            let texts = match model.objective.needs_text() {
+                true => model.current_texts(all_texts.clone()),
+                false => all_texts.clone(),
+            };
             let [frames, given, compared] = features.map(Tensor::unsqueeze);
-            let (prototypes, texts) = (model.compared().feature(compared.clone()), texts.mean.clone().unsqueeze());
+            let (prototypes, texts) = (model.compared().feature(compared.clone()), texts.mean.unsqueeze());
             AllClasses { frames, prototypes, given, compared, texts, labels: tensor(classes.collect()) }
         });
         let _span = profile::span(Phase::Objective);

@@ -50,7 +50,7 @@ impl FewShot {
         let text = model.needs_text();
         if text {
             // How long texts are is in the data; these are the longest that are possible.
-            let sentences = recipe.build::<dyn Prompt>(&build)?.sentences("class").len();
+            let sentences = recipe.build::<dyn Prompt>(&build)?.most();
             let cost = model.backbone.texts_cost(w * sentences);
             let mut texts = node("texts", by(&["prompt", "backbone"]), &[], &[w, e], Scope::Frozen, cost);
             texts.runs = "once per class";
@@ -76,7 +76,7 @@ impl FewShot {
         let encoder = by(&["backbone", "adapter"]);
         let support = with_text(begin, model.adapter.needs_text());
         let prototypes = with_text("support", model.prototype.needs_text());
-        let mut compared = vec!["prototypes", "queries"];
+        let mut aligned = vec!["prototypes", "queries"];
         let mut scored = vec!["distances"];
         if model.objective.needs_text() {
             scored.extend(["query", "texts"]);
@@ -115,10 +115,10 @@ impl FewShot {
                 Scope::Episode,
                 costs.related,
             ));
-            compared = vec!["related"];
+            aligned = vec!["related"];
         }
         nodes.extend([
-            node("distances", by(&["alignment"]), &compared, &[q, w], Scope::Episode, costs.distances),
+            node("distances", by(&["alignment"]), &aligned, &[q, w], Scope::Episode, costs.distances),
             node("probabilities", by(&["objective"]), &scored, &[q, w], Scope::Episode, Some(costs.query_text)),
         ]);
         let params = parameters::count(&model);

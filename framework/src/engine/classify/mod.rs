@@ -134,6 +134,12 @@ impl<'a> Classifier<'a> {
         if let Some(empty) = classes.iter().find(|class| class.clips.is_empty()) {
             return Err(Error::failed(format!("class {:?} has no clip", empty.name)));
         }
+        if model.objective.needs_frames() {
+            return Err(Error::failed(
+                "the objective scores the queries of an episode together, and here clips come one by one",
+            )
+            .help("train with another objective, such as `product`"));
+        }
         let device = source.loader().device.clone();
         let names: Vec<&str> = classes.iter().map(|class| class.text.as_str()).collect();
         let texts = class_texts(&model, prompt, &names, &device)?;
@@ -446,7 +452,7 @@ impl<'a> Classifier<'a> {
         classes: &[usize],
         support: &[Vec<usize>],
     ) -> Result<Vec<Answer>> {
-        let ClassTexts { mean, sentences } = self.texts.select(classes);
+        let ClassTexts { mean, sentences, .. } = self.texts.select(classes);
         let [_, t, e] = groups.dims();
         let query: Tensor<4> = queries.query.clone().unsqueeze();
         let align = |rows: &[Vec<usize>], text: Tensor<2>| {
