@@ -12,13 +12,17 @@
 
 mod clip;
 mod d2st;
+mod hyrsm_plus_plus;
+mod maps;
 mod method;
 mod metrics;
+mod molo;
 mod named;
 #[path = "../common/needs.rs"]
 mod needs;
 mod peers;
 mod set;
+mod strm;
 
 use maclip_components as _;
 use maclip_framework::registry::methods;
@@ -94,6 +98,9 @@ fn run(set: &Set, device: &str) -> usize {
             "colors" => peers::colors(&mut check),
             "prompts" => peers::prompts(&mut check),
             "d2st" => d2st::case(&mut check),
+            "hyrsm_plus_plus" => hyrsm_plus_plus::case(&mut check),
+            "molo" => molo::case(&mut check),
+            "strm" => strm::case(&mut check),
             other => check.fail(format!("this program does not know the kind `{other}`")),
         }));
         if ran.is_err() {

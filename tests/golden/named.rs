@@ -15,17 +15,33 @@ pub struct Peer {
     names: Vec<String>,
     /// Whether ours is the transpose, with the axes after the first one flattened.
     turned: bool,
+    /// Which half of the columns it is, 0 or 1, where ours is one half.
+    half: Option<usize>,
 }
 
 impl Peer {
     /// As it is.
     pub fn same(name: impl Into<String>) -> Self {
-        Self { names: vec![name.into()], turned: false }
+        Self { names: vec![name.into()], turned: false, half: None }
     }
 
     /// A weight `[out, in, …]`, which is `[in …, out]` here.
     pub fn turned(name: impl Into<String>) -> Self {
-        Self { names: vec![name.into()], turned: true }
+        Self { names: vec![name.into()], turned: true, half: None }
+    }
+
+    /// The first or the second half of the inputs of a weight `[out, in, …]`, which is `[in / 2, out]` here.
+    pub fn half(name: impl Into<String>, half: usize) -> Self {
+        Self { names: vec![name.into()], turned: true, half: Some(half) }
+    }
+
+    /// The columns of a tensor of so many rows that are this one.
+    fn columns(&self, values: usize, rows: usize) -> std::ops::Range<usize> {
+        let columns = values / rows.max(1);
+        match self.half {
+            Some(half) => half * columns / 2..(half + 1) * columns / 2,
+            None => 0..columns,
+        }
     }
 
     /// A layer's weight or bias: `kind` is the end of our path.
@@ -35,7 +51,11 @@ impl Peer {
 
     /// Weight or bias of layers that are one here: `kind` is the end of our path.
     pub fn stacked<const N: usize>(names: [&str; N], kind: &str) -> Self {
-        Self { names: names.iter().map(|name| format!("{name}.{kind}")).collect(), turned: kind == "weight" }
+        Self {
+            names: names.iter().map(|name| format!("{name}.{kind}")).collect(),
+            turned: kind == "weight",
+            half: None,
+        }
     }
 
     /// Factor or shift of a norm: `kind` is the end of our path.
@@ -90,7 +110,11 @@ pub fn import<M: Module>(
         for name in &peer.names {
             let array = weights.get(name).unwrap_or_else(|| panic!("{path}: the case has no {name}"));
             first += array.shape.first().copied().unwrap_or(1);
-            rows.extend(array.f32());
+            let count = array.shape.first().copied().unwrap_or(1);
+            let columns = peer.columns(array.values.len(), count);
+            let values = array.f32();
+            let width = values.len() / count;
+            rows.extend(values.chunks(width).flat_map(|row| row[columns.clone()].iter().copied()));
             used.insert(name.clone());
         }
         let values = if peer.turned { turned(&rows, first) } else { rows };
@@ -129,19 +153,28 @@ pub fn gradients<M: Module>(
         }
     }
     let weights = weights(check);
+    let mut theirs: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let found = gradients_of(module, &GradientsParams::from_module(&mut grads, module));
     for (path, tensor) in parameters::export(module, true) {
         let Some(peer) = find(&path) else { continue };
         let gradient = found.get(&path).cloned().unwrap_or_else(|| vec![0.0; tensor.values.len()]);
         let rows: usize = peer.names.iter().map(|name| weights[name].shape.first().copied().unwrap_or(1)).sum();
-        let mut gradient = if peer.turned { turned(&gradient, gradient.len() / rows) } else { gradient };
+        let gradient = if peer.turned { turned(&gradient, gradient.len() / rows) } else { gradient };
+        let mut values = gradient.into_iter();
         for name in &peer.names {
-            let rest = gradient.split_off(weights[name].values.len());
-            let name = format!("grad.{name}");
-            if wanted.remove(&name) {
-                check.value(&name, &gradient);
-            }
-            gradient = rest;
+            let array = &weights[name];
+            let count = array.shape.first().copied().unwrap_or(1);
+            let (columns, width) = (peer.columns(array.values.len(), count), array.values.len() / count);
+            let all = theirs.entry(name.clone()).or_insert_with(|| vec![f64::NAN; array.values.len()]);
+            all.chunks_mut(width).for_each(|row| {
+                row[columns.clone()].iter_mut().for_each(|value| *value = values.next().expect("as many as ours"));
+            });
+        }
+    }
+    for (name, gradient) in theirs {
+        let name = format!("grad.{name}");
+        if wanted.remove(&name) {
+            check.value(&name, &gradient);
         }
     }
     for name in wanted {

@@ -19,3 +19,4 @@ mod task_adapter;
 mod trilinear;
 
 pub use none::no_adapter;
+mod soap;

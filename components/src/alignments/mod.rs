@@ -4,6 +4,7 @@
 //! Not here: modules that rewrite features before they are compared (prototypes), and the loss (objectives).
 pub mod bi_mhm;
 pub mod chamfer;
+mod clip_spm;
 pub mod diagonal;
 pub mod dtw;
 pub mod frame_costs;
@@ -14,7 +15,9 @@ pub mod mean_cosine;
 pub mod mean_similarity;
 pub mod mean_squared_l2;
 pub mod modified_hausdorff;
+pub mod molo;
 pub mod optimal_transport;
 pub mod otam;
 pub mod soft_dtw;
+pub mod strm;
 pub mod trx;

@@ -59,7 +59,7 @@ pub struct Bottleneck {
     conv3: Conv,
     bn3: FixedBatchNorm,
     downsample: Option<Downsample>,
-    pub stride: usize,
+    stride: usize,
     /// Whether an average over `stride` × `stride` positions makes the stride (CLIP), or the second convolution itself.
     pooled: bool,
 }
@@ -318,7 +318,8 @@ pub trait Staged {
                 let side = (values / 3).isqrt();
                 let mut carried = self.parts().begin();
                 carried.keep(Part::Pixels, || x.clone());
-                (0, carried, self.stem(x.reshape([b * t, 3, side, side])))
+                let pixels = adapter.pixels(x.reshape([b, t, 3, side, side]));
+                (0, carried, self.stem(pixels.reshape([b * t, 3, side, side])))
             }
             depth => {
                 let stage = match depth {
@@ -389,4 +390,3 @@ fn by_clip(features: Tensor<2>, clips: usize) -> Tensor<3> {
     let [frames, e] = features.dims();
     features.reshape([clips, frames / clips, e])
 }
-

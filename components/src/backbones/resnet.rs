@@ -191,7 +191,7 @@ impl ResNetConfig {
             blocks: STAGES,
             transformer: false,
             tokens: (self.image_size / 32).pow(2) + 1,
-            has_text_tower: false,
+            text: None,
             mean: normal.mean,
             std: normal.std,
         }
@@ -208,8 +208,7 @@ impl ResNetConfig {
         let asked = Asked { pixels: self.pixels, preparation: self.preparation };
         let usual = (Pixels::Imagenet.normal(), true);
         let said = Described::default();
-        let normal =
-            preparation::normal(&source.configs, &said, self.image_size, asked, None, usual, settings)?;
+        let normal = preparation::normal(&source.configs, &said, self.image_size, asked, None, usual, settings)?;
         let of_model = source.tensors.iter().filter(|(name, _)| !is_no_part(name));
         let mut tensors: BTreeMap<String, HostTensor> =
             of_model.map(|(name, tensor)| (path_of(name), tensor.clone())).collect();
@@ -241,7 +240,8 @@ impl ResNetConfig {
 fn sizes(source: &Source) -> Result<Sizes> {
     let stem = source.tensors.get("conv1.weight").map(|tensor| tensor.shape.clone());
     let Some([width, 3, 7, 7]) = stem.as_deref().and_then(|shape| <[usize; 4]>::try_from(shape).ok()) else {
-        let message = format!("{}: {} is {stem:?}, not [width, 3, 7, 7]", source.label, source.names.of("conv1.weight"));
+        let message =
+            format!("{}: {} is {stem:?}, not [width, 3, 7, 7]", source.label, source.names.of("conv1.weight"));
         return Err(Error::failed(message).help("`resnet` reads the stem of the original ResNet, of one convolution"));
     };
     if !source.tensors.contains_key("layer1.0.conv3.weight") {
@@ -342,7 +342,7 @@ impl Staged for ResNet {
 
     fn stem(&self, x: Tensor<4>) -> Tensor<4> {
         let x = relu(self.bn1.forward(self.conv1.forward(x, 2)));
-        max_pool2d(x, MaxPoolOptions::new([3, 3], [2, 2], [1, 1], [1, 1], false))
+        max_pool2d(x, MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]))
     }
 
     fn stem_cost(&self, frames: usize) -> Cost {
@@ -409,7 +409,8 @@ impl Backbone for ResNet {
     }
 
     fn encode_texts(&self, _: &[String]) -> Result<Tensor<2>> {
-        Err(Error::failed("this backbone has no text tower").help("choose clip_vit or clip_resnet where texts are read"))
+        Err(Error::failed("this backbone has no text tower")
+            .help("choose clip_vit or clip_resnet where texts are read"))
     }
 
     fn logit_scale(&self) -> Option<Tensor<1>> {
@@ -433,7 +434,8 @@ mod tests {
     use maclip_language::read_str;
 
     fn tiny(init: &mut Init) -> ResNet {
-        let (sizes, config) = (Sizes { width: 2, layers: [1, 2, 1, 1] }, ResNetConfig { image_size: 64, ..Default::default() });
+        let (sizes, config) =
+            (Sizes { width: 2, layers: [1, 2, 1, 1] }, ResNetConfig { image_size: 64, ..Default::default() });
         ResNet::new(&sizes, config.geometry(&sizes), &mut BTreeMap::new(), init).unwrap()
     }
 

@@ -109,12 +109,12 @@ where
 /// What small components are built from: features of `width` values, clips of `frames` frames.
 pub fn context(seed: u64, width: usize, frames: usize) -> BuildContext {
     let geometry = Geometry {
-        image_size: 1,
+        image_size: 2,
         width,
         embed_dim: width,
         blocks: 1,
         transformer: true,
-        tokens: 2,
+        tokens: 5,
         text: Some(TextGeometry { width: 8, blocks: 1 }),
         mean: [0.0; 3],
         std: [1.0; 3],

@@ -69,7 +69,10 @@ fn scores(seed: u64) -> Scores {
             sentences: random(seed + 8, [EPISODES, WAY, SENTENCES, WIDTH]),
         }),
         further: Vec::new(),
-        related: None,
+        related: Some(Related {
+            query: random(seed + 7, [EPISODES, QUERIES, FRAMES, WIDTH]),
+            support: random(seed + 8, [EPISODES, 1, WAY, SUPPORTS / WAY, FRAMES, WIDTH]),
+        }),
         all_classes: Some(AllClasses {
             frames: random(seed + 3, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
             prototypes: random(seed + 5, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
@@ -138,6 +141,7 @@ impl Subject {
             support_text: scores.support_text.filter(|_| text),
             query_sentences: scores.query_sentences.filter(|_| self.objective.needs_sentences()),
             frames: scores.frames.filter(|_| self.objective.needs_frames()),
+            related: scores.related.filter(|_| self.objective.needs_related()),
             all_classes: scores.all_classes.filter(|_| self.objective.all_classes()),
             ..scores
         }
@@ -145,7 +149,7 @@ impl Subject {
 
     fn probabilities(&self) {
         // A test gives neither the supports' texts nor all classes.
-        let tested = Scores { support_text: None, all_classes: None, ..self.given(scores(1)) };
+        let tested = Scores { support_text: None, related: None, all_classes: None, ..self.given(scores(1)) };
         let probabilities = self.objective.probabilities(&tested);
         assert_eq!(probabilities.dims(), [EPISODES, QUERIES, WAY], "{}: a row for each query", self.choice);
         for row in values(probabilities).chunks(WAY) {
@@ -197,6 +201,9 @@ impl Subject {
         if let (Some(all), Some(other)) = (&mut all_texts.all_classes, &other.all_classes) {
             all.texts = other.texts.clone();
         }
+        let related = counts(Scores { related: other.related.clone(), ..one.clone() });
+        let claimed = self.objective.needs_related();
+        assert_eq!(related, claimed, "{}: whether what is aligned counts, and `needs_related`", self.choice);
         let sentences = Scores { query_sentences: other.query_sentences.clone(), ..one.clone() };
         let sentences = counts(sentences);
         assert_eq!(sentences, self.objective.needs_sentences(), "{}: whether each sentence counts", self.choice);

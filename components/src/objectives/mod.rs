@@ -4,6 +4,10 @@
 mod clip_fsar;
 mod ma_clip;
 mod metric;
+pub mod molo;
+mod motion_consistency;
 mod product;
 mod sub_action_product;
+pub mod temporal_coherence;
+mod weighted_distances;
 mod with_class_loss;

@@ -5,9 +5,12 @@
 #[cfg(test)]
 mod checks;
 mod clip_fsar;
+pub mod clip_spm;
 mod hyrsm;
+pub mod molo;
 mod multimodal_transformer;
 mod none;
+pub mod strm;
 mod text_guided;
 mod text_layer;
 pub mod transformer;

@@ -346,7 +346,12 @@ impl ClipTable {
                 }
                 let frames = model.objective.needs_frames().then(|| query.frames.clone().to_device(first));
                 let averages = time_average(query.frames).to_device(first);
-                Ok((support.prototypes.to_device(first), query.prototypes.to_device(first), averages, frames))
+                Ok((
+                    model.tested(support.prototypes).to_device(first),
+                    model.tested(query.prototypes).to_device(first),
+                    averages,
+                    frames,
+                ))
             })
             .collect::<Result<_>>()?;
         progress.end();

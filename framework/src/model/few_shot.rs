@@ -13,7 +13,7 @@ use crate::slots::cost::Cost;
 use crate::slots::explanation::normalize;
 use crate::slots::layout::{Layout, Part};
 use crate::slots::module::Slot;
-use crate::slots::objective::{FramesAndSentences, Objective, Scores};
+use crate::slots::objective::{AllClasses, FramesAndSentences, Objective, Scores};
 use crate::slots::prompt::Prompt;
 use crate::slots::prototype::{EpisodeFeatures, Prototype, Related};
 use burn::module::Module;
@@ -71,7 +71,7 @@ impl FewShotModel {
         backbone.lower(context.precision).map_err(|error| error.at(recipe.place("precision")))?;
         backbone.hand_out(&recipe.parts).map_err(|error| error.at(recipe.place("backbone")))?;
         let given = backbone.geometry().layout(backbone.handed_out());
-        let context = context.with_given(given.clone());
+        let context = context.with_given(given.clone()).with_read(&recipe.read_parts());
         let prototype = Slot::new(recipe.build::<dyn Prototype>(&context)?);
         let around = recipe.parts_of(<dyn Alignment>::NAME);
         let compared = with_parts(prototype.layout(&given), &given, &around);
@@ -202,6 +202,21 @@ impl FewShotModel {
         self.rewritten(frames, |frames| self.prototype.query(frames))
     }
 
+    /// Without the parts at the end that only a loss reads: what a test keeps of prototypes `[…, F]`.
+    pub fn tested<const D: usize>(&self, prototypes: Tensor<D>) -> Tensor<D> {
+        let compared = self.compared();
+        if compared.is_plain() || self.prototype.scope() == Scope::Episode {
+            return prototypes;
+        }
+        let reads = self.alignment.reads();
+        let (mut end, mut kept) = (compared.feature_width(), compared.feature_width());
+        for (part, [rows, width]) in compared.parts() {
+            end += rows * width;
+            kept = if reads.contains(part) { end } else { kept };
+        }
+        prototypes.narrow(D - 1, 0, kept)
+    }
+
     fn rewritten(&self, given: Tensor<3>, rewrite: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Encoded {
         let _span = profile::span(Phase::Prototype);
         let layout = self.given();
@@ -292,6 +307,29 @@ impl FewShotModel {
             self.alignment.cost([n * q, 1, t, e], [n * q, w, k, ts, e])
         };
         (Some(related), aligned)
+    }
+
+    /// What [`Objective::all_classes`] asks for, of one episode: clips, queries first, with the `texts` `[C, E]` of all
+    /// training classes, and the position of each clip's class among them, `labels` `[1, Q + S]`.
+    pub fn all_classes(
+        &self,
+        support: &Encoded,
+        query: &Encoded,
+        texts: Tensor<2>,
+        labels: Tensor<2, Int>,
+    ) -> AllClasses {
+        let both = |query: &Tensor<3>, support: &Tensor<3>| {
+            Tensor::cat(vec![query.clone(), support.clone()], 0).unsqueeze::<4>()
+        };
+        let compared = both(&query.prototypes, &support.prototypes);
+        AllClasses {
+            frames: both(&query.frames, &support.frames),
+            prototypes: self.compared().feature(compared.clone()),
+            given: both(&query.given, &support.given),
+            compared,
+            texts: texts.unsqueeze(),
+            labels,
+        }
     }
 
     /// Distances and text similarities of one episode. Support clips are ordered by class, `shot` of each; `class_text`

@@ -156,6 +156,11 @@ impl Recipe {
         self.reads.iter().filter(|(reader, _)| *reader == slot).map(|(_, part)| *part).collect()
     }
 
+    /// All parts of a frame that components read.
+    pub fn read_parts(&self) -> Vec<Part> {
+        self.reads.iter().map(|(_, part)| *part).collect()
+    }
+
     /// Builds the component of slot `T`.
     ///
     /// # Errors

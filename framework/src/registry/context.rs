@@ -4,7 +4,7 @@ use super::Facts;
 use crate::error::{Error, Result};
 use crate::random::Stream;
 use crate::slots::backbone::{Geometry, Precision};
-use crate::slots::layout::Layout;
+use crate::slots::layout::{Layout, Part};
 use crate::slots::module::GraphStrategy;
 use burn::tensor::Device;
 use std::collections::BTreeMap;
@@ -37,6 +37,7 @@ pub struct BuildContext {
     frames: Option<usize>,
     given: Layout,
     compared: Layout,
+    read: Vec<Part>,
     noted: Arc<Mutex<Noted>>,
 }
 
@@ -67,6 +68,7 @@ impl BuildContext {
             frames: None,
             given: Layout::default(),
             compared: Layout::default(),
+            read: Vec::new(),
             noted: Arc::default(),
         }
     }
@@ -86,6 +88,16 @@ impl BuildContext {
     /// The same where frames of the values `compared` are aligned, for what is built after the prototype module.
     pub fn with_compared(&self, compared: Layout) -> Self {
         Self { compared, ..self.clone() }
+    }
+
+    /// The same where components read these parts of a frame.
+    pub fn with_read(&self, parts: &[Part]) -> Self {
+        Self { read: parts.to_vec(), ..self.clone() }
+    }
+
+    /// Whether any component reads this part of a frame: a prototype module need not add what nothing reads.
+    pub fn is_read(&self, part: Part) -> bool {
+        self.read.contains(&part)
     }
 
     /// The values of a frame that the backbone hands out.

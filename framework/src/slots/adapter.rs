@@ -58,7 +58,8 @@ pub enum Depth {
 impl Depth {
     /// The depth for a tower of `blocks` blocks with `adapter`.
     pub fn of(adapter: &dyn Adapter, blocks: usize) -> Self {
-        if adapter.embeds() || adapter.tunes(TowerPart::Embedding) || adapter.tunes(TowerPart::ClassToken) {
+        let first = adapter.changes_pixels() || adapter.embeds();
+        if first || adapter.tunes(TowerPart::Embedding) || adapter.tunes(TowerPart::ClassToken) {
             return Depth::Pixels;
         }
         match (0..blocks).find(|&index| adapter.adapts(index) || adapter.tunes(TowerPart::Block(index))) {
@@ -94,7 +95,7 @@ impl Depth {
 ///   `Component::describe` adds `adapter` to `Facts::readers` in the same cases.
 /// - **Text tower.** A class text depends on the sentences of its own class alone. An adapter that adapts the text tower
 ///   does not read class texts in the image tower.
-/// - **Depth.** [`Adapter::adapts`], [`Adapter::tunes`] and [`Adapter::embeds`] are constant, and everything that they
+/// - **Depth.** [`Adapter::adapts`], [`Adapter::tunes`], [`Adapter::embeds`] and [`Adapter::changes_pixels`] are constant, and everything that they
 ///   do not name stays frozen: the values below the first named part are kept on disk and used again.
 /// - **Sizes.** With `BuildContext::sizes_only` no tensor gets values: a plan is made on machines that could not hold
 ///   them.
@@ -108,6 +109,17 @@ pub trait Adapter: DynModule + CloneAdapter {
     /// Whether this part of the image tower itself is trained. Parts that are not named stay frozen.
     fn tunes(&self, _part: TowerPart) -> bool {
         false
+    }
+
+    /// Whether the pixels are changed by [`Adapter::pixels`] before the tower reads them.
+    fn changes_pixels(&self) -> bool {
+        false
+    }
+
+    /// Changes the normalised pixels of clips, `[B, T, 3, H, W]` → the same shape. Only called if [`Adapter::changes_pixels`].
+    /// What a backbone hands out as pixels are those before the change.
+    fn pixels(&self, pixels: Tensor<5>) -> Tensor<5> {
+        pixels
     }
 
     /// Whether the tokens before the first block are changed by [`Adapter::embed`].

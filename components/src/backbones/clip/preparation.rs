@@ -58,7 +58,13 @@ impl Normal {
     const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
     fn words(&self) -> String {
-        let name = [(Self::CLIP, "clip"), (Self::HALF, "half"), (Self::IMAGENET, "imagenet"), (Self::RAW, "raw"), (Self::SLOWFAST, "slowfast")];
+        let name = [
+            (Self::CLIP, "clip"),
+            (Self::HALF, "half"),
+            (Self::IMAGENET, "imagenet"),
+            (Self::RAW, "raw"),
+            (Self::SLOWFAST, "slowfast"),
+        ];
         let name = name.into_iter().find(|(known, _)| known == self).map(|(_, name)| format!("{name}: "));
         format!("{}mean {:?}, std {:?}", name.unwrap_or_default(), self.mean, self.std)
     }

@@ -279,7 +279,7 @@ impl ImageTower for VisionTower {
                 let side = (values / 3).isqrt();
                 let mut carried = self.handed_out.begin();
                 carried.keep(Part::Pixels, || x.clone());
-                let tokens = self.tokens(x.reshape([b, t, 3, side, side]));
+                let tokens = self.tokens(adapter.pixels(x.reshape([b, t, 3, side, side])));
                 let tokens = self.normalized(if adapter.embeds() { adapter.embed(tokens) } else { tokens });
                 carried.keep(Part::Block(0), || tokens.clone().flatten(2, 3));
                 (0, carried, tokens)

@@ -83,8 +83,7 @@ impl ResNet {
     /// sizes matter.
     pub fn new(a: &Architecture, tensors: &mut BTreeMap<String, HostTensor>, init: &mut Init) -> Result<Self> {
         let (w, without) = (a.vision_width, tensors.is_empty());
-        let mut norm =
-            |path: &str, channels: usize, init: &mut Init| {
+        let mut norm = |path: &str, channels: usize, init: &mut Init| {
             FixedBatchNorm::new(&format!("visual.{path}"), channels, tensors, without, init)
         };
         let mut stage = |number: usize, init: &mut Init| -> Result<Vec<Bottleneck>> {

@@ -22,7 +22,7 @@ use maclip_framework::slots::Scope;
 use maclip_framework::slots::dataset::Split;
 use maclip_framework::slots::draws::Draws;
 use maclip_framework::slots::module::{GraphStrategy, on_graph};
-use maclip_framework::slots::objective::{AllClasses, Labels, Loss, Scores};
+use maclip_framework::slots::objective::{Labels, Loss, Scores};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -127,15 +127,6 @@ impl EpisodeLearner<'_> {
         let support_texts = select_rows(&class_text.mean, &of_supports);
         let support = draws.of_clips(0..supports).during(|| model.support_prototypes(frames.support, support_texts));
         let query = draws.of_clips(supports..clips).during(|| model.query_prototypes(frames.query));
-        let features = model.objective.all_classes().then(|| {
-            let both = |query: &Tensor<3>, support: &Tensor<3>| Tensor::cat(vec![query.clone(), support.clone()], 0);
-            [
-                both(&query.frames, &support.frames),
-                both(&query.given, &support.given),
-                both(&query.prototypes, &support.prototypes),
-            ]
-        });
-        let mut scores = draws.during(|| model.scores(support, query, class_text, shape.shot));
         let tensor = |labels: Vec<i32>| {
             let count = labels.len();
             Tensor::<2, Int>::from_data(TensorData::new(labels, [1, count]), device)
@@ -144,17 +135,17 @@ impl EpisodeLearner<'_> {
             query: tensor(episode.queries.iter().map(|&(label, _)| label as i32).collect()),
             support: tensor((0..supports).map(|i| (i / shape.shot) as i32).collect()),
         };
-        scores.all_classes = features.map(|features| {
+        let all = model.objective.all_classes().then(|| {
             let queries = episode.queries.iter().map(|&(label, _)| episode.classes[label]);
             let classes = queries.chain(ids.support_classes.iter().copied()).map(|class| class as i32);
             let texts = match model.objective.needs_text() {
                 true => model.current_texts(all_texts.clone()),
                 false => all_texts.clone(),
             };
-            let [frames, given, compared] = features.map(Tensor::unsqueeze);
-            let (prototypes, texts) = (model.compared().feature(compared.clone()), texts.mean.unsqueeze());
-            AllClasses { frames, prototypes, given, compared, texts, labels: tensor(classes.collect()) }
+            model.all_classes(&support, &query, texts.mean, tensor(classes.collect()))
         });
+        let mut scores = draws.during(|| model.scores(support, query, class_text, shape.shot));
+        scores.all_classes = all;
         let _span = profile::span(Phase::Objective);
         let loss = model.objective.loss(&scores, &labels);
         let predicted: Vec<i64> = model.objective.probabilities(&scores).argmax(2).into_data().iter::<i64>().collect();
