@@ -11,6 +11,7 @@
 //! program whose files are equal compute the same numbers, bit for bit.
 
 mod clip;
+mod clip_spm;
 mod d2st;
 mod hyrsm_plus_plus;
 mod maps;
@@ -22,6 +23,7 @@ mod named;
 mod needs;
 mod peers;
 mod set;
+mod soap;
 mod strm;
 
 use maclip_components as _;
@@ -100,6 +102,8 @@ fn run(set: &Set, device: &str) -> usize {
             "d2st" => d2st::case(&mut check),
             "hyrsm_plus_plus" => hyrsm_plus_plus::case(&mut check),
             "molo" => molo::case(&mut check),
+            "clip_spm" => clip_spm::case(&mut check),
+            "soap" => soap::case(&mut check),
             "strm" => strm::case(&mut check),
             other => check.fail(format!("this program does not know the kind `{other}`")),
         }));

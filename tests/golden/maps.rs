@@ -13,7 +13,7 @@ use maclip_framework::slots::backbone::{Backbone, Geometry, Published};
 use maclip_framework::slots::layout::Part;
 use maclip_framework::slots::module::Slot;
 use maclip_framework::slots::objective::{Labels, Loss, Scores};
-use maclip_framework::slots::prototype::Prototype;
+use maclip_framework::slots::prototype::{Prototype, Related};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -130,4 +130,13 @@ pub fn scored(
 /// No class texts, for features of `width` values.
 pub fn no_texts(check: &Check, width: usize) -> ClassTexts {
     ClassTexts::of(Tensor::zeros([crate::named::number(check, "way"), width], &check.set.device))
+}
+
+/// Scores and labels of the case's episode from what is aligned.
+pub fn of_related(check: &Check, model: &FewShotModel, related: Related) -> (Scores, Labels) {
+    let (way, shot) = (crate::named::number(check, "way"), crate::named::number(check, "shot"));
+    let of_query = labels(check, &check.input("query_labels").labels());
+    let of_support: Vec<usize> = (0..way * shot).map(|clip| clip / shot).collect();
+    let scores = Scores::aligned(model.align_related(related));
+    (scores, Labels { query: of_query, support: labels(check, &of_support) })
 }

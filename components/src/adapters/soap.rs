@@ -24,7 +24,7 @@ use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
-use maclip_framework::slots::adapter::Adapter;
+use maclip_framework::slots::adapter::{Adapter, TowerPart};
 use serde::{Deserialize, Serialize};
 
 /// Options of SOAP's gates.
@@ -37,14 +37,26 @@ struct SoapConfig {
     /// Channels between W₁ and W₂. 16 in public code.
     #[schemars(range(min = 1, max = 65_536))]
     reduced: usize,
+    /// Whether the image tower behind the gates is `trained` too, as in public code, or stays `frozen`.
+    tower: Tower,
     /// In the public code the convolutions of c are in no list of parameters: they keep their random start and are in no
     /// checkpoint. `true` does the same; `false` trains them.
     as_published: bool,
 }
 
+/// What becomes of the image tower.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Tower {
+    /// All of it is trained.
+    Trained,
+    /// All of it is frozen.
+    Frozen,
+}
+
 impl Default for SoapConfig {
     fn default() -> Self {
-        Self { spans: vec![1, 2, 3], reduced: 16, as_published: false }
+        Self { spans: vec![1, 2, 3], reduced: 16, tower: Tower::Trained, as_published: false }
     }
 }
 
@@ -87,6 +99,7 @@ impl Component for SoapConfig {
                 if self.as_published { kernels.no_grad() } else { kernels }
             },
             spans: self.spans,
+            tower: self.tower,
         };
         Ok(Box::new(soap))
     }
@@ -113,6 +126,8 @@ struct Soap {
     motion: Vec<Kernel>,
     #[module(skip)]
     spans: Vec<usize>,
+    #[module(skip)]
+    tower: Tower,
 }
 
 impl Soap {
@@ -153,6 +168,10 @@ impl Adapter for Soap {
         false
     }
 
+    fn tunes(&self, _: TowerPart) -> bool {
+        self.tower == Tower::Trained
+    }
+
     fn changes_pixels(&self) -> bool {
         true
     }
@@ -181,6 +200,10 @@ mod tests {
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
-        conformance::adapter::holds::<SoapConfig>(Traits { starts_frozen: false, costed: false, ..Traits::default() });
+        conformance::adapter::holds::<SoapConfig>(Traits {
+            also: &["spans: [1, 2], tower: frozen"],
+            starts_frozen: false,
+            ..Traits::default()
+        });
     }
 }

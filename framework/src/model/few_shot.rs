@@ -251,7 +251,7 @@ impl FewShotModel {
     }
 
     /// The distances of what [`FewShotModel::relate`] returned.
-    fn align_related(&self, related: Related) -> Aligned {
+    pub fn align_related(&self, related: Related) -> Aligned {
         let ([n, q, _, _], w) = (related.query.dims(), related.support.dims()[2]);
         let (query, support) = self.episodes(related);
         let Aligned { distances, further } = self.alignment.aligned(query, support);
