@@ -19,6 +19,7 @@ mod named;
 mod needs;
 mod peers;
 mod set;
+mod task_adapter_pp;
 
 use maclip_components as _;
 use maclip_framework::registry::methods;
@@ -94,6 +95,7 @@ fn run(set: &Set, device: &str) -> usize {
             "colors" => peers::colors(&mut check),
             "prompts" => peers::prompts(&mut check),
             "d2st" => d2st::case(&mut check),
+            "task_adapter_pp" => task_adapter_pp::case(&mut check),
             other => check.fail(format!("this program does not know the kind `{other}`")),
         }));
         if ran.is_err() {

@@ -14,4 +14,5 @@ mod matching;
 mod otam;
 mod st_adapter;
 mod task_adapter;
+mod task_adapter_plus_plus;
 mod trx;

@@ -5,5 +5,5 @@ mod clip_fsar;
 mod ma_clip;
 mod metric;
 mod product;
-mod sub_action_product;
+pub mod sub_action_product;
 mod with_class_loss;

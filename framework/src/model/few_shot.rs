@@ -130,7 +130,7 @@ impl FewShotModel {
     pub fn current_texts(&self, texts: ClassTexts) -> ClassTexts {
         let (Some(prefix), Some(tower)) = (&texts.adapted, self.backbone.adaptable_text()) else { return texts };
         let _span = profile::span(Phase::Texts);
-        let features = tower.encode(prefix, &*self.adapter);
+        let features = tower.encode_prefix(prefix, &*self.adapter);
         let [classes, sentences, width] = features.dims();
         let mean = match sentences {
             1 => features.clone().reshape([classes, width]),
@@ -432,7 +432,7 @@ pub fn class_texts(model: &FewShotModel, prompt: &dyn Prompt, names: &[&str], de
     if model.trains_texts()
         && let Some(tower) = model.backbone.adaptable_text()
     {
-        let prefix = tower.prefix(&sentences, &*model.adapter)?;
+        let prefix = tower.text_prefix(&sentences, &*model.adapter)?;
         let texts = ClassTexts {
             adapted: Some(prefix),
             ..ClassTexts::of(Tensor::zeros([names.len(), geometry.embed_dim], device))

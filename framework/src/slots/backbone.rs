@@ -88,10 +88,10 @@ pub trait AdaptableText {
     ///
     /// # Errors
     /// As [`Backbone::encode_texts`], and where two classes have different numbers of sentences.
-    fn prefix(&self, classes: &[Vec<String>], adapter: &dyn Adapter) -> Result<TextPrefix>;
+    fn text_prefix(&self, classes: &[Vec<String>], adapter: &dyn Adapter) -> Result<TextPrefix>;
 
     /// The rest of the tower, with the adapter: → features `[C, P, E]`, not normalised.
-    fn encode(&self, prefix: &TextPrefix, adapter: &dyn Adapter) -> Tensor<3>;
+    fn encode_prefix(&self, prefix: &TextPrefix, adapter: &dyn Adapter) -> Tensor<3>;
 }
 
 impl Geometry {
