@@ -12,6 +12,7 @@
 
 mod clip;
 mod d2st;
+mod emp_net;
 mod method;
 mod metrics;
 mod named;
@@ -20,6 +21,7 @@ mod needs;
 mod peers;
 mod set;
 mod task_adapter_pp;
+mod ts_fsar;
 
 use maclip_components as _;
 use maclip_framework::registry::methods;
@@ -95,6 +97,8 @@ fn run(set: &Set, device: &str) -> usize {
             "colors" => peers::colors(&mut check),
             "prompts" => peers::prompts(&mut check),
             "d2st" => d2st::case(&mut check),
+            "emp_net" => emp_net::case(&mut check),
+            "ts_fsar" => ts_fsar::case(&mut check),
             "task_adapter_pp" => task_adapter_pp::case(&mut check),
             other => check.fail(format!("this program does not know the kind `{other}`")),
         }));

@@ -48,7 +48,7 @@ fn text_model(check: &Check, [width, layers, heads, context, ids]: [usize; 5], a
     let tower = TextTower::new(sizes, Tokenizer::Unknown(ids), &mut Init::blank(check.set.device.clone())).no_grad();
     let hidden = weights(check).iter().find(|(name, _)| name.ends_with("D_fc1.bias")).unwrap().1.values.len();
     let adapter = json!({
-        "type": "task_adapter", "at": {"last": 1}, "text_at": {"last": adapted}, "ratio": hidden as f64 / width as f64,
+        "type": "task_adapter", "at": {"last": 1}, "text_at": {"last": adapted}, "ratio": (hidden as f64 + 0.5) / width as f64,
     });
     let recipe = recipe(&json!({"adapter": adapter}));
     let plain = BuildContext::new(0, check.set.device.clone());
@@ -132,7 +132,7 @@ fn visual(check: &mut Check) {
     let size = |name: &str, axis: usize| found[&format!("feature.{name}")].shape[axis];
     let (width, hidden) =
         (size("class_embedding", 0), found.iter().find(|(name, _)| name.ends_with("t_adapter.D_fc1.bias")));
-    let ratio = hidden.unwrap().1.values.len() as f64 / width as f64;
+    let ratio = (hidden.unwrap().1.values.len() as f64 + 0.5) / width as f64;
     let backbone = json!({
         "type": "clip_vit", "weights": "random",
         "architecture": {

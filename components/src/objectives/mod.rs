@@ -2,8 +2,10 @@
 //!
 //! Not here: the distances themselves (alignments), and the sentences around class names (prompts).
 mod clip_fsar;
+pub mod emp_net;
 mod ma_clip;
 mod metric;
 mod product;
 pub mod sub_action_product;
+pub mod ts_fsar;
 mod with_class_loss;

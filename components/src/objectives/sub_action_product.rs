@@ -23,6 +23,7 @@ use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::explanation::normalize;
+use maclip_framework::slots::layout::Layout;
 use maclip_framework::slots::objective::{Labels, Loss, Objective, Scores};
 use maclip_kernels::operations;
 use serde::{Deserialize, Serialize};
@@ -75,10 +76,11 @@ impl Component for SubActionProductConfig {
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Objective>> {
-        let width = context.geometry()?.embed_dim;
+        let width = context.compared().feature_width();
         let mut init = Init::new(context.init("objective"), context.trainable_device());
         Ok(Box::new(SubActionProduct {
             norm: self.layer_norm.then(|| init.layer_norm(width)),
+            layout: context.compared().clone(),
             scale: self.scale,
             sub_actions: self.sub_actions,
             as_published: self.as_published,
@@ -95,6 +97,8 @@ const FIRST: usize = WINDOW - STRIDE + 1;
 #[derive(Module, Debug)]
 struct SubActionProduct {
     norm: Option<LayerNorm>,
+    #[module(skip)]
+    layout: Layout,
     scale: f64,
     sub_actions: usize,
     as_published: bool,
@@ -131,7 +135,8 @@ impl SubActionProduct {
     /// 64 · v · s, `[N, Q, W]`.
     fn logits(&self, scores: &Scores) -> Tensor<3> {
         let given = scores.frames.as_ref().expect("given to an objective that needs frames");
-        let semantic = semantic(aligned(given.query.clone(), self.norm.as_ref()), given.sentences.clone());
+        let semantic =
+            semantic(aligned(self.layout.feature(given.query.clone()), self.norm.as_ref()), given.sentences.clone());
         let semantic = if self.as_published { semantic.swap_dims(1, 2) } else { semantic };
         -scores.distances.clone() * semantic * self.scale
     }
@@ -143,6 +148,10 @@ impl Objective for SubActionProduct {
     }
 
     fn needs_frames(&self) -> bool {
+        true
+    }
+
+    fn mixes_queries(&self) -> bool {
         true
     }
 
@@ -195,8 +204,19 @@ mod tests {
         let tensor =
             |values: Vec<f32>, shape: [usize; 4]| Tensor::<4>::from_data(TensorData::new(values, shape), &device);
         let frames = tensor(vec![9.0, 9.0, 1.0, 0.0, 0.0, 2.0, 3.0, 4.0], [1, 1, 4, 2]);
-        let given = FramesAndSentences { query: frames, sentences: tensor(vec![5.0, 0.0, 0.0, 7.0], [1, 2, 1, 2]) };
-        let objective = SubActionProduct { norm: None, scale: 10.0, sub_actions: 1, as_published: false };
+        let given = FramesAndSentences {
+            query: frames,
+            sentences: tensor(vec![5.0, 0.0, 0.0, 7.0], [1, 2, 1, 2]),
+            texts: Tensor::zeros([1, 2, 2], &device),
+            shots: 1,
+        };
+        let objective = SubActionProduct {
+            norm: None,
+            layout: Layout::of_feature(2),
+            scale: 10.0,
+            sub_actions: 1,
+            as_published: false,
+        };
         let semantic = semantic(aligned(given.query.clone(), None), given.sentences.clone());
         let semantic: Vec<f32> = semantic.into_data().try_to_vec().unwrap();
         // Cosines with (1, 0): 1, 0 and 0.6; with (0, 1): 0, 1 and 0.8.

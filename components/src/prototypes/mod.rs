@@ -5,10 +5,12 @@
 #[cfg(test)]
 mod checks;
 mod clip_fsar;
+pub mod emp_net;
 mod hyrsm;
 mod multimodal_transformer;
 mod none;
 mod text_guided;
 mod text_layer;
 pub mod transformer;
+pub mod ts_fsar;
 mod unimodal_transformer;

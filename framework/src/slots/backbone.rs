@@ -111,6 +111,7 @@ impl Geometry {
         match part {
             Part::Pixels => pixels.then_some([3, self.image_size * self.image_size]),
             Part::Block(count) => (self.transformer && count <= self.blocks).then_some([self.tokens, self.width]),
+            Part::Joint(count) => (self.transformer && count <= self.blocks).then_some([self.tokens, self.embed_dim]),
             Part::Map => (pixels && self.tokens > 1).then(|| [self.tokens - 1, self.width]),
             Part::Added { .. } => None,
         }
