@@ -3,7 +3,8 @@
 //!
 //! Not here: modules that rewrite features before they are compared (prototypes), and the loss (objectives).
 pub mod bi_mhm;
-pub mod chamfer;
+pub mod cache;
+mod chamfer;
 pub mod diagonal;
 pub mod dtw;
 mod emp_net;

@@ -7,5 +7,6 @@ mod ma_clip;
 mod metric;
 mod product;
 pub mod sub_action_product;
+mod text_sum;
 pub mod ts_fsar;
 mod with_class_loss;

@@ -11,6 +11,7 @@ mod multimodal_transformer;
 mod none;
 mod text_guided;
 mod text_layer;
+mod text_mean;
 pub mod transformer;
 pub mod ts_fsar;
 mod unimodal_transformer;

@@ -106,6 +106,11 @@ impl FewShotModel {
                      text",
                 ));
         }
+        if model.trains_texts() && !model.prototype.needs_text() && !model.objective.needs_text() {
+            return Err(Error::failed("the adapter changes the text tower, and no component reads class texts")
+                .at(recipe.place("adapter"))
+                .help("choose an objective that reads them, such as `product`, or leave the text tower as it is"));
+        }
         if model.trains_texts() && model.adapter.needs_text() {
             return Err(Error::failed("the adapter reads class texts in the image tower and changes the text tower")
                 .at(recipe.place("adapter"))
