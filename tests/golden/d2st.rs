@@ -227,7 +227,7 @@ fn tower(check: &mut Check) {
     let kernels = &check.case["kernels"];
     let Sizes { heads, groups, .. } = sizes(check, width, channels);
     options["adapter"] = json!({
-        "type": "d2st", "ratio": channels as f64 / width as f64, "spatial": kernels["spatial"],
+        "type": "d2st", "ratio": (channels as f64 + 0.5) / width as f64, "spatial": kernels["spatial"],
         "temporal": kernels["temporal"], "heads": heads, "groups": groups,
     });
     let mut context = BuildContext::new(0, check.set.device.clone());

@@ -13,6 +13,7 @@
 mod clip;
 mod clip_spm;
 mod d2st;
+mod emp_net;
 mod hyrsm_plus_plus;
 mod maps;
 mod method;
@@ -25,6 +26,8 @@ mod peers;
 mod set;
 mod soap;
 mod strm;
+mod task_adapter_pp;
+mod ts_fsar;
 
 use maclip_components as _;
 use maclip_framework::registry::methods;
@@ -105,6 +108,9 @@ fn run(set: &Set, device: &str) -> usize {
             "clip_spm" => clip_spm::case(&mut check),
             "soap" => soap::case(&mut check),
             "strm" => strm::case(&mut check),
+            "emp_net" => emp_net::case(&mut check),
+            "ts_fsar" => ts_fsar::case(&mut check),
+            "task_adapter_pp" => task_adapter_pp::case(&mut check),
             other => check.fail(format!("this program does not know the kind `{other}`")),
         }));
         if ran.is_err() {

@@ -66,7 +66,9 @@ impl Set {
         let device = device::parse(device).unwrap_or_else(|(message, help)| panic!("{message}; {help}"));
         let cases = manifest["cases"].as_array().unwrap().clone();
         let mut set = Self { folder: folder.to_owned(), cases, device, files: RefCell::default() };
-        if let Some(method) = manifest["method"].as_str() {
+        // The cases of other sets say their kind themselves.
+        let own_kinds = set.cases.iter().all(|case| case.get("kind").is_some());
+        if let Some(method) = manifest["method"].as_str().filter(|_| !own_kinds) {
             set.cases = set.cases.iter().map(|case| set.of_method(method, case)).collect();
         }
         set

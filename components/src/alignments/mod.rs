@@ -3,10 +3,12 @@
 //!
 //! Not here: modules that rewrite features before they are compared (prototypes), and the loss (objectives).
 pub mod bi_mhm;
+pub mod cache;
 pub mod chamfer;
 mod clip_spm;
 pub mod diagonal;
 pub mod dtw;
+mod emp_net;
 pub mod frame_costs;
 pub mod hausdorff;
 pub mod linear;
@@ -21,3 +23,4 @@ pub mod otam;
 pub mod soft_dtw;
 pub mod strm;
 pub mod trx;
+mod ts_dcm;

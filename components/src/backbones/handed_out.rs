@@ -24,7 +24,7 @@ impl HandedOut {
     pub fn new(parts: &[Part], geometry: &Geometry) -> Result<Self> {
         let values = |part: &Part| {
             let shape = geometry.shape_of(*part).ok_or_else(|| match part {
-                Part::Block(_) if geometry.transformer => {
+                Part::Block(_) | Part::Joint(_) if geometry.transformer => {
                     cannot_give(*part).help(format!("this backbone has {} blocks", geometry.blocks))
                 }
                 _ => cannot_give(*part),
@@ -47,7 +47,7 @@ impl HandedOut {
     /// Values of the parts that are known before block `index` is computed.
     pub fn known(&self, index: usize) -> usize {
         let known = |part: &Part| match part {
-            Part::Block(count) => *count <= index,
+            Part::Block(count) | Part::Joint(count) => *count <= index,
             part => *part == Part::Pixels,
         };
         self.parts.iter().zip(&self.values).filter(|(part, _)| known(part)).map(|(_, values)| values).sum()

@@ -67,6 +67,8 @@ fn scores(seed: u64) -> Scores {
         frames: Some(FramesAndSentences {
             query: random(seed + 7, [EPISODES, QUERIES, FRAMES, WIDTH]),
             sentences: random(seed + 8, [EPISODES, WAY, SENTENCES, WIDTH]),
+            texts: random(seed + 9, [EPISODES, WAY, WIDTH]),
+            shots: SUPPORTS / WAY,
         }),
         further: Vec::new(),
         related: Some(Related {
@@ -107,6 +109,8 @@ fn episode(n: usize, scores: &Scores, labels: &Labels) -> (Scores, Labels) {
         frames: scores.frames.as_ref().map(|frames| FramesAndSentences {
             query: frames.query.clone().narrow(0, n, 1),
             sentences: frames.sentences.clone().narrow(0, n, 1),
+            texts: one(&frames.texts),
+            shots: frames.shots,
         }),
         further: scores.further.iter().map(|(name, distances)| (*name, one(distances))).collect(),
         related: scores.related.as_ref().map(|related| Related {

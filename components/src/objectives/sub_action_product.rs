@@ -23,7 +23,8 @@ use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::explanation::normalize;
-use maclip_framework::slots::objective::{FramesAndSentences, Labels, Loss, Objective, Scores};
+use maclip_framework::slots::layout::Layout;
+use maclip_framework::slots::objective::{Labels, Loss, Objective, Scores};
 use maclip_kernels::operations;
 use serde::{Deserialize, Serialize};
 
@@ -75,10 +76,11 @@ impl Component for SubActionProductConfig {
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Objective>> {
-        let width = context.geometry()?.embed_dim;
+        let width = context.compared().feature_width();
         let mut init = Init::new(context.init("objective"), context.trainable_device());
         Ok(Box::new(SubActionProduct {
             norm: self.layer_norm.then(|| init.layer_norm(width)),
+            layout: context.compared().clone(),
             scale: self.scale,
             sub_actions: self.sub_actions,
             as_published: self.as_published,
@@ -95,43 +97,46 @@ const FIRST: usize = WINDOW - STRIDE + 1;
 #[derive(Module, Debug)]
 struct SubActionProduct {
     norm: Option<LayerNorm>,
+    #[module(skip)]
+    layout: Layout,
     scale: f64,
     sub_actions: usize,
     as_published: bool,
 }
 
+/// h: frames `[N, Q, T, E]` → `[N, T − 1, Q, E]`, with `norm` behind the attention where there is one.
+pub fn aligned(frames: Tensor<4>, norm: Option<&LayerNorm>) -> Tensor<4> {
+    let [n, q, t, e] = frames.dims();
+    let frames = frames.swap_dims(1, 2);
+    let part = |from: usize| frames.clone().narrow(1, from, t - 1).reshape([n * (t - 1), q, e]);
+    let (before, after) = (part(0), part(1));
+    let mixed = operations::cross_attention(before, Tensor::cat(vec![after.clone(); 2], 2), None, 1);
+    let mixed = match norm {
+        Some(norm) => norm.forward(mixed),
+        None => mixed,
+    };
+    (after + mixed).reshape([n, t - 1, q, e])
+}
+
+/// s `[N, Q, W]` of h `[N, T − 1, Q, E]` and sentences `[N, W, P, E]`.
+pub fn semantic(aligned: Tensor<4>, sentences: Tensor<4>) -> Tensor<3> {
+    let units = normalize(aligned);
+    let [n, _, q, e] = units.dims();
+    let sentences = normalize(sentences).swap_dims(1, 2);
+    let [_, p, w, _] = sentences.dims();
+    let windows = (0..p).map(|i| units.clone().narrow(1, STRIDE * i, WINDOW).sum_dim(1)).collect();
+    let windows: Tensor<4> = Tensor::cat(windows, 1);
+    // [N, P, Q, E] · [N, P, E, W].
+    let cosines = windows.reshape([n * p, q, e]).matmul(sentences.reshape([n * p, w, e]).swap_dims(1, 2));
+    cosines.reshape([n, p, q, w]).sum_dim(1).squeeze_dim(1) / (WINDOW * p) as f64
+}
+
 impl SubActionProduct {
-    /// h: frames `[N, Q, T, E]` → `[N, T − 1, Q, E]`.
-    fn aligned(&self, frames: Tensor<4>) -> Tensor<4> {
-        let [n, q, t, e] = frames.dims();
-        let frames = frames.swap_dims(1, 2);
-        let part = |from: usize| frames.clone().narrow(1, from, t - 1).reshape([n * (t - 1), q, e]);
-        let (before, after) = (part(0), part(1));
-        let mixed = operations::cross_attention(before, Tensor::cat(vec![after.clone(); 2], 2), None, 1);
-        let mixed = match &self.norm {
-            Some(norm) => norm.forward(mixed),
-            None => mixed,
-        };
-        (after + mixed).reshape([n, t - 1, q, e])
-    }
-
-    /// s: `[N, Q, W]`.
-    fn semantic(&self, given: &FramesAndSentences) -> Tensor<3> {
-        let units = normalize(self.aligned(given.query.clone()));
-        let [n, _, q, e] = units.dims();
-        let sentences = normalize(given.sentences.clone()).swap_dims(1, 2);
-        let [_, p, w, _] = sentences.dims();
-        let windows = (0..p).map(|i| units.clone().narrow(1, STRIDE * i, WINDOW).sum_dim(1)).collect();
-        let windows: Tensor<4> = Tensor::cat(windows, 1);
-        // [N, P, Q, E] · [N, P, E, W].
-        let cosines = windows.reshape([n * p, q, e]).matmul(sentences.reshape([n * p, w, e]).swap_dims(1, 2));
-        cosines.reshape([n, p, q, w]).sum_dim(1).squeeze_dim(1) / (WINDOW * p) as f64
-    }
-
     /// 64 · v · s, `[N, Q, W]`.
     fn logits(&self, scores: &Scores) -> Tensor<3> {
         let given = scores.frames.as_ref().expect("given to an objective that needs frames");
-        let semantic = self.semantic(given);
+        let semantic =
+            semantic(aligned(self.layout.feature(given.query.clone()), self.norm.as_ref()), given.sentences.clone());
         let semantic = if self.as_published { semantic.swap_dims(1, 2) } else { semantic };
         -scores.distances.clone() * semantic * self.scale
     }
@@ -143,6 +148,10 @@ impl Objective for SubActionProduct {
     }
 
     fn needs_frames(&self) -> bool {
+        true
+    }
+
+    fn mixes_queries(&self) -> bool {
         true
     }
 
@@ -165,6 +174,7 @@ mod tests {
     use super::*;
     use crate::conformance::{self, objective::Traits};
     use burn::tensor::{Device, TensorData};
+    use maclip_framework::slots::objective::FramesAndSentences;
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
@@ -194,9 +204,21 @@ mod tests {
         let tensor =
             |values: Vec<f32>, shape: [usize; 4]| Tensor::<4>::from_data(TensorData::new(values, shape), &device);
         let frames = tensor(vec![9.0, 9.0, 1.0, 0.0, 0.0, 2.0, 3.0, 4.0], [1, 1, 4, 2]);
-        let given = FramesAndSentences { query: frames, sentences: tensor(vec![5.0, 0.0, 0.0, 7.0], [1, 2, 1, 2]) };
-        let objective = SubActionProduct { norm: None, scale: 10.0, sub_actions: 1, as_published: false };
-        let semantic: Vec<f32> = objective.semantic(&given).into_data().try_to_vec().unwrap();
+        let given = FramesAndSentences {
+            query: frames,
+            sentences: tensor(vec![5.0, 0.0, 0.0, 7.0], [1, 2, 1, 2]),
+            texts: Tensor::zeros([1, 2, 2], &device),
+            shots: 1,
+        };
+        let objective = SubActionProduct {
+            norm: None,
+            layout: Layout::of_feature(2),
+            scale: 10.0,
+            sub_actions: 1,
+            as_published: false,
+        };
+        let semantic = semantic(aligned(given.query.clone(), None), given.sentences.clone());
+        let semantic: Vec<f32> = semantic.into_data().try_to_vec().unwrap();
         // Cosines with (1, 0): 1, 0 and 0.6; with (0, 1): 0, 1 and 0.8.
         assert!((semantic[0] - 1.6 / 3.0).abs() < 1e-6 && (semantic[1] - 1.8 / 3.0).abs() < 1e-6, "{semantic:?}");
         let distances = Tensor::<3>::from_data([[[-0.5f32, -0.25]]], &device);

@@ -113,6 +113,10 @@ impl Objective for Classified {
         self.objective.needs_frames()
     }
 
+    fn mixes_queries(&self) -> bool {
+        self.objective.mixes_queries()
+    }
+
     fn sentences(&self) -> Option<usize> {
         self.objective.sentences()
     }

@@ -13,7 +13,7 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::files::{read_regular, sha256};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Problems};
-use maclip_framework::slots::prompt::Prompt;
+use maclip_framework::slots::prompt::{Average, Prompt};
 use maclip_language::{Node, read_str};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ struct DescriptionsConfig {
     file: Option<PathBuf>,
     /// Where the entry of a class is a map of several lists: the key of the list that counts.
     list: Option<String>,
+    /// How the features of the sentences become one.
+    average: Average,
     /// What is written, with `{sentence}` where a sentence of the file goes, and `{class}` where the class name goes.
     template: String,
 }
@@ -41,7 +43,7 @@ const LARGEST: u64 = 64 << 20;
 
 impl Default for DescriptionsConfig {
     fn default() -> Self {
-        Self { file: None, list: None, template: SENTENCE.to_owned() }
+        Self { file: None, list: None, average: Average::default(), template: SENTENCE.to_owned() }
     }
 }
 
@@ -78,7 +80,11 @@ impl Component for DescriptionsConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Prompt>> {
         let Some(file) = self.given() else {
             if context.sizes_only {
-                return Ok(Box::new(Descriptions { template: self.template, ..Descriptions::default() }));
+                return Ok(Box::new(Descriptions {
+                    template: self.template,
+                    average: self.average,
+                    ..Descriptions::default()
+                }));
             }
             return Err(Error::failed("the prompt has no file of sentences")
                 .help("give one with `--set prompt.file=FILE`: a map from classes to lists of sentences"));
@@ -110,7 +116,7 @@ impl Component for DescriptionsConfig {
                 .help("names count without capitals, blanks and signs"));
             }
         }
-        Ok(Box::new(Descriptions { file: label, template: self.template, of_class }))
+        Ok(Box::new(Descriptions { file: label, template: self.template, average: self.average, of_class }))
     }
 }
 
@@ -156,6 +162,7 @@ struct Class {
 #[derive(Debug, Default)]
 struct Descriptions {
     file: String,
+    average: Average,
     template: String,
     /// By the folded name.
     of_class: BTreeMap<String, Class>,
@@ -170,6 +177,10 @@ impl Prompt for Descriptions {
         };
         let written = |sentence: &String| self.template.replace(CLASS, class).replace(SENTENCE, sentence);
         Ok(found.sentences.iter().map(written).collect())
+    }
+
+    fn average(&self) -> Average {
+        self.average
     }
 
     fn most(&self) -> usize {

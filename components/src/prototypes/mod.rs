@@ -6,6 +6,7 @@
 mod checks;
 mod clip_fsar;
 pub mod clip_spm;
+pub mod emp_net;
 mod hyrsm;
 pub mod molo;
 mod multimodal_transformer;
@@ -13,5 +14,7 @@ mod none;
 pub mod strm;
 mod text_guided;
 mod text_layer;
+mod text_mean;
 pub mod transformer;
+pub mod ts_fsar;
 mod unimodal_transformer;

@@ -296,8 +296,6 @@ struct ClipTable {
     query: Tensor<3>,
     /// Time averages of the query features before the prototype module, `[V, E]`.
     averages: Tensor<2>,
-    /// These features themselves, `[V, T, E]`, where the objective reads them.
-    frames: Option<Tensor<3>>,
 }
 
 impl ClipTable {
@@ -321,7 +319,7 @@ impl ClipTable {
         progress.begin("encode", 0, keys.len() as u64);
         let done = AtomicU64::new(0);
         let (models, first) = (replicas(model, source), source.loader().device);
-        let batches: Vec<(Tensor<3>, Tensor<3>, Tensor<2>, Option<Tensor<3>>)> = keys
+        let batches: Vec<(Tensor<3>, Tensor<3>, Tensor<2>)> = keys
             .par_chunks(CLIPS_PER_BATCH)
             .enumerate()
             .map(|(at, keys)| {
@@ -344,20 +342,14 @@ impl ClipTable {
                 if stop_requested() {
                     return Err(Error::Interrupted);
                 }
-                let frames = model.objective.needs_frames().then(|| query.frames.clone().to_device(first));
                 let averages = time_average(query.frames).to_device(first);
-                Ok((
-                    model.tested(support.prototypes).to_device(first),
-                    model.tested(query.prototypes).to_device(first),
-                    averages,
-                    frames,
-                ))
+                let of = |prototypes| model.tested(prototypes).to_device(first);
+                Ok((of(support.prototypes), of(query.prototypes), averages))
             })
             .collect::<Result<_>>()?;
         progress.end();
-        let mut tables = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (support, query, averages, frames) in batches {
-            tables.3.extend(frames);
+        let mut tables = (Vec::new(), Vec::new(), Vec::new());
+        for (support, query, averages) in batches {
             tables.0.push(support);
             tables.1.push(query);
             tables.2.push(averages);
@@ -367,7 +359,6 @@ impl ClipTable {
             support: Tensor::cat(tables.0, 0),
             query: Tensor::cat(tables.1, 0),
             averages: Tensor::cat(tables.2, 0),
-            frames: (!tables.3.is_empty()).then(|| Tensor::cat(tables.3, 0)),
         })
     }
 
@@ -401,8 +392,9 @@ impl ClipTable {
         let classes: Vec<usize> = episodes.iter().flat_map(|episode| episode.classes.iter().copied()).collect();
         let ClassTexts { mean, sentences, .. } = texts.select(&classes);
         let texts: Tensor<3> = mean.clone().reshape([n, way, mean.dims()[1]]);
+        let of_queries = self.query.clone().select(0, queries.clone()).reshape([n, q, t, e]);
         let aligned = model.align(
-            self.query.clone().select(0, queries.clone()).reshape([n, q, t, e]),
+            of_queries.clone(),
             self.support.clone().select(0, supports).reshape([n, way, shot, t, e]),
             texts.clone(),
         );
@@ -412,11 +404,7 @@ impl ClipTable {
                 let [_, each, width] = sentences.dims();
                 sentences.reshape([n, way, each, width])
             });
-            scores.frames = self.frames.as_ref().and_then(|frames| {
-                let [_, t, width] = frames.dims();
-                let frames = || frames.clone().select(0, queries.clone()).reshape([n, q, t, width]);
-                model.frames_and_sentences(frames, || sentences.clone())
-            });
+            scores.frames = model.frames_and_sentences(&of_queries, &texts, sentences.as_ref(), shot);
             let averages = self.averages.clone().select(0, queries);
             let width = averages.dims()[1];
             let averages: Tensor<3> = averages.reshape([n, q, width]);

@@ -6,7 +6,7 @@ use crate::profile::{self, Phase};
 use crate::recipe::Recipe;
 use crate::registry::{BuildContext, SlotTrait};
 use crate::slots::Scope;
-use crate::slots::adapter::{Adapter, Branch};
+use crate::slots::adapter::{Adapter, Branch, TowerPart};
 use crate::slots::alignment::{Aligned, Alignment};
 use crate::slots::backbone::{Backbone, TextPrefix};
 use crate::slots::cost::Cost;
@@ -14,7 +14,7 @@ use crate::slots::explanation::normalize;
 use crate::slots::layout::{Layout, Part};
 use crate::slots::module::Slot;
 use crate::slots::objective::{AllClasses, FramesAndSentences, Objective, Scores};
-use crate::slots::prompt::Prompt;
+use crate::slots::prompt::{Average, Prompt};
 use crate::slots::prototype::{EpisodeFeatures, Prototype, Related};
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -70,6 +70,12 @@ impl FewShotModel {
         backbone.tune(&|part| adapter.tunes(part));
         backbone.lower(context.precision).map_err(|error| error.at(recipe.place("precision")))?;
         backbone.hand_out(&recipe.parts).map_err(|error| error.at(recipe.place("backbone")))?;
+        let joint = recipe.parts.iter().any(|part| matches!(part, Part::Joint(_)));
+        if joint && (adapter.tunes(TowerPart::FinalNorm) || adapter.tunes(TowerPart::Projection)) {
+            return Err(Error::failed("a component reads tokens in the joint embedding, whose map the adapter trains")
+                .at(recipe.place("adapter"))
+                .help("choose an adapter that leaves the last norm and the projection frozen"));
+        }
         let given = backbone.geometry().layout(backbone.handed_out());
         let context = context.with_given(given.clone()).with_read(&recipe.read_parts());
         let prototype = Slot::new(recipe.build::<dyn Prototype>(&context)?);
@@ -99,6 +105,11 @@ impl FewShotModel {
                     "choose a CLIP backbone, or an adapter, prototype and objective (such as `metric`) that read no \
                      text",
                 ));
+        }
+        if model.trains_texts() && !model.prototype.needs_text() && !model.objective.needs_text() {
+            return Err(Error::failed("the adapter changes the text tower, and no component reads class texts")
+                .at(recipe.place("adapter"))
+                .help("choose an objective that reads them, such as `product`, or leave the text tower as it is"));
         }
         if model.trains_texts() && model.adapter.needs_text() {
             return Err(Error::failed("the adapter reads class texts in the image tower and changes the text tower")
@@ -130,13 +141,10 @@ impl FewShotModel {
     pub fn current_texts(&self, texts: ClassTexts) -> ClassTexts {
         let (Some(prefix), Some(tower)) = (&texts.adapted, self.backbone.adaptable_text()) else { return texts };
         let _span = profile::span(Phase::Texts);
-        let features = tower.encode(prefix, &*self.adapter);
-        let [classes, sentences, width] = features.dims();
-        let mean = match sentences {
-            1 => features.clone().reshape([classes, width]),
-            _ => normalize(features.clone()).mean_dim(1).squeeze_dim(1),
-        };
-        ClassTexts { mean, sentences: self.reads_sentences().then_some(features), adapted: texts.adapted }
+        let features = tower.encode_prefix(prefix, &*self.adapter);
+        let [classes, _, width] = features.dims();
+        let mean = texts.average.of(features.clone()).reshape([classes, width]);
+        ClassTexts { mean, sentences: self.reads_sentences().then_some(features), ..texts }
     }
 
     /// Whether the objective reads the sentences of a class by themselves.
@@ -338,8 +346,10 @@ impl FewShotModel {
         let [clips, t, e] = support.prototypes.dims();
         let way = clips / shot;
         let text: Tensor<3> = class_text.mean.unsqueeze();
-        let related =
-            self.relate(query.prototypes.unsqueeze(), support.prototypes.reshape([1, way, shot, t, e]), text.clone());
+        let queries: Tensor<4> = query.prototypes.unsqueeze();
+        let sentences = class_text.sentences.clone().map(Tensor::unsqueeze);
+        let frames = self.frames_and_sentences(&queries, &text, sentences.as_ref(), shot);
+        let related = self.relate(queries, support.prototypes.reshape([1, way, shot, t, e]), text.clone());
         let kept = self.objective.needs_related().then(|| related.clone());
         let aligned = {
             let _span = profile::span(Phase::Align);
@@ -349,10 +359,7 @@ impl FewShotModel {
         let needed = self.objective.needs_text();
         let each = |each: Tensor<3>| sentence_cosines(time_average(query.frames.clone()).unsqueeze(), each.unsqueeze());
         Scores {
-            frames: self.frames_and_sentences(
-                || query.frames.clone().unsqueeze(),
-                || class_text.sentences.clone().map(Tensor::unsqueeze),
-            ),
+            frames,
             query_sentences: class_text.sentences.filter(|_| self.objective.needs_sentences()).map(each),
             query_text: needed.then(|| texts(query.frames)),
             support_text: needed.then(|| texts(support.frames)),
@@ -363,16 +370,17 @@ impl FewShotModel {
 }
 
 impl FewShotModel {
-    /// [`Scores::frames`] of query frames `[N, Q, T, E]` and sentences `[N, W, P, E]`, where the objective reads them.
+    /// [`Scores::frames`] of queries `[N, Q, T, F]` after the prototype module, class texts `[N, W, E]` and sentences
+    /// `[N, W, P, E]`, where the objective reads them.
     pub fn frames_and_sentences(
         &self,
-        query: impl FnOnce() -> Tensor<4>,
-        sentences: impl FnOnce() -> Option<Tensor<4>>,
+        query: &Tensor<4>,
+        texts: &Tensor<3>,
+        sentences: Option<&Tensor<4>>,
+        shots: usize,
     ) -> Option<FramesAndSentences> {
-        if !self.objective.needs_frames() {
-            return None;
-        }
-        Some(FramesAndSentences { query: query(), sentences: sentences()? })
+        let sentences = sentences.filter(|_| self.objective.needs_frames())?.clone();
+        Some(FramesAndSentences { query: query.clone(), sentences, texts: texts.clone(), shots })
     }
 }
 
@@ -415,12 +423,14 @@ pub struct ClassTexts {
     pub sentences: Option<Tensor<3>>,
     /// What they are computed from, where the adapter changes the text tower: see [`FewShotModel::current_texts`].
     pub adapted: Option<TextPrefix>,
+    /// How `mean` comes of the sentences.
+    pub average: Average,
 }
 
 impl ClassTexts {
     /// Class texts `[C, E]` alone.
     pub fn of(mean: Tensor<2>) -> Self {
-        Self { mean, sentences: None, adapted: None }
+        Self { mean, sentences: None, adapted: None, average: Average::default() }
     }
 
     /// Those of the classes `rows`, in this order.
@@ -433,6 +443,7 @@ impl ClassTexts {
             mean: self.mean.clone().select(0, rows.clone()),
             sentences: self.sentences.clone().map(|sentences| sentences.select(0, rows)),
             adapted,
+            average: self.average,
         }
     }
 
@@ -442,6 +453,7 @@ impl ClassTexts {
             mean: self.mean.clone().to_device(device),
             sentences: self.sentences.clone().map(|sentences| sentences.to_device(device)),
             adapted: self.adapted.as_ref().map(|adapted| adapted.to_device(device)),
+            average: self.average,
         }
     }
 }
@@ -467,20 +479,14 @@ pub fn class_texts(model: &FewShotModel, prompt: &dyn Prompt, names: &[&str], de
         ))
         .help("choose a `prompt` that writes so many sentences for every class, or another number in `objective`"));
     }
+    let average = prompt.average();
     if model.trains_texts()
         && let Some(tower) = model.backbone.adaptable_text()
     {
-        let prefix = tower.prefix(&sentences, &*model.adapter)?;
-        let texts = ClassTexts {
-            adapted: Some(prefix),
-            ..ClassTexts::of(Tensor::zeros([names.len(), geometry.embed_dim], device))
-        };
-        let texts = model.current_texts(texts);
-        return Ok(ClassTexts {
-            mean: plain(texts.mean),
-            sentences: texts.sentences.map(plain),
-            adapted: texts.adapted,
-        });
+        let prefix = tower.text_prefix(&sentences, &*model.adapter)?;
+        let empty = ClassTexts::of(Tensor::zeros([names.len(), geometry.embed_dim], device));
+        let texts = model.current_texts(ClassTexts { adapted: Some(prefix), average, ..empty });
+        return Ok(ClassTexts { mean: plain(texts.mean), sentences: texts.sentences.map(plain), ..texts });
     }
     let of_classes = sentences
         .iter()
@@ -489,10 +495,7 @@ pub fn class_texts(model: &FewShotModel, prompt: &dyn Prompt, names: &[&str], de
             Ok(plain(features))
         })
         .collect::<Result<Vec<Tensor<2>>>>()?;
-    let mean = |features: &Tensor<2>| match features.dims()[0] {
-        1 => features.clone(),
-        _ => normalize(features.clone()).mean_dim(0),
-    };
+    let mean = |features: &Tensor<2>| average.of(features.clone());
     let mean = Tensor::cat(of_classes.iter().map(mean).collect(), 0);
     if !model.reads_sentences() {
         return Ok(ClassTexts::of(mean));

@@ -290,10 +290,10 @@ fn parts(root: &Node, resolved: &Node, facts: &Facts) -> Vec<Diagnostic> {
                 let given = facts.added.contains(part) || resolved.at("prototype").is_none();
                 (!given).then(|| ("prototype", format!("choose `prototype: {{type: {by}}}`")))?
             }
-            Part::Block(_) if facts.transformer == Some(false) => {
+            Part::Block(_) | Part::Joint(_) if facts.transformer == Some(false) => {
                 ("backbone", "choose a backbone with transformer blocks, such as clip_vit".to_owned())
             }
-            Part::Block(count) => {
+            Part::Block(count) | Part::Joint(count) => {
                 let blocks = facts.geometry.as_ref().map(|geometry| geometry.blocks);
                 let blocks = blocks.filter(|blocks| count > blocks && facts.hands_out != Some(false));
                 match blocks {

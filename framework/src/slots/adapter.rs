@@ -81,8 +81,8 @@ impl Depth {
 /// # Contract
 /// - **Start.** Before the first training step the features are those of the frozen backbone, up to rounding. An
 ///   adapter that does not start there says so in its test (`starts_frozen: false`).
-/// - **Training.** Every trainable tensor takes part in the features of a support clip or a query, so it has a
-///   gradient. An adapter has the scope [`Scope::Frozen`] if, and only if, it trains nothing: no weights of its own,
+/// - **Training.** Every trainable tensor takes part in the features of a support clip or a query, or in a class text, so
+///   it has a gradient. An adapter has the scope [`Scope::Frozen`] if, and only if, it trains nothing: no weights of its own,
 ///   and no part of the tower.
 /// - **Scope.** A feature depends only on what [`Adapter::scope`] says, and a batch of clips gives the same features as
 ///   the clips one by one. Below [`Scope::LabelledClip`], [`Branch::Support`] and [`Branch::Query`] give the same

@@ -88,10 +88,10 @@ pub trait AdaptableText {
     ///
     /// # Errors
     /// As [`Backbone::encode_texts`], and where two classes have different numbers of sentences.
-    fn prefix(&self, classes: &[Vec<String>], adapter: &dyn Adapter) -> Result<TextPrefix>;
+    fn text_prefix(&self, classes: &[Vec<String>], adapter: &dyn Adapter) -> Result<TextPrefix>;
 
     /// The rest of the tower, with the adapter: → features `[C, P, E]`, not normalised.
-    fn encode(&self, prefix: &TextPrefix, adapter: &dyn Adapter) -> Tensor<3>;
+    fn encode_prefix(&self, prefix: &TextPrefix, adapter: &dyn Adapter) -> Tensor<3>;
 }
 
 impl Geometry {
@@ -111,6 +111,7 @@ impl Geometry {
         match part {
             Part::Pixels => pixels.then_some([3, self.image_size * self.image_size]),
             Part::Block(count) => (self.transformer && count <= self.blocks).then_some([self.tokens, self.width]),
+            Part::Joint(count) => (self.transformer && count <= self.blocks).then_some([self.tokens, self.embed_dim]),
             Part::Map => (pixels && self.tokens > 1).then(|| [self.tokens - 1, self.width]),
             Part::Added { .. } => None,
         }

@@ -10,10 +10,11 @@
 use crate::error::{Error, Result};
 use burn::tensor::Tensor;
 use serde::Serialize;
+use std::cmp::Ordering;
 use std::fmt;
 
 /// Values of a frame beside its feature. The order is that in which a tower knows them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// The normalised pixels, `[3, H · W]`, rows of the image one after the other.
@@ -21,6 +22,8 @@ pub enum Part {
     /// All tokens after this number of blocks, class token first, `[N + 1, D]`; 0 are those that the first block reads.
     /// Transformers only.
     Block(usize),
+    /// The same tokens through the last norm and the projection, `[N + 1, E]`. Transformers only.
+    Joint(usize),
     /// The features at N positions of the frame, in row-major order, before they become one: the patch tokens after the
     /// last block of a transformer, without its last norm, or the map after the last stage of a ResNet. `[N, D]`.
     Map,
@@ -33,12 +36,38 @@ pub enum Part {
     },
 }
 
+impl Part {
+    /// What orders the parts: where in a tower they are known, then the kind.
+    fn order(&self) -> (usize, usize, &str, &str) {
+        match self {
+            Part::Pixels => (0, 0, "", ""),
+            Part::Block(count) => (1 + count, 0, "", ""),
+            Part::Joint(count) => (1 + count, 1, "", ""),
+            Part::Map => (usize::MAX, 0, "", ""),
+            Part::Added { by, name } => (usize::MAX, 1, by, name),
+        }
+    }
+}
+
+impl PartialOrd for Part {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Part {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Part::Pixels => f.write_str("the pixels"),
             Part::Block(0) => f.write_str("the tokens before the first block"),
             Part::Block(count) => write!(f, "the tokens after block {count}"),
+            Part::Joint(count) => write!(f, "the tokens after block {count} in the joint embedding"),
             Part::Map => f.write_str("the feature map"),
             Part::Added { by, name } => write!(f, "`{name}` of the prototype `{by}`"),
         }

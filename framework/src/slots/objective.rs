@@ -62,8 +62,13 @@ impl Scores {
 /// What an objective compares frame by frame and sentence by sentence.
 #[derive(Clone, Debug)]
 pub struct FramesAndSentences {
-    /// Frames of the queries before the prototype module, `[N, Q, T, E]`.
+    /// All values of the queries' frames after the prototype module, `[N, Q, T, F]`; `BuildContext::compared` says where they
+    /// are.
     pub query: Tensor<4>,
+    /// Class texts, `[N, W, E]`, not normalised.
+    pub texts: Tensor<3>,
+    /// K, the support clips of a class.
+    pub shots: usize,
     /// Features of the P sentences of each class, `[N, W, P, E]`, not normalised.
     pub sentences: Tensor<4>,
 }
@@ -136,8 +141,13 @@ pub trait Objective: DynModule + CloneObjective {
         false
     }
 
-    /// Whether frames and sentences are read by themselves, see [`Scores::frames`]. Queries may then be scored together.
+    /// Whether frames and sentences are read by themselves, see [`Scores::frames`].
     fn needs_frames(&self) -> bool {
+        false
+    }
+
+    /// Whether the score of a query depends on the other queries of its episode.
+    fn mixes_queries(&self) -> bool {
         false
     }
 

@@ -144,7 +144,7 @@ impl TextTower {
 }
 
 impl AdaptableText for TextTower {
-    fn prefix(&self, classes: &[Vec<String>], adapter: &dyn Adapter) -> Result<TextPrefix> {
+    fn text_prefix(&self, classes: &[Vec<String>], adapter: &dyn Adapter) -> Result<TextPrefix> {
         let sentences = classes.first().map_or(0, Vec::len);
         if let Some(other) = classes.iter().find(|other| other.len() != sentences) {
             return Err(Error::failed(format!(
@@ -158,7 +158,7 @@ impl AdaptableText for TextTower {
         Ok(self.prefix_of(ids, ends, classes.len(), adapter))
     }
 
-    fn encode(&self, prefix: &TextPrefix, adapter: &dyn Adapter) -> Tensor<3> {
+    fn encode_prefix(&self, prefix: &TextPrefix, adapter: &dyn Adapter) -> Tensor<3> {
         let [c, p, l, d] = prefix.tokens.dims();
         let mask = mask(l, &crate::layers::plain_device(&prefix.tokens));
         let rest = self.resblocks.iter().enumerate().skip_while(|(index, _)| !adapter.adapts_text(*index));

@@ -135,7 +135,7 @@ impl VisionTower {
         let tokens = x.dims()[2];
         range.fold(x, |x, index| {
             let x = self.through_one(index, x, adapter, branch, tokens);
-            carried.keep(Part::Block(index + 1), || x.clone().flatten(2, 3));
+            self.keep(index + 1, &x, carried);
             x
         })
     }
@@ -168,12 +168,21 @@ impl VisionTower {
     ) -> Tensor<3> {
         let last = self.resblocks.len() - 1;
         let x = self.through(first..last, x, adapter, branch, carried);
-        let after_all = Part::Block(last + 1);
-        let tokens = if self.handed_out.has(after_all) || self.handed_out.has(Part::Map) { x.dims()[2] } else { 1 };
+        let wanted = [Part::Block(last + 1), Part::Joint(last + 1), Part::Map];
+        let tokens = if wanted.iter().any(|part| self.handed_out.has(*part)) { x.dims()[2] } else { 1 };
         let x = self.through_one(last, x, adapter, branch, tokens);
-        carried.keep(after_all, || x.clone().flatten(2, 3));
+        self.keep(last + 1, &x, carried);
         carried.keep(Part::Map, || x.clone().narrow(2, 1, tokens - 1).flatten(2, 3));
         x.narrow(2, 0, 1).squeeze_dim(2)
+    }
+
+    /// Keeps the tokens x `[B, T, 1 + N, D]` after `count` blocks where they are handed out.
+    fn keep(&self, count: usize, x: &Tensor<4>, carried: &mut Carried) {
+        carried.keep(Part::Block(count), || x.clone().flatten(2, 3));
+        carried.keep(Part::Joint(count), || {
+            let [b, t, n, d] = x.dims();
+            self.features(x.clone().reshape([b * t, n, d])).reshape([b as i32, t as i32, -1])
+        });
     }
 
     /// Class tokens `[B, T, D]` → `[B, T, E]`.
@@ -243,7 +252,7 @@ impl ImageTower for VisionTower {
         let mut carried = self.handed_out.begin();
         carried.keep(Part::Pixels, || pixels.clone().flatten(2, 4));
         let tokens = self.normalized(self.tokens(pixels));
-        carried.keep(Part::Block(0), || tokens.clone().flatten(2, 3));
+        self.keep(0, &tokens, &mut carried);
         if let Depth::Block(index) = depth {
             let tokens = self.through(0..index, tokens, adapter, branch, &mut carried);
             return carried.before(tokens.flatten(2, 3));
@@ -281,7 +290,7 @@ impl ImageTower for VisionTower {
                 carried.keep(Part::Pixels, || x.clone());
                 let tokens = self.tokens(adapter.pixels(x.reshape([b, t, 3, side, side])));
                 let tokens = self.normalized(if adapter.embeds() { adapter.embed(tokens) } else { tokens });
-                carried.keep(Part::Block(0), || tokens.clone().flatten(2, 3));
+                self.keep(0, &tokens, &mut carried);
                 (0, carried, tokens)
             }
             depth => {

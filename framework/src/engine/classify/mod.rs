@@ -134,7 +134,7 @@ impl<'a> Classifier<'a> {
         if let Some(empty) = classes.iter().find(|class| class.clips.is_empty()) {
             return Err(Error::failed(format!("class {:?} has no clip", empty.name)));
         }
-        if model.objective.needs_frames() {
+        if model.objective.mixes_queries() {
             return Err(Error::failed(
                 "the objective scores the queries of an episode together, and here clips come one by one",
             )
@@ -472,7 +472,11 @@ impl<'a> Classifier<'a> {
         let mut scores = Scores::aligned(aligned);
         if self.model.objective.needs_text() {
             let averages: Tensor<3> = queries.averages.clone().unsqueeze();
-            scores.query_sentences = sentences.map(|each| sentence_cosines(averages.clone(), each.unsqueeze()));
+            let sentences: Option<Tensor<4>> = sentences.map(Tensor::unsqueeze);
+            let (texts, shots) = (mean.clone().unsqueeze(), support.iter().map(Vec::len).max().unwrap_or(1));
+            scores.frames = self.model.frames_and_sentences(&query, &texts, sentences.as_ref(), shots);
+            let sentences = sentences.filter(|_| self.model.objective.needs_sentences());
+            scores.query_sentences = sentences.map(|each| sentence_cosines(averages.clone(), each));
             scores.query_text = Some(text_cosines(averages, mean.unsqueeze()));
         }
         let mut answers = answers(&self.model, &scores)?;
