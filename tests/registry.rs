@@ -45,6 +45,10 @@ fn every_shipped_recipe_validates() {
                 for name in ["CLIP", "CLIP_B32", "CLIP_RN50", "VIT_B32"] {
                     command.env(format!("{name}_WEIGHTS"), "weights.safetensors");
                 }
+                for name in ["HMDB51", "UCF101", "KINETICS", "SSV2_SMALL", "SSV2_FULL"] {
+                    command.env(format!("{name}_SUB_ACTIONS"), "sub_actions.yaml");
+                    command.env(format!("{name}_DESCRIPTIONS"), "descriptions.json");
+                }
                 let ran = finish(command.output().unwrap());
                 assert_eq!(ran.code, Some(0), "{}\n{}", path.display(), ran.stderr);
             }

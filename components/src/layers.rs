@@ -81,6 +81,14 @@ impl Init {
         self.build(weight, bias)
     }
 
+    /// Weight `[inputs, outputs]` as PyTorch's default, uniform within ±1/√inputs, and no bias.
+    pub fn linear_without_bias(&mut self, inputs: usize, outputs: usize) -> Linear {
+        let weight = self.uniform([inputs, outputs], (inputs as f64).powf(-0.5));
+        let mut linear = LinearConfig::new(inputs, outputs).with_bias(false).init(&self.device);
+        linear.weight = weight;
+        linear
+    }
+
     /// Weight normal with `std`, bias zero.
     pub fn linear_normal(&mut self, inputs: usize, outputs: usize, std: f64) -> Linear {
         let weight = self.normal([inputs, outputs], std);
@@ -249,6 +257,12 @@ impl Attention {
         Self { in_proj: init.linear(width, 3 * width), out_proj: init.linear(width, width), heads }
     }
 
+    /// [`Attention::of_layers`] with heads of the width `head`, whatever D: projections `[D, 3 · heads · head]` and back.
+    pub fn of_narrow_layers(width: usize, head: usize, heads: usize, init: &mut Init) -> Self {
+        let inner = heads * head;
+        Self { in_proj: init.linear(width, 3 * inner), out_proj: init.linear(inner, width), heads }
+    }
+
     /// With these projections: `[D, 3 D]` and `[D, D]`.
     pub fn of([in_proj, out_proj]: [Linear; 2], heads: usize) -> Self {
         Self { in_proj, out_proj, heads }
@@ -318,8 +332,8 @@ impl Attention {
 
     /// query `[b, n, D]`, key and value `[b, m, D]` → `[b, n, D]`.
     pub fn cross(&self, query: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
-        let [_, _, d] = query.dims();
         let weight = self.in_proj.weight.val();
+        let d = weight.dims()[1] / 3;
         let bias = self.in_proj.bias.as_ref().map(|bias| bias.val());
         let project = |x: Tensor<3>, from: usize, parts: usize| {
             let bias = bias.clone().map(|bias| bias.narrow(0, from * d, parts * d));

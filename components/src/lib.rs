@@ -18,7 +18,7 @@ mod methods;
 #[cfg(test)]
 #[path = "../../tests/common/needs.rs"]
 mod needs;
-mod objectives;
+pub mod objectives;
 mod optimizers;
 mod prompts;
 pub mod prototypes;

@@ -74,6 +74,9 @@ impl FrozenBlock for SpyBlock<'_> {
     fn attention_shifted(&self, x: Tensor<3>, shift: Tensor<3>) -> Tensor<3> {
         self.block.attention_shifted(x, shift)
     }
+    fn attention_masked(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        self.block.attention_masked(x, mask)
+    }
     fn ln_2(&self, x: Tensor<3>) -> Tensor<3> {
         self.ln_2.lock().unwrap().push(x.clone());
         self.block.ln_2(x)
@@ -149,7 +152,7 @@ pub fn towers(check: &mut Check) {
     let mut x = clip.text.embed(ids);
     got.insert("text_hidden.0".to_owned(), list(&x));
     for (index, block) in clip.text.blocks().iter().enumerate() {
-        x = block.forward(x, Some(mask.clone()));
+        x = block.forward_masked(x, mask.clone());
         got.insert(format!("text_hidden.{}", index + 1), list(&x));
     }
     for name in check.expected() {

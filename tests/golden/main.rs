@@ -11,12 +11,23 @@
 //! program whose files are equal compute the same numbers, bit for bit.
 
 mod clip;
+mod clip_spm;
+mod d2st;
+mod emp_net;
+mod hyrsm_plus_plus;
+mod maps;
 mod method;
 mod metrics;
+mod molo;
+mod named;
 #[path = "../common/needs.rs"]
 mod needs;
 mod peers;
 mod set;
+mod soap;
+mod strm;
+mod task_adapter_pp;
+mod ts_fsar;
 
 use maclip_components as _;
 use maclip_framework::registry::methods;
@@ -91,6 +102,15 @@ fn run(set: &Set, device: &str) -> usize {
             "tokens" => peers::tokens(&mut check),
             "colors" => peers::colors(&mut check),
             "prompts" => peers::prompts(&mut check),
+            "d2st" => d2st::case(&mut check),
+            "hyrsm_plus_plus" => hyrsm_plus_plus::case(&mut check),
+            "molo" => molo::case(&mut check),
+            "clip_spm" => clip_spm::case(&mut check),
+            "soap" => soap::case(&mut check),
+            "strm" => strm::case(&mut check),
+            "emp_net" => emp_net::case(&mut check),
+            "ts_fsar" => ts_fsar::case(&mut check),
+            "task_adapter_pp" => task_adapter_pp::case(&mut check),
             other => check.fail(format!("this program does not know the kind `{other}`")),
         }));
         if ran.is_err() {

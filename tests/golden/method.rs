@@ -252,7 +252,7 @@ fn scored(check: &Check, model: &FewShotModel, support: Encoded, query: Encoded,
         ("query_frames", list(&query.frames)),
         ("query_proto", list(&query.prototypes)),
     ]);
-    let text = ClassTexts { mean: class_text(check), sentences: None };
+    let text = ClassTexts::of(class_text(check));
     let scores = model.scores(support, query, text, order.shot);
     let labels = |labels: &[usize]| {
         let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
@@ -352,7 +352,7 @@ pub fn score(check: &mut Check) {
 }
 
 /// Gradients by our path.
-pub fn gradients_of(model: &FewShotModel, grads: &GradientsParams) -> BTreeMap<String, Vec<f64>> {
+pub fn gradients_of<M: Module>(model: &M, grads: &GradientsParams) -> BTreeMap<String, Vec<f64>> {
     struct Collect<'a>(Vec<String>, &'a GradientsParams, BTreeMap<String, Vec<f64>>);
     impl ModuleVisitor for Collect<'_> {
         fn enter_module(&mut self, name: &str, _: &str) {
@@ -425,7 +425,11 @@ fn frame_gradients(check: &Check, model: &FewShotModel, order: &Order) -> [(&'st
     let leaf =
         |tensor: Tensor<3>| Tensor::<3>::from_data(tensor.into_data(), &device.clone().autodiff()).require_grad();
     let (support, query) = (leaf(support), leaf(query));
-    let encoded = |frames: &Tensor<3>, prototypes: Tensor<3>| Encoded { frames: frames.clone(), prototypes };
+    let encoded = |frames: &Tensor<3>, prototypes: Tensor<3>| Encoded {
+        frames: frames.clone(),
+        given: frames.clone(),
+        prototypes,
+    };
     let rewritten = (model.prototype.support(support.clone(), texts), model.prototype.query(query.clone()));
     let scored = scored(check, model, encoded(&support, rewritten.0), encoded(&query, rewritten.1), order);
     let grads = scored.loss.backward();

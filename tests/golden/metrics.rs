@@ -60,7 +60,7 @@ fn build(options: &Value, width: usize, frames: usize, device: &Device) -> Slot<
         blocks: 1,
         transformer: true,
         tokens: 2,
-        has_text_tower: false,
+        text: None,
         mean: [0.0; 3],
         std: [1.0; 3],
     };

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A recipe with these entries; what they leave out is the smallest that there is.
-fn recipe(entries: &Value) -> Recipe {
+pub fn recipe(entries: &Value) -> Recipe {
     let mut recipe = json!({
         "name": "golden", "dataset": {"type": "shapes_in_motion"},
         "backbone": {"type": "clip_vit", "weights": "builtin:shapes_clip"},
@@ -64,7 +64,7 @@ fn with_weights(check: &Check, model: FewShotModel) -> FewShotModel {
     parameters::import(model, tensors, true).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn labels(check: &Check, values: &[usize]) -> Tensor<2, Int> {
+pub fn labels(check: &Check, values: &[usize]) -> Tensor<2, Int> {
     let values: Vec<i32> = values.iter().map(|&value| value as i32).collect();
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [1, count]), &check.set.device)
@@ -140,10 +140,12 @@ pub fn head(check: &mut Check) {
         model.related(encoded.1.prototypes.clone().reshape([1, q, t, e]), support, text.clone().unsqueeze()).0
     };
     let prototypes = Tensor::cat(vec![encoded.1.prototypes.clone(), encoded.0.prototypes.clone()], 0);
-    let mut scores = model.scores(encoded.0, encoded.1, ClassTexts { mean: text, sentences: None }, shot);
+    let mut scores = model.scores(encoded.0, encoded.1, ClassTexts::of(text), shot);
     if has("all_texts") {
         scores.all_classes = Some(AllClasses {
             frames: Tensor::cat(vec![query.clone(), support.clone()], 0).unsqueeze(),
+            given: Tensor::cat(vec![query.clone(), support.clone()], 0).unsqueeze(),
+            compared: prototypes.clone().unsqueeze(),
             prototypes: prototypes.unsqueeze(),
             texts: check.input("all_texts").tensor::<2>(&device).unsqueeze(),
             labels: labels(check, &check.input("all_labels").labels()),
@@ -347,6 +349,6 @@ pub fn colors(check: &mut Check) {
 pub fn prompts(check: &mut Check) {
     let prompt: Box<dyn Prompt> = component(check, "prompt", "prompt");
     let want: Vec<String> = serde_json::from_value(check.case["sentences"].clone()).unwrap();
-    let got = prompt.sentences(check.case["class"].as_str().unwrap());
+    let got = prompt.sentences(check.case["class"].as_str().unwrap()).unwrap();
     check.note(&format!("{got:?} for {want:?}"), f64::from(got != want), 0.5);
 }

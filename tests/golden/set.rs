@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use maclip_framework::recipe::device;
 use safetensors::{Dtype, SafeTensors};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,30 @@ impl Set {
         let manifest: Value = serde_json::from_slice(&text).unwrap();
         let device = device::parse(device).unwrap_or_else(|(message, help)| panic!("{message}; {help}"));
         let cases = manifest["cases"].as_array().unwrap().clone();
-        Self { folder: folder.to_owned(), cases, device, files: RefCell::default() }
+        let mut set = Self { folder: folder.to_owned(), cases, device, files: RefCell::default() };
+        // The cases of other sets say their kind themselves.
+        let own_kinds = set.cases.iter().all(|case| case.get("kind").is_some());
+        if let Some(method) = manifest["method"].as_str().filter(|_| !own_kinds) {
+            set.cases = set.cases.iter().map(|case| set.of_method(method, case)).collect();
+        }
+        set
+    }
+
+    /// A case of published code, which names its method once for the whole manifest and its tensors by what they are, in the form
+    /// of the other sets: `kind`, `inputs` and rules for `expected`.
+    fn of_method(&self, method: &str, case: &Value) -> Value {
+        let mut case = case.clone();
+        case["kind"] = method.into();
+        case["id"] = format!("{method}.{}", case["id"].as_str().unwrap()).into();
+        let tensors = self.tensors(case["file"].as_str().unwrap());
+        let inputs = tensors.keys().filter_map(|name| Some((name.strip_prefix("inputs.")?.to_owned(), json!(name))));
+        case["inputs"] = Value::Object(inputs.collect());
+        let rule = |(name, atol): (&String, &Value)| {
+            let exact = atol.as_f64() == Some(0.0);
+            (name.clone(), json!({"tensor": format!("expected.{name}"), "atol": atol, "exact": exact}))
+        };
+        case["expected"] = Value::Object(case["expected"].as_object().unwrap().iter().map(rule).collect());
+        case
     }
 
     pub fn json(&self, file: &str) -> Value {

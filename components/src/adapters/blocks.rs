@@ -26,18 +26,22 @@ impl Blocks {
                  last_blocks",
             );
         } else if let Some(blocks) = facts.geometry.as_ref().map(|geometry| geometry.blocks) {
-            let wrong = match self {
-                Blocks::All => None,
-                Blocks::Last(count) => (*count > blocks).then(|| ("at.last".to_owned(), format!("the last {count}"))),
-                Blocks::List(list) => {
-                    let beyond = list.iter().position(|&index| index >= blocks);
-                    beyond.map(|at| (format!("at.list[{at}]"), format!("block {}", list[at])))
-                }
-            };
-            if let Some((field, wrong)) = wrong {
-                problems
-                    .push(&field, format!("names {wrong}; the backbone has blocks 0 to {}", blocks.saturating_sub(1)));
+            self.within("at", "the backbone", blocks, problems);
+        }
+    }
+
+    /// Reports blocks that `tower`, which has `blocks` of them, has not. `field` is the option that names them.
+    pub fn within(&self, field: &str, tower: &str, blocks: usize, problems: &mut Problems) {
+        let wrong = match self {
+            Blocks::All => None,
+            Blocks::Last(count) => (*count > blocks).then(|| (format!("{field}.last"), format!("the last {count}"))),
+            Blocks::List(list) => {
+                let beyond = list.iter().position(|&index| index >= blocks);
+                beyond.map(|at| (format!("{field}.list[{at}]"), format!("block {}", list[at])))
             }
+        };
+        if let Some((field, wrong)) = wrong {
+            problems.push(&field, format!("names {wrong}; {tower} has blocks 0 to {}", blocks.saturating_sub(1)));
         }
     }
 

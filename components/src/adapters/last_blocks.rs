@@ -63,7 +63,7 @@ impl Adapter for LastBlocks {
 
     fn tunes(&self, part: TowerPart) -> bool {
         match part {
-            TowerPart::Embedding => false,
+            TowerPart::Embedding | TowerPart::ClassToken => false,
             TowerPart::Block(index) => index >= self.first,
             TowerPart::FinalNorm | TowerPart::Projection => true,
         }

@@ -8,6 +8,7 @@
 //! parameters, as in the paper; with the default kernel of 3 × 1 × 1 it is 7.1 M.
 
 use super::blocks::{self, Blocks, frames};
+use super::depthwise;
 use crate::layers::{Init, linear, linear_cost, linear_onto};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -115,24 +116,6 @@ struct StAdapter {
     grid: usize,
 }
 
-impl BlockAdapter {
-    /// x `[B, T, H, W, C]` → the same shape; outside of x there are zeros.
-    fn convolve(&self, x: Tensor<5>, sides: [usize; 3]) -> Tensor<5> {
-        let kernel = self.kernel.val();
-        let c = kernel.dims()[1];
-        let mut sum = self.kernel_bias.val().reshape([1, 1, 1, 1, c]).expand(x.dims());
-        for tap in 0..sides.iter().product() {
-            let offsets = [tap / (sides[1] * sides[2]), tap / sides[2] % sides[1], tap % sides[2]];
-            let mut moved = x.clone();
-            for (axis, (offset, side)) in offsets.into_iter().zip(sides).enumerate() {
-                moved = shift(moved, axis + 1, offset as isize - (side / 2) as isize);
-            }
-            sum = sum + moved * kernel.clone().narrow(0, tap, 1).reshape([1, 1, 1, 1, c]);
-        }
-        sum
-    }
-}
-
 impl StAdapter {
     /// Tokens `[B, T, N + 1, D]` with the adapter's change of the patches; the class tokens stay.
     fn convolved(&self, adapter: &BlockAdapter, x: Tensor<4>) -> Tensor<4> {
@@ -140,30 +123,11 @@ impl StAdapter {
         let patches = x.clone().narrow(2, 1, n - 1);
         let down = linear(&adapter.down, patches.clone());
         let c = down.dims()[3];
-        let mixed = adapter.convolve(down.reshape([b, t, self.grid, self.grid, c]), self.sides);
+        let clips = down.reshape([b, t, self.grid, self.grid, c]);
+        let mixed = depthwise::same(clips, adapter.kernel.val(), adapter.kernel_bias.val(), self.sides);
         let patches = linear_onto(&adapter.up, mixed.reshape([b, t, n - 1, c]), Some(patches));
         Tensor::cat(vec![x.narrow(2, 0, 1), patches], 2)
     }
-}
-
-/// y[i] = x[i + by] along `axis`, zero outside.
-fn shift(x: Tensor<5>, axis: usize, by: isize) -> Tensor<5> {
-    let length = x.dims()[axis];
-    let step = by.unsigned_abs();
-    if step == 0 {
-        return x;
-    }
-    let zeros = x.zeros_like();
-    if step >= length {
-        return zeros;
-    }
-    let zeros = zeros.narrow(axis, 0, step);
-    let parts = if by > 0 {
-        vec![x.narrow(axis, step, length - step), zeros]
-    } else {
-        vec![zeros, x.narrow(axis, 0, length - step)]
-    };
-    Tensor::cat(parts, axis)
 }
 
 impl Adapter for StAdapter {
@@ -202,9 +166,7 @@ impl Adapter for StAdapter {
         let adapter = self.blocks[index].as_ref()?;
         let patches = b * t * (n - 1);
         let [taps, channels] = adapter.kernel.lazy_shape().dims();
-        // Depth-wise: one multiply-add for each tap and channel, positions beyond the border included.
-        let convolution = Cost { flops: 2.0 * (patches * taps * channels) as f64, ..Cost::NONE }
-            + Cost::elementwise(patches * channels, 2.0 * taps as f64);
+        let convolution = depthwise::cost(patches * channels, taps);
         let own = linear_cost(&adapter.down, patches) + convolution + linear_cost(&adapter.up, patches);
         let places = if self.place == Place::Both { 2.0 } else { 1.0 };
         Some(block.cost([b * t, n, d])? + own * places)
@@ -216,7 +178,6 @@ mod tests {
     use super::super::counts::{B32, Sizes, count, flops};
     use super::*;
     use crate::conformance::{self, adapter::Traits};
-    use burn::tensor::{Device, TensorData};
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
@@ -240,23 +201,5 @@ mod tests {
         // Down and up of the patches, and three taps between them.
         let own = 2.0 * t * (n - 1.0) * (2.0 * d * 384.0 + 3.0 * 384.0);
         assert_eq!(flops("st_adapter", &Branch::Query), B32.tower() + blocks * own);
-    }
-
-    #[test]
-    fn the_convolution_is_the_hand_computed_one() {
-        // One channel, T = 3, kernel (1, 10, 100) over time with bias 0.5; up and down are not used.
-        let device = Device::flex();
-        let mut init = Init::blank(device.clone());
-        let tensor =
-            |values: Vec<f32>, shape: [usize; 2]| Tensor::<2>::from_data(TensorData::new(values, shape), &device);
-        let adapter = BlockAdapter {
-            down: init.linear(1, 1),
-            kernel: Param::from_tensor(tensor(vec![1.0, 10.0, 100.0], [3, 1])),
-            kernel_bias: Param::from_tensor(Tensor::from_data([0.5f32], &device)),
-            up: init.linear(1, 1),
-        };
-        let x = tensor(vec![1.0, 2.0, 3.0], [3, 1]).reshape([1, 3, 1, 1, 1]);
-        let y: Vec<f32> = adapter.convolve(x, [3, 1, 1]).into_data().try_to_vec().unwrap();
-        assert_eq!(y, [210.5, 321.5, 32.5]);
     }
 }

@@ -12,12 +12,23 @@
 //! Also trained: temporal position codes, zero at the start. A_T, A_S and A_J start at zero, A_E does not. Results depend on what else is in the episode
 //! (transductive), so every episode encodes its own clips. The text score of the public code belongs to the objective
 //! and is not part of this adapter.
+//!
+//! Task-Adapter++ (arXiv 2505.06002; Jaulin-Bage/Task-Adapter-pp@3a29783, `module_sem_adapter.py`) has the same image tower, and
+//! order adapters in the last blocks of the text tower: every token also attends, with the block's frozen attention and without
+//! its mask, to the token at the same position of the other sentences of its class, its sub-actions:
+//!
+//! ```text
+//! x = x + MSA(LN1 x)          masked, as frozen
+//! x = x + A_O(MSA(LN1 x))     over the sentences of a class; A_O starts at zero
+//! x = x + MLP(LN2 x)
+//! ```
+//! Padding behind a shorter sentence takes part as there. An order adapter of width 512 has 131,712 parameters.
 
 use super::blocks::{self, Blocks, frames, over_clips, over_time};
 use crate::layers::{Bottleneck, Init};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use maclip_framework::error::Result;
+use maclip_framework::error::{Error, Result};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
@@ -37,6 +48,9 @@ struct TaskAdapterConfig {
     at: Blocks,
     /// s, the factor on the joint adapter. 1 in public code.
     scale: f64,
+    /// Which blocks of the text tower have an order adapter; `null` leaves the text tower as it is. Task-Adapter++: the last 8 of
+    /// 12, and the last 2 on SSv2.
+    text_at: Option<Blocks>,
     /// Which clips see each other: `branch`, as in public code, which encodes support and queries apart, or the whole `episode`.
     across: Across,
 }
@@ -52,7 +66,7 @@ enum Across {
 
 impl Default for TaskAdapterConfig {
     fn default() -> Self {
-        Self { ratio: 0.25, at: Blocks::Last(6), scale: 1.0, across: Across::Branch }
+        Self { ratio: 0.25, at: Blocks::Last(6), scale: 1.0, text_at: None, across: Across::Branch }
     }
 }
 
@@ -65,6 +79,13 @@ impl Component for TaskAdapterConfig {
 
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         self.at.compatible(facts, problems);
+        if let Some(text_at) = &self.text_at {
+            if facts.text_tower == Some(false) {
+                problems.push("text_at", "names blocks of a text tower, and the backbone has none");
+            } else if let Some(text) = facts.geometry.as_ref().and_then(|geometry| geometry.text) {
+                text_at.within("text_at", "the text tower", text.blocks, problems);
+            }
+        }
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
@@ -81,8 +102,21 @@ impl Component for TaskAdapterConfig {
                 joint: Bottleneck::new(d, hidden, false, &mut init),
             })
         });
+        let blocks = blocks.collect();
+        let order = match (&self.text_at, geometry.text) {
+            (Some(at), Some(text)) => {
+                let hidden = ((text.width as f64 * self.ratio) as usize).max(1);
+                let order = at.of(text.blocks).into_iter();
+                order.map(|adapted| adapted.then(|| Bottleneck::new(text.width, hidden, false, &mut init))).collect()
+            }
+            (Some(_), None) => {
+                return Err(Error::failed("adapter.text_at names blocks of a text tower, and there is none"));
+            }
+            (None, _) => Vec::new(),
+        };
         Ok(Box::new(TaskAdapter {
-            blocks: blocks.collect(),
+            blocks,
+            order,
             temporal_embedding: init.constant([context.frames()?, d], 0.0),
             scale: self.scale,
             across: self.across,
@@ -101,6 +135,8 @@ struct BlockAdapters {
 #[derive(Module, Debug)]
 struct TaskAdapter {
     blocks: Vec<Option<BlockAdapters>>,
+    /// Of the text tower.
+    order: Vec<Option<Bottleneck>>,
     /// `[T, D]`
     temporal_embedding: Param<Tensor<2>>,
     scale: f64,
@@ -119,6 +155,21 @@ impl Adapter for TaskAdapter {
 
     fn needs_text(&self) -> bool {
         false
+    }
+
+    fn adapts_text(&self, index: usize) -> bool {
+        self.order.get(index).is_some_and(Option::is_some)
+    }
+
+    fn forward_text(&self, index: usize, block: &dyn FrozenBlock, x: Tensor<4>, mask: &Tensor<2>) -> Tensor<4> {
+        let order = blocks::adapted(&self.order, index);
+        let [c, p, l, d] = x.dims();
+        let sentences = frames(x);
+        let own = block.attention_masked(block.ln_1(sentences.clone()), mask.clone());
+        let x = (sentences + own).reshape([c, p, l, d]);
+        let across = over_time(x.clone(), |tokens| order.forward(block.attention(block.ln_1(tokens))));
+        let x = frames(x + across);
+        block.mlp_onto(block.ln_2(x.clone()), x).reshape([c, p, l, d])
     }
 
     fn embeds(&self) -> bool {
@@ -188,6 +239,31 @@ mod tests {
     fn parameters_are_those_of_four_bottlenecks_in_six_blocks() {
         // Four adapters of 295,872 in each of the last six blocks, and position codes.
         assert_eq!(count("task_adapter", "none", "ViT-B/16").trainable, 6 * 4 * 295_872 + 8 * 768);
+    }
+
+    #[test]
+    fn parameters_with_order_adapters_are_those_of_the_public_code() {
+        // Task-Adapter++: visual adapters, temporal embedding, order adapters.
+        for (at, text_at, trained) in [(2, 8, 2_366_976 + 6_144 + 1_053_696), (6, 2, 7_100_928 + 6_144 + 263_424)] {
+            let adapter = format!("task_adapter, at: {{last: {at}}}, text_at: {{last: {text_at}}}");
+            assert_eq!(count(&adapter, "none", "ViT-B/16").trainable, trained);
+        }
+    }
+
+    #[test]
+    fn order_adapters_need_a_text_tower_with_these_blocks() {
+        let problems = |text_at: Blocks, features: &str| {
+            let mut facts = Facts::default();
+            facts.backbone(maclip_framework::slots::backbone::Geometry::clip_vit_b16());
+            facts.text_tower = Some(features == "joint");
+            let mut problems = Problems::default();
+            TaskAdapterConfig { text_at: Some(text_at), ..Default::default() }.compatible(&facts, &mut problems);
+            problems.into_vec()
+        };
+        assert!(problems(Blocks::Last(12), "joint").is_empty());
+        let found = problems(Blocks::Last(13), "joint");
+        assert!(found[0].0 == "text_at.last" && found[0].1.contains("the text tower has blocks 0 to 11"), "{found:?}");
+        assert!(problems(Blocks::Last(1), "class_token")[0].1.contains("has none"));
     }
 
     #[test]

@@ -3,9 +3,12 @@
 //!
 //! Not here: modules that rewrite features before they are compared (prototypes), and the loss (objectives).
 pub mod bi_mhm;
+pub mod cache;
 pub mod chamfer;
+mod clip_spm;
 pub mod diagonal;
 pub mod dtw;
+mod emp_net;
 pub mod frame_costs;
 pub mod hausdorff;
 pub mod linear;
@@ -14,7 +17,10 @@ pub mod mean_cosine;
 pub mod mean_similarity;
 pub mod mean_squared_l2;
 pub mod modified_hausdorff;
+pub mod molo;
 pub mod optimal_transport;
 pub mod otam;
 pub mod soft_dtw;
+pub mod strm;
 pub mod trx;
+mod ts_dcm;

@@ -61,17 +61,14 @@ impl Component for TrxConfig {
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
         let Some(t) = facts.frames else { return };
         for (at, &c) in self.cardinalities.iter().enumerate() {
-            let field = format!("cardinalities[{at}]");
-            if c > t {
-                problems.push(&field, format!("is {c}, and a clip has {t} frames"));
-            } else if count(t, c) > MAX_TUPLES {
-                problems.push(&field, format!("is {c}: tuples out of {t} frames are more than {MAX_TUPLES}"));
+            if let Some(problem) = too_many(t, c) {
+                problems.push(&format!("cardinalities[{at}]"), problem);
             }
         }
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Alignment>> {
-        let e = context.geometry()?.embed_dim;
+        let e = context.compared().feature_width();
         let mut init = Init::new(context.init("alignment"), context.trainable_device());
         let heads = self.cardinalities.iter().map(|&c| TrxHead::new(c, e, &self, &mut init)).collect();
         Ok(Box::new(Trx { heads, shots: self.shots }))
@@ -154,28 +151,6 @@ impl TrxHead {
         self.dropout.forward(frames + codes.unsqueeze())
     }
 
-    /// W x + b for all ordered tuples x of frames, in lexicographic order: `[B, T, E]` → `[B, P, d]`. A tuple's product is
-    /// the sum of its frames' products with their parts of W. So each frame has one product for each place in a tuple,
-    /// however many tuples it is in.
-    fn of_tuples(&self, layer: &Linear, frames: Tensor<3>) -> Tensor<3> {
-        let ([b, t, e], c) = (frames.dims(), self.cardinality);
-        let [_, d] = layer.weight.lazy_shape().dims();
-        let device = plain_device(&frames);
-        let parts = layer.weight.val().reshape([c, e, d]).swap_dims(0, 1).reshape([e, c * d]);
-        let products = operations::linear(frames, parts, None, None).reshape([b, t * c, d]);
-        let tuples = combinations(t, c);
-        let mut ones = vec![0.0f32; tuples.len() * t * c];
-        for (row, tuple) in tuples.iter().enumerate() {
-            tuple.iter().enumerate().for_each(|(place, frame)| ones[(row * t + frame) * c + place] = 1.0);
-        }
-        let sums = Tensor::<3>::from_data(TensorData::new(ones, [1, tuples.len(), t * c]), &device);
-        let sums = sums.expand([b, tuples.len(), t * c]).matmul(products);
-        match &layer.bias {
-            Some(bias) => sums + bias.val().unsqueeze(),
-            None => sums,
-        }
-    }
-
     /// query `[N, Q, T, E]`, support `[N, W, K, T, E]` → `[N, Q, W]`; `joined` attends to all shots at once, otherwise one
     /// distance to each shot and their mean.
     fn distances(&self, query: Tensor<4>, support: Tensor<5>, joined: bool) -> Tensor<3> {
@@ -184,7 +159,7 @@ impl TrxHead {
         let query = self.placed(query.reshape([n * q, tq, e]));
         let support = self.placed(support.reshape([n * w * k, ts, e]));
         let [query_values, support_values] =
-            [&query, &support].map(|frames| self.of_tuples(&self.v_linear, frames.clone()));
+            [&query, &support].map(|frames| of_tuples(&self.v_linear, self.cardinality, frames.clone()));
         let ([_, pq, d], [_, ps, _]) = (query_values.dims(), support_values.dims());
         let (groups, length) = if joined { (w, k * ps) } else { (w * k, ps) };
         let attention = self.attention(query, support, [n, groups, q * pq, length]);
@@ -200,7 +175,7 @@ impl TrxHead {
     /// Attention of each query tuple to the support tuples of each group: frames of N episodes → `[N, groups, rows,
     /// length]`; each row sums to 1.
     fn attention(&self, query: Tensor<3>, support: Tensor<3>, [n, groups, rows, length]: [usize; 4]) -> Tensor<4> {
-        let keys = |frames: Tensor<3>| self.norm_k.forward(self.of_tuples(&self.k_linear, frames));
+        let keys = |frames: Tensor<3>| self.norm_k.forward(of_tuples(&self.k_linear, self.cardinality, frames));
         let (query, support) = (keys(query), keys(support));
         let d = query.dims()[2];
         let (query, support) = (query.reshape([n, rows, d]), support.reshape([n, groups * length, d]));
@@ -250,11 +225,43 @@ impl TrxHead {
     }
 }
 
+/// W x + b for all ordered tuples x of frames, in lexicographic order: `[B, T, E]` → `[B, P, d]`, for
+/// tuples of `c` frames. A tuple's product is
+/// the sum of its frames' products with their parts of W. So each frame has one product for each place in a tuple,
+/// however many tuples it is in.
+pub(super) fn of_tuples(layer: &Linear, c: usize, frames: Tensor<3>) -> Tensor<3> {
+    let [b, t, e] = frames.dims();
+    let [_, d] = layer.weight.lazy_shape().dims();
+    let device = plain_device(&frames);
+    let parts = layer.weight.val().reshape([c, e, d]).swap_dims(0, 1).reshape([e, c * d]);
+    let products = operations::linear(frames, parts, None, None).reshape([b, t * c, d]);
+    let tuples = combinations(t, c);
+    let mut ones = vec![0.0f32; tuples.len() * t * c];
+    for (row, tuple) in tuples.iter().enumerate() {
+        tuple.iter().enumerate().for_each(|(place, frame)| ones[(row * t + frame) * c + place] = 1.0);
+    }
+    let sums = Tensor::<3>::from_data(TensorData::new(ones, [1, tuples.len(), t * c]), &device);
+    let sums = sums.expand([b, tuples.len(), t * c]).matmul(products);
+    match &layer.bias {
+        Some(bias) => sums + bias.val().unsqueeze(),
+        None => sums,
+    }
+}
+
 /// The largest number of tuples of one clip that is accepted.
 const MAX_TUPLES: f64 = 10_000.0;
 
+/// What is wrong with tuples of `size` out of `of` frames, in words.
+pub(super) fn too_many(of: usize, size: usize) -> Option<String> {
+    if size > of {
+        return Some(format!("is {size}, and a clip has {of} frames"));
+    }
+    let many = count(of, size) > MAX_TUPLES;
+    many.then(|| format!("is {size}: tuples out of {of} frames are more than {MAX_TUPLES}"))
+}
+
 /// Number of choices of `size` out of `of`.
-fn count(of: usize, size: usize) -> f64 {
+pub(super) fn count(of: usize, size: usize) -> f64 {
     (0..size).map(|i| (of - i) as f64 / (i + 1) as f64).product()
 }
 

@@ -20,7 +20,7 @@ use burn::tensor::Device;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
-use maclip_framework::slots::backbone::Backbone;
+use maclip_framework::slots::backbone::{Backbone, Geometry, TextGeometry};
 use maclip_framework::weights::hub::Address;
 use serde::{Deserialize, Serialize};
 
@@ -56,10 +56,23 @@ pub struct ClipVitConfig {
     pub pixels: Option<Pixels>,
     /// Who says how images are prepared for the model.
     pub preparation: Preparation,
+    /// What the features of a frame are.
+    pub features: Features,
     /// Run at another image size than the checkpoint's, by bicubic interpolation of its positional embeddings.
     pub image_size: Option<usize>,
     /// Texts with more tokens than the text tower reads: `refuse`, or `cut` as open_clip does.
     pub long_texts: LongTexts,
+}
+
+/// What the features of a frame are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Features {
+    /// The class token after the last norm, mapped to the joint embedding of images and texts.
+    #[default]
+    Joint,
+    /// The class token after the last norm itself. There are no texts to compare it with: no component can read them.
+    ClassToken,
 }
 
 register!(dyn Backbone, ClipVitConfig, name: "clip_vit", summary: "CLIP with a vision transformer and its text tower",
@@ -116,11 +129,12 @@ impl Component for ClipVitConfig {
     }
 
     fn describe(&self, facts: &mut Facts) {
-        (facts.text_tower, facts.transformer) = (Some(true), Some(true));
+        facts.text_tower = Some(self.features == Features::Joint);
+        (facts.transformer, facts.hands_out) = (Some(true), Some(true));
         let Some(sizes) = self.known().filter(|sizes| sizes.problem().is_none()) else { return };
-        let side = self.image_size.unwrap_or(sizes.image_size);
-        let tokens = (side / sizes.patch_size).pow(2) + 1;
-        facts.backbone(geometry(side, sizes.vision_width, sizes.embed_dim, sizes.vision_layers, tokens));
+        facts.backbone(
+            self.geometry(&Architecture { image_size: self.image_size.unwrap_or(sizes.image_size), ..sizes }),
+        );
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {
@@ -237,13 +251,25 @@ impl ClipVitConfig {
         self.new_clip(sizes, normal, tokenizer, &mut Init::blank(device.clone())).no_grad()
     }
 
+    /// What a model of these sizes reports to other components.
+    fn geometry(&self, sizes: &Architecture) -> Geometry {
+        let tokens = (sizes.image_size / sizes.patch_size).pow(2) + 1;
+        let joint = self.features == Features::Joint;
+        let width = if joint { sizes.embed_dim } else { sizes.vision_width };
+        let text = TextGeometry { width: sizes.text_width, blocks: sizes.text_layers };
+        let geometry = geometry(sizes.image_size, sizes.vision_width, width, sizes.vision_layers, tokens, text);
+        Geometry { text: geometry.text.filter(|_| joint), ..geometry }
+    }
+
     fn new_clip(&self, sizes: &Architecture, normal: Normal, tokenizer: Tokenizer, init: &mut Init) -> Clip {
-        let grid = sizes.image_size / sizes.patch_size;
-        let mut geometry =
-            geometry(sizes.image_size, sizes.vision_width, sizes.embed_dim, sizes.vision_layers, grid * grid + 1);
+        let mut geometry = self.geometry(sizes);
         (geometry.mean, geometry.std) = (normal.mean, normal.std);
-        let visual = Box::new(VisionTower::new(sizes.vision(), init));
-        let mut clip = Clip::new(visual, sizes.text(), tokenizer, geometry, sizes, init);
+        let visual = VisionTower::new(sizes.vision(), init);
+        let visual = match self.features {
+            Features::Joint => visual,
+            Features::ClassToken => visual.without_projection(),
+        };
+        let mut clip = Clip::new(Box::new(visual), sizes.text(), tokenizer, geometry, sizes, init);
         clip.text = clip.text.with_long_texts(self.long_texts);
         clip
     }

@@ -7,6 +7,7 @@ use super::clip::preparation::Normal;
 use super::clip::settings::{Setting, Settings};
 use super::clip_resnet::ClipResNetConfig;
 use super::clip_vit::ClipVitConfig;
+use super::resnet::ResNetConfig;
 use super::vit::{self, VitConfig};
 use burn::tensor::Device;
 use maclip_framework::error::{Error, Result};
@@ -147,6 +148,12 @@ fn find(source: &Source, hints: &Hints, settings: &mut Settings, not_finite: &mu
             let (architecture, values, fit) = (found.sizes, found.values, found.fit);
             return Ok(Found { name: "vit", published: None, architecture, pixels: None, values, fit });
         }
+        Kind::ResNet => {
+            let found = ResNetConfig::default().open(source, settings, &Device::flex())?;
+            not_finite.clone_from(&found.not_finite);
+            let (architecture, values) = (json!(found.sizes), found.values());
+            return Ok(Found { name: "resnet", published: None, architecture, pixels: None, values, fit: found.fit });
+        }
         Kind::ClipResNet => {
             let text_activation = activation;
             let config = ClipResNetConfig { vision_heads, text_heads, text_activation, ..ClipResNetConfig::default() };
@@ -191,13 +198,13 @@ pub fn convert(source: &str, to: &Path, precision: ElementType, hints: &Hints) -
     }
     let mut about = opened.about.clone();
     match &inspection.backbone {
-        Ok(found) if found.name != "vit" => {
+        Ok(found) if !["vit", "resnet"].contains(&found.name) => {
             about.insert("architecture".to_owned(), found.architecture.to_string());
             about.extend(found.pixels.map(|normal| (Normal::METADATA.to_owned(), json!(normal).to_string())));
         }
         _ => {
             let message = "only CLIP checkpoints are converted";
-            return Err(Error::failed(message).help("`vit` reads timm's and Hugging Face's files as they are"));
+            return Err(Error::failed(message).help("`vit` and `resnet` read their files as they are"));
         }
     }
     about.insert("converted_from".to_owned(), format!("{} (sha256 {})", inspection.format, inspection.sha256));

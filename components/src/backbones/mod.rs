@@ -7,9 +7,12 @@
 pub mod clip;
 pub mod clip_resnet;
 pub mod clip_vit;
+pub mod handed_out;
 pub mod inspect;
 mod precomputed;
 pub mod published;
+pub mod residual;
+mod resnet;
 pub mod vit;
 
 #[cfg(test)]

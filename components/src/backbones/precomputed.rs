@@ -37,7 +37,7 @@ impl PrecomputedConfig {
             blocks: 0,
             transformer: false,
             tokens: 1,
-            has_text_tower: false,
+            text: None,
             mean: [0.0; 3],
             std: [1.0; 3],
         }
@@ -50,6 +50,7 @@ impl Component for PrecomputedConfig {
     fn describe(&self, facts: &mut Facts) {
         facts.backbone(self.geometry());
         facts.passes_features = true;
+        facts.hands_out = Some(false);
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Backbone>> {

@@ -14,6 +14,7 @@ use super::clip::settings::{Number, Settings};
 use super::clip::sizes::{Shapes, no_multiple, out_of_range, refuse_bloat, stack_values, usual_heads};
 use super::clip::vision_tower::{VisionSizes, VisionTower};
 use super::clip_vit::check_source;
+use super::handed_out::HandedOut;
 use crate::layers::Init;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -24,6 +25,7 @@ use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
 use maclip_framework::slots::backbone::{Backbone, Geometry, Precision};
 use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::layout::Part;
 use maclip_framework::weights::{HostTensor, transpose};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -74,7 +76,7 @@ impl Component for VitConfig {
     }
 
     fn describe(&self, facts: &mut Facts) {
-        (facts.text_tower, facts.transformer) = (Some(false), Some(true));
+        (facts.text_tower, facts.transformer, facts.hands_out) = (Some(false), Some(true), Some(true));
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {
@@ -169,11 +171,12 @@ impl VitConfig {
             blocks: layers,
             transformer: true,
             tokens: grid * grid + 1,
-            has_text_tower: false,
+            text: None,
             mean: normal.mean,
             std: normal.std,
         };
-        Ok(Vit { visual: VisionTower::new(visual, &mut Init::blank(device.clone())), geometry })
+        let visual = VisionTower::new(visual, &mut Init::blank(device.clone()));
+        Ok(Vit { visual, geometry, handed_out: Vec::new() })
     }
 }
 
@@ -289,6 +292,8 @@ struct Vit {
     visual: VisionTower,
     #[module(skip)]
     geometry: Geometry,
+    #[module(skip)]
+    handed_out: Vec<Part>,
 }
 
 impl Backbone for Vit {
@@ -298,6 +303,16 @@ impl Backbone for Vit {
 
     fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3> {
         self.visual.prefix(pixels, adapter)
+    }
+
+    fn hand_out(&mut self, parts: &[Part]) -> Result<()> {
+        self.visual.hand_out(HandedOut::new(parts, &self.geometry)?);
+        self.handed_out = parts.to_vec();
+        Ok(())
+    }
+
+    fn handed_out(&self) -> &[Part] {
+        &self.handed_out
     }
 
     fn encode_steps(&self, adapter: &dyn Adapter) -> Vec<usize> {
@@ -450,7 +465,7 @@ mod tests {
         let weights = fixture.checkpoint().display().to_string();
         let config = VitConfig { weights, heads: Some(3), ..VitConfig::default() };
         let backbone = config.build(&BuildContext::new(0, Device::flex())).unwrap();
-        assert!(!backbone.geometry().has_text_tower && backbone.encode_texts(&[]).is_err());
+        assert!(!backbone.geometry().has_text_tower() && backbone.encode_texts(&[]).is_err());
         let images = fixtures::tensor::<4>(&input).unsqueeze_dim(1);
         let features = backbone.encode_clips(images, &*no_adapter(), &Branch::Query);
         fixtures::close(features, &expected, 1e-5);

@@ -6,6 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::alignment::Alignment;
 use maclip_framework::slots::explanation::normalize;
+use maclip_framework::slots::layout::{Layout, Part};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What an alignment claims of itself.
@@ -27,6 +28,10 @@ pub struct Traits {
     pub long: &'static [&'static str],
     /// It says what a distance costs.
     pub costed: bool,
+    /// Parts of a frame that it reads, with shapes: the last values of the 6 of a frame here.
+    pub parts: &'static [(Part, [usize; 2])],
+    /// What its recipe must have beside it, such as the prototype module that adds a part.
+    pub with: &'static [(&'static str, &'static str)],
 }
 
 /// A metric on the directions of frames that sees their order and takes clips of any length.
@@ -41,6 +46,8 @@ impl Default for Traits {
             shots: &SHOTS,
             long: &[""],
             costed: true,
+            parts: &[],
+            with: &[],
         }
     }
 }
@@ -71,7 +78,19 @@ pub fn holds<C: Component<Slot = dyn Alignment>>(traits: Traits) {
     subject.long_clips();
     subject.explanations();
     subject.cost();
-    scopes::evaluation_follows_them(&[("alignment", &choice::<C>(usage::<C>()))]);
+    let choice = choice::<C>(usage::<C>());
+    let changes: Vec<(&str, &str)> = traits.with.iter().copied().chain([("alignment", &*choice)]).collect();
+    scopes::evaluation_follows_them(&changes);
+}
+
+impl Traits {
+    /// The context of an alignment of clips of so many frames.
+    fn context(&self, frames: usize) -> BuildContext {
+        let values: usize = self.parts.iter().map(|(_, [rows, width])| rows * width).sum();
+        let layout = Layout::of_feature(WIDTH - values);
+        let layout = self.parts.iter().fold(layout, |layout, (part, shape)| layout.with(*part, *shape));
+        context(3, WIDTH - values, frames).with_compared(layout)
+    }
 }
 
 type Build = Box<dyn Fn(&str, &BuildContext) -> Box<dyn Alignment>>;
@@ -89,7 +108,7 @@ impl Subject {
 
     /// With its options, and more of them.
     fn with(&self, more: &str) -> Box<dyn Alignment> {
-        (self.built)(&joined(self.traits.options, more), &context(3, WIDTH, FRAMES))
+        (self.built)(&joined(self.traits.options, more), &self.traits.context(FRAMES))
     }
 
     /// With each value of its option `shots`, or as it is.

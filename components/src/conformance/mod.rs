@@ -32,7 +32,7 @@ pub mod tensors;
 
 use burn::tensor::Device;
 use maclip_framework::registry::{self, BuildContext, Component, Entry, Facts, SlotTrait};
-use maclip_framework::slots::backbone::Geometry;
+use maclip_framework::slots::backbone::{Geometry, TextGeometry};
 use maclip_language::{Diagnostics, Node, read_str};
 use std::fmt::Display;
 
@@ -109,13 +109,13 @@ where
 /// What small components are built from: features of `width` values, clips of `frames` frames.
 pub fn context(seed: u64, width: usize, frames: usize) -> BuildContext {
     let geometry = Geometry {
-        image_size: 1,
+        image_size: 2,
         width,
         embed_dim: width,
         blocks: 1,
         transformer: true,
-        tokens: 2,
-        has_text_tower: true,
+        tokens: 5,
+        text: Some(TextGeometry { width: 8, blocks: 1 }),
         mean: [0.0; 3],
         std: [1.0; 3],
     };

@@ -52,8 +52,15 @@ pub fn built(changes: &[(&str, &str)]) -> FewShotModel {
 /// # Panics
 /// As [`built`].
 pub fn sized(changes: &[(&str, &str)], architecture: &str) -> FewShotModel {
-    let backbone = format!("{{type: clip_vit, weights: absent, architecture: {architecture}}}");
-    let changes: Vec<(&str, &str)> = changes.iter().copied().chain([("backbone", backbone.as_str())]).collect();
+    sized_with(changes, &format!("{{type: clip_vit, weights: absent, architecture: {architecture}}}"))
+}
+
+/// The same around any backbone.
+///
+/// # Panics
+/// As [`built`].
+pub fn sized_with(changes: &[(&str, &str)], backbone: &str) -> FewShotModel {
+    let changes: Vec<(&str, &str)> = changes.iter().copied().chain([("backbone", backbone)]).collect();
     let recipe = ok(checked(&changes, Purpose::Plan), "the recipe");
     let mut context = BuildContext::new(1, Device::flex());
     context.sizes_only = true;

@@ -5,7 +5,8 @@ use super::{built, choice, context, describes_its_text, scopes, variants};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_framework::registry::Component;
-use maclip_framework::slots::objective::{AllClasses, Labels, Objective, Scores};
+use maclip_framework::slots::objective::{AllClasses, FramesAndSentences, Labels, Objective, Scores};
+use maclip_framework::slots::prototype::Related;
 
 /// What an objective claims of itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,7 +47,7 @@ const SENTENCES: usize = 2;
 /// C
 const CLASSES: usize = 5;
 /// T
-const FRAMES: usize = 2;
+const FRAMES: usize = 8;
 /// E
 const WIDTH: usize = 8;
 
@@ -63,9 +64,22 @@ fn scores(seed: u64) -> Scores {
         query_text: Some(cosines(seed + 1, [EPISODES, QUERIES, WAY])),
         support_text: Some(cosines(seed + 2, [EPISODES, SUPPORTS, WAY])),
         query_sentences: Some(random::<4>(seed + 6, [EPISODES, QUERIES, SENTENCES, WAY]).tanh()),
+        frames: Some(FramesAndSentences {
+            query: random(seed + 7, [EPISODES, QUERIES, FRAMES, WIDTH]),
+            sentences: random(seed + 8, [EPISODES, WAY, SENTENCES, WIDTH]),
+            texts: random(seed + 9, [EPISODES, WAY, WIDTH]),
+            shots: SUPPORTS / WAY,
+        }),
+        further: Vec::new(),
+        related: Some(Related {
+            query: random(seed + 7, [EPISODES, QUERIES, FRAMES, WIDTH]),
+            support: random(seed + 8, [EPISODES, 1, WAY, SUPPORTS / WAY, FRAMES, WIDTH]),
+        }),
         all_classes: Some(AllClasses {
             frames: random(seed + 3, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
             prototypes: random(seed + 5, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
+            given: random(seed + 3, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
+            compared: random(seed + 5, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
             texts: random(seed + 4, [EPISODES, CLASSES, WIDTH]),
             labels: repeated(QUERIES + SUPPORTS, CLASSES),
         }),
@@ -92,9 +106,22 @@ fn episode(n: usize, scores: &Scores, labels: &Labels) -> (Scores, Labels) {
         query_text: scores.query_text.as_ref().map(one),
         support_text: scores.support_text.as_ref().map(one),
         query_sentences: scores.query_sentences.clone().map(|each| each.narrow(0, n, 1)),
+        frames: scores.frames.as_ref().map(|frames| FramesAndSentences {
+            query: frames.query.clone().narrow(0, n, 1),
+            sentences: frames.sentences.clone().narrow(0, n, 1),
+            texts: one(&frames.texts),
+            shots: frames.shots,
+        }),
+        further: scores.further.iter().map(|(name, distances)| (*name, one(distances))).collect(),
+        related: scores.related.as_ref().map(|related| Related {
+            query: related.query.clone().narrow(0, n, 1),
+            support: related.support.clone().narrow(0, n, 1),
+        }),
         all_classes: all.map(|all| AllClasses {
             frames: all.frames.clone().narrow(0, n, 1),
             prototypes: all.prototypes.clone().narrow(0, n, 1),
+            given: all.given.clone().narrow(0, n, 1),
+            compared: all.compared.clone().narrow(0, n, 1),
             texts: one(&all.texts),
             labels: labelled(&all.labels),
         }),
@@ -117,6 +144,8 @@ impl Subject {
             query_text: scores.query_text.filter(|_| text),
             support_text: scores.support_text.filter(|_| text),
             query_sentences: scores.query_sentences.filter(|_| self.objective.needs_sentences()),
+            frames: scores.frames.filter(|_| self.objective.needs_frames()),
+            related: scores.related.filter(|_| self.objective.needs_related()),
             all_classes: scores.all_classes.filter(|_| self.objective.all_classes()),
             ..scores
         }
@@ -124,7 +153,7 @@ impl Subject {
 
     fn probabilities(&self) {
         // A test gives neither the supports' texts nor all classes.
-        let tested = Scores { support_text: None, all_classes: None, ..self.given(scores(1)) };
+        let tested = Scores { support_text: None, related: None, all_classes: None, ..self.given(scores(1)) };
         let probabilities = self.objective.probabilities(&tested);
         assert_eq!(probabilities.dims(), [EPISODES, QUERIES, WAY], "{}: a row for each query", self.choice);
         for row in values(probabilities).chunks(WAY) {
@@ -161,7 +190,7 @@ impl Subject {
         assert!(close(&all, &alone, 1e-6), "{}: a prediction depends on the other episode", self.choice);
     }
 
-    /// `needs_text`, `needs_sentences` and `all_classes` are exactly what counts.
+    /// `needs_text`, `needs_sentences`, `needs_frames` and `all_classes` are exactly what counts.
     fn what_is_read(&self) {
         let (one, other) = (scores(1), scores(11));
         let outcome = |scores: &Scores| {
@@ -176,10 +205,15 @@ impl Subject {
         if let (Some(all), Some(other)) = (&mut all_texts.all_classes, &other.all_classes) {
             all.texts = other.texts.clone();
         }
+        let related = counts(Scores { related: other.related.clone(), ..one.clone() });
+        let claimed = self.objective.needs_related();
+        assert_eq!(related, claimed, "{}: whether what is aligned counts, and `needs_related`", self.choice);
         let sentences = Scores { query_sentences: other.query_sentences.clone(), ..one.clone() };
         let sentences = counts(sentences);
         assert_eq!(sentences, self.objective.needs_sentences(), "{}: whether each sentence counts", self.choice);
-        let (texts, all, all_texts) = (sentences || counts(texts), counts(all), counts(all_texts));
+        let frames = counts(Scores { frames: other.frames.clone(), ..one.clone() });
+        assert_eq!(frames, self.objective.needs_frames(), "{}: whether frames and sentences count", self.choice);
+        let (texts, all, all_texts) = (sentences || frames || counts(texts), counts(all), counts(all_texts));
         let needs_text = self.objective.needs_text();
         assert_eq!(texts || all_texts, needs_text, "{}: whether class texts count, and `needs_text`", self.choice);
         let claimed = self.objective.all_classes();

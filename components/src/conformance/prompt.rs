@@ -1,6 +1,6 @@
 //! What a prompt must hold.
 
-use super::{built, choice, variants};
+use super::{built, choice, ok, variants};
 use burn::tensor::Device;
 use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::prompt::Prompt;
@@ -23,11 +23,15 @@ pub fn holds<C: Component<Slot = dyn Prompt>>(traits: Traits) {
     for options in variants::<C>(traits.also) {
         let choice = choice::<C>(options);
         let prompt = built::<C>(options, &BuildContext::new(1, Device::flex()));
-        let all = CLASSES.map(|class| prompt.sentences(class));
+        let all = CLASSES.map(|class| ok(prompt.sentences(class), "the sentences"));
         for (at, sentences) in all.iter().enumerate() {
             let said = !sentences.is_empty() && sentences.iter().all(|sentence| !sentence.trim().is_empty());
             assert!(said, "{choice}: at least one sentence, and none empty: {sentences:?}");
-            assert_eq!(*sentences, prompt.sentences(CLASSES[at]), "{choice}: sentences are the same every time");
+            assert_eq!(
+                *sentences,
+                ok(prompt.sentences(CLASSES[at]), "the sentences"),
+                "{choice}: sentences are the same every time"
+            );
             assert!(all[..at].iter().all(|other| other != sentences), "{choice}: two classes have the same sentences");
         }
     }

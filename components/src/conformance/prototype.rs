@@ -1,13 +1,14 @@
 //! What a prototype module must hold.
 
 use super::tensors::{difference, random};
-use super::{built, choice, context, describes_its_text, scopes, variants};
+use super::{built, choice, context, described, describes_its_text, ok, scopes, variants};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use maclip_framework::model::parameters;
 use maclip_framework::registry::{BuildContext, Component};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::backbone::Geometry;
+use maclip_framework::slots::layout::Layout;
 use maclip_framework::slots::module::Slot;
 use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype, Related};
 
@@ -34,9 +35,11 @@ impl Default for Traits {
 pub fn holds<C: Component<Slot = dyn Prototype>>(traits: Traits) {
     for options in variants::<C>(traits.also) {
         let choice = choice::<C>(options);
-        let prototype = Slot::new(built::<C>(options, &context(1, WIDTH, FRAMES)));
+        let sizes = context(1, WIDTH, FRAMES);
+        let given = ok(sizes.geometry(), "the sizes").layout(&described::<C>(options).of_backbone());
+        let prototype = Slot::new(built::<C>(options, &sizes.with_given(given.clone())));
         describes_its_text::<C>(options, prototype.needs_text());
-        let subject = Subject { prototype, choice: choice.clone(), traits };
+        let subject = Subject { prototype, choice: choice.clone(), traits, given };
         subject.what_is_trained();
         subject.a_clip_alone();
         subject.class_texts();
@@ -62,6 +65,8 @@ struct Subject {
     prototype: Slot<dyn Prototype>,
     choice: String,
     traits: Traits,
+    /// The values of a frame that it gets.
+    given: Layout,
 }
 
 /// One episode before the module.
@@ -76,23 +81,30 @@ struct Episode {
 }
 
 impl Episode {
-    fn new(seed: u64) -> Self {
+    /// Frames of `width` values.
+    fn new(seed: u64, width: usize) -> Self {
         Self {
-            query: random(seed, [QUERIES, FRAMES, WIDTH]),
-            support: random(seed + 1, [WAY * SHOTS, FRAMES, WIDTH]),
+            query: random(seed, [QUERIES, FRAMES, width]),
+            support: random(seed + 1, [WAY * SHOTS, FRAMES, width]),
             text: random(seed + 2, [WAY, WIDTH]),
         }
     }
 }
 
 impl Subject {
+    fn episode(&self, seed: u64) -> Episode {
+        Episode::new(seed, self.given.width())
+    }
+
     /// The whole module on one episode: [`Prototype::support`] and [`Prototype::query`] of each clip, then [`Prototype::relate`]
     /// where clips see each other.
     fn rewrite(&self, episode: Episode) -> Related {
         let Episode { query, support, text } = episode;
         let of_each = text.clone().unsqueeze_dim::<3>(1).expand([WAY, SHOTS, WIDTH]).reshape([WAY * SHOTS, WIDTH]);
         let query = self.prototype.query(query).unsqueeze::<4>();
-        let support = self.prototype.support(support, of_each).reshape([1, WAY, SHOTS, FRAMES, WIDTH]);
+        let support = self.prototype.support(support, of_each);
+        let [_, frames, values] = support.dims();
+        let support = support.reshape([1, WAY, SHOTS, frames, values]);
         match self.prototype.scope() {
             Scope::Episode => self.prototype.relate(EpisodeFeatures { query, support, text: text.unsqueeze() }),
             _ => Related { query, support: support.unsqueeze_dim(1) },
@@ -107,7 +119,7 @@ impl Subject {
 
     /// What [`Prototype::support`] and [`Prototype::query`] make of a clip is a function of it alone.
     fn a_clip_alone(&self) {
-        let (frames, text) = (random(1, [3, FRAMES, WIDTH]), random(2, [3, WIDTH]));
+        let (frames, text) = (random(1, [3, FRAMES, self.given.width()]), random(2, [3, WIDTH]));
         let all = self.prototype.support(frames.clone(), text.clone());
         let one = self.prototype.support(frames.clone().narrow(0, 1, 1), text.narrow(0, 1, 1));
         let changed = difference(&all.narrow(0, 1, 1), &one);
@@ -119,8 +131,8 @@ impl Subject {
     }
 
     fn class_texts(&self) {
-        let episode = Episode::new(1);
-        let other = Episode { text: Episode::new(11).text, ..episode.clone() };
+        let episode = self.episode(1);
+        let other = Episode { text: self.episode(11).text, ..episode.clone() };
         let (one, other) = (self.rewrite(episode), self.rewrite(other));
         let changed = difference(&one.support, &other.support).max(difference(&one.query, &other.query));
         let claimed = self.prototype.needs_text();
@@ -133,7 +145,7 @@ impl Subject {
     /// The first support clip and the first query stay; whether they become something else by the others is what
     /// [`Scope::Episode`] says.
     fn other_clips(&self) {
-        let (episode, others) = (Episode::new(1), Episode::new(11));
+        let (episode, others) = (self.episode(1), self.episode(11));
         let keep = |mine: &Tensor<3>, others: Tensor<3>| {
             let rest = others.dims()[0] - 1;
             Tensor::cat(vec![mine.clone().narrow(0, 0, 1), others.narrow(0, 1, rest)], 0)
@@ -157,22 +169,24 @@ impl Subject {
         let [_, views, way, _, frames, width] = one.support.dims();
         assert!([1, QUERIES].contains(&views), "{}: one view of the supports, or one for each query", self.choice);
         assert!((1..=SHOTS).contains(&shots), "{}: {shots} shots out of {SHOTS}", self.choice);
-        assert_eq!((way, frames, width), (WAY, FRAMES, WIDTH), "{}: the support's shape", self.choice);
-        assert_eq!(one.query.dims(), [1, QUERIES, FRAMES, WIDTH], "{}: the query's shape", self.choice);
+        let values = self.prototype.layout(&self.given).width();
+        assert_eq!((way, frames, width), (WAY, FRAMES, values), "{}: the support's shape", self.choice);
+        assert_eq!(one.query.dims(), [1, QUERIES, FRAMES, values], "{}: the query's shape", self.choice);
     }
 
     fn cost(&self) {
-        let costs = [self.prototype.support_cost([1, FRAMES, WIDTH]), self.prototype.query_cost([1, FRAMES, WIDTH])];
+        let (given, values) = (self.given.width(), self.prototype.layout(&self.given).width());
+        let costs = [self.prototype.support_cost([1, FRAMES, given]), self.prototype.query_cost([1, FRAMES, given])];
         let claimed = self.traits.costed;
         assert_eq!(costs.map(|cost| cost.is_some()), [claimed; 2], "{}: whether it says its cost", self.choice);
         if self.prototype.scope() < Scope::Episode {
             return;
         }
-        let shape = [1, WAY, SHOTS, FRAMES, WIDTH];
-        let cost = self.prototype.relate_cost([1, QUERIES, FRAMES, WIDTH], shape);
+        let shape = [1, WAY, SHOTS, FRAMES, values];
+        let cost = self.prototype.relate_cost([1, QUERIES, FRAMES, values], shape);
         assert_eq!(cost.is_some(), claimed, "{}: whether it says the cost of `relate`", self.choice);
         if let Some((_, shape)) = cost {
-            let support = self.rewrite(Episode::new(1)).support;
+            let support = self.rewrite(self.episode(1)).support;
             assert_eq!(support.dims(), shape, "{}: the shape that `relate_cost` says", self.choice);
         }
     }
@@ -188,7 +202,9 @@ fn sizes_alone<C: Component<Slot = dyn Prototype>>(options: &str) {
     }
     let mut context = BuildContext::new(1, Device::flex());
     context.sizes_only = true;
-    let context = context.with_sizes(Geometry::clip_vit_b16(), FRAMES);
+    let geometry = Geometry::clip_vit_b16();
+    let given = geometry.layout(&described::<C>(options).of_backbone());
+    let context = context.with_sizes(geometry, FRAMES).with_given(given);
     let mut found = WithValues(0);
     Slot::new(built::<C>(options, &context)).visit(&mut found);
     assert_eq!(found.0, 0, "{}: tensors with values in a model of which only the sizes matter", choice::<C>(options));
@@ -252,7 +268,8 @@ mod tests {
     fn refused(mistake: Mistake, costed: bool, property: fn(&Subject)) -> bool {
         let prototype = Slot::new(Box::new(Fake { mistake }) as Box<dyn Prototype>);
         let traits = Traits { costed, ..Traits::default() };
-        caught(|| property(&Subject { prototype, choice: "fake".to_owned(), traits }))
+        let given = Layout::of_feature(WIDTH);
+        caught(|| property(&Subject { prototype, choice: "fake".to_owned(), traits, given }))
     }
 
     #[test]

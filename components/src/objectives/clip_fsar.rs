@@ -134,7 +134,14 @@ mod tests {
         let texts = Tensor::<3>::from_data([[[0.3f32, 0.4], [-4.0, 3.0], [5.0, 0.0]]], &device);
         let scores = Scores {
             query_text: Some(tensor([[[0.1, 0.4]]])),
-            all_classes: Some(AllClasses { prototypes: frames.clone(), frames, texts, labels: labels(0) }),
+            all_classes: Some(AllClasses {
+                prototypes: frames.clone(),
+                given: frames.clone(),
+                compared: frames.clone(),
+                frames,
+                texts,
+                labels: labels(0),
+            }),
             ..Scores::of(tensor([[[1.0, 3.0]]]))
         };
         let loss = objective.loss(&scores, &Labels { query: labels(0), support: labels(0) });

@@ -69,7 +69,8 @@ impl Component for WithClassLoss {
         };
         let objective = Slot::new(self.objective.build(context)?);
         let mut init = Init::new(context.init("objective.classifier"), context.trainable_device());
-        let classifier = init.linear(context.geometry()?.embed_dim, classes);
+        let layout = if self.of == Of::Clips { context.given() } else { context.compared() };
+        let classifier = init.linear(layout.feature_width(), classes);
         Ok(Box::new(Classified { objective, classifier, weight: self.weight, of: self.of, classes }))
     }
 }
@@ -106,6 +107,18 @@ impl Objective for Classified {
 
     fn needs_sentences(&self) -> bool {
         self.objective.needs_sentences()
+    }
+
+    fn needs_frames(&self) -> bool {
+        self.objective.needs_frames()
+    }
+
+    fn mixes_queries(&self) -> bool {
+        self.objective.mixes_queries()
+    }
+
+    fn sentences(&self) -> Option<usize> {
+        self.objective.sentences()
     }
 
     fn all_classes(&self) -> bool {
@@ -173,6 +186,8 @@ mod tests {
         let scores = Scores {
             all_classes: Some(AllClasses {
                 frames: frames.clone(),
+                given: frames.clone(),
+                compared: frames.clone(),
                 prototypes: frames,
                 texts: Tensor::zeros([1, 3, 2], &device),
                 labels: labels(2),

@@ -6,13 +6,16 @@
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component};
-use maclip_framework::slots::prompt::Prompt;
+use maclip_framework::slots::prompt::{Average, Prompt};
 use serde::{Deserialize, Serialize};
 
-/// No options.
+/// Options of ActionCLIP's sentences.
 #[derive(Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ActionClip {}
+#[serde(deny_unknown_fields, default)]
+struct ActionClip {
+    /// How the features of the sentences become one.
+    average: Average,
+}
 
 const SENTENCES: [&str; 16] = [
     "a photo of action {}",
@@ -45,8 +48,12 @@ impl Component for ActionClip {
 }
 
 impl Prompt for ActionClip {
-    fn sentences(&self, class: &str) -> Vec<String> {
-        SENTENCES.iter().map(|sentence| sentence.replace("{}", class)).collect()
+    fn sentences(&self, class: &str) -> Result<Vec<String>> {
+        Ok(SENTENCES.iter().map(|sentence| sentence.replace("{}", class)).collect())
+    }
+
+    fn average(&self) -> Average {
+        self.average
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Not here: the text of a class name (datasets), and the tokenizers (backbones).
 mod action_clip;
+mod descriptions;
 mod plain;
 mod template;
 mod templates;

@@ -23,8 +23,8 @@ impl Component for Plain {
 }
 
 impl Prompt for Plain {
-    fn sentences(&self, class: &str) -> Vec<String> {
-        vec![class.to_owned()]
+    fn sentences(&self, class: &str) -> Result<Vec<String>> {
+        Ok(vec![class.to_owned()])
     }
 }
 

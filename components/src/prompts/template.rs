@@ -40,8 +40,8 @@ impl Component for Template {
 }
 
 impl Prompt for Template {
-    fn sentences(&self, class: &str) -> Vec<String> {
-        vec![self.template.replace("{}", class)]
+    fn sentences(&self, class: &str) -> Result<Vec<String>> {
+        Ok(vec![self.template.replace("{}", class)])
     }
 }
 

@@ -3,7 +3,7 @@
 use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Problems};
-use maclip_framework::slots::prompt::Prompt;
+use maclip_framework::slots::prompt::{Average, Prompt};
 use serde::{Deserialize, Serialize};
 
 /// Options of the template ensemble.
@@ -13,6 +13,9 @@ struct Templates {
     /// The sentences, each with `{}` where the class name goes.
     #[schemars(length(min = 1))]
     templates: Vec<String>,
+    /// How the features of the sentences become one.
+    #[serde(default)]
+    average: Average,
 }
 
 register!(dyn Prompt, Templates, name: "templates", summary: "an own list of sentences, averaged in embedding space",
@@ -34,8 +37,12 @@ impl Component for Templates {
 }
 
 impl Prompt for Templates {
-    fn sentences(&self, class: &str) -> Vec<String> {
-        self.templates.iter().map(|template| template.replace("{}", class)).collect()
+    fn sentences(&self, class: &str) -> Result<Vec<String>> {
+        Ok(self.templates.iter().map(|template| template.replace("{}", class)).collect())
+    }
+
+    fn average(&self) -> Average {
+        self.average
     }
 }
 

@@ -5,10 +5,16 @@
 #[cfg(test)]
 mod checks;
 mod clip_fsar;
+pub mod clip_spm;
+pub mod emp_net;
 mod hyrsm;
+pub mod molo;
 mod multimodal_transformer;
 mod none;
+pub mod strm;
 mod text_guided;
 mod text_layer;
+mod text_mean;
 pub mod transformer;
+pub mod ts_fsar;
 mod unimodal_transformer;

@@ -131,6 +131,13 @@ impl Layer {
         }
     }
 
+    /// [`Layer::new`] with heads of the width `head`, whatever E, and layers of their own for queries, keys and values.
+    pub fn with_head_width(sizes: LayerSizes, head: usize, init: &mut Init) -> Self {
+        let attention = Attention::of_narrow_layers(sizes.width, head, sizes.heads, init);
+        let attention = if sizes.projection_bias { attention } else { attention.without_projection_bias() };
+        Self { attention, ..Self::new(sizes, init) }
+    }
+
     /// query `[B, n, E]`, context `[B, m, E]` → `[B, n, E]`; the residual is taken from the query.
     pub fn forward(&self, query: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
         let norm = |when: Norm, i: usize, x: Tensor<3>| match self.norms.get(i) {
@@ -144,12 +151,7 @@ impl Layer {
 
     /// u + W2 gelu(W1 u)
     fn feed_forward(&self, u: Tensor<3>) -> Tensor<3> {
-        if !self.hidden_dropout.is_active() {
-            let options = FeedForwardOptions { activation: Activation::Gelu, scale: 1.0, skip: true };
-            return feed_forward([&self.fc1, &self.fc2], u, None, options);
-        }
-        let hidden = self.hidden_dropout.forward(gelu(linear(&self.fc1, u.clone())));
-        u + self.out_dropout.forward(linear(&self.fc2, hidden))
+        feed([&self.fc1, &self.fc2], [&self.hidden_dropout, &self.out_dropout], u)
     }
 
     /// What [`Layer::forward`] costs for a query `[B, n, E]` and a context of m tokens.
@@ -162,6 +164,16 @@ impl Layer {
         };
         self.attention.cross_cost(query, m) + feed_forward_cost(&self.fc1, &self.fc2, b * n) + norms
     }
+}
+
+/// u + W2 gelu(W1 u) of u `[B, n, E]`, with dropout after the activation and after the second layer.
+pub fn feed([fc1, fc2]: [&Linear; 2], [hidden, out]: [&Dropout; 2], u: Tensor<3>) -> Tensor<3> {
+    if !hidden.is_active() {
+        let options = FeedForwardOptions { activation: Activation::Gelu, scale: 1.0, skip: true };
+        return feed_forward([fc1, fc2], u, None, options);
+    }
+    let inside = hidden.forward(gelu(linear(fc1, u.clone())));
+    u + out.forward(linear(fc2, inside))
 }
 
 /// The position codes of Vaswani et al. (NeurIPS 2017), sines and cosines in turn, times `scale`: `[T, E]`, on the

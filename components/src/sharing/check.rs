@@ -60,7 +60,7 @@ pub fn features(model: &FewShotModel, frames: usize, texts: &ClassTexts) -> BTre
     let query = model.query_prototypes(query_frames.clone()).prototypes;
     let [_, t, e] = support.dims();
     let classes = support.clone().reshape([1, 2, 1, t, e]);
-    let distances = model.align(query.clone().unsqueeze(), classes, text.clone().unsqueeze());
+    let distances = model.align(query.clone().unsqueeze(), classes, text.clone().unsqueeze()).distances;
     let mut found = BTreeMap::new();
     let mut keep = |name: &str, shape: Vec<usize>, data: TensorData| {
         found.insert(name.to_owned(), HostTensor { shape, values: data.iter::<f32>().collect() });

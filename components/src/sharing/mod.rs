@@ -276,7 +276,7 @@ fn texts_of(
         names = ["jump", "run"].map(str::to_owned).into();
     }
     let text = |name: String| {
-        let sentences = prompt.sentences(&name);
+        let sentences = prompt.sentences(&name)?;
         let tokens = sentences.iter().map(|sentence| model.backbone.tokens(sentence)).collect::<Result<_>>()?;
         Ok((name, ClassText { sentences, tokens }))
     };

@@ -251,7 +251,7 @@ impl Contrastive {
         build.vocabulary = dataset.captions().ok_or_else(no_captions)?.words();
         let backbone: Box<dyn Backbone> = recipe.build(&build)?;
         let geometry = backbone.geometry().clone();
-        if !geometry.has_text_tower {
+        if !geometry.has_text_tower() {
             return Err(Error::failed("contrastive pre-training needs a backbone with a text tower"));
         }
         let model = parameters::with_graph_strategy(ContrastiveModel::new(backbone), build.graph_strategy());

@@ -96,6 +96,7 @@ pub fn evaluate(
     if encodes_every_episode(model, &*source.loader().clips.frames) {
         return one_by_one(model, source, split, progress);
     }
+    let texts = model.current_texts(split.texts.clone());
     let table = ClipTable::encode(model, source, split, progress)?;
     let shape = split.list.shape;
     let batch = episodes_per_batch(shape);
@@ -105,7 +106,7 @@ pub fn evaluate(
     let outcomes: Vec<Vec<Outcome>> = batches
         .par_iter()
         .map(|episodes| {
-            let outcomes = without_draws(|| table.align(model, split, episodes))?;
+            let outcomes = without_draws(|| table.align(model, &texts, split.list.shape, episodes))?;
             let done = done.fetch_add(episodes.len() as u64, Ordering::Relaxed) + episodes.len() as u64;
             progress.at(done, "");
             if stop_requested() { Err(Error::Interrupted) } else { Ok(outcomes) }
@@ -159,6 +160,8 @@ pub struct EpisodeEncoder<'a> {
     model: &'a FewShotModel,
     source: &'a ClipSource<'a>,
     split: &'a SplitEpisodes<'a>,
+    /// Texts of the split's classes.
+    texts: ClassTexts,
     /// Random numbers for the choice of frames; `None` where the test needs none.
     draws: Option<Stream>,
 }
@@ -179,7 +182,8 @@ impl<'a> EpisodeEncoder<'a> {
         // Only the list decides the random numbers, so that all runs on one list see the same frames.
         let draws = Stream::new(0, &format!("frames of {}", split.list.hash));
         let drawn = source.loader().clips.frames.random_in_evaluation();
-        Self { model, source, split, draws: drawn.then_some(draws) }
+        let texts = model.current_texts(split.texts.clone());
+        Self { model, source, split, texts, draws: drawn.then_some(draws) }
     }
 
     /// Whether a clip has other frames in another episode.
@@ -205,7 +209,7 @@ impl<'a> EpisodeEncoder<'a> {
     /// Where a clip cannot be opened.
     pub fn encode(&self, episode: usize) -> Result<EpisodeEncoding> {
         let (clips, device) = (self.clips(episode), self.source.loader().device);
-        let texts = select_rows(&self.split.texts.mean, &clips.support_classes).to_device(device);
+        let texts = select_rows(&self.texts.mean, &clips.support_classes).to_device(device);
         let supports = clips.support.len();
         let support = self.source.prefixes(&clips.support, |i| self.view(episode, i))?;
         let query = self.source.prefixes(&clips.queries, |i| self.view(episode, supports + i))?;
@@ -216,7 +220,7 @@ impl<'a> EpisodeEncoder<'a> {
         Ok(EpisodeEncoding {
             support,
             query,
-            class_text: self.split.texts.select(&self.split.list.episodes[episode].classes).to_device(device),
+            class_text: self.texts.select(&self.split.list.episodes[episode].classes).to_device(device),
         })
     }
 }
@@ -339,7 +343,8 @@ impl ClipTable {
                     return Err(Error::Interrupted);
                 }
                 let averages = time_average(query.frames).to_device(first);
-                Ok((support.prototypes.to_device(first), query.prototypes.to_device(first), averages))
+                let of = |prototypes| model.tested(prototypes).to_device(first);
+                Ok((of(support.prototypes), of(query.prototypes), averages))
             })
             .collect::<Result<_>>()?;
         progress.end();
@@ -362,10 +367,15 @@ impl ClipTable {
         self.rows[&(class, clip)]
     }
 
-    fn align(&self, model: &FewShotModel, split: &SplitEpisodes, episodes: &[Episode]) -> Result<Vec<Outcome>> {
+    fn align(
+        &self,
+        model: &FewShotModel,
+        texts: &ClassTexts,
+        shape: Shape,
+        episodes: &[Episode],
+    ) -> Result<Vec<Outcome>> {
         let device = self.query.device();
         let [_, t, e] = self.query.dims();
-        let shape = split.list.shape;
         let (n, q, way, shot) = (episodes.len(), shape.way * shape.queries, shape.way, shape.shot);
         let queries: Vec<usize> = episodes
             .iter()
@@ -380,22 +390,26 @@ impl ClipTable {
         let queries = indices(queries.into_iter(), &device);
         let supports = indices(supports, &device);
         let classes: Vec<usize> = episodes.iter().flat_map(|episode| episode.classes.iter().copied()).collect();
-        let ClassTexts { mean, sentences } = split.texts.select(&classes);
+        let ClassTexts { mean, sentences, .. } = texts.select(&classes);
         let texts: Tensor<3> = mean.clone().reshape([n, way, mean.dims()[1]]);
-        let distances = model.align(
-            self.query.clone().select(0, queries.clone()).reshape([n, q, t, e]),
+        let of_queries = self.query.clone().select(0, queries.clone()).reshape([n, q, t, e]);
+        let aligned = model.align(
+            of_queries.clone(),
             self.support.clone().select(0, supports).reshape([n, way, shot, t, e]),
             texts.clone(),
         );
-        let mut scores = Scores::of(distances);
+        let mut scores = Scores::aligned(aligned);
         if model.objective.needs_text() {
+            let sentences = sentences.map(|sentences| {
+                let [_, each, width] = sentences.dims();
+                sentences.reshape([n, way, each, width])
+            });
+            scores.frames = model.frames_and_sentences(&of_queries, &texts, sentences.as_ref(), shot);
             let averages = self.averages.clone().select(0, queries);
             let width = averages.dims()[1];
             let averages: Tensor<3> = averages.reshape([n, q, width]);
-            scores.query_sentences = sentences.map(|sentences| {
-                let [_, each, width] = sentences.dims();
-                sentence_cosines(averages.clone(), sentences.reshape([n, way, each, width]))
-            });
+            let sentences = sentences.filter(|_| model.objective.needs_sentences());
+            scores.query_sentences = sentences.map(|sentences| sentence_cosines(averages.clone(), sentences));
             scores.query_text = Some(text_cosines(averages, texts));
         }
         outcomes(model, &scores, episodes)

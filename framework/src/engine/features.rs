@@ -289,6 +289,7 @@ impl<'a> FeatureCache<'a> {
             "backbone": recipe.resolved.at("backbone").map(|node| node.to_json()),
             "code": model.backbone.code_version(),
             "depth": format!("{depth:?}"),
+            "parts": model.backbone.handed_out(),
             "weights": weights,
             "device": device::kind(device),
             "precision": recipe.precision,

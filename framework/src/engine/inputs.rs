@@ -60,7 +60,7 @@ pub fn provide(recipe: &Recipe, progress: &dyn Progress) -> Result<()> {
 /// Where a file cannot be read.
 pub fn now(recipe: &Recipe, known: &Known) -> Result<Inputs> {
     static KNOWN: Mutex<Option<HashMap<String, Inputs>>> = Mutex::new(None);
-    let parts = ["dataset", "task", "backbone"].map(|key| recipe.resolved.at(key).map(|node| node.to_yaml()));
+    let parts = ["dataset", "task", "backbone", "prompt"].map(|key| recipe.resolved.at(key).map(|node| node.to_yaml()));
     let parts: String = parts.into_iter().flatten().collect();
     let key = format!("{parts}{:?}{:?}", known.left_out, recipe.pinned);
     let shared = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,8 +7,11 @@ use crate::recipe::compute::Compute;
 use crate::recipe::devices::Devices;
 use crate::recipe::expectation::Expectation;
 use crate::recipe::log::LogOptions;
-use crate::registry::{Facts, check_compatible, check_required_inputs, describe_choice, resolve_choice, slot, slots};
+use crate::registry::{
+    Facts, SlotInfo, check_compatible, check_required_inputs, describe_choice, resolve_choice, slot, slots,
+};
 use crate::slots::backbone::Precision;
+use crate::slots::layout::Part;
 use maclip_language::{Diagnostic, Diagnostics, Node, Origin, codes, from_node, from_node_repaired, name_help, ranges};
 
 /// The slot whose component decides which other slots a recipe may fill.
@@ -138,7 +141,8 @@ impl Recipe {
             }
         }
         Diagnostics::check(problems)?;
-        Diagnostics::check(incompatible(root, &resolved))?;
+        let facts = facts_of(root, &resolved);
+        Diagnostics::check(incompatible(root, &resolved, &facts))?;
         let hash = hash_of(&resolved);
         let source = root.clone();
         Ok(Self {
@@ -154,6 +158,8 @@ impl Recipe {
             resolved,
             hash,
             pinned: Default::default(),
+            parts: facts.of_backbone(),
+            reads: facts.parts,
             untrained: false,
             source,
         })
@@ -194,20 +200,26 @@ fn field<T: serde::de::DeserializeOwned + serde::Serialize + schemars::JsonSchem
     value
 }
 
+/// The slots that the task uses, each with its component as it was written, so that its problems have a place; or with
+/// the default one, which has none.
+fn chosen<'a>(root: &'a Node, resolved: &'a Node) -> impl Iterator<Item = (&'static SlotInfo, &'a Node)> {
+    let written = |name: &str| root.at(name).or(resolved.at(name));
+    slots().filter(|slot| resolved.at(slot.name).is_some()).filter_map(move |slot| Some((slot, written(slot.name)?)))
+}
+
+/// What all components say about the run.
+fn facts_of(root: &Node, resolved: &Node) -> Facts {
+    let mut facts = Facts::default();
+    chosen(root, resolved).for_each(|(slot, node)| describe_choice(slot, node, &mut facts));
+    facts
+}
+
 /// The problems of components that are right by themselves but do not work together, such as a prototype that reads
 /// class texts and a backbone that cannot encode them. `root` is the recipe as it was written, for places; `resolved`
 /// has every default.
-fn incompatible(root: &Node, resolved: &Node) -> Vec<Diagnostic> {
-    // The component as it was written, so that its problems have a place; or the default one, which has none.
-    let written = |name: &str| root.at(name).or(resolved.at(name));
-    let chosen: Vec<_> = slots()
-        .filter(|slot| resolved.at(slot.name).is_some())
-        .filter_map(|slot| Some((slot, written(slot.name)?)))
-        .collect();
-    let mut facts = Facts::default();
-    chosen.iter().for_each(|(slot, node)| describe_choice(slot, node, &mut facts));
+fn incompatible(root: &Node, resolved: &Node, facts: &Facts) -> Vec<Diagnostic> {
     let mut problems: Vec<Diagnostic> =
-        chosen.iter().filter_map(|(slot, node)| check_compatible(slot, node, &facts).err()).flatten().collect();
+        chosen(root, resolved).filter_map(|(slot, node)| check_compatible(slot, node, facts).err()).flatten().collect();
     if facts.text_tower == Some(false) && !facts.readers.is_empty() {
         let reads = facts.readers.iter().map(|slot| {
             let kind = resolved.at(slot).and_then(|node| node.at("type")).and_then(Node::as_str).unwrap_or_default();
@@ -223,7 +235,8 @@ fn incompatible(root: &Node, resolved: &Node) -> Vec<Diagnostic> {
             "choose a CLIP backbone, or an adapter, prototype and objective (such as `metric`) that read no text",
         ));
     }
-    problems.extend(features_and_pixels(root, resolved, &facts));
+    problems.extend(features_and_pixels(root, resolved, facts));
+    problems.extend(parts(root, resolved, facts));
     if resolved.at("device").and_then(Node::as_list).is_some() && !facts.several_devices {
         let task = resolved.at("task.type").and_then(Node::as_str).unwrap_or_default();
         let message = format!("the task `{task}` computes on one device, and `device` names several");
@@ -264,6 +277,43 @@ fn features_and_pixels(root: &Node, resolved: &Node, facts: &Facts) -> Vec<Diagn
         (false, false) => Vec::new(),
     }
 }
+
+/// Parts of a frame that a component reads and nothing gives.
+fn parts(root: &Node, resolved: &Node, facts: &Facts) -> Vec<Diagnostic> {
+    let name_of = |slot: &str| {
+        let named = resolved.at(slot).and_then(|node| node.at("type")).and_then(Node::as_str);
+        named.unwrap_or_default().to_owned()
+    };
+    let missing = facts.parts.iter().filter_map(|(slot, part)| {
+        let (lacking, help) = match part {
+            Part::Added { by, .. } => {
+                let given = facts.added.contains(part) || resolved.at("prototype").is_none();
+                (!given).then(|| ("prototype", format!("choose `prototype: {{type: {by}}}`")))?
+            }
+            Part::Block(_) | Part::Joint(_) if facts.transformer == Some(false) => {
+                ("backbone", "choose a backbone with transformer blocks, such as clip_vit".to_owned())
+            }
+            Part::Block(count) | Part::Joint(count) => {
+                let blocks = facts.geometry.as_ref().map(|geometry| geometry.blocks);
+                let blocks = blocks.filter(|blocks| count > blocks && facts.hands_out != Some(false));
+                match blocks {
+                    Some(blocks) => ("backbone", format!("this backbone has {blocks} blocks")),
+                    None => (facts.hands_out == Some(false)).then(|| ("backbone", GIVES.to_owned()))?,
+                }
+            }
+            Part::Pixels | Part::Map => (facts.hands_out == Some(false)).then(|| ("backbone", GIVES.to_owned()))?,
+        };
+        let message =
+            format!("`{slot}: {}` reads {part}, which `{lacking}: {}` does not give", name_of(slot), name_of(lacking));
+        let path = format!("{slot}.type");
+        let origin = root.at(&path).or_else(|| root.at(slot)).map_or(&root.origin, |node| &node.origin);
+        Some(Diagnostic::new(codes::STRUCTURE, message).at(origin).path(path).help(help))
+    });
+    missing.collect()
+}
+
+/// The way out where a backbone hands out features alone.
+const GIVES: &str = "choose a backbone that computes it from pixels, such as resnet, clip_resnet or clip_vit";
 
 /// The slots that the recipe's task uses. Empty if the task itself has a problem, which is reported at its own place.
 fn used_slots(root: &Node, problems: &mut Vec<Diagnostic>) -> Vec<&'static str> {

@@ -30,6 +30,7 @@ use crate::recipe::log::LogOptions;
 use crate::registry::{BuildContext, Facts, SlotTrait, build_choice, describe_choice, slot, slots};
 use crate::slots::backbone::Precision;
 use crate::slots::dataset::Dataset;
+use crate::slots::layout::Part;
 use burn::tensor::Device;
 use maclip_language::{Arguments, Diagnostic, Diagnostics, Node, Origin, parent};
 use std::collections::BTreeMap;
@@ -77,6 +78,10 @@ pub struct Recipe {
     /// [`RunDirectory::pin`](crate::runs::directory::RunDirectory::pin). A name that is not here is read as the hub has
     /// it. It is no part of the identity.
     pub pinned: BTreeMap<String, String>,
+    /// The parts of a frame that the backbone must hand out beside its feature, because components read them.
+    pub parts: Vec<Part>,
+    /// The parts of a frame that components read, each with its slot.
+    reads: Vec<(&'static str, Part)>,
     /// Whether a backbone with `weights: random` counts as a trained one, for a run that is made for its time alone.
     pub untrained: bool,
     /// The tree as it was written, for the places of its values.
@@ -144,6 +149,16 @@ impl Recipe {
                 Some((slot.name.to_owned(), name.to_owned()))
             })
             .collect()
+    }
+
+    /// The parts of a frame that the component of `slot` reads.
+    pub fn parts_of(&self, slot: &str) -> Vec<Part> {
+        self.reads.iter().filter(|(reader, _)| *reader == slot).map(|(_, part)| *part).collect()
+    }
+
+    /// All parts of a frame that components read.
+    pub fn read_parts(&self) -> Vec<Part> {
+        self.reads.iter().map(|(_, part)| *part).collect()
     }
 
     /// Builds the component of slot `T`.

@@ -4,13 +4,14 @@ use super::Facts;
 use crate::error::{Error, Result};
 use crate::random::Stream;
 use crate::slots::backbone::{Geometry, Precision};
+use crate::slots::layout::{Layout, Part};
 use crate::slots::module::GraphStrategy;
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// What components are built from, apart from their options.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BuildContext {
     /// The seed of the run.
     pub seed: u64,
@@ -34,6 +35,9 @@ pub struct BuildContext {
     pub pins: BTreeMap<String, String>,
     geometry: Option<Geometry>,
     frames: Option<usize>,
+    given: Layout,
+    compared: Layout,
+    read: Vec<Part>,
     noted: Arc<Mutex<Noted>>,
 }
 
@@ -62,6 +66,9 @@ impl BuildContext {
             pins: BTreeMap::new(),
             geometry: None,
             frames: None,
+            given: Layout::default(),
+            compared: Layout::default(),
+            read: Vec::new(),
             noted: Arc::default(),
         }
     }
@@ -69,21 +76,38 @@ impl BuildContext {
     /// The same with the sizes that adapters, prototypes, alignments and objectives need: those of the backbone, and T
     /// frames of a clip.
     pub fn with_sizes(&self, geometry: Geometry, frames: usize) -> Self {
-        Self {
-            device: self.device.clone(),
-            vocabulary: self.vocabulary.clone(),
-            sizes_only: self.sizes_only,
-            precision: self.precision,
-            activation_checkpointing: self.activation_checkpointing,
-            directed: self.directed,
-            train_classes: self.train_classes,
-            untrained: self.untrained,
-            pins: self.pins.clone(),
-            geometry: Some(geometry),
-            frames: Some(frames),
-            noted: Arc::clone(&self.noted),
-            seed: self.seed,
-        }
+        let given = Layout::of_feature(geometry.embed_dim);
+        Self { geometry: Some(geometry), frames: Some(frames), compared: given.clone(), given, ..self.clone() }
+    }
+
+    /// The same where the backbone hands out frames of the values `given`.
+    pub fn with_given(&self, given: Layout) -> Self {
+        Self { compared: Layout::of_feature(given.feature_width()), given, ..self.clone() }
+    }
+
+    /// The same where frames of the values `compared` are aligned, for what is built after the prototype module.
+    pub fn with_compared(&self, compared: Layout) -> Self {
+        Self { compared, ..self.clone() }
+    }
+
+    /// The same where components read these parts of a frame.
+    pub fn with_read(&self, parts: &[Part]) -> Self {
+        Self { read: parts.to_vec(), ..self.clone() }
+    }
+
+    /// Whether any component reads this part of a frame: a prototype module need not add what nothing reads.
+    pub fn is_read(&self, part: Part) -> bool {
+        self.read.contains(&part)
+    }
+
+    /// The values of a frame that the backbone hands out.
+    pub fn given(&self) -> &Layout {
+        &self.given
+    }
+
+    /// The values of a frame after the prototype module, which the alignment compares.
+    pub fn compared(&self) -> &Layout {
+        &self.compared
     }
 
     /// The device for trainable weights: the plain device with autodiff.

@@ -1,6 +1,7 @@
 //! What the options of a recipe say about a run, before anything is read or built.
 
 use crate::slots::backbone::Geometry;
+use crate::slots::layout::Part;
 
 /// What is known about a run before it is built. Components add to it in `Component::describe`; `None` is what is not
 /// known.
@@ -26,8 +27,18 @@ pub struct Facts {
     pub passes_features: bool,
     /// Whether classes of the dataset have a direction, such as left and right, that a mirror image would change.
     pub directed: Option<bool>,
+    /// Queries of a class in an episode, of training and of test.
+    pub queries: Vec<usize>,
     /// The slots whose components read class texts, such as `adapter`.
     pub readers: Vec<&'static str>,
+    /// Whether the backbone hands out parts of a frame beside its feature.
+    pub hands_out: Option<bool>,
+    /// The parts of a frame that components read, each with its slot.
+    pub parts: Vec<(&'static str, Part)>,
+    /// The parts that the prototype module adds.
+    pub added: Vec<Part>,
+    /// Names of the further distances that the alignment computes.
+    pub further: Vec<&'static str>,
 }
 
 /// How large a split is.
@@ -40,9 +51,25 @@ pub struct SplitSize {
 }
 
 impl Facts {
+    /// Says that the component of `slot` reads `part` of a frame.
+    pub fn reads(&mut self, slot: &'static str, part: Part) {
+        self.parts.push((slot, part));
+    }
+
+    /// Says that the prototype module adds `part` to the frames that it returns.
+    pub fn adds(&mut self, part: Part) {
+        self.added.push(part);
+    }
+
+    /// The parts that the backbone must hand out, ordered and each once.
+    pub fn of_backbone(&self) -> Vec<Part> {
+        let parts = self.parts.iter().map(|(_, part)| *part).filter(|part| !matches!(part, Part::Added { .. }));
+        parts.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
+
     /// Sets the sizes of the backbone, and with them `text_tower` and `transformer`.
     pub fn backbone(&mut self, geometry: Geometry) {
-        self.text_tower = Some(geometry.has_text_tower);
+        self.text_tower = Some(geometry.has_text_tower());
         self.transformer = Some(geometry.transformer);
         self.geometry = Some(geometry);
     }

@@ -31,6 +31,8 @@ pub enum Branch<'a> {
 pub enum TowerPart {
     /// Everything before the first block.
     Embedding,
+    /// The class token before the first block, which is a part of [`TowerPart::Embedding`] too. A ResNet has none.
+    ClassToken,
     /// A transformer block, or a stage of a ResNet, counted from 0 at the input.
     Block(usize),
     /// The norm after the last block.
@@ -56,7 +58,8 @@ pub enum Depth {
 impl Depth {
     /// The depth for a tower of `blocks` blocks with `adapter`.
     pub fn of(adapter: &dyn Adapter, blocks: usize) -> Self {
-        if adapter.embeds() || adapter.tunes(TowerPart::Embedding) {
+        let first = adapter.changes_pixels() || adapter.embeds();
+        if first || adapter.tunes(TowerPart::Embedding) || adapter.tunes(TowerPart::ClassToken) {
             return Depth::Pixels;
         }
         match (0..blocks).find(|&index| adapter.adapts(index) || adapter.tunes(TowerPart::Block(index))) {
@@ -72,13 +75,14 @@ impl Depth {
     }
 }
 
-/// Trainable parts around frozen transformer blocks. B clips, T frames, N + 1 tokens, width D.
+/// Trainable parts around frozen transformer blocks. B clips, T frames, N + 1 tokens, width D; for texts L tokens, and their
+/// width D.
 ///
 /// # Contract
 /// - **Start.** Before the first training step the features are those of the frozen backbone, up to rounding. An
 ///   adapter that does not start there says so in its test (`starts_frozen: false`).
-/// - **Training.** Every trainable tensor takes part in the features of a support clip or a query, so it has a
-///   gradient. An adapter has the scope [`Scope::Frozen`] if, and only if, it trains nothing: no weights of its own,
+/// - **Training.** Every trainable tensor takes part in the features of a support clip or a query, or in a class text, so
+///   it has a gradient. An adapter has the scope [`Scope::Frozen`] if, and only if, it trains nothing: no weights of its own,
 ///   and no part of the tower.
 /// - **Scope.** A feature depends only on what [`Adapter::scope`] says, and a batch of clips gives the same features as
 ///   the clips one by one. Below [`Scope::LabelledClip`], [`Branch::Support`] and [`Branch::Query`] give the same
@@ -89,7 +93,9 @@ impl Depth {
 ///   refused.
 /// - **Class texts** change the features if, and only if, [`Adapter::needs_text`]. The component's
 ///   `Component::describe` adds `adapter` to `Facts::readers` in the same cases.
-/// - **Depth.** [`Adapter::adapts`], [`Adapter::tunes`] and [`Adapter::embeds`] are constant, and everything that they
+/// - **Text tower.** A class text depends on the sentences of its own class alone. An adapter that adapts the text tower
+///   does not read class texts in the image tower.
+/// - **Depth.** [`Adapter::adapts`], [`Adapter::tunes`], [`Adapter::embeds`] and [`Adapter::changes_pixels`] are constant, and everything that they
 ///   do not name stays frozen: the values below the first named part are kept on disk and used again.
 /// - **Sizes.** With `BuildContext::sizes_only` no tensor gets values: a plan is made on machines that could not hold
 ///   them.
@@ -103,6 +109,17 @@ pub trait Adapter: DynModule + CloneAdapter {
     /// Whether this part of the image tower itself is trained. Parts that are not named stay frozen.
     fn tunes(&self, _part: TowerPart) -> bool {
         false
+    }
+
+    /// Whether the pixels are changed by [`Adapter::pixels`] before the tower reads them.
+    fn changes_pixels(&self) -> bool {
+        false
+    }
+
+    /// Changes the normalised pixels of clips, `[B, T, 3, H, W]` → the same shape. Only called if [`Adapter::changes_pixels`].
+    /// What a backbone hands out as pixels are those before the change.
+    fn pixels(&self, pixels: Tensor<5>) -> Tensor<5> {
+        pixels
     }
 
     /// Whether the tokens before the first block are changed by [`Adapter::embed`].
@@ -134,6 +151,18 @@ pub trait Adapter: DynModule + CloneAdapter {
         first: usize,
     ) -> Tensor<4> {
         block.forward_frames(x, first)
+    }
+
+    /// Whether [`Adapter::forward_text`] replaces block `index` of the text tower, counted from 0 at the input.
+    fn adapts_text(&self, _index: usize) -> bool {
+        false
+    }
+
+    /// Block `index` of the text tower together with its adapters, for C classes of P sentences each: x `[C, P, L, D]` → the same
+    /// shape. `mask` `[L, L]` is that of the tower's attention. Only called if [`Adapter::adapts_text`].
+    fn forward_text(&self, _index: usize, block: &dyn FrozenBlock, x: Tensor<4>, mask: &Tensor<2>) -> Tensor<4> {
+        let [c, p, l, d] = x.dims();
+        block.forward_masked(x.reshape([c * p, l, d]), mask.clone()).reshape([c, p, l, d])
     }
 
     /// Cost of [`Adapter::forward`] for all tokens of x, which has this shape, the frozen block included; `None` where it

@@ -4,8 +4,28 @@ use crate::clone_boxed;
 use crate::error::Result;
 use crate::slots::cost::Cost;
 use crate::slots::explanation::{Explanation, by_occlusion};
+use crate::slots::layout::Part;
 use crate::slots::module::DynModule;
 use burn::tensor::Tensor;
+
+/// The distances of an alignment that computes several.
+#[derive(Clone, Debug)]
+pub struct Aligned {
+    /// Those that a prediction is made from, `[N, Q, W]`.
+    pub distances: Tensor<3>,
+    /// Others that an objective may ask for, each with its name and of the same shape.
+    pub further: Vec<(&'static str, Tensor<3>)>,
+}
+
+impl Aligned {
+    /// The distances to groups of classes, one group after the other. `None` where there is no group.
+    pub fn joined(groups: Vec<Self>) -> Option<Self> {
+        let names: Vec<&'static str> = groups.first()?.further.iter().map(|(name, _)| *name).collect();
+        let distances = Tensor::cat(groups.iter().map(|group| group.distances.clone()).collect(), 2);
+        let of = |at: usize| Tensor::cat(groups.iter().map(|group| group.further[at].1.clone()).collect(), 2);
+        Some(Self { distances, further: names.into_iter().enumerate().map(|(at, name)| (name, of(at))).collect() })
+    }
+}
 
 /// A metric between a query and the support clips of a class. Smaller is nearer.
 ///
@@ -27,6 +47,18 @@ use burn::tensor::Tensor;
 ///   of features count and not their lengths (`norm_blind`), and whether a clip is nearer to itself than to any other
 ///   clip (`nearest_to_itself`). Each claim is checked both ways.
 pub trait Alignment: DynModule + CloneAlignment {
+    /// The parts of a frame that it reads. Where there are some, it gets all values that the prototype module returns,
+    /// and behind them those parts of the backbone that the module leaves out; otherwise it gets features alone.
+    /// `BuildContext::compared` says where they are, and `Component::describe` calls `Facts::reads` for the same parts.
+    fn reads(&self) -> Vec<Part> {
+        Vec::new()
+    }
+
+    /// [`Alignment::distances`], and the further ones that `Component::describe` adds to `Facts::further`.
+    fn aligned(&self, query: Tensor<4>, support: Tensor<5>) -> Aligned {
+        Aligned { distances: self.distances(query, support), further: Vec::new() }
+    }
+
     /// query `[N, Q, Tq, E]`, support `[N, W, K, Ts, E]` → distances `[N, Q, W]`.
     ///
     /// Must not mix episodes or queries, and the order of the classes must not count.

@@ -5,9 +5,10 @@ use crate::clone_boxed;
 use crate::error::{Error, Result};
 use crate::images::{CLIP_MEAN, CLIP_STD};
 use crate::slots::cost::Cost;
+use crate::slots::layout::{Layout, Part};
 use crate::slots::module::DynModule;
 use crate::weights::HostTensor;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -39,18 +40,89 @@ pub struct Geometry {
     pub transformer: bool,
     /// Tokens of one frame, class token included: N + 1.
     pub tokens: usize,
-    /// Whether it encodes texts too.
-    pub has_text_tower: bool,
+    /// Sizes of its text tower; `None` where it encodes no texts.
+    pub text: Option<TextGeometry>,
     /// Of red, green and blue. Pixels in 0..1 become (x − mean) / std.
     pub mean: [f32; 3],
     /// See `mean`.
     pub std: [f32; 3],
 }
 
+/// The sizes of a text tower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextGeometry {
+    /// Width of its tokens.
+    pub width: usize,
+    /// Number of its blocks.
+    pub blocks: usize,
+}
+
+/// Sentences behind the frozen part of a text tower: C classes with P sentences each, L tokens, width D.
+#[derive(Clone, Debug)]
+pub struct TextPrefix {
+    /// `[C, P, L, D]`
+    pub tokens: Tensor<4>,
+    /// Position of the end token of each sentence, class by class.
+    pub ends: Vec<usize>,
+}
+
+impl TextPrefix {
+    /// Those of the classes `rows`, in this order.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let [_, sentences, ..] = self.tokens.dims();
+        let each: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
+        let each = Tensor::<1, Int>::from_data(each.as_slice(), &self.tokens.device());
+        Self {
+            tokens: self.tokens.clone().select(0, each),
+            ends: rows.iter().flat_map(|row| &self.ends[row * sentences..(row + 1) * sentences]).copied().collect(),
+        }
+    }
+
+    /// The same on `device`.
+    pub fn to_device(&self, device: &Device) -> Self {
+        Self { tokens: self.tokens.clone().to_device(device), ends: self.ends.clone() }
+    }
+}
+
+/// A text tower whose blocks an adapter can change.
+pub trait AdaptableText {
+    /// C classes of P sentences each → the output of the part of the tower below the first block that `adapter` adapts.
+    ///
+    /// # Errors
+    /// As [`Backbone::encode_texts`], and where two classes have different numbers of sentences.
+    fn text_prefix(&self, classes: &[Vec<String>], adapter: &dyn Adapter) -> Result<TextPrefix>;
+
+    /// The rest of the tower, with the adapter: → features `[C, P, E]`, not normalised.
+    fn encode_prefix(&self, prefix: &TextPrefix, adapter: &dyn Adapter) -> Tensor<3>;
+}
+
 impl Geometry {
+    /// Whether it encodes texts too.
+    pub fn has_text_tower(&self) -> bool {
+        self.text.is_some()
+    }
+
     /// Whether the backbone takes ready features of clips in place of pixels, and passes them on.
     pub fn passes_features(&self) -> bool {
         self.image_size == 0
+    }
+
+    /// Shape `[rows, width]` of a part of a frame, where a backbone of these sizes has it.
+    pub fn shape_of(&self, part: Part) -> Option<[usize; 2]> {
+        let pixels = !self.passes_features();
+        match part {
+            Part::Pixels => pixels.then_some([3, self.image_size * self.image_size]),
+            Part::Block(count) => (self.transformer && count <= self.blocks).then_some([self.tokens, self.width]),
+            Part::Joint(count) => (self.transformer && count <= self.blocks).then_some([self.tokens, self.embed_dim]),
+            Part::Map => (pixels && self.tokens > 1).then(|| [self.tokens - 1, self.width]),
+            Part::Added { .. } => None,
+        }
+    }
+
+    /// The values of a frame with `parts` behind its feature. Parts that there are not are left out.
+    pub fn layout(&self, parts: &[Part]) -> Layout {
+        let shaped = parts.iter().filter_map(|part| Some((*part, self.shape_of(*part)?)));
+        shaped.fold(Layout::of_feature(self.embed_dim), |layout, (part, shape)| layout.with(part, shape))
     }
 
     /// CLIP's ViT-B/16, for which papers give numbers of parameters, such as MA-CLIP's table 4.
@@ -62,7 +134,7 @@ impl Geometry {
             blocks: 12,
             transformer: true,
             tokens: 197,
-            has_text_tower: true,
+            text: Some(TextGeometry { width: 512, blocks: 12 }),
             mean: CLIP_MEAN,
             std: CLIP_STD,
         }
@@ -89,8 +161,10 @@ pub struct Published {
 ///   key.
 /// - Weights are frozen, except for the parts that [`Backbone::tune`] names and for a backbone that is trained from
 ///   random weights (`task: contrastive`).
-/// - `Component::describe` sets the facts `text_tower` and `transformer` of `Facts` as far as the options alone decide
-///   them, and `passes_features` where [`Geometry::passes_features`] holds.
+/// - `Component::describe` sets the facts `text_tower`, `transformer` and `hands_out` of `Facts` as far as the options
+///   alone decide them, and `passes_features` where [`Geometry::passes_features`] holds.
+/// - The parts of [`Backbone::handed_out`] are behind the feature of every frame that the tower returns, in this order,
+///   and in the prefix as far as they are known there.
 ///
 /// A component's options, such as `weights`, say where the weights come from. It must note their checksum with
 /// `BuildContext::note_weights`, and make no values with `BuildContext::sizes_only`.
@@ -108,8 +182,23 @@ pub trait Backbone: DynModule + CloneBackbone {
     /// and computes each step again when its gradient is wanted.
     fn encode_steps(&self, adapter: &dyn Adapter) -> Vec<usize>;
 
+    /// Asks the backbone to hand out `parts` of every frame behind its feature, ordered and each once. Called once, after it
+    /// is built.
+    ///
+    /// # Errors
+    /// Where it cannot give one of them.
+    fn hand_out(&mut self, parts: &[Part]) -> Result<()> {
+        parts.first().map_or(Ok(()), |part| Err(cannot_give(*part)))
+    }
+
+    /// The parts that [`Backbone::hand_out`] asked for: [`Geometry::layout`] says where they are.
+    fn handed_out(&self) -> &[Part] {
+        &[]
+    }
+
     /// One of these steps: `[B, T, F]` → `[B, T, F']`, where the first reads the prefix, each other what the one before it
-    /// returned, and the last returns frame features `[B, T, E]`, not normalised.
+    /// returned, and the last returns frame features `[B, T, E]`, not normalised, with the parts of
+    /// [`Backbone::handed_out`] behind each.
     fn encode_step(&self, step: usize, x: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
 
     /// The rest of the tower, with the adapter: prefixes `[B, T, F]` → frame features `[B, T, E]`, not normalised.
@@ -177,6 +266,11 @@ pub trait Backbone: DynModule + CloneBackbone {
     /// Where there is no text tower, or a sentence is too long for it or has a word that it does not know.
     fn encode_texts(&self, texts: &[String]) -> Result<Tensor<2>>;
 
+    /// The text tower, where adapters can change it.
+    fn adaptable_text(&self) -> Option<&dyn AdaptableText> {
+        None
+    }
+
     /// The logarithm of the factor on image-text cosines, `[1]`, where the backbone learns one (CLIP's temperature).
     fn logit_scale(&self) -> Option<Tensor<1>>;
 
@@ -199,6 +293,12 @@ pub trait Backbone: DynModule + CloneBackbone {
     /// # Errors
     /// Where the backbone cannot be trained by this task, or the file cannot be written.
     fn export(&self, path: &std::path::Path, about: &BTreeMap<String, String>) -> Result<()>;
+}
+
+/// The error of a backbone that cannot hand out `part`.
+pub fn cannot_give(part: Part) -> Error {
+    Error::failed(format!("a component reads {part}, which this backbone does not hand out"))
+        .help("choose a backbone that does, such as clip_vit or resnet, or components that read features alone")
 }
 
 clone_boxed!(Backbone, CloneBackbone);

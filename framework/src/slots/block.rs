@@ -13,6 +13,8 @@ pub trait FrozenBlock {
     /// The same, with `shift` `[b, n, 3 D]` added to queries, keys and values, in this order, before the attention is
     /// computed.
     fn attention_shifted(&self, x: Tensor<3>, shift: Tensor<3>) -> Tensor<3>;
+    /// [`FrozenBlock::attention`] with `mask` `[n, n]` added to the scores, as a text tower has it.
+    fn attention_masked(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3>;
     /// The norm before the MLP.
     fn ln_2(&self, x: Tensor<3>) -> Tensor<3>;
     /// The feed-forward layer.
@@ -52,6 +54,12 @@ pub trait FrozenBlock {
     /// The block as it was pre-trained: y = x + MSA(LN1 x), result y + MLP(LN2 y).
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let y = self.attention_onto(self.ln_1(x.clone()), x);
+        self.mlp_onto(self.ln_2(y.clone()), y)
+    }
+
+    /// [`FrozenBlock::forward`] with [`FrozenBlock::attention_masked`].
+    fn forward_masked(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        let y = x.clone() + self.attention_masked(self.ln_1(x), mask);
         self.mlp_onto(self.ln_2(y.clone()), y)
     }
 

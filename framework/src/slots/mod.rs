@@ -19,6 +19,7 @@ pub mod draws;
 pub mod explanation;
 pub mod frames;
 pub mod launcher;
+pub mod layout;
 pub mod module;
 pub mod objective;
 pub mod optimizer;

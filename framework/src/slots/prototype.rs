@@ -3,6 +3,7 @@
 use super::Scope;
 use crate::clone_boxed;
 use crate::slots::cost::Cost;
+use crate::slots::layout::{Layout, Part};
 use crate::slots::module::DynModule;
 use burn::tensor::Tensor;
 
@@ -18,6 +19,7 @@ pub struct EpisodeFeatures {
 }
 
 /// Features of N episodes after [`Prototype::relate`].
+#[derive(Clone, Debug)]
 pub struct Related {
     /// Queries, `[N, Q, T, E]`.
     pub query: Tensor<4>,
@@ -37,7 +39,9 @@ pub struct Related {
 ///   [`Scope::Episode`]. With [`Scope::Frozen`] nothing is trained.
 /// - **Class texts** change the result if, and only if, [`Prototype::needs_text`]. `Component::describe` adds
 ///   `prototype` to `Facts::readers` in the same cases.
-/// - **Shapes** stay, except for V and K of [`Related::support`].
+/// - **Shapes** stay, except for V and K of [`Related::support`], and as [`Prototype::layout`] says. A module that
+///   [reads parts](Prototype::reads) gets all values of a frame, `[S, T, F]`; any other gets the feature alone. `Component::
+///   describe` calls `Facts::reads` and `Facts::adds` for the same parts.
 /// - **Sizes.** With `BuildContext::sizes_only` no tensor gets values: a plan is made on machines that could not hold
 ///   them.
 /// - **Cost.** All costs are given, with the right shape from [`Prototype::relate_cost`]; or none, and the test says
@@ -48,6 +52,16 @@ pub trait Prototype: DynModule + ClonePrototype {
 
     /// Whether features depend on class texts. The backbone must have a text tower then.
     fn needs_text(&self) -> bool;
+
+    /// The parts of a frame that it reads; it gets the feature alone where there are none.
+    fn reads(&self) -> Vec<Part> {
+        Vec::new()
+    }
+
+    /// The values of the frames that it returns, where it gets frames of the values `given`.
+    fn layout(&self, given: &Layout) -> Layout {
+        Layout::of_feature(given.feature_width())
+    }
 
     /// Support clips: frames `[S, T, E]` with the text of each clip's class `[S, E]` → `[S, T, E]`.
     fn support(&self, frames: Tensor<3>, text: Tensor<2>) -> Tensor<3>;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// Frames of a clip, for the number of parameters.
 const FRAMES: usize = 8;
 
-/// Parameters that are trained on CLIP ViT-B/16 with 8 frames and 64 training classes. `None` where the method's slots do not
+/// Parameters that are trained with 8 frames and 64 training classes, on CLIP ViT-B/16 where the method names no backbone. `None` where the method's slots do not
 /// fit together there.
 fn trainable(method: &Method) -> Option<usize> {
     let own = "{name: method, dataset: {type: shapes_in_motion}, backbone: {type: clip_vit, architecture: ViT-B/16}}";
@@ -24,6 +24,13 @@ fn trainable(method: &Method) -> Option<usize> {
     let recipe = Recipe::check_for(&recipe, Purpose::Plan).ok()?;
     let model = FewShotModel::build(&recipe, &recipe.sizes_context(), FRAMES).ok()?;
     Some(parameters::count(&model).trainable)
+}
+
+/// The backbone of [`trainable`], in words.
+fn tower(method: &Method) -> &'static str {
+    let slots = read_str("method", method.slots).ok();
+    let kind = slots.as_ref().and_then(|slots| slots.at("backbone.type")).and_then(Node::as_str);
+    if kind == Some("resnet") { "ResNet-50" } else { "CLIP ViT-B/16" }
 }
 
 /// Shipped recipes of the method.
@@ -76,7 +83,7 @@ pub fn text(method: &Method) -> String {
     }
     method.slots.lines().for_each(|line| entry("slots", line));
     if let Some(count) = trainable(method) {
-        entry("trainable", &format!("{} on CLIP ViT-B/16, {FRAMES} frames", format::whole(count as u64)));
+        entry("trainable", &format!("{} on {}, {FRAMES} frames", format::whole(count as u64), tower(method)));
     }
     let of = recipes(method);
     if !of.is_empty() {
@@ -110,8 +117,8 @@ pub fn page() -> String {
          method's own folder follow its public code instead, and say what they cannot follow."
             .to_owned(),
         String::new(),
-        "| method | public code | compared cases | largest error | trained on ViT-B/16 |".to_owned(),
-        "|---|---|---|---|---|".to_owned(),
+        "| method | public code | compared cases | largest error | backbone | trained |".to_owned(),
+        "|---|---|---|---|---|---|".to_owned(),
     ];
     for method in methods() {
         let code = method.code.first().map_or_else(|| "none".to_owned(), |(repository, _)| (*repository).to_owned());
@@ -120,7 +127,8 @@ pub fn page() -> String {
         let largest = if cases == 0 { "–".to_owned() } else { largest.to_string() };
         let count = trainable(method).map_or_else(|| "–".to_owned(), |count| format::whole(count as u64));
         let anchor = method.title.to_lowercase().replace(' ', "-");
-        out.push(format!("| [{}](#{anchor}) | {code} | {cases} | {largest} | {count} |", method.title));
+        let tower = tower(method);
+        out.push(format!("| [{}](#{anchor}) | {code} | {cases} | {largest} | {tower} | {count} |", method.title));
     }
     methods().into_iter().for_each(|method| section(method, &mut out));
     out.join("\n")
@@ -138,7 +146,8 @@ fn section(method: &Method, out: &mut Vec<String>) {
     if let Some(count) = trainable(method) {
         let count = format::whole(count as u64);
         out.push(format!(
-            "- Trained parameters on CLIP ViT-B/16 with {FRAMES} frames and 64 training classes: {count}."
+            "- Trained parameters on {} with {FRAMES} frames and 64 training classes: {count}.",
+            tower(method)
         ));
     }
     let recipes = recipes(method);

@@ -93,12 +93,6 @@ impl Block {
             .collect()
     }
 
-    /// The block as trained: x `[b, n, D]`, mask `[n, n]` added to the scores.
-    pub fn forward(&self, x: Tensor<3>, mask: Option<Tensor<2>>) -> Tensor<3> {
-        let y = self.attn.forward_onto(self.ln_1.forward(x.clone()), mask, None, Some(x));
-        self.feed(self.ln_2.forward(y.clone()), Some(y))
-    }
-
     fn feed(&self, x: Tensor<3>, residual: Option<Tensor<3>>) -> Tensor<3> {
         let activation = match self.activation {
             Activation::QuickGelu => maclip_kernels::Activation::QuickGelu,
@@ -124,6 +118,15 @@ impl FrozenBlock for Block {
 
     fn attention_shifted(&self, x: Tensor<3>, shift: Tensor<3>) -> Tensor<3> {
         self.attn.forward(x, None, Some(shift))
+    }
+
+    fn attention_masked(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        self.attn.forward(x, Some(mask), None)
+    }
+
+    fn forward_masked(&self, x: Tensor<3>, mask: Tensor<2>) -> Tensor<3> {
+        let y = self.attn.forward_onto(self.ln_1.forward(x.clone()), Some(mask), None, Some(x));
+        self.mlp_onto(self.ln_2.forward(y.clone()), y)
     }
 
     fn ln_2(&self, x: Tensor<3>) -> Tensor<3> {

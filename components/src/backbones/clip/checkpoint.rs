@@ -78,6 +78,8 @@ pub(crate) enum Kind {
     ClipResNet,
     /// An image transformer without text tower.
     Vit,
+    /// A ResNet without text tower.
+    ResNet,
     /// The trained parts of a run of maclip: the number of values by slot.
     Training(BTreeMap<String, usize>),
     /// Nothing that a backbone is made of, in words that follow the name of the file.
@@ -91,6 +93,7 @@ impl Kind {
             Kind::ClipVit => Some("clip_vit"),
             Kind::ClipResNet => Some("clip_resnet"),
             Kind::Vit => Some("vit"),
+            Kind::ResNet => Some("resnet"),
             Kind::Training(_) | Kind::Other(_) => None,
         }
     }
@@ -101,6 +104,7 @@ impl Kind {
             Kind::ClipVit => "holds a CLIP with a vision transformer".to_owned(),
             Kind::ClipResNet => "holds a CLIP with a ResNet".to_owned(),
             Kind::Vit => "holds an image transformer; it has no text tower".to_owned(),
+            Kind::ResNet => "holds a ResNet; it has no text tower".to_owned(),
             Kind::Training(_) => "is a checkpoint of a run of maclip: it holds what that run has trained, and no \
                                   whole backbone"
                 .to_owned(),
@@ -130,6 +134,7 @@ impl Kind {
             (false, _) if has("conv1.weight") && (has("ln_post.weight") || has("attnpool.c_proj.weight")) => {
                 Kind::Other("has no text tower: it holds the image tower of a CLIP alone".to_owned())
             }
+            (false, false) if has("layer1.0.conv1.weight") => Kind::ResNet,
             (false, true) => Kind::Other("has no image tower: it holds the text tower of a CLIP alone".to_owned()),
             (false, false) => {
                 let some = prefix::listed(tensors.keys());
@@ -289,6 +294,7 @@ fn named(mut whole: Source, stripped: Stripped) -> Result<Source> {
     let naming = match whole.kind {
         _ if hugging_face => "Hugging Face",
         Kind::Vit => "image transformer",
+        Kind::ResNet => "torchvision",
         Kind::ClipVit | Kind::ClipResNet => "OpenAI",
         _ => "unknown",
     };

@@ -18,6 +18,7 @@ pub mod tokenizer;
 pub mod vision_tower;
 pub mod words;
 
+use crate::backbones::handed_out::HandedOut;
 use crate::layers::{Init, in_bf16};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -25,8 +26,9 @@ use checkpoint::Source;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::parameters::{self, Fit};
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
-use maclip_framework::slots::backbone::{Backbone, Geometry, Precision, Published};
+use maclip_framework::slots::backbone::{AdaptableText, Backbone, Geometry, Precision, Published, TextGeometry};
 use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::layout::Part;
 use maclip_framework::slots::module::{DynModule, Slot};
 use maclip_framework::weights::{self, ElementType, HostTensor};
 use maclip_framework::{clone_boxed, files};
@@ -47,6 +49,9 @@ pub trait ImageTower: DynModule + CloneImageTower {
 
     /// See [`Backbone::encode_step`].
     fn encode_step(&self, step: usize, x: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
+
+    /// See [`Backbone::hand_out`].
+    fn hand_out(&mut self, parts: HandedOut);
 
     /// See [`Backbone::prefix_cost`].
     fn prefix_cost(&self, clips: [usize; 2], adapter: &dyn Adapter) -> Option<Cost>;
@@ -90,6 +95,8 @@ pub struct Clip {
     about: BTreeMap<String, String>,
     #[module(skip)]
     geometry: Geometry,
+    #[module(skip)]
+    handed_out: Vec<Part>,
 }
 
 impl Clip {
@@ -118,6 +125,7 @@ impl Clip {
             logit_scale: init.constant([1], (1.0f64 / 0.07).ln()),
             about,
             geometry,
+            handed_out: Vec::new(),
         }
     }
 
@@ -162,7 +170,14 @@ impl Clip {
 ///
 /// `image_size` is in pixels, `width` D of the tokens, `embed_dim` E; `blocks` are those of the image tower, `tokens`
 /// those of one frame.
-pub fn geometry(image_size: usize, width: usize, embed_dim: usize, blocks: usize, tokens: usize) -> Geometry {
+pub fn geometry(
+    image_size: usize,
+    width: usize,
+    embed_dim: usize,
+    blocks: usize,
+    tokens: usize,
+    text: TextGeometry,
+) -> Geometry {
     Geometry {
         image_size,
         width,
@@ -170,7 +185,7 @@ pub fn geometry(image_size: usize, width: usize, embed_dim: usize, blocks: usize
         blocks,
         transformer: true,
         tokens,
-        has_text_tower: true,
+        text: Some(text),
         mean: Normal::CLIP.mean,
         std: Normal::CLIP.std,
     }
@@ -183,6 +198,16 @@ impl Backbone for Clip {
 
     fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3> {
         self.visual.prefix(pixels, adapter)
+    }
+
+    fn hand_out(&mut self, parts: &[Part]) -> Result<()> {
+        self.visual.hand_out(HandedOut::new(parts, &self.geometry)?);
+        self.handed_out = parts.to_vec();
+        Ok(())
+    }
+
+    fn handed_out(&self) -> &[Part] {
+        &self.handed_out
     }
 
     fn encode_steps(&self, adapter: &dyn Adapter) -> Vec<usize> {
@@ -219,6 +244,10 @@ impl Backbone for Clip {
 
     fn encode_texts(&self, texts: &[String]) -> Result<Tensor<2>> {
         self.text.encode(texts)
+    }
+
+    fn adaptable_text(&self) -> Option<&dyn AdaptableText> {
+        Some(&self.text)
     }
 
     fn logit_scale(&self) -> Option<Tensor<1>> {

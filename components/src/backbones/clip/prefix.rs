@@ -12,12 +12,13 @@ type Tensors = BTreeMap<String, HostTensor>;
 /// front or inside. No model here has such a part in its own names.
 const WRAPPERS: [&str; 4] = ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 /// Tensors that every model of a kind has, in the order in which they decide: CLIP's image tower, an image transformer,
-/// CLIP's text tower alone, and CLIP's image tower under its own names.
-const ANCHORS: [&[&str]; 4] = [
+/// CLIP's text tower alone, CLIP's image tower under its own names, and a ResNet.
+const ANCHORS: [&[&str]; 5] = [
     &["visual.conv1.weight", "visual.layer1.0.conv1.weight", "vision_model.embeddings.patch_embedding.weight"],
     &["patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight"],
     &["text.ln_final.weight", "text_model.final_layer_norm.weight", "ln_final.weight"],
     &["class_embedding", "attnpool.c_proj.weight"],
+    &["layer1.0.conv1.weight"],
 ];
 /// How many names a sentence has.
 const NAMED: usize = 4;

@@ -32,6 +32,10 @@ pub enum Pixels {
     Imagenet,
     /// CLIP's mean and standard deviation.
     Clip,
+    /// Mean 0 and standard deviation 1: the pixels as they are, as in the code of TRX and STRM.
+    Raw,
+    /// Mean 0.45 and standard deviation 0.225: video networks of PySlowFast, and the code of HyRSM and MoLo.
+    Slowfast,
 }
 
 /// Mean and standard deviation of red, green and blue: pixels in 0..1 become (x − mean) / std.
@@ -49,10 +53,18 @@ impl Normal {
     /// OpenAI's, of all CLIPs whose files say no other.
     pub const CLIP: Self = Self { mean: CLIP_MEAN, std: CLIP_STD };
     const HALF: Self = Self { mean: [0.5; 3], std: [0.5; 3] };
+    const RAW: Self = Self { mean: [0.0; 3], std: [1.0; 3] };
+    const SLOWFAST: Self = Self { mean: [0.45; 3], std: [0.225; 3] };
     const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
     fn words(&self) -> String {
-        let name = [(Self::CLIP, "clip"), (Self::HALF, "half"), (Self::IMAGENET, "imagenet")];
+        let name = [
+            (Self::CLIP, "clip"),
+            (Self::HALF, "half"),
+            (Self::IMAGENET, "imagenet"),
+            (Self::RAW, "raw"),
+            (Self::SLOWFAST, "slowfast"),
+        ];
         let name = name.into_iter().find(|(known, _)| known == self).map(|(_, name)| format!("{name}: "));
         format!("{}mean {:?}, std {:?}", name.unwrap_or_default(), self.mean, self.std)
     }
@@ -65,6 +77,8 @@ impl Pixels {
             Pixels::Half => Normal::HALF,
             Pixels::Imagenet => Normal::IMAGENET,
             Pixels::Clip => Normal::CLIP,
+            Pixels::Raw => Normal::RAW,
+            Pixels::Slowfast => Normal::SLOWFAST,
         }
     }
 }

@@ -5,8 +5,10 @@ use super::sizes::TextSizes;
 use super::tokenizer::{LongTexts, Tokenizer};
 use crate::layers::{Init, LayerNorm};
 use burn::module::{Module, Param};
-use burn::tensor::{Int, Tensor, TensorData};
-use maclip_framework::error::Result;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use maclip_framework::error::{Error, Result};
+use maclip_framework::slots::adapter::Adapter;
+use maclip_framework::slots::backbone::{AdaptableText, TextPrefix};
 use maclip_framework::slots::block::FrozenBlock;
 use maclip_framework::slots::cost::Cost;
 use maclip_kernels::operations;
@@ -54,6 +56,12 @@ impl TextTower {
     /// # Errors
     /// Where a text is too long and [`LongTexts::Refuse`] holds, or the tokenizer is [`Tokenizer::Unknown`].
     pub fn encode(&self, texts: &[String]) -> Result<Tensor<2>> {
+        let (ids, ends) = self.ids(texts)?;
+        Ok(self.forward(ids, &ends))
+    }
+
+    /// Token ids `[B, L]` of sentences, and the position of each one's end token.
+    fn ids(&self, texts: &[String]) -> Result<(Tensor<2, Int>, Vec<usize>)> {
         let encoded: Vec<Vec<i32>> = texts.iter().map(|text| self.tokens(text)).collect::<Result<_>>()?;
         // No longer than the longest text: padding after the end token is never attended to.
         let length = encoded.iter().map(Vec::len).max().unwrap_or(1);
@@ -64,7 +72,7 @@ impl TextTower {
         }
         let device = crate::layers::plain_device(&self.token_embedding.val());
         let ids = Tensor::from_data(TensorData::new(ids, [texts.len(), length]), &device);
-        Ok(self.forward(ids, &ends))
+        Ok((ids, ends))
     }
 
     /// Token ids of a sentence, start and end included.
@@ -81,7 +89,7 @@ impl TextTower {
         let mask = causal_mask(&ids);
         let mut x = self.embed(ids);
         for block in &self.resblocks {
-            x = block.forward(x, Some(mask.clone()));
+            x = block.forward_masked(x, mask.clone());
         }
         self.head(x, ends)
     }
@@ -118,11 +126,60 @@ impl TextTower {
     }
 }
 
+impl TextTower {
+    /// Token ids of C classes `[C P, L]`, with the end token of each, through the blocks below the first one that `adapter` adapts.
+    pub fn prefix_of(
+        &self,
+        ids: Tensor<2, Int>,
+        ends: Vec<usize>,
+        classes: usize,
+        adapter: &dyn Adapter,
+    ) -> TextPrefix {
+        let mask = causal_mask(&ids);
+        let frozen = self.resblocks.iter().enumerate().take_while(|(index, _)| !adapter.adapts_text(*index));
+        let x = frozen.fold(self.embed(ids), |x, (_, block)| block.forward_masked(x, mask.clone()));
+        let [b, l, d] = x.dims();
+        TextPrefix { tokens: x.reshape([classes, b / classes, l, d]), ends }
+    }
+}
+
+impl AdaptableText for TextTower {
+    fn text_prefix(&self, classes: &[Vec<String>], adapter: &dyn Adapter) -> Result<TextPrefix> {
+        let sentences = classes.first().map_or(0, Vec::len);
+        if let Some(other) = classes.iter().find(|other| other.len() != sentences) {
+            return Err(Error::failed(format!(
+                "the adapter changes the text tower for all sentences of a class together, and one class has {sentences} of them \
+                 and another one {}",
+                other.len()
+            ))
+            .help("choose a `prompt` that writes the same number of sentences for every class"));
+        }
+        let (ids, ends) = self.ids(&classes.concat())?;
+        Ok(self.prefix_of(ids, ends, classes.len(), adapter))
+    }
+
+    fn encode_prefix(&self, prefix: &TextPrefix, adapter: &dyn Adapter) -> Tensor<3> {
+        let [c, p, l, d] = prefix.tokens.dims();
+        let mask = mask(l, &crate::layers::plain_device(&prefix.tokens));
+        let rest = self.resblocks.iter().enumerate().skip_while(|(index, _)| !adapter.adapts_text(*index));
+        let x = rest.fold(prefix.tokens.clone(), |x, (index, block)| match adapter.adapts_text(index) {
+            true => adapter.forward_text(index, block, x, &mask),
+            false => block.forward_masked(x.reshape([c * p, l, d]), mask.clone()).reshape([c, p, l, d]),
+        });
+        let features = self.head(x.reshape([c * p, l, d]), &prefix.ends);
+        let e = features.dims()[1];
+        features.reshape([c, p, e])
+    }
+}
+
 /// `[L, L]` for ids `[B, L]`, added to the attention scores: no token sees a later one, so padding after the end token
 /// is never seen.
 pub fn causal_mask(ids: &Tensor<2, Int>) -> Tensor<2> {
-    let [_, l] = ids.dims();
+    mask(ids.dims()[1], &ids.device())
+}
+
+fn mask(l: usize, device: &Device) -> Tensor<2> {
     // Finite, so that no row of scores can become not-a-number.
     let mask: Vec<f32> = (0..l * l).map(|p| if p % l > p / l { -1e9 } else { 0.0 }).collect();
-    Tensor::from_data(TensorData::new(mask, [l, l]), &ids.device())
+    Tensor::from_data(TensorData::new(mask, [l, l]), device)
 }

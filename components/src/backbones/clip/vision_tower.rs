@@ -2,6 +2,7 @@
 
 use super::ImageTower;
 use super::block::{Block, BlockSizes};
+use crate::backbones::handed_out::{Carried, HandedOut};
 use crate::layers::{Init, LayerNorm, in_bf16};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -11,6 +12,7 @@ use maclip_framework::slots::adapter::{Adapter, Branch, Depth, TowerPart};
 use maclip_framework::slots::backbone::Precision;
 use maclip_framework::slots::block::FrozenBlock;
 use maclip_framework::slots::cost::Cost;
+use maclip_framework::slots::layout::Part;
 use maclip_kernels::operations;
 use std::ops::Range;
 
@@ -44,7 +46,11 @@ pub struct VisionTower {
     ln_post: LayerNorm,
     /// `[D, E]`
     proj: Option<Param<Tensor<2>>>,
+    /// Whether features are mapped by `proj`, where there is one.
+    projects: bool,
     patch_size: usize,
+    #[module(skip)]
+    handed_out: HandedOut,
 }
 
 impl VisionTower {
@@ -62,8 +68,21 @@ impl VisionTower {
             resblocks: Block::stack(sizes.blocks, init),
             ln_post: init.layer_norm_with(d, epsilon),
             proj: sizes.projection.map(|e| init.normal([d, e], std)),
+            projects: true,
             patch_size: p,
+            handed_out: HandedOut::default(),
         }
+    }
+
+    /// The same with class tokens after the last norm as features, E = D. The projection stays among the weights.
+    pub fn without_projection(mut self) -> Self {
+        self.projects = false;
+        self
+    }
+
+    /// The map of class tokens to features, where there is one.
+    fn projection(&self) -> Option<&Param<Tensor<2>>> {
+        self.proj.as_ref().filter(|_| self.projects)
     }
 
     /// Images `[B, 3, H, W]` → tokens with position codes `[B, 1 + N, D]`, patches in row-major order.
@@ -87,7 +106,7 @@ impl VisionTower {
     /// Class tokens `[B, D]` → ln_post → projection `[B, E]`.
     fn head(&self, class: Tensor<2>) -> Tensor<2> {
         let features = self.ln_post.forward(class);
-        match &self.proj {
+        match self.projection() {
             Some(proj) => operations::linear(features, proj.val(), None, None),
             None => features,
         }
@@ -103,10 +122,22 @@ impl VisionTower {
         }
     }
 
-    /// Tokens `[B, T, 1 + N, D]` through the blocks of `range`, by `adapter` where it adapts one.
-    fn through(&self, range: Range<usize>, x: Tensor<4>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<4> {
+    /// Tokens `[B, T, 1 + N, D]` through the blocks of `range`, by `adapter` where it adapts one. `carried` keeps the
+    /// tokens after the blocks that are handed out.
+    fn through(
+        &self,
+        range: Range<usize>,
+        x: Tensor<4>,
+        adapter: &dyn Adapter,
+        branch: &Branch,
+        carried: &mut Carried,
+    ) -> Tensor<4> {
         let tokens = x.dims()[2];
-        range.fold(x, |x, index| self.through_one(index, x, adapter, branch, tokens))
+        range.fold(x, |x, index| {
+            let x = self.through_one(index, x, adapter, branch, tokens);
+            self.keep(index + 1, &x, carried);
+            x
+        })
     }
 
     /// The first `first` tokens of block `index`, by `adapter` where it adapts it: `[B, T, 1 + N, D]` → `[B, T, first, D]`.
@@ -126,11 +157,32 @@ impl VisionTower {
     }
 
     /// Tokens `[B, T, 1 + N, D]` before block `first` → class tokens `[B, T, D]` behind the last block, of which nothing else is
-    /// computed.
-    fn class_tokens(&self, first: usize, x: Tensor<4>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
+    /// computed where nothing else is handed out.
+    fn class_tokens(
+        &self,
+        first: usize,
+        x: Tensor<4>,
+        adapter: &dyn Adapter,
+        branch: &Branch,
+        carried: &mut Carried,
+    ) -> Tensor<3> {
         let last = self.resblocks.len() - 1;
-        let x = self.through(first..last, x, adapter, branch);
-        self.through_one(last, x, adapter, branch, 1).squeeze_dim(2)
+        let x = self.through(first..last, x, adapter, branch, carried);
+        let wanted = [Part::Block(last + 1), Part::Joint(last + 1), Part::Map];
+        let tokens = if wanted.iter().any(|part| self.handed_out.has(*part)) { x.dims()[2] } else { 1 };
+        let x = self.through_one(last, x, adapter, branch, tokens);
+        self.keep(last + 1, &x, carried);
+        carried.keep(Part::Map, || x.clone().narrow(2, 1, tokens - 1).flatten(2, 3));
+        x.narrow(2, 0, 1).squeeze_dim(2)
+    }
+
+    /// Keeps the tokens x `[B, T, 1 + N, D]` after `count` blocks where they are handed out.
+    fn keep(&self, count: usize, x: &Tensor<4>, carried: &mut Carried) {
+        carried.keep(Part::Block(count), || x.clone().flatten(2, 3));
+        carried.keep(Part::Joint(count), || {
+            let [b, t, n, d] = x.dims();
+            self.features(x.clone().reshape([b * t, n, d])).reshape([b as i32, t as i32, -1])
+        });
     }
 
     /// Class tokens `[B, T, D]` → `[B, T, E]`.
@@ -175,7 +227,7 @@ impl VisionTower {
     /// What norm and projection cost for the class tokens of `frames` frames.
     fn head_cost(&self, frames: usize) -> Cost {
         let [_, d] = self.sizes();
-        let projection = self.proj.as_ref().map_or(Cost::NONE, |proj| {
+        let projection = self.projection().map_or(Cost::NONE, |proj| {
             let [d, e] = proj.lazy_shape().dims();
             Cost::product(frames, d, e)
         });
@@ -193,25 +245,31 @@ impl VisionTower {
 
 impl ImageTower for VisionTower {
     fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3> {
-        let blocks = self.resblocks.len();
-        let tokens = |pixels| self.normalized(self.tokens(pixels));
-        let class = |pixels| self.class_tokens(0, tokens(pixels), adapter, &Branch::Query);
-        match Depth::of(adapter, blocks) {
-            Depth::Pixels => pixels.flatten(2, 4),
-            Depth::Block(index) => self.through(0..index, tokens(pixels), adapter, &Branch::Query).flatten(2, 3),
-            Depth::Head => class(pixels),
-            Depth::Features => self.features(class(pixels)),
+        let (depth, branch) = (Depth::of(adapter, self.resblocks.len()), &Branch::Query);
+        if depth == Depth::Pixels {
+            return pixels.flatten(2, 4);
         }
+        let mut carried = self.handed_out.begin();
+        carried.keep(Part::Pixels, || pixels.clone().flatten(2, 4));
+        let tokens = self.normalized(self.tokens(pixels));
+        self.keep(0, &tokens, &mut carried);
+        if let Depth::Block(index) = depth {
+            let tokens = self.through(0..index, tokens, adapter, branch, &mut carried);
+            return carried.before(tokens.flatten(2, 3));
+        }
+        let class = self.class_tokens(0, tokens, adapter, branch, &mut carried);
+        if depth == Depth::Head { carried.before(class) } else { carried.behind(self.features(class)) }
     }
 
     fn encode_steps(&self, adapter: &dyn Adapter) -> Vec<usize> {
         let (blocks, [n, d]) = (self.resblocks.len(), self.sizes());
+        let before = |index: usize| self.handed_out.known(index) + n * d;
         match Depth::of(adapter, blocks) {
             Depth::Features => Vec::new(),
-            Depth::Head => vec![d],
-            Depth::Block(index) => vec![n * d; blocks - index],
+            Depth::Head => vec![self.handed_out.all() + d],
+            Depth::Block(index) => (index..blocks).map(before).collect(),
             Depth::Pixels => {
-                let mut steps = vec![n * d; blocks];
+                let mut steps: Vec<usize> = (0..blocks).map(before).collect();
                 steps[0] = (n - 1) * self.patch.lazy_shape().dims::<2>()[0];
                 steps
             }
@@ -219,21 +277,34 @@ impl ImageTower for VisionTower {
     }
 
     fn encode_step(&self, step: usize, x: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3> {
-        let ([b, t, values], blocks, [_, d]) = (x.dims(), self.resblocks.len(), self.sizes());
-        let (index, tokens) = match Depth::of(adapter, blocks) {
-            Depth::Head | Depth::Features => return self.features(x),
+        let ([b, t, values], blocks, [n, d]) = (x.dims(), self.resblocks.len(), self.sizes());
+        let depth = Depth::of(adapter, blocks);
+        let (index, mut carried, tokens) = match depth {
+            Depth::Head | Depth::Features => {
+                let (carried, class) = self.handed_out.split(self.handed_out.all(), x);
+                return carried.behind(self.features(class));
+            }
             Depth::Pixels if step == 0 => {
                 let side = (values / 3).isqrt();
-                let tokens = self.tokens(x.reshape([b, t, 3, side, side]));
-                (0, self.normalized(if adapter.embeds() { adapter.embed(tokens) } else { tokens }))
+                let mut carried = self.handed_out.begin();
+                carried.keep(Part::Pixels, || x.clone());
+                let tokens = self.tokens(adapter.pixels(x.reshape([b, t, 3, side, side])));
+                let tokens = self.normalized(if adapter.embeds() { adapter.embed(tokens) } else { tokens });
+                self.keep(0, &tokens, &mut carried);
+                (0, carried, tokens)
             }
-            Depth::Pixels => (step, x.reshape([b, t, values / d, d])),
-            Depth::Block(first) => (first + step, x.reshape([b, t, values / d, d])),
+            depth => {
+                let first = if let Depth::Block(first) = depth { first } else { 0 };
+                let (carried, tokens) = self.handed_out.split(self.handed_out.known(first + step), x);
+                (first + step, carried, tokens.reshape([b, t, n, d]))
+            }
         };
-        match index + 1 < blocks {
-            true => self.through(index..index + 1, tokens, adapter, branch).flatten(2, 3),
-            false => self.features(self.class_tokens(index, tokens, adapter, branch)),
+        if index + 1 < blocks {
+            let tokens = self.through(index..index + 1, tokens, adapter, branch, &mut carried);
+            return carried.before(tokens.flatten(2, 3));
         }
+        let class = self.class_tokens(index, tokens, adapter, branch, &mut carried);
+        carried.behind(self.features(class))
     }
 
     fn prefix_cost(&self, clips: [usize; 2], adapter: &dyn Adapter) -> Option<Cost> {
@@ -260,6 +331,10 @@ impl ImageTower for VisionTower {
         Some(tokens + self.through_cost(index..index + 1, clips, adapter, branch)? + head)
     }
 
+    fn hand_out(&mut self, parts: HandedOut) {
+        self.handed_out = parts;
+    }
+
     fn lower(&mut self, precision: Precision) -> Result<()> {
         operations::allow_tf32(precision == Precision::Bf16);
         if precision == Precision::Bf16 {
@@ -272,9 +347,11 @@ impl ImageTower for VisionTower {
         if tunes(TowerPart::Embedding) {
             self.patch = trainable(self.patch.clone());
             self.patch_bias = trainable(self.patch_bias.clone());
-            self.class_embedding = trainable(self.class_embedding.clone());
             self.positional_embedding = trainable(self.positional_embedding.clone());
             self.ln_pre = trainable(self.ln_pre.clone());
+        }
+        if tunes(TowerPart::Embedding) || tunes(TowerPart::ClassToken) {
+            self.class_embedding = trainable(self.class_embedding.clone());
         }
         for (index, block) in self.resblocks.iter_mut().enumerate() {
             if tunes(TowerPart::Block(index)) {
@@ -284,7 +361,7 @@ impl ImageTower for VisionTower {
         if tunes(TowerPart::FinalNorm) {
             self.ln_post = trainable(self.ln_post.clone());
         }
-        if tunes(TowerPart::Projection) {
+        if self.projects && tunes(TowerPart::Projection) {
             self.proj = trainable(self.proj.clone());
         }
     }

@@ -27,7 +27,7 @@ use burn::tensor::Device;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
-use maclip_framework::slots::backbone::Backbone;
+use maclip_framework::slots::backbone::{Backbone, TextGeometry};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tower::ResNet;
@@ -222,7 +222,7 @@ impl Component for ClipResNetConfig {
     }
 
     fn describe(&self, facts: &mut Facts) {
-        (facts.text_tower, facts.transformer) = (Some(true), Some(false));
+        (facts.text_tower, facts.transformer, facts.hands_out) = (Some(true), Some(false), Some(true));
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Backbone>> {
@@ -336,7 +336,8 @@ impl ClipResNetConfig {
 
 fn assemble(tower: ResNet, sizes: &Architecture, normal: Normal, tokenizer: Tokenizer, init: &mut Init) -> Clip {
     let tokens = (sizes.image_size / 32).pow(2) + 1;
-    let mut geometry = geometry(sizes.image_size, sizes.channels(), sizes.embed_dim, 4, tokens);
+    let text = TextGeometry { width: sizes.text_width, blocks: sizes.text_layers };
+    let mut geometry = geometry(sizes.image_size, sizes.channels(), sizes.embed_dim, 4, tokens, text);
     geometry.transformer = false;
     (geometry.mean, geometry.std) = (normal.mean, normal.std);
     Clip::new(Box::new(tower), sizes.text(), tokenizer, geometry, sizes, init)
@@ -388,7 +389,7 @@ mod tests {
         let images = (fixtures::tensor::<4>(&input) - 128.0) / 32.0;
         let pixels = images.unsqueeze_dim::<5>(1);
         // The same from wherever the frozen prefix ends.
-        let mut sizes = geometry(64, 64, 16, 4, 5);
+        let mut sizes = geometry(64, 64, 16, 4, 5, TextGeometry { width: 16, blocks: 1 });
         sizes.transformer = false;
         let context = BuildContext::new(1, Device::flex()).with_sizes(sizes, 1);
         for text in ["{type: none}", "{type: full}", "{type: last_blocks, count: 1}", "{type: last_blocks, count: 3}"] {

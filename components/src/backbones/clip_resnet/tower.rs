@@ -2,61 +2,21 @@
 
 use super::Architecture;
 use crate::backbones::clip::ImageTower;
+use crate::backbones::handed_out::HandedOut;
+use crate::backbones::residual::{
+    Bottleneck, BottleneckSizes, Conv, FixedBatchNorm, STAGES, Staged, average_pool, tune_stages,
+};
 use crate::layers::{Init, linear, linear_cost};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
+use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, softmax};
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Tensor, TensorData};
-use maclip_framework::error::{Error, Result};
-use maclip_framework::model::parameters::{is_trainable, trainable};
-use maclip_framework::slots::adapter::{Adapter, Branch, Depth, TowerPart};
+use maclip_framework::error::Result;
+use maclip_framework::model::parameters::trainable;
+use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
 use maclip_framework::slots::cost::Cost;
 use maclip_framework::weights::HostTensor;
 use std::collections::BTreeMap;
-use std::ops::Range;
-
-/// ε of PyTorch's batch norm.
-const EPSILON: f64 = 1e-5;
-/// Number of stages; adapters count them as blocks.
-const STAGES: usize = 4;
-
-/// Batch norm with fixed statistics: (x − mean) / √(var + ε) · weight + bias.
-#[derive(Module, Debug)]
-struct FixedBatchNorm {
-    weight: Param<Tensor<1>>,
-    bias: Param<Tensor<1>>,
-    #[module(skip)]
-    running_mean: Tensor<1>,
-    #[module(skip)]
-    running_var: Tensor<1>,
-}
-
-#[derive(Module, Debug)]
-struct Conv {
-    /// `[out, in, k, k]`, no bias.
-    weight: Param<Tensor<4>>,
-}
-
-/// The convolution and norm of a shortcut that changes shape.
-#[derive(Module, Debug)]
-struct Downsample {
-    conv: Conv,
-    norm: FixedBatchNorm,
-}
-
-#[derive(Module, Debug)]
-struct Bottleneck {
-    conv1: Conv,
-    bn1: FixedBatchNorm,
-    conv2: Conv,
-    bn2: FixedBatchNorm,
-    conv3: Conv,
-    bn3: FixedBatchNorm,
-    downsample: Option<Downsample>,
-    stride: usize,
-}
 
 /// Attention of the mean over all positions.
 #[derive(Module, Debug)]
@@ -83,113 +43,8 @@ pub struct ResNet {
     layer3: Vec<Bottleneck>,
     layer4: Vec<Bottleneck>,
     attnpool: AttentionPool,
-}
-
-impl Conv {
-    fn new(input: usize, output: usize, side: usize, init: &mut Init) -> Self {
-        let std = (2.0 / (input * side * side) as f64).sqrt();
-        Self { weight: init.normal([output, input, side, side], std) }
-    }
-
-    /// Output channels.
-    fn channels(&self) -> usize {
-        self.weight.val().dims()[0]
-    }
-
-    /// What `positions` output positions cost, with the norm and the activation that follow.
-    fn cost(&self, positions: usize) -> Cost {
-        let [output, input, height, width] = self.weight.lazy_shape().dims();
-        // The product reads patches that are cut out of x; x itself is held, and kept for the gradient where the weight
-        // is trained.
-        let product = Cost::product(positions, input * height * width, output);
-        let kept = if is_trainable(&self.weight) { (positions * input) as f64 } else { 0.0 };
-        let product = Cost { values: product.values + kept, largest: (positions * (input + output)) as f64, ..product };
-        product + Cost::elementwise(positions * output, 2.0)
-    }
-
-    /// `[B, in, H, W]` → `[B, out, H / stride, W / stride]`.
-    fn forward(&self, x: Tensor<4>, stride: usize) -> Tensor<4> {
-        let weight = self.weight.val();
-        let padding = weight.dims()[2] / 2;
-        conv2d(x, weight, None, ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1))
-    }
-}
-
-impl FixedBatchNorm {
-    /// Takes the running statistics of `path` out of `tensors`; mean 0 and variance 1 where `tensors` is empty.
-    fn new(
-        path: &str,
-        channels: usize,
-        tensors: &mut BTreeMap<String, HostTensor>,
-        without: bool,
-        init: &mut Init,
-    ) -> Result<Self> {
-        let (weight, bias) = (init.constant([channels], 1.0), init.constant([channels], 0.0));
-        let device = weight.lazy_device().without_autodiff();
-        let mut statistic = |name: &str, default: f32| {
-            let path = format!("visual.{path}.{name}");
-            let values = match tensors.remove(&path) {
-                Some(tensor) if tensor.shape == [channels] => tensor.values,
-                Some(tensor) => {
-                    let message =
-                        format!("of the wrong shape: {path} is {:?}, the model has [{channels}]", tensor.shape);
-                    return Err(Error::failed(message));
-                }
-                None if without => vec![default; channels],
-                None => return Err(Error::failed(format!("missing: {path} [{channels}]"))),
-            };
-            Ok(Tensor::<1>::from_data(TensorData::new(values, [channels]), &device))
-        };
-        Ok(Self {
-            running_mean: statistic("running_mean", 0.0)?,
-            running_var: statistic("running_var", 1.0)?,
-            weight,
-            bias,
-        })
-    }
-
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let channels = self.running_mean.dims()[0];
-        let scale = self.weight.val() / (self.running_var.clone() + EPSILON).sqrt();
-        let shift = self.bias.val() - self.running_mean.clone() * scale.clone();
-        x * scale.reshape([1, channels, 1, 1]) + shift.reshape([1, channels, 1, 1])
-    }
-
-    fn buffers(&self, path: &str, into: &mut BTreeMap<String, HostTensor>) {
-        for (name, tensor) in [("running_mean", &self.running_mean), ("running_var", &self.running_var)] {
-            let values: Vec<f32> = tensor.clone().into_data().iter::<f32>().collect();
-            into.insert(format!("{path}.{name}"), HostTensor { shape: vec![values.len()], values });
-        }
-    }
-}
-
-/// Average pooling with equal kernel and stride.
-fn average_pool(x: Tensor<4>, side: usize) -> Tensor<4> {
-    let [b, c, h, w] = x.dims();
-    let cells = x.reshape([b, c, h / side, side, w / side, side]);
-    cells.mean_dim(5).mean_dim(3).reshape([b, c, h / side, w / side])
-}
-
-impl Bottleneck {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let pool = |x: Tensor<4>| if self.stride > 1 { average_pool(x, self.stride) } else { x };
-        let y = relu(self.bn1.forward(self.conv1.forward(x.clone(), 1)));
-        let y = relu(self.bn2.forward(self.conv2.forward(y, 1)));
-        let y = self.bn3.forward(self.conv3.forward(pool(y), 1));
-        let shortcut = match &self.downsample {
-            Some(down) => down.norm.forward(down.conv.forward(pool(x), 1)),
-            None => x,
-        };
-        relu(y + shortcut)
-    }
-
-    /// What `frames` frames of `side` × `side` cost.
-    fn cost(&self, frames: usize, side: usize) -> Cost {
-        let positions = |side: usize| frames * side * side;
-        let (inner, outer) = (positions(side), positions(side / self.stride));
-        let shortcut = self.downsample.as_ref().map_or(Cost::NONE, |down| down.conv.cost(outer));
-        self.conv1.cost(inner) + self.conv2.cost(inner) + self.conv3.cost(outer) + shortcut
-    }
+    #[module(skip)]
+    handed_out: HandedOut,
 }
 
 impl AttentionPool {
@@ -228,35 +83,24 @@ impl ResNet {
     /// sizes matter.
     pub fn new(a: &Architecture, tensors: &mut BTreeMap<String, HostTensor>, init: &mut Init) -> Result<Self> {
         let (w, without) = (a.vision_width, tensors.is_empty());
-        let mut norm =
-            |path: &str, channels: usize, init: &mut Init| FixedBatchNorm::new(path, channels, tensors, without, init);
+        let mut norm = |path: &str, channels: usize, init: &mut Init| {
+            FixedBatchNorm::new(&format!("visual.{path}"), channels, tensors, without, init)
+        };
         let mut stage = |number: usize, init: &mut Init| -> Result<Vec<Bottleneck>> {
             let planes = w << (number - 1);
             (0..a.vision_layers[number - 1])
                 .map(|index| {
-                    let path = |part: &str| format!("layer{number}.{index}.{part}");
                     let input = match (number, index) {
                         (1, 0) => w,
                         (_, 0) => 2 * planes,
                         _ => 4 * planes,
                     };
                     let stride = if index == 0 && number > 1 { 2 } else { 1 };
-                    let downsample = (index == 0).then(|| -> Result<Downsample> {
-                        Ok(Downsample {
-                            conv: Conv::new(input, 4 * planes, 1, init),
-                            norm: norm(&path("downsample.norm"), 4 * planes, init)?,
-                        })
-                    });
-                    Ok(Bottleneck {
-                        downsample: downsample.transpose()?,
-                        conv1: Conv::new(input, planes, 1, init),
-                        bn1: norm(&path("bn1"), planes, init)?,
-                        conv2: Conv::new(planes, planes, 3, init),
-                        bn2: norm(&path("bn2"), planes, init)?,
-                        conv3: Conv::new(planes, 4 * planes, 1, init),
-                        bn3: norm(&path("bn3"), 4 * planes, init)?,
-                        stride,
-                    })
+                    let sizes = BottleneckSizes { input, planes, stride, pooled: true, downsample: index == 0 };
+                    let mut of_block = |part: &str, channels: usize, init: &mut Init| {
+                        norm(&format!("layer{number}.{index}.{part}"), channels, init)
+                    };
+                    Bottleneck::new(sizes, &mut of_block, init)
                 })
                 .collect()
         };
@@ -282,134 +126,67 @@ impl ResNet {
                 c_proj: init.linear(channels, a.embed_dim),
                 heads: a.vision_heads,
             },
+            handed_out: HandedOut::default(),
         })
     }
+}
 
-    /// `[B, 3, H, W]` → `[B, width, H / 4, W / 4]`.
+impl Staged for ResNet {
+    fn stages(&self) -> [&Vec<Bottleneck>; STAGES] {
+        [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
+    }
+
+    fn parts(&self) -> &HandedOut {
+        &self.handed_out
+    }
+
+    fn side(&self) -> usize {
+        32 * (self.attnpool.sizes()[0] - 1).isqrt()
+    }
+
     fn stem(&self, x: Tensor<4>) -> Tensor<4> {
         let x = relu(self.bn1.forward(self.conv1.forward(x, 2)));
         let x = relu(self.bn2.forward(self.conv2.forward(x, 1)));
         average_pool(relu(self.bn3.forward(self.conv3.forward(x, 1))), 2)
     }
 
-    /// Side of the input: 32 times that of the last stage's output.
-    fn side(&self) -> usize {
-        32 * (self.attnpool.sizes()[0] - 1).isqrt()
-    }
-
-    /// Channels that `stage` reads: the stem gives `width`, stage s 4 · width · 2^(s − 1).
-    fn channels(&self, stage: usize) -> usize {
-        self.conv3.channels() * if stage == 0 { 1 } else { 2 << stage }
-    }
-
-    /// Values of one frame that `stage` reads.
-    fn values(&self, stage: usize) -> usize {
-        let side = self.side() / if stage == 0 { 4 } else { 2 << stage };
-        self.channels(stage) * side.pow(2)
-    }
-
-    /// What the stem costs for `frames` frames.
     fn stem_cost(&self, frames: usize) -> Cost {
         let positions = frames * (self.side() / 2).pow(2);
         self.conv1.cost(positions) + self.conv2.cost(positions) + self.conv3.cost(positions)
     }
 
-    /// What the stages of `range` cost for `frames` frames.
-    fn through_cost(&self, range: Range<usize>, frames: usize) -> Cost {
-        let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
-        let of = |stage: usize| {
-            // Stage s ends with a side of 1 / (4 · 2^s) of the input's; its first bottleneck still has the one before.
-            let side = self.side() / (4 << stage);
-            stages[stage].iter().map(move |block| block.cost(frames, side * block.stride)).sum::<Cost>()
-        };
-        range.map(of).sum()
+    fn pool(&self, map: Tensor<4>) -> Tensor<2> {
+        self.attnpool.forward(map)
     }
 
-    /// The stages of `range`, in NCHW.
-    fn through(&self, range: Range<usize>, x: Tensor<4>) -> Tensor<4> {
-        let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
-        stages[range].iter().flat_map(|blocks| blocks.iter()).fold(x, |x, block| block.forward(x))
+    fn pool_cost(&self, frames: usize) -> Cost {
+        self.attnpool.cost(frames)
     }
-}
-
-/// `[B T, E]` → `[B, T, E]`.
-fn by_clip(features: Tensor<2>, clips: usize) -> Tensor<3> {
-    let [frames, e] = features.dims();
-    features.reshape([clips, frames / clips, e])
 }
 
 impl ImageTower for ResNet {
     fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3> {
-        let [b, t, c, h, w] = pixels.dims();
-        let frozen = match Depth::of(adapter, STAGES) {
-            Depth::Pixels => return pixels.flatten(2, 4),
-            Depth::Block(index) => index,
-            Depth::Head | Depth::Features => STAGES,
-        };
-        let x = self.through(0..frozen, self.stem(pixels.reshape([b * t, c, h, w])));
-        if Depth::of(adapter, STAGES) == Depth::Features {
-            return by_clip(self.attnpool.forward(x), b);
-        }
-        x.reshape([b as i32, t as i32, -1])
+        self.staged_prefix(pixels, adapter)
     }
 
     fn encode_steps(&self, adapter: &dyn Adapter) -> Vec<usize> {
-        match Depth::of(adapter, STAGES) {
-            Depth::Features => Vec::new(),
-            Depth::Head => vec![self.values(STAGES)],
-            Depth::Block(first) => (first..STAGES).map(|stage| self.values(stage)).collect(),
-            Depth::Pixels => {
-                let pixels = 3 * self.side().pow(2);
-                [pixels].into_iter().chain((1..STAGES).map(|stage| self.values(stage))).collect()
-            }
-        }
+        self.staged_steps(adapter)
     }
 
     fn encode_step(&self, step: usize, x: Tensor<3>, adapter: &dyn Adapter, _: &Branch) -> Tensor<3> {
-        let [b, t, values] = x.dims();
-        let (stage, x) = match Depth::of(adapter, STAGES) {
-            Depth::Pixels if step == 0 => {
-                let side = (values / 3).isqrt();
-                (0, self.stem(x.reshape([b * t, 3, side, side])))
-            }
-            depth => {
-                let stage = match depth {
-                    Depth::Block(first) => first + step,
-                    Depth::Pixels => step,
-                    Depth::Head | Depth::Features => STAGES,
-                };
-                let channels = self.channels(stage);
-                let side = (values / channels).isqrt();
-                (stage, x.reshape([b * t, channels, side, side]))
-            }
-        };
-        let x = self.through(stage..STAGES.min(stage + 1), x);
-        if stage + 1 < STAGES { x.reshape([b as i32, t as i32, -1]) } else { by_clip(self.attnpool.forward(x), b) }
+        self.staged_step(step, x, adapter)
+    }
+
+    fn hand_out(&mut self, parts: HandedOut) {
+        self.handed_out = parts;
     }
 
     fn prefix_cost(&self, [b, t]: [usize; 2], adapter: &dyn Adapter) -> Option<Cost> {
-        let until = |stage: usize| self.stem_cost(b * t) + self.through_cost(0..stage, b * t);
-        Some(match Depth::of(adapter, STAGES) {
-            Depth::Pixels => Cost::NONE,
-            Depth::Block(index) => until(index),
-            Depth::Head => until(STAGES),
-            Depth::Features => until(STAGES) + self.attnpool.cost(b * t),
-        })
+        Some(self.staged_prefix_cost(b * t, adapter))
     }
 
     fn encode_step_cost(&self, step: usize, [b, t]: [usize; 2], adapter: &dyn Adapter, _: &Branch) -> Option<Cost> {
-        let stage = match Depth::of(adapter, STAGES) {
-            Depth::Features => return Some(Cost::NONE),
-            Depth::Head => STAGES,
-            Depth::Block(first) => first + step,
-            Depth::Pixels => step,
-        };
-        let stem = match Depth::of(adapter, STAGES) {
-            Depth::Pixels if step == 0 => self.stem_cost(b * t),
-            _ => Cost::NONE,
-        };
-        let pool = if stage + 1 < STAGES { Cost::NONE } else { self.attnpool.cost(b * t) };
-        Some(stem + self.through_cost(stage..STAGES.min(stage + 1), b * t) + pool)
+        Some(self.staged_step_cost(step, b * t, adapter))
     }
 
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {
@@ -421,13 +198,7 @@ impl ImageTower for ResNet {
             self.bn2 = trainable(self.bn2.clone());
             self.bn3 = trainable(self.bn3.clone());
         }
-        for (index, stage) in
-            [&mut self.layer1, &mut self.layer2, &mut self.layer3, &mut self.layer4].into_iter().enumerate()
-        {
-            if tunes(TowerPart::Block(index)) {
-                *stage = trainable(stage.clone());
-            }
-        }
+        tune_stages([&mut self.layer1, &mut self.layer2, &mut self.layer3, &mut self.layer4], tunes);
         if tunes(TowerPart::Projection) {
             self.attnpool = trainable(self.attnpool.clone());
         }
@@ -438,16 +209,9 @@ impl ImageTower for ResNet {
         for (path, norm) in [("bn1", &self.bn1), ("bn2", &self.bn2), ("bn3", &self.bn3)] {
             norm.buffers(path, &mut buffers);
         }
-        let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
-        for (stage, blocks) in stages.into_iter().enumerate() {
+        for (stage, blocks) in self.stages().into_iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
-                let path = |part: &str| format!("layer{}.{index}.{part}", stage + 1);
-                for (part, norm) in [("bn1", &block.bn1), ("bn2", &block.bn2), ("bn3", &block.bn3)] {
-                    norm.buffers(&path(part), &mut buffers);
-                }
-                if let Some(down) = &block.downsample {
-                    down.norm.buffers(&path("downsample.norm"), &mut buffers);
-                }
+                block.buffers(&format!("layer{}.{index}", stage + 1), &mut buffers);
             }
         }
         buffers

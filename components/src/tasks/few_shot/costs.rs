@@ -65,7 +65,8 @@ impl EpisodeCosts {
             let query = encoded(queries, &Branch::Query);
             (support.0, query.0, support.1 + query.1)
         };
-        let (related, distances) = model.align_cost([1, queries, t, e], [1, way, shot, t, e]);
+        let (given, compared) = (model.prototype_width(), model.compared().width());
+        let (related, distances) = model.align_cost([1, queries, t, compared], [1, way, shot, t, compared]);
         let cosines = |clips: usize| match model.objective.needs_text() {
             true => Cost::product(clips, e, way),
             false => Cost::NONE,
@@ -77,8 +78,8 @@ impl EpisodeCosts {
             support,
             query,
             largest_step,
-            prototypes: model.prototype.support_cost([supports, t, e]),
-            query_prototypes: model.prototype.query_cost([queries, t, e]),
+            prototypes: model.prototype.support_cost([supports, t, given]),
+            query_prototypes: model.prototype.query_cost([queries, t, given]),
             related,
             distances,
             query_text: cosines(queries),
@@ -188,11 +189,6 @@ impl FewShot {
 
 /// Values of one frame where the trained part begins.
 pub fn prefix_values(model: &FewShotModel) -> usize {
-    let geometry = model.backbone.geometry();
-    match Depth::of(&*model.adapter, geometry.blocks) {
-        Depth::Pixels => 3 * geometry.image_size * geometry.image_size,
-        Depth::Block(_) => geometry.tokens * geometry.width,
-        Depth::Head => geometry.width,
-        Depth::Features => geometry.embed_dim,
-    }
+    let steps = model.backbone.encode_steps(&*model.adapter);
+    steps.first().copied().unwrap_or_else(|| model.given().width())
 }

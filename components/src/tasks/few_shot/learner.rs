@@ -22,7 +22,7 @@ use maclip_framework::slots::Scope;
 use maclip_framework::slots::dataset::Split;
 use maclip_framework::slots::draws::Draws;
 use maclip_framework::slots::module::{GraphStrategy, on_graph};
-use maclip_framework::slots::objective::{AllClasses, Labels, Loss, Scores};
+use maclip_framework::slots::objective::{Labels, Loss, Scores};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -128,20 +128,16 @@ impl EpisodeLearner<'_> {
 
     /// Everything after the tower.
     fn judge(&self, model: &FewShotModel, draws: &Draws, input: &Prepared, frames: Frames) -> Judged {
-        let (episode, device, texts) = (&input.episode, self.device(input), &self.texts[input.device]);
+        let (episode, device, all_texts) = (&input.episode, self.device(input), &self.texts[input.device]);
         let shape = self.task.shape(Split::Train);
         let ids = EpisodeClips::new(episode, &self.train.classes);
         let supports = ids.support.len();
         let clips = supports + ids.queries.len();
-        let support =
-            draws.of_clips(0..supports).during(|| model.support_prototypes(frames.support, self.support_texts(input)));
+        let class_text = model.current_texts(all_texts.select(&episode.classes));
+        let of_supports: Vec<usize> = (0..supports).map(|clip| clip / shape.shot).collect();
+        let support_texts = select_rows(&class_text.mean, &of_supports);
+        let support = draws.of_clips(0..supports).during(|| model.support_prototypes(frames.support, support_texts));
         let query = draws.of_clips(supports..clips).during(|| model.query_prototypes(frames.query));
-        let class_text = texts.select(&episode.classes);
-        let features = model.objective.all_classes().then(|| {
-            let both = |query: &Tensor<3>, support: &Tensor<3>| Tensor::cat(vec![query.clone(), support.clone()], 0);
-            [both(&query.frames, &support.frames), both(&query.prototypes, &support.prototypes)]
-        });
-        let mut scores = draws.during(|| model.scores(support, query, class_text, shape.shot));
         let tensor = |labels: Vec<i32>| {
             let count = labels.len();
             Tensor::<2, Int>::from_data(TensorData::new(labels, [1, count]), device)
@@ -150,12 +146,17 @@ impl EpisodeLearner<'_> {
             query: tensor(episode.queries.iter().map(|&(label, _)| label as i32).collect()),
             support: tensor((0..supports).map(|i| (i / shape.shot) as i32).collect()),
         };
-        scores.all_classes = features.map(|features| {
+        let all = model.objective.all_classes().then(|| {
             let queries = episode.queries.iter().map(|&(label, _)| episode.classes[label]);
             let classes = queries.chain(ids.support_classes.iter().copied()).map(|class| class as i32);
-            let ([frames, prototypes], texts) = (features.map(Tensor::unsqueeze), texts.mean.clone().unsqueeze());
-            AllClasses { frames, prototypes, texts, labels: tensor(classes.collect()) }
+            let texts = match model.objective.needs_text() {
+                true => model.current_texts(all_texts.clone()),
+                false => all_texts.clone(),
+            };
+            model.all_classes(&support, &query, texts.mean, tensor(classes.collect()))
         });
+        let mut scores = draws.during(|| model.scores(support, query, class_text, shape.shot));
+        scores.all_classes = all;
         let _span = profile::span(Phase::Objective);
         let loss = model.objective.loss(&scores, &labels);
         let predicted = model.objective.probabilities(&scores).argmax(2);
@@ -203,7 +204,10 @@ impl EpisodeLearner<'_> {
         let device = self.device(input);
         let passes = Passes { recompute, side_by_side, graph_strategy, device, draws: &draws };
         let forward = passes.forward(model, self.parts(model, input));
-        let leaf = on_graph(forward.frames.clone(), graph_strategy).require_grad();
+        let leaf = on_graph(forward.frames.clone(), graph_strategy);
+        // Nothing below the features of a frozen tower is trained, so their gradient is not computed.
+        let frozen = model.backbone.encode_steps(&*model.adapter).is_empty();
+        let leaf = if frozen { leaf } else { leaf.require_grad() };
         let frames = Frames {
             support: leaf.clone().narrow(0, 0, supports),
             query: leaf.clone().narrow(0, supports, clips - supports),

@@ -197,7 +197,7 @@ impl FewShot {
         let pass = pass.max(query.unwrap_or_default().largest) * FORWARD;
         let pixels = (clips * t * 3 * geometry.image_size.pow(2)) as f64;
         let n = if one_by_one { 1 } else { episodes_per_batch(test).min(self.test.episodes) };
-        let (s, q, e) = (test.way * test.shot, test.way * test.queries, geometry.embed_dim);
+        let (s, q, e) = (test.way * test.shot, test.way * test.queries, model.compared().width());
         let (related, distances) = model.align_cost([n, q, t, e], [n, test.way, test.shot, t, e]);
         let aligned = related.unwrap_or_default() + distances.unwrap_or_default();
         let gathered = (n * (s + q) * t * e) as f64;

@@ -170,6 +170,7 @@ impl Component for FewShot {
     fn describe(&self, facts: &mut Facts) {
         facts.task_slots = Some(SLOTS);
         facts.several_devices = true;
+        facts.queries = vec![self.queries, self.test.queries];
     }
 
     fn build(self, _: &BuildContext) -> Result<Box<dyn Task>> {
@@ -214,6 +215,7 @@ impl Task for FewShot {
         let build = BuildContext::new(recipe.seed, Device::flex());
         let clips = Clips::build(recipe, &build)?;
         let model = FewShotModel::build(recipe, &build, clips.frames.count());
+        recipe.build::<dyn Prompt>(&build)?;
         let mut lists = self.lists(&*clips.dataset, recipe, &model)?;
         model?;
         lists.leave_out(&known.left_out, true);

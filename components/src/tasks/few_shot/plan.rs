@@ -24,6 +24,7 @@ impl FewShot {
         let geometry = model.backbone.geometry();
         let (w, s, q) = (self.way, self.way * self.shot, self.way * self.test.queries);
         let (t, e, side) = (frames, geometry.embed_dim, geometry.image_size);
+        let (given, compared) = (model.given().width(), model.compared().width());
         let costs = EpisodeCosts::new(&model, frames, self.shape(Split::Test));
         let names = recipe.components();
         let by = |slots: &[&str]| {
@@ -49,7 +50,7 @@ impl FewShot {
         let text = model.needs_text();
         if text {
             // How long texts are is in the data; these are the longest that are possible.
-            let sentences = recipe.build::<dyn Prompt>(&build)?.sentences("class").len();
+            let sentences = recipe.build::<dyn Prompt>(&build)?.most();
             let cost = model.backbone.texts_cost(w * sentences);
             let mut texts = node("texts", by(&["prompt", "backbone"]), &[], &[w, e], Scope::Frozen, cost);
             texts.runs = "once per class";
@@ -75,7 +76,7 @@ impl FewShot {
         let encoder = by(&["backbone", "adapter"]);
         let support = with_text(begin, model.adapter.needs_text());
         let prototypes = with_text("support", model.prototype.needs_text());
-        let mut compared = vec!["prototypes", "queries"];
+        let mut aligned = vec!["prototypes", "queries"];
         let mut scored = vec!["distances"];
         if model.objective.needs_text() {
             scored.extend(["query", "texts"]);
@@ -84,14 +85,21 @@ impl FewShot {
         nodes.push(node("pixels", pixels, &[], &[s + q, t, 3, side, side], Scope::Frozen, Some(Cost::NONE)));
         nodes.extend(frozen);
         nodes.extend([
-            node("support", encoder.clone(), &support, &[s, t, e], adapter, support_cost),
-            node("query", encoder, &[begin], &[q, t, e], query(adapter), query_cost),
-            node("prototypes", by(&["prototype"]), &prototypes, &[s, t, e], adapter.max(alone), costs.prototypes),
+            node("support", encoder.clone(), &support, &[s, t, given], adapter, support_cost),
+            node("query", encoder, &[begin], &[q, t, given], query(adapter), query_cost),
+            node(
+                "prototypes",
+                by(&["prototype"]),
+                &prototypes,
+                &[s, t, compared],
+                adapter.max(alone),
+                costs.prototypes,
+            ),
             node(
                 "queries",
                 by(&["prototype"]),
                 &["query"],
-                &[q, t, e],
+                &[q, t, compared],
                 query(adapter.max(alone)),
                 costs.query_prototypes,
             ),
@@ -99,11 +107,18 @@ impl FewShot {
         if relates {
             let mut reads = with_text("prototypes", model.prototype.needs_text());
             reads.push("queries");
-            nodes.push(node("related", by(&["prototype"]), &reads, &[s + q, t, e], Scope::Episode, costs.related));
-            compared = vec!["related"];
+            nodes.push(node(
+                "related",
+                by(&["prototype"]),
+                &reads,
+                &[s + q, t, compared],
+                Scope::Episode,
+                costs.related,
+            ));
+            aligned = vec!["related"];
         }
         nodes.extend([
-            node("distances", by(&["alignment"]), &compared, &[q, w], Scope::Episode, costs.distances),
+            node("distances", by(&["alignment"]), &aligned, &[q, w], Scope::Episode, costs.distances),
             node("probabilities", by(&["objective"]), &scored, &[q, w], Scope::Episode, Some(costs.query_text)),
         ]);
         let params = parameters::count(&model);

@@ -123,7 +123,7 @@ impl FewShot {
         let prefix = EpisodeCosts::new(&model, frames, self.shape(Split::Test)).prefix.unwrap_or_default().flops;
         let mut texts = 0.0;
         if model.needs_text() {
-            let sentences = recipe.build::<dyn Prompt>(&build)?.sentences("class").len();
+            let sentences = recipe.build::<dyn Prompt>(&build)?.most();
             let classes: usize = roles().map(|role| sizes.splits[role as usize].classes).sum();
             texts = model.backbone.texts_cost(classes * sentences).unwrap_or_default().flops;
         }

@@ -22,6 +22,7 @@ use crate::random::Stream;
 use crate::runs::examples::ExampleAlignment;
 use crate::slots::Scope;
 use crate::slots::adapter::Branch;
+use crate::slots::alignment::Aligned;
 use crate::slots::dataset::Timeline;
 use crate::slots::objective::Scores;
 use crate::slots::prompt::Prompt;
@@ -132,6 +133,12 @@ impl<'a> Classifier<'a> {
         }
         if let Some(empty) = classes.iter().find(|class| class.clips.is_empty()) {
             return Err(Error::failed(format!("class {:?} has no clip", empty.name)));
+        }
+        if model.objective.mixes_queries() {
+            return Err(Error::failed(
+                "the objective scores the queries of an episode together, and here clips come one by one",
+            )
+            .help("train with another objective, such as `product`"));
         }
         let device = source.loader().device.clone();
         let names: Vec<&str> = classes.iter().map(|class| class.text.as_str()).collect();
@@ -445,7 +452,7 @@ impl<'a> Classifier<'a> {
         classes: &[usize],
         support: &[Vec<usize>],
     ) -> Result<Vec<Answer>> {
-        let ClassTexts { mean, sentences } = self.texts.select(classes);
+        let ClassTexts { mean, sentences, .. } = self.texts.select(classes);
         let [_, t, e] = groups.dims();
         let query: Tensor<4> = queries.query.clone().unsqueeze();
         let align = |rows: &[Vec<usize>], text: Tensor<2>| {
@@ -454,17 +461,22 @@ impl<'a> Classifier<'a> {
             let clips = rows_of(groups.clone(), &flat).reshape([1, rows.len(), shots, t, e]);
             self.model.align(query.clone(), clips, text.unsqueeze())
         };
-        let distances = if self.model.prototype.scope() == Scope::Episode {
+        let aligned = if self.model.prototype.scope() == Scope::Episode {
             align(&even(support), mean.clone())
         } else {
             let one =
                 |(at, rows): (usize, &Vec<usize>)| align(std::slice::from_ref(rows), mean.clone().narrow(0, at, 1));
-            Tensor::cat(support.iter().enumerate().map(one).collect(), 2)
+            Aligned::joined(support.iter().enumerate().map(one).collect())
+                .ok_or_else(|| Error::failed("there is no class to compare a clip with"))?
         };
-        let mut scores = Scores::of(distances);
+        let mut scores = Scores::aligned(aligned);
         if self.model.objective.needs_text() {
             let averages: Tensor<3> = queries.averages.clone().unsqueeze();
-            scores.query_sentences = sentences.map(|each| sentence_cosines(averages.clone(), each.unsqueeze()));
+            let sentences: Option<Tensor<4>> = sentences.map(Tensor::unsqueeze);
+            let (texts, shots) = (mean.clone().unsqueeze(), support.iter().map(Vec::len).max().unwrap_or(1));
+            scores.frames = self.model.frames_and_sentences(&query, &texts, sentences.as_ref(), shots);
+            let sentences = sentences.filter(|_| self.model.objective.needs_sentences());
+            scores.query_sentences = sentences.map(|each| sentence_cosines(averages.clone(), each));
             scores.query_text = Some(text_cosines(averages, mean.unsqueeze()));
         }
         let mut answers = answers(&self.model, &scores)?;

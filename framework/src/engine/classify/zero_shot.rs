@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 use crate::model::few_shot::{FewShotModel, text_cosines, time_average};
 use crate::slots::Scope;
 use crate::slots::adapter::Branch;
-use crate::slots::explanation::normalize;
 use crate::slots::prompt::Prompt;
 use burn::tensor::Tensor;
 
@@ -28,7 +27,7 @@ pub fn zero_shot(
     }
     // CLIP's own temperature, the exponential of its learned logit scale.
     const SCALE: f64 = 100.0;
-    let of_class = |name: &&str| Ok(normalize(model.backbone.encode_texts(&prompt.sentences(name))?).mean_dim(0));
+    let of_class = |name: &&str| Ok(prompt.average().of(model.backbone.encode_texts(&prompt.sentences(name)?)?));
     let texts = Tensor::cat(texts.iter().map(of_class).collect::<Result<Vec<Tensor<2>>>>()?, 0);
     let texts = if texts.is_autodiff() { texts.inner() } else { texts };
     let frames = model.encode(source.prefixes(clips, |at| view(source, clips[at]))?, &Branch::Query);

@@ -72,7 +72,7 @@ impl __Name__Config {
             blocks: 0,
             transformer: false,
             tokens: 1,
-            has_text_tower: false,
+            text: None,
             mean: [0.5; 3],
             std: [0.5; 3],
         }

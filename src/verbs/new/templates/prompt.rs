@@ -38,9 +38,9 @@ impl Component for __Name__ {
 }
 
 impl Prompt for __Name__ {
-    fn sentences(&self, class: &str) -> Vec<String> {
+    fn sentences(&self, class: &str) -> Result<Vec<String>> {
         // The features of several sentences are averaged.
-        vec![format!("{} {class}", self.prefix.trim())]
+        Ok(vec![format!("{} {class}", self.prefix.trim())])
     }
 }
 
@@ -57,6 +57,6 @@ mod tests {
     #[test]
     fn the_sentence_is_written_out() {
         let prompt = __Name__ { prefix: "a clip of ".to_owned() };
-        assert_eq!(prompt.sentences("a dog jumping"), ["a clip of a dog jumping"]);
+        assert_eq!(prompt.sentences("a dog jumping").unwrap(), ["a clip of a dog jumping"]);
     }
 }
