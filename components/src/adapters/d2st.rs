@@ -7,7 +7,7 @@
 //! u = GELU(W_d x)          D → C
 //! u_P += conv(u_P)         depth-wise, 3 × 3 × 3
 //! v = GELU((u + A_s(LN u) + u + A_t(LN u)) / 2)
-//! x += W_u v               C → D, zero at the start
+//! x += GELU(W_u v)         C → D, zero at the start
 //! ```
 //! An attention A moves the centres of a coarse grid of points by what the queries of the patches say, reads the patches of its
 //! input there by trilinear interpolation, and lets every token of the clip attend to these points:
@@ -25,7 +25,7 @@
 
 use super::blocks::{self, Blocks};
 use super::{depthwise, trilinear};
-use crate::layers::{Init, LayerNorm, linear, linear_cost, linear_onto, plain_device};
+use crate::layers::{Init, LayerNorm, linear, linear_cost, plain_device};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Tensor, TensorData};
@@ -305,7 +305,8 @@ impl BlockAdapter {
     pub fn forward(&self, x: Tensor<4>, first: usize) -> Tensor<4> {
         let u = self.placed(x.clone());
         let paths = self.spatial.forward(u.clone(), first) + self.temporal.forward(u, first);
-        linear_onto(&self.up, operations::gelu(paths * 0.5), Some(x.narrow(2, 0, first)))
+        let up = linear(&self.up, operations::gelu(paths * 0.5));
+        x.narrow(2, 0, first) + operations::gelu(up)
     }
 
     /// Where both paths read the patches, as [`Path::points`] says: x `[B, T, N + 1, D]` → of the spatial and the temporal path.
@@ -326,12 +327,13 @@ impl BlockAdapter {
     }
 
     /// What [`BlockAdapter::forward`] costs for x `[B, T, N + 1, D]`.
-    fn cost(&self, [b, t, n, _]: [usize; 4]) -> Option<Cost> {
+    fn cost(&self, [b, t, n, d]: [usize; 4]) -> Option<Cost> {
         let (rows, [taps, c]) = (b * t * n, self.position_kernel.lazy_shape().dims());
         let placed = linear_cost(&self.down, rows) + Cost::elementwise(rows * c, 1.0);
         let code = depthwise::cost(b * t * (n - 1) * c, taps);
         let paths = self.spatial.cost([b, t, n, c])? + self.temporal.cost([b, t, n, c])?;
-        Some(placed + code + paths + Cost::elementwise(rows * c, 1.0) + linear_cost(&self.up, rows))
+        let up = Cost::elementwise(rows * c, 1.0) + linear_cost(&self.up, rows) + Cost::elementwise(rows * d, 1.0);
+        Some(placed + code + paths + up)
     }
 }
 
