@@ -74,8 +74,8 @@ impl Set {
         set
     }
 
-    /// A case of published code, which names its method once for the whole manifest and its tensors by what they are, in the form
-    /// of the other sets: `kind`, `inputs` and rules for `expected`.
+    /// A case of published code, which names its method once for the whole manifest and its tensors by what they are,
+    /// in the form of the other sets: `kind`, `inputs` and rules for `expected`.
     fn of_method(&self, method: &str, case: &Value) -> Value {
         let mut case = case.clone();
         case["kind"] = method.into();
@@ -142,8 +142,8 @@ impl<'a> Check<'a> {
         Self { set, case, compared: 0, worst: 0.0, problems: Vec::new(), digest: Vec::new() }
     }
 
-    /// One line for each value that was compared, with a checksum of its bits: two versions of the program that compute the same
-    /// print the same lines.
+    /// One line for each value that was compared, with a checksum of its bits: two versions of the program that compute
+    /// the same print the same lines.
     pub fn digest(&self) -> String {
         let id = self.case["id"].as_str().unwrap();
         let line = |(name, values): &(String, Vec<f64>)| {

@@ -1,7 +1,8 @@
 //! `linear_probe`: a linear classifier that is trained on the support clips of each episode.
 //!
-//! A baseline that arXiv 2406.01073 finds ahead of specialised methods where the domain gap grows. With x the unit vectors of the
-//! time averages of the support clips, y their classes, and V = 0 at the start, it takes `steps` steps of gradient descent:
+//! A baseline that arXiv 2406.01073 finds ahead of specialised methods where the domain gap grows. With x the unit
+//! vectors of the time averages of the support clips, y their classes, and V = 0 at the start, it takes `steps` steps
+//! of gradient descent:
 //!
 //! ```text
 //! V ← V − η (mean over the supports of (softmax(τ V x) − y) xᵀ + λ V)      distance = −τ V q

@@ -1,4 +1,5 @@
-//! What classifiers on the support clips of an episode share: unit vectors of time averages, and how they are explained.
+//! What classifiers on the support clips of an episode share: unit vectors of time averages, and how they are
+//! explained.
 
 use super::frame_costs::Cosine;
 use crate::layers::plain_device;
@@ -6,8 +7,8 @@ use burn::tensor::{Tensor, TensorData};
 use maclip_framework::error::Result;
 use maclip_framework::slots::explanation::{Explanation, by_occlusion, normalize};
 
-/// Queries `[N, Q, Tq, E]` and supports `[N, W, K, Ts, E]` → unit vectors of their time averages `[N, Q, E]` and `[N, S, E]`, and
-/// the classes of the supports, `[N, S, W]`, one in each row.
+/// Queries `[N, Q, Tq, E]` and supports `[N, W, K, Ts, E]` → unit vectors of their time averages `[N, Q, E]` and `[N,
+/// S, E]`, and the classes of the supports, `[N, S, W]`, one in each row.
 pub fn units(query: Tensor<4>, support: Tensor<5>) -> (Tensor<3>, Tensor<3>, Tensor<3>) {
     let ([n, q, _, e], [_, w, k, _, _]) = (query.dims(), support.dims());
     let device = plain_device(&query);
@@ -18,8 +19,8 @@ pub fn units(query: Tensor<4>, support: Tensor<5>) -> (Tensor<3>, Tensor<3>, Ten
     (query, support, classes.unsqueeze::<3>().expand([n, w * k, w]))
 }
 
-/// Which frames bring a query near to the support clips of a class: a classifier needs all classes, so the cosine of time averages
-/// stands for it.
+/// Which frames bring a query near to the support clips of a class: a classifier needs all classes, so the cosine of
+/// time averages stands for it.
 ///
 /// # Errors
 /// Where a weight is not finite.

@@ -1,7 +1,8 @@
 //! `ridge`: a ridge regression of the classes on the support clips of the episode, in closed form.
 //!
-//! Source: ridge regression as a few-shot classifier (Bertinetto et al., ICLR 2019, R2-D2, without its learned parts). With X
-//! `[S, E]` the unit vectors of the time averages of all support clips, Y `[S, W]` their classes, and q that of a query:
+//! Source: ridge regression as a few-shot classifier (Bertinetto et al., ICLR 2019, R2-D2, without its learned parts).
+//! With X `[S, E]` the unit vectors of the time averages of all support clips, Y `[S, W]` their classes, and q that of
+//! a query:
 //!
 //! ```text
 //! logits = q Xᵀ (X Xᵀ + λ I)⁻¹ Y      distance = −logits
