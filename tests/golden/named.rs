@@ -64,7 +64,8 @@ impl Peer {
     }
 }
 
-/// A part of a CLIP tower by its path there, such as `resblocks.0.attn.in_proj.weight`, under OpenAI's names after `prefix`.
+/// A part of a CLIP tower by its path there, such as `resblocks.0.attn.in_proj.weight`, under OpenAI's names after
+/// `prefix`.
 pub fn clip(path: &str, prefix: &str) -> Option<Peer> {
     let (owner, kind) = path.rsplit_once('.').unwrap_or(("", path));
     let layer = owner.rsplit_once('.').map_or(owner, |(_, layer)| layer);
@@ -92,8 +93,8 @@ pub fn weights(check: &Check) -> BTreeMap<String, Array> {
     named.map(|(name, array)| (name, array.clone())).collect()
 }
 
-/// `module` with the case's weights: `find` says where each path stands; what it does not find keeps its start. Weights of the
-/// case that stand nowhere in the module must be among `others`.
+/// `module` with the case's weights: `find` says where each path stands; what it does not find keeps its start. Weights
+/// of the case that stand nowhere in the module must be among `others`.
 pub fn import<M: Module>(
     check: &mut Check,
     module: M,
@@ -136,8 +137,8 @@ fn turned<T: Copy>(values: &[T], rows: usize) -> Vec<T> {
         .collect()
 }
 
-/// Compares the gradients that the case expects: of the inputs `leaves`, and of the module's trained tensors under the peer's
-/// names. A tensor that cannot change the result has none, and there zeros are expected.
+/// Compares the gradients that the case expects: of the inputs `leaves`, and of the module's trained tensors under the
+/// peer's names. A tensor that cannot change the result has none, and there zeros are expected.
 pub fn gradients<M: Module>(
     check: &mut Check,
     module: &M,

@@ -74,8 +74,8 @@ impl Set {
         set
     }
 
-    /// A case of published code, which names its method once for the whole manifest and its tensors by what they are, in the form
-    /// of the other sets: `kind`, `inputs` and rules for `expected`.
+    /// A case of published code, which names its method once for the whole manifest and its tensors by what they are,
+    /// in the form of the other sets: `kind`, `inputs` and rules for `expected`.
     fn of_method(&self, method: &str, case: &Value) -> Value {
         let mut case = case.clone();
         case["kind"] = method.into();
@@ -145,8 +145,8 @@ impl<'a> Check<'a> {
         Self { set, case, compared: 0, worst: 0.0, problems: Vec::new(), digest: Vec::new() }
     }
 
-    /// One line for each value that was compared, with a checksum of its bits: two versions of the program that compute the same
-    /// print the same lines.
+    /// One line for each value that was compared, with a checksum of its bits: two versions of the program that compute
+    /// the same print the same lines.
     pub fn digest(&self) -> String {
         let id = self.case["id"].as_str().unwrap();
         let line = |(name, values): &(String, Vec<f64>)| {
@@ -234,7 +234,8 @@ impl<'a> Check<'a> {
             Some(atol) => (atol, 1e-5),
             None => (number("atol").expect("a tolerance"), number("rtol").unwrap_or(0.0)),
         };
-        let atol = if number("largest").is_some_and(|largest| largest < ZERO) { self.of_zero(name, atol) } else { atol };
+        let atol =
+            if number("largest").is_some_and(|largest| largest < ZERO) { self.of_zero(name, atol) } else { atol };
         let part = got.iter().zip(want).map(|(g, w)| (g - w).abs() / (atol + rtol * w.abs()));
         // `max` would drop not-a-number.
         let worst = part.fold(0.0, |worst: f64, part| if part.is_nan() || part > worst { part } else { worst });

@@ -1,4 +1,5 @@
-//! TS-FSAR: distance covariances, blocks of the side network, the matching of frames, and all of it with losses and prediction.
+//! TS-FSAR: distance covariances, blocks of the side network, the matching of frames, and all of it with losses and
+//! prediction.
 
 use crate::named::{self, Peer, leaf, number, of_leaf, weights};
 use crate::peers::labels;

@@ -1,16 +1,17 @@
 //! `d2st`: behind every block an adapter that attends to a few points of the clip, dense in space and dense in time.
 //!
 //! Source: D²ST-Adapter (Pei et al., ICCV 2025) and its public code (qizhongtan/D2ST-Adapter@44387fa,
-//! `models/base/adapter.py`). With x the tokens behind the frozen block, P their patches on the T × H × W grid of the clip:
+//! `models/base/adapter.py`). With x the tokens behind the frozen block, P their patches on the T × H × W grid of the
+//! clip:
 //!
 //! ```text
 //! u = GELU(W_d x)          D → C
 //! u_P += conv(u_P)         depth-wise, 3 × 3 × 3
 //! v = GELU((u + A_s(LN u) + u + A_t(LN u)) / 2)
-//! x += W_u v               C → D, zero at the start
+//! x += GELU(W_u v)         C → D, zero at the start
 //! ```
-//! An attention A moves the centres of a coarse grid of points by what the queries of the patches say, reads the patches of its
-//! input there by trilinear interpolation, and lets every token of the clip attend to these points:
+//! An attention A moves the centres of a coarse grid of points by what the queries of the patches say, reads the
+//! patches of its input there by trilinear interpolation, and lets every token of the clip attend to these points:
 //!
 //! ```text
 //! offset = tanh(W_o GELU(LN(conv(q_P)))) · min(1, 2 / points along the axis)      for each group of channels
@@ -19,13 +20,13 @@
 //! The convolutions of the offsets have a stride and no padding; they make the grid of points. The spatial path has few
 //! points in time and many in space, the temporal path the other way. Points outside of the clip read zeros.
 //!
-//! Also trained: temporal position codes, zero at the start, and CLIP's class token and last norm. On ViT-B/16 with 8 frames an
-//! adapter has 606,192 parameters, and all that is trained 7,282,752. Features are class tokens after the last norm:
-//! `backbone: {features: class_token}`.
+//! Also trained: temporal position codes, zero at the start, and CLIP's class token and last norm. On ViT-B/16 with 8
+//! frames an adapter has 606,192 parameters, and all that is trained 7,282,752. Features are class tokens after the
+//! last norm: `backbone: {features: class_token}`.
 
 use super::blocks::{self, Blocks};
 use super::{depthwise, trilinear};
-use crate::layers::{Init, LayerNorm, linear, linear_cost, linear_onto, plain_device};
+use crate::layers::{Init, LayerNorm, linear, linear_cost, plain_device};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Tensor, TensorData};
@@ -215,8 +216,8 @@ impl Path {
         linear(&self.query, z)
     }
 
-    /// Where the patches are read: queries `[B, T, N + 1, C]` → `[B · groups, P, 3]` in the order time, height, width, from −1
-    /// to 1 inside the clip. Points are in row-major order.
+    /// Where the patches are read: queries `[B, T, N + 1, C]` → `[B · groups, P, 3]` in the order time, height, width,
+    /// from −1 to 1 inside the clip. Points are in row-major order.
     pub fn points(&self, q: Tensor<4>) -> Tensor<3> {
         let Window { kernel, stride } = self.window;
         let grid = self.patches(q);
@@ -242,7 +243,8 @@ impl Path {
         trilinear::sample(self.patches(z), points)
     }
 
-    /// Tokens `[B, T, N + 1, C]` → the grid of patches, each group of channels by itself: `[B · groups, T, H, W, C / groups]`.
+    /// Tokens `[B, T, N + 1, C]` → the grid of patches, each group of channels by itself: `[B · groups, T, H, W, C /
+    /// groups]`.
     fn patches(&self, tokens: Tensor<4>) -> Tensor<5> {
         let ([b, t, n, c], g) = (tokens.dims(), self.groups);
         let side = (n - 1).isqrt();
@@ -305,10 +307,12 @@ impl BlockAdapter {
     pub fn forward(&self, x: Tensor<4>, first: usize) -> Tensor<4> {
         let u = self.placed(x.clone());
         let paths = self.spatial.forward(u.clone(), first) + self.temporal.forward(u, first);
-        linear_onto(&self.up, operations::gelu(paths * 0.5), Some(x.narrow(2, 0, first)))
+        let up = linear(&self.up, operations::gelu(paths * 0.5));
+        x.narrow(2, 0, first) + operations::gelu(up)
     }
 
-    /// Where both paths read the patches, as [`Path::points`] says: x `[B, T, N + 1, D]` → of the spatial and the temporal path.
+    /// Where both paths read the patches, as [`Path::points`] says: x `[B, T, N + 1, D]` → of the spatial and the
+    /// temporal path.
     pub fn points(&self, x: Tensor<4>) -> [Tensor<3>; 2] {
         let u = self.placed(x);
         [&self.spatial, &self.temporal].map(|path| path.points(path.queries(path.norm.forward(u.clone()))))
@@ -326,12 +330,13 @@ impl BlockAdapter {
     }
 
     /// What [`BlockAdapter::forward`] costs for x `[B, T, N + 1, D]`.
-    fn cost(&self, [b, t, n, _]: [usize; 4]) -> Option<Cost> {
+    fn cost(&self, [b, t, n, d]: [usize; 4]) -> Option<Cost> {
         let (rows, [taps, c]) = (b * t * n, self.position_kernel.lazy_shape().dims());
         let placed = linear_cost(&self.down, rows) + Cost::elementwise(rows * c, 1.0);
         let code = depthwise::cost(b * t * (n - 1) * c, taps);
         let paths = self.spatial.cost([b, t, n, c])? + self.temporal.cost([b, t, n, c])?;
-        Some(placed + code + paths + Cost::elementwise(rows * c, 1.0) + linear_cost(&self.up, rows))
+        let up = Cost::elementwise(rows * c, 1.0) + linear_cost(&self.up, rows) + Cost::elementwise(rows * d, 1.0);
+        Some(placed + code + paths + up)
     }
 }
 

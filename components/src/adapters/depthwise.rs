@@ -4,8 +4,8 @@ use crate::layers::plain_device;
 use burn::tensor::{Int, Tensor, TensorData};
 use maclip_framework::slots::cost::Cost;
 
-/// With stride 1 and zeros outside, so that the size stays: x `[B, T, H, W, C]`, kernel `[kt kh kw, C]` of odd `sides`, bias
-/// `[C]` → the same shape as x.
+/// With stride 1 and zeros outside, so that the size stays: x `[B, T, H, W, C]`, kernel `[kt kh kw, C]` of odd `sides`,
+/// bias `[C]` → the same shape as x.
 pub fn same(x: Tensor<5>, kernel: Tensor<2>, bias: Tensor<1>, sides: [usize; 3]) -> Tensor<5> {
     let [b, t, h, w, c] = x.dims();
     let mut padded = x;

@@ -1,7 +1,8 @@
 //! `task_adapter`: AIM's adapters in the last blocks, and an attention across all clips of the episode.
 //!
-//! Source: Task-Adapter (Cao et al., ACM MM 2024) and its public code (`module_adapter.py`). In an adapted block every token also
-//! attends, with the block's frozen attention, to the same token of the same frame in the other clips of its branch:
+//! Source: Task-Adapter (Cao et al., ACM MM 2024) and its public code (`module_adapter.py`). In an adapted block every
+//! token also attends, with the block's frozen attention, to the same token of the same frame in the other clips of its
+//! branch:
 //!
 //! ```text
 //! x = x + A_T(MSA(LN1 x))   over time
@@ -9,13 +10,14 @@
 //! x = x + A_E(MSA(LN1 x))   over the support clips, or over the queries, of the episode
 //! x = x + MLP(LN2 x) + s · A_J(LN2 x)
 //! ```
-//! Also trained: temporal position codes, zero at the start. A_T, A_S and A_J start at zero, A_E does not. Results depend on what else is in the episode
-//! (transductive), so every episode encodes its own clips. The text score of the public code belongs to the objective
-//! and is not part of this adapter.
+//! Also trained: temporal position codes, zero at the start. A_T, A_S and A_J start at zero, A_E does not. Results
+//! depend on what else is in the episode (transductive), so every episode encodes its own clips. The text score of the
+//! public code belongs to the objective and is not part of this adapter.
 //!
-//! Task-Adapter++ (arXiv 2505.06002; Jaulin-Bage/Task-Adapter-pp@3a29783, `module_sem_adapter.py`) has the same image tower, and
-//! order adapters in the last blocks of the text tower: every token also attends, with the block's frozen attention and without
-//! its mask, to the token at the same position of the other sentences of its class, its sub-actions:
+//! Task-Adapter++ (arXiv 2505.06002; Jaulin-Bage/Task-Adapter-pp@3a29783, `module_sem_adapter.py`) has the same image
+//! tower, and order adapters in the last blocks of the text tower: every token also attends, with the block's frozen
+//! attention and without its mask, to the token at the same position of the other sentences of its class, its
+//! sub-actions:
 //!
 //! ```text
 //! x = x + MSA(LN1 x)          masked, as frozen
@@ -48,10 +50,11 @@ struct TaskAdapterConfig {
     at: Blocks,
     /// s, the factor on the joint adapter. 1 in public code.
     scale: f64,
-    /// Which blocks of the text tower have an order adapter; `null` leaves the text tower as it is. Task-Adapter++: the last 8 of
-    /// 12, and the last 2 on SSv2.
+    /// Which blocks of the text tower have an order adapter; `null` leaves the text tower as it is. Task-Adapter++: the
+    /// last 8 of 12, and the last 2 on SSv2.
     text_at: Option<Blocks>,
-    /// Which clips see each other: `branch`, as in public code, which encodes support and queries apart, or the whole `episode`.
+    /// Which clips see each other: `branch`, as in public code, which encodes support and queries apart, or the whole
+    /// `episode`.
     across: Across,
 }
 

@@ -5,8 +5,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 /// Trilinear interpolation: x `[B, T, H, W, C]` at P points `[B, P, 3]` in the order time, height, width → `[B, P, C]`.
 ///
-/// Along each axis −1 is the centre of the first cell and 1 that of the last (`align_corners`). Outside of the clip there are
-/// zeros, so a point beyond the border fades out over the width of one cell.
+/// Along each axis −1 is the centre of the first cell and 1 that of the last (`align_corners`). Outside of the clip
+/// there are zeros, so a point beyond the border fades out over the width of one cell.
 pub fn sample(x: Tensor<5>, points: Tensor<3>) -> Tensor<3> {
     let [b, t, h, w, c] = x.dims();
     let p = points.dims()[1];

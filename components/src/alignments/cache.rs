@@ -1,7 +1,7 @@
 //! `cache`: Tip-Adapter's cache of support clips: each adds to its class what falls off fast with the cosine.
 //!
-//! Source: Tip-Adapter (Zhang et al., ECCV 2022), equation 5, without training. With q and s_k the time averages of a query and of
-//! the support clips of a class:
+//! Source: Tip-Adapter (Zhang et al., ECCV 2022), equation 5, without training. With q and s_k the time averages of a
+//! query and of the support clips of a class:
 //!
 //! ```text
 //! distance = −Σ_k exp(−β (1 − cos(q, s_k)))

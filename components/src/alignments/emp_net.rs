@@ -1,8 +1,8 @@
 //! `emp_net`: OTAM at three levels, class tokens, frames and patches.
 //!
-//! Source: EMP-Net (Wu et al., ECCV 2024) and its public code (cong-wu/EMP-Net@b4dc006, `models/base/few_shot.py`). The levels are
-//! those of `prototype: {type: emp_net}`. The distance is that of class tokens; `frame` and `patch` are further distances, which
-//! `objective: {type: emp_net}` reads.
+//! Source: EMP-Net (Wu et al., ECCV 2024) and its public code (cong-wu/EMP-Net@b4dc006, `models/base/few_shot.py`). The
+//! levels are those of `prototype: {type: emp_net}`. The distance is that of class tokens; `frame` and `patch` are
+//! further distances, which `objective: {type: emp_net}` reads.
 
 use super::frame_costs::{Cosine, ShotRule, distances};
 use super::otam::{Direction, otam};

@@ -1,7 +1,7 @@
 //! `ts_dcm`: frame similarities of distance covariances, weighed by a matrix of the episode.
 //!
-//! Source: TS-FSAR (AAAI 2026) and its public code (yaozhang0417/TS-FSAR@1a91053, `trainers/ts_fsar.py`). z and M are those of
-//! `prototype: {type: ts_fsar}`:
+//! Source: TS-FSAR (AAAI 2026) and its public code (yaozhang0417/TS-FSAR@1a91053, `trainers/ts_fsar.py`). z and M are
+//! those of `prototype: {type: ts_fsar}`:
 //!
 //! ```text
 //! S[t, s] = z_t · z_s / (‖z_t‖ ‖z_s‖ + 0.01)      distance = −Σ_ts M[t, s] S[t, s]

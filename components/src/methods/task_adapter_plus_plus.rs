@@ -19,23 +19,23 @@ inventory::submit! {
             Compared {
                 what: "a block of the text tower with an order adapter, and all its gradients",
                 cases: &["task_adapter_pp.order_block"],
-                error: 0.2,
+                error: 0.03,
             },
             Compared {
                 what: "text tower from token ids, and the gradients of the order adapters",
                 cases: &["task_adapter_pp.text_order_adapters", "task_adapter_pp.text_one_block"],
-                error: 0.2,
+                error: 0.051,
             },
             Compared {
                 what: "image tower from pixels, and its gradients",
                 cases: &["task_adapter_pp.visual_last_block"],
-                error: 0.2,
+                error: 0.062,
             },
             Compared {
                 what: "scores, product, loss, prediction and gradients, with the product as published and with the right one",
                 cases: &["task_adapter_pp.alignment_1shot", "task_adapter_pp.alignment_5shot",
                     "task_adapter_pp.alignment_ssv2_full"],
-                error: 0.2,
+                error: 0.015,
             },
         ],
         left_out: &[

@@ -1,8 +1,8 @@
 //! `emp_net`: the mean of six probabilities, of OTAM and of class texts at three levels.
 //!
 //! Source: EMP-Net (Wu et al., ECCV 2024) and its public code (cong-wu/EMP-Net@b4dc006, `models/base/few_shot.py` and
-//! `runs/train_net_few_shot.py`). With d the distances of `alignment: {type: emp_net}`, and the values before the fusion with the
-//! text of `prototype: {type: emp_net}`:
+//! `runs/train_net_few_shot.py`). With d the distances of `alignment: {type: emp_net}`, and the values before the
+//! fusion with the text of `prototype: {type: emp_net}`:
 //!
 //! ```text
 //! p_level = softmax(−d_level)                                              class tokens, frames, patches
@@ -11,11 +11,12 @@
 //! q_patch = softmax(mean of the 49 largest, over places n, of the mean over t of cos(p_tn, text))
 //! L = Σ CE(softmax(p), class of the query) + Σ CE(softmax(q), class of the clip)      prediction: the mean of all six
 //! ```
-//! The cross-entropy there takes the probabilities for logits, so that they go through a second softmax. The q of support clips are
-//! in the loss too. cos(x, y) = x·y / (‖x‖ ‖y‖ + 0.01).
+//! The cross-entropy there takes the probabilities for logits, so that they go through a second softmax. The q of
+//! support clips are in the loss too. cos(x, y) = x·y / (‖x‖ ‖y‖ + 0.01).
 //!
-//! The public code looks up the text of class c among the first five supports of the shuffled episode, and takes that of class 0
-//! where it is not among them. With one shot all five classes are; with five, 1.46 of them are not on average.
+//! The public code looks up the text of class c among the first five supports of the shuffled episode, and takes that
+//! of class 0 where it is not among them. With one shot all five classes are; with five, 1.46 of them are not on
+//! average.
 
 use super::ma_clip::cross_entropy;
 use crate::alignments::frame_costs::Cosine;
@@ -41,8 +42,8 @@ struct EmpNetConfig {
     /// How many frames count for the text, those with the largest cosines. 2 of 8 in public code.
     #[schemars(range(min = 1))]
     frames: usize,
-    /// `true` looks up texts as public code does, so that with several shots some classes get the text of class 0, in training
-    /// and test. All episodes are shuffled in one way here, and there each in its own.
+    /// `true` looks up texts as public code does, so that with several shots some classes get the text of class 0, in
+    /// training and test. All episodes are shuffled in one way here, and there each in its own.
     as_published: bool,
 }
 
@@ -83,8 +84,8 @@ impl Component for EmpNetConfig {
     }
 }
 
-/// Which class' text public code takes for each of W classes: `order` has the supports, ordered by class with `shot` of each, as
-/// they stand in its shuffled episode. A class that is not among the first W gets the text of class 0.
+/// Which class' text public code takes for each of W classes: `order` has the supports, ordered by class with `shot` of
+/// each, as they stand in its shuffled episode. A class that is not among the first W gets the text of class 0.
 pub fn published_lookup(order: &[usize], way: usize, shot: usize) -> Vec<usize> {
     let seen: Vec<usize> = order.iter().take(way).map(|support| support / shot).collect();
     (0..way).map(|class| if seen.contains(&class) { class } else { 0 }).collect()

@@ -1,8 +1,9 @@
-//! `sub_action_product`: the similarity to a class times how well the frames fit the class's sub-actions in their order.
+//! `sub_action_product`: the similarity to a class times how well the frames fit the class's sub-actions in their
+//! order.
 //!
-//! Source: Task-Adapter++ (arXiv 2505.06002) and its public code (Jaulin-Bage/Task-Adapter-pp@3a29783, `models.py`, `run.py`).
-//! With q the frames of a query, t the P sub-actions of a class, and v = −distance, which is the cosine of time averages with
-//! `alignment: {type: mean_cosine, shots: mean_features}`:
+//! Source: Task-Adapter++ (arXiv 2505.06002) and its public code (Jaulin-Bage/Task-Adapter-pp@3a29783, `models.py`,
+//! `run.py`). With q the frames of a query, t the P sub-actions of a class, and v = −distance, which is the cosine of
+//! time averages with `alignment: {type: mean_cosine, shots: mean_features}`:
 //!
 //! ```text
 //! h_f = q_{f+1} + LN(softmax(q_f q_{f+1}ᵀ / √E) q_{f+1})      an attention over the queries of the episode, without weights
@@ -11,8 +12,9 @@
 //! ```
 //! The norm is there on SSv2-Full alone. A query's score depends on the other queries of the episode (transductive).
 //!
-//! The public code multiplies v of `[query, class]` with s of `[class, query]` as they are. So a query at place i is scored with
-//! the text of the class at place i, which is its own class, and the product knows the label. `as_published` does the same.
+//! The public code multiplies v of `[query, class]` with s of `[class, query]` as they are. So a query at place i is
+//! scored with the text of the class at place i, which is its own class, and the product knows the label.
+//! `as_published` does the same.
 
 use super::ma_clip::cross_entropy;
 use crate::layers::{Init, LayerNorm};
@@ -38,10 +40,11 @@ struct SubActionProductConfig {
     /// P, the sub-actions of a class: the `prompt` must write so many sentences for each. They take 2 P + 2 frames.
     #[schemars(range(min = 1, max = 64))]
     sub_actions: usize,
-    /// Whether the attention over queries has a layer norm behind it, which is trained: in public code on SSv2-Full alone.
+    /// Whether the attention over queries has a layer norm behind it, which is trained: in public code on SSv2-Full
+    /// alone.
     layer_norm: bool,
-    /// `true` multiplies the transposed matrix, as public code does: the score of a query then depends on its place in the
-    /// episode, and so on its label, and results are too good. It needs one query of each class.
+    /// `true` multiplies the transposed matrix, as public code does: the score of a query then depends on its place in
+    /// the episode, and so on its label, and results are too good. It needs one query of each class.
     as_published: bool,
 }
 

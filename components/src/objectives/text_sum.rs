@@ -1,7 +1,7 @@
 //! `text_sum`: the distance and the cosine with the class text in one sum, in loss and prediction.
 //!
-//! Source: Tip-Adapter (Zhang et al., ECCV 2022), equation 6, with `alignment: {type: cache}`. With d a distance and c the cosine of
-//! the query's time average with the class text:
+//! Source: Tip-Adapter (Zhang et al., ECCV 2022), equation 6, with `alignment: {type: cache}`. With d a distance and c
+//! the cosine of the query's time average with the class text:
 //!
 //! ```text
 //! logits = τ c − α d      L = CE(logits)      prediction: the largest

@@ -1,16 +1,18 @@
-//! `ts_fsar`: cross-entropies of the metric, of a classifier and of texts at two places, and the product of three probabilities.
+//! `ts_fsar`: cross-entropies of the metric, of a classifier and of texts at two places, and the product of three
+//! probabilities.
 //!
-//! Source: TS-FSAR (AAAI 2026) and its public code (yaozhang0417/TS-FSAR@1a91053, `trainers/ts_fsar.py`). With d the distances of
-//! `alignment: {type: ts_dcm}`, and z, c and f' (covariances, class tokens of the side network, features) of
-//! `prototype: {type: ts_fsar}`, averaged over time:
+//! Source: TS-FSAR (AAAI 2026) and its public code (yaozhang0417/TS-FSAR@1a91053, `trainers/ts_fsar.py`). With d the
+//! distances of `alignment: {type: ts_dcm}`, and z, c and f' (covariances, class tokens of the side network, features)
+//! of `prototype: {type: ts_fsar}`, averaged over time:
 //!
 //! ```text
 //! u = W_u LN(c)    l_u = τ_s cos(u, text)    l_f = τ_c cos(f', text)    l_z = W_z dropout(z)
 //! L = λ_v CE(−d) + λ_z CE(l_z) + λ_u CE(l_u) + λ_k (T² KL(softmax(l_f / T) ‖ softmax(l_z / T)) + CE(l_f))
 //! p ∝ softmax(−d)^a softmax(l_f)^b softmax(l_u)^c
 //! ```
-//! The losses with texts and the classifier are over all training classes, and over support clips and queries. Gradients flow into
-//! both sides of the divergence. The exponents of the public code differ by data set and number of shots.
+//! The losses with texts and the classifier are over all training classes, and over support clips and queries.
+//! Gradients flow into both sides of the divergence. The exponents of the public code differ by data set and number of
+//! shots.
 
 use super::ma_clip::cross_entropy;
 use crate::layers::{Init, LayerNorm, linear};

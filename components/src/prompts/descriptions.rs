@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct DescriptionsConfig {
-    /// A YAML or JSON file: a map from classes to lists of sentences. Names of classes count without capitals, blanks and
-    /// signs. A class of a run that it lacks is an error.
+    /// A YAML or JSON file: a map from classes to lists of sentences. Names of classes count without capitals, blanks
+    /// and signs. A class of a run that it lacks is an error.
     file: Option<PathBuf>,
     /// Where the entry of a class is a map of several lists: the key of the list that counts.
     list: Option<String>,

@@ -1,20 +1,23 @@
 //! `emp_net`: EMP-Net's reasoning over patches, frames and class tokens, with the class text in the support branch.
 //!
-//! Source: EMP-Net (Wu et al., ECCV 2024) and its public code (cong-wu/EMP-Net@b4dc006, `models/base/few_shot.py`). The tokens
-//! after three blocks of a frozen CLIP, through its last norm and projection, go through three layers one after the other:
+//! Source: EMP-Net (Wu et al., ECCV 2024) and its public code (cong-wu/EMP-Net@b4dc006, `models/base/few_shot.py`). The
+//! tokens after three blocks of a frozen CLIP, through its last norm and projection, go through three layers one after
+//! the other:
 //!
 //! ```text
 //! y_1 = R_1(x_1)    y_2 = R_2(y_1 + x_2)    y_3 = R_3(y_2 + x_3)
 //! R: patches attend to those of their frame, class tokens to those of their clip, then x + FFN(x)
 //! ```
-//! Three levels come of y_3: class tokens c `[T, E]`, patches p `[T, N, E]`, and frames f = mean over p `[T, E]`. Each level has a
-//! transformer layer of its own, L, which norms queries and context alike, and then a second one, F, for the fusion with the text:
+//! Three levels come of y_3: class tokens c `[T, E]`, patches p `[T, N, E]`, and frames f = mean over p `[T, E]`. Each
+//! level has a transformer layer of its own, L, which norms queries and context alike, and then a second one, F, for
+//! the fusion with the text:
 //!
 //! ```text
 //! c = L(c)    p = L([c, p]) without c    f = L(mean over p + f)
 //! support: F(x + text; [x, text])    query: F(x; x)      for patches over time, each place by itself
 //! ```
-//! With ViT-B/16 it has 7,495,296 parameters. The values before the fusion are passed on too: texts are compared with them.
+//! With ViT-B/16 it has 7,495,296 parameters. The values before the fusion are passed on too: texts are compared with
+//! them.
 
 use super::text_layer::AverageShots;
 use super::transformer::{Layer, LayerSizes, Norm, feed};
@@ -240,8 +243,8 @@ impl EmpNet {
         Levels { token, frame, patches }
     }
 
-    /// The fusion of levels with the class texts `[S, E]` of support clips, or without any → `[S, T, E]` of each level: class
-    /// tokens, frames, and the mean of the patches.
+    /// The fusion of levels with the class texts `[S, E]` of support clips, or without any → `[S, T, E]` of each level:
+    /// class tokens, frames, and the mean of the patches.
     fn fused(&self, levels: &Levels, text: Option<Tensor<2>>) -> [Tensor<3>; 3] {
         let [s, t, n, e] = levels.patches.dims();
         let fuse = |layer: &Layer, x: Tensor<3>, text: Option<Tensor<2>>| match text {
@@ -314,7 +317,8 @@ impl Prototype for EmpNet {
         self.packed(self.fused(&levels, None), levels)
     }
 
-    // Only asked for with the scope of an episode: averages the shots of each class, then fuses the averages with their texts.
+    // Only asked for with the scope of an episode: averages the shots of each class, then fuses the averages with their
+    // texts.
     fn relate(&self, features: EpisodeFeatures) -> Related {
         let EpisodeFeatures { query, support, text } = features;
         let ([n, w, _, t, f], e) = (support.dims(), self.width);

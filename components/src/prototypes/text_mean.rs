@@ -1,8 +1,8 @@
 //! `text_mean`: the class text is averaged into the support frames, with nothing to train.
 //!
-//! A baseline: with `alignment: {type: mean_cosine, shots: mean_features}` a query is compared with the mean of a class's text and
-//! prototype. The cosine between a text and a clip of CLIP is small, so both are brought to the same length first. With m the time
-//! average of a support clip:
+//! A baseline: with `alignment: {type: mean_cosine, shots: mean_features}` a query is compared with the mean of a
+//! class's text and prototype. The cosine between a text and a clip of CLIP is small, so both are brought to the same
+//! length first. With m the time average of a support clip:
 //!
 //! ```text
 //! F' = (1 − w) F / ‖m‖ + w f_T / ‖f_T‖

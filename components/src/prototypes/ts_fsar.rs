@@ -1,26 +1,29 @@
 //! `ts_fsar`: TS-FSAR's ladder side network beside a frozen tower, and distance covariances of its patches.
 //!
-//! Source: TS-FSAR (AAAI 2026) and its public code (yaozhang0417/TS-FSAR@1a91053, `trainers/model.py` and `trainers/ts_fsar.py`).
-//! h_0 are the tokens before the first block of the tower, h_i those after block i; they are constants, so that no gradient goes
-//! through the tower. A narrow transformer of width w reads them all:
+//! Source: TS-FSAR (AAAI 2026) and its public code (yaozhang0417/TS-FSAR@1a91053, `trainers/model.py` and
+//! `trainers/ts_fsar.py`). h_0 are the tokens before the first block of the tower, h_i those after block i; they are
+//! constants, so that no gradient goes through the tower. A narrow transformer of width w reads them all:
 //!
 //! ```text
 //! d_i = R_i LN_i(h_i)                 D → w, without bias
 //! r_0 = d_0    r_i = g_i B_i(r_{i−1}) + (1 − g_i) d_i    g_i = σ(a_i / 0.1), a_i starts at 0
 //! ```
-//! B is a pre-norm block; the attention of some goes over time instead of over the tokens of a frame. From r of the last block come,
-//! for each frame, its class token c and its patches p_n, and of these the α-distance covariance of the w channels:
+//! B is a pre-norm block; the attention of some goes over time instead of over the tokens of a frame. From r of the
+//! last block come, for each frame, its class token c and its patches p_n, and of these the α-distance covariance of
+//! the w channels:
 //!
 //! ```text
 //! X = [cos(c, p_n) p_n]    G = X Xᵀ / 2N    δ_ij = G_ii + G_jj − 2 G_ij    A = (max(δ, 0) + 1e-5)^α
 //! z = upper triangle of A, centred by rows and columns, with the diagonal
 //! ```
-//! The prototype of a class is the mean of z over its shots. The matrix M `[T, T]` by which frames of a query and of a class are
-//! matched is linear in mean over t of c(query) + mean over all supports and t of c, so it depends on the episode.
+//! The prototype of a class is the mean of z over its shots. The matrix M `[T, T]` by which frames of a query and of a
+//! class are matched is linear in mean over t of c(query) + mean over all supports and t of c, so it depends on the
+//! episode.
 //!
-//! The tower's own features f go through an attention over time: (2 − ρ) f + ρ MSA(LN f). With ViT-B/16 and w = 256 the module has
-//! 13,121,036 parameters, and with the map of `objective: {type: ts_fsar}` 13,252,620. The public code starts the side network from a
-//! principal component analysis of CLIP's own weights; here it starts as PyTorch's layers do.
+//! The tower's own features f go through an attention over time: (2 − ρ) f + ρ MSA(LN f). With ViT-B/16 and w = 256 the
+//! module has 13,121,036 parameters, and with the map of `objective: {type: ts_fsar}` 13,252,620. The public code
+//! starts the side network from a principal component analysis of CLIP's own weights; here it starts as PyTorch's
+//! layers do.
 
 use crate::layers::{Attention, Init, LayerNorm, feed_forward, linear, plain_device};
 use burn::module::{Module, Param};
@@ -308,8 +311,8 @@ impl TsFsar {
         Tensor::cat(vec![features, z.reshape([s, t, count]), class.reshape([s, t, w]), matching], 2)
     }
 
-    /// M of class tokens: of queries `[N, Q, T, w]` and support clips `[N, W, K, T, w]` → `[N, Q, T, T]`, rows are frames of
-    /// the query.
+    /// M of class tokens: of queries `[N, Q, T, w]` and support clips `[N, W, K, T, w]` → `[N, Q, T, T]`, rows are
+    /// frames of the query.
     fn matching(&self, query: Tensor<4>, support: Tensor<5>) -> Tensor<4> {
         let ([n, q, t, w], [_, c, k, ..]) = (query.dims(), support.dims());
         let of_query: Tensor<3> = query.mean_dim(2).reshape([n, q, w]);

@@ -59,6 +59,11 @@ pub trait Alignment: DynModule + CloneAlignment {
         Aligned { distances: self.distances(query, support), further: Vec::new() }
     }
 
+    /// Whether the distance to a class depends on the other classes of the episode, so that they must be given together.
+    fn compares_classes(&self) -> bool {
+        false
+    }
+
     /// query `[N, Q, Tq, E]`, support `[N, W, K, Ts, E]` → distances `[N, Q, W]`.
     ///
     /// Must not mix episodes or queries, and the order of the classes must not count.

@@ -461,7 +461,8 @@ impl<'a> Classifier<'a> {
             let clips = rows_of(groups.clone(), &flat).reshape([1, rows.len(), shots, t, e]);
             self.model.align(query.clone(), clips, text.unsqueeze())
         };
-        let aligned = if self.model.prototype.scope() == Scope::Episode {
+        let together = self.model.prototype.scope() == Scope::Episode || self.model.alignment.compares_classes();
+        let aligned = if together {
             align(&even(support), mean.clone())
         } else {
             let one =
