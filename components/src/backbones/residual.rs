@@ -97,6 +97,9 @@ impl Conv {
 
 impl FixedBatchNorm {
     /// Takes the running statistics below `path` out of `tensors`; mean 0 and variance 1 with `without`.
+    ///
+    /// # Errors
+    /// Where they are missing or of another shape.
     pub fn new(
         path: &str,
         channels: usize,
@@ -169,6 +172,9 @@ pub struct BottleneckSizes {
 
 impl Bottleneck {
     /// `norm` makes the norm of a part, such as `bn1`, with a number of channels.
+    ///
+    /// # Errors
+    /// As `norm`.
     pub fn new(
         sizes: BottleneckSizes,
         norm: &mut dyn FnMut(&str, usize, &mut Init) -> Result<FixedBatchNorm>,

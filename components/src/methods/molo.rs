@@ -20,12 +20,12 @@ inventory::submit! {
             Compared {
                 what: "both branches, five logits, class logits, decoder, all losses, gradients",
                 cases: &["molo.molo_train_1shot", "molo.molo_train_kinetics"],
-                error: 0.5,
+                error: 0.2,
             },
             Compared {
                 what: "the same with fixed statistics of the decoder, without a loss",
                 cases: &["molo.molo_eval_2shot"],
-                error: 0.5,
+                error: 0.2,
             },
         ],
         left_out: &[

@@ -18,7 +18,7 @@ inventory::submit! {
             Compared {
                 what: "the gates on pixels, and their gradients",
                 cases: &["soap.priors", "soap.priors_three_spans"],
-                error: 0.5,
+                error: 0.019,
             },
         ],
         left_out: &[

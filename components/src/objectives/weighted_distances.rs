@@ -47,7 +47,8 @@ impl Component for WeightedDistances {
     }
 
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        for name in self.weights.keys().filter(|name| !facts.further.contains(&name.as_str())) {
+        let unknown = |name: &&String| facts.complete && !facts.further.contains(&name.as_str());
+        for name in self.weights.keys().filter(unknown) {
             let there = match &facts.further[..] {
                 [] => "the alignment computes no further distances".to_owned(),
                 names => format!("the alignment's further distances are {}", names.join(", ")),

@@ -211,6 +211,7 @@ fn chosen<'a>(root: &'a Node, resolved: &'a Node) -> impl Iterator<Item = (&'sta
 fn facts_of(root: &Node, resolved: &Node) -> Facts {
     let mut facts = Facts::default();
     chosen(root, resolved).for_each(|(slot, node)| describe_choice(slot, node, &mut facts));
+    facts.complete = true;
     facts
 }
 

@@ -39,6 +39,8 @@ pub struct Facts {
     pub added: Vec<Part>,
     /// Names of the further distances that the alignment computes.
     pub further: Vec<&'static str>,
+    /// Whether all components of the recipe have said what they say, so that what is missing is missing.
+    pub complete: bool,
 }
 
 /// How large a split is.
