@@ -3,8 +3,8 @@
 //!
 //! Not here: modules that rewrite features before they are compared (prototypes), and the loss (objectives).
 pub mod bi_mhm;
-pub mod cache;
-mod chamfer;
+mod cache;
+pub mod chamfer;
 pub mod diagonal;
 pub mod dtw;
 mod emp_net;
@@ -19,8 +19,8 @@ pub mod mean_squared_l2;
 pub mod modified_hausdorff;
 pub mod optimal_transport;
 pub mod otam;
-pub mod probe;
+mod probe;
 mod ridge;
-mod soft_dtw;
+pub mod soft_dtw;
 pub mod trx;
 mod ts_dcm;
