@@ -3,9 +3,14 @@
 //!
 //! Not here: modules that rewrite features before they are compared (prototypes), and the loss (objectives).
 pub mod bi_mhm;
+<<<<<<< HEAD
 pub mod cache;
 pub mod chamfer;
 mod clip_spm;
+=======
+mod cache;
+pub mod chamfer;
+>>>>>>> methods_tokens
 pub mod diagonal;
 pub mod dtw;
 mod emp_net;
@@ -21,9 +26,12 @@ pub mod modified_hausdorff;
 pub mod molo;
 pub mod optimal_transport;
 pub mod otam;
-pub mod probe;
+mod probe;
 mod ridge;
 pub mod soft_dtw;
+<<<<<<< HEAD
 pub mod strm;
+=======
+>>>>>>> methods_tokens
 pub mod trx;
 mod ts_dcm;
