@@ -31,8 +31,8 @@ const WORDS: [(&str, &str); 4] = [
 
 /// What was measured, and what was not.
 const EFFECTS: &str = "A finding is what the code does beside its description, or what changes numbers. Its effect is given \
-                       where it was computed or measured, and how; else it is \"not measured\". Nobody has trained all of \
-                       these methods both ways.";
+                       where it was computed or measured, and how; else it is \"not measured\". No method was trained both \
+                       ways for this page.";
 
 /// The summary of a method, one cell for each of [`HEADS`].
 fn summary(method: &Method) -> [String; 6] {
@@ -70,6 +70,7 @@ pub fn text() -> String {
         lines.extend(wrapped(&format!("{head}: {meaning}"), 98).into_iter().map(|line| format!("  {line}")));
     }
     lines.push(String::new());
+    lines.push("  –: no few-shot protocol was published.".to_owned());
     lines.push("  maclip: recipes/methods.yaml, by which all methods are compared here.".to_owned());
     lines.push("  `maclip audit METHOD` shows one, with the places in its code.".to_owned());
     lines.join("\n")
@@ -120,15 +121,35 @@ fn plain(source: &Source) -> String {
     }
 }
 
-/// A place as a link.
-fn linked(source: &Source) -> String {
-    match source {
-        Source::Code { repository, file, place } => {
-            let place = if place.is_empty() { String::new() } else { format!(" ({place})") };
-            let (name, commit) = (repository.name, repository.commit);
-            format!("[{name}@{} {file}](https://github.com/{name}/blob/{commit}/{file}){place}", repository.short())
-        }
-        Source::Paper(paper) => (*paper).to_owned(),
+/// The places of a section, each once, in the order in which they are first named.
+#[derive(Default)]
+struct Places(Vec<Source>);
+
+impl Places {
+    /// The numbers of the statement's places, as they stand behind it: `[1, 2]`.
+    fn of(&mut self, statement: &Statement) -> String {
+        let mut number = |source: &Source| {
+            let known = self.0.iter().position(|place| place == source);
+            known.unwrap_or_else(|| {
+                self.0.push(*source);
+                self.0.len() - 1
+            }) + 1
+        };
+        let numbers: Vec<String> = statement.sources.iter().map(|source| number(source).to_string()).collect();
+        format!("[{}]", numbers.join(", "))
+    }
+
+    /// The list below a section.
+    fn list(&self) -> impl Iterator<Item = String> {
+        self.0.iter().enumerate().map(|(at, source)| match source {
+            Source::Code { repository, file, place } => {
+                let place = if place.is_empty() { String::new() } else { format!(": {place}") };
+                let (name, commit) = (repository.name, repository.commit);
+                let link = format!("https://github.com/{name}/blob/{commit}/{file}");
+                format!("{}. {name}@{}, [{file}]({link}){place}", at + 1, repository.short())
+            }
+            Source::Paper(paper) => format!("{}. {paper}", at + 1),
+        })
     }
 }
 
@@ -184,6 +205,7 @@ pub fn page() -> String {
     out.push(row(&study()));
     out.push(String::new());
     out.extend(WORDS.iter().map(|(head, meaning)| format!("- {head}: {meaning}")));
+    out.push("- –: no few-shot protocol was published.".to_owned());
     out.push("- maclip: `recipes/methods.yaml`, by which all methods are compared here. The recipes in the folder of a method \
               follow its public code instead, but choose on val classes or take the last weights."
         .to_owned());
@@ -200,33 +222,28 @@ fn section(method: &Method, out: &mut Vec<String>) {
     out.extend([String::new(), format!("## {}", method.title), String::new()]);
     let Some(protocol) = method.protocol else { return out.push(NO_PROTOCOL.to_owned()) };
     let ours = ours(method);
-    match &ours {
-        Some(Ours { recipe, .. }) => {
-            out.push(format!("Here: [{recipe}](../recipes/{recipe}.yaml).", recipe = recipe));
-        }
-        None => out.push("No recipe follows this protocol here.".to_owned()),
-    }
+    out.push(match &ours {
+        Some(Ours { recipe, .. }) => format!("Here: [{recipe}](../recipes/{recipe}.yaml)."),
+        None => "No recipe follows this protocol here.".to_owned(),
+    });
     out.extend([String::new(), "| | published | here |".to_owned(), "|---|---|---|".to_owned()]);
+    let mut places = Places::default();
     let asked = About::ALL.into_iter().filter(|about| *about != About::Finding);
     for statement in asked.flat_map(|about| protocol.about(about)) {
         let answer = ours.as_ref().and_then(|ours| ours.answer(statement.about)).unwrap_or("–");
-        let text = format!("{} {}", statement.text, places(statement));
+        let text = format!("{} {}", statement.text, places.of(statement));
         out.push(row(&[statement.about.words().to_owned(), text, answer.to_owned()]));
     }
     let findings: Vec<&Statement> = protocol.about(About::Finding).collect();
-    if findings.is_empty() {
-        return;
+    if !findings.is_empty() {
+        out.extend([String::new(), "| finding | effect |".to_owned(), "|---|---|".to_owned()]);
     }
-    out.extend([String::new(), "| finding | effect |".to_owned(), "|---|---|".to_owned()]);
     for finding in findings {
-        let text = format!("{} {}", finding.text, places(finding));
+        let text = format!("{} {}", finding.text, places.of(finding));
         out.push(row(&[text, finding.effect.unwrap_or("not measured").to_owned()]));
     }
-}
-
-/// The places of a statement, behind it.
-fn places(statement: &Statement) -> String {
-    format!("({})", statement.sources.iter().map(linked).collect::<Vec<_>>().join(", "))
+    out.extend([String::new(), "Places:".to_owned(), String::new()]);
+    out.extend(places.list());
 }
 
 #[cfg(test)]
