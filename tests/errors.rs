@@ -174,6 +174,7 @@ fn every_verb_that_has_json_gives_its_errors_as_json() {
         ("init", &["gone"]),
         ("list", &["gone"]),
         ("describe", &["gone"]),
+        ("audit", &["gone"]),
         ("explain", &["MC999"]),
         ("status", &["gone"]),
         ("cancel", &["gone"]),

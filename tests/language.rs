@@ -24,6 +24,7 @@ fn generated_files_are_as_the_code_says() {
         ("recipes/schema.json", &["schema"][..]),
         ("docs/components.md", &["describe", "--markdown"]),
         ("docs/methods.md", &["describe", "--markdown=methods"]),
+        ("docs/audit.md", &["audit", "--markdown"]),
     ] {
         generated(file, &ok(words), "cargo xtask regenerate");
     }

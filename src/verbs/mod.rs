@@ -3,6 +3,7 @@
 //! A file has `Arguments`, whose doc comment is the line in `maclip --help`, and `verb!`, which registers it. Not here:
 //! what several verbs need (`terminal`), and what a recipe means and how it is run (`maclip-framework`).
 
+mod audit;
 mod cancel;
 mod check;
 mod classify;

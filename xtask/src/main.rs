@@ -1,16 +1,17 @@
 //! Chores of the repository, called as `cargo xtask NAME`.
 //!
 //! `regenerate` writes every file that is made from the registrations: docs/components.md, docs/methods.md,
-//! recipes/schema.json and tests/names.txt. Tests compare these files with what the program says, so a forgotten call is found.
+//! docs/audit.md, recipes/schema.json and tests/names.txt. Tests compare these files with what the program says, so a forgotten call is found.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// A generated file, and the arguments of `maclip` that print it.
-const GENERATED: [(&str, &[&str]); 4] = [
+const GENERATED: [(&str, &[&str]); 5] = [
     ("docs/components.md", &["describe", "--markdown"]),
     ("docs/methods.md", &["describe", "--markdown=methods"]),
+    ("docs/audit.md", &["audit", "--markdown"]),
     ("recipes/schema.json", &["schema"]),
     ("tests/names.txt", &["list", "--names"]),
 ];

@@ -3,14 +3,9 @@
 //!
 //! Not here: modules that rewrite features before they are compared (prototypes), and the loss (objectives).
 pub mod bi_mhm;
-<<<<<<< HEAD
-pub mod cache;
-pub mod chamfer;
-mod clip_spm;
-=======
 mod cache;
 pub mod chamfer;
->>>>>>> methods_tokens
+mod clip_spm;
 pub mod diagonal;
 pub mod dtw;
 mod emp_net;
@@ -29,9 +24,6 @@ pub mod otam;
 mod probe;
 mod ridge;
 pub mod soft_dtw;
-<<<<<<< HEAD
 pub mod strm;
-=======
->>>>>>> methods_tokens
 pub mod trx;
 mod ts_dcm;

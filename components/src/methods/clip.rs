@@ -1,6 +1,14 @@
 //! The registration of the method: see the fields of [`Method`].
 
+use maclip_framework::registry::protocol::Repository;
 use maclip_framework::registry::{Compared, Method};
+
+/// The public code, as it was read.
+const CODE: Repository = Repository { name: "openai/CLIP", commit: "d05afc436d78f1c48dc0dbf8e5980a9d471f35f6" };
+
+/// An independent implementation.
+const OPEN_CLIP: Repository =
+    Repository { name: "mlfoundations/open_clip", commit: "89fb801f1e6087880e951fc8354b8a2077b79c6d" };
 
 inventory::submit! {
     Method {
@@ -8,8 +16,7 @@ inventory::submit! {
         title: "CLIP",
         paper: "Radford et al., ICML 2021. The towers that the methods adapt: frozen, by class texts alone (`zero_shot`) or by \
                 prototypes (`frozen_clip`).",
-        code: &[("openai/CLIP", "d05afc436d78f1c48dc0dbf8e5980a9d471f35f6"),
-            ("mlfoundations/open_clip", "89fb801f1e6087880e951fc8354b8a2077b79c6d")],
+        code: &[CODE, OPEN_CLIP],
         slots: "objective: {type: ma_clip, alpha: 1.0, text_scale: 100}",
         recipes: &["methods/zero_shot", "methods/frozen_clip"],
         compared: &[
@@ -31,6 +38,6 @@ inventory::submit! {
             },
         ],
         left_out: &[],
-        protocol: &[("training", "none")],
+        protocol: None,
     }
 }

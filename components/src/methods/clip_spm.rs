@@ -1,6 +1,12 @@
 //! The registration of the method: see the fields of [`Method`].
 
+use maclip_framework::registry::protocol::{
+    About, Protocol, Repository, Selection, Statement, TestFrames, TrainedShots, Transduction,
+};
 use maclip_framework::registry::{Compared, Method};
+
+/// The public code, as it was read.
+const CODE: Repository = Repository { name: "hnlxy/CLIP-SPM", commit: "63f436152a67ad87a39d667a25032ebece3589cf" };
 
 inventory::submit! {
     Method {
@@ -8,7 +14,7 @@ inventory::submit! {
         title: "CLIP-SPM",
         paper: "2025 (hnlxy/CLIP-SPM). A token of text guides the frames of each clip, the clips of an episode attend to \
                 each other, and the motion of a clip is predicted twice.",
-        code: &[("hnlxy/CLIP-SPM", "63f436152a67ad87a39d667a25032ebece3589cf")],
+        code: &[CODE],
         slots: "adapter: {type: full}\n\
                 prototype: {type: clip_spm, heads: 8, head_width: 256, hidden: 2048}\n\
                 alignment: {type: clip_spm, semantic: 0.5}\n\
@@ -38,12 +44,84 @@ inventory::submit! {
             "Batch norms keep the statistics of the checkpoint. There, each training batch has its own.",
             "Dropout masks are drawn from other random numbers; the rates are those of the code.",
         ],
-        protocol: &[
-            ("training", "16 tasks a step: SSv2-Full 100,000, others 20,000; four queries of each class; five shots"),
-            ("optimizer", "Adam, rate 1e-5 and weight decay 5e-5 (SSv2-Full 1.6e-5 and 9.7e-4)"),
-            ("frames", "8; crop of 224"),
-            ("chosen on", "the test classes: the list `val` is replaced by `test` while training"),
-            ("test", "10,000 tasks, one query of each class"),
-        ],
+        protocol: Some(Protocol {
+            selection: Selection::Test,
+            test_tasks: Some(10_000),
+            test_frames: TestFrames::Fixed,
+            transduction: Transduction::Queries,
+            transduction_here: Transduction::None,
+            shots: TrainedShots::AsTested,
+            statements: &[
+                Statement::new(
+                    About::Selection,
+                    "While it trains, the reader takes the list `test` where `val` is asked for. Every VAL_FREQ tasks \
+                     the weights are tested on it, the best are kept as `checkpoint_best.pt`, and the settings test \
+                     these. On SSv2-Full that is 100 evaluations.",
+                    &[
+                        CODE.at("video_reader.py", "VideoDataset.read_dir"),
+                        CODE.at("run/main_run.py", "Learner.run"),
+                        CODE.at("configs/clipspm/ssv2_otam.yaml", "VAL_FREQ, TEST_MODEL_PATH"),
+                    ],
+                ),
+                Statement::new(
+                    About::Training,
+                    "16 tasks a step: SSv2-Full 100,000, others 20,000; four queries of each class; five shots.",
+                    &[CODE.at("configs/clipspm/ssv2_otam.yaml", "TRAIN; the other data sets are beside it")],
+                ),
+                Statement::new(
+                    About::Optimizer,
+                    "Adam with betas 0.5 and 0.999; rate 1e-5 and weight decay 5e-5 (SSv2-Full 1.6e-5 and 9.7e-4).",
+                    &[
+                        CODE.at("run/main_run.py", "Learner.__init__"),
+                        CODE.at("configs/clipspm/ssv2_otam.yaml", "SOLVER"),
+                    ],
+                ),
+                Statement::new(
+                    About::Frames,
+                    "8; short side 256, crop of 224; mirrored, but not on SSv2.",
+                    &[CODE.at("video_reader.py", "VideoDataset.setup_transforms")],
+                ),
+                Statement::new(
+                    About::Test,
+                    "10,000 tasks, one query of each class. One setting, SHOT, holds for training and test.",
+                    &[
+                        CODE.at("configs/clipspm/ssv2_otam.yaml", "TEST"),
+                        CODE.at("video_reader.py", "VideoDataset.__getitem__"),
+                    ],
+                ),
+                Statement::new(
+                    About::TestFrames,
+                    "Eight frames at equal distances, from the second to the last but one.",
+                    &[CODE.at("video_reader.py", "VideoDataset.get_seq")],
+                ),
+                Statement::new(
+                    About::Transduction,
+                    "Yes: the tokens of the classes are means over the supports and over all queries of the episode.",
+                    &[CODE.at("models/model_clipspm.py", "CNN.taskM")],
+                ),
+                Statement::finding(
+                    "The mean text that enters the logits is that of the true classes of all clips, queries included.",
+                    Some("none where each class has as many queries, as in its test; with other numbers of queries the \
+                     logits change (both measured)"),
+                    &[CODE.at("models/model_clipspm.py", "CNN.sem, CNN.forward")],
+                ),
+                Statement::finding(
+                    "The losses on text and on consistency are computed and left out of the sum: both are set to 0.",
+                    None,
+                    &[CODE.at("models/model_clipspm.py", "CNN.cpt_sem")],
+                ),
+                Statement::finding(
+                    "The factor of the motion loss, `mo_alpha1`, is trained. The loss it multiplies is never \
+                     negative, so training can only lower it.",
+                    Some("about one learning rate less in each step (computed)"),
+                    &[CODE.at("models/model_clipspm.py", "CNN.forward")],
+                ),
+                Statement::finding(
+                    "The class loss is a sum over the queries, divided by the number of tasks of a step.",
+                    Some("with 20 queries a step is 20 times that of a mean; Adam divides the scale out (computed)"),
+                    &[CODE.at("run/main_run.py", "Learner._loss_and_acc")],
+                ),
+            ],
+        }),
     }
 }

@@ -1,5 +1,8 @@
 //! The registration of the method: see the fields of [`Method`].
 
+use maclip_framework::registry::protocol::{
+    About, Protocol, Selection, Source, Statement, TestFrames, TrainedShots, Transduction,
+};
 use maclip_framework::registry::{Compared, Method};
 
 inventory::submit! {
@@ -43,10 +46,57 @@ inventory::submit! {
              SSv2-Full, or the words of the prompt.",
             "Whether TPCM has dropout is not said. Options have it, and the default is none.",
         ],
-        protocol: &[
-            ("training", "20,000 tasks on SSv2-Small and 1,000 on Kinetics (table 9)"),
-            ("test", "10,000 tasks"),
-            ("chosen on", "not said"),
-        ],
+        protocol: Some(Protocol {
+            selection: Selection::Unknown,
+            test_tasks: None,
+            test_frames: TestFrames::Unknown,
+            transduction: Transduction::None,
+            transduction_here: Transduction::None,
+            shots: TrainedShots::Unknown,
+            statements: &[
+                Statement::new(
+                    About::Selection,
+                    "There is no public code. Which weights were tested could not be read.",
+                    &[Source::Paper("arXiv 2308.01532v1")],
+                ),
+                Statement::new(
+                    About::Training,
+                    "20,000 tasks on SSv2-Small and 1,000 on Kinetics, with one shot and ViT-B/32. Tasks of other \
+                     settings, queries and tasks of a step could not be read.",
+                    &[Source::Paper("arXiv 2308.01532v1, table 9")],
+                ),
+                Statement::new(
+                    About::Optimizer,
+                    "It could not be read.",
+                    &[Source::Paper("arXiv 2308.01532v1")],
+                ),
+                Statement::new(
+                    About::Frames,
+                    "They could not be read.",
+                    &[Source::Paper("arXiv 2308.01532v1")],
+                ),
+                Statement::new(
+                    About::Test,
+                    "The number of test tasks could not be read; the cost is given for 10,000 tasks.",
+                    &[Source::Paper("arXiv 2308.01532v1, table 8")],
+                ),
+                Statement::new(
+                    About::TestFrames,
+                    "It could not be read.",
+                    &[Source::Paper("arXiv 2308.01532v1")],
+                ),
+                Statement::new(
+                    About::Transduction,
+                    "No: figures 2 to 4 show no path from one query to another.",
+                    &[Source::Paper("arXiv 2308.01532v1, figures 2 to 4")],
+                ),
+                Statement::finding(
+                    "Table 9 calls the backbone of its baselines on Kinetics INet-ViT-B/32, with the accuracies that \
+                     table 7 has for CLIP-ViT-B/32.",
+                    None,
+                    &[Source::Paper("arXiv 2308.01532v1, tables 7 and 9")],
+                ),
+            ],
+        }),
     }
 }

@@ -1,6 +1,6 @@
 //! Published methods, one file each: what makes them here, what was compared with whose code, and what differs.
 //!
-//! `docs/methods.md` is made from these tables, and the golden test fails where an error is larger than they say.
+//! `docs/methods.md` and `docs/audit.md` are made from these tables, and the golden test fails where an error is larger than they say.
 
 mod action_clip;
 mod aim;
@@ -9,6 +9,7 @@ mod clip_fsar;
 mod clip_spm;
 mod d2st;
 mod emp_net;
+mod findings;
 mod hyrsm;
 mod hyrsm_plus_plus;
 mod lora;

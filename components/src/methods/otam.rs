@@ -1,6 +1,25 @@
 //! The registration of the method: see the fields of [`Method`].
 
+use maclip_framework::registry::protocol::{
+    About, Protocol, Repository, Selection, Statement, TestFrames, TrainedShots, Transduction,
+};
 use maclip_framework::registry::{Compared, Method};
+
+/// Public code, not by the authors.
+const CODE: Repository =
+    Repository { name: "tobyperrett/few-shot-action-recognition", commit: "3687f3a972b496d5010f879a4b0dce7c1ac408ea" };
+
+/// The commit of the training loop.
+const RUN: Repository =
+    Repository { name: "tobyperrett/few-shot-action-recognition", commit: "528349f539ec4a6a4ee232691228a4d06a82461e" };
+
+/// The commit of the example commands.
+const EXAMPLES: Repository =
+    Repository { name: "tobyperrett/few-shot-action-recognition", commit: "b6011beedf6fa3a0d74bdcfe87ef1a6d0e1d9502" };
+
+/// The commit of the reader.
+const READER: Repository =
+    Repository { name: "tobyperrett/few-shot-action-recognition", commit: "0b5b5b88a34e821ca9e445206f4e7aa9ef1370b6" };
 
 inventory::submit! {
     Method {
@@ -8,7 +27,7 @@ inventory::submit! {
         title: "OTAM",
         paper: "Cao et al., CVPR 2020. Frames of query and support are aligned in order, by a soft minimum over paths. The \
                 authors' code is not public.",
-        code: &[("tobyperrett/few-shot-action-recognition", "3687f3a972b496d5010f879a4b0dce7c1ac408ea")],
+        code: &[CODE],
         slots: "adapter: {type: full}\n\
                 alignment: {type: otam, lambda: 0.1, shots: mean_distances, cosine: plus_epsilon}\n\
                 objective: {type: metric}",
@@ -36,12 +55,57 @@ inventory::submit! {
             "Pixels are normalised as CLIP's. There, they stay between 0 and 1.",
             "Batch norms keep the statistics of the checkpoint.",
         ],
-        protocol: &[
-            ("training", "50,000 tasks, one a step; five queries of each class"),
-            ("optimizer", "SGD without momentum, rate 1e-3"),
-            ("frames", "8; square of 256, crop of 224; mirrored, on SSv2 too"),
-            ("chosen on", "nothing: the last weights are tested"),
-            ("test", "10,000 tasks, one query of each class"),
-        ],
+        protocol: Some(Protocol {
+            selection: Selection::ValidationOrLast,
+            test_tasks: Some(10_000),
+            test_frames: TestFrames::Fixed,
+            transduction: Transduction::None,
+            transduction_here: Transduction::None,
+            shots: TrainedShots::AsTested,
+            statements: &[
+                Statement::new(
+                    About::Selection,
+                    "With `--val_iters`, the best weights on 1,000 tasks of val classes are tested. Its default is no \
+                     iteration; then the last weights are tested.",
+                    &[RUN.at("run.py", "Learner.run, Learner.parse_command_line")],
+                ),
+                Statement::new(
+                    About::Training,
+                    "50,000 tasks, one a step; five queries of each class; with the shots of the test.",
+                    &[EXAMPLES.at("scripts/examples.md", ""), RUN.at("run.py", "Learner.parse_command_line")],
+                ),
+                Statement::new(
+                    About::Optimizer,
+                    "SGD without momentum, rate 1e-3.",
+                    &[RUN.at("run.py", "Learner.__init__")],
+                ),
+                Statement::new(
+                    About::Frames,
+                    "8; square of 256, crop of 224; mirrored, on SSv2 too.",
+                    &[READER.at("video_reader.py", "")],
+                ),
+                Statement::new(
+                    About::Test,
+                    "10,000 tasks, one query of each class. One option, `--shot`, holds for training and test.",
+                    &[RUN.at("run.py", "Learner.parse_command_line")],
+                ),
+                Statement::new(
+                    About::TestFrames,
+                    "Eight frames at equal distances, from the first to the last.",
+                    &[READER.at("video_reader.py", "")],
+                ),
+                Statement::new(
+                    About::Transduction,
+                    "No: each query is aligned with the supports alone.",
+                    &[CODE.at("model.py", "CNN_OTAM")],
+                ),
+                Statement::finding(
+                    "The first row of the alignment is a plain sum. The paper takes the soft minimum there too; a \
+                     comment in the code says that training is faster so.",
+                    None,
+                    &[CODE.at("model.py", "OTAM_cum_dist")],
+                ),
+            ],
+        }),
     }
 }

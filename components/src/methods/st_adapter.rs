@@ -1,6 +1,11 @@
 //! The registration of the method: see the fields of [`Method`].
 
+use maclip_framework::registry::protocol::Repository;
 use maclip_framework::registry::{Compared, Method};
+
+/// The public code, as it was read.
+const CODE: Repository =
+    Repository { name: "linziyi96/st-adapter", commit: "b914b388f45ddd1968348ae2b1590a17eca75f8f" };
 
 inventory::submit! {
     Method {
@@ -8,7 +13,7 @@ inventory::submit! {
         title: "ST-Adapter",
         paper: "Pan et al., NeurIPS 2022. A bottleneck with a depth-wise space-time convolution in every block of a frozen tower. \
                 Published for recognition with all training clips; here it is an adapter under any few-shot head.",
-        code: &[("linziyi96/st-adapter", "b914b388f45ddd1968348ae2b1590a17eca75f8f")],
+        code: &[CODE],
         slots: "adapter: {type: st_adapter, ratio: 0.5}",
         recipes: &[],
         compared: &[Compared {
@@ -17,6 +22,6 @@ inventory::submit! {
             error: 0.045,
         }],
         left_out: &["The classifier and its training on all clips are not here: few-shot heads take its place."],
-        protocol: &[("training", "no few-shot protocol was published")],
+        protocol: None,
     }
 }

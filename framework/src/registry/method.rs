@@ -1,7 +1,9 @@
 //! Published methods: which components make one, and how what is here relates to its public code.
 //!
-//! A method is no component. Its registration is a table of facts, from which `docs/methods.md` and `maclip describe` are
-//! made; the golden test holds the errors that it states.
+//! A method is no component. Its registration is a table of facts, from which `docs/methods.md`, `docs/audit.md`,
+//! `maclip describe` and `maclip audit` are made; the golden test holds the errors that it states.
+
+use super::protocol::{Protocol, Repository};
 
 /// A published method. Registered with `inventory::submit!`.
 #[derive(Debug)]
@@ -13,7 +15,7 @@ pub struct Method {
     /// Authors, where it was published, and what it does, in one or two sentences.
     pub paper: &'static str,
     /// Repositories with public code, each with the commit that was read.
-    pub code: &'static [(&'static str, &'static str)],
+    pub code: &'static [Repository],
     /// Its slots in YAML, with published sizes. What is left out has its default.
     pub slots: &'static str,
     /// Shipped recipes: names, or folders, below `recipes/`.
@@ -22,8 +24,8 @@ pub struct Method {
     pub compared: &'static [Compared],
     /// What is not as published, or not known, and why.
     pub left_out: &'static [&'static str],
-    /// Training and test of the public code: what, and how.
-    pub protocol: &'static [(&'static str, &'static str)],
+    /// How its public code, or its paper, trains, chooses and tests; `None` where no few-shot protocol was published.
+    pub protocol: Option<Protocol>,
 }
 
 /// A comparison with numbers that other code computed.

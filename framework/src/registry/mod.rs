@@ -14,6 +14,7 @@ mod facts;
 mod method;
 mod nested;
 pub mod options;
+pub mod protocol;
 mod shared;
 mod slot;
 

@@ -4,6 +4,7 @@ use crate::shipped::RECIPES;
 use maclip_framework::model::few_shot::FewShotModel;
 use maclip_framework::model::parameters;
 use maclip_framework::recipe::{Purpose, Recipe};
+use maclip_framework::registry::protocol::About;
 use maclip_framework::registry::{Compared, Method, methods};
 use maclip_language::{Node, Origin, read_str};
 use maclip_reports::format;
@@ -33,8 +34,33 @@ fn tower(method: &Method) -> &'static str {
     if kind == Some("resnet") { "ResNet-50" } else { "CLIP ViT-B/16" }
 }
 
+/// What a page says of a method for which no few-shot protocol was published.
+pub const NO_PROTOCOL: &str = "No few-shot protocol was published.";
+
+/// Training and test of the public code or the paper: what, and how. Findings belong to the audit.
+fn protocol(method: &Method) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let statements = method.protocol.iter().flat_map(|protocol| protocol.statements);
+    let asked = statements.filter(|statement| statement.about != About::Finding);
+    asked.map(|statement| (statement.about.words(), statement.text))
+}
+
+/// The anchor of the section of the method in docs/methods.md and docs/audit.md, as GitHub makes it: letters, digits and
+/// dashes of the title, and a number where an earlier title gives the same.
+pub fn anchor(method: &Method) -> String {
+    let slug = |title: &str| {
+        let letters = title.to_lowercase().replace(' ', "-");
+        letters.chars().filter(|letter| letter.is_alphabetic() || letter.is_ascii_digit() || *letter == '-').collect()
+    };
+    let own: String = slug(method.title);
+    let earlier = methods().into_iter().take_while(|other| other.name != method.name);
+    match earlier.filter(|other| slug(other.title) == own).count() {
+        0 => own,
+        number => format!("{own}-{number}"),
+    }
+}
+
 /// Shipped recipes of the method.
-fn recipes(method: &Method) -> Vec<&'static str> {
+pub fn recipes(method: &Method) -> Vec<&'static str> {
     let belongs = |name: &str| {
         method
             .recipes
@@ -60,13 +86,13 @@ pub fn data(method: &Method) -> Value {
     let compared = method.compared.iter();
     json!({
         "method": method.name, "title": method.title, "paper": method.paper,
-        "code": method.code.iter().map(|(repository, commit)| json!({"repository": repository, "commit": commit}))
+        "code": method.code.iter().map(|code| json!({"repository": code.name, "commit": code.commit}))
             .collect::<Vec<_>>(),
         "components": components(method), "trainable_vit_b16": trainable(method), "recipes": recipes(method),
         "compared": compared.map(|of| json!({"what": of.what, "cases": of.cases, "largest_error": of.error}))
             .collect::<Vec<_>>(),
         "left_out": method.left_out,
-        "protocol": method.protocol.iter().map(|(what, how)| json!({"what": what, "how": how})).collect::<Vec<_>>(),
+        "protocol": protocol(method).map(|(what, how)| json!({"what": what, "how": how})).collect::<Vec<_>>(),
     })
 }
 
@@ -78,8 +104,8 @@ pub fn text(method: &Method) -> String {
         lines.extend(wrapped.map(|(at, line)| format!("  {:<10}  {line}", if at == 0 { name } else { "" })));
     };
     entry("paper", method.paper);
-    for (repository, commit) in method.code {
-        entry("code", &format!("{repository}@{commit}"));
+    for code in method.code {
+        entry("code", &format!("{}@{}", code.name, code.commit));
     }
     method.slots.lines().for_each(|line| entry("slots", line));
     if let Some(count) = trainable(method) {
@@ -93,7 +119,10 @@ pub fn text(method: &Method) -> String {
         entry("compared", &format!("{}; largest error {} of its tolerance", compared.what, error(compared)));
     }
     method.left_out.iter().for_each(|what| entry("differs", what));
-    method.protocol.iter().for_each(|(what, how)| entry("published", &format!("{what}: {how}")));
+    protocol(method).for_each(|(what, how)| entry("published", &format!("{what}: {how}")));
+    if method.protocol.is_some() {
+        entry("audit", &format!("`maclip audit {}` has the places in the code, and findings", method.name));
+    }
     lines.join("\n")
 }
 
@@ -121,12 +150,12 @@ pub fn page() -> String {
         "|---|---|---|---|---|---|".to_owned(),
     ];
     for method in methods() {
-        let code = method.code.first().map_or_else(|| "none".to_owned(), |(repository, _)| (*repository).to_owned());
+        let code = method.code.first().map_or("none", |code| code.name);
         let cases: usize = method.compared.iter().map(|compared| compared.cases.len()).sum();
         let largest = method.compared.iter().map(|compared| compared.error).fold(0.0, f64::max);
         let largest = if cases == 0 { "–".to_owned() } else { largest.to_string() };
         let count = trainable(method).map_or_else(|| "–".to_owned(), |count| format::whole(count as u64));
-        let anchor = method.title.to_lowercase().replace(' ', "-");
+        let anchor = anchor(method);
         let tower = tower(method);
         out.push(format!("| [{}](#{anchor}) | {code} | {cases} | {largest} | {tower} | {count} |", method.title));
     }
@@ -139,9 +168,8 @@ fn section(method: &Method, out: &mut Vec<String>) {
     out.extend(["```yaml".to_owned(), method.slots.to_owned(), "```".to_owned(), String::new()]);
     let links = components(method).into_iter().map(|name| format!("[{name}](components.md#{})", name.replace('/', "")));
     out.push(format!("- Components: {}.", links.collect::<Vec<_>>().join(", ")));
-    for (repository, commit) in method.code {
-        let short = &commit[..7];
-        out.push(format!("- Public code: [{repository}](https://github.com/{repository}/tree/{commit}) at `{short}`."));
+    for code in method.code {
+        out.push(format!("- Public code: [{}]({}) at `{}`.", code.name, code.link(), code.short()));
     }
     if let Some(count) = trainable(method) {
         let count = format::whole(count as u64);
@@ -166,8 +194,16 @@ fn section(method: &Method, out: &mut Vec<String>) {
         out.extend([String::new(), "Not as published, or not known:".to_owned(), String::new()]);
         out.extend(method.left_out.iter().map(|what| format!("- {what}")));
     }
-    out.extend([String::new(), "| public code | |".to_owned(), "|---|---|".to_owned()]);
-    out.extend(method.protocol.iter().map(|(what, how)| format!("| {what} | {how} |")));
+    if method.protocol.is_none() {
+        return out.extend([String::new(), NO_PROTOCOL.to_owned()]);
+    }
+    out.extend([String::new(), "| published | |".to_owned(), "|---|---|".to_owned()]);
+    out.extend(protocol(method).map(|(what, how)| format!("| {what} | {how} |")));
+    let anchor = anchor(method);
+    out.extend([
+        String::new(),
+        format!("[The audit](audit.md#{anchor}) says where that stands, and what else was found."),
+    ]);
 }
 
 #[cfg(test)]
@@ -182,11 +218,14 @@ mod tests {
                 let some = RECIPES.iter().any(|recipe| recipe.name.starts_with(name));
                 assert!(some, "{}: no recipe is called {name}", method.name);
             }
-            assert!(!components(method).is_empty() && !method.protocol.is_empty(), "{}", method.name);
-            assert!(method.code.iter().all(|(_, commit)| commit.len() >= 7), "{}", method.name);
+            assert!(!components(method).is_empty(), "{}", method.name);
         }
         let of = |name: &str| trainable(methods().into_iter().find(|method| method.name == name).unwrap());
         assert_eq!(of("aim"), Some(10_659_072), "the paper says 11 M");
         assert_eq!(of("clip"), Some(0));
+        let anchor_of = |name: &str| anchor(methods().into_iter().find(|method| method.name == name).unwrap());
+        assert_eq!(anchor_of("clip_fsar"), "clip-fsar");
+        assert_eq!([anchor_of("hyrsm"), anchor_of("hyrsm_plus_plus")], ["hyrsm", "hyrsm-1"], "HyRSM and HyRSM++");
+        assert_eq!(anchor_of("d2st"), "dst-adapter", "GitHub leaves the ² out");
     }
 }

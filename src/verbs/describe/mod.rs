@@ -1,6 +1,6 @@
 //! `maclip describe NAME`: a component, a key of recipes or a method: its source, and every option with its default and reason.
 
-mod methods;
+pub(super) mod methods;
 mod paths;
 
 use crate::shipped;
@@ -336,7 +336,7 @@ fn table(options: &[OptionDoc], out: &mut Vec<String>) {
 }
 
 /// Words of `text` in lines of at most `width` characters.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
