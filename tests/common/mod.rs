@@ -20,7 +20,7 @@ pub fn root() -> &'static Path {
 }
 
 /// Variables that shipped recipes and the program read.
-const VARIABLES: [&str; 36] = [
+const VARIABLES: [&str; 37] = [
     "FRAMES_ROOT",
     "KINETICS_ROOT",
     "KINETICS_LISTS",
@@ -37,6 +37,7 @@ const VARIABLES: [&str; 36] = [
     "CLIP_B32_WEIGHTS",
     "CLIP_RN50_WEIGHTS",
     "VIT_B32_WEIGHTS",
+    "RESNET50_WEIGHTS",
     "MACLIP_FFMPEG",
     "MACLIP_FFPROBE",
     "HF_HOME",

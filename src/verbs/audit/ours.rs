@@ -38,8 +38,10 @@ pub fn ours(method: &Method) -> Option<Ours> {
 
 /// The answers of the shipped recipe `name`, whose predictions depend on `here`.
 pub fn of(name: &'static str, here: Transduction) -> Option<Ours> {
-    let document = shipped::find(name)?.load(&Arguments::default()).ok()?;
-    let recipe = Recipe::check_for(&document.root, Purpose::Plan).ok()?;
+    let mut root = shipped::find(name)?.load(&Arguments::default()).ok()?.root;
+    // Presets change a recipe only when the command line names one.
+    root.as_map_mut()?.remove("presets");
+    let recipe = Recipe::check_for(&root, Purpose::Plan).ok()?;
     let frames = recipe.build::<dyn FrameSampler>(&recipe.sizes_context()).ok()?;
     let tree = &recipe.resolved;
     let steps = number(tree, "task.train.steps")?;
