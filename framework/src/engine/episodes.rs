@@ -405,7 +405,7 @@ mod tests {
         // Fewer episodes are the first of them.
         assert_eq!(list(1, 2).episodes, list(1, 1000).episodes[..2]);
         let error = EpisodeList::without_replacement(shape, Split::Test, &classes(3, 5), 1, 9).unwrap_err();
-        assert!(error.message().contains("make 1 episode"), "{error}");
+        assert!(error.reason().contains("make 1 episode"), "{error}");
     }
 
     #[test]
