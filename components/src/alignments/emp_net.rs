@@ -87,3 +87,20 @@ impl Alignment for EmpNet {
         self.level(query.narrow(3, 0, width), support.narrow(4, 0, width))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, alignment::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<EmpNetConfig>(Traits {
+            shots: &[],
+            costed: false,
+            parts: &[(FRAME, [1, 2]), (PATCH, [1, 2])],
+            with: &[("prototype", "{type: emp_net, after: [2, 4, 6]}")],
+            ..Traits::default()
+        });
+    }
+}

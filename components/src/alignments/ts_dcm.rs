@@ -67,3 +67,24 @@ impl Alignment for TsDcm {
         -weighed.sum_dim(4).sum_dim(2).reshape([n, q, w])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, alignment::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::alignment::holds::<TsDcmConfig>(Traits {
+            norm_blind: false,
+            nearest_to_itself: false,
+            fixed_length: true,
+            shots: &[],
+            long: &[],
+            costed: false,
+            parts: &[(COVARIANCE, [1, 1]), (MATCHING, [1, 4])],
+            with: &[("prototype", "{type: ts_fsar, blocks: 6, width: 8, heads: 2, temporal: [3], adapter_heads: 4}")],
+            ..Traits::default()
+        });
+    }
+}

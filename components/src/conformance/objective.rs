@@ -5,6 +5,7 @@ use super::{built, choice, context, describes_its_text, scopes, variants};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_framework::registry::Component;
+use maclip_framework::slots::layout::{Layout, Part};
 use maclip_framework::slots::objective::{AllClasses, FramesAndSentences, Labels, Objective, Scores};
 use maclip_framework::slots::prototype::Related;
 
@@ -13,6 +14,14 @@ use maclip_framework::slots::prototype::Related;
 pub struct Traits {
     /// Options, in YAML without braces, that are tried beside those of the registration.
     pub also: &'static [&'static str],
+    /// Options that are tried in place of those of the registration.
+    pub instead: Option<&'static str>,
+    /// Parts of a frame that it reads, with shapes, behind the feature.
+    pub parts: &'static [(Part, [usize; 2])],
+    /// Names of the further distances that it reads.
+    pub further: &'static [&'static str],
+    /// What its recipe must have beside it, such as the prototype module that adds a part.
+    pub with: &'static [(&'static str, &'static str)],
 }
 
 /// Holds the objective with configuration `C` to its contract.
@@ -20,17 +29,25 @@ pub struct Traits {
 /// # Panics
 /// Where a property or a claim does not hold.
 pub fn holds<C: Component<Slot = dyn Objective>>(traits: Traits) {
-    for options in variants::<C>(traits.also) {
+    let layout =
+        traits.parts.iter().fold(Layout::of_feature(WIDTH), |layout, (part, shape)| layout.with(*part, *shape));
+    let tried = match traits.instead {
+        Some(options) => [options].into_iter().chain(traits.also.iter().copied()).collect(),
+        None => variants::<C>(traits.also),
+    };
+    for options in tried {
         let choice = choice::<C>(options);
-        let objective = built::<C>(options, &context(1, 8, 8));
+        let objective = built::<C>(options, &context(1, WIDTH, 8).with_compared(layout.clone()));
         describes_its_text::<C>(options, objective.needs_text());
-        let subject = Subject { objective, choice: choice.clone() };
+        let (values, further) = (layout.width(), traits.further);
+        let subject = Subject { objective, choice: choice.clone(), values, further };
         subject.probabilities();
         subject.loss();
         subject.episodes();
         subject.what_is_read();
         subject.gradient();
-        scopes::evaluation_follows_them(&[("objective", &choice)]);
+        let changes: Vec<(&str, &str)> = traits.with.iter().copied().chain([("objective", &*choice)]).collect();
+        scopes::evaluation_follows_them(&changes);
     }
 }
 
@@ -54,10 +71,15 @@ const WIDTH: usize = 8;
 struct Subject {
     objective: Box<dyn Objective>,
     choice: String,
+    /// Values of a frame that is aligned.
+    values: usize,
+    /// Names of further distances.
+    further: &'static [&'static str],
 }
 
-/// Distances within 0 and 1, and all the cosines that an objective may ask for.
-fn scores(seed: u64) -> Scores {
+/// Distances within 0 and 1, also those of the names `further`, and all that an objective may ask for; a frame that is
+/// aligned has `values` of them.
+fn scores(seed: u64, values: usize, further: &[&'static str]) -> Scores {
     let cosines = |seed, shape| random::<3>(seed, shape).tanh();
     Scores {
         distances: sigmoid(random::<3>(seed, [EPISODES, QUERIES, WAY])),
@@ -65,21 +87,24 @@ fn scores(seed: u64) -> Scores {
         support_text: Some(cosines(seed + 2, [EPISODES, SUPPORTS, WAY])),
         query_sentences: Some(random::<4>(seed + 6, [EPISODES, QUERIES, SENTENCES, WAY]).tanh()),
         frames: Some(FramesAndSentences {
-            query: random(seed + 7, [EPISODES, QUERIES, FRAMES, WIDTH]),
+            query: random(seed + 7, [EPISODES, QUERIES, FRAMES, values]),
             sentences: random(seed + 8, [EPISODES, WAY, SENTENCES, WIDTH]),
             texts: random(seed + 9, [EPISODES, WAY, WIDTH]),
             shots: SUPPORTS / WAY,
         }),
-        further: Vec::new(),
+        further: (20..)
+            .zip(further)
+            .map(|(at, name)| (*name, sigmoid(random::<3>(seed + at, [EPISODES, QUERIES, WAY]))))
+            .collect(),
         related: Some(Related {
-            query: random(seed + 7, [EPISODES, QUERIES, FRAMES, WIDTH]),
-            support: random(seed + 8, [EPISODES, 1, WAY, SUPPORTS / WAY, FRAMES, WIDTH]),
+            query: random(seed + 7, [EPISODES, QUERIES, FRAMES, values]),
+            support: random(seed + 8, [EPISODES, 1, WAY, SUPPORTS / WAY, FRAMES, values]),
         }),
         all_classes: Some(AllClasses {
             frames: random(seed + 3, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
             prototypes: random(seed + 5, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
             given: random(seed + 3, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
-            compared: random(seed + 5, [EPISODES, QUERIES + SUPPORTS, FRAMES, WIDTH]),
+            compared: random(seed + 5, [EPISODES, QUERIES + SUPPORTS, FRAMES, values]),
             texts: random(seed + 4, [EPISODES, CLASSES, WIDTH]),
             labels: repeated(QUERIES + SUPPORTS, CLASSES),
         }),
@@ -130,6 +155,10 @@ fn episode(n: usize, scores: &Scores, labels: &Labels) -> (Scores, Labels) {
 }
 
 impl Subject {
+    fn scores(&self, seed: u64) -> Scores {
+        scores(seed, self.values, self.further)
+    }
+
     /// The loss of scores.
     fn total(&self, scores: &Scores, labels: &Labels) -> f32 {
         let total = self.objective.loss(scores, labels).total;
@@ -153,7 +182,7 @@ impl Subject {
 
     fn probabilities(&self) {
         // A test gives neither the supports' texts nor all classes.
-        let tested = Scores { support_text: None, related: None, all_classes: None, ..self.given(scores(1)) };
+        let tested = Scores { support_text: None, related: None, all_classes: None, ..self.given(self.scores(1)) };
         let probabilities = self.objective.probabilities(&tested);
         assert_eq!(probabilities.dims(), [EPISODES, QUERIES, WAY], "{}: a row for each query", self.choice);
         for row in values(probabilities).chunks(WAY) {
@@ -164,7 +193,7 @@ impl Subject {
     }
 
     fn loss(&self) {
-        let loss = self.objective.loss(&self.given(scores(1)), &labels());
+        let loss = self.objective.loss(&self.given(self.scores(1)), &labels());
         let parts = loss.parts.iter().map(|(name, part)| (*name, values(part.clone())));
         let parts: Vec<(&str, Vec<f32>)> = parts.chain([("total", values(loss.total.clone()))]).collect();
         for (at, (name, value)) in parts.iter().enumerate() {
@@ -178,7 +207,7 @@ impl Subject {
 
     /// The loss is the mean over episodes, and nothing of one is in the probabilities of another.
     fn episodes(&self) {
-        let (scores, labels) = (self.given(scores(1)), labels());
+        let (scores, labels) = (self.given(self.scores(1)), labels());
         let each = [0, 1].map(|n| {
             let (scores, labels) = episode(n, &scores, &labels);
             (self.total(&scores, &labels), values(self.objective.probabilities(&scores)))
@@ -192,7 +221,7 @@ impl Subject {
 
     /// `needs_text`, `needs_sentences`, `needs_frames` and `all_classes` are exactly what counts.
     fn what_is_read(&self) {
-        let (one, other) = (scores(1), scores(11));
+        let (one, other) = (self.scores(1), self.scores(11));
         let outcome = |scores: &Scores| {
             let probabilities = values(self.objective.probabilities(scores));
             [&[self.total(scores, &labels())], &probabilities[..]].concat()
@@ -224,7 +253,7 @@ impl Subject {
     fn gradient(&self) {
         let device = Device::flex().autodiff();
         let tracked = |tensor: Tensor<3>| Tensor::<3>::from_data(tensor.into_data(), &device).require_grad();
-        let given = self.given(scores(1));
+        let given = self.given(self.scores(1));
         let (distances, query) = (tracked(given.distances.clone()), given.query_text.clone().map(tracked));
         let scores = Scores { distances: distances.clone(), query_text: query.clone(), ..given };
         let grads = self.objective.loss(&scores, &labels()).total.backward();
@@ -308,7 +337,7 @@ mod tests {
         for (mistake, property) in properties {
             let refused = |mistake| {
                 let objective = Box::new(Fake { mistake });
-                caught(|| property(&Subject { objective, choice: "fake".to_owned() }))
+                caught(|| property(&Subject { objective, choice: "fake".to_owned(), values: WIDTH, further: &[] }))
             };
             assert!(!refused(Mistake::None), "{mistake:?}: without it");
             assert!(refused(mistake), "{mistake:?}");

@@ -7,9 +7,11 @@ use maclip_framework::slots::prompt::Prompt;
 
 /// What a prompt claims of itself.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Traits {
+pub struct Traits<'a> {
     /// Options, in YAML without braces, that are tried beside those of the registration.
     pub also: &'static [&'static str],
+    /// Options that are tried in place of those of the registration.
+    pub instead: Option<&'a str>,
 }
 
 /// Names of classes, whose sentences must differ.
@@ -20,7 +22,11 @@ const CLASSES: [&str; 3] = ["a dog jumping", "a dog", "pushing something from le
 /// # Panics
 /// Where a property does not hold.
 pub fn holds<C: Component<Slot = dyn Prompt>>(traits: Traits) {
-    for options in variants::<C>(traits.also) {
+    let tried = match traits.instead {
+        Some(options) => vec![options],
+        None => variants::<C>(traits.also),
+    };
+    for options in tried {
         let choice = choice::<C>(options);
         let prompt = built::<C>(options, &BuildContext::new(1, Device::flex()));
         let all = CLASSES.map(|class| ok(prompt.sentences(class), "the sentences"));

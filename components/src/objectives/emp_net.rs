@@ -207,7 +207,18 @@ impl Objective for EmpNet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, objective::Traits};
     use burn::tensor::Device;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::objective::holds::<EmpNetConfig>(Traits {
+            parts: &[(TOKEN_ALONE, [1, 8]), (FRAME_ALONE, [1, 8]), (PATCHES_ALONE, [6, 8])],
+            further: &["frame", "patch"],
+            with: &[("prototype", "{type: emp_net, after: [2, 4, 6]}"), ("alignment", "{type: emp_net}")],
+            ..Traits::default()
+        });
+    }
 
     #[test]
     fn the_published_lookup_misses_classes_beyond_the_first_supports() {

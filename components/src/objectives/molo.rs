@@ -308,8 +308,20 @@ impl Objective for Molo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, objective::Traits};
     use burn::tensor::Device;
     use maclip_framework::model::parameters;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::objective::holds::<MoloConfig>(Traits {
+            // The decoder needs frames of 32 pixels for each place of the map.
+            instead: Some("objective: {type: metric}, classes: 64, reconstruction_weight: 0"),
+            parts: &[(CLASS_TOKEN, [1, 8]), (MOTION, [1, 8])],
+            with: &[("prototype", "{type: molo, hidden: 32}"), ("alignment", "{type: molo}")],
+            ..Traits::default()
+        });
+    }
 
     #[test]
     fn corners_stay_where_they_are() {

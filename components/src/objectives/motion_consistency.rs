@@ -116,3 +116,18 @@ impl Objective for Consistent {
         self.objective.probabilities(scores)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, objective::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::objective::holds::<MotionConsistency>(Traits {
+            parts: &[(MOTION, [1, 1])],
+            with: &[("prototype", "{type: clip_spm, head_width: 8, hidden: 32}"), ("alignment", "{type: clip_spm}")],
+            ..Traits::default()
+        });
+    }
+}

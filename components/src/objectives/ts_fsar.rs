@@ -232,3 +232,21 @@ impl Objective for TsFsar {
         softmax(self.log_product(scores), 2)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, objective::Traits};
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::objective::holds::<TsFsarConfig>(Traits {
+            parts: &[(COVARIANCE, [1, 10]), (SIDE, [1, 4])],
+            with: &[
+                ("prototype", "{type: ts_fsar, blocks: 6, width: 8, heads: 2, temporal: [3], adapter_heads: 4}"),
+                ("alignment", "{type: ts_dcm}"),
+            ],
+            ..Traits::default()
+        });
+    }
+}

@@ -191,6 +191,7 @@ impl Prompt for Descriptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::{self, prompt::Traits};
     use burn::tensor::Device;
 
     fn built(text: &str, options: DescriptionsConfig) -> Result<Box<dyn Prompt>> {
@@ -205,6 +206,17 @@ mod tests {
 
     fn told<T: std::fmt::Debug>(result: Result<T>) -> String {
         result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sentences.yaml");
+        let text =
+            "a dog jumping: [up, down]\na dog: [it sits]\npushing something from left to right: [a hand moves]\n";
+        std::fs::write(&file, text).unwrap();
+        let options = format!("file: {}", file.display());
+        conformance::prompt::holds::<DescriptionsConfig>(Traits { instead: Some(&options), ..Traits::default() });
     }
 
     #[test]

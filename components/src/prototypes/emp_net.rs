@@ -337,8 +337,14 @@ impl Prototype for EmpNet {
 
 #[cfg(test)]
 mod tests {
-    use crate::conformance::model;
+    use super::EmpNetConfig;
+    use crate::conformance::{self, model, prototype::Traits};
     use maclip_framework::model::parameters;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::prototype::holds::<EmpNetConfig>(Traits::default());
+    }
 
     #[test]
     fn parameters_are_those_of_the_public_code() {

@@ -368,9 +368,14 @@ impl Prototype for TsFsar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::{model, scopes};
+    use crate::conformance::{self, model, prototype::Traits, scopes};
     use burn::tensor::Device;
     use maclip_framework::model::parameters;
+
+    #[test]
+    fn it_keeps_the_contract_of_its_slot() {
+        conformance::prototype::holds::<TsFsarConfig>(Traits::default());
+    }
 
     #[test]
     fn parameters_are_those_of_the_public_code() {
