@@ -42,7 +42,7 @@ fn every_shipped_recipe_validates() {
                 for name in ["FRAMES", "KINETICS", "SSV2", "HMDB51", "UCF101", "JHMDB14"] {
                     command.env(format!("{name}_ROOT"), "clips");
                 }
-                for name in ["CLIP", "CLIP_B32", "CLIP_RN50", "VIT_B32", "RESNET50"] {
+                for name in ["CLIP", "CLIP_B32", "CLIP_RN50", "RESNET50", "VIT_B32"] {
                     command.env(format!("{name}_WEIGHTS"), "weights.safetensors");
                 }
                 for name in ["HMDB51", "UCF101", "KINETICS", "SSV2_SMALL", "SSV2_FULL"] {
