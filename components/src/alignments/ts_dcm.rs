@@ -76,6 +76,7 @@ mod tests {
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
         conformance::alignment::holds::<TsDcmConfig>(Traits {
+            order_blind: true,
             norm_blind: false,
             nearest_to_itself: false,
             fixed_length: true,

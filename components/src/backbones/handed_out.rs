@@ -5,7 +5,7 @@
 
 use burn::tensor::Tensor;
 use maclip_framework::error::Result;
-use maclip_framework::slots::backbone::{Geometry, cannot_give};
+use maclip_framework::slots::backbone::{GIVES_MORE, Geometry, cannot_give};
 use maclip_framework::slots::layout::Part;
 use maclip_framework::slots::module::on_graph;
 
@@ -27,7 +27,7 @@ impl HandedOut {
                 Part::Block(_) | Part::Joint(_) if geometry.transformer => {
                     cannot_give(*part).help(format!("this backbone has {} blocks", geometry.blocks))
                 }
-                _ => cannot_give(*part),
+                _ => cannot_give(*part).help(GIVES_MORE),
             });
             shape.map(|[rows, width]| rows * width)
         };

@@ -506,7 +506,7 @@ mod tests {
         assert_eq!(read.geometry().mean, [0.485, 0.456, 0.406]);
         tensors.remove("layer2.0.conv1.weight");
         let message = write(&tensors).build(&context).unwrap_err().to_string();
-        assert!(message.contains("layer2.1.conv1.weight"), "{message}");
+        assert!(message.contains("layer2.0.bn1.bias"), "{message}");
         let other = ResNetConfig { architecture: Some(Name::ResNet50), ..write(&tensors) };
         assert!(other.build(&context).is_err());
     }

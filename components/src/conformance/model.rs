@@ -38,6 +38,21 @@ fn checked(changes: &[(&str, &str)], purpose: Purpose) -> Result<Recipe, Diagnos
     Recipe::check_for(&read_str("recipe.yaml", &text)?, purpose)
 }
 
+/// The prototype module that the component `name` of `slot` needs beside it, as it reads what that adds; small, for the
+/// embedded CLIP.
+pub fn prototype_beside(slot: &str, name: &str) -> Option<&'static str> {
+    let reads = matches!(slot, "alignment" | "objective");
+    match name {
+        _ if !reads => None,
+        "clip_spm" | "motion_consistency" => Some("{type: clip_spm, head_width: 8, hidden: 32}"),
+        "emp_net" => Some("{type: emp_net, after: [2, 4, 6]}"),
+        "molo" => Some("{type: molo, hidden: 32}"),
+        "strm" => Some("{type: strm, patches: 2}"),
+        "ts_dcm" | "ts_fsar" => Some("{type: ts_fsar, blocks: 6, width: 8, heads: 2, temporal: [3], adapter_heads: 4}"),
+        _ => None,
+    }
+}
+
 /// The model of [`recipe`], with the weights of the embedded CLIP.
 ///
 /// # Panics

@@ -36,6 +36,8 @@ pub fn holds<C: Component<Slot = dyn Prototype>>(traits: Traits) {
     for options in variants::<C>(traits.also) {
         let choice = choice::<C>(options);
         let sizes = context(1, WIDTH, FRAMES);
+        let geometry = Geometry { blocks: BLOCKS, ..ok(sizes.geometry(), "the sizes").clone() };
+        let sizes = sizes.with_sizes(geometry, FRAMES);
         let given = ok(sizes.geometry(), "the sizes").layout(&described::<C>(options).of_backbone());
         let prototype = Slot::new(built::<C>(options, &sizes.with_given(given.clone())));
         describes_its_text::<C>(options, prototype.needs_text());
@@ -50,6 +52,8 @@ pub fn holds<C: Component<Slot = dyn Prototype>>(traits: Traits) {
     }
 }
 
+/// Blocks of the tower, whose tokens a module may read: those of the embedded CLIP.
+const BLOCKS: usize = 6;
 /// T
 const FRAMES: usize = 4;
 /// E
@@ -202,7 +206,7 @@ fn sizes_alone<C: Component<Slot = dyn Prototype>>(options: &str) {
     }
     let mut context = BuildContext::new(1, Device::flex());
     context.sizes_only = true;
-    let geometry = Geometry::clip_vit_b16();
+    let geometry = Geometry { blocks: BLOCKS, ..Geometry::clip_vit_b16() };
     let given = geometry.layout(&described::<C>(options).of_backbone());
     let context = context.with_sizes(geometry, FRAMES).with_given(given);
     let mut found = WithValues(0);

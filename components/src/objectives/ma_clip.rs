@@ -206,6 +206,7 @@ mod tests {
                 "text_prediction: each_sentence",
                 "alpha: 0, text_prediction: each_sentence",
             ],
+            ..Traits::default()
         });
     }
 

@@ -183,6 +183,7 @@ mod tests {
     fn it_keeps_the_contract_of_its_slot() {
         conformance::objective::holds::<SubActionProductConfig>(Traits {
             also: &["sub_actions: 1, layer_norm: true, scale: 10"],
+            ..Traits::default()
         });
     }
 

@@ -241,6 +241,7 @@ mod tests {
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
         conformance::objective::holds::<TsFsarConfig>(Traits {
+            instead: Some("classes: 5"),
             parts: &[(COVARIANCE, [1, 10]), (SIDE, [1, 4])],
             with: &[
                 ("prototype", "{type: ts_fsar, blocks: 6, width: 8, heads: 2, temporal: [3], adapter_heads: 4}"),

@@ -161,6 +161,7 @@ mod tests {
                 "objective: {type: metric}, of: clips, classes: 64",
                 "objective: {type: ma_clip, alpha: 0.3, text_scale: 10}, classes: 64",
             ],
+            ..Traits::default()
         });
     }
 

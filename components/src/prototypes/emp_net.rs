@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
-        conformance::prototype::holds::<EmpNetConfig>(Traits::default());
+        conformance::prototype::holds::<EmpNetConfig>(Traits { costed: false, ..Traits::default() });
     }
 
     #[test]

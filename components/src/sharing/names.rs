@@ -152,7 +152,10 @@ mod tests {
                 let options =
                     entry.info.usage.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
                 let written = format!("{{type: {}, {options}}}", entry.info.name).replace(", }", "}");
-                let model = conformance::model::built(&[(slot, &written)]);
+                let beside = conformance::model::prototype_beside(slot, entry.info.name);
+                let chosen: Vec<_> =
+                    beside.map(|it| ("prototype", it)).into_iter().chain([(slot, &*written)]).collect();
+                let model = conformance::model::built(&chosen);
                 let adapter =
                     if slot == "adapter" { json!({"type": entry.info.name, "kernel": [3, 1, 1]}) } else { json!({}) };
                 let names = placed(&model, &adapter);

@@ -10,7 +10,7 @@ use std::path::Path;
 /// The option of a recipe that names the backbone.
 pub const BACKBONE: &str = "backbone.weights";
 /// All options of a recipe that name a file or a folder. A text that is none, such as a prompt, may look like one.
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 12] = [
     BACKBONE,
     "dataset.root",
     "dataset.lists",
@@ -20,6 +20,7 @@ const PLACES: [&str; 11] = [
     "dataset.val.file",
     "dataset.test.file",
     "dataset.all.file",
+    "prompt.file",
     "task.validation.list.path",
     "task.test.list.path",
 ];

@@ -213,7 +213,8 @@ impl FewShotModel {
     /// Without the parts at the end that only a loss reads: what a test keeps of prototypes `[…, F]`.
     pub fn tested<const D: usize>(&self, prototypes: Tensor<D>) -> Tensor<D> {
         let compared = self.compared();
-        if compared.is_plain() || self.prototype.scope() == Scope::Episode {
+        let whole = self.prototype.scope() == Scope::Episode || self.objective.needs_frames();
+        if compared.is_plain() || whole {
             return prototypes;
         }
         let reads = self.alignment.reads();

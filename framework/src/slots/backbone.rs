@@ -188,7 +188,7 @@ pub trait Backbone: DynModule + CloneBackbone {
     /// # Errors
     /// Where it cannot give one of them.
     fn hand_out(&mut self, parts: &[Part]) -> Result<()> {
-        parts.first().map_or(Ok(()), |part| Err(cannot_give(*part)))
+        parts.first().map_or(Ok(()), |part| Err(cannot_give(*part).help(GIVES_MORE)))
     }
 
     /// The parts that [`Backbone::hand_out`] asked for: [`Geometry::layout`] says where they are.
@@ -298,7 +298,10 @@ pub trait Backbone: DynModule + CloneBackbone {
 /// The error of a backbone that cannot hand out `part`.
 pub fn cannot_give(part: Part) -> Error {
     Error::failed(format!("a component reads {part}, which this backbone does not hand out"))
-        .help("choose a backbone that does, such as clip_vit or resnet, or components that read features alone")
 }
+
+/// What to do about [`cannot_give`].
+pub const GIVES_MORE: &str =
+    "choose a backbone that does, such as clip_vit or resnet, or components that read features alone";
 
 clone_boxed!(Backbone, CloneBackbone);
