@@ -79,7 +79,6 @@ mod tests {
             order_blind: true,
             norm_blind: false,
             nearest_to_itself: false,
-            fixed_length: true,
             shots: &[],
             long: &[],
             costed: false,
