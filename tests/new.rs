@@ -85,7 +85,7 @@ fn the_nearest_source_tree_upwards_is_taken_and_a_second_try_changes_nothing() {
     assert!(first.stdout.contains("alignment: {type: mine}"), "{}", first.stdout);
     let (file, list) = (text(&folder.join("mine.rs")), text(&folder.join("mod.rs")));
     assert!(file.starts_with("//! `mine`: says \"so\".\n") && file.contains(r#"summary: "says \"so\"""#), "{file}");
-    assert!(list.contains("pub mod mean_squared_l2;\npub mod mine;\npub mod modified_hausdorff;\n"), "{list}");
+    assert!(list.contains("pub mod mean_squared_l2;\nmod mine;\npub mod modified_hausdorff;\n"), "{list}");
     let second = new(&["new", "alignment", "mine"]);
     assert_eq!(second.code, Some(1), "{}", second.stderr);
     assert_eq!((text(&folder.join("mine.rs")), text(&folder.join("mod.rs"))), (file, list));

@@ -28,7 +28,7 @@ struct LinearProbeConfig {
     /// Steps of gradient descent in each episode.
     #[schemars(range(min = 1, max = 10_000))]
     steps: usize,
-    /// η.
+    /// Step size η of gradient descent.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     learning_rate: f64,
     /// λ, the decay of the weights.
