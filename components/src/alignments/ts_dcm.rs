@@ -58,6 +58,8 @@ impl Alignment for TsDcm {
 
     fn distances(&self, query: Tensor<4>, support: Tensor<5>) -> Tensor<3> {
         let matching = self.layout.part(MATCHING, query.clone());
+        let [_, _, rows, columns] = matching.dims();
+        assert_eq!(rows, columns, "the matrix of an episode has a row and a column for each frame");
         let z_query = self.layout.part(COVARIANCE, query);
         let z_support = self.layout.part(COVARIANCE, support).mean_dim(2);
         let ([n, q, t, d], [_, w, _, s, _]) = (z_query.dims(), z_support.dims());
@@ -79,6 +81,7 @@ mod tests {
             order_blind: true,
             norm_blind: false,
             nearest_to_itself: false,
+            fixed_length: true,
             shots: &[],
             long: &[],
             costed: false,
