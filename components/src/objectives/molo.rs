@@ -265,16 +265,12 @@ impl Molo {
 }
 
 impl Objective for Molo {
+    fn inner(&self) -> Option<&dyn Objective> {
+        Some(&*self.objective)
+    }
+
     fn needs_text(&self) -> bool {
         self.objective.needs_text()
-    }
-
-    fn needs_sentences(&self) -> bool {
-        self.objective.needs_sentences()
-    }
-
-    fn needs_related(&self) -> bool {
-        self.objective.needs_related()
     }
 
     fn all_classes(&self) -> bool {

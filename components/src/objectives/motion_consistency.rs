@@ -75,24 +75,16 @@ struct Consistent {
 }
 
 impl Objective for Consistent {
+    fn inner(&self) -> Option<&dyn Objective> {
+        Some(&*self.objective)
+    }
+
     fn needs_text(&self) -> bool {
         self.objective.needs_text()
     }
 
-    fn needs_sentences(&self) -> bool {
-        self.objective.needs_sentences()
-    }
-
     fn needs_related(&self) -> bool {
         true
-    }
-
-    fn all_classes(&self) -> bool {
-        self.objective.all_classes()
-    }
-
-    fn classes(&self) -> Option<usize> {
-        self.objective.classes()
     }
 
     fn loss(&self, scores: &Scores, labels: &Labels) -> Loss {

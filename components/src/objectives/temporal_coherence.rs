@@ -113,24 +113,16 @@ impl Coherent {
 }
 
 impl Objective for Coherent {
+    fn inner(&self) -> Option<&dyn Objective> {
+        Some(&*self.objective)
+    }
+
     fn needs_text(&self) -> bool {
         self.objective.needs_text()
     }
 
-    fn needs_sentences(&self) -> bool {
-        self.objective.needs_sentences()
-    }
-
     fn needs_related(&self) -> bool {
         true
-    }
-
-    fn all_classes(&self) -> bool {
-        self.objective.all_classes()
-    }
-
-    fn classes(&self) -> Option<usize> {
-        self.objective.classes()
     }
 
     fn loss(&self, scores: &Scores, labels: &Labels) -> Loss {
@@ -160,7 +152,10 @@ mod tests {
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
-        conformance::objective::holds::<TemporalCoherence>(Traits::default());
+        conformance::objective::holds::<TemporalCoherence>(Traits {
+            also: &["objective: {type: sub_action_product, sub_actions: 1}"],
+            ..Traits::default()
+        });
     }
 
     #[test]

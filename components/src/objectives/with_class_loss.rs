@@ -101,24 +101,12 @@ impl Classified {
 }
 
 impl Objective for Classified {
+    fn inner(&self) -> Option<&dyn Objective> {
+        Some(&*self.objective)
+    }
+
     fn needs_text(&self) -> bool {
         self.objective.needs_text()
-    }
-
-    fn needs_sentences(&self) -> bool {
-        self.objective.needs_sentences()
-    }
-
-    fn needs_frames(&self) -> bool {
-        self.objective.needs_frames()
-    }
-
-    fn mixes_queries(&self) -> bool {
-        self.objective.mixes_queries()
-    }
-
-    fn sentences(&self) -> Option<usize> {
-        self.objective.sentences()
     }
 
     fn all_classes(&self) -> bool {

@@ -133,42 +133,48 @@ pub struct Loss {
 ///   [`Objective::needs_text`].
 /// - **All classes.** [`Scores::all_classes`] changes the loss if, and only if, [`Objective::all_classes`].
 pub trait Objective: DynModule + CloneObjective {
+    /// The objective that this one adds a loss to. What that one needs is then needed here too, but for what this one
+    /// says of itself.
+    fn inner(&self) -> Option<&dyn Objective> {
+        None
+    }
+
     /// Whether class texts are read. The backbone must have a text tower then.
     fn needs_text(&self) -> bool;
 
     /// Whether each sentence of a class is read by itself, see [`Scores::query_sentences`].
     fn needs_sentences(&self) -> bool {
-        false
+        self.inner().is_some_and(|inner| inner.needs_sentences())
     }
 
     /// Whether frames and sentences are read by themselves, see [`Scores::frames`].
     fn needs_frames(&self) -> bool {
-        false
+        self.inner().is_some_and(|inner| inner.needs_frames())
     }
 
     /// Whether the score of a query depends on the other queries of its episode.
     fn mixes_queries(&self) -> bool {
-        false
+        self.inner().is_some_and(|inner| inner.mixes_queries())
     }
 
     /// How many sentences every class must have, where it must be a certain number.
     fn sentences(&self) -> Option<usize> {
-        None
+        self.inner().and_then(|inner| inner.sentences())
     }
 
     /// Whether the loss reads what is aligned, see [`Scores::related`].
     fn needs_related(&self) -> bool {
-        false
+        self.inner().is_some_and(|inner| inner.needs_related())
     }
 
     /// Whether the loss compares clips with all training classes, see [`Scores::all_classes`].
     fn all_classes(&self) -> bool {
-        false
+        self.inner().is_some_and(|inner| inner.all_classes())
     }
 
     /// The number of training classes that it was built for, where it was built for one.
     fn classes(&self) -> Option<usize> {
-        None
+        self.inner().and_then(|inner| inner.classes())
     }
 
     /// The loss, as the mean over the N episodes.
