@@ -122,3 +122,90 @@ fn a_result_is_not_taken_for_that_of_other_weights() {
     let gone = common::maclip(&small_quickstart(place, &frozen));
     assert!(gone.stderr.contains("cannot be seen") || gone.code == Some(2), "{:?} {}", gone.code, gone.stderr);
 }
+
+/// Training and tests that take a second, on two variants of the embedded benchmark.
+const ACROSS: &str = r#"
+name: across
+dataset: {type: shapes_in_motion, variant: motion, clips_per_class: 4}
+backbone: {type: clip_vit, weights: "builtin:shapes_clip"}
+adapter: {type: multimodal, at: {last: 1}}
+alignment: {type: otam}
+objective: {type: metric}
+task:
+  way: 5
+  train_shot: 1
+  queries: 1
+  train: {steps: 4, validate_every_steps: 2, checkpoint_every_steps: 2}
+  validation: {episodes: 10}
+  test: {episodes: 20, examples: 0}
+study:
+  variants:
+    own: {}
+    across: {task.test_on: {type: shapes_in_motion, variant: appearance, clips_per_class: 4}}
+  axes:
+    task.shot: [1, 2]
+"#;
+
+#[test]
+fn runs_that_differ_in_their_test_are_trained_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = folder.path().join("across.yaml");
+    std::fs::write(&recipe, ACROSS).unwrap();
+    let (recipe, runs, alone) = (recipe.to_str().unwrap(), folder.path().join("runs"), folder.path().join("alone"));
+    ok(&["run", recipe, "--runs", runs.to_str().unwrap(), "--jobs", "2"]);
+    let read = |run: &Path, file: &str| std::fs::read_to_string(run.join(file)).unwrap();
+    let names = ["own+shot=1", "own+shot=2", "across+shot=1", "across+shot=2"];
+    let made: Vec<_> = names.iter().map(|name| run_directory(&runs, "across", name)).collect();
+    let shared = made.iter().filter(|run| read(run, "manifest.json").contains("the training is that of ")).count();
+    assert_eq!(shared, 3, "all four have one training");
+    for run in &made {
+        assert_eq!(read(run, "train.jsonl"), read(&made[0], "train.jsonl"));
+        ok(&["verify", run.to_str().unwrap()]);
+    }
+    // What was trained elsewhere gives the same predictions as what is trained for this test.
+    ok(&["run", recipe, "--runs", alone.to_str().unwrap(), "--only", "across+shot=2"]);
+    let own = run_directory(&alone, "across", "across+shot=2");
+    assert!(!read(&own, "manifest.json").contains("the training is that of "));
+    assert_eq!(read(&own, "episodes.jsonl"), read(&made[3], "episodes.jsonl"));
+    // The classes of the test are of the other variant, and its clips have their own names.
+    let classes = |run: &Path| records(&run.join("episodes.jsonl"))[0]["classes"].to_string();
+    assert_ne!(classes(&made[0]), classes(&made[2]));
+    // A run that was trained here can be tested there as well.
+    let there = ["--set", "task.test_on={type: shapes_in_motion, variant: appearance, clips_per_class: 4}"];
+    let tested = json(&[&["test", made[1].to_str().unwrap(), "--json"][..], &there].concat());
+    assert_eq!(
+        read(Path::new(tested["dir"].as_str().unwrap()), "episodes.jsonl"),
+        read(&made[3], "episodes.jsonl"),
+        "the same weights on the same episodes"
+    );
+}
+
+#[test]
+fn a_run_is_fine_tuned_on_the_supports_of_each_episode() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let small =
+        ["task.validation.episodes=4", "task.test.episodes=8", "dataset.clips_per_class=4", "task.fine_tune.steps=2"];
+    let mut words = vec!["run", "recipes/methods/fine_tuned.yaml", "--runs", runs.to_str().unwrap()];
+    words.extend(small.iter().flat_map(|set| ["--set", set]));
+    ok(&words);
+    let run = std::fs::read_dir(runs.join("fine_tuned")).unwrap().map(|entry| entry.unwrap().path());
+    let run = run.into_iter().find(|path| path.join("manifest.json").is_file()).unwrap();
+    assert_eq!(records(&run.join("train.jsonl")).len(), 0, "nothing was trained before the test");
+    assert_eq!(records(&run.join("validation.jsonl"))[0]["step"], 0);
+    // The steps on the supports change the answers, and the same steps give the same answers.
+    let episodes = records(&run.join("episodes.jsonl"));
+    ok(&["verify", run.to_str().unwrap()]);
+    words.extend(["--set", "task.fine_tune.learning_rate=1e-9"]);
+    ok(&words);
+    let others = std::fs::read_dir(runs.join("fine_tuned")).unwrap().map(|entry| entry.unwrap().path());
+    let other = others.into_iter().find(|path| path.join("manifest.json").is_file() && *path != run).unwrap();
+    let unchanged = records(&other.join("episodes.jsonl"));
+    assert_eq!(episodes[0]["queries"], unchanged[0]["queries"]);
+    assert_ne!(episodes[0]["distances"], unchanged[0]["distances"]);
+    fails(
+        1,
+        &[&words[..], &["--set", "adapter.type=none"]].concat(),
+        &["nothing can be fine-tuned", "fine_tuned.yaml:"],
+    );
+}

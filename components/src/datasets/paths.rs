@@ -261,7 +261,7 @@ impl Dataset for Paths {
         parts(self.readers.files(Path::new(clip)))
     }
 
-    fn decoder(&self) -> &'static str {
+    fn decoder(&self, _: &str) -> &'static str {
         DECODER
     }
 }

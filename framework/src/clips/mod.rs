@@ -5,6 +5,7 @@
 
 pub mod contents;
 pub mod filler;
+pub mod joined;
 pub mod loader;
 pub mod shared;
 pub mod sources;

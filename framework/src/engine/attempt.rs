@@ -36,7 +36,7 @@ pub(super) fn manifest(recipe: &Recipe, variant: &str, store: &RunStore, commit:
         manifest.clips = earlier.clips;
         manifest.imported = earlier.imported;
         // Each attempt makes all other notes again.
-        manifest.notes.retain(|note| note.starts_with(RESUMED));
+        manifest.notes.retain(|note| [RESUMED, TRAINED].iter().any(|kept| note.starts_with(kept)));
     }
     let mut now = attempt(recipe, commit);
     // From the beginning on, as a killed process writes nothing later.
@@ -49,6 +49,8 @@ pub(super) fn manifest(recipe: &Recipe, variant: &str, store: &RunStore, commit:
 }
 
 const RESUMED: &str = "resumed with ";
+/// The beginning of the note in the manifest of a run whose training is that of another run.
+pub(super) const TRAINED: &str = "the training is that of ";
 
 /// A note on what differs from the attempt before; `None` where nothing does.
 fn changed(before: &Attempt, now: &Attempt) -> Option<String> {

@@ -33,7 +33,8 @@ pub struct Options<'a> {
     /// [`Attempt::commit`](crate::runs::records::Attempt::commit).
     pub commit: Option<&'a str>,
     /// Where a finished run has the same identity under another name, its records can be copied instead of training
-    /// again. This function says whether the run in a directory may be used for that.
+    /// again; where it differs in its test alone, its training can be. This function says whether the run in a directory
+    /// may be used for that.
     pub reuse: &'a dyn Fn(&Path) -> bool,
 }
 
@@ -100,6 +101,19 @@ pub fn attempt(run: &StudyRun, runs: &Path, options: Options, progress: &dyn Pro
         progress.note(&format!("the same run as {}: its records are copied", from.display()));
         complete_log(&run.recipe, &path, progress)?;
         return Ok(Outcome::Reused(from));
+    }
+    let trained_alike = |other: &RunDirectory| {
+        let alike = || -> Result<bool> {
+            other.verify()?;
+            inputs::trained_alike(other, &run.recipe, runs)
+        };
+        (options.reuse)(&other.path) && alike().unwrap_or(false)
+    };
+    if !path.join(Manifest::FILE).exists()
+        && let Some(from) = reuse::same_training(runs, &run.recipe, trained_alike)
+        && reuse::copy_training(&from, &path, run)?
+    {
+        progress.note(&format!("trained as {}: its training is copied", from.path.display()));
     }
     // A run that is done is not locked: it may be where nothing can be written.
     if let Some(done) = before {

@@ -1,6 +1,7 @@
 //! What a run is made of apart from its recipe: the weights files, the lists and the clips. A result holds for these
 //! alone, so their checksums are compared before an older result is taken for the recipe's.
 
+use super::reuse::training_lists;
 use super::task::{self, Known};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -79,6 +80,16 @@ pub fn now(recipe: &Recipe, known: &Known) -> Result<Inputs> {
 pub fn changed(run: &RunDirectory, recipe: &Recipe, runs: &Path) -> Result<Vec<String>> {
     let known = Known { runs, left_out: run.left_out()? };
     Ok(run.manifest.inputs(&run.path).changed(&now(recipe, &known)?))
+}
+
+/// Whether the weights, the lists and the clips that `run` was trained with are those of `recipe` now.
+///
+/// # Errors
+/// As [`now`].
+pub(super) fn trained_alike(run: &RunDirectory, recipe: &Recipe, runs: &Path) -> Result<bool> {
+    let known = Known { runs, left_out: run.left_out()? };
+    let then = Inputs { lists: training_lists(&run.manifest), ..run.manifest.inputs(&run.path) };
+    Ok(then.changed(&now(recipe, &known)?).is_empty())
 }
 
 /// An error where `run` was made with other weights than those with the checksums `now`, by the names of their files.

@@ -2,6 +2,7 @@
 
 use super::reuse;
 use crate::recipe::study::StudyRun;
+use crate::recipe::training_of;
 use crate::runs::directory::RunDirectory;
 use crate::runs::records::{Manifest, State};
 use crate::runs::store::in_use;
@@ -93,7 +94,7 @@ pub fn estimate(runs: &[RunOverview]) -> Option<f64> {
         .filter(|run| run.done())
         .filter_map(|run| Some((run, run.directory.as_ref()?.manifest.seconds())))
         .collect();
-    let seconds_of = |run: &RunOverview| {
+    let seconds_of = |run: &RunOverview, known: bool| {
         // Runs of the same variant give the best estimate; without them, all runs that trained.
         let same: Vec<_> = done.iter().filter(|(other, _)| other.run.variant == run.run.variant).collect();
         let trained: Vec<_> = done.iter().filter(|(other, _)| other.steps > 0).collect();
@@ -104,10 +105,18 @@ pub fn estimate(runs: &[RunOverview]) -> Option<f64> {
         let test: f64 = alike.iter().map(|(_, seconds)| seconds.test).sum();
         let left = run.wanted_steps().unwrap_or(0).saturating_sub(run.steps) as f64;
         // A variant that trains nothing has no steps.
-        let training = if steps > 0.0 { train / steps * left } else { 0.0 };
+        let training = if steps > 0.0 && !known { train / steps * left } else { 0.0 };
         (count > 0.0).then(|| training + test / count)
     };
-    to_make(runs).into_iter().map(seconds_of).sum()
+    // One training is made once, whatever is tested with it.
+    let training = |run: &RunOverview| training_of(&run.run.recipe.resolved);
+    let mut trained: HashSet<String> = done.iter().filter_map(|(run, _)| training(run)).collect();
+    let mut left = 0.0;
+    for run in to_make(runs) {
+        let known = training(run).is_some_and(|training| !trained.insert(training));
+        left += seconds_of(run, known)?;
+    }
+    Some(left)
 }
 
 /// The runs that are still to be made. Where several have the same identity, only the first; where one of them is done,

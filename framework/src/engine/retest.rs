@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// What a test may change. Anything else would be another model.
-const ALLOWED: [&str; 6] = ["task.test", "task.shot", "task.way", "device", "compute", "clip_store"];
+const ALLOWED: [&str; 8] =
+    ["task.test", "task.test_on", "task.overlap", "task.shot", "task.way", "device", "compute", "clip_store"];
 
 /// The run in `path` as a run of its own that trains nothing: it begins with the weights that were tested there, and
 /// has the changes of `arguments`, such as `task.shot=5`. Its variant is called after them. Weights on the hub that its

@@ -1,21 +1,26 @@
-//! The same run under another name: a run that is done is copied and not made again. Several tables of a paper can have
-//! the same row.
+//! What an earlier run has made already: a run that is done is copied under another name and not made again, as several
+//! tables of a paper can have the same row; and a run that differs from it in its test alone goes on from its training.
 
+use super::attempt::TRAINED;
 use crate::error::{Error, Result};
 use crate::files::copy_atomically;
-use crate::recipe::Recipe;
 use crate::recipe::study::StudyRun;
+use crate::recipe::{Recipe, training_of};
 use crate::runs::directory::RunDirectory;
 use crate::runs::log::unasked;
 use crate::runs::records::{FORMAT, Manifest, State};
 use crate::runs::seal::FREE;
-use crate::runs::store::RunStore;
+use crate::runs::store::{RunStore, checkpoint_steps};
 use maclip_language::{Arguments, Origin, load};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The beginning of the note in the manifest of a copied run.
 const COPIED: &str = "the same run as ";
+/// Files of a run directory.
+const FROZEN: &str = "recipe.resolved.yaml";
+const CHECKPOINTS: &str = "checkpoints";
 
 /// A finished run at or below `runs` that has the identity of `recipe`, is not the one at `path`, and that `counts`
 /// accepts. A run that was made comes before one that was copied.
@@ -34,10 +39,87 @@ pub fn same(runs: &Path, recipe: &Recipe, path: &Path, counts: impl Fn(&Path) ->
     done.min_by_key(|run| run.manifest.notes.iter().any(|note| note.starts_with(COPIED))).map(|run| run.path)
 }
 
+/// A finished run at or below `runs` that was trained as `recipe` says, whatever it tested, and that `counts` accepts.
+/// Its checkpoints are there.
+pub fn same_training(runs: &Path, recipe: &Recipe, counts: impl Fn(&RunDirectory) -> bool) -> Option<RunDirectory> {
+    let training = training_of(&recipe.resolved)?;
+    let components = recipe.components();
+    let trained = |path: PathBuf| {
+        let run = RunDirectory::open(&path).ok()?;
+        let Manifest { seed, components: of, imported, .. } = &run.manifest;
+        let like = run.state() == Some(State::Done) && imported.is_none() && *seed == recipe.seed && *of == components;
+        (like && checkpoint_steps(&path).is_ok_and(|steps| !steps.is_empty())).then_some(run)
+    };
+    let same = |run: &RunDirectory| {
+        let frozen = load(&run.path.join(FROZEN), &Arguments::default());
+        frozen.is_ok_and(|frozen| training_of(&frozen.root).as_ref() == Some(&training))
+    };
+    let paths = RunDirectory::paths(runs).unwrap_or_default();
+    paths.into_iter().filter_map(trained).find(|run| same(run) && counts(run))
+}
+
 /// Copies the run in `from` to `to`, where no run has begun, under the name of `run`: all its records, but not its
 /// checkpoints. The directory appears as a whole or not at all. `false` where another process began the run meanwhile.
 pub fn copy_run(from: &Path, to: &Path, run: &StudyRun) -> Result<bool> {
     let StudyRun { recipe, variant, .. } = run;
+    let fill = |store: &RunStore| {
+        // A log names the run that it is of. Where one is asked for, it is completed and gets the new name.
+        let leave =
+            |name: &str| ["lock", CHECKPOINTS, Manifest::FILE, FROZEN].contains(&name) || unasked(name, &recipe.log);
+        copy_files(from, store.path(), &leave)?;
+        let source = RunDirectory::open(from)?;
+        let mut frozen = load(&from.join(FROZEN), &Arguments::default())?.root;
+        for key in FREE {
+            if let (Some(map), Some(own)) = (frozen.as_map_mut(), recipe.resolved.at(key)) {
+                map.insert(key, Origin::Default, own.clone());
+            }
+        }
+        store.write_text(FROZEN, &frozen.to_yaml())?;
+        let mut manifest =
+            Manifest { format: FORMAT, name: recipe.name.clone(), variant: variant.clone(), ..source.manifest };
+        manifest.notes.retain(|note| !note.starts_with(COPIED));
+        manifest.notes.push(format!("{COPIED}{}: its records were copied, its checkpoints were not", from.display()));
+        store.write_json(Manifest::FILE, &manifest)?;
+        episodes(from, to.parent().unwrap_or(to))
+    };
+    appear(to, fill)
+}
+
+/// Copies the training of the run `from` to `to`, where `run` has not begun: the records of its steps and validations,
+/// and its checkpoints. What is there then is a run that was interrupted before its test. The directory appears as a
+/// whole or not at all. `false` where another process began the run meanwhile.
+pub fn copy_training(from: &RunDirectory, to: &Path, run: &StudyRun) -> Result<bool> {
+    let recipe = &run.recipe;
+    let fill = |store: &RunStore| {
+        let wanted = ["train.jsonl", "validation.jsonl", CHECKPOINTS];
+        copy_files(&from.path, store.path(), &|name| !wanted.contains(&name))?;
+        store.write_text(FROZEN, &recipe.resolved.to_yaml())?;
+        let mut manifest = Manifest {
+            format: FORMAT,
+            name: recipe.name.clone(),
+            variant: run.variant.clone(),
+            hash: recipe.hash.clone(),
+            notes: vec![format!("{TRAINED}{}: its records and checkpoints were copied", from.path.display())],
+            // Those of its test are not of this run.
+            clips: None,
+            lists: training_lists(&from.manifest),
+            ..from.manifest.clone()
+        };
+        manifest.attempts.iter_mut().for_each(|attempt| attempt.seconds.test = 0.0);
+        store.write_json(Manifest::FILE, &manifest)?;
+        store.write_state(State::Interrupted, None)
+    };
+    appear(to, fill)
+}
+
+/// The checksums of the lists of a run that its training is made of.
+pub fn training_lists(manifest: &Manifest) -> BTreeMap<String, String> {
+    let lists = manifest.lists.iter().filter(|(name, _)| *name != "test" && !name.starts_with("test: "));
+    lists.map(|(name, sum)| (name.clone(), sum.clone())).collect()
+}
+
+/// Makes the directory `to` with what `fill` writes; `false` where another process made it meanwhile.
+fn appear(to: &Path, fill: impl FnOnce(&RunStore) -> Result<()>) -> Result<bool> {
     let (Some(folder), Some(name)) = (to.parent(), to.file_name()) else {
         return Err(Error::failed(format!("{} is no run directory", to.display())));
     };
@@ -46,25 +128,7 @@ pub fn copy_run(from: &Path, to: &Path, run: &StudyRun) -> Result<bool> {
     let Some(store) = RunStore::open_free(&aside)? else { return Ok(false) };
     // A killed process may have left files there.
     clear(&aside)?;
-    // A log names the run that it is of. Where one is asked for, it is completed and gets the new name.
-    let leave = |name: &str| {
-        ["lock", "checkpoints", Manifest::FILE, "recipe.resolved.yaml"].contains(&name) || unasked(name, &recipe.log)
-    };
-    copy_files(from, &aside, &leave)?;
-    let source = RunDirectory::open(from)?;
-    let mut frozen = load(&from.join("recipe.resolved.yaml"), &Arguments::default())?.root;
-    for key in FREE {
-        if let (Some(map), Some(own)) = (frozen.as_map_mut(), recipe.resolved.at(key)) {
-            map.insert(key, Origin::Default, own.clone());
-        }
-    }
-    store.write_text("recipe.resolved.yaml", &frozen.to_yaml())?;
-    let mut manifest =
-        Manifest { format: FORMAT, name: recipe.name.clone(), variant: variant.clone(), ..source.manifest };
-    manifest.notes.retain(|note| !note.starts_with(COPIED));
-    manifest.notes.push(format!("{COPIED}{}: its records were copied, its checkpoints were not", from.display()));
-    store.write_json(Manifest::FILE, &manifest)?;
-    episodes(from, folder)?;
+    fill(&store)?;
     // The lock moves with the folder. Where a run has begun meanwhile, `to` is not empty and the rename fails.
     match fs::rename(&aside, to) {
         Ok(()) => Ok(true),

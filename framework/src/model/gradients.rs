@@ -86,11 +86,7 @@ pub fn gradient_norms<M: Module>(module: &M, grads: &GradientsParams) -> BTreeMa
 /// Clips `grads` to the norm `limit`, as torch's `clip_grad_norm_` does: where [`gradient_norm`] is above `limit`, all
 /// gradients are multiplied by limit / (norm + 1e-6). Returns the norm before clipping, and the gradients. (burn's own
 /// clipping works on each tensor alone.)
-pub(crate) fn clip_gradients<M: Module>(
-    module: &M,
-    grads: GradientsParams,
-    limit: Option<f64>,
-) -> (f64, GradientsParams) {
+pub fn clip_gradients<M: Module>(module: &M, grads: GradientsParams, limit: Option<f64>) -> (f64, GradientsParams) {
     let factor = |norm: f64| limit.filter(|limit| norm > *limit).map(|limit| limit / (norm + 1e-6));
     let parts = flat(module, &grads);
     if parts.first().is_some_and(|part| !is_host(&part.device())) {

@@ -76,7 +76,7 @@ pub enum Weights {
 /// The data and the backbone of a run, for the comparison with a published number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Setting {
-    /// The dataset component.
+    /// The dataset component; of a test on another dataset than that of the training, both: `kinetics100 → ucf101`.
     pub dataset: String,
     /// The name of the embedded weights; otherwise the architecture, or the component's name where the recipe gives no
     /// architecture.
@@ -98,7 +98,9 @@ impl Setting {
                 (if loaded { Weights::File } else { Weights::Random }, named.unwrap_or(kind))
             }
         };
-        Self { dataset: text("dataset.type").to_owned(), backbone: backbone.to_owned(), weights }
+        let (trained, tested) = (text("dataset.type"), text("task.test_on.type"));
+        let dataset = if tested.is_empty() { trained.to_owned() } else { format!("{trained} → {tested}") };
+        Self { dataset, backbone: backbone.to_owned(), weights }
     }
 }
 

@@ -26,7 +26,7 @@ const NO_RESULT: [&str; 17] = [
 /// Keys that older versions did not have, each with a field and the value that means the behaviour of those versions. A
 /// key with this value is left out of the identity, so that older runs keep theirs. A value that is no text is written
 /// as JSON has it: `null` stands for a missing one.
-const LATER: [(&str, &str, &str); 15] = [
+const LATER: [(&str, &str, &str); 18] = [
     ("resize", "type", "none"),
     ("clip_store", "format", "raw"),
     ("adapter.parts", "", "all"),
@@ -34,6 +34,9 @@ const LATER: [(&str, &str, &str); 15] = [
     ("dataset.pattern", "", "null"),
     ("dataset.allow_shared", "", "false"),
     ("task.start", "", "null"),
+    ("task.test_on", "", "null"),
+    ("task.overlap", "", "report"),
+    ("task.fine_tune", "", "null"),
     ("task.test.sampling", "", "with_replacement"),
     ("task.validation.sampling", "", "with_replacement"),
     ("objective.text_prediction", "", "averaged_embedding"),
@@ -62,6 +65,25 @@ pub fn design_of(resolved: &Node) -> String {
     without(resolved, &["seed", if trains_on { "task.start.sha256" } else { "task.start" }])
 }
 
+/// What the runs of one training have in common, whatever they test: [`Recipe::hash`](super::Recipe::hash) without the
+/// test. `None` where the recipe trains nothing.
+pub fn training_of(resolved: &Node) -> Option<String> {
+    let told = |path: &str| resolved.at(path).map(Node::to_json).filter(|value| !value.is_null());
+    if told("task.train").is_none() || told("task.start.train").is_some_and(|train| train == false) {
+        return None;
+    }
+    let mut tested = vec!["task.test"];
+    // Without it, the training has the shots of the test.
+    if told("task.train_shot").is_some() {
+        tested.push("task.shot");
+    }
+    // Classes that are left out of the training depend on the test.
+    if told("task.overlap").is_none_or(|overlap| overlap != "leave_out") {
+        tested.extend(["task.test_on", "task.overlap"]);
+    }
+    Some(without(resolved, &tested))
+}
+
 fn without(resolved: &Node, keys: &[&'static str]) -> String {
     let as_before = |(key, field, value): &(&'static str, &str, &str)| {
         let found = resolved.at(key).and_then(|node| node.at(field))?;
@@ -77,6 +99,22 @@ fn without(resolved: &Node, keys: &[&'static str]) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn runs_that_differ_in_their_test_alone_have_one_training() {
+        let of = |task: serde_json::Value| training_of(&Node::from_json(&json!({"seed": 1, "task": task})));
+        let train = json!({"steps": 3});
+        let one = of(json!({"train": train, "train_shot": 1, "shot": 1, "test": {"episodes": 5}, "overlap": "report"}));
+        let other = json!({"train": train, "train_shot": 1, "shot": 5, "test": {"episodes": 9},
+            "test_on": {"type": "x"}, "overlap": "refuse"});
+        assert!(one.is_some());
+        assert_eq!(one, of(other));
+        assert_ne!(of(json!({"train": train, "shot": 1})), of(json!({"train": train, "shot": 5})));
+        let left_out = json!({"train": train, "train_shot": 1, "test_on": {"type": "x"}, "overlap": "leave_out"});
+        assert_ne!(one, of(left_out));
+        assert_eq!(of(json!({"train": train, "start": {"train": false}})), None);
+        assert_eq!(of(json!({"batch": 3})), None);
+    }
 
     #[test]
     fn a_training_that_begins_with_trained_weights_is_a_design_of_its_own() {

@@ -19,7 +19,7 @@ mod check;
 mod identity;
 mod presets;
 
-pub use identity::design_of;
+pub use identity::{design_of, training_of};
 
 use crate::error::{Error, Result};
 use crate::recipe::clip_store::ClipStoreOptions;

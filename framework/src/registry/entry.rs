@@ -79,15 +79,15 @@ pub fn required_inputs<C: Component>(node: &Node, path: &str) -> std::result::Re
     Diagnostics::check(found)
 }
 
-/// [`Component::describe`] of the component `node` at the dotted `path`, and of the components among its options. Adds
-/// nothing if the options are wrong.
+/// [`Component::describe`] of the components among the options of the component `node` at the dotted `path`, and then
+/// of itself. Adds nothing if the options are wrong.
 pub fn describe<C: Component>(node: &Node, path: &str, facts: &mut Facts) {
     // Wrong options are reported elsewhere.
     if let Ok(config) = options::<C>(node, path) {
-        config.describe(facts);
         nested::of::<C>(node, path)
             .into_iter()
             .for_each(|inner| describe_at(inner.slot, inner.node, &inner.path, facts));
+        config.describe(facts);
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Facts {
     pub transformer: Option<bool>,
     /// Sizes of the dataset's splits: train, val and test.
     pub splits: Option<[SplitSize; 3]>,
+    /// The same of the dataset that the test's classes are of, where it is not the dataset of the training.
+    pub tested_splits: Option<[SplitSize; 3]>,
     /// Whether the clips of the dataset are ready features in place of pixels.
     pub gives_features: bool,
     /// Whether the backbone takes ready features in place of pixels, and passes them on.

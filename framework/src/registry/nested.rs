@@ -1,6 +1,7 @@
 //! Components among the options of another, such as `augment: {type: sequence, steps: [{type: crop}, {type: flip}]}`.
 //!
-//! A component only declares an option of type `Nested<dyn Slot>` or `Vec<Nested<dyn Slot>>`. The JSON schema of the
+//! A component only declares an option of type `Nested<dyn Slot>`, `Option<Nested<dyn Slot>>` or
+//! `Vec<Nested<dyn Slot>>`. The JSON schema of the
 //! option names the slot, so the registry finds the components in it: it checks them at their own places, fills in
 //! their defaults, and calls the same functions for them as for the component that contains them.
 
@@ -9,13 +10,14 @@ use super::{BuildContext, Component, SlotInfo, SlotTrait, build_choice, slot};
 use crate::error::Result;
 use maclip_language::{Diagnostic, Diagnostics, Node, item, join};
 use serde::{Deserialize, Serialize};
+use std::fmt::{Debug, Display, Formatter};
 use std::marker::PhantomData;
 
 /// The key of a schema that names the slot of a [`Nested`].
 pub const SLOT: &str = "slot";
 
 /// A component of slot `T` among the options of another, as it was written.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(transparent, bound = "")]
 pub struct Nested<T: ?Sized> {
     written: serde_json::Value,
@@ -23,7 +25,25 @@ pub struct Nested<T: ?Sized> {
     slot: PhantomData<fn() -> Box<T>>,
 }
 
+// Derived, these two would be for slots alone that have them.
+impl<T: ?Sized> Debug for Nested<T> {
+    fn fmt(&self, formatter: &mut Formatter) -> std::fmt::Result {
+        Display::fmt(&self.written, formatter)
+    }
+}
+
+impl<T: ?Sized> Clone for Nested<T> {
+    fn clone(&self) -> Self {
+        Self { written: self.written.clone(), slot: PhantomData }
+    }
+}
+
 impl<T: SlotTrait + ?Sized> Nested<T> {
+    /// The name of the component.
+    pub fn name(&self) -> &str {
+        self.written["type"].as_str().unwrap_or_default()
+    }
+
     /// Builds the component. Its options were checked together with those of the component that contains it.
     ///
     /// # Errors
@@ -63,7 +83,9 @@ pub(crate) fn of<'a, C: Component>(node: &'a Node, path: &str) -> Vec<Inner<'a>>
     let schema = schemars::schema_for!(C).to_value();
     let mut found = Vec::new();
     for (name, option) in schema["properties"].as_object().into_iter().flatten() {
-        if let (Some(slot), Some(node)) = (option[SLOT].as_str().and_then(slot), node.at(name)) {
+        // An option that may be absent is `null` then.
+        if let (Some(slot), Some(node)) = (option[SLOT].as_str().and_then(slot), node.at(name).filter(|n| !n.is_null()))
+        {
             found.push(Inner { slot, node, path: join(path, name), field: name.clone() });
             continue;
         }

@@ -301,9 +301,9 @@ pub trait Dataset: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Name and version of the code that turns these files into pixels. Change it whenever the pixels change: stored
-    /// frames are then decoded again.
-    fn decoder(&self) -> &'static str {
+    /// Name and version of the code that turns the files of a clip into pixels. Change it whenever the pixels change:
+    /// stored frames are then decoded again.
+    fn decoder(&self, _clip: &str) -> &'static str {
         "none"
     }
 

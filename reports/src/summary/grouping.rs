@@ -3,6 +3,7 @@
 use super::{Data, Measure};
 use crate::format;
 use crate::load::Run;
+use crate::settings::Settings;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What runs of one group have in common. Ordered as groups are.
@@ -55,7 +56,9 @@ fn sibling<'a>(run: &'a Run, all: &'a [Run]) -> Option<&'a Run> {
         return Some(run);
     }
     let own = &run.directory.manifest;
-    let asked = |key: &str| key.starts_with("dataset.") || ["task.way", "task.shot"].contains(&key);
+    let asked = |key: &str| {
+        ["dataset.", TESTED_ON].iter().any(|of| key.starts_with(of)) || ["task.way", "task.shot"].contains(&key)
+    };
     let alike = |other: &Run| {
         let keys = run.settings.keys.iter().filter(|(key, _)| asked(key));
         keys.into_iter().all(|(key, value)| other.settings.get(key) == Some(value))
@@ -67,8 +70,21 @@ fn sibling<'a>(run: &'a Run, all: &'a [Run]) -> Option<&'a Run> {
     all.iter().filter(of_recipe).find(|other| alike(other))
 }
 
+/// The beginning of the keys of the dataset that is tested on, where it is not that of the training.
+const TESTED_ON: &str = "task.test_on.";
+
+/// The dataset that is tested on.
 fn component(run: &Run) -> &str {
-    run.directory.manifest.components.get("dataset").map_or("", String::as_str)
+    let own = || run.directory.manifest.components.get("dataset").map_or("", String::as_str);
+    run.settings.get("task.test_on.type").unwrap_or_else(own)
+}
+
+/// The options of that dataset.
+fn data_options(run: &Run) -> Settings {
+    let of = if run.settings.get("task.test_on.type").is_some() { TESTED_ON } else { "dataset." };
+    let own =
+        run.settings.keys.iter().filter_map(|(key, value)| Some((key.strip_prefix(of)?.to_owned(), value.clone())));
+    Settings { setting: run.settings.setting.clone(), keys: own.collect(), ..Settings::default() }
 }
 
 fn test_list(run: &Run) -> &str {
@@ -86,22 +102,19 @@ const LONGEST_VALUE: usize = 24;
 /// A name for each dataset and test list: the component, and the values of its options in which it differs from another
 /// list of the same component.
 fn labels(runs: &[Run]) -> BTreeMap<(&str, &str), String> {
-    let mut first: BTreeMap<(&str, &str), &Run> = BTreeMap::new();
+    let mut first: BTreeMap<(&str, &str), Settings> = BTreeMap::new();
     for run in runs {
-        first.entry((component(run), test_list(run))).or_insert(run);
+        first.entry((component(run), test_list(run))).or_insert_with(|| data_options(run));
     }
-    let label = |key: &(&str, &str), run: &Run| {
-        let others: Vec<&&Run> = first.iter().filter(|(other, _)| other.0 == key.0).map(|(_, run)| run).collect();
-        let options = crate::settings::varying(others.iter().map(|run| &run.settings));
-        let shown: Vec<&str> = options
-            .iter()
-            .filter(|option| option.starts_with("dataset."))
-            .filter_map(|option| run.settings.get(option))
-            .filter(|value| value.len() <= LONGEST_VALUE)
-            .collect();
+    let label = |key: &(&str, &str), own: &Settings| {
+        let others = first.iter().filter(|(other, _)| other.0 == key.0).map(|(_, options)| options);
+        let options = crate::settings::varying(others);
+        let shown: Vec<&str> =
+            options.iter().filter_map(|option| own.get(option)).filter(|value| value.len() <= LONGEST_VALUE).collect();
         if shown.is_empty() { key.0.to_owned() } else { format!("{} ({})", key.0, shown.join(", ")) }
     };
-    let mut labels: BTreeMap<(&str, &str), String> = first.iter().map(|(key, run)| (*key, label(key, run))).collect();
+    let mut labels: BTreeMap<(&str, &str), String> =
+        first.iter().map(|(key, options)| (*key, label(key, options))).collect();
     let shown: Vec<String> = labels.values().cloned().collect();
     for (key, label) in &mut labels {
         // Lists that differ in nothing else get their checksum.

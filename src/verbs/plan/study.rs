@@ -8,8 +8,8 @@ use maclip_framework::engine::task;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::plan::short;
 use maclip_framework::model::workload::Workload;
-use maclip_framework::recipe::Recipe;
 use maclip_framework::recipe::study::StudyRun;
+use maclip_framework::recipe::{Recipe, training_of};
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::{Attempt, State};
 use maclip_language::{Diagnostic, Origin, codes};
@@ -24,6 +24,8 @@ use std::path::Path;
 struct Cell {
     variant: String,
     runs: usize,
+    /// Those of them that train anew: runs that differ in their test alone share one training.
+    trainings: usize,
     work: Workload,
     /// Seconds of one run, before its training, in the training with its validations, and in the test.
     start_seconds: f64,
@@ -139,16 +141,21 @@ pub fn plan(runs: Vec<StudyRun>, many: &Many, machines: usize, folder: &Path, js
     let mut seen = HashSet::new();
     let runs: Vec<StudyRun> = runs.into_iter().filter(|run| seen.insert(run.recipe.hash.clone())).collect();
     let mut cells: Vec<Cell> = Vec::new();
+    // Seconds of each run. Runs that differ in their test alone are trained once.
+    let (mut each, mut trained) = (Vec::new(), HashSet::new());
     for run in &runs {
-        match cells.last_mut().filter(|cell| cell.variant == run.variant) {
-            Some(cell) => cell.runs += 1,
-            None => cells.push(cell(run, &known)?),
+        if cells.last().is_none_or(|cell| cell.variant != run.variant) {
+            cells.push(cell(run, &known)?);
         }
+        let Some(cell) = cells.last_mut() else { continue };
+        cell.runs += 1;
+        let again = training_of(&run.recipe.resolved).is_some_and(|training| !trained.insert(training));
+        cell.trainings += usize::from(!again);
+        each.push(cell.seconds() - if again { cell.train_seconds } else { 0.0 });
     }
     let compared = compared(&runs, folder, &known)?;
     // Features that runs share are made once, and here before all others begin.
     let shared: f64 = once(&cells, 1, |cell| cell.work.features / cell.rate.speed().encoding);
-    let each: Vec<f64> = cells.iter().flat_map(|cell| std::iter::repeat_n(cell.seconds(), cell.runs)).collect();
     let device_seconds = each.iter().sum::<f64>() + shared;
     let places = machines * many.gpus.map_or(1, usize::from);
     let wall = packed(each, places) + shared;
@@ -197,12 +204,14 @@ fn cell(run: &StudyRun, known: &Known) -> Result<Cell> {
         json!(slots.iter().map(|slot| recipe.resolved.at(slot).map(|node| node.to_json())).collect::<Vec<_>>())
             .to_string()
     };
-    let clips = of(&["dataset", "frames", "resize", "augment", "backbone", "clip_store"]);
+    let clips = of(&["dataset", "task.test_on", "frames", "resize", "augment", "backbone", "clip_store"]);
     // Adapters decide where the frozen part ends.
-    let features = format!("{} {}", of(&["dataset", "frames", "backbone", "precision", "device"]), work.features);
+    let features =
+        format!("{} {}", of(&["dataset", "task.test_on", "frames", "backbone", "precision", "device"]), work.features);
     Ok(Cell {
         variant: run.variant.clone(),
-        runs: 1,
+        runs: 0,
+        trainings: 0,
         start_seconds,
         work,
         train_seconds,

@@ -7,7 +7,7 @@ use maclip_framework::engine::overview::{RunOverview, to_make};
 use maclip_framework::engine::spec::Spec;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::progress::{Progress, stop_requested};
-use maclip_framework::recipe::device;
+use maclip_framework::recipe::{device, training_of};
 use maclip_framework::runs::journal;
 use maclip_framework::runs::records::State;
 use maclip_framework::runs::store::in_use;
@@ -96,6 +96,8 @@ impl Pool {
     ) -> Result<Ended> {
         let wanted: Vec<PathBuf> = to_make(runs).into_iter().map(|run| run.path.clone()).collect();
         let mut open: VecDeque<usize> = (0..runs.len()).filter(|at| wanted.contains(&runs[*at].path)).collect();
+        // Runs that differ in their test alone are trained once: the others wait for the first of them.
+        let trainings: Vec<Option<String>> = runs.iter().map(|run| training_of(&run.run.recipe.resolved)).collect();
         let (all, several) = (open.len(), runs.len() > 1);
         let mut places: Vec<Option<Job>> = (0..self.jobs).map(|_| None).collect();
         let (mut ended, mut done, mut told, mut looked) = (Ended::default(), 0, false, Instant::now());
@@ -105,10 +107,14 @@ impl Pool {
         }
         loop {
             let stop = stop_requested() || first_failure.is_some();
-            for (number, place) in places.iter_mut().enumerate() {
+            for number in 0..places.len() {
+                let busy: Vec<&String> = places.iter().flatten().filter_map(|job| trainings[job.at].as_ref()).collect();
+                let free = |at: &usize| trainings[*at].as_ref().is_none_or(|training| !busy.contains(&training));
+                let next = open.iter().position(free);
+                let place = &mut places[number];
                 if place.is_none()
                     && !stop
-                    && let Some(at) = open.pop_front()
+                    && let Some(at) = next.and_then(|next| open.remove(next))
                 {
                     let device = self.devices.get(number % self.devices.len().max(1)).map(String::as_str);
                     match self.start(at, &runs[at], folder, reuse, device, all) {

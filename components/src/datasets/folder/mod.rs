@@ -306,7 +306,7 @@ impl Dataset for Folder {
         parts(self.options.readers.files(&self.locate(clip)?))
     }
 
-    fn decoder(&self) -> &'static str {
+    fn decoder(&self, _: &str) -> &'static str {
         DECODER
     }
 }

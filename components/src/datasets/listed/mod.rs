@@ -321,7 +321,7 @@ impl Dataset for Listed {
         parts(self.readers.files(&self.locate(clip)?))
     }
 
-    fn decoder(&self) -> &'static str {
+    fn decoder(&self, _: &str) -> &'static str {
         DECODER
     }
 

@@ -363,7 +363,7 @@ impl Dataset for VideoList {
         })
     }
 
-    fn decoder(&self) -> &'static str {
+    fn decoder(&self, _: &str) -> &'static str {
         DECODER
     }
 

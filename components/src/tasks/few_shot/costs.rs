@@ -138,53 +138,65 @@ impl FewShot {
             totals.push(Total::new("episode", &all, "with the encoding of its clips, anew in every episode"));
         }
         if let Some(way) = way {
-            totals.push(self.training_flops(recipe, model, frames, way)?);
+            totals.push(training_flops(
+                recipe,
+                model,
+                frames,
+                way,
+                (self.shape(Split::Train), self.episodes_per_step),
+            )?);
+            if let Some(fine_tune) = &self.fine_tune {
+                let of_supports = fine_tune.shape(self.shape(Split::Test));
+                let step = training_flops(recipe, model, frames, way, (of_supports, 1))?;
+                totals.push(Total { of: "fine_tuning_step", ..step });
+            }
         }
         Ok(Flops::new(totals))
     }
+}
 
-    pub(super) fn training_flops(
-        &self,
-        recipe: &Recipe,
-        model: &FewShotModel,
-        frames: usize,
-        way: Way,
-    ) -> Result<Total> {
-        let train = EpisodeCosts::new(model, frames, self.shape(Split::Train));
-        let context = BuildContext::new(recipe.seed, Device::flex());
-        let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);
-        let fixed =
-            recipe.build::<dyn FrameSampler>(&context)?.fixed() && recipe.build::<dyn Augment>(&context)?.identity();
-        let kept = depth.pays() && recipe.compute.feature_cache && fixed;
-        let episodes = self.episodes_per_step as f64;
-        let clips = train.clips() as usize;
-        let again = way.recompute != Recompute::None && depth != Depth::Features;
-        let encoded = episodes * if again { 4.0 } else { 3.0 };
-        let times = |cost: Option<Cost>, times: f64| cost.map(|cost| cost * times);
-        let mut parts = vec![
-            ("frozen", if kept { Some(Cost::NONE) } else { times(train.prefixes(clips), episodes) }),
-            ("support", times(train.support, encoded)),
-            ("query", times(train.query, encoded)),
-            ("prototypes", times(train.prototypes, 3.0 * episodes)),
-            ("queries", times(train.query_prototypes, 3.0 * episodes)),
-            ("related", times(train.related, 3.0 * episodes)),
-            ("distances", times(train.distances, 3.0 * episodes)),
-            ("probabilities", Some((train.query_text + train.support_text) * (3.0 * episodes))),
-        ];
-        if model.objective.all_classes() {
-            parts.push(("comparison with all training classes", None));
-        }
-        let mut about = "3 × forward, an upper bound where frozen weights stand among trained ones".to_owned();
-        about += match (kept, depth) {
-            (_, Depth::Pixels) => "",
-            (true, _) => "; the frozen part comes from the disk",
-            (false, _) => "; the frozen part forward only",
-        };
-        if again {
-            about += &format!("; clips are encoded once more ({})", way.words());
-        }
-        Ok(Total::new("training_step", &parts, about))
+/// FLOPs of an optimizer step on this many episodes of a shape.
+pub(super) fn training_flops(
+    recipe: &Recipe,
+    model: &FewShotModel,
+    frames: usize,
+    way: Way,
+    (shape, episodes): (Shape, usize),
+) -> Result<Total> {
+    let train = EpisodeCosts::new(model, frames, shape);
+    let context = BuildContext::new(recipe.seed, Device::flex());
+    let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);
+    let fixed =
+        recipe.build::<dyn FrameSampler>(&context)?.fixed() && recipe.build::<dyn Augment>(&context)?.identity();
+    let kept = depth.pays() && recipe.compute.feature_cache && fixed;
+    let episodes = episodes as f64;
+    let clips = train.clips() as usize;
+    let again = way.recompute != Recompute::None && depth != Depth::Features;
+    let encoded = episodes * if again { 4.0 } else { 3.0 };
+    let times = |cost: Option<Cost>, times: f64| cost.map(|cost| cost * times);
+    let mut parts = vec![
+        ("frozen", if kept { Some(Cost::NONE) } else { times(train.prefixes(clips), episodes) }),
+        ("support", times(train.support, encoded)),
+        ("query", times(train.query, encoded)),
+        ("prototypes", times(train.prototypes, 3.0 * episodes)),
+        ("queries", times(train.query_prototypes, 3.0 * episodes)),
+        ("related", times(train.related, 3.0 * episodes)),
+        ("distances", times(train.distances, 3.0 * episodes)),
+        ("probabilities", Some((train.query_text + train.support_text) * (3.0 * episodes))),
+    ];
+    if model.objective.all_classes() {
+        parts.push(("comparison with all training classes", None));
     }
+    let mut about = "3 × forward, an upper bound where frozen weights stand among trained ones".to_owned();
+    about += match (kept, depth) {
+        (_, Depth::Pixels) => "",
+        (true, _) => "; the frozen part comes from the disk",
+        (false, _) => "; the frozen part forward only",
+    };
+    if again {
+        about += &format!("; clips are encoded once more ({})", way.words());
+    }
+    Ok(Total::new("training_step", &parts, about))
 }
 
 /// Values of one frame where the trained part begins.

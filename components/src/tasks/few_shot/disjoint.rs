@@ -6,7 +6,34 @@ use crate::datasets::folded;
 use maclip_framework::clips::shared::{Shared, shared};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::slots::dataset::{Class, Dataset, Split};
-use std::collections::HashMap;
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
+
+/// What becomes of classes of the training that the test has too, where the two are of different datasets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Overlap {
+    /// They stay, and the result names them.
+    #[default]
+    Report,
+    /// They are taken out of the training and the validation, and the result names them.
+    LeaveOut,
+    /// The run is refused.
+    Refuse,
+}
+
+/// Takes the classes that `test` has too out of `trained`, and returns a sentence that names them.
+pub(super) fn leave_out(trained: &mut Vec<Class>, test: &[Class], split: Split) -> Option<String> {
+    let tested: HashSet<String> = test.iter().map(|class| folded(&class.name)).collect();
+    let (out, stay): (Vec<Class>, _) =
+        std::mem::take(trained).into_iter().partition(|class| tested.contains(&folded(&class.name)));
+    *trained = stay;
+    let names: Vec<String> = out.iter().map(|class| format!("`{}`", class.name)).collect();
+    (!names.is_empty()).then(|| {
+        let (count, split) = (names.len(), split.name());
+        format!("classes of split {split} that the test has too are left out, {count} of them: {}", named(&names, ", "))
+    })
+}
 
 /// The most places that a message names; the others are counted.
 const NAMED: usize = 20;
@@ -14,13 +41,18 @@ const NAMED: usize = 20;
 const CONTEXT: usize = 77;
 
 /// An error that names what the splits have in common. Where the dataset allows it, that is a note for the result in
-/// place of the error; `None` where they have nothing in common.
+/// place of the error; `None` where they have nothing in common. With `across`, the test is of another dataset than the
+/// training, and this says what becomes of classes that both have.
 ///
 /// # Errors
 /// Also where two classes of one split have one text for CLIP, or a clip stands twice in one split, which nothing
 /// allows; and where the files of a clip cannot be read.
-pub(super) fn keep_apart(classes: &[(Split, &Class)], dataset: &dyn Dataset) -> Result<Option<String>> {
-    let (mut twice, mut common) = (Vec::new(), Vec::new());
+pub(super) fn keep_apart(
+    classes: &[(Split, &Class)],
+    dataset: &dyn Dataset,
+    across: Option<Overlap>,
+) -> Result<Option<String>> {
+    let (mut twice, mut common, mut seen) = (Vec::new(), Vec::new(), Vec::new());
     let mut names: HashMap<String, (Split, &str)> = HashMap::new();
     let mut texts: HashMap<Vec<i32>, (Split, &str)> = HashMap::new();
     let mut clips: HashMap<&str, Split> = HashMap::new();
@@ -36,7 +68,9 @@ pub(super) fn keep_apart(classes: &[(Split, &Class)], dataset: &dyn Dataset) -> 
                 twice.push(format!("the classes `{same}` and `{name}` of split {} are one text to CLIP", split.name()));
             }
             (false, _) => {
-                common.push(match same == name {
+                let reported = across == Some(Overlap::Report) && (split == Split::Test) != (other == Split::Test);
+                let told = if reported { &mut seen } else { &mut common };
+                told.push(match same == name {
                     true => format!("class `{name}` is in split {} and in split {}", other.name(), split.name()),
                     false => {
                         let (split, other) = (split.name(), other.name());
@@ -58,9 +92,8 @@ pub(super) fn keep_apart(classes: &[(Split, &Class)], dataset: &dyn Dataset) -> 
         }
     }
     if !twice.is_empty() {
-        return Err(
-            Error::failed(named(&twice)).help("tell classes apart with dataset.class_names; name each clip once")
-        );
+        return Err(Error::failed(named(&twice, "\n  "))
+            .help("tell classes apart with dataset.class_names; name each clip once"));
     }
     let all: Vec<(Split, &str)> =
         classes.iter().flat_map(|(split, class)| class.clips.iter().map(|clip| (*split, clip.as_str()))).collect();
@@ -71,27 +104,34 @@ pub(super) fn keep_apart(classes: &[(Split, &Class)], dataset: &dyn Dataset) -> 
             common.push(format!("clip `{other}` of split {} {how} `{one}` of split {}", second.name(), first.name()));
         }
     }
+    let seen = (!seen.is_empty())
+        .then(|| format!("the training has seen {} of the test's classes: {}", seen.len(), named(&seen, "; ")));
     if common.is_empty() {
-        return Ok(None);
+        return Ok(seen);
     }
-    let what = format!("the splits have classes or clips in common:\n  {}", named(&common));
-    match dataset.allows_shared() {
-        // A note has one line.
-        true => {
-            Ok(Some(format!("{what}\n  dataset.allow_shared allows it").replace(":\n  ", ": ").replace("\n  ", "; ")))
-        }
-        false => Err(Error::failed(what).help(
+    let what = "the splits have classes or clips in common:";
+    if dataset.allows_shared() {
+        let note = format!("{what} {}; dataset.allow_shared allows it", named(&common, "; "));
+        return Ok(Some(seen.into_iter().chain([note]).collect::<Vec<_>>().join("; ")));
+    }
+    Err(Error::failed(format!("{what}\n  {}", named(&common, "\n  "))).help(match across {
+        None => {
             "a result on clips or classes of the training says nothing about new ones: take them out of one split, or \
-             say --set dataset.allow_shared=true, which the result records",
-        )),
-    }
+             say --set dataset.allow_shared=true, which the result records"
+        }
+        Some(_) => {
+            "a result on clips or classes of the training says nothing about new ones: `task.overlap: leave_out` takes \
+             classes out of the training, `report` names them beside the result; clips must be taken out of one dataset"
+        }
+    }))
 }
 
-/// The first of these sentences, one a line, and how many there are beyond those.
-fn named(sentences: &[String]) -> String {
-    let more = sentences.len().saturating_sub(NAMED);
-    let named: Vec<&str> = sentences.iter().take(NAMED).map(String::as_str).collect();
-    format!("{}{}", named.join("\n  "), if more > 0 { format!("\n  and {more} more") } else { String::new() })
+/// The first of these texts, with `between` between them, and how many there are beyond those.
+fn named(texts: &[String], between: &str) -> String {
+    let more = texts.len().saturating_sub(NAMED);
+    let named: Vec<&str> = texts.iter().take(NAMED).map(String::as_str).collect();
+    let rest = if more > 0 { format!("{between}and {more} more") } else { String::new() };
+    format!("{}{rest}", named.join(between))
 }
 
 #[cfg(test)]
@@ -129,7 +169,27 @@ mod tests {
             .iter()
             .map(|(split, name)| (*split, Class { name: (*name).to_owned(), clips: vec![format!("{split:?}/{name}")] }))
             .collect();
-        keep_apart(&classes.iter().map(|(split, class)| (*split, class)).collect::<Vec<_>>(), &NoFiles(allow))
+        keep_apart(&classes.iter().map(|(split, class)| (*split, class)).collect::<Vec<_>>(), &NoFiles(allow), None)
+    }
+
+    #[test]
+    fn few_shot_classes_that_two_datasets_share_are_named_left_out_or_refused() {
+        let class = |name: &str| Class { name: name.to_owned(), clips: vec![format!("{name}.mp4")] };
+        let (mut train, test) = (vec![class("Push Up"), class("walk")], [class("push-up"), class("run")]);
+        let look = |train: &[Class], across| {
+            let all =
+                train.iter().map(|class| (Split::Train, class)).chain(test.iter().map(|class| (Split::Test, class)));
+            keep_apart(&all.collect::<Vec<_>>(), &NoFiles(false), Some(across))
+        };
+        let note = look(&train, Overlap::Report).unwrap().unwrap();
+        assert!(note.contains("seen 1 of the test's classes") && note.contains("`push-up`"), "{note}");
+        let error = look(&train, Overlap::Refuse).unwrap_err().to_string();
+        assert!(error.contains("`Push Up`") && error.contains("task.overlap: leave_out"), "{error}");
+        let told = leave_out(&mut train, &test, Split::Train).unwrap();
+        assert!(told.contains("split train") && told.ends_with("1 of them: `Push Up`"), "{told}");
+        assert_eq!(train.iter().map(|class| class.name.as_str()).collect::<Vec<_>>(), ["walk"]);
+        assert_eq!(look(&train, Overlap::Refuse).unwrap(), None);
+        assert_eq!(leave_out(&mut train, &test, Split::Train), None);
     }
 
     #[test]

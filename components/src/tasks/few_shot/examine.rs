@@ -3,7 +3,6 @@
 use super::FewShot;
 use super::lists::Skipped;
 use burn::tensor::Device;
-use maclip_framework::clips::sources::Clips;
 use maclip_framework::engine::training::Stepper;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::few_shot::{FewShotModel, class_texts};
@@ -40,7 +39,7 @@ impl FewShot {
             Diagnostic { message, ..diagnostic }
         };
         let build = BuildContext::new(recipe.seed, device.clone());
-        let clips = match Clips::build(recipe, &build) {
+        let clips = match self.clips(recipe, &build) {
             Ok(clips) => clips,
             Err(error) => {
                 found.push(problem("dataset", &error));

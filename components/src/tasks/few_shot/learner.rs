@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use maclip_framework::clips::loader::View;
-use maclip_framework::engine::episodes::{self, Episode, EpisodeList};
+use maclip_framework::engine::episodes::{self, Episode, EpisodeList, Shape};
 use maclip_framework::engine::evaluation::{self, EpisodeClips, Outcome, select_rows};
 use maclip_framework::engine::features::ClipSource;
 use maclip_framework::engine::training::{Learner, StepOutput, Validation};
@@ -14,20 +14,21 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::model::few_shot::{ClassTexts, FewShotModel};
 use maclip_framework::model::gradients::{gradient_norm, gradient_norms, sum_gradients};
 use maclip_framework::profile::{self, Phase};
-use maclip_framework::progress::Silent;
+use maclip_framework::progress::{Progress, Silent};
 use maclip_framework::random::Stream;
 use maclip_framework::recipe::compute::{Compute, Recompute};
 use maclip_framework::recipe::expectation::mean_ci95;
 use maclip_framework::slots::Scope;
-use maclip_framework::slots::dataset::Split;
 use maclip_framework::slots::draws::Draws;
 use maclip_framework::slots::module::{GraphStrategy, on_graph};
 use maclip_framework::slots::objective::{Labels, Loss, Scores};
+use maclip_framework::slots::optimizer::Optimizer;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+#[derive(Clone)]
 pub struct EpisodeLearner<'a> {
     pub task: &'a FewShot,
     pub compute: &'a Compute,
@@ -37,8 +38,12 @@ pub struct EpisodeLearner<'a> {
     pub recompute: Recompute,
     /// Clips that are encoded at the same time; `None` is all.
     pub micro_batch: Option<usize>,
+    /// Changes the weights in the fine-tuning on supports.
+    pub optimizer: &'a dyn Optimizer,
     /// Opens clips, on each device.
     pub source: &'a ClipSource<'a>,
+    /// Shape of the episodes.
+    pub shape: Shape,
     pub train: &'a SplitData,
     /// Texts of the training classes, on each device.
     pub texts: Vec<ClassTexts>,
@@ -91,7 +96,7 @@ impl Judged {
 }
 
 /// Numbers of one episode.
-struct EpisodeStep {
+pub struct EpisodeStep {
     loss: f64,
     parts: Vec<(&'static str, f64)>,
     accuracy: f64,
@@ -104,8 +109,13 @@ fn scalar(tensor: &Tensor<1>) -> f64 {
 impl EpisodeLearner<'_> {
     /// Episode number `index` of the training, for the device number `device`.
     fn prepare_episode(&self, index: u64, device: usize) -> Result<Prepared> {
-        let shape = self.task.shape(Split::Train);
-        let episode = episodes::draw(shape, &self.train.classes, &self.episodes, index);
+        let episode = episodes::draw(self.shape, &self.train.classes, &self.episodes, index);
+        self.prepared(index, episode, device)
+    }
+
+    /// `episode` for the device number `device`. Its frames and augmentation are drawn by `index`.
+    pub fn prepared(&self, index: u64, episode: Episode, device: usize) -> Result<Prepared> {
+        let shape = self.shape;
         let ids = EpisodeClips::new(&episode, &self.train.classes);
         let first = index * (shape.way * (shape.shot + shape.queries)) as u64;
         let supports = ids.support.len();
@@ -129,7 +139,7 @@ impl EpisodeLearner<'_> {
     /// Everything after the tower.
     fn judge(&self, model: &FewShotModel, draws: &Draws, input: &Prepared, frames: Frames) -> Judged {
         let (episode, device, all_texts) = (&input.episode, self.device(input), &self.texts[input.device]);
-        let shape = self.task.shape(Split::Train);
+        let shape = self.shape;
         let ids = EpisodeClips::new(episode, &self.train.classes);
         let supports = ids.support.len();
         let clips = supports + ids.queries.len();
@@ -223,7 +233,7 @@ impl EpisodeLearner<'_> {
     }
 
     /// [`Self::episode`] as numbers; an error where they are not finite.
-    fn episode_step(&self, model: &FewShotModel, input: &Prepared) -> Result<(EpisodeStep, GradientsParams)> {
+    pub fn episode_step(&self, model: &FewShotModel, input: &Prepared) -> Result<(EpisodeStep, GradientsParams)> {
         let (judged, gradients) = self.episode(model, input)?;
         let loss = scalar(&judged.loss.total);
         let norm = gradient_norm(model, &gradients);
@@ -231,7 +241,7 @@ impl EpisodeLearner<'_> {
             let classes: Vec<&str> =
                 input.episode.classes.iter().map(|&class| self.train.classes[class].name.as_str()).collect();
             return Err(Error::failed(format!(
-                "training episode {} has the loss {loss} and a gradient of norm {norm}; its classes are {}",
+                "episode {} has the loss {loss} and a gradient of norm {norm}; its classes are {}",
                 input.index,
                 classes.join(", ")
             )));
@@ -298,9 +308,7 @@ impl Learner for EpisodeLearner<'_> {
     }
 
     fn validate(&self, model: &FewShotModel) -> Result<Validation> {
-        let split =
-            evaluation::SplitEpisodes { classes: &self.val.classes, texts: &self.val.texts, list: self.validation };
-        let outcomes = evaluation::evaluate(&model.valid(), self.source, &split, &Silent)?;
+        let outcomes = self.outcomes(model, (self.val, self.validation), &Silent)?;
         let (value, ci95) = mean_ci95(&outcomes.iter().map(Outcome::accuracy).collect::<Vec<_>>());
         Ok(Validation { value, ci95, episodes: outcomes.len() as u64 })
     }
@@ -339,6 +347,26 @@ impl Learner for EpisodeLearner<'_> {
             }))
         });
         Ok(Value::Array(episodes.collect::<Result<_>>()?))
+    }
+}
+
+impl EpisodeLearner<'_> {
+    /// The outcomes of the episodes of a list, with the weights of `model`, or with those that each episode's supports
+    /// make of them where the task says so.
+    ///
+    /// # Errors
+    /// Where a clip cannot be opened or a number is not finite; [`Error::Interrupted`] after a request to stop.
+    pub fn outcomes(
+        &self,
+        model: &FewShotModel,
+        (data, list): (&SplitData, &EpisodeList),
+        progress: &dyn Progress,
+    ) -> Result<Vec<Outcome>> {
+        if let Some(fine_tune) = &self.task.fine_tune {
+            return fine_tune.evaluate(self, self.optimizer, model, (data, list), progress);
+        }
+        let split = evaluation::SplitEpisodes { classes: &data.classes, texts: &data.texts, list };
+        evaluation::evaluate(&model.valid(), self.source, &split, progress)
     }
 }
 

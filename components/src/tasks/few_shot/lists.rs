@@ -1,7 +1,7 @@
 //! The classes and clips of the three splits, checked.
 
 use super::FewShot;
-use super::disjoint::keep_apart;
+use super::disjoint::{Overlap, keep_apart, leave_out};
 use maclip_framework::clips::contents::contents;
 use maclip_framework::clips::sources::{Clips, Part};
 use maclip_framework::clips::store::ClipStore;
@@ -274,11 +274,12 @@ impl FewShot {
 
     /// Reports splits that are too small for the episodes, where their sizes are known before anything is read.
     pub(super) fn check_splits(&self, facts: &Facts, problems: &mut Problems) {
-        let Some(sizes) = facts.splits else { return };
         // Each option is reported once: what one split lacks, another may lack for the same reason.
         let mut reported: Vec<&str> = Vec::new();
         for role in Split::ALL.into_iter().filter(|role| self.uses(*role)) {
             let (split, limit) = self.part(role);
+            let sizes = if role == Split::Test && self.test_on.is_some() { facts.tested_splits } else { facts.splits };
+            let Some(sizes) = sizes else { continue };
             let (size, shape, name) = (sizes[split as usize], self.shape(role), split.name());
             let (needed, clips) = (shape.shot + shape.queries, size.clips.min(limit));
             let too_wide = size.classes < shape.way;
@@ -325,12 +326,25 @@ impl FewShot {
             parts.push(Listed { role, split, listing });
         }
         together(errors)?;
+        let across = self.test_on.is_some().then_some(self.overlap);
+        if across == Some(Overlap::LeaveOut)
+            && let [train @ .., tested] = parts.as_mut_slice()
+        {
+            for Listed { split, listing, .. } in train {
+                let out = leave_out(&mut listing.classes, &tested.listing.classes, *split);
+                listing.notes.extend(out);
+            }
+            unused.iter_mut().for_each(|(split, listing): &mut (Split, Listing)| {
+                // Nothing is trained here, so that these classes need not be told.
+                leave_out(&mut listing.classes, &tested.listing.classes, *split);
+            });
+        }
         // Choosing on the training classes reads their split a second time.
         let own = parts.iter().filter(|part: &&Listed| part.role == part.split).map(|part| (part.split, &part.listing));
         let all = unused.iter().map(|(split, listing)| (*split, listing)).chain(own);
         let classes: Vec<(Split, &Class)> =
             all.flat_map(|(split, listing)| listing.classes.iter().map(move |class| (split, class))).collect();
-        let note = keep_apart(&classes, dataset).map_err(|error| error.at(recipe.place("dataset")))?;
+        let note = keep_apart(&classes, dataset, across).map_err(|error| error.at(recipe.place("dataset")))?;
         if let Some(part) = parts.last_mut() {
             part.listing.notes.extend(note);
         }

@@ -9,6 +9,7 @@
 mod costs;
 mod disjoint;
 mod examine;
+mod fine_tune;
 mod fixed_list;
 mod learner;
 mod lists;
@@ -22,11 +23,14 @@ mod workload;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use disjoint::Overlap;
+use fine_tune::FineTune;
 use fixed_list::Evaluation;
 use learner::EpisodeLearner;
 use lists::Lists;
 use maclip_framework::clips::contents::store_of;
 use maclip_framework::clips::filler::Filler;
+use maclip_framework::clips::joined::Joined;
 use maclip_framework::clips::loader::ClipLoader;
 use maclip_framework::clips::sources::{Clips, Needs};
 use maclip_framework::clips::store::local::LocalCache;
@@ -50,10 +54,10 @@ use maclip_framework::recipe::compute::Recompute;
 use maclip_framework::recipe::expectation::{TestResult, mean_ci95};
 use maclip_framework::recipe::{Recipe, device};
 use maclip_framework::register;
-use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
+use maclip_framework::registry::{BuildContext, Component, Facts, Nested, Problems};
 use maclip_framework::runs::records::{EpisodeRecord, Inputs};
 use maclip_framework::slots::backbone::Geometry;
-use maclip_framework::slots::dataset::{Class, Split};
+use maclip_framework::slots::dataset::{Class, Dataset, Split};
 use maclip_framework::slots::module::GraphStrategy;
 use maclip_framework::slots::optimizer::Optimizer;
 use maclip_framework::slots::prompt::Prompt;
@@ -94,6 +98,15 @@ struct FewShot {
     validation: Evaluation,
     /// Episodes of test classes, run once with the chosen checkpoint.
     test: Evaluation,
+    /// The dataset whose test classes the test is on, with its `type` and its options; `null` is the recipe's `dataset`,
+    /// whose training and validation classes are used in any case.
+    test_on: Option<Nested<dyn Dataset>>,
+    /// With `test_on`: what becomes of classes of the training that the test has too, compared by their letters and
+    /// digits. `report` names them beside the result, `leave_out` takes them out of the training, `refuse` ends the run.
+    overlap: Overlap,
+    /// Fine-tuning on the supports of each episode of the validation and of the test, with the loss of the recipe and the
+    /// optimizer; `null` judges every episode with the trained weights. With `train.steps: 0` it is the only training.
+    fine_tune: Option<FineTune>,
     /// Trained weights of another run to begin with; `null` begins with those of the recipe.
     start: Option<Start>,
 }
@@ -109,6 +122,9 @@ impl Default for FewShot {
             train: LoopOptions::default(),
             validation: Evaluation { episodes: 500, ..Evaluation::default() },
             test: Evaluation::default(),
+            test_on: None,
+            overlap: Overlap::default(),
+            fine_tune: None,
             start: None,
         }
     }
@@ -169,6 +185,9 @@ impl Component for FewShot {
 
     fn describe(&self, facts: &mut Facts) {
         facts.task_slots = Some(SLOTS);
+        // What stands here now is of `test_on`; the recipe's dataset comes after the task.
+        facts.tested_splits = facts.splits.take();
+        (facts.gives_features, facts.directed) = (false, None);
         facts.several_devices = true;
         facts.queries = vec![self.queries, self.test.queries];
     }
@@ -200,7 +219,7 @@ impl Task for FewShot {
 
     fn needs(&self, recipe: &Recipe) -> Result<Needs> {
         let build = recipe.sizes_context();
-        let clips = Clips::build(recipe, &build)?;
+        let clips = self.clips(recipe, &build)?;
         let model = FewShotModel::build(recipe, &build, clips.frames.count());
         let lists = self.lists(&*clips.dataset, recipe, &model)?;
         let geometry = model?.backbone.geometry().clone();
@@ -213,7 +232,7 @@ impl Task for FewShot {
 
     fn inputs(&self, recipe: &Recipe, known: &Known) -> Result<Inputs> {
         let build = BuildContext::new(recipe.seed, Device::flex());
-        let clips = Clips::build(recipe, &build)?;
+        let clips = self.clips(recipe, &build)?;
         let model = FewShotModel::build(recipe, &build, clips.frames.count());
         recipe.build::<dyn Prompt>(&build)?;
         let mut lists = self.lists(&*clips.dataset, recipe, &model)?;
@@ -255,7 +274,7 @@ impl Task for FewShot {
             (model, best_step) = (trained.model, trained.best_step);
         }
         let started = Instant::now();
-        let result = self.test(context, &model.valid(), &source, &parts);
+        let result = self.test(context, &model, &source, &parts);
         context.attempt()?.seconds.test = started.elapsed().as_secs_f64();
         let (result, note) = result.inspect_err(|_| drop(context.note_costs()))?;
         if let Some(note) = note {
@@ -333,6 +352,32 @@ impl Parts {
 }
 
 impl FewShot {
+    /// The components that make frames of clips. The test's clips are of `test_on`, where there is one.
+    fn clips(&self, recipe: &Recipe, build: &BuildContext) -> Result<Clips> {
+        let mut clips = Clips::build(recipe, build)?;
+        if let Some(test_on) = &self.test_on {
+            let joined = test_on.build(build).and_then(|tested| Joined::new(clips.dataset, tested));
+            clips.dataset = Box::new(joined.map_err(|error| error.at(recipe.place("task.test_on")))?);
+        }
+        Ok(clips)
+    }
+
+    /// An error where nothing can be fine-tuned on the supports of an episode.
+    fn can_fine_tune(&self, clips: &Clips, model: &FewShotModel, recipe: &Recipe) -> Result<()> {
+        let why = if parameters::count(model).trainable == 0 {
+            "the recipe has no trainable parameters"
+        } else if model.objective.classes().is_some() {
+            "the objective is for the classes of the training, and an episode has others"
+        } else if clips.frames.random_in_evaluation() {
+            "its frames are drawn for every clip of every episode"
+        } else {
+            return Ok(());
+        };
+        let message = format!("nothing can be fine-tuned on the supports: {why}");
+        let help = "leave `task.fine_tune` out, or choose another adapter, objective or sampler";
+        Err(Error::failed(message).help(help).at(recipe.place("task.fine_tune")))
+    }
+
     /// Whether there is a training, if the model has anything to train.
     fn trains(&self) -> bool {
         self.start.as_ref().is_none_or(|start| start.train)
@@ -357,7 +402,7 @@ impl FewShot {
     fn parts(&self, context: &mut RunContext) -> Result<Parts> {
         let recipe = context.recipe;
         let build = recipe.build_context(context.device())?;
-        let clips = Clips::build(recipe, &build)?;
+        let clips = self.clips(recipe, &build)?;
         let prompt = recipe.build::<dyn Prompt>(&build)?;
         let model = FewShotModel::build(recipe, &build, clips.frames.count());
         // What is wrong with the data is told first.
@@ -408,6 +453,9 @@ impl FewShot {
             // Nothing is chosen.
             false => EpisodeList { episodes: Vec::new(), ..test.clone() },
         };
+        if self.fine_tune.is_some() {
+            self.can_fine_tune(&clips, &model, recipe)?;
+        }
         context.note_weights(&build)?;
         let with_texts = |classes: Vec<Class>| -> Result<SplitData> {
             let _span = profile::span(Phase::Texts);
@@ -474,6 +522,8 @@ impl FewShot {
         let seed = context.recipe.seed;
         EpisodeLearner {
             task: self,
+            shape: self.shape(Split::Train),
+            optimizer: &*parts.optimizer,
             compute: &context.recipe.compute,
             shards: context.recipe.devices.names().iter().map(|name| context.recipe.compute.shards_on(name)).collect(),
             recompute: parts.way.recompute,
@@ -508,8 +558,7 @@ impl FewShot {
                 None => list.write(&shared, &test.classes)?,
             }
         }
-        let split = evaluation::SplitEpisodes { classes: &test.classes, texts: &test.texts, list };
-        let outcomes = evaluation::evaluate(model, source, &split, context.progress)?;
+        let outcomes = self.learner(parts, source, context).outcomes(model, (test, list), context.progress)?;
         let mut records = context.store.fresh_records("episodes.jsonl")?;
         let lines: Vec<EpisodeRecord> = list
             .episodes
@@ -520,11 +569,17 @@ impl FewShot {
             .collect();
         records.append_all(&lines)?;
         let examples = self.test.examples.unwrap_or(EXAMPLES);
-        let note = match Gallery::new(model, source, &split, &outcomes, examples) {
+        let split = evaluation::SplitEpisodes { classes: &test.classes, texts: &test.texts, list };
+        // The weights of each episode are gone.
+        let gallery = match self.fine_tune {
+            Some(_) => Err(Error::failed("every episode was judged with weights of its own")),
+            None => Gallery::new(&model.valid(), source, &split, &outcomes, examples),
+        };
+        let note = match gallery {
             Ok(gallery) => gallery.write(context.store).map(|()| None)?,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             // The test is done, and its result holds without examples.
-            Err(error) => Some(format!("no examples of the test: {error}")),
+            Err(error) => Some(format!("no examples of the test: {}", error.reason())),
         };
         let (value, ci95) = mean_ci95(&outcomes.iter().map(Outcome::accuracy).collect::<Vec<_>>());
         let result = TestResult {

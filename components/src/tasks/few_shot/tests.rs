@@ -94,6 +94,8 @@ impl Bench {
         let task = FewShot { way: 3, shot: 2, queries: 1, episodes_per_step: 2, ..FewShot::default() };
         let learner = EpisodeLearner {
             task: &task,
+            shape: task.shape(Split::Train),
+            optimizer: &*self.parts.optimizer,
             shards: vec![compute.shards.unwrap_or(1); source.devices()],
             recompute: with_micro_batch(compute.recompute, compute.micro_batch, 9),
             micro_batch: compute.micro_batch,

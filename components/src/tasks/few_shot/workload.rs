@@ -2,7 +2,7 @@
 //! one step and one episode.
 
 use super::FewShot;
-use super::costs::{EpisodeCosts, prefix_values};
+use super::costs::{EpisodeCosts, prefix_values, training_flops};
 use super::fixed_list::Evaluation;
 use maclip_framework::engine::episodes::Shape;
 use maclip_framework::engine::evaluation::encodes_every_episode;
@@ -19,7 +19,7 @@ use maclip_framework::slots::adapter::Depth;
 use maclip_framework::slots::augment::Augment;
 use maclip_framework::slots::backbone::Precision;
 use maclip_framework::slots::cost::Cost;
-use maclip_framework::slots::dataset::{Dataset, Split};
+use maclip_framework::slots::dataset::Split;
 use maclip_framework::slots::frames::FrameSampler;
 use maclip_framework::slots::optimizer::Optimizer;
 use maclip_framework::slots::prompt::Prompt;
@@ -53,7 +53,7 @@ impl FewShot {
     /// The sizes of the splits as the roles use them, listed where the data is here.
     fn sizes(&self, recipe: &Recipe, build: &BuildContext, notes: &mut Vec<String>) -> Sizes {
         let listed = || -> Result<Sizes> {
-            let dataset = recipe.build::<dyn Dataset>(build)?;
+            let dataset = self.clips(recipe, build)?.dataset;
             let mut splits = ASSUMED;
             let mut files = false;
             for role in Split::ALL.into_iter().filter(|role| self.uses(*role)) {
@@ -98,16 +98,30 @@ impl FewShot {
         let mut training = 0.0;
         if trains {
             let way = self.way_here(recipe, &model, frames)?;
-            let Total { flops, without: uncounted, .. } = self.training_flops(recipe, &model, frames, way)?;
+            let Total { flops, without: uncounted, .. } =
+                training_flops(recipe, &model, frames, way, (self.shape(Split::Train), self.episodes_per_step))?;
             without.extend(uncounted);
             training = flops * steps as f64;
         }
+        // Of the fine-tuning before one episode of each role.
+        let mut tuning = [0.0; 3];
+        if let Some(fine_tune) = self.fine_tune.as_ref().filter(|_| trains) {
+            let way = self.way_here(recipe, &model, frames)?;
+            for role in [Split::Val, Split::Test] {
+                let shape = (fine_tune.shape(self.shape(role)), 1);
+                let step = training_flops(recipe, &model, frames, way, shape)?.flops;
+                tuning[role as usize] = step * fine_tune.steps as f64;
+            }
+        }
         let mut evaluated = |role: Split, list: &Evaluation| {
-            let passes = Evaluated { model: &model, sampler: &*sampler, frames, kept };
-            passes.of(self.shape(role), sizes.splits[role as usize], list.episodes as f64, &mut without)
+            let every = self.fine_tune.is_some() || encodes_every_episode(&model, &*sampler);
+            let passes = Evaluated { model: &model, sampler: &*sampler, frames, kept, every };
+            let Passes { encode, align } =
+                passes.of(self.shape(role), sizes.splits[role as usize], list.episodes as f64, &mut without);
+            Passes { encode: encode + tuning[role as usize] * list.episodes as f64, align }
         };
         let test = evaluated(Split::Test, &self.test);
-        let validations = if trains { steps.div_ceil(self.train.validate_every_steps) as f64 } else { 0.0 };
+        let validations = if trains { steps.div_ceil(self.train.validate_every_steps).max(1) as f64 } else { 0.0 };
         let validation = if trains { evaluated(Split::Val, &self.validation) } else { Passes::default() };
         let validation = Passes { encode: validation.encode * validations, align: validation.align * validations };
 
@@ -191,6 +205,8 @@ struct Evaluated<'a> {
     frames: usize,
     /// Whether the frozen part comes from the disk.
     kept: bool,
+    /// Whether clips are encoded anew for every episode.
+    every: bool,
 }
 
 impl Evaluated<'_> {
@@ -205,7 +221,7 @@ impl Evaluated<'_> {
         let (support, query) = (flops("support", costs.support), flops("query", costs.query));
         let (prototypes, queries) = (flops("prototypes", costs.prototypes), flops("queries", costs.query_prototypes));
         let align = flops("related", costs.related) + flops("distances", costs.distances) + costs.query_text.flops;
-        if encodes_every_episode(self.model, self.sampler) {
+        if self.every {
             let encode = prefix * costs.clips() + support + query + prototypes + queries;
             return Passes { encode: encode * episodes, align: (align + costs.support_text.flops) * episodes };
         }

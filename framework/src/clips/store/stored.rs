@@ -26,12 +26,28 @@ pub struct StoredClips {
     /// Copies on a disk of this machine, which are read first.
     local: Option<LocalCache>,
     format: Format,
-    /// Hash of what is done to every clip where [`Part::All`] is kept.
+    /// What is done to every decoded clip: the resize, and its outcome on a test image.
+    resized: [Value; 2],
+    /// The sampler of the frames.
+    frames: Value,
+    /// The clips that this process has opened, by clip id.
+    sources: Mutex<HashMap<String, Arc<Keyed>>>,
+}
+
+/// The files of a clip, and the keys of its frames.
+#[derive(Debug)]
+struct Keyed {
+    source: Source,
+    /// Of [`Part::All`].
     all: Key,
-    /// The same for [`Part::Picked`].
+    /// Of [`Part::Picked`].
     picked: Key,
-    /// The files of the clips that this process has opened, by clip id.
-    sources: Mutex<HashMap<String, Arc<Source>>>,
+}
+
+impl Keyed {
+    fn key(&self, part: Part) -> &Key {
+        if part == Part::All { &self.all } else { &self.picked }
+    }
 }
 
 impl StoredClips {
@@ -49,20 +65,12 @@ impl StoredClips {
             Some(_) => String::new(),
             None => outcome(&|image| clips.keep(image, geometry.image_size))?,
         };
-        let about = json!({
-            "store": 1,
-            "decoder": clips.dataset.decoder(),
-            "resize": option("resize"),
-            "outcome": outcome,
-            "format": format,
-        });
-        let rule = |frames: Value| -> Key { Sha256::digest(json!([about, frames]).to_string()).into() };
         Ok(Self {
             store,
             local: None,
             format,
-            all: rule(json!("all")),
-            picked: rule(json!({"picked": option("frames")})),
+            resized: [json!(option("resize")), json!(outcome)],
+            frames: json!(option("frames")),
             sources: Mutex::default(),
         })
     }
@@ -85,7 +93,7 @@ impl StoredClips {
     pub fn copy_in(&self, dataset: &dyn Dataset, wants: &[(&str, Part)], progress: &dyn Progress) -> Result<()> {
         let (Some(store), Some(local)) = (&self.store, &self.local) else { return Ok(()) };
         // A clip whose files cannot be read was reported before.
-        let key = |(clip, part): &(&str, Part)| Some(self.key(&*self.source(dataset, clip).ok()??, *part));
+        let key = |(clip, part): &(&str, Part)| Some(*self.keyed(dataset, clip).ok()??.key(*part));
         local.copy_in(store, wants.iter().filter_map(key), progress)
     }
 
@@ -94,8 +102,8 @@ impl StoredClips {
         self.store.as_ref()
     }
 
-    /// The state and content of the files of `clip`; `None` where clips are made by code or the store is off.
-    fn source(&self, dataset: &dyn Dataset, clip: &str) -> Result<Option<Arc<Source>>> {
+    /// The files of `clip` and its keys; `None` where clips are made by code or the store is off.
+    fn keyed(&self, dataset: &dyn Dataset, clip: &str) -> Result<Option<Arc<Keyed>>> {
         let Some(store) = &self.store else { return Ok(None) };
         if let Some(known) = lock(&self.sources).get(clip) {
             return Ok(Some(Arc::clone(known)));
@@ -104,14 +112,23 @@ impl StoredClips {
         if files.is_empty() {
             return Ok(None);
         }
-        let source = Arc::new(source::content(store, files)?);
-        lock(&self.sources).insert(clip.to_owned(), Arc::clone(&source));
-        Ok(Some(source))
-    }
-
-    fn key(&self, source: &Source, part: Part) -> Key {
-        let rule = if part == Part::All { &self.all } else { &self.picked };
-        Sha256::new().chain_update(rule).chain_update(source.content).finalize().into()
+        let source = source::content(store, files)?;
+        let [resize, outcome] = &self.resized;
+        let about = json!({
+            "store": 1,
+            "decoder": dataset.decoder(clip),
+            "resize": resize,
+            "outcome": outcome,
+            "format": self.format,
+        });
+        let key = |frames: Value| -> Key {
+            let rule = Sha256::digest(json!([about, frames]).to_string());
+            Sha256::new().chain_update(rule).chain_update(source.content).finalize().into()
+        };
+        let (all, picked) = (key(json!("all")), key(json!({"picked": self.frames})));
+        let keyed = Arc::new(Keyed { source, all, picked });
+        lock(&self.sources).insert(clip.to_owned(), Arc::clone(&keyed));
+        Ok(Some(keyed))
     }
 
     /// Every key that a record about `clip` can have. Empty where the clip is made by code, or the store is off.
@@ -119,9 +136,9 @@ impl StoredClips {
     /// # Errors
     /// Where the dataset does not know the clip, or its files cannot be read.
     pub fn keys(&self, dataset: &dyn Dataset, clip: &str) -> Result<Vec<Key>> {
-        let Some(source) = self.source(dataset, clip)? else { return Ok(Vec::new()) };
-        let (all, picked) = (self.key(&source, Part::All), self.key(&source, Part::Picked));
-        Ok(vec![all, picked, sound(&all), sound(&picked), source.state])
+        let Some(keyed) = self.keyed(dataset, clip)? else { return Ok(Vec::new()) };
+        let Keyed { source, all, picked } = &*keyed;
+        Ok(vec![*all, *picked, sound(all), sound(picked), source.state])
     }
 
     /// The frames of `clip` that `choose` picks, where the store has them. `part` says under which key they would be:
@@ -135,15 +152,15 @@ impl StoredClips {
     ) -> Option<Opened> {
         let store = self.store.as_ref()?;
         // A problem with its files is reported when they are decoded.
-        let source = self.source(dataset, clip).ok()??;
+        let keyed = self.keyed(dataset, clip).ok()??;
         let parts: &[Part] = if part == Part::All { &[Part::All] } else { &[Part::Picked, Part::All] };
         parts.iter().find_map(|part| {
-            let key = self.key(&source, *part);
-            let copied = self.local.as_ref().and_then(|local| picked(local.store(), &key, choose));
+            let key = keyed.key(*part);
+            let copied = self.local.as_ref().and_then(|local| picked(local.store(), key, choose));
             copied.or_else(|| {
-                let opened = picked(store, &key, choose)?;
+                let opened = picked(store, key, choose)?;
                 if let Some(local) = &self.local {
-                    local.copy(store, &key);
+                    local.copy(store, key);
                 }
                 Some(opened)
             })
@@ -152,14 +169,14 @@ impl StoredClips {
 
     /// Whether `part` of `clip` is kept.
     pub(in crate::clips) fn has(&self, dataset: &dyn Dataset, clip: &str, part: Part) -> Result<Presence> {
-        let (Some(store), Some(source)) = (&self.store, self.source(dataset, clip)?) else {
+        let (Some(store), Some(keyed)) = (&self.store, self.keyed(dataset, clip)?) else {
             return Ok(Presence::Elsewhere);
         };
-        let key = self.key(&source, part);
-        let copied = self.local.as_ref().and_then(|local| local.store().table(&key));
-        Ok(match copied.or_else(|| store.table(&key)) {
+        let key = keyed.key(part);
+        let copied = self.local.as_ref().and_then(|local| local.store().table(key));
+        Ok(match copied.or_else(|| store.table(key)) {
             Some((table, ..)) => Presence::Kept(table.timeline),
-            None if store.small(&sound(&key)).is_some() => Presence::Sound,
+            None if store.small(&sound(key)).is_some() => Presence::Sound,
             None => Presence::Unknown,
         })
     }
@@ -173,25 +190,25 @@ impl StoredClips {
         part: Part,
         opened: &Opened,
     ) -> Result<Option<u64>> {
-        let (Some(store), Some(source)) = (&self.store, self.source(dataset, clip)?) else { return Ok(None) };
-        if !source.unchanged()? {
+        let (Some(store), Some(keyed)) = (&self.store, self.keyed(dataset, clip)?) else { return Ok(None) };
+        if !keyed.source.unchanged()? {
             return Ok(None);
         }
         // Another file with the same bytes may be in the store.
-        if store.table(&self.key(&source, part)).is_some() {
+        if store.table(keyed.key(part)).is_some() {
             return Ok(Some(0));
         }
-        let bytes = record::payload(opened, self.format)
-            .filter(|bytes| store.append(Kind::Clip, &self.key(&source, part), &[bytes]));
+        let bytes =
+            record::payload(opened, self.format).filter(|bytes| store.append(Kind::Clip, keyed.key(part), &[bytes]));
         Ok(bytes.map(|bytes| bytes.len() as u64))
     }
 
     /// Notes that `clip` can be decoded, although it is not in the store.
     pub(in crate::clips) fn note_sound(&self, dataset: &dyn Dataset, clip: &str, part: Part) -> Result<()> {
-        if let (Some(store), Some(source)) = (&self.store, self.source(dataset, clip)?)
-            && source.unchanged()?
+        if let (Some(store), Some(keyed)) = (&self.store, self.keyed(dataset, clip)?)
+            && keyed.source.unchanged()?
         {
-            store.keep_small(Kind::Sound, &sound(&self.key(&source, part)), &[]);
+            store.keep_small(Kind::Sound, &sound(keyed.key(part)), &[]);
         }
         Ok(())
     }

@@ -103,7 +103,7 @@ impl<'a> Kept<'a> {
         let dataset = &self.clips.dataset;
         let hash = Sha256::new()
             .chain_update(self.model)
-            .chain_update(dataset.decoder())
+            .chain_update(dataset.decoder(clip))
             .chain_update(source_hash(&dataset.files(clip)?)?)
             .chain_update(&class.text);
         // A sampler that draws frames has another draw for a clip of another name.

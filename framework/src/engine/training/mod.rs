@@ -33,8 +33,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoopOptions {
-    /// Number of optimizer steps.
-    #[schemars(range(min = 1))]
+    /// Number of optimizer steps; with 0 the weights stay as they begin, and are validated once.
+    #[schemars(range(min = 0))]
     pub steps: u64,
     /// Largest L2 norm of a step's gradient, over all parameters together; a larger gradient is scaled down to it.
     /// `null` turns clipping off.
@@ -178,7 +178,9 @@ impl Loop<'_> {
     ) -> Result<Training<M>> {
         let stepper = Stepper::new(self.optimizer, &model)?;
         let Some(checkpoint) = self.store.newest_checkpoint(fits, damaged)? else {
-            return Ok(Training { model, stepper, position: Position::default() });
+            // Where there is no step, the validation comes at once.
+            let position = Position { validation_due: self.options.steps == 0, ..Position::default() };
+            return Ok(Training { model, stepper, position });
         };
         let position = checkpoint.position;
         Ok(Training { model: checkpoint.load(model)?, stepper: stepper.load(checkpoint.optimizer())?, position })
