@@ -4,7 +4,7 @@ use crate::named::{self, Peer, leaf, number, of_leaf, values, weights};
 use crate::peers::{labels, recipe};
 use crate::set::{Check, list};
 use burn::tensor::Tensor;
-use maclip_components::adapters::d2st::{BlockAdapter, Path, Sizes, Window};
+use maclip_components::adapters::d2st::{BlockAdapter, Form, Path, Sizes, Window};
 use maclip_components::layers::Init;
 use maclip_framework::model::few_shot::{ClassTexts, FewShotModel};
 use maclip_framework::model::parameters;
@@ -43,12 +43,12 @@ fn of_path(path: &str, norm: Option<&str>, within: &str) -> Option<Peer> {
     })
 }
 
-/// A parameter of a block's adapter, whose names there begin with `within`.
-fn of_adapter(path: &str, within: &str) -> Option<Peer> {
+/// A parameter of a block's adapter, whose names there begin with `within`. `norm` ends the names of the two norms.
+fn of_adapter(path: &str, within: &str, norm: &str) -> Option<Peer> {
     let name = |part: &str| format!("{within}{part}");
     for (ours, theirs) in [("spatial", "s"), ("temporal", "t")] {
         if let Some(path) = path.strip_prefix(&format!("{ours}.")) {
-            return of_path(path, Some(&name(&format!("{theirs}_ln"))), &name(&format!("{theirs}_attn.")));
+            return of_path(path, Some(&name(&format!("{theirs}_ln{norm}"))), &name(&format!("{theirs}_attn.")));
         }
     }
     Some(match path.rsplit_once('.') {
@@ -88,7 +88,7 @@ fn path(check: &mut Check) {
     let z: Tensor<3> = leaf(check, "z");
     let (frames, c) = (number(check, "frames"), z.dims()[2]);
     let mut init = Init::blank(check.set.device.clone().autodiff());
-    let empty = Path::new(sizes(check, c, c), window(check.case), &mut init);
+    let empty = Path::new(sizes(check, c, c), window(check.case), Form::Tokens, &mut init);
     let find = |path: &str| of_path(path, None, "");
     let path = named::import(check, empty, &find, &|_| false);
     let tokens = tokens(z.clone(), frames);
@@ -103,13 +103,52 @@ fn path(check: &mut Check) {
     named::gradients(check, &path, grads, &find, &leaves);
 }
 
+/// The peer's map `[B T, C, h, w]` → `[B, T, h w, C]`.
+fn positions(x: Tensor<4>, frames: usize) -> Tensor<4> {
+    let [bt, c, h, w] = x.dims();
+    let x: Tensor<3> = x.reshape([bt, c, h * w]);
+    x.swap_dims(1, 2).reshape([bt / frames, frames, h * w, c])
+}
+
+/// And back, with the height and width behind one another.
+fn of_positions(x: Tensor<4>) -> Tensor<3> {
+    let [b, t, n, c] = x.dims();
+    x.reshape([b * t, n, c]).swap_dims(1, 2)
+}
+
+/// The adapter behind a stage of a ResNet.
+fn behind_stage(check: &mut Check) {
+    let x: Tensor<4> = leaf(check, "x");
+    let frames = number(check, "frames");
+    let windows = ["spatial", "temporal"].map(|path| window(&check.case["kernels"][path]));
+    let mut init = Init::blank(check.set.device.clone().autodiff());
+    let sizes = sizes(check, number(check, "width"), number(check, "adapter_width"));
+    let empty = BlockAdapter::new(sizes, windows, Form::Map, &mut init);
+    let find = |path: &str| of_adapter(path, "", ".norm");
+    let adapter = named::import(check, empty, &find, &|_| false);
+    let map = positions(x.clone(), frames);
+    let n = map.dims()[2];
+    let y = of_positions(adapter.forward(map.clone(), n));
+    let [spatial, temporal] = adapter.points(map);
+    let got = [("y", list(&y)), ("spatial.pos", reversed(&spatial)), ("temporal.pos", reversed(&temporal))];
+    values(check, &got.map(|(name, values)| (name.to_owned(), values)).into());
+    let cotangent: Tensor<4> = check.input("cotangent.y").tensor(&check.set.device);
+    let grads = (y * cotangent.flatten(2, 3)).sum().backward();
+    let leaves = [of_leaf("x", &x, &grads)];
+    named::gradients(check, &adapter, grads, &find, &leaves);
+}
+
 fn adapter(check: &mut Check) {
+    if check.case["map"] == true {
+        return behind_stage(check);
+    }
     let x: Tensor<3> = leaf(check, "x");
     let frames = number(check, "frames");
     let windows = ["spatial", "temporal"].map(|path| window(&check.case["kernels"][path]));
     let mut init = Init::blank(check.set.device.clone().autodiff());
-    let empty = BlockAdapter::new(sizes(check, x.dims()[2], number(check, "adapter_width")), windows, &mut init);
-    let find = |path: &str| of_adapter(path, "");
+    let empty =
+        BlockAdapter::new(sizes(check, x.dims()[2], number(check, "adapter_width")), windows, Form::Tokens, &mut init);
+    let find = |path: &str| of_adapter(path, "", "");
     let adapter = named::import(check, empty, &find, &|_| false);
     let tokens = tokens(x.clone(), frames);
     let n = tokens.dims()[2];
@@ -236,7 +275,7 @@ fn tower(check: &mut Check) {
     let find = |path: &str| {
         if let Some(path) = path.strip_prefix("adapter.blocks.") {
             let (block, path) = path.split_once('.')?;
-            return of_adapter(path, &format!("transformer.resblocks.{block}.Adapter."));
+            return of_adapter(path, &format!("transformer.resblocks.{block}.Adapter."), "");
         }
         match path.strip_prefix("backbone.visual.") {
             Some("proj") => None,

@@ -22,8 +22,8 @@ impl Blocks {
         if facts.transformer == Some(false) {
             problems.push(
                 "type",
-                "is an adapter around transformer blocks, and the backbone has none: with a ResNet choose none, full or \
-                 last_blocks",
+                "is an adapter around transformer blocks, and the backbone has none: with a ResNet choose none, full, \
+                 last_blocks or d2st",
             );
         } else if let Some(blocks) = facts.geometry.as_ref().map(|geometry| geometry.blocks) {
             self.within("at", "the backbone", blocks, problems);

@@ -23,6 +23,10 @@
 //! Also trained: temporal position codes, zero at the start, and CLIP's class token and last norm. On ViT-B/16 with 8
 //! frames an adapter has 606,192 parameters, and all that is trained 7,282,752. Features are class tokens after the
 //! last norm: `backbone: {features: class_token}`.
+//!
+//! Behind the four stages of a ResNet (`ResNet_D2ST_Adapter` of the same file) it works on the maps, without a class token,
+//! without temporal codes, and without the GELU behind W_d and W_u; each stage has its own points. On a ResNet-50 that is
+//! 5,683,776 parameters.
 
 use super::blocks::{self, Blocks};
 use super::{depthwise, trilinear};
@@ -35,6 +39,7 @@ use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Adapter, Branch, TowerPart};
+use maclip_framework::slots::backbone::Geometry;
 use maclip_framework::slots::block::FrozenBlock;
 use maclip_framework::slots::cost::Cost;
 use maclip_kernels::operations;
@@ -59,6 +64,9 @@ struct D2stConfig {
     spatial: Window,
     /// The same of the temporal path, with 8 × 2 × 2 points as published.
     temporal: Window,
+    /// Behind the stages of a ResNet, one entry for each of the four, in place of the four options before. As published for
+    /// maps of 56, 28, 14 and 7 positions a side.
+    stages: [Attention; 4],
     /// Whether CLIP's class token and last norm are trained too, as in public code.
     class_token_and_norm: bool,
 }
@@ -75,6 +83,52 @@ pub struct Window {
     pub stride: [usize; 3],
 }
 
+/// The two attentions behind a stage of a ResNet.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Attention {
+    /// Attention heads.
+    #[schemars(range(min = 1))]
+    heads: usize,
+    /// Groups of channels with points of their own.
+    #[schemars(range(min = 1))]
+    groups: usize,
+    /// How the points of the spatial path are spaced.
+    spatial: Window,
+    /// How the points of the temporal path are spaced.
+    temporal: Window,
+}
+
+impl Attention {
+    /// As published: so many heads and as many groups, and windows of positions over time and over a side.
+    const fn published(heads: usize, [kernel, stride]: [usize; 2], temporal: usize) -> Self {
+        let spatial = Window { kernel: [4, kernel, kernel], stride: [4, stride, stride] };
+        let temporal = [1, temporal, temporal];
+        Self { heads, groups: heads, spatial, temporal: Window { kernel: temporal, stride: temporal } }
+    }
+
+    /// Reports what does not fit `channels` channels on a grid of frames, height and width. `field` is its place among the
+    /// options, with a dot behind it.
+    fn check(&self, field: &str, channels: usize, grid: Option<[usize; 3]>, problems: &mut Problems) {
+        for (name, parts) in [("heads", self.heads), ("groups", self.groups)] {
+            problems.when(
+                !channels.is_multiple_of(parts.max(1)),
+                &format!("{field}{name}"),
+                format!("must divide the {channels} channels, which are ratio × the width"),
+            );
+        }
+        let Some(grid) = grid else { return };
+        let [frames, height, width] = grid;
+        for (name, window) in [("spatial.kernel", self.spatial), ("temporal.kernel", self.temporal)] {
+            problems.when(
+                depthwise::positions(grid, window.kernel, window.stride).is_none(),
+                &format!("{field}{name}"),
+                format!("does not fit into {frames} frames of {height} × {width} patches"),
+            );
+        }
+    }
+}
+
 impl Default for D2stConfig {
     fn default() -> Self {
         Self {
@@ -84,6 +138,12 @@ impl Default for D2stConfig {
             groups: 4,
             spatial: Window { kernel: [4, 5, 5], stride: [4, 3, 3] },
             temporal: Window { kernel: [1, 7, 7], stride: [1, 7, 7] },
+            stages: [
+                Attention::published(1, [7, 7], 14),
+                Attention::published(2, [7, 7], 14),
+                Attention::published(4, [5, 3], 7),
+                Attention::published(8, [4, 3], 7),
+            ],
             class_token_and_norm: true,
         }
     }
@@ -95,6 +155,17 @@ register!(dyn Adapter, D2stConfig, name: "d2st",
     usage: "{spatial: {kernel: [4, 2, 2], stride: [4, 1, 1]}, temporal: {kernel: [1, 2, 2], stride: [1, 2, 2]}}");
 
 impl D2stConfig {
+    /// The attentions behind a transformer block.
+    fn attention(&self) -> Attention {
+        Attention { heads: self.heads, groups: self.groups, spatial: self.spatial, temporal: self.temporal }
+    }
+
+    /// The adapted stages of a ResNet, with their attentions.
+    fn adapted_stages(&self) -> impl Iterator<Item = (usize, Attention)> {
+        let stages = self.stages.into_iter().enumerate().zip(self.at.of(self.stages.len()));
+        stages.filter_map(|(stage, adapted)| adapted.then_some(stage))
+    }
+
     /// C for tokens of width `d`.
     fn channels(&self, d: usize) -> usize {
         ((d as f64 * self.ratio) as usize).max(1)
@@ -105,37 +176,71 @@ impl Component for D2stConfig {
     type Slot = dyn Adapter;
 
     fn compatible(&self, facts: &Facts, problems: &mut Problems) {
-        self.at.compatible(facts, problems);
-        let Some(geometry) = facts.geometry.as_ref().filter(|geometry| geometry.transformer) else { return };
-        let channels = self.channels(geometry.width);
-        for (name, parts) in [("heads", self.heads), ("groups", self.groups)] {
-            problems.when(
-                !channels.is_multiple_of(parts.max(1)),
-                name,
-                format!("must divide the {channels} channels, which are ratio × {}", geometry.width),
-            );
+        let Some(geometry) = facts.geometry.as_ref() else { return self.at.compatible(facts, problems) };
+        self.at.within("at", "the backbone", geometry.blocks, problems);
+        let grid = |side: usize| facts.frames.map(|frames| [frames, side, side]);
+        if geometry.transformer {
+            let side = (geometry.tokens - 1).isqrt();
+            return self.attention().check("", self.channels(geometry.width), grid(side), problems);
         }
-        let grid = (geometry.tokens - 1).isqrt();
-        let Some(frames) = facts.frames else { return };
-        for (name, window) in [("spatial.kernel", self.spatial), ("temporal.kernel", self.temporal)] {
-            problems.when(
-                depthwise::positions([frames, grid, grid], window.kernel, window.stride).is_none(),
-                name,
-                format!("does not fit into {frames} frames of {grid} × {grid} patches"),
-            );
+        for (stage, attention) in self.adapted_stages() {
+            let (width, side) = (stage_width(geometry, stage), geometry.image_size / (4 << stage));
+            attention.check(&format!("stages[{stage}]."), self.channels(width), grid(side), problems);
         }
     }
 
     fn build(self, context: &BuildContext) -> Result<Box<dyn Adapter>> {
         let (geometry, frames) = (context.geometry()?, context.frames()?);
         let mut init = Init::new(context.init("adapter"), context.trainable_device());
-        let d = geometry.width;
-        let sizes = Sizes { width: d, channels: self.channels(d), heads: self.heads, groups: self.groups };
-        let windows = [self.spatial, self.temporal];
-        let blocks = self.at.of(geometry.blocks).into_iter();
-        let blocks = blocks.map(|adapted| adapted.then(|| BlockAdapter::new(sizes, windows, &mut init))).collect();
-        let temporal_embedding = init.constant([frames, d], 0.0);
-        Ok(Box::new(D2st { blocks, temporal_embedding, class_token_and_norm: self.class_token_and_norm }))
+        let form = if geometry.transformer { Form::Tokens } else { Form::Map };
+        let mut adapter = |width: usize, Attention { heads, groups, spatial, temporal }: Attention| {
+            let sizes = Sizes { width, channels: self.channels(width), heads, groups };
+            BlockAdapter::new(sizes, [spatial, temporal], form, &mut init)
+        };
+        let mut blocks: Vec<Option<BlockAdapter>> = (0..geometry.blocks).map(|_| None).collect();
+        if form == Form::Tokens {
+            for (block, adapted) in blocks.iter_mut().zip(self.at.of(geometry.blocks)) {
+                *block = adapted.then(|| adapter(geometry.width, self.attention()));
+            }
+        } else {
+            for (stage, attention) in self.adapted_stages() {
+                blocks[stage] = Some(adapter(stage_width(geometry, stage), attention));
+            }
+        }
+        let temporal_embedding = (form == Form::Tokens).then(|| init.constant([frames, geometry.width], 0.0));
+        let class_token_and_norm = self.class_token_and_norm && form == Form::Tokens;
+        Ok(Box::new(D2st { blocks, temporal_embedding, class_token_and_norm }))
+    }
+}
+
+/// Channels behind a stage of a ResNet: those behind the last one, half as many for each stage before it.
+fn stage_width(geometry: &Geometry, stage: usize) -> usize {
+    geometry.width >> (geometry.blocks - 1 - stage)
+}
+
+/// What an adapter stands behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A transformer block: a class token and the patches. GELU behind both linear maps.
+    Tokens,
+    /// A stage of a ResNet: the positions of a map. No GELU there.
+    Map,
+}
+
+impl Form {
+    /// Tokens of a frame before its patches.
+    fn before(self) -> usize {
+        usize::from(self == Form::Tokens)
+    }
+
+    /// What comes behind the linear maps.
+    fn activate(self, x: Tensor<4>) -> Tensor<4> {
+        if self == Form::Tokens { operations::gelu(x) } else { x }
+    }
+
+    /// Height and width of the patches of a frame with `n` tokens.
+    fn side(self, n: usize) -> usize {
+        (n - self.before()).isqrt()
     }
 }
 
@@ -168,13 +273,15 @@ pub struct Path {
     offset: Linear,
     #[module(skip)]
     window: Window,
+    #[module(skip)]
+    form: Form,
     heads: usize,
     groups: usize,
 }
 
 impl Path {
     /// With PyTorch's start of every layer.
-    pub fn new(sizes: Sizes, window: Window, init: &mut Init) -> Self {
+    pub fn new(sizes: Sizes, window: Window, form: Form, init: &mut Init) -> Self {
         let Sizes { channels, heads, groups, .. } = sizes;
         let (taps, own) = (window.kernel.iter().product::<usize>(), channels / groups);
         let bound = (taps as f64).powf(-0.5);
@@ -188,6 +295,7 @@ impl Path {
             offset_norm: init.layer_norm(own),
             offset: init.linear_without_bias(own, 3),
             window,
+            form,
             heads,
             groups,
         }
@@ -246,15 +354,15 @@ impl Path {
     /// Tokens `[B, T, N + 1, C]` → the grid of patches, each group of channels by itself: `[B · groups, T, H, W, C /
     /// groups]`.
     fn patches(&self, tokens: Tensor<4>) -> Tensor<5> {
-        let ([b, t, n, c], g) = (tokens.dims(), self.groups);
-        let side = (n - 1).isqrt();
-        let patches = tokens.narrow(2, 1, n - 1).reshape([b, t, n - 1, g, c / g]);
+        let ([b, t, n, c], g, before) = (tokens.dims(), self.groups, self.form.before());
+        let side = self.form.side(n);
+        let patches = tokens.narrow(2, before, n - before).reshape([b, t, n - before, g, c / g]);
         patches.permute([0, 3, 1, 2, 4]).reshape([b * g, t, side, side, c / g])
     }
 
     /// What [`Path::forward`] costs for tokens `[B, T, N + 1, C]`.
     fn cost(&self, [b, t, n, c]: [usize; 4]) -> Option<Cost> {
-        let (side, rows) = ((n - 1).isqrt(), b * t * n);
+        let (side, rows) = (self.form.side(n), b * t * n);
         let size = depthwise::positions([t, side, side], self.window.kernel, self.window.stride)?;
         let points = b * size.iter().product::<usize>();
         let [taps, _] = self.offset_kernel.lazy_shape().dims();
@@ -271,9 +379,11 @@ impl Path {
     }
 }
 
-/// The adapter behind one block.
+/// The adapter behind one block, or behind one stage of a ResNet.
 #[derive(Module, Debug)]
 pub struct BlockAdapter {
+    #[module(skip)]
+    form: Form,
     down: Linear,
     /// Depth-wise weights `[27, C]`.
     position_kernel: Param<Tensor<2>>,
@@ -289,16 +399,17 @@ const POSITION: [usize; 3] = [3; 3];
 impl BlockAdapter {
     /// With PyTorch's start of every layer but the last one, which is zero. `windows` are those of the spatial and the
     /// temporal path.
-    pub fn new(sizes: Sizes, [spatial, temporal]: [Window; 2], init: &mut Init) -> Self {
+    pub fn new(sizes: Sizes, [spatial, temporal]: [Window; 2], form: Form, init: &mut Init) -> Self {
         let Sizes { width, channels, .. } = sizes;
         let taps: usize = POSITION.iter().product();
         let bound = (taps as f64).powf(-0.5);
         Self {
+            form,
             down: init.linear(width, channels),
             position_kernel: init.uniform([taps, channels], bound),
             position_bias: init.uniform([channels], bound),
-            spatial: Path::new(sizes, spatial, init),
-            temporal: Path::new(sizes, temporal, init),
+            spatial: Path::new(sizes, spatial, form, init),
+            temporal: Path::new(sizes, temporal, form, init),
             up: init.linear_zero(channels, width),
         }
     }
@@ -308,7 +419,7 @@ impl BlockAdapter {
         let u = self.placed(x.clone());
         let paths = self.spatial.forward(u.clone(), first) + self.temporal.forward(u, first);
         let up = linear(&self.up, operations::gelu(paths * 0.5));
-        x.narrow(2, 0, first) + operations::gelu(up)
+        x.narrow(2, 0, first) + self.form.activate(up)
     }
 
     /// Where both paths read the patches, as [`Path::points`] says: x `[B, T, N + 1, D]` → of the spatial and the
@@ -320,20 +431,24 @@ impl BlockAdapter {
 
     /// u: x `[B, T, N + 1, D]` → `[B, T, N + 1, C]`.
     fn placed(&self, x: Tensor<4>) -> Tensor<4> {
-        let u = operations::gelu(linear(&self.down, x));
-        let [b, t, n, c] = u.dims();
-        let side = (n - 1).isqrt();
-        let patches = u.clone().narrow(2, 1, n - 1);
+        let u = self.form.activate(linear(&self.down, x));
+        let ([b, t, n, c], before) = (u.dims(), self.form.before());
+        let side = self.form.side(n);
+        let patches = u.clone().narrow(2, before, n - before);
         let grid = patches.clone().reshape([b, t, side, side, c]);
         let code = depthwise::same(grid, self.position_kernel.val(), self.position_bias.val(), POSITION);
-        Tensor::cat(vec![u.narrow(2, 0, 1), patches + code.reshape([b, t, n - 1, c])], 2)
+        let patches = patches + code.reshape([b, t, n - before, c]);
+        match before {
+            0 => patches,
+            _ => Tensor::cat(vec![u.narrow(2, 0, before), patches], 2),
+        }
     }
 
     /// What [`BlockAdapter::forward`] costs for x `[B, T, N + 1, D]`.
     fn cost(&self, [b, t, n, d]: [usize; 4]) -> Option<Cost> {
         let (rows, [taps, c]) = (b * t * n, self.position_kernel.lazy_shape().dims());
         let placed = linear_cost(&self.down, rows) + Cost::elementwise(rows * c, 1.0);
-        let code = depthwise::cost(b * t * (n - 1) * c, taps);
+        let code = depthwise::cost(b * t * (n - self.form.before()) * c, taps);
         let paths = self.spatial.cost([b, t, n, c])? + self.temporal.cost([b, t, n, c])?;
         let up = Cost::elementwise(rows * c, 1.0) + linear_cost(&self.up, rows) + Cost::elementwise(rows * d, 1.0);
         Some(placed + code + paths + up)
@@ -343,8 +458,8 @@ impl BlockAdapter {
 #[derive(Module, Debug)]
 struct D2st {
     blocks: Vec<Option<BlockAdapter>>,
-    /// `[T, D]`
-    temporal_embedding: Param<Tensor<2>>,
+    /// `[T, D]`; a ResNet has none.
+    temporal_embedding: Option<Param<Tensor<2>>>,
     class_token_and_norm: bool,
 }
 
@@ -358,12 +473,13 @@ impl Adapter for D2st {
     }
 
     fn embeds(&self) -> bool {
-        true
+        self.temporal_embedding.is_some()
     }
 
     fn embed(&self, tokens: Tensor<4>) -> Tensor<4> {
-        let [t, d] = self.temporal_embedding.val().dims();
-        tokens + self.temporal_embedding.val().reshape([1, t, 1, d])
+        let Some(embedding) = &self.temporal_embedding else { return tokens };
+        let [t, d] = embedding.val().dims();
+        tokens + embedding.val().reshape([1, t, 1, d])
     }
 
     fn scope(&self) -> Scope {
@@ -378,6 +494,15 @@ impl Adapter for D2st {
         // The class token reads the patches of the block's output, so all of them are needed.
         let tokens = x.dims()[2];
         blocks::adapted(&self.blocks, index).forward(block.forward_frames(x, tokens), first)
+    }
+
+    fn behind_stage(&self, index: usize, map: Tensor<4>) -> Tensor<4> {
+        let positions = map.dims()[2];
+        blocks::adapted(&self.blocks, index).forward(map, positions)
+    }
+
+    fn stage_cost(&self, index: usize, map: [usize; 4]) -> Option<Cost> {
+        self.blocks[index].as_ref()?.cost(map)
     }
 
     fn cost(&self, index: usize, block: &dyn FrozenBlock, [b, t, n, d]: [usize; 4], _: &Branch) -> Option<Cost> {
@@ -419,6 +544,15 @@ mod tests {
             parameters::count(&model).trainable - trained
         };
         assert_eq!((head(64), head(31)), (49_216, 23_839));
+    }
+
+    #[test]
+    fn behind_the_stages_of_a_resnet_parameters_are_those_of_the_public_code() {
+        let backbone = "{type: resnet, architecture: resnet50, weights: random}";
+        let model = model::sized_with(&[("adapter", "{type: d2st}")], backbone);
+        assert_eq!(parameters::count(&model).trainable, 94_272 + 293_760 + 1_070_400 + 4_225_344);
+        let one = model::sized_with(&[("adapter", "{type: d2st, at: {last: 1}}")], backbone);
+        assert_eq!(parameters::count(&one).trainable, 4_225_344);
     }
 
     #[test]

@@ -341,6 +341,7 @@ pub trait Staged {
             }
         };
         let x = self.through(stage..STAGES.min(stage + 1), x);
+        let x = if stage < STAGES && adapter.adapts(stage) { behind_stage(adapter, stage, x, b) } else { x };
         match stage + 1 < STAGES {
             true => carried.before(x.reshape([b as i32, t as i32, -1])),
             false => self.pooled(x, b, carried),
@@ -359,20 +360,37 @@ pub trait Staged {
     }
 
     /// See `Backbone::encode_step_cost`.
-    fn staged_step_cost(&self, step: usize, frames: usize, adapter: &dyn Adapter) -> Cost {
+    fn staged_step_cost(&self, step: usize, [b, t]: [usize; 2], adapter: &dyn Adapter) -> Option<Cost> {
+        let frames = b * t;
         let stage = match Depth::of(adapter, STAGES) {
-            Depth::Features => return Cost::NONE,
+            Depth::Features => return Some(Cost::NONE),
             Depth::Head => STAGES,
             Depth::Block(first) => first + step,
             Depth::Pixels => step,
+        };
+        let behind = match stage < STAGES && adapter.adapts(stage) {
+            true => {
+                let channels = self.channels(stage + 1);
+                adapter.stage_cost(stage, [b, t, self.values(stage + 1) / channels, channels])?
+            }
+            false => Cost::NONE,
         };
         let stem = match Depth::of(adapter, STAGES) {
             Depth::Pixels if step == 0 => self.stem_cost(frames),
             _ => Cost::NONE,
         };
         let pool = if stage + 1 < STAGES { Cost::NONE } else { self.pool_cost(frames) };
-        stem + self.through_cost(stage..STAGES.min(stage + 1), frames) + pool
+        Some(stem + self.through_cost(stage..STAGES.min(stage + 1), frames) + behind + pool)
     }
+}
+
+/// The map `[B T, C, h, w]` behind stage `index`, after what the adapter puts there: the same shape.
+fn behind_stage(adapter: &dyn Adapter, index: usize, map: Tensor<4>, clips: usize) -> Tensor<4> {
+    let [frames, c, h, w] = map.dims();
+    let positions: Tensor<3> = map.reshape([frames, c, h * w]);
+    let positions = positions.swap_dims(1, 2).reshape([clips, frames / clips, h * w, c]);
+    let adapted = adapter.behind_stage(index, positions).reshape([frames, h * w, c]);
+    adapted.swap_dims(1, 2).reshape([frames, c, h, w])
 }
 
 /// Makes those of `stages` trainable for which `tunes` is true.

@@ -389,8 +389,8 @@ impl Backbone for ResNet {
         Some(self.staged_prefix_cost(b * t, adapter))
     }
 
-    fn encode_step_cost(&self, step: usize, [b, t]: [usize; 2], adapter: &dyn Adapter, _: &Branch) -> Option<Cost> {
-        Some(self.staged_step_cost(step, b * t, adapter))
+    fn encode_step_cost(&self, step: usize, clips: [usize; 2], adapter: &dyn Adapter, _: &Branch) -> Option<Cost> {
+        self.staged_step_cost(step, clips, adapter)
     }
 
     fn lower(&mut self, precision: Precision) -> Result<()> {
@@ -464,7 +464,12 @@ mod tests {
         let map = layout.part(Part::Map, frozen.clone()).reshape([4, 4, 64]).mean_dim(1).reshape([2, 2, 64]);
         assert!(difference(&map, &plain) < 1e-6);
         let context = BuildContext::new(1, Device::flex()).with_sizes(tower.geometry().clone(), 2);
-        for text in ["{type: full}", "{type: last_blocks, count: 2}"] {
+        // Behind its stages D²ST-Adapter starts as the identity.
+        let stage = "{heads: 1, groups: 1, spatial: {kernel: [2, 2, 2], stride: [2, 2, 2]}, \
+                     temporal: {kernel: [1, 2, 2], stride: [1, 2, 2]}}";
+        let stages = format!("stages: [{stage}, {stage}, {stage}, {stage}]");
+        let (all, last) = (format!("{{type: d2st, {stages}}}"), format!("{{type: d2st, at: {{last: 1}}, {stages}}}"));
+        for text in ["{type: full}", "{type: last_blocks, count: 2}", &all, &last] {
             let adapter = build_choice::<dyn Adapter>(&read_str("adapter", text).unwrap(), &context).unwrap();
             let steps = tower.encode_steps(&*adapter);
             let got = (0..steps.len()).fold(tower.prefix(pixels.clone(), &*adapter), |x, step| {

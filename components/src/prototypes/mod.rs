@@ -11,6 +11,7 @@ mod hyrsm;
 pub mod molo;
 mod multimodal_transformer;
 mod none;
+mod reduced;
 pub mod strm;
 mod text_guided;
 mod text_layer;

@@ -21,24 +21,29 @@
 //! episode.
 //!
 //! The tower's own features f go through an attention over time: (2 − ρ) f + ρ MSA(LN f). With ViT-B/16 and w = 256 the
-//! module has 13,121,036 parameters, and with the map of `objective: {type: ts_fsar}` 13,252,620. The public code
-//! starts the side network from a principal component analysis of CLIP's own weights; here it starts as PyTorch's
-//! layers do.
+//! module has 13,121,036 parameters, and with the map of `objective: {type: ts_fsar}` 13,252,620. The side network starts
+//! from the principal components of CLIP's own blocks, and so does the attention over time, from those of the last one.
 
+use super::reduced::{reduced, resampled, transposed};
 use crate::layers::{Attention, Init, LayerNorm, feed_forward, linear, plain_device};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Int, Tensor, TensorData};
-use maclip_framework::error::Result;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::model::parameters;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
+use maclip_framework::slots::backbone::Backbone;
 use maclip_framework::slots::layout::{Layout, Part};
 use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype, Related};
+use maclip_framework::weights::HostTensor;
 use maclip_kernels::Activation;
 use maclip_kernels::operations::FeedForwardOptions;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Options of TS-FSAR's side network.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
@@ -70,6 +75,20 @@ pub struct TsFsarConfig {
     /// Heads of this attention; must divide E.
     #[schemars(range(min = 1))]
     adapter_heads: usize,
+    /// How the side network and this attention start.
+    init: Start,
+}
+
+/// How TS-FSAR's layers start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Start {
+    /// From the principal components of the tower's own blocks, as in public code. The first training of ViT-B/16 begins
+    /// a minute or two later.
+    #[default]
+    Pca,
+    /// As PyTorch's layers do.
+    Random,
 }
 
 impl Default for TsFsarConfig {
@@ -84,6 +103,7 @@ impl Default for TsFsarConfig {
             alpha: 0.4,
             residual: 0.4,
             adapter_heads: 8,
+            init: Start::default(),
         }
     }
 }
@@ -144,6 +164,7 @@ impl TsFsarConfig {
             tokens,
             width: w,
             frames,
+            pca: self.init == Start::Pca,
             given,
         })
     }
@@ -251,8 +272,102 @@ pub struct TsFsar {
     width: usize,
     /// T
     frames: usize,
+    /// Whether the tower's blocks are where the training starts.
+    pca: bool,
     #[module(skip)]
     given: Layout,
+}
+
+/// The weights of a block of CLIP's image tower, in PyTorch's layout.
+struct ClipBlock<'a> {
+    tensors: &'a BTreeMap<String, HostTensor>,
+    /// What their names begin with.
+    within: String,
+}
+
+impl ClipBlock<'_> {
+    fn tensor(&self, name: &str) -> Result<&HostTensor> {
+        self.tensors.get(&format!("{}{name}", self.within)).ok_or_else(|| {
+            Error::failed(format!("the backbone has no {}{name} that the side network could start from", self.within))
+                .help("choose `backbone: {type: clip_vit}`, or `prototype.init: random`")
+        })
+    }
+
+    /// Queries, keys and values, one after the other: weights `[D, D]` and biases `[D]`.
+    fn projections(&self) -> Result<Vec<[HostTensor; 2]>> {
+        let thirds = |name: &str| -> Result<Vec<HostTensor>> {
+            let HostTensor { shape, values } = self.tensor(name)?;
+            let shape: Vec<usize> = std::iter::once(shape[0] / 3).chain(shape[1..].iter().copied()).collect();
+            let third = |values: &[f32]| HostTensor { shape: shape.clone(), values: values.to_vec() };
+            Ok(values.chunks(values.len() / 3).map(third).collect())
+        };
+        Ok(thirds("attn.in_proj_weight")?.into_iter().zip(thirds("attn.in_proj_bias")?).map(|(w, b)| [w, b]).collect())
+    }
+
+    /// An attention of the width `w`, by the names of [`Attention`] below `path`.
+    fn attention(&self, path: &str, w: usize) -> Result<Vec<(String, HostTensor)>> {
+        // `[w, 3 w]`: the outputs of the three stand beside one another.
+        let mut joined = vec![0.0; 3 * w * w];
+        let mut bias = Vec::new();
+        for (part, [weight, own]) in self.projections()?.iter().enumerate() {
+            let small = reduced(weight, w, w)?;
+            for (at, value) in small.values.iter().enumerate() {
+                let (output, input) = (at / w, at % w);
+                joined[input * 3 * w + part * w + output] = *value;
+            }
+            bias.extend(resampled(&own.values, w));
+        }
+        let projection = [
+            (format!("{path}.in_proj.weight"), HostTensor { shape: vec![w, 3 * w], values: joined }),
+            (format!("{path}.in_proj.bias"), HostTensor { shape: vec![3 * w], values: bias }),
+        ];
+        Ok(projection.into_iter().chain(self.linear("attn.out_proj", &format!("{path}.out_proj"), w, w)?).collect())
+    }
+
+    /// A linear map from `inputs` to `outputs` values, at `path`.
+    fn linear(&self, name: &str, path: &str, inputs: usize, outputs: usize) -> Result<[(String, HostTensor); 2]> {
+        let small = reduced(self.tensor(&format!("{name}.weight"))?, outputs, inputs)?;
+        let weight = HostTensor { shape: vec![inputs, outputs], values: transposed(&small.values, [outputs, inputs]) };
+        Ok([(format!("{path}.weight"), weight), self.vector(&format!("{name}.bias"), format!("{path}.bias"), outputs)?])
+    }
+
+    fn vector(&self, name: &str, path: String, count: usize) -> Result<(String, HostTensor)> {
+        Ok((path, HostTensor { shape: vec![count], values: resampled(&self.tensor(name)?.values, count) }))
+    }
+
+    /// The side block at `path`, of the width `w` and the hidden width `hidden`.
+    fn side_block(&self, path: &str, w: usize, hidden: usize) -> Result<Vec<(String, HostTensor)>> {
+        let mut found = self.attention(&format!("{path}.attention"), w)?;
+        for (theirs, ours) in [("ln_1", "norm_1"), ("ln_2", "norm_2")] {
+            for (kind, own) in [("weight", "gamma"), ("bias", "beta")] {
+                found.push(self.vector(&format!("{theirs}.{kind}"), format!("{path}.{ours}.{own}"), w)?);
+            }
+        }
+        found.extend(self.linear("mlp.c_fc", &format!("{path}.fc1"), w, hidden)?);
+        found.extend(self.linear("mlp.c_proj", &format!("{path}.fc2"), hidden, w)?);
+        Ok(found)
+    }
+}
+
+impl TsFsar {
+    /// The module with the side network and the attention over time made of the blocks of CLIP's image tower in
+    /// `tensors`, by OpenAI's names.
+    ///
+    /// # Errors
+    /// Where there is no such tensor, or a layer is wider than that of the tower.
+    fn from_blocks(self, tensors: &BTreeMap<String, HostTensor>) -> Result<Self> {
+        let block = |index: usize| ClipBlock { tensors, within: format!("visual.transformer.resblocks.{index}.") };
+        let side = |(index, own): (usize, &SideBlock)| {
+            let [_, hidden] = own.fc1.weight.lazy_shape().dims();
+            block(index).side_block(&format!("blocks.{index}"), self.width, hidden)
+        };
+        let made: Vec<_> = self.blocks.par_iter().enumerate().map(side).collect::<Result<_>>()?;
+        let [e, _] = self.adapter.out_proj.weight.lazy_shape().dims();
+        let over_time = block(self.blocks.len() - 1).attention("adapter", e)?;
+        let mut all = parameters::export(&self, false);
+        all.extend(made.into_iter().flatten().chain(over_time));
+        parameters::import(self, all, false)
+    }
 }
 
 /// z of X: `[B, N, w]` → `[B, w (w + 1) / 2]`, rows of the upper triangle one after the other.
@@ -327,6 +442,14 @@ impl TsFsar {
 }
 
 impl Prototype for TsFsar {
+    fn start(&mut self, backbone: &dyn Backbone) -> Result<()> {
+        if self.pca {
+            let tensors = backbone.published().unwrap_or_default().tensors;
+            *self = self.clone().from_blocks(&tensors)?;
+        }
+        Ok(())
+    }
+
     fn scope(&self) -> Scope {
         Scope::Episode
     }
@@ -370,7 +493,7 @@ mod tests {
     use super::*;
     use crate::conformance::{self, model, prototype::Traits, scopes};
     use burn::tensor::Device;
-    use maclip_framework::model::parameters;
+    use maclip_framework::model::few_shot::FewShotModel;
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
@@ -388,6 +511,29 @@ mod tests {
         for (classes, head) in [(64, 2_105_344), (31, 1_019_776), (70, 2_302_720)] {
             assert_eq!(counted(classes), 13_252_620 + head);
         }
+    }
+
+    #[test]
+    fn the_side_network_starts_from_the_blocks_of_clip() {
+        let small = "blocks: 6, width: 16, heads: 2, temporal: [3], adapter_heads: 4";
+        let built = |options: &str| model::built(&[("prototype", &format!("{{type: ts_fsar, {options}}}"))]);
+        let tensors = |model: &FewShotModel| parameters::export(&model.prototype, true);
+        let random = built(&format!("{small}, init: random"));
+        let begun = random.clone().begun().unwrap();
+        assert_eq!(tensors(&begun), tensors(&random));
+        let before = built(small);
+        let tower = before.backbone.published().unwrap().tensors;
+        let (before, after) = (tensors(&before), tensors(&built(small).begun().unwrap()));
+        for (path, tensor) in &after {
+            let made = path.starts_with("blocks.") || path.starts_with("adapter.");
+            assert_eq!(*tensor != before[path], made, "{path}");
+        }
+        // W of the first projection behind block 2: its first 16 outputs in 16 principal components.
+        let theirs = &tower["visual.transformer.resblocks.2.attn.out_proj.weight"];
+        let own = &after["blocks.2.attention.out_proj.weight"];
+        assert_eq!(own.values, transposed(&reduced(theirs, 16, 16).unwrap().values, [16, 16]));
+        let error = built(&small.replace("width: 16", "width: 256")).begun().unwrap_err().to_string();
+        assert!(error.contains("too large"), "{error}");
     }
 
     #[test]

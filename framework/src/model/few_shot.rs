@@ -125,6 +125,15 @@ impl FewShotModel {
         Ok(with_stable_ids(with_graph_strategy(model, context.graph_strategy())))
     }
 
+    /// The model as its first training step finds it, with what components take from the backbone to begin with.
+    ///
+    /// # Errors
+    /// As [`Prototype::start`].
+    pub fn begun(mut self) -> Result<Self> {
+        self.prototype.start(&*self.backbone)?;
+        Ok(self)
+    }
+
     /// Whether the adapter, the prototype module or the objective reads class texts.
     pub fn needs_text(&self) -> bool {
         self.adapter.needs_text() || self.prototype.needs_text() || self.objective.needs_text()

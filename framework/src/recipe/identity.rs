@@ -26,7 +26,7 @@ const NO_RESULT: [&str; 17] = [
 /// Keys that older versions did not have, each with a field and the value that means the behaviour of those versions. A
 /// key with this value is left out of the identity, so that older runs keep theirs. A value that is no text is written
 /// as JSON has it: `null` stands for a missing one.
-const LATER: [(&str, &str, &str); 18] = [
+const LATER: [(&str, &str, &str); 19] = [
     ("resize", "type", "none"),
     ("clip_store", "format", "raw"),
     ("adapter.parts", "", "all"),
@@ -40,6 +40,7 @@ const LATER: [(&str, &str, &str); 18] = [
     ("task.test.sampling", "", "with_replacement"),
     ("task.validation.sampling", "", "with_replacement"),
     ("objective.text_prediction", "", "averaged_embedding"),
+    ("prototype.init", "", "random"),
     ("backbone.key", "", "null"),
     ("backbone.epsilon", "", "null"),
     ("backbone.pixels", "", "null"),

@@ -153,6 +153,17 @@ pub trait Adapter: DynModule + CloneAdapter {
         block.forward_frames(x, first)
     }
 
+    /// What comes behind stage `index` of a ResNet: its map, the positions of a frame one after the other, `[B, T, h w, C]`
+    /// → the same shape. Only called if [`Adapter::adapts`].
+    fn behind_stage(&self, _index: usize, map: Tensor<4>) -> Tensor<4> {
+        map
+    }
+
+    /// Cost of [`Adapter::behind_stage`] for a map of this shape, without the stage; `None` where it was not counted.
+    fn stage_cost(&self, _index: usize, _map: [usize; 4]) -> Option<Cost> {
+        None
+    }
+
     /// Whether [`Adapter::forward_text`] replaces block `index` of the text tower, counted from 0 at the input.
     fn adapts_text(&self, _index: usize) -> bool {
         false

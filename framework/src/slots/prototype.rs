@@ -1,7 +1,9 @@
 //! Slot `prototype`: changes the features of support clips (with their class text) and of queries before the alignment.
 
 use super::Scope;
+use super::backbone::Backbone;
 use crate::clone_boxed;
+use crate::error::Result;
 use crate::slots::cost::Cost;
 use crate::slots::layout::{Layout, Part};
 use crate::slots::module::DynModule;
@@ -56,6 +58,15 @@ pub trait Prototype: DynModule + ClonePrototype {
     /// The parts of a frame that it reads; it gets the feature alone where there are none.
     fn reads(&self) -> Vec<Part> {
         Vec::new()
+    }
+
+    /// Called once, before the first step of a training: the values with which it begins may come from the backbone. A
+    /// checkpoint replaces them.
+    ///
+    /// # Errors
+    /// Where the backbone has no such values.
+    fn start(&mut self, _backbone: &dyn Backbone) -> Result<()> {
+        Ok(())
     }
 
     /// The values of the frames that it returns, where it gets frames of the values `given`.

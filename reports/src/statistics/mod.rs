@@ -13,11 +13,13 @@ mod clusters;
 mod coverage;
 mod holm;
 mod paired;
+mod ranks;
 mod sign_flip;
 
 pub use clusters::over_clusters;
 pub use holm::holm;
 pub use paired::{Paired, paired};
+pub use ranks::{Ranks, cliques, ranks};
 pub use sign_flip::sign_flip;
 
 use statrs::distribution::{ContinuousCDF, StudentsT};

@@ -185,8 +185,8 @@ impl ImageTower for ResNet {
         Some(self.staged_prefix_cost(b * t, adapter))
     }
 
-    fn encode_step_cost(&self, step: usize, [b, t]: [usize; 2], adapter: &dyn Adapter, _: &Branch) -> Option<Cost> {
-        Some(self.staged_step_cost(step, b * t, adapter))
+    fn encode_step_cost(&self, step: usize, clips: [usize; 2], adapter: &dyn Adapter, _: &Branch) -> Option<Cost> {
+        self.staged_step_cost(step, clips, adapter)
     }
 
     fn tune(&mut self, tunes: &dyn Fn(TowerPart) -> bool) {

@@ -17,11 +17,11 @@ mod memory;
 mod passes;
 mod plan;
 mod start;
+mod tested;
 #[cfg(test)]
 mod tests;
 mod workload;
 
-use burn::module::Module;
 use burn::tensor::Device;
 use disjoint::Overlap;
 use fine_tune::FineTune;
@@ -36,14 +36,11 @@ use maclip_framework::clips::sources::{Clips, Needs};
 use maclip_framework::clips::store::local::LocalCache;
 use maclip_framework::clips::store::stored::StoredClips;
 use maclip_framework::engine::context::RunContext;
-use maclip_framework::engine::episodes::{Episode, EpisodeList, Shape};
-use maclip_framework::engine::evaluation::{self, Outcome};
-use maclip_framework::engine::examples::Gallery;
+use maclip_framework::engine::episodes::{EpisodeList, Shape};
 use maclip_framework::engine::features::{ClipSource, FeatureCache};
 use maclip_framework::engine::task::{Known, Task};
 use maclip_framework::engine::training::{Loop, LoopOptions};
 use maclip_framework::error::{Error, Result};
-use maclip_framework::files::copy_atomically;
 use maclip_framework::model::few_shot::{ClassTexts, FewShotModel, class_texts};
 use maclip_framework::model::parameters::{self, Params};
 use maclip_framework::model::plan::Plan;
@@ -51,11 +48,11 @@ use maclip_framework::model::workload::Workload;
 use maclip_framework::profile::{self, Phase};
 use maclip_framework::random::Stream;
 use maclip_framework::recipe::compute::Recompute;
-use maclip_framework::recipe::expectation::{TestResult, mean_ci95};
 use maclip_framework::recipe::{Recipe, device};
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Nested, Problems};
-use maclip_framework::runs::records::{EpisodeRecord, Inputs};
+use maclip_framework::runs::records::Inputs;
+use maclip_framework::runs::store::checkpoint_steps;
 use maclip_framework::slots::backbone::Geometry;
 use maclip_framework::slots::dataset::{Class, Dataset, Split};
 use maclip_framework::slots::module::GraphStrategy;
@@ -67,11 +64,7 @@ use memory::Way;
 use serde::{Deserialize, Serialize};
 use start::Start;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Instant;
-
-/// Test queries that are kept as examples by each rule, where the recipe does not say it.
-const EXAMPLES: usize = 3;
 
 /// Options of few-shot training and testing.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
@@ -249,7 +242,9 @@ impl Task for FewShot {
         context.store.write_json("params.json", &parts.params)?;
         let mut best_step = None;
         let source = parts.source(context)?;
-        let mut model = parts.model.clone();
+        // Weights that were loaded, or that a checkpoint has, are not made anew.
+        let begins = self.start.is_none() && checkpoint_steps(context.store.path())?.is_empty();
+        let mut model = if begins { parts.begun(context.recipe)? } else { parts.model.clone() };
         if parts.params.trainable == 0 {
             context.progress.note("nothing to train: the recipe has no trainable parameters");
         } else if let Some(start) = self.start.as_ref().filter(|_| !self.trains()) {
@@ -294,7 +289,8 @@ impl Task for FewShot {
             return Err(Error::failed("the run has nothing to train, so there is no step to replay"));
         }
         let source = parts.source(context)?;
-        parts.train(context).replay(&self.learner(&parts, &source, context), parts.model.clone(), step)
+        let model = if self.start.is_none() { parts.begun(context.recipe)? } else { parts.model.clone() };
+        parts.train(context).replay(&self.learner(&parts, &source, context), model, step)
     }
 }
 
@@ -320,6 +316,11 @@ struct Parts {
 }
 
 impl Parts {
+    /// The model before its first training step.
+    fn begun(&self, recipe: &Recipe) -> Result<FewShotModel> {
+        self.model.clone().begun().map_err(|error| error.at(recipe.place("prototype")))
+    }
+
     fn source<'a>(&'a self, context: &RunContext<'a>) -> Result<ClipSource<'a>> {
         let (clips, geometry, store) = (&self.clips, &self.geometry, Some(&self.stored));
         let loader = ClipLoader { clips, geometry, device: context.device(), store };
@@ -538,79 +539,5 @@ impl FewShot {
             seed,
             graph_strategy: parts.graph_strategy,
         }
-    }
-
-    /// Tests the chosen weights and writes the records. The text says why there are no examples, where they could not
-    /// be made.
-    fn test(
-        &self,
-        context: &RunContext,
-        model: &FewShotModel,
-        source: &ClipSource,
-        parts: &Parts,
-    ) -> Result<(TestResult, Option<String>)> {
-        let (list, test) = (&parts.test, &parts.data[Split::Test as usize]);
-        // All runs on one list share its file.
-        let shared = context.shared.join(EpisodeList::file_name(&list.hash));
-        if !shared.is_file() {
-            match &self.test.list {
-                Some(file) => copy_atomically(Path::new(&file.path), &shared)?,
-                None => list.write(&shared, &test.classes)?,
-            }
-        }
-        let outcomes = self.learner(parts, source, context).outcomes(model, (test, list), context.progress)?;
-        let mut records = context.store.fresh_records("episodes.jsonl")?;
-        let lines: Vec<EpisodeRecord> = list
-            .episodes
-            .iter()
-            .zip(&outcomes)
-            .enumerate()
-            .map(|(id, (episode, outcome))| record(id, episode, outcome, &test.classes))
-            .collect();
-        records.append_all(&lines)?;
-        let examples = self.test.examples.unwrap_or(EXAMPLES);
-        let split = evaluation::SplitEpisodes { classes: &test.classes, texts: &test.texts, list };
-        // The weights of each episode are gone.
-        let gallery = match self.fine_tune {
-            Some(_) => Err(Error::failed("every episode was judged with weights of its own")),
-            None => Gallery::new(&model.valid(), source, &split, &outcomes, examples),
-        };
-        let note = match gallery {
-            Ok(gallery) => gallery.write(context.store).map(|()| None)?,
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
-            // The test is done, and its result holds without examples.
-            Err(error) => Some(format!("no examples of the test: {}", error.reason())),
-        };
-        let (value, ci95) = mean_ci95(&outcomes.iter().map(Outcome::accuracy).collect::<Vec<_>>());
-        let result = TestResult {
-            metric: "accuracy".to_owned(),
-            value,
-            ci95,
-            episodes: outcomes.len() as u64,
-            episodes_hash: list.hash.clone(),
-            way: self.way,
-            shot: self.shot,
-        };
-        Ok((result, note))
-    }
-}
-
-pub(super) fn record(id: usize, episode: &Episode, outcome: &Outcome, classes: &[Class]) -> EpisodeRecord {
-    let clip = |class: usize, clip: usize| classes[class].clips[clip].clone();
-    EpisodeRecord {
-        id: id as u64,
-        classes: episode.classes.iter().map(|&class| classes[class].name.clone()).collect(),
-        support: episode
-            .classes
-            .iter()
-            .zip(&episode.support)
-            .map(|(&class, clips)| clips.iter().map(|&i| clip(class, i)).collect())
-            .collect(),
-        queries: episode.queries.iter().map(|&(label, i)| clip(episode.classes[label], i)).collect(),
-        labels: episode.queries.iter().map(|&(label, _)| label).collect(),
-        predictions: outcome.predictions.clone(),
-        correct: outcome.correct,
-        distances: outcome.distances.clone(),
-        probabilities: outcome.probabilities.clone(),
     }
 }

@@ -4,11 +4,12 @@
 use super::learner::{EpisodeLearner, with_micro_batch};
 use super::*;
 use crate::conformance::model::{self, with_noise};
+use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::DType;
 use maclip_framework::clips::loader::View;
-use maclip_framework::engine::evaluation::EpisodeEncoder;
-use maclip_framework::engine::examples::Seen;
+use maclip_framework::engine::evaluation::{self, EpisodeEncoder};
+use maclip_framework::engine::examples::{Gallery, Seen};
 use maclip_framework::engine::training::Learner;
 use maclip_framework::progress::Silent;
 use maclip_framework::recipe::compute::{Compute, Recompute};

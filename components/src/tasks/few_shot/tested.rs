@@ -1,0 +1,95 @@
+//! The test of the chosen weights, and its records.
+
+use super::{FewShot, Parts};
+use burn::module::Module;
+use maclip_framework::engine::context::RunContext;
+use maclip_framework::engine::episodes::{Episode, EpisodeList};
+use maclip_framework::engine::evaluation::{self, Outcome};
+use maclip_framework::engine::examples::Gallery;
+use maclip_framework::engine::features::ClipSource;
+use maclip_framework::error::{Error, Result};
+use maclip_framework::files::copy_atomically;
+use maclip_framework::model::few_shot::FewShotModel;
+use maclip_framework::recipe::expectation::{TestResult, mean_ci95};
+use maclip_framework::runs::records::EpisodeRecord;
+use maclip_framework::slots::dataset::{Class, Split};
+use std::path::Path;
+
+/// Test queries that are kept as examples by each rule, where the recipe does not say it.
+const EXAMPLES: usize = 3;
+
+impl FewShot {
+    /// Tests the chosen weights and writes the records. The text says why there are no examples, where they could not
+    /// be made.
+    pub(super) fn test(
+        &self,
+        context: &RunContext,
+        model: &FewShotModel,
+        source: &ClipSource,
+        parts: &Parts,
+    ) -> Result<(TestResult, Option<String>)> {
+        let (list, test) = (&parts.test, &parts.data[Split::Test as usize]);
+        // All runs on one list share its file.
+        let shared = context.shared.join(EpisodeList::file_name(&list.hash));
+        if !shared.is_file() {
+            match &self.test.list {
+                Some(file) => copy_atomically(Path::new(&file.path), &shared)?,
+                None => list.write(&shared, &test.classes)?,
+            }
+        }
+        let outcomes = self.learner(parts, source, context).outcomes(model, (test, list), context.progress)?;
+        let mut records = context.store.fresh_records("episodes.jsonl")?;
+        let lines: Vec<EpisodeRecord> = list
+            .episodes
+            .iter()
+            .zip(&outcomes)
+            .enumerate()
+            .map(|(id, (episode, outcome))| record(id, episode, outcome, &test.classes))
+            .collect();
+        records.append_all(&lines)?;
+        let examples = self.test.examples.unwrap_or(EXAMPLES);
+        let split = evaluation::SplitEpisodes { classes: &test.classes, texts: &test.texts, list };
+        // The weights of each episode are gone.
+        let gallery = match self.fine_tune {
+            Some(_) => Err(Error::failed("every episode was judged with weights of its own")),
+            None => Gallery::new(&model.valid(), source, &split, &outcomes, examples),
+        };
+        let note = match gallery {
+            Ok(gallery) => gallery.write(context.store).map(|()| None)?,
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            // The test is done, and its result holds without examples.
+            Err(error) => Some(format!("no examples of the test: {}", error.reason())),
+        };
+        let (value, ci95) = mean_ci95(&outcomes.iter().map(Outcome::accuracy).collect::<Vec<_>>());
+        let result = TestResult {
+            metric: "accuracy".to_owned(),
+            value,
+            ci95,
+            episodes: outcomes.len() as u64,
+            episodes_hash: list.hash.clone(),
+            way: self.way,
+            shot: self.shot,
+        };
+        Ok((result, note))
+    }
+}
+
+fn record(id: usize, episode: &Episode, outcome: &Outcome, classes: &[Class]) -> EpisodeRecord {
+    let clip = |class: usize, clip: usize| classes[class].clips[clip].clone();
+    EpisodeRecord {
+        id: id as u64,
+        classes: episode.classes.iter().map(|&class| classes[class].name.clone()).collect(),
+        support: episode
+            .classes
+            .iter()
+            .zip(&episode.support)
+            .map(|(&class, clips)| clips.iter().map(|&i| clip(class, i)).collect())
+            .collect(),
+        queries: episode.queries.iter().map(|&(label, i)| clip(episode.classes[label], i)).collect(),
+        labels: episode.queries.iter().map(|&(label, _)| label).collect(),
+        predictions: outcome.predictions.clone(),
+        correct: outcome.correct,
+        distances: outcome.distances.clone(),
+        probabilities: outcome.probabilities.clone(),
+    }
+}
