@@ -548,7 +548,7 @@ mod tests {
 
     #[test]
     fn behind_the_stages_of_a_resnet_parameters_are_those_of_the_public_code() {
-        let backbone = "{type: resnet, architecture: resnet50, weights: random}";
+        let backbone = "{type: resnet, architecture: resnet50, weights: absent}";
         let model = model::sized_with(&[("adapter", "{type: d2st}")], backbone);
         assert_eq!(parameters::count(&model).trainable, 94_272 + 293_760 + 1_070_400 + 4_225_344);
         let one = model::sized_with(&[("adapter", "{type: d2st, at: {last: 1}}")], backbone);

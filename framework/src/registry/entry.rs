@@ -64,11 +64,13 @@ fn options<C: Component>(node: &Node, path: &str) -> std::result::Result<C, Diag
 ///
 /// # Errors
 /// Every option that only a run needs and that is missing, or that is wrong.
-pub fn required_inputs<C: Component>(node: &Node, path: &str) -> std::result::Result<(), Diagnostics> {
+pub fn required_inputs<C: Component<Slot: SlotTrait>>(node: &Node, path: &str) -> std::result::Result<(), Diagnostics> {
     let mut problems = Problems::default();
     options::<C>(node, path)?.required_inputs(&mut problems);
     let mut found = nested::problems::<C>(node, path, check_required_inputs_at);
     for (field, message) in problems.into_vec() {
+        // A component among the options of another is not where its own words say.
+        let message = message.replace(&format!("--set {}.", C::Slot::NAME), &format!("--set {path}."));
         // An option that was not written is missing; one that was written is wrong.
         let (code, origin) = match node.at(&field) {
             Some(value) => (codes::OUT_OF_RANGE, &value.origin),

@@ -99,6 +99,11 @@ fn data(run: &Run, labels: &BTreeMap<(&str, &str), String>) -> Data {
 /// Values that are longer than this, such as paths, are not part of a label.
 const LONGEST_VALUE: usize = 24;
 
+/// Whether a value of an option says something in a label: no path, list or absent one.
+fn is_short(value: &str) -> bool {
+    !value.is_empty() && value != "null" && value.len() <= LONGEST_VALUE && !value.starts_with(['[', '{'])
+}
+
 /// A name for each dataset and test list: the component, and the values of its options in which it differs from another
 /// list of the same component.
 fn labels(runs: &[Run]) -> BTreeMap<(&str, &str), String> {
@@ -110,7 +115,7 @@ fn labels(runs: &[Run]) -> BTreeMap<(&str, &str), String> {
         let others = first.iter().filter(|(other, _)| other.0 == key.0).map(|(_, options)| options);
         let options = crate::settings::varying(others);
         let shown: Vec<&str> =
-            options.iter().filter_map(|option| own.get(option)).filter(|value| value.len() <= LONGEST_VALUE).collect();
+            options.iter().filter_map(|option| own.get(option)).filter(|value| is_short(value)).collect();
         if shown.is_empty() { key.0.to_owned() } else { format!("{} ({})", key.0, shown.join(", ")) }
     };
     let mut labels: BTreeMap<(&str, &str), String> =

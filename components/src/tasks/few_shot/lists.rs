@@ -53,6 +53,17 @@ fn together(errors: Vec<Error>) -> Result<()> {
     }
 }
 
+/// An error of the dataset of the test, whose hints name the options as those of `dataset`.
+fn of_the_test(error: Error) -> Error {
+    match error {
+        Error::Failed { message, place, help } => {
+            let help = help.map(|help| help.replace("--set dataset.", "--set task.test_on."));
+            Error::Failed { message, place, help }
+        }
+        other => other,
+    }
+}
+
 /// Clips of a split that cannot be used.
 pub(super) struct Skipped {
     split: Split,
@@ -315,6 +326,10 @@ impl FewShot {
             }
             let mut listing = match dataset.list(split) {
                 Ok(listing) => listing,
+                Err(error) if role == Split::Test && self.test_on.is_some() => {
+                    errors.push(of_the_test(error).at(recipe.place("task.test_on")));
+                    continue;
+                }
                 Err(error) => {
                     errors.push(error.at(recipe.place("dataset")));
                     continue;
