@@ -147,8 +147,8 @@ pub(super) fn json(runs: &[RunOverview], jobs: &Jobs) -> Value {
         .map(|run| {
             let (state, reason) = stated(run, jobs);
             json!({
-                "name": run.run.recipe.name, "variant": run.run.variant, "seed": run.run.recipe.seed,
-                "hash": run.run.recipe.hash, "dir": shown(&run.path), "state": state,
+                "name": run.run.recipe.name, "variant": run.run.variant, "label": run.run.recipe.label,
+                "seed": run.run.recipe.seed, "hash": run.run.recipe.hash, "dir": shown(&run.path), "state": state,
                 "reason": reason, "same_as": run.same.as_deref().map(shown),
                 "steps": {"done": run.steps, "wanted": run.wanted_steps()},
                 "test": run.directory.as_ref().and_then(RunDirectory::test),

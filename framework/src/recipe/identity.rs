@@ -3,9 +3,10 @@
 use maclip_language::{Node, identity, within};
 
 /// Keys that cannot change a result, left out of a run's identity.
-const NO_RESULT: [&str; 17] = [
+const NO_RESULT: [&str; 18] = [
     "name",
     "description",
+    "label",
     "device",
     "compute",
     "clip_store.use",

@@ -17,6 +17,8 @@ pub struct Variant {
     pub label: String,
     pub name: String,
     pub variant: String,
+    /// Whether its study names it as the baseline; `None` where the study names none.
+    pub is_baseline: Option<bool>,
     /// Identity of the first run that counts.
     pub hash: String,
     /// Seeds that count towards the result, sorted; all seeds where there is none.
@@ -93,6 +95,7 @@ impl Variant {
         Self {
             name: manifest.map(|manifest| manifest.name.clone()).unwrap_or_default(),
             variant: manifest.map(|manifest| manifest.variant.clone()).unwrap_or_default(),
+            is_baseline: first.and_then(|run| run.is_baseline()),
             hash: manifest.map(|manifest| manifest.hash.clone()).unwrap_or_default(),
             seeds: counted.iter().map(|run| run.directory.manifest.seed).collect(),
             result: outcome(&done),
