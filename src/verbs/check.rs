@@ -1,11 +1,11 @@
 //! `maclip check RUNS`: measured numbers against those that the recipes expect; exit code 1 where one is too low.
 
-use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, readable};
-use crate::terminal::{say, say_data, shown};
+use crate::terminal::{look, say_data, say_made, shown};
 use clap::Args;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::expectation::Verdict;
+use maclip_reports::{Grid, GridCell, GridColumn, Kind};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -25,7 +25,14 @@ crate::verb!("check", 160, Arguments, check);
 fn check(arguments: Arguments) -> Result<()> {
     let (mut count, mut wrong, mut elsewhere, mut unreadable) = (0, 0, 0, 0);
     let mut listed = Vec::new();
-    let mut rows = vec![["run", "expected", "measured", "", "source"].map(str::to_owned)];
+    let column = GridColumn::new;
+    let mut grid = Grid::new(vec![
+        column("run", Kind::Name, 0),
+        column("expected", Kind::Name, 0),
+        column("measured", Kind::Number, 0),
+        column("", Kind::Words, 0),
+        column("source", Kind::Words, 1),
+    ]);
     for root in &arguments.runs {
         for run in readable(root, &mut unreadable)? {
             let (expected, setting) = run.expectations()?;
@@ -39,20 +46,17 @@ fn check(arguments: Arguments) -> Result<()> {
                 }
                 let (measured, word) = expect.words(run.test(), &setting);
                 listed.push(json!({"dir": shown(&run.path), "expect": expect, "outcome": verdict}));
-                rows.push([
-                    format!("{} {} s{}", run.manifest.name, run.manifest.variant, run.manifest.seed),
-                    format!("{} ≥ {:.1}", expect.metric, expect.value - expect.tolerance),
-                    measured,
-                    word,
-                    expect.source,
-                ]);
+                let name = format!("{} {} s{}", run.manifest.name, run.manifest.variant, run.manifest.seed);
+                let wanted = format!("{} ≥ {:.1}", expect.metric, expect.value - expect.tolerance);
+                let cells = [name, wanted, measured, word, expect.source];
+                grid.push(cells.iter().map(|cell| GridCell::new(cell)).collect());
             }
         }
     }
     if arguments.json {
         say_data(json!({"checked": count, "short": wrong, "not_comparable": elsewhere, "expectations": listed}))?;
     } else if count > 0 {
-        say(columns(&rows, 5).join("\n"))?;
+        say_made(grid.lines(&look()).join("\n"))?;
     }
     all_read(unreadable)?;
     match (count, wrong) {

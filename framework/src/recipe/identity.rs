@@ -45,8 +45,8 @@ const LATER: [(&str, &str, &str); 15] = [
     ("backbone.text_activation", "", "null"),
 ];
 
-/// Whether a change at `path` can change a result.
-pub(super) fn changes_results(path: &str) -> bool {
+/// Whether a change of the recipe at the dotted `path` can change a result.
+pub fn changes_results(path: &str) -> bool {
     !NO_RESULT.iter().any(|ignored| within(path, ignored))
 }
 

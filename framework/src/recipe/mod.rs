@@ -20,7 +20,7 @@ mod check;
 mod identity;
 mod presets;
 
-pub use identity::design_of;
+pub use identity::{changes_results, design_of};
 
 use crate::error::{Error, Result};
 use crate::recipe::clip_store::ClipStoreOptions;

@@ -12,10 +12,12 @@ mod variant;
 mod versions;
 
 pub use classes::Classes;
-pub use compare::{Difference, compare};
+pub use compare::{Difference, compare, to_baseline};
+pub use grouping::{GroupKey, keys_of};
 pub use order::{Finding, Verdict};
 pub use paper::Paper;
-pub use variant::{Outcome, Variant};
+pub use variant::{Outcome, Variant, started};
+pub use versions::shown;
 
 use crate::load::{Loaded, Run};
 use crate::settings::varying;

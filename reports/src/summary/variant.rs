@@ -119,7 +119,7 @@ impl Variant {
 }
 
 /// When a run was begun or went on last.
-pub(super) fn started(run: &Run) -> u64 {
+pub fn started(run: &Run) -> u64 {
     run.directory.manifest.last_attempt().map_or(0, |attempt| attempt.started_unix)
 }
 

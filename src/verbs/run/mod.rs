@@ -10,7 +10,7 @@ use crate::terminal::columns::columns;
 use crate::terminal::pattern::matches;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
 use crate::terminal::run_list::believed;
-use crate::terminal::{completion, say, shown, tell, tell_error, warn};
+use crate::terminal::{completion, look, say, say_made, shown, tell, tell_error, warn};
 pub(super) use changes::change_of_file;
 use changes::{change_of_launcher, change_of_start};
 use clap::{Args, value_parser};
@@ -194,7 +194,7 @@ fn run(arguments: Arguments) -> Result<()> {
                 page.into_iter().for_each(tell);
                 return Ok(());
             }
-            say(format!("\n{}", report.table))?;
+            say_made(format!("\n{}", report.table))?;
             page.map_or(Ok(()), say)
         });
     }
@@ -211,7 +211,7 @@ fn run(arguments: Arguments) -> Result<()> {
 /// The report of all runs at or below `roots`; its table is of the runs in `shown`. Where the call made nothing (`idle`),
 /// it is no error that the report cannot be written: then there is the table alone.
 fn report(roots: &[PathBuf], shown: &[PathBuf], out: &Path, idle: bool) -> Result<maclip_reports::Report> {
-    let options = maclip_reports::Options { shown: Some(shown), ..Default::default() };
+    let options = maclip_reports::Options { shown: Some(shown), look: look(), ..Default::default() };
     let report = match maclip_reports::report(roots, Some(out), &options) {
         Err(error) if idle => {
             tell(format!("the report is not written: {error}"));
