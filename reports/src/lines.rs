@@ -33,7 +33,9 @@ impl Look {
     /// `text` in lines that fit, each behind `indent` blanks; those after the first two blanks further in.
     pub fn note(&self, text: &str, indent: usize) -> String {
         let text = printable(text);
-        let Some(width) = self.width else { return format!("{}{text}", " ".repeat(indent)) };
+        let Some(width) = self.width.filter(|width| indent + length(&text) > *width) else {
+            return format!("{}{text}", " ".repeat(indent));
+        };
         let lines = wrapped(&text, width.saturating_sub(indent + 2).max(NARROWEST));
         let each = lines.iter().enumerate();
         let each = each.map(|(at, line)| format!("{}{line}", " ".repeat(if at == 0 { indent } else { indent + 2 })));
@@ -61,6 +63,8 @@ pub enum Kind {
     Path,
     /// It goes on in further lines.
     Words,
+    /// The last column: it goes below the row.
+    Note,
 }
 
 /// A column of a [`Grid`].
@@ -117,6 +121,9 @@ pub struct Grid {
 const GAP: usize = 2;
 /// Names, paths and words are not made narrower than this.
 const NARROWEST: usize = 18;
+/// A note that gets less room than this goes below its row, this far in.
+const ROOM_FOR_NOTE: usize = 36;
+const BELOW: usize = 4;
 
 impl Grid {
     /// A table without rows.
@@ -150,6 +157,10 @@ impl Grid {
         let natural: Vec<usize> = (0..self.columns.len()).map(|at| self.natural(at)).collect();
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let mut left_out = Vec::new();
+        let below = look.width.is_some_and(|width| self.has_note_below(&natural, width));
+        if below {
+            shown.pop();
+        }
         if let Some(width) = look.width {
             let least = |at: &usize| match self.columns[*at].kind {
                 Kind::Number => natural[*at],
@@ -178,12 +189,26 @@ impl Grid {
         }
         for row in &self.rows {
             lines.extend(self.row(row, &shown, &widths, look));
+            let note = row.last().filter(|note| below && !note.text.is_empty());
+            lines.extend(
+                note.map(|note| look.note(&note.text, BELOW))
+                    .iter()
+                    .flat_map(|text| text.split('\n'))
+                    .map(str::to_owned),
+            );
         }
         if !left_out.is_empty() {
             left_out.reverse();
             lines.push(look.note(&format!("… not shown at this width: {}", left_out.join(", ")), GAP));
         }
         lines
+    }
+
+    /// Whether the notes go below their rows: the other columns, which come first, leave too little room.
+    fn has_note_below(&self, natural: &[usize], width: usize) -> bool {
+        let Some((note, others)) = natural.split_last() else { return false };
+        let room = width.saturating_sub(others.iter().map(|width| width + GAP).sum::<usize>() + GAP);
+        self.columns.last().is_some_and(|column| column.kind == Kind::Note) && room < (*note).min(ROOM_FOR_NOTE)
     }
 
     fn natural(&self, at: usize) -> usize {
@@ -199,7 +224,8 @@ impl Grid {
         let mut over = widths.iter().map(|width| width + GAP).sum::<usize>().saturating_sub(width);
         while over > 0 {
             // Words can go on in another line, so they give first.
-            let gives = |at: &&usize| (self.columns[shown[**at]].kind == Kind::Words, widths[**at]);
+            let long = |at: usize| matches!(self.columns[shown[at]].kind, Kind::Words | Kind::Note);
+            let gives = |at: &&usize| (long(**at), widths[**at]);
             let Some(widest) = soft.iter().filter(|at| widths[**at] > NARROWEST).max_by_key(gives).copied() else {
                 return widths;
             };
@@ -218,7 +244,7 @@ impl Grid {
                 Kind::Number => vec![row[*at].text.clone()],
                 Kind::Name => vec![middle(&row[*at].text, *width)],
                 Kind::Path => vec![path(&row[*at].text, *width)],
-                Kind::Words => wrapped(&row[*at].text, *width),
+                Kind::Words | Kind::Note => wrapped(&row[*at].text, *width),
             })
             .collect();
         let height = parts.iter().map(Vec::len).max().unwrap_or(0).max(1);
@@ -298,7 +324,7 @@ mod tests {
             column("state", Kind::Name, 0),
             column("accuracy", Kind::Number, 1),
             column("updated", Kind::Name, 2),
-            column("reason", Kind::Words, 0),
+            column("reason", Kind::Note, 0),
         ];
         let mut grid = Grid::new(columns);
         for (run, reason) in [
@@ -325,10 +351,22 @@ mod tests {
 
     #[test]
     fn columns_go_by_their_rank_and_are_named() {
-        let lines = grid().lines(&Look { width: Some(60), colored: false });
-        assert!(lines.last().unwrap().contains("not shown at this width: accuracy, updated"), "{lines:#?}");
-        let lines = grid().lines(&Look { width: Some(75), colored: false });
-        assert!(lines[0].contains("accuracy") && lines.last().unwrap().ends_with("width: updated"), "{lines:#?}");
+        let words = |width: usize| {
+            let lines = grid().lines(&Look { width: Some(width), colored: false });
+            lines.join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert!(words(38).ends_with("not shown at this width: accuracy, updated"), "{}", words(38));
+        assert!(words(50).contains("accuracy a") || words(50).contains("accuracy …"), "{}", words(50));
+        assert!(words(50).ends_with("not shown at this width: updated"), "{}", words(50));
+    }
+
+    #[test]
+    fn a_note_without_room_goes_below_its_row() {
+        let lines = grid().lines(&Look { width: Some(90), colored: false });
+        assert!(lines[2].trim_end().ends_with("3 min ago") && lines[3].starts_with("    the loss is"), "{lines:#?}");
+        assert!(!lines[0].contains("reason"), "{lines:#?}");
+        let lines = grid().lines(&Look { width: Some(126), colored: false });
+        assert!(lines[2].contains("3 min ago  the loss is") && lines[0].ends_with("reason"), "{lines:#?}");
     }
 
     #[test]

@@ -25,13 +25,16 @@ crate::verb!("check", 160, Arguments, check);
 fn check(arguments: Arguments) -> Result<()> {
     let (mut count, mut wrong, mut elsewhere, mut unreadable) = (0, 0, 0, 0);
     let mut listed = Vec::new();
+    let look = look();
+    // Said once, below the table, where a line has no room for them.
+    let mut reasons: Vec<String> = Vec::new();
     let column = GridColumn::new;
     let mut grid = Grid::new(vec![
         column("run", Kind::Name, 0),
         column("expected", Kind::Name, 0),
         column("measured", Kind::Number, 0),
-        column("", Kind::Words, 0),
-        column("source", Kind::Words, 1),
+        column("", Kind::Name, 0),
+        column("source", Kind::Note, 0),
     ]);
     for root in &arguments.runs {
         for run in readable(root, &mut unreadable)? {
@@ -44,7 +47,10 @@ fn check(arguments: Arguments) -> Result<()> {
                     Verdict::Elsewhere { .. } => elsewhere += 1,
                     Verdict::Short { .. } | Verdict::Missing { .. } => wrong += 1,
                 }
-                let (measured, word) = expect.words(run.test(), &setting);
+                let (measured, mut word) = expect.words(run.test(), &setting);
+                if let (Verdict::Elsewhere { reason, .. }, Some(_)) = (&verdict, look.width) {
+                    word = format!("not comparable [{}]", number(&mut reasons, reason));
+                }
                 listed.push(json!({"dir": shown(&run.path), "expect": expect, "outcome": verdict}));
                 let name = format!("{} {} s{}", run.manifest.name, run.manifest.variant, run.manifest.seed);
                 let wanted = format!("{} ≥ {:.1}", expect.metric, expect.value - expect.tolerance);
@@ -56,7 +62,9 @@ fn check(arguments: Arguments) -> Result<()> {
     if arguments.json {
         say_data(json!({"checked": count, "short": wrong, "not_comparable": elsewhere, "expectations": listed}))?;
     } else if count > 0 {
-        say_made(grid.lines(&look()).join("\n"))?;
+        let reasons = reasons.iter().enumerate();
+        let notes = reasons.map(|(at, reason)| look.note(&format!("[{}] {reason}", at + 1), 2));
+        say_made(grid.lines(&look).into_iter().chain(notes).collect::<Vec<_>>().join("\n"))?;
     }
     all_read(unreadable)?;
     match (count, wrong) {
@@ -66,4 +74,13 @@ fn check(arguments: Arguments) -> Result<()> {
         (_, 0) => Ok(()),
         _ => Err(Error::failed(format!("{wrong} of {count} expectations are not met"))),
     }
+}
+
+/// The number of `reason` among `reasons`, from 1.
+fn number(reasons: &mut Vec<String>, reason: &str) -> usize {
+    let known = reasons.iter().position(|known| known == reason);
+    known.unwrap_or_else(|| {
+        reasons.push(reason.to_owned());
+        reasons.len() - 1
+    }) + 1
 }

@@ -143,7 +143,7 @@ fn grid(about: &str, kind: Kind) -> Grid {
         column("steps", Kind::Name, 0),
         column("accuracy", Kind::Number, 1),
         column(about, kind, 2),
-        column("reason", Kind::Words, 0),
+        column("reason", Kind::Note, 0),
     ])
 }
 

@@ -43,7 +43,7 @@ pub struct Arguments {
     /// The first sentence of the caption, in the place of one that is made of the axes
     #[arg(long, value_name = "TEXT")]
     caption: Option<String>,
-    /// The end of `\\label{tab:NAME}` in LaTeX
+    /// The end of `\label{tab:NAME}` in LaTeX
     #[arg(long, value_name = "NAME", default_value = "results")]
     label: String,
     /// Another name for a value or a heading: hmdb51=HMDB51; can be given several times
@@ -84,7 +84,7 @@ enum Format {
     /// For a terminal
     #[default]
     Text,
-    /// A table environment for `\\input`
+    /// A table environment for `\input`
     Latex,
     Markdown,
     Html,

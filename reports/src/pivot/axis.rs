@@ -139,7 +139,7 @@ impl Axis {
 }
 
 /// What a variant is called beside the values that its name has from a grid or from the way and shot of its test.
-fn method(run: &Run) -> String {
+pub fn method(run: &Run) -> String {
     let manifest = &run.directory.manifest;
     let label = shown(&[run]);
     if run.label().is_some() {

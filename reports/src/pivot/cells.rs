@@ -1,6 +1,6 @@
 //! The cells of a table: which runs share one, what they give together, and what tests say of a column.
 
-use super::axis::{Axis, Placed};
+use super::axis::{Axis, Placed, method};
 use super::metric::Metric;
 use super::words::Notes;
 use super::{Asked, Interval, Marks, PivotCell, PivotRow};
@@ -11,7 +11,7 @@ use crate::table::LEVEL;
 use crate::{format, statistics};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::changes_results;
-use maclip_language::{Diagnostic, Origin, codes};
+use maclip_language::{Diagnostic, codes};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The values of a row or column, one for each of its axes.
@@ -53,7 +53,7 @@ impl<'a> Found<'a> {
             let runs = once_each(runs);
             let designs: BTreeSet<&str> = runs.iter().map(|run| run.settings.design.as_str()).collect();
             if designs.len() > 1 {
-                return Err(no_seeds(&key, &runs));
+                return Err(no_seeds(&key, &runs, rows, columns));
             }
             let label = [key.0.as_slice(), key.1.as_slice()].concat().join(", ");
             let variant = Variant::of(label, runs, &mut warnings);
@@ -174,7 +174,7 @@ impl<'a> Found<'a> {
                     || PivotCell { text: format::NONE.to_owned(), ..PivotCell::default() },
                     |paper| {
                         let sign = if paper.elsewhere.is_some() { "†" } else { "" };
-                        paper.elsewhere.iter().for_each(|why| notes.elsewhere(why));
+                        paper.elsewhere.iter().for_each(|why| notes.elsewhere(mark, why));
                         let value = paper.expectation.value;
                         PivotCell {
                             text: format::percent(value / 100.0),
@@ -208,10 +208,16 @@ fn once_each(runs: Vec<&Run>) -> Vec<&Run> {
 }
 
 /// Why `runs` cannot be averaged, and how they come apart.
-fn no_seeds(key: &(Key, Key), runs: &[&Run]) -> Error {
-    let place = [key.0.as_slice(), key.1.as_slice()].concat().join(" × ");
-    let keys: Vec<String> =
-        varying(runs.iter().map(|run| &run.settings)).into_iter().filter(|key| changes_results(key)).collect();
+fn no_seeds(key: &(Key, Key), runs: &[&Run], rows: &[Axis], columns: &[Axis]) -> Error {
+    let of =
+        |axes: &[Axis], key: &Key| axes.iter().zip(key).map(|(axis, value)| axis.heading(value)).collect::<Vec<_>>();
+    let place = [of(rows, &key.0), of(columns, &key.1)].concat().join(" × ");
+    let mut keys = varying(runs.iter().map(|run| &run.settings));
+    keys.retain(|key| changes_results(key));
+    // Of another component, its options say nothing more.
+    let kinds: Vec<String> = keys.iter().filter_map(|key| Some(format!("{}.", key.strip_suffix(".type")?))).collect();
+    keys.retain(|key| key.ends_with(".type") || !kinds.iter().any(|slot| key.starts_with(slot.as_str())));
+    keys.sort_by_key(|key| !key.ends_with(".type"));
     let values = |key: &String| {
         let values: BTreeSet<&str> = runs.iter().map(|run| run.settings.get(key).unwrap_or(format::NONE)).collect();
         let more = if values.len() > NAMED { ", …" } else { "" };
@@ -224,8 +230,10 @@ fn no_seeds(key: &(Key, Key), runs: &[&Run]) -> Error {
         if place.is_empty() { "of the table" } else { &place },
         if told.is_empty() { "their recipes".to_owned() } else { told.join("; ") }
     );
-    let first = keys.iter().find(|key| key.ends_with(".type")).or(keys.first());
-    let help = match first {
+    let methods: BTreeSet<String> = runs.iter().map(|run| method(run)).collect();
+    let named = [Axis::Method, Axis::Variant].iter().any(|axis| rows.contains(axis) || columns.contains(axis));
+    let help = match keys.first() {
+        _ if !named && methods.len() > 1 => "they are of several methods: add `method` to `--rows`".to_owned(),
         Some(key) => {
             let axis = Axis::of_key(key);
             let value = runs[0].settings.get(key).unwrap_or_default();
@@ -235,7 +243,7 @@ fn no_seeds(key: &(Key, Key), runs: &[&Run]) -> Error {
         }
         None => "name the folder of one of them".to_owned(),
     };
-    Diagnostic::new(codes::ARGUMENT, message).at(&Origin::argument("table", &place)).help(help).into()
+    Diagnostic::new(codes::ARGUMENT, message).help(help).into()
 }
 
 /// Marks the best of a column and what cannot be told from it; returns why something could not be compared.

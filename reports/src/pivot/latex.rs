@@ -43,7 +43,14 @@ pub fn latex(table: &Pivot, label: &str) -> String {
     text += &format!("{} \\\\\n\\midrule\n", of_rows.chain(of_columns).collect::<Vec<_>>().join(" & "));
     for (at, row) in table.rows.iter().enumerate() {
         let names = table.names_of(at).into_iter().map(escape_latex);
-        let cells = names.chain(row.cells.iter().map(cell));
+        let numbers = row.cells.iter().enumerate().map(|(column, number)| {
+            let behind = table.interval_of(column);
+            let alone = number.value.is_some() && number.half_width.is_none() && !behind.is_empty();
+            // Room for `0 ± 2.0` less that of its first digit, which is half an em wide.
+            let room = format!("\\phantom{{\\num{{0{}}}}}\\kern-0.5em", behind.replace(" ± ", " +- "));
+            if alone { format!("{}{room}", cell(number)) } else { cell(number) }
+        });
+        let cells = names.chain(numbers);
         let grey = |text: String| match row.published && !text.is_empty() {
             true => format!("\\textcolor[gray]{{0.45}}{{{text}}}"),
             false => text,

@@ -135,6 +135,14 @@ impl Pivot {
         spans.into_iter().map(|(path, count)| (path[level].as_str(), count)).collect()
     }
 
+    /// The longest interval of a column, as it stands behind a number: ` ± 13.3`. A number without one stands above the others'
+    /// numbers where it is followed by as much room.
+    fn interval_of(&self, column: usize) -> &str {
+        let cells = self.rows.iter().map(|row| row.cells[column].text.as_str());
+        let ends = cells.filter_map(|text| text.find(" ± ").map(|at| &text[at..]));
+        ends.max_by_key(|end| end.chars().count()).unwrap_or_default()
+    }
+
     /// Number of lines of headings.
     fn levels(&self) -> usize {
         self.columns.first().map_or(1, Vec::len)

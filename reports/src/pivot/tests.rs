@@ -67,6 +67,7 @@ fn headings_nest_and_every_format_escapes() {
     assert!(csv.starts_with("method,\"5-way, 1-shot\",\"5-way, 1-shot ±\","), "{csv}");
     let plain = text(&table, &Look::default());
     assert!(plain.lines().any(|line| line.trim() == "5-way"), "{plain}");
+    assert!(plain.contains("•: the best of a column") && plain.contains("•\n"), "a pipe has no bold letters: {plain}");
     for width in [40, 80] {
         let text = text(&table, &Look { width: Some(width), colored: false });
         assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
@@ -79,7 +80,8 @@ fn runs_that_are_no_seeds_of_one_another_are_told_apart() {
     let error = made(&asked(&["dataset"], &["shot"])).unwrap_err();
     let text = error.to_string();
     assert_eq!(error.exit_code(), 2);
-    for wanted in ["12 runs in the cell hmdb51 × 1 are no seeds", "adapter.width (0, ", "--columns adapter.width"] {
+    for wanted in ["12 runs in the cell hmdb51 × 1-shot are no seeds", "adapter.width (0, ", "add `method` to `--rows`"]
+    {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
     let one = Asked { only: vec![("variant".into(), "tpcm".into())], ..asked(&["dataset"], &["shot"]) };
@@ -158,11 +160,7 @@ fn published_numbers_are_rows_with_their_source() {
         (row.cells[0].text.as_str(), row.cells[0].sign.as_str(), row.cells[1].text.as_str()),
         ("83.4", "†", "–")
     );
-    assert!(
-        table.notes[0] == "[1]: paper, table 1" && table.notes[1].starts_with("†: measured on "),
-        "{:?}",
-        table.notes
-    );
+    assert!(table.notes[0].starts_with("[1]: paper, table 1 (†: measured on "), "{:?}", table.notes);
     let tex = latex(&table, "t");
     assert!(tex.contains(r"\textcolor[gray]{0.45}{\num{83.4}") && tex.contains(r"\usepackage{xcolor}"), "{tex}");
     assert!(html(&table).contains("<tr style=\"color: #6b6b6b\">"));

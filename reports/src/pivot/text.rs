@@ -10,9 +10,11 @@ const GAP: usize = 2;
 /// The table with its caption and notes.
 pub fn text(table: &Pivot, look: &Look) -> String {
     let names = names(table);
-    let mut text = format!("{}\n", look.note(&table.caption, 0));
+    let bold = format!(". {BEST}: ");
+    let caption = if look.colored { table.caption.clone() } else { table.caption.replace(". Bold: ", &bold) };
+    let mut text = format!("{}\n", look.note(&caption, 0));
     let room = look.width.map(|width| width.saturating_sub(names.first().map_or(0, |name| length(name))));
-    let widths: Vec<usize> = (0..table.columns.len()).map(|at| width(table, at)).collect();
+    let widths: Vec<usize> = (0..table.columns.len()).map(|at| width(table, at, look)).collect();
     let mut from = 0;
     while from < widths.len() {
         let mut to = from + 1;
@@ -33,13 +35,29 @@ fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-fn width(table: &Pivot, column: usize) -> usize {
-    let cells = table.rows.iter().map(|row| length(&shown(&row.cells[column])));
+fn width(table: &Pivot, column: usize, look: &Look) -> usize {
+    let cells = table.rows.iter().map(|row| length(&shown(table, &row.cells[column], column, look)));
     cells.chain([length(&table.columns[column][table.levels() - 1])]).max().unwrap_or(0)
 }
 
-fn shown(cell: &PivotCell) -> String {
-    format!("{}{}", cell.text, cell.sign)
+/// A cell, in a column with intervals or signs so that all numbers stand below each other.
+fn shown(table: &Pivot, cell: &PivotCell, column: usize, look: &Look) -> String {
+    let signed = table.rows.iter().any(|row| !sign(&row.cells[column], look).is_empty());
+    let alone = cell.value.is_some() && cell.half_width.is_none();
+    let room = if alone { length(table.interval_of(column)) } else { 0 };
+    let (sign, none) = (sign(cell, look), usize::from(signed));
+    match room {
+        0 => format!("{}{sign:none$}", cell.text),
+        // The sign stands at the number.
+        room => format!("{}{sign}{}", cell.text, " ".repeat((room + none).saturating_sub(length(sign)))),
+    }
+}
+
+/// Behind the best where letters cannot be bold.
+const BEST: &str = "•";
+
+fn sign<'a>(cell: &'a PivotCell, look: &Look) -> &'a str {
+    if cell.best && !look.colored { BEST } else { &cell.sign }
 }
 
 /// The names of the rows, all of one length; the headings above them first.
@@ -85,12 +103,13 @@ fn part(table: &Pivot, look: &Look, names: &[String], range: std::ops::Range<usi
     let all = length(&names[0]) + widths[range.clone()].iter().map(|width| width + GAP).sum::<usize>();
     text += &format!("{gap}{}\n", "─".repeat(all - GAP));
     for (row, name) in table.rows.iter().zip(&names[1..]) {
-        let cells = row.cells[range.clone()].iter().zip(&widths[range.clone()]).map(|(cell, width)| {
-            let text = right(&shown(cell), *width);
-            if cell.best { look.bold(&text) } else { text }
+        let cells = range.clone().map(|at| {
+            let text = right(&shown(table, &row.cells[at], at, look), widths[at]);
+            if row.cells[at].best { look.bold(&text) } else { text }
         });
         let line = format!("{name}{}", cells.collect::<String>());
-        text += &format!("{}\n", if row.published { look.faint(line.trim_end()) } else { line });
+        let line = line.trim_end();
+        text += &format!("{}\n", if row.published { look.faint(line) } else { line.to_owned() });
     }
     text
 }

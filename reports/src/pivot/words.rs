@@ -15,34 +15,37 @@ pub struct Notes {
     pub missing: bool,
     /// Whether a result has no interval of the kind asked for.
     pub without_interval: bool,
-    sources: Vec<String>,
-    elsewhere: Vec<String>,
+    /// Sources of published numbers, each with why some of them are no comparison.
+    sources: Vec<(String, Vec<String>)>,
 }
 
 impl Notes {
     /// The number of a source, from 1.
     pub fn source(&mut self, source: &str) -> usize {
-        match self.sources.iter().position(|known| known == source) {
+        match self.sources.iter().position(|(known, _)| known == source) {
             Some(at) => at + 1,
             None => {
-                self.sources.push(source.to_owned());
+                self.sources.push((source.to_owned(), Vec::new()));
                 self.sources.len()
             }
         }
     }
 
-    /// Notes why a published number is no comparison.
-    pub fn elsewhere(&mut self, why: &str) {
-        if !self.elsewhere.iter().any(|known| known == why) {
-            self.elsewhere.push(why.to_owned());
+    /// Notes why a number of the source with this number is no comparison.
+    pub fn elsewhere(&mut self, source: usize, why: &str) {
+        let reasons = &mut self.sources[source - 1].1;
+        if !reasons.iter().any(|known| known == why) {
+            reasons.push(why.to_owned());
         }
     }
 
     /// One sentence each. `open` runs have no result.
     pub fn into_list(self, open: usize, found: &Found) -> Vec<String> {
-        let mut notes: Vec<String> =
-            self.sources.iter().enumerate().map(|(at, source)| format!("[{}]: {source}", at + 1)).collect();
-        notes.extend(self.elsewhere.into_iter().map(|why| format!("†: {why}")));
+        let note = |(at, (source, why)): (usize, &(String, Vec<String>))| {
+            let why = if why.is_empty() { String::new() } else { format!(" (†: {})", why.join("; or ")) };
+            format!("[{}]: {source}{why}", at + 1)
+        };
+        let mut notes: Vec<String> = self.sources.iter().enumerate().map(note).collect();
         if self.missing {
             notes.push(format!("{}: no run with a result", format::NONE));
         }

@@ -60,7 +60,10 @@ mod tests {
         for width in [60, 80, 100, 160] {
             let text = terminal(&table, &Look { width: Some(width), colored: false });
             assert!(text.lines().all(|line| length(line) <= width), "{width}:\n{text}");
-            assert!(text.contains("both") && text.contains("accuracy") && text.contains("76."), "{width}:\n{text}");
+            assert!(
+                text.contains("both") && text.contains("accuracy") && text.contains("77.4 ± 1.6"),
+                "{width}:\n{text}"
+            );
         }
     }
 }
