@@ -28,9 +28,10 @@ pub fn markdown(table: &Pivot) -> String {
     text
 }
 
-/// A `table` element with its caption, and a list of notes.
+/// A `table` element with its caption, and a paragraph of notes.
 pub fn html(table: &Pivot) -> String {
-    let mut text = format!("<table>\n<caption>{}</caption>\n<thead>\n", escape(&table.caption));
+    let mut text =
+        format!("<table>\n<caption style=\"text-align: left\">{}</caption>\n<thead>\n", escape(&table.caption));
     let levels = table.levels();
     for level in 0..levels {
         text += "<tr>";
@@ -64,8 +65,8 @@ pub fn html(table: &Pivot) -> String {
     }
     text += "</tbody>\n</table>\n";
     if !table.notes.is_empty() {
-        let notes: Vec<String> = table.notes.iter().map(|note| format!("<li>{}</li>\n", escape(note))).collect();
-        text += &format!("<ul>\n{}</ul>\n", notes.concat());
+        let notes: Vec<String> = table.notes.iter().map(|note| escape(note)).collect();
+        text += &format!("<p>{}</p>\n", notes.join("<br>\n"));
     }
     text
 }
