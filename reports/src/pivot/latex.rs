@@ -46,9 +46,9 @@ pub fn latex(table: &Pivot, label: &str) -> String {
         let numbers = row.cells.iter().enumerate().map(|(column, number)| {
             let behind = table.interval_of(column);
             let alone = number.value.is_some() && number.half_width.is_none() && !behind.is_empty();
-            // Room for `0 ± 2.0` less that of its first digit, which is half an em wide.
-            let room = format!("\\phantom{{\\num{{0{}}}}}\\kern-0.5em", behind.replace(" ± ", " +- "));
-            if alone { format!("{}{room}", cell(number)) } else { cell(number) }
+            // In the place of the same number with an interval.
+            let room = || format!("\\phantom{{{}}}", set(&format!("{}{behind}", number.text)));
+            if alone { format!("\\rlap{{{}}}{}", cell(number), room()) } else { cell(number) }
         });
         let cells = names.chain(numbers);
         let grey = |text: String| match row.published && !text.is_empty() {

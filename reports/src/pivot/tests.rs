@@ -162,6 +162,10 @@ fn published_numbers_are_rows_with_their_source() {
     );
     assert!(table.notes[0].starts_with("[1]: paper, table 1 (†: measured on "), "{:?}", table.notes);
     let tex = latex(&table, "t");
-    assert!(tex.contains(r"\textcolor[gray]{0.45}{\num{83.4}") && tex.contains(r"\usepackage{xcolor}"), "{tex}");
+    assert!(
+        tex.contains(r"\textcolor[gray]{0.45}{\rlap{\num{83.4}\rlap{\textdagger{}}}\phantom{\num{83.4 +- ")
+            && tex.contains(r"\usepackage{xcolor}"),
+        "{tex}"
+    );
     assert!(html(&table).contains("<tr style=\"color: #6b6b6b\">"));
 }
