@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles every table of a report as a paper would have it: in an article with booktabs and siunitx and nothing else.
+# Compiles every table of a report as a paper would have it: in an article with booktabs, siunitx and xcolor and nothing else.
 #
 #   scripts/latex_check.sh FOLDER [--png DIR]
 #
@@ -63,6 +63,7 @@ for table in "${tables[@]}"; do
 \documentclass{article}
 \usepackage{booktabs}
 \usepackage{siunitx}
+\usepackage{xcolor}
 \pagestyle{empty}
 \begin{document}
 \input{table}

@@ -177,6 +177,7 @@ fn every_verb_that_has_json_gives_its_errors_as_json() {
         ("audit", &["gone"]),
         ("explain", &["MC999"]),
         ("status", &["gone"]),
+        ("table", &["gone"]),
         ("cancel", &["gone"]),
         ("compare", &["gone", "gone"]),
         ("check", &["gone"]),

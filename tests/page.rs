@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::ok;
 use common::scripts::asked;
+use common::{ok, root};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -77,4 +77,38 @@ fn the_scripts_refuse_what_is_not_there() {
         let Some((code, told)) = asked(program, script, &[Path::new("no/such/place")]) else { continue };
         assert!(code == 2 && told.contains("no/such/place is no f"), "{script}: {told}");
     }
+}
+
+#[test]
+fn a_table_of_any_axes_compiles_in_latex() {
+    let (folder, _out) = report();
+    let runs = folder.path().join("runs");
+    let tables = folder.path().join("tables");
+    std::fs::create_dir(&tables).unwrap();
+    let made = |name: &str, more: &[&str]| {
+        let words = ["table", runs.to_str().unwrap(), "--format", "latex", "--label", name];
+        let text = ok(&[&words, more].concat());
+        std::fs::write(tables.join(name).with_extension("tex"), text).unwrap();
+    };
+    made("nested", &["--rows", "method,seed", "--columns", "dataset,shot", "--metric", "accuracy,trainable"]);
+    made(
+        "marks",
+        &["--columns", "shot", "--marks", "baseline", "--interval", "classes", "--caption", "50 % & more_of it"],
+    );
+    made("published", &["--columns", "backbone", "--published", "--name", "frozen_clip=动作 & <frozen>"]);
+    let Some((code, told)) = asked("bash", "latex_check.sh", &[&tables]) else { return };
+    assert_eq!(code, 0, "{told}");
+}
+
+#[test]
+fn the_notebook_runs_on_a_report() {
+    let (_folder, out) = report();
+    let notebook = root().join("docs/notebook.ipynb");
+    let Some((code, told)) = asked("python3", "notebook_check.py", &[&notebook, &out]) else { return };
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("a chart of") && told.contains("a table of"), "{told}");
+    // A column that has gone is found.
+    std::fs::copy(out.join("runs.parquet"), out.join("episodes.parquet")).unwrap();
+    let (code, told) = asked("python3", "notebook_check.py", &[&notebook, &out]).unwrap();
+    assert!(code == 1 && told.contains("FAILED cell-"), "{told}");
 }

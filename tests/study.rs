@@ -56,6 +56,40 @@ fn a_study_spans_variants_axes_seeds_and_what_is_left_out() {
 }
 
 #[test]
+fn labels_and_baseline_are_shown_also_of_runs_that_are_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let runs = runs.to_str().unwrap();
+    let study = |label: &str, baseline: &str| {
+        format!("study: {{variants: {{a: {{label: '{label}'}}, b: {{task.train.steps: 1}}}}, baseline: {baseline}}}\n")
+    };
+    let path = recipe(folder.path(), &study("Ours & <theirs>", "b"));
+    let first = ok(&["run", &path, "--runs", runs]);
+    let lines = |text: &str| text.lines().map(|line| line.trim_start().to_owned()).collect::<Vec<_>>();
+    let of = |text: &str, start: &str| lines(text).into_iter().find(|line| line.starts_with(start)).unwrap_or_default();
+    assert!(of(&first, "b ").contains("baseline") && of(&first, "Ours & <theirs>").contains(" ± "), "{first}");
+    // Another label makes no other run.
+    let path = recipe(folder.path(), &study("Ours", "a"));
+    let again = ok(&["run", &path, "--runs", runs]);
+    assert!(of(&again, "Ours ").contains("baseline"), "{again}");
+    let made =
+        std::fs::read_dir(Path::new(runs).join("grid")).unwrap().map(Result::unwrap).filter(|e| e.path().is_dir());
+    assert_eq!(made.filter(|entry| entry.path().join("manifest.json").exists()).count(), 2);
+    // A trial is called after what it changes.
+    let trial = ok(&["run", &path, "--runs", runs, "--only", "a*", "--set", "task.test.episodes=7"]);
+    assert!(trial.contains("Ours+episodes=7"), "{trial}");
+    // A grid adds its values to the label of a variant; the label of a recipe is not that of all its variants.
+    let labels = |text: String| {
+        let planned = planned(&recipe(folder.path(), &text), runs, &[]);
+        let runs = planned["runs"].as_array().unwrap().clone();
+        runs.iter().map(|run| run["label"].as_str().unwrap_or("-").to_owned()).collect::<Vec<_>>()
+    };
+    let grid = "label: All\nstudy: {variants: {a: {label: A}, b: {}}, axes: {task.shot: [1, 2]}}\n";
+    assert_eq!(labels(grid.to_owned()), ["A, shot=1", "A, shot=2", "-", "-"]);
+    assert_eq!(labels("label: All\nstudy: {axes: {task.shot: [1, 2]}}\n".to_owned()), ["All, shot=1", "All, shot=2"]);
+}
+
+#[test]
 fn a_study_does_what_is_missing_and_goes_on_after_a_failure() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path().join("runs");

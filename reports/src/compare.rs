@@ -1,9 +1,11 @@
 //! Two variants against each other, on the episodes that both were tested on.
 
 use crate::format;
+use crate::lines::{Grid, GridCell, GridColumn, Kind, Look};
 use crate::load::{Loaded, Problem, Run, display, load};
 use crate::statistics::{self, Interval, Paired};
 use crate::summary::{self, Variant};
+use crate::table::LEVEL;
 use maclip_framework::error::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
@@ -169,50 +171,105 @@ fn classes(a: &Variant, b: &Variant) -> Vec<ClassDifference> {
 
 impl Comparison {
     /// The comparison as text for a terminal.
-    pub fn text(&self) -> String {
-        let wide = |half: Option<f64>| half.map_or_else(|| format::NONE.to_owned(), format::percent);
-        let side = |letter: &str, side: &Side| {
-            format!(
-                "  {letter}  {} / {}: {} (± {} over classes & videos, ± {} over seeds; {}{})\n",
-                side.name,
-                side.variant,
-                format::percent_interval(side.accuracy, side.ci95_episodes),
-                wide(side.ci95_clusters),
-                wide(side.ci95_seeds),
-                format::plural(side.seeds.len(), "seed"),
-                side.trainable.map(|count| format!(", {} trainable", format::count(count))).unwrap_or_default(),
-            )
-        };
-        let mut text = format!("paired on {}\n\n", format::plural(self.episodes, "shared episode"));
-        text += &side("A", &self.a);
-        text += &side("B", &self.b);
-        text += &format!(
-            "  Δ  A − B: {} points (± {} over classes & videos), p {}\n",
-            format::points_interval(self.difference, self.ci95_episodes),
-            wide(self.ci95_clusters),
-            format::p_value(self.p),
-        );
+    pub fn text(&self, look: &Look) -> String {
+        let (shots, note) = (format::plural(self.episodes, "shared episode"), |text: &str| look.note(text, 2));
+        let mut text = format!("{}\n\n", look.bold(&format!("paired on {shots}")));
+        text += &self.sides().lines(look).join("\n");
+        text += &format!("\n\n{}\n", look.bold(&note(&self.sentence())));
         if !self.classes.is_empty() {
-            text += "\n  class by class, A against B\n";
-            let line = |class: &ClassDifference| {
-                let (a, b) = (format::percent(class.a), format::percent(class.b));
-                format!("  {:>6}  {a:>5} {b:>5}  {}\n", format::points(class.a - class.b), class.class)
-            };
-            if self.classes.len() <= 2 * NAMED {
-                text.extend(self.classes.iter().map(line));
-            } else {
-                text.extend(self.classes[..NAMED].iter().map(line));
-                text += &format!("  … {} more\n", self.classes.len() - 2 * NAMED);
-                text.extend(self.classes[self.classes.len() - NAMED..].iter().map(line));
+            text += &format!("\n{}\n", self.classes().lines(look).join("\n"));
+            let more = self.classes.len().saturating_sub(2 * NAMED);
+            if more > 0 {
+                text += &format!("{}\n", look.faint(&note(&format!("… {more} more between them"))));
             }
         }
-        text.extend(self.warnings.iter().map(|warning| format!("\n  {warning}")));
-        text + &format!(
-            "\n  ±: {}; over classes & videos: {}\n  p: {}",
-            statistics::OVER_EPISODES,
-            statistics::OVER_CLUSTERS,
-            statistics::SIGN_FLIP
-        )
+        text.extend(self.warnings.iter().map(|warning| format!("\n{}", note(warning))));
+        let about = [
+            format!("±: {}", statistics::OVER_EPISODES),
+            format!("classes & videos: {}", statistics::OVER_CLUSTERS),
+            format!("over seeds: {}", statistics::OVER_SEEDS),
+            format!("p: {}", statistics::SIGN_FLIP),
+        ];
+        let said = |line: &&String| match line.split(':').next() {
+            Some("classes & videos") => self.difference_clusters(),
+            Some("over seeds") => self.a.ci95_seeds.or(self.b.ci95_seeds).is_some(),
+            _ => true,
+        };
+        about.iter().filter(said).for_each(|line| text += &format!("\n{}", note(line)));
+        text
+    }
+
+    /// Whether something has an interval over classes and videos.
+    fn difference_clusters(&self) -> bool {
+        [self.a.ci95_clusters, self.b.ci95_clusters, self.ci95_clusters].iter().any(Option::is_some)
+    }
+
+    /// What was found, in a sentence.
+    fn sentence(&self) -> String {
+        let clear = self.p <= LEVEL;
+        let found = match (clear, self.difference > 0.0) {
+            (true, true) => "A is better",
+            (true, false) => "B is better",
+            (false, _) => "no clear difference",
+        };
+        let p = format::p_value(self.p);
+        let p = if p.starts_with('<') { format!("p {p}") } else { format!("p = {p}") };
+        format!("A − B: {} points, {p}: {found}", format::points_interval(self.difference, self.ci95_episodes))
+    }
+
+    /// Both variants and their difference.
+    fn sides(&self) -> Grid {
+        let column = GridColumn::new;
+        let columns = vec![
+            column("", Kind::Number, 0),
+            column("variant", Kind::Name, 0),
+            column("accuracy", Kind::Number, 0),
+            column("classes & videos", Kind::Number, 1),
+            column("over seeds", Kind::Number, 2),
+            column("seeds", Kind::Number, 3),
+            column("trainable", Kind::Number, 4),
+        ];
+        let half = |half: Option<f64>| {
+            half.map_or_else(|| format::NONE.to_owned(), |half| format!("± {}", format::percent(half)))
+        };
+        let mut grid = Grid::new(columns);
+        for (letter, side) in [("A", &self.a), ("B", &self.b)] {
+            let cells = [
+                letter.to_owned(),
+                format!("{} / {}", side.name, side.variant),
+                format::percent_interval(side.accuracy, side.ci95_episodes),
+                half(side.ci95_clusters),
+                half(side.ci95_seeds),
+                side.seeds.len().to_string(),
+                side.trainable.map_or_else(|| format::NONE.to_owned(), format::count),
+            ];
+            grid.push(cells.iter().map(|cell| GridCell::new(cell)).collect());
+        }
+        let difference = [
+            "Δ".to_owned(),
+            "A − B, in points".to_owned(),
+            format::points_interval(self.difference, self.ci95_episodes),
+            half(self.ci95_clusters),
+            String::new(),
+            String::new(),
+            String::new(),
+        ];
+        grid.push(difference.iter().map(|cell| GridCell::new(cell)).collect());
+        grid
+    }
+
+    /// The classes with the largest gain of either.
+    fn classes(&self) -> Grid {
+        let columns = [("A − B", Kind::Number), ("A", Kind::Number), ("B", Kind::Number), ("class", Kind::Name)];
+        let mut grid = Grid::new(columns.map(|(heading, kind)| GridColumn::new(heading, kind, 0)).into());
+        let all = self.classes.iter().enumerate();
+        let ends = all.filter(|(at, _)| *at < NAMED || *at + NAMED >= self.classes.len());
+        for (_, class) in ends {
+            let numbers = [format::points(class.a - class.b), format::percent(class.a), format::percent(class.b)];
+            let cells = numbers.iter().chain([&class.class]);
+            grid.push(cells.map(|cell| GridCell::new(cell)).collect());
+        }
+        grid
     }
 }
 
@@ -231,8 +288,11 @@ mod tests {
         assert_eq!((found.a.seeds.len(), found.episodes, found.classes.len()), (3, 200, 12));
         assert!((found.difference - (found.a.accuracy - found.b.accuracy)).abs() < 1e-9);
         assert!(found.p < 1e-6 && found.ci95_clusters.unwrap() > found.ci95_episodes);
-        let text = found.text();
-        assert!(text.contains("A − B: +") && text.contains("… 2 more"), "{text}");
+        let text = found.text(&Look::default());
+        assert!(text.contains("A − B: +") && text.contains("… 2 more") && text.contains(": A is better"), "{text}");
+        let narrow = found.text(&Look { width: Some(80), colored: false });
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        assert!(!text.contains("± –"), "{text}");
         // The same the other way round, of single runs.
         let mut runs: Vec<PathBuf> = std::fs::read_dir(&study).unwrap().map(|entry| entry.unwrap().path()).collect();
         runs.sort();

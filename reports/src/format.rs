@@ -156,6 +156,14 @@ pub fn words(name: &str) -> String {
     name.replace('_', " ")
 }
 
+/// A task, as the subject of a sentence: `few-shot recognition`.
+pub fn task(name: &str) -> String {
+    match name {
+        "few_shot" => "few-shot recognition".to_owned(),
+        other => words(other),
+    }
+}
+
 /// `text` with its first letter in upper case: `Accuracy`.
 pub fn capitalized(text: &str) -> String {
     let mut letters = text.chars();

@@ -2,7 +2,7 @@
 
 use crate::load::Run;
 use crate::settings::varying;
-use crate::summary::{Difference, Group, Outcome, Summary, Variant};
+use crate::summary::{Difference, Group, Outcome, Summary, Variant, shown};
 use crate::table::harmless;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::runs::records::{Manifest, State};
@@ -25,6 +25,7 @@ pub fn runs(runs: &[Run]) -> Result<DataFrame> {
     let mut columns = vec![
         texts(runs, "name", |run| Some(manifest(run).name.clone())),
         texts(runs, "variant", |run| Some(manifest(run).variant.clone())),
+        texts(runs, "label", |run| Some(shown(&[run]))),
         wholes(runs, "seed", |run| Some(run.directory.manifest.seed)),
         texts(runs, "task", |run| Some(manifest(run).task.clone())),
         texts(runs, "hash", |run| Some(manifest(run).hash.clone())),
@@ -81,6 +82,7 @@ pub fn variants(summary: &Summary) -> Result<DataFrame> {
         wholes(&rows, "shot", |row| measure(row).map(|measure| measure.shot as u64)),
         texts(&rows, "name", |row| Some(row.1.name.clone())),
         texts(&rows, "variant", |row| Some(row.1.variant.clone())),
+        texts(&rows, "label", |row| Some(row.1.label.clone())),
         wholes(&rows, "seeds", |row| Some(row.1.seeds.len() as u64)),
         numbers(&rows, "value", |row| row.1.mean()),
         numbers(&rows, "ci95_episodes", |row| result(row).map(|result| result.over_episodes.half_width)),
@@ -110,6 +112,11 @@ fn share(percent: f64) -> f64 {
 
 fn table(height: usize, columns: Vec<Column>) -> Result<DataFrame> {
     DataFrame::new(height, columns).map_err(|error| Error::failed(format!("cannot make a table of the runs: {error}")))
+}
+
+/// Name and type of each column, by polars' names.
+pub fn columns(frame: &DataFrame) -> Vec<(String, String)> {
+    frame.columns().iter().map(|column| (column.name().to_string(), column.dtype().to_string())).collect()
 }
 
 /// The frame as CSV with a header line; nulls are empty. A text that a spreadsheet would compute is marked as text.
@@ -188,7 +195,7 @@ mod tests {
         let loaded = load(&[folder.path().to_owned()]).unwrap();
         let mut table = runs(&loaded.runs).unwrap();
         let text = String::from_utf8(csv(&table).unwrap()).unwrap();
-        assert!(text.starts_with("name,variant,seed,task,hash,state,metric,value,ci95,episodes,"), "{text}");
+        assert!(text.starts_with("name,variant,label,seed,task,hash,state,metric,value,ci95,episodes,"), "{text}");
         assert_eq!(text.lines().count(), 13);
         let bytes = parquet(&mut table).unwrap();
         let read = ParquetReader::new(std::io::Cursor::new(bytes)).finish().unwrap();

@@ -1,10 +1,11 @@
 //! From run directories to something one can read: tidy frames, statistics, figures, tables, one page.
 //!
 //! ```text
-//! run directories ─load─▶ runs ─summary─▶ groups of variants ─┬─table───▶ terminal, Markdown, LaTeX, CSV
-//!                           │                                 ├─figures─▶ SVG, PNG, CSV
-//!                           │                                 ├─page────▶ HTML
-//!                           └──────────────frame──────────────┴─────────▶ CSV, Parquet
+//! run directories ─load─▶ runs ─┬─pivot───▶ a table along any axes: terminal, Markdown, LaTeX, HTML, CSV
+//!                               └─summary─▶ groups of variants ─┬─table───▶ terminal, Markdown, LaTeX, CSV
+//!                               │                               ├─figures─▶ SVG, PNG, CSV
+//!                               │                               ├─page────▶ HTML
+//!                               └────────────frame──────────────┴─────────▶ CSV, Parquet
 //! ```
 //!
 //! The same runs give the same bytes: everything is sorted and nothing depends on the time or place of the report.
@@ -20,8 +21,11 @@ mod figures;
 pub mod format;
 mod frame;
 mod gallery;
+mod lines;
 mod load;
 mod page;
+mod pivot;
+mod queries;
 mod settings;
 mod statistics;
 mod summary;
@@ -30,8 +34,13 @@ mod table;
 mod testing;
 
 pub use compare::{ClassDifference, Comparison, Side, compare};
+pub use lines::{Grid, GridCell, GridColumn, Kind, Look};
 pub use load::stamp;
 pub use page::classified::{Classified, ClassifiedClip, SERVE_SCRIPT, classified, recognised, serve_page, trust};
+pub use pivot::{
+    Asked, Interval, Marks, Pivot, PivotCell, PivotRow, csv as pivot_csv, html as pivot_html, latex as pivot_latex,
+    markdown as pivot_markdown, pivot, text as pivot_text,
+};
 pub use statistics::{mean, moments, t_quantile};
 pub use table::csv_lines;
 
@@ -41,6 +50,7 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::files::write_quickly;
 use maclip_language::printable_lines;
 use rayon::prelude::*;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use table::Table;
@@ -52,6 +62,8 @@ pub struct Options<'a> {
     pub reload: Option<Duration>,
     /// Directories of the runs that [`Report::table`] is of; `None` for all.
     pub shown: Option<&'a [PathBuf]>,
+    /// How [`Report::table`] is shown.
+    pub look: Look,
 }
 
 /// What [`report`] wrote, and what it could not read.
@@ -65,6 +77,8 @@ pub struct Report {
     pub table: String,
     /// One line for each thing that could not be read; the page lists them too.
     pub unreadable: Vec<String>,
+    /// What was not written, and why.
+    pub left_out: Option<String>,
 }
 
 /// Reads all runs at or below `roots` and writes the page, tables, figures and frames to `out`. Without `out`, nothing is
@@ -72,7 +86,7 @@ pub struct Report {
 ///
 /// ```text
 /// index.html
-/// runs.csv  runs.parquet  variants.csv  variants.parquet
+/// runs.csv  runs.parquet  variants.csv  variants.parquet  episodes.parquet  schema.json
 /// tables/table-<n>.{tex,md,csv}  tables/order-<n>.{tex,md,csv}
 /// figures/<id>.{svg,png,csv}
 /// ```
@@ -100,17 +114,26 @@ pub fn report(roots: &[PathBuf], out: Option<&Path>, options: &Options) -> Resul
     let problems = loaded.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.reason));
     let unreadable = problems.chain(galleries.problems).collect();
     let table = match options.shown {
-        None => terminal(&tables, &orders),
+        None => terminal(&tables, &orders, &options.look),
         Some(shown) => {
             loaded.only(shown);
             let groups = summary::summarise(&loaded).groups;
             terminal(
                 &groups.iter().map(Table::of).collect::<Vec<_>>(),
                 &groups.iter().map(Table::of_orders).collect::<Vec<_>>(),
+                &options.look,
             )
         }
     };
-    Ok(Report { index: out.unwrap_or(Path::new("")).join("index.html"), files, table, unreadable })
+    let rows = queries::rows(&loaded.runs);
+    let left_out = (out.is_some() && rows > queries::MOST_ROWS).then(|| {
+        format!(
+            "{EPISODES} is not written: it would have {} rows, and {} are the most; a report of fewer runs has it",
+            format::whole(rows as u64),
+            format::whole(queries::MOST_ROWS as u64)
+        )
+    });
+    Ok(Report { index: out.unwrap_or(Path::new("")).join("index.html"), files, table, unreadable, left_out })
 }
 
 /// What goes into the files of a report.
@@ -172,18 +195,34 @@ fn write(contents: &Contents, roots: &[PathBuf], out: &Path, options: &Options) 
 }
 
 /// The tables of groups and what is found of their expected orders, for a terminal.
-fn terminal(tables: &[Table], orders: &[Option<Table>]) -> String {
+fn terminal(tables: &[Table], orders: &[Option<Table>], look: &Look) -> String {
     let each = tables.iter().zip(orders).flat_map(|(table, order)| [Some(table), order.as_ref()]);
-    each.flatten().map(table::terminal).collect::<String>().trim_end().to_owned()
+    each.flatten().map(|table| table::terminal(table, look)).collect::<String>().trim_end().to_owned()
 }
 
-/// The two frames, each in both formats, by file name.
+/// Version of the frames: it rises where a column changes its meaning, its name or its type, or goes.
+const FRAMES: u32 = 1;
+/// The file with a row for each query.
+const EPISODES: &str = "episodes.parquet";
+
+/// The frames, by file name, and what their columns are.
 fn frames(loaded: &load::Loaded, summary: &summary::Summary) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
+    let columns = |list: Vec<(String, String)>| {
+        list.into_iter().map(|(name, kind)| json!({"name": name, "type": kind})).collect::<Vec<_>>()
+    };
+    let mut schema = json!({"version": FRAMES, "files": {}});
     for (name, mut frame) in [("runs", frame::runs(&loaded.runs)?), ("variants", frame::variants(summary)?)] {
         files.push((format!("{name}.csv"), frame::csv(&frame)?));
         files.push((format!("{name}.parquet"), frame::parquet(&mut frame)?));
+        schema["files"][format!("{name}.parquet")] = columns(frame::columns(&frame)).into();
     }
+    if queries::rows(&loaded.runs) <= queries::MOST_ROWS {
+        files.push((EPISODES.to_owned(), queries::parquet(&loaded.runs)?));
+        schema["files"][EPISODES] = columns(queries::columns()?).into();
+    }
+    let text = serde_json::to_string_pretty(&schema).map_err(|error| Error::failed(error.to_string()))?;
+    files.push(("schema.json".to_owned(), format!("{text}\n").into_bytes()));
     Ok(files)
 }
 
@@ -206,11 +245,34 @@ mod tests {
         };
         let first = read(&folder.path().join("a"));
         let second = read(&folder.path().join("b"));
-        // The page, two frames in two formats, one table in three, seven figures in three.
-        assert_eq!(first.len(), 1 + 2 * 2 + 3 + 7 * 3);
+        // The page, two frames in two formats, episodes and schema, one table in three, seven figures in three.
+        assert_eq!(first.len(), 1 + 2 * 2 + 2 + 3 + 7 * 3);
         assert!(first == second);
         let leftovers = std::fs::read_dir(folder.path().join("a")).unwrap().count();
-        assert_eq!(leftovers, 7, "the page, four frames, tables, figures and no temporary file");
+        assert_eq!(leftovers, 9, "the page, five frames and their schema, tables, figures and no temporary file");
+    }
+
+    #[test]
+    fn the_documentation_names_every_column_of_every_frame() {
+        let folder = tempfile::tempdir().unwrap();
+        study(&folder.path().join("runs"));
+        let out = folder.path().join("out");
+        report(&[folder.path().join("runs")], Some(&out), &Options::default()).unwrap();
+        let schema: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(out.join("schema.json")).unwrap()).unwrap();
+        assert_eq!(schema["version"], FRAMES);
+        let text = include_str!("../../docs/reports.md");
+        assert!(text.contains(&format!("version {FRAMES} ")), "docs/reports.md does not say version {FRAMES}");
+        for file in ["runs.parquet", "variants.parquet", EPISODES] {
+            let columns = schema["files"][file].as_array().unwrap();
+            let fixed = columns.iter().filter_map(|column| column["name"].as_str());
+            // Slots and keys of recipes are named as such.
+            let fixed = fixed
+                .filter(|name| !["adapter", "alignment", "backbone", "dataset"].contains(name) && !name.contains('.'));
+            for name in fixed {
+                assert!(text.contains(&format!("`{name}`")), "docs/reports.md does not say what `{name}` of {file} is");
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::episodes::{Episodes, List};
 use crate::settings::Settings;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::expectation::TestResult;
-use maclip_framework::recipe::study::Order;
+use maclip_framework::recipe::study::{Order, Shown};
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::{LeftOut, State, TrainLoss, ValidationRecord};
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 /// Files in the folder of a recipe's runs that say something on all of them.
-const NOTES: [&str; 2] = [LeftOut::FILE, Order::FILE];
+const NOTES: [&str; 3] = [LeftOut::FILE, Order::FILE, Shown::FILE];
 
 /// A run with its records.
 #[derive(Clone, Debug)]
@@ -28,9 +28,23 @@ pub struct Run {
     pub recipe: Option<String>,
     /// The settings in it; empty where it could not be read.
     pub settings: Settings,
+    /// What the study of the last `maclip run` says of how the runs beside it are shown.
+    pub shown: Option<Arc<Shown>>,
 }
 
 impl Run {
+    /// What the recipe calls the run, in the place of its variant's name: as it is now, where it was asked to run since, else
+    /// as it was when the run began.
+    pub fn label(&self) -> Option<&str> {
+        let now = self.shown.as_ref().and_then(|shown| shown.labels.get(&self.directory.manifest.variant));
+        now.map_or(self.settings.label.as_deref(), Option::as_deref)
+    }
+
+    /// Whether the study names this variant as its baseline; `None` where it names none.
+    pub fn is_baseline(&self) -> Option<bool> {
+        self.shown.as_ref()?.is_baseline(&self.directory.manifest.variant)
+    }
+
     /// The test result of a run that is done. `None` for a run that failed after its test, and where the result is not
     /// a finite number.
     pub fn result(&self) -> Option<&TestResult> {
@@ -107,6 +121,14 @@ pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
         }
         match Order::read(&folder) {
             Ok(orders) => loaded.orders.extend(orders.into_iter().map(|order| (name.clone(), order))),
+            Err(error) => loaded.problems.push(problem(&folder, &error)),
+        }
+        match Shown::read(&folder) {
+            Ok(shown) => {
+                let shown = shown.map(Arc::new);
+                let beside = |run: &&mut Run| run.directory.path.parent() == Some(folder.as_path());
+                loaded.runs.iter_mut().filter(beside).for_each(|run| run.shown.clone_from(&shown));
+            }
             Err(error) => loaded.problems.push(problem(&folder, &error)),
         }
     }
@@ -205,7 +227,7 @@ fn read(folder: &Path, lists: &Lists) -> (Option<Run>, Vec<Problem>) {
     let settings =
         recipe.as_deref().map(Settings::read).transpose().map_err(&mut keep).ok().flatten().unwrap_or_default();
     let directory = if believed { directory } else { directory.without_result() };
-    (Some(Run { train, validation, episodes, recipe, settings, directory }), problems)
+    (Some(Run { train, validation, episodes, recipe, settings, shown: None, directory }), problems)
 }
 
 /// One copy of each episode list: the runs of a study share theirs, and lists take most of the memory.

@@ -7,7 +7,7 @@ use maclip_language::{Arguments, Node, from_node};
 use std::collections::BTreeMap;
 
 /// Top-level keys that name or select a run and do not change what it computes.
-const NAMING: [&str; 6] = ["name", "description", "expect", "study", "preset", "presets"];
+const NAMING: [&str; 7] = ["name", "description", "label", "expect", "study", "preset", "presets"];
 
 /// A resolved recipe, read.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Settings {
     /// What runs of one design have in common, see [`design_of`]; empty where the recipe could not be read.
     pub design: String,
     pub expect: Vec<Expectation>,
+    /// What the recipe calls the run, as it was when the run began.
+    pub label: Option<String>,
 }
 
 impl Settings {
@@ -31,7 +33,8 @@ impl Settings {
         for entry in root.as_map().into_iter().flatten().filter(|entry| !NAMING.contains(&entry.key.as_str())) {
             flatten(&entry.value, entry.key.clone(), &mut keys);
         }
-        Ok(Self { setting: Some(Setting::of(&root)), keys, design: design_of(&root), expect })
+        let label = root.at("label").and_then(Node::as_str).map(str::to_owned);
+        Ok(Self { setting: Some(Setting::of(&root)), keys, design: design_of(&root), expect, label })
     }
 
     pub fn get(&self, key: &str) -> Option<&str> {

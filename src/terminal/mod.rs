@@ -10,12 +10,14 @@ pub mod outline;
 pub mod pattern;
 pub mod progress;
 pub mod run_list;
+pub mod sparkline;
+
 mod screen;
-mod sparkline;
 
 use clap::ValueEnum;
 use maclip_framework::error::{Error, Result};
 use maclip_language::{Diagnostic, Severity, printable_lines};
+use maclip_reports::Look;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -66,6 +68,16 @@ pub fn has_said() -> bool {
 /// where that fails, such as on a full disk.
 pub fn say(text: impl Display) -> Result<()> {
     write_out(&screen::page(&printable_lines(&text.to_string())))
+}
+
+/// How standard output shows tables: as wide as the terminal is, and with bold letters where colours are allowed.
+pub fn look() -> Look {
+    screen::look()
+}
+
+/// Writes what was made for [`look`] to standard output, with its states in colour. Names in it must be printable already.
+pub fn say_made(text: impl Display) -> Result<()> {
+    write_out(&screen::coloured(&text.to_string()))
 }
 
 /// Writes text for a program to standard output, such as JSON: without control characters, and else as it is. An error

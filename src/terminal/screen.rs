@@ -1,6 +1,7 @@
 //! How text is shown on a terminal: lines that fit its width, and states in colour. A file or a pipe gets the text as it is.
 
 use super::{Color, chosen};
+use maclip_reports::Look;
 use std::io::IsTerminal;
 
 /// The narrowest terminal that text is fitted to; in a narrower one every word would have a line.
@@ -32,13 +33,7 @@ const YELLOW: u8 = 33;
 
 /// `text` as standard output shows it.
 pub fn page(text: &str) -> String {
-    let terminal = std::io::stdout().is_terminal();
-    let colored = match chosen() {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-    };
-    let width = if terminal { width() } else { None };
+    let Look { width, colored } = look();
     if width.is_none() && !colored {
         return text.to_owned();
     }
@@ -47,10 +42,30 @@ pub fn page(text: &str) -> String {
     text.split('\n').flat_map(fit).map(paint).collect::<Vec<_>>().join("\n")
 }
 
-/// Columns of the terminal; `None` where it does not say.
+/// `text`, which fits already, with its states in colour.
+pub fn coloured(text: &str) -> String {
+    match look().colored {
+        true => text.split('\n').map(painted).collect::<Vec<_>>().join("\n"),
+        false => text.to_owned(),
+    }
+}
+
+/// How standard output shows text.
+pub fn look() -> Look {
+    let terminal = std::io::stdout().is_terminal();
+    let colored = match chosen() {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    };
+    Look { width: if terminal { width() } else { None }, colored }
+}
+
+/// Columns of the terminal: what COLUMNS says, else what the terminal says; `None` where neither does.
 fn width() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-    Some(usize::from(size.ws_col)).filter(|columns| *columns >= NARROWEST)
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
+    let own = || Some(usize::from(rustix::termios::tcgetwinsize(std::io::stdout()).ok()?.ws_col));
+    asked.or_else(own).filter(|columns| *columns >= NARROWEST)
 }
 
 /// `line` in lines of at most `width` characters, broken at blanks. What follows the break stands below the last cell of

@@ -1,4 +1,4 @@
-//! A curve in one line of text.
+//! A curve, and how far something is, in one line of text.
 
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -15,9 +15,26 @@ pub fn sparkline(values: &[f64], width: usize) -> String {
     shown.iter().map(|value| if value.is_finite() { level(*value) } else { ' ' }).collect()
 }
 
+/// Letters of a [`bar`].
+const BAR: u64 = 10;
+
+/// How far something is, of which `done` of `wanted` parts are done: `━━━╌╌╌╌╌╌╌`.
+pub fn bar(done: u64, wanted: u64) -> String {
+    let full = (done.min(wanted) * BAR).checked_div(wanted).unwrap_or(BAR);
+    let part = |letter: &str, count: u64| letter.repeat(usize::try_from(count).unwrap_or(0));
+    part("━", full) + &part("╌", BAR - full)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bar_is_full_only_at_the_end() {
+        assert_eq!(bar(0, 400), "╌╌╌╌╌╌╌╌╌╌");
+        assert_eq!(bar(399, 400), "━━━━━━━━━╌");
+        assert_eq!((bar(400, 400), bar(500, 400), bar(0, 0)), ("━".repeat(10), "━".repeat(10), "━".repeat(10)));
+    }
 
     #[test]
     fn heights_are_places_between_the_smallest_and_the_largest() {

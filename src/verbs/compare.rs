@@ -1,6 +1,6 @@
 //! `maclip compare A B`: two variants on the episodes that both were tested on.
 
-use crate::terminal::{say, say_data};
+use crate::terminal::{look, say_data, say_made};
 use clap::Args;
 use maclip_framework::error::Result;
 use std::path::PathBuf;
@@ -21,5 +21,5 @@ crate::verb!("compare", 150, Arguments, compare);
 
 fn compare(arguments: Arguments) -> Result<()> {
     let found = maclip_reports::compare(&arguments.a, &arguments.b)?;
-    if arguments.json { say_data(serde_json::json!(found)) } else { say(found.text()) }
+    if arguments.json { say_data(serde_json::json!(found)) } else { say_made(found.text(&look())) }
 }

@@ -30,6 +30,7 @@ mod runs;
 mod schema;
 mod serve;
 mod status;
+mod table;
 mod test;
 mod validate;
 mod verify;

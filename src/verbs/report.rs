@@ -2,7 +2,7 @@
 
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
 use crate::terminal::run_list::place;
-use crate::terminal::{say, tell};
+use crate::terminal::{look, say, say_made, tell};
 use clap::Args;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::progress::stop_requested;
@@ -35,9 +35,11 @@ fn report(arguments: Arguments) -> Result<()> {
     if arguments.watch {
         return watch(&runs, &arguments.out);
     }
-    let report = maclip_reports::report(&runs, Some(&arguments.out), &Options::default())?;
-    say(report.table)?;
+    let options = Options { look: look(), ..Options::default() };
+    let report = maclip_reports::report(&runs, Some(&arguments.out), &options)?;
+    say_made(report.table)?;
     say(format!("report: {}", report.index.display()))?;
+    report.left_out.iter().for_each(tell);
     report.unreadable.iter().for_each(|line| tell(format!("could not be read: {line}")));
     match report.unreadable.len() {
         0 => Ok(()),

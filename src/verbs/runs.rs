@@ -2,7 +2,7 @@
 
 use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, believed, readable, run_path, state_name};
-use crate::terminal::{say, say_data, shown, tell};
+use crate::terminal::{look, say, say_data, say_made, shown, tell};
 use clap::{Args, Subcommand};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::expectation::Expectation;
@@ -12,7 +12,7 @@ use maclip_framework::runs::log::LogTo;
 use maclip_framework::runs::records::Attempt;
 use maclip_framework::runs::store::{RunStore, checkpoint_steps};
 use maclip_language::load;
-use maclip_reports::format;
+use maclip_reports::{Grid, GridCell, GridColumn, Kind, format};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -99,7 +99,15 @@ fn runs(arguments: Arguments) -> Result<()> {
 fn list(roots: &[PathBuf], as_json: bool) -> Result<()> {
     let (mut unreadable, mut at_once) = (0, 0);
     let mut listed = Vec::new();
-    let mut rows = vec![["run", "variant", "seed", "state", "accuracy", "trainable"].map(str::to_owned)];
+    let column = GridColumn::new;
+    let mut grid = Grid::new(vec![
+        column("run", Kind::Path, 0),
+        column("variant", Kind::Name, 2),
+        column("seed", Kind::Name, 3),
+        column("state", Kind::Name, 0),
+        column("accuracy", Kind::Number, 0),
+        column("trainable", Kind::Number, 1),
+    ]);
     for root in roots {
         for run in readable(root, &mut unreadable)? {
             if run.failed_at_once() {
@@ -114,20 +122,21 @@ fn list(roots: &[PathBuf], as_json: bool) -> Result<()> {
                 }));
                 continue;
             }
-            rows.push([
+            let cells = [
                 run.path.display().to_string(),
                 run.manifest.variant.clone(),
                 run.manifest.seed.to_string(),
                 state_name(run.state()).to_owned(),
                 run.test().map_or_else(String::new, |test| format::percent_interval(test.value, test.ci95)),
                 run.params.as_ref().map_or_else(String::new, |params| format::whole(params.trainable as u64)),
-            ]);
+            ];
+            grid.push(cells.iter().map(|cell| GridCell::new(cell)).collect());
         }
     }
     if as_json {
         say_data(json!({ "runs": listed }))?;
     } else {
-        say(columns(&rows, 5).join("\n"))?;
+        say_made(grid.lines(&look()).join("\n"))?;
     }
     if at_once > 0 {
         let runs = format::plural(at_once, "run");
@@ -282,17 +291,15 @@ fn diff(a: &RunDirectory, b: &RunDirectory, as_json: bool) -> Result<()> {
         say_data(json!({"a": shown(&a.path), "b": shown(&b.path), "differences": found}))?;
         return Ok(());
     }
-    let mut rows = vec![["".to_owned(), a.path.display().to_string(), b.path.display().to_string()]];
+    let columns = [("", Kind::Name), ("", Kind::Words), ("", Kind::Words)];
+    let mut grid = Grid::new(columns.map(|(heading, kind)| GridColumn::new(heading, kind, 0)).into());
+    let mut row = |cells: [&str; 3]| grid.push(cells.map(GridCell::new).into());
+    row(["", &a.path.display().to_string(), &b.path.display().to_string()]);
     for (part, list) in parts {
-        rows.push([
-            format!("{part}:"),
-            String::new(),
-            if list.is_empty() { "the same".to_owned() } else { String::new() },
-        ]);
-        rows.extend(list.into_iter().map(|(key, a, b)| [format!("  {key}"), a, b]));
+        row([&format!("{part}:"), "", if list.is_empty() { "the same" } else { "" }]);
+        list.iter().for_each(|(key, a, b)| row([&format!("  {key}"), a, b]));
     }
-    say(columns(&rows, 3).join("\n"))?;
-    Ok(())
+    say_made(grid.lines(&look()).join("\n"))
 }
 
 /// Completes the logs of all runs at or below `roots`. One that cannot be logged is told, and does not keep the others

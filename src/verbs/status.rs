@@ -1,9 +1,9 @@
 //! `maclip status [RUNS]`: how far runs are, in one line each.
 
 use crate::terminal::arguments::{Changes, is_recipe, load};
-use crate::terminal::columns::columns;
 use crate::terminal::run_list::{all_read, job_folders, place, readable, state_name};
-use crate::terminal::{completion, jobs, say, say_data, shown, tell};
+use crate::terminal::sparkline::bar;
+use crate::terminal::{completion, jobs, look, say, say_data, say_made, shown, tell};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::engine::launch::Jobs;
@@ -13,7 +13,9 @@ use maclip_framework::files::unix_seconds;
 use maclip_framework::recipe::{Purpose, study};
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::{Manifest, State};
+use maclip_language::printable_lines;
 use maclip_reports::format::{percent_interval, plural, rough_duration};
+use maclip_reports::{Grid, GridCell, GridColumn, Kind, Look};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -86,7 +88,7 @@ fn of_recipes(arguments: &Arguments) -> Result<()> {
             say_data(json(&runs, &jobs))?;
             continue;
         }
-        say(table(&runs, &jobs))?;
+        say_made(table(&runs, &jobs, &look()))?;
         others(&runs).into_iter().try_for_each(say)?;
     }
     all_read(doubted)
@@ -102,24 +104,22 @@ fn others(runs: &[RunOverview]) -> Option<String> {
 }
 
 /// One line for each run of a study, one with the sum, and the ends of the logs of jobs that failed.
-pub(super) fn table(runs: &[RunOverview], jobs: &Jobs) -> String {
-    let mut rows = vec![["run", "state", "steps", "accuracy", "directory", "reason"].map(str::to_owned)];
-    rows.extend(runs.iter().map(|run| {
+pub(super) fn table(runs: &[RunOverview], jobs: &Jobs, look: &Look) -> String {
+    let mut grid = grid("directory", Kind::Path);
+    for run in runs {
         let test = run.directory.as_ref().and_then(RunDirectory::test);
-        let steps = match run.wanted_steps() {
-            Some(wanted) if !run.done() => format!("{}/{wanted}", run.steps),
-            _ => run.steps.to_string(),
-        };
+        let wanted = run.wanted_steps().filter(|_| !run.done());
         let (state, reason) = stated(run, jobs);
-        [
+        let cells = [
             run.run.name(),
             state.to_owned(),
-            steps,
+            progress(run.steps, wanted, state, look),
             test.map_or_else(String::new, |test| percent_interval(test.value, test.ci95)),
             run.path.display().to_string(),
             reason.unwrap_or_default().lines().next().unwrap_or_default().to_owned(),
-        ]
-    }));
+        ];
+        grid.push(cells.iter().map(|cell| GridCell::new(cell)).collect());
+    }
     let done = runs.iter().filter(|run| run.done()).count();
     let make = to_make(runs).len();
     let time = match estimate(runs) {
@@ -129,7 +129,31 @@ pub(super) fn table(runs: &[RunOverview], jobs: &Jobs) -> String {
     };
     let alike = if done + make == runs.len() { String::new() } else { format!(", {make} to make") };
     let tails = jobs::tails(jobs, runs.iter().map(|run| (run.path.as_path(), run.directory.as_ref())));
-    format!("{}\n\n  {done} of {} done{alike}{time}{tails}", columns(&rows, 6).join("\n"), runs.len())
+    let whole = look.width.map(|_| format!("{}  ", bar(done as u64, runs.len() as u64))).unwrap_or_default();
+    let sum = look.note(&format!("{whole}{done} of {} done{alike}{time}", runs.len()), 2);
+    format!("{}\n\n{sum}{}", grid.lines(look).join("\n"), printable_lines(&tails))
+}
+
+/// The table of runs; `about` is its column before the last.
+fn grid(about: &str, kind: Kind) -> Grid {
+    let column = GridColumn::new;
+    Grid::new(vec![
+        column("run", Kind::Path, 0),
+        column("state", Kind::Name, 0),
+        column("steps", Kind::Name, 0),
+        column("accuracy", Kind::Number, 1),
+        column(about, kind, 2),
+        column("reason", Kind::Note, 0),
+    ])
+}
+
+/// `120/400`; on a terminal with a bar while somebody works on it.
+fn progress(done: u64, wanted: Option<u64>, state: &str, look: &Look) -> String {
+    match wanted {
+        Some(wanted) if look.width.is_some() && state == "running" => format!("{} {done}/{wanted}", bar(done, wanted)),
+        Some(wanted) => format!("{done}/{wanted}"),
+        None => done.to_string(),
+    }
 }
 
 /// State and reason of a run, as its records and its job say them.
@@ -147,8 +171,8 @@ pub(super) fn json(runs: &[RunOverview], jobs: &Jobs) -> Value {
         .map(|run| {
             let (state, reason) = stated(run, jobs);
             json!({
-                "name": run.run.recipe.name, "variant": run.run.variant, "seed": run.run.recipe.seed,
-                "hash": run.run.recipe.hash, "dir": shown(&run.path), "state": state,
+                "name": run.run.recipe.name, "variant": run.run.variant, "label": run.run.recipe.label,
+                "seed": run.run.recipe.seed, "hash": run.run.recipe.hash, "dir": shown(&run.path), "state": state,
                 "reason": reason, "same_as": run.same.as_deref().map(shown),
                 "steps": {"done": run.steps, "wanted": run.wanted_steps()},
                 "test": run.directory.as_ref().and_then(RunDirectory::test),
@@ -173,7 +197,8 @@ fn status(arguments: Arguments) -> Result<()> {
     }
     let mut unreadable = 0;
     let mut listed = Vec::new();
-    let mut rows = vec![["run", "state", "steps", "accuracy", "updated", "reason"].map(str::to_owned)];
+    let look = look();
+    let mut grid = grid("updated", Kind::Name);
     let mut tails = String::new();
     for root in &arguments.runs {
         let runs = readable(root, &mut unreadable)?;
@@ -186,9 +211,8 @@ fn status(arguments: Arguments) -> Result<()> {
             let Some((state, reason)) = jobs::state_of(&jobs, path, None) else { continue };
             let job = jobs::json_of(&jobs, path, None);
             listed.push(json!({"dir": shown(path), "state": state, "reason": reason, "job": job}));
-            let line =
-                [path.display().to_string(), state.to_owned(), "0".to_owned(), String::new(), String::new(), reason];
-            rows.push(line);
+            let path_text = path.display().to_string();
+            grid.push([path_text.as_str(), state, "0", "", "", &reason].map(GridCell::new).into());
             tails.push_str(&jobs::tails(&jobs, [(path.as_path(), None)]));
         }
         for run in runs {
@@ -206,22 +230,23 @@ fn status(arguments: Arguments) -> Result<()> {
                 }));
                 continue;
             }
-            rows.push([
+            let cells = [
                 run.path.display().to_string(),
                 state_name.to_owned(),
-                wanted.map_or_else(|| done.to_string(), |wanted| format!("{done}/{wanted}")),
+                progress(done, wanted, state_name, &look),
                 run.test().map_or_else(String::new, |test| percent_interval(test.value, test.ci95)),
                 updated(&run).map_or_else(String::new, ago),
                 reason.lines().next().unwrap_or_default().to_owned(),
-            ]);
+            ];
+            grid.push(cells.iter().map(|cell| GridCell::new(cell)).collect());
         }
     }
     if arguments.json {
         say_data(json!({ "runs": listed }))?;
-    } else if rows.len() == 1 {
+    } else if grid.is_empty() {
         say("no runs")?;
     } else {
-        say(columns(&rows, 6).join("\n") + &tails)?;
+        say_made(grid.lines(&look).join("\n") + &printable_lines(&tails))?;
     }
     all_read(unreadable)
 }

@@ -6,6 +6,7 @@ use super::{LONGEST_NAME, Purpose, Recipe, device, keys};
 use crate::recipe::compute::Compute;
 use crate::recipe::devices::Devices;
 use crate::recipe::expectation::Expectation;
+use crate::recipe::label::Label;
 use crate::recipe::log::LogOptions;
 use crate::registry::{
     Facts, SlotInfo, check_compatible, check_required_inputs, describe_choice, resolve_choice, slot, slots,
@@ -66,6 +67,13 @@ impl Recipe {
             problems.push(Diagnostic::new(codes::OUT_OF_RANGE, message).at(origin).path("name"));
         }
         let description = field(root, "description", String::new(), &mut problems, &mut keep);
+        let label = root.at("label").filter(|node| !node.is_null()).map(|node| {
+            let label = field(root, "label", Label(String::new()), &mut problems, &mut keep);
+            problems.extend(label.problem().map(|(message, help)| {
+                Diagnostic::new(codes::OUT_OF_RANGE, message).at(&node.origin).path("label").help(help)
+            }));
+            label.0
+        });
         let seed = field(root, "seed", 0, &mut problems, &mut keep);
         let devices = field(root, "device", Devices::from("flex"), &mut problems, &mut keep);
         for (at, device) in devices.names().iter().enumerate() {
@@ -148,6 +156,7 @@ impl Recipe {
         Ok(Self {
             name,
             description,
+            label,
             seed,
             devices,
             precision,

@@ -3,9 +3,10 @@
 use maclip_language::{Node, identity, within};
 
 /// Keys that cannot change a result, left out of a run's identity.
-const NO_RESULT: [&str; 17] = [
+const NO_RESULT: [&str; 18] = [
     "name",
     "description",
+    "label",
     "device",
     "compute",
     "clip_store.use",
@@ -48,8 +49,8 @@ const LATER: [(&str, &str, &str); 19] = [
     ("backbone.text_activation", "", "null"),
 ];
 
-/// Whether a change at `path` can change a result.
-pub(super) fn changes_results(path: &str) -> bool {
+/// Whether a change of the recipe at the dotted `path` can change a result.
+pub fn changes_results(path: &str) -> bool {
     !NO_RESULT.iter().any(|ignored| within(path, ignored))
 }
 

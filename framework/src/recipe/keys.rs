@@ -5,6 +5,7 @@ use crate::recipe::clip_store::ClipStoreOptions;
 use crate::recipe::compute::Compute;
 use crate::recipe::devices::Devices;
 use crate::recipe::expectation::Expectation;
+use crate::recipe::label::Label;
 use crate::recipe::log::LogOptions;
 use crate::recipe::presets::Presets;
 use crate::recipe::study::Study;
@@ -57,6 +58,10 @@ fn folder_name() -> Schema {
     schemars::json_schema!({"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"})
 }
 
+fn label() -> Schema {
+    schema_for!(Label)
+}
+
 /// All keys, in the order in which a recipe has them.
 pub const KEYS: &[Key] = &[
     Key {
@@ -80,6 +85,14 @@ pub const KEYS: &[Key] = &[
         summary: "One line for the report.",
         default: || json!(""),
         schema: || schema_for!(String),
+        resolved: true,
+    },
+    Key {
+        name: "label",
+        summary: "What the report calls the runs, in the place of their variant's name: any text, such as `MA-CLIP (ours)`. \
+                  It is no part of a run's identity. Variants of a study do not inherit the label of their recipe.",
+        default: absent,
+        schema: label,
         resolved: true,
     },
     Key {

@@ -10,6 +10,7 @@ pub mod device;
 pub mod devices;
 pub mod expectation;
 pub mod keys;
+pub mod label;
 pub mod log;
 pub mod schema;
 pub mod study;
@@ -19,7 +20,7 @@ mod check;
 mod identity;
 mod presets;
 
-pub use identity::{design_of, training_of};
+pub use identity::{changes_results, design_of, training_of};
 
 use crate::error::{Error, Result};
 use crate::recipe::clip_store::ClipStoreOptions;
@@ -56,6 +57,8 @@ pub struct Recipe {
     pub name: String,
     /// One line for the report; may be empty.
     pub description: String,
+    /// What the report calls the run; `None` for the name of its variant.
+    pub label: Option<String>,
     /// The seed of all random numbers of the training.
     pub seed: u64,
     /// The names of the devices: see [`device`].
@@ -121,6 +124,15 @@ impl Recipe {
         };
         let problem = Diagnostic::new(code, message).path(path).helps(help);
         self.written(path, |_| true).iter().fold(problem, |problem, (_, node)| problem.at(&node.origin))
+    }
+
+    /// Adds `ending` to the label, where there is one.
+    fn extend_label(&mut self, ending: &str) {
+        if let Some(label) = &mut self.label {
+            label.push_str(ending);
+            let node = Node::from_json(&serde_json::Value::from(label.as_str()));
+            self.resolved.as_map_mut().map(|map| map.insert("label", Origin::Default, node));
+        }
     }
 
     /// Checks the interpolated tree `root`, without `study` and presets, for a run. Reads no data and no weights.

@@ -198,7 +198,8 @@ impl Changes {
 
 /// The properties of `study.axes`: for each path a list of its values, or a map from names to values.
 fn axes(changes: &Changes) -> Value {
-    let paths = changes.0.keys().filter(|path| !["name", "description", "seed", "expect"].contains(&path.as_str()));
+    let paths =
+        changes.0.keys().filter(|path| !["name", "description", "seed", "expect", "label"].contains(&path.as_str()));
     let axis = |path: &String| {
         let value = json!({"$ref": format!("#/$defs/variant/properties/{path}")});
         let lists = json!({"type": ["array", "object"], "items": value, "minItems": 1, "additionalProperties": value,

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::files::{number_or_null, sha256};
 use crate::progress::Validated;
 use crate::recipe::expectation::{Expectation, TestResult};
-use crate::recipe::study::{Order, Skipped, StudyRun};
+use crate::recipe::study::{Order, Shown, Skipped, StudyRun};
 use crate::runs::provenance::{BackboneConfig, DataConfig, StartConfig};
 use crate::runs::read::read_json;
 use serde::{Deserialize, Serialize};
@@ -397,6 +397,19 @@ impl Order {
     /// Where the file is damaged or cannot be read.
     pub fn read(folder: &Path) -> Result<Vec<Self>> {
         Ok(read_json(&folder.join(Self::FILE))?.unwrap_or_default())
+    }
+}
+
+impl Shown {
+    /// Name of the file in the folder of a recipe's runs: how the recipe of the last `maclip run` shows them.
+    pub const FILE: &'static str = "shown.json";
+
+    /// What the file in `folder` says, the folder of a recipe's runs; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the file is damaged or cannot be read.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        read_json(&folder.join(Self::FILE))
     }
 }
 

@@ -23,8 +23,8 @@ pub struct Compared {
 }
 
 /// Compares all variants with the baseline of the group, where there is one.
-pub fn to_baseline(variants: &mut [Variant]) {
-    let Some(position) = baseline(variants) else { return };
+pub fn to_baseline(variants: &mut [Variant], warnings: &mut Vec<String>) {
+    let Some(position) = baseline(variants, warnings) else { return };
     let baseline = variants[position].clone();
     let found: Vec<Result<Paired, String>> = variants.par_iter().map(|variant| compare(variant, &baseline)).collect();
     // A run under several names is one comparison.
@@ -47,10 +47,23 @@ pub fn to_baseline(variants: &mut [Variant]) {
     }
 }
 
-/// The variant the others are compared with: the one called `baseline`, else `none`, also as a part of a name (`none-1shot`), else
+/// The variant the others are compared with: the one that the study names; else the one called `baseline`, else `none`, also as a part of a name (`none-1shot`), else
 /// the one with the fewest trainable parameters. A lone variant has nothing to be compared with.
-fn baseline(variants: &[Variant]) -> Option<usize> {
+fn baseline(variants: &[Variant], warnings: &mut Vec<String>) -> Option<usize> {
     let with_result = || variants.iter().enumerate().filter(|(_, variant)| variant.result.is_some());
+    if variants.iter().any(|variant| variant.is_baseline.is_some()) && with_result().count() > 1 {
+        let named: Vec<_> = with_result().filter(|(_, variant)| variant.is_baseline == Some(true)).collect();
+        if let [(_, first), _, ..] = named.as_slice() {
+            warnings.push(format!(
+                "`study.baseline` names {} variants of this table: {} is taken",
+                named.len(),
+                first.label
+            ));
+        } else if named.is_empty() {
+            warnings.push("no Δ: the variant that `study.baseline` names has no result here".to_owned());
+        }
+        return named.first().map(|(position, _)| *position);
+    }
     let named = |name: &str| {
         let exact = with_result().find(|(_, variant)| variant.variant == name);
         exact.or_else(|| with_result().find(|(_, variant)| variant.variant.split(['-', '+']).any(|part| part == name)))

@@ -12,10 +12,12 @@ mod variant;
 mod versions;
 
 pub use classes::Classes;
-pub use compare::{Difference, compare};
+pub use compare::{Difference, compare, to_baseline};
+pub use grouping::{GroupKey, keys_of};
 pub use order::{Finding, Verdict};
 pub use paper::Paper;
-pub use variant::{Outcome, Variant};
+pub use variant::{Outcome, Variant, started};
+pub use versions::shown;
 
 use crate::load::{Loaded, Run};
 use crate::settings::varying;
@@ -107,7 +109,7 @@ fn group(key: &grouping::GroupKey, runs: &[&Run], orders: &[(String, Order)]) ->
     let mut warnings = Vec::new();
     let mut built: Vec<Variant> =
         versions::of(runs).into_iter().map(|(label, runs)| Variant::of(label, runs, &mut warnings)).collect();
-    compare::to_baseline(&mut built);
+    compare::to_baseline(&mut built, &mut warnings);
     warnings.extend(alike(&built));
     let rank = |variant: &Variant| (variant.difference != Difference::IsBaseline, variant.result.is_none());
     built.sort_by(|a, b| {
@@ -146,6 +148,8 @@ mod tests {
     use crate::curve::BINS;
     use crate::load::load;
     use crate::testing::{Study, study};
+    use maclip_framework::files::write_json;
+    use maclip_framework::recipe::study::Shown;
     use maclip_framework::runs::records::State;
     use std::path::Path;
 
@@ -185,6 +189,30 @@ mod tests {
         let group = read(folder.path()).groups.remove(0);
         let other = group.variants.iter().find(|variant| variant.label == "other").unwrap();
         assert!(matches!(&other.difference, Difference::Unknown(why) if why.contains("feedbeef")));
+    }
+
+    #[test]
+    fn the_study_says_what_its_variants_are_called_and_which_is_the_baseline() {
+        let folder = tempfile::tempdir().unwrap();
+        study(folder.path());
+        let label = |name: &str, label: Option<&str>| (name.to_owned(), label.map(str::to_owned));
+        let mut shown = Shown {
+            labels: [label("both", Some("MA-CLIP & <all>")), label("tpcm", None)].into(),
+            baseline: Some("tpcm".to_owned()),
+        };
+        let write = |shown: &Shown| write_json(&folder.path().join("ablation").join(Shown::FILE), shown).unwrap();
+        write(&shown);
+        let group = read(folder.path()).groups.remove(0);
+        let labels: Vec<_> = group.variants.iter().map(|variant| variant.label.as_str()).collect();
+        assert_eq!(labels, ["tpcm", "none", "adapters", "MA-CLIP & <all>"]);
+        assert_eq!(group.baseline().unwrap().variant, "tpcm");
+        // Two with one label, which an older note or two studies can have, stay apart.
+        shown.labels.insert("none".to_owned(), Some("MA-CLIP & <all>".to_owned()));
+        shown.baseline = Some("gone".to_owned());
+        write(&shown);
+        let group = read(folder.path()).groups.remove(0);
+        assert_eq!(group.variants.last().unwrap().label, "MA-CLIP & <all> (ablation / both)");
+        assert!(group.baseline().is_none() && group.warnings[0].contains("`study.baseline`"), "{:?}", group.warnings);
     }
 
     #[test]

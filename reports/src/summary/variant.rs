@@ -17,6 +17,8 @@ pub struct Variant {
     pub label: String,
     pub name: String,
     pub variant: String,
+    /// Whether its study names it as the baseline; `None` where the study names none.
+    pub is_baseline: Option<bool>,
     /// Identity of the first run that counts.
     pub hash: String,
     /// Seeds that count towards the result, sorted; all seeds where there is none.
@@ -93,6 +95,7 @@ impl Variant {
         Self {
             name: manifest.map(|manifest| manifest.name.clone()).unwrap_or_default(),
             variant: manifest.map(|manifest| manifest.variant.clone()).unwrap_or_default(),
+            is_baseline: first.and_then(|run| run.is_baseline()),
             hash: manifest.map(|manifest| manifest.hash.clone()).unwrap_or_default(),
             seeds: counted.iter().map(|run| run.directory.manifest.seed).collect(),
             result: outcome(&done),
@@ -116,7 +119,7 @@ impl Variant {
 }
 
 /// When a run was begun or went on last.
-pub(super) fn started(run: &Run) -> u64 {
+pub fn started(run: &Run) -> u64 {
     run.directory.manifest.last_attempt().map_or(0, |attempt| attempt.started_unix)
 }
 

@@ -20,22 +20,35 @@ pub fn of<'a>(runs: &[&'a Run]) -> Vec<(String, Vec<&'a Run>)> {
         variants.entry((&manifest.name, &manifest.variant)).or_default().push(run);
     }
     let several = variants.keys().map(|(name, _)| name).collect::<BTreeSet<_>>().len() > 1;
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    variants.values().for_each(|runs| *names.entry(shown(runs)).or_default() += 1);
     let labelled = variants.into_iter().flat_map(|((name, variant), runs)| {
+        let own = shown(&runs);
         let label = match (several, variant) {
-            (_, "default") => name.to_owned(),
-            (true, _) => format!("{name} / {}", shown(name, variant)),
-            (false, _) => shown(name, variant),
+            // What the study says of other runs of it, and labels of several studies, may be the same.
+            _ if names[&own] > 1 && own != variant => format!("{own} ({name} / {variant})"),
+            (true, _) if label_of(&runs).is_none() && variant != "default" => format!("{name} / {own}"),
+            _ => own,
         };
         labels(&label, versions(runs))
     });
     labelled.collect()
 }
 
-/// A variant for people: a trial of a recipe without a study is called after the recipe, `ma_clip+adapter=lora`.
-fn shown(name: &str, variant: &str) -> String {
-    match variant.strip_prefix("default+") {
-        Some(trial) => format!("{name}+{trial}"),
-        None => variant.to_owned(),
+/// What the recipe calls the variant that `runs` are of; as the run says that was begun last.
+fn label_of<'a>(runs: &[&'a Run]) -> Option<&'a str> {
+    runs.iter().max_by_key(|run| started(run))?.label()
+}
+
+/// A variant for people, by its runs: its label where it has one; else its name, or that of the recipe where it is the only
+/// one. A trial of a recipe without a study is called after the recipe, `ma_clip+adapter=lora`.
+pub fn shown(runs: &[&Run]) -> String {
+    let Some(manifest) = runs.first().map(|run| &run.directory.manifest) else { return String::new() };
+    match (label_of(runs), manifest.variant.strip_prefix("default+")) {
+        (Some(label), _) => label.to_owned(),
+        (None, Some(trial)) => format!("{}+{trial}", manifest.name),
+        (None, None) if manifest.variant == "default" => manifest.name.clone(),
+        (None, None) => manifest.variant.clone(),
     }
 }
 

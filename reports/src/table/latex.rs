@@ -11,12 +11,8 @@ pub fn latex(table: &Table, label: &str) -> String {
     let mut text = String::from(
         "% Needs \\usepackage{booktabs} and \\usepackage{siunitx} (version 3).\n\\begin{table}[tb]\n\\centering\n",
     );
-    let cells = table.rows.iter().flatten().flat_map(|cell| cell.text.chars());
-    if cells
-        .chain(table.title.chars())
-        .chain(table.notes.iter().flat_map(|note| note.chars()))
-        .any(|c| spelt(c).is_none())
-    {
+    let cells = table.rows.iter().flatten().map(|cell| &cell.text);
+    if cells.chain([&table.title]).chain(&table.notes).any(|text| unspelt(text)) {
         text.insert_str(0, "% Characters that LaTeX's standard fonts lack are written as ?; set the names by hand.\n");
     }
     text += &format!("\\caption{{{}}}\n\\label{{tab:{label}}}\n\\smallskip\n", escape(&table.title));
@@ -91,8 +87,13 @@ pub fn set(text: &str) -> String {
     }
 }
 
+/// Whether LaTeX's standard fonts lack a character of `text`.
+pub fn unspelt(text: &str) -> bool {
+    printable(text).chars().any(|c| spelt(c).is_none())
+}
+
 /// Text in which nothing is a command. What has no spelling becomes a question mark.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     printable(text).chars().map(|c| spelt(c).unwrap_or_else(|| "?".to_owned())).collect()
 }
 

@@ -28,7 +28,7 @@ pub fn markdown(table: &Table) -> String {
 }
 
 /// Safe inside a Markdown table cell.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for c in printable(text).chars() {
         match c {

@@ -7,8 +7,8 @@ mod markdown;
 mod terminal;
 
 pub use self::csv::{csv, csv_lines, harmless};
-pub use latex::latex;
-pub use markdown::markdown;
+pub use latex::{escape as escape_latex, latex, set, unspelt};
+pub use markdown::{escape as escape_markdown, markdown};
 pub use terminal::terminal;
 
 use crate::statistics::Interval;
@@ -278,19 +278,20 @@ fn mark(rows: &mut [Vec<Cell>], column: usize) {
     }
 }
 
-/// What a group is about: `Few shot on hmdb51, 5-way 1-shot, accuracy in %`.
+/// What a group is about: `Few-shot recognition on hmdb51, 5-way 1-shot: accuracy in %`.
 pub fn title(group: &Group) -> String {
-    let task = format::words(&group.task);
-    let data = if group.data.label.is_empty() { String::new() } else { format!(" on {}", group.data.label) };
+    let task = format::capitalized(&format::task(&group.task));
+    let label = format::words(&group.data.label);
+    let data = if label.is_empty() { String::new() } else { format!(" on {label}") };
     let measure = match &group.measure {
         None => ", no result yet".to_owned(),
         Some(measure) if measure.way > 0 => {
-            format!(", {}-way {}-shot, {} in %", measure.way, measure.shot, format::words(&measure.metric))
+            format!(", {}-way {}-shot: {} in %", measure.way, measure.shot, format::words(&measure.metric))
         }
-        Some(measure) => format!(", {} in %", format::words(&measure.metric)),
+        Some(measure) => format!(": {} in %", format::words(&measure.metric)),
     };
     let study = group.study.as_ref().map(|study| format!("{study}: ")).unwrap_or_default();
-    format!("{study}{}{data}{measure}", format::capitalized(&task))
+    format!("{study}{task}{data}{measure}")
 }
 
 /// Why a variant has no difference to the baseline, one line each.
@@ -346,6 +347,7 @@ fn shown(cell: &Cell) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lines::Look;
     use crate::load::load;
     use crate::summary::summarise;
     use crate::testing::study;
@@ -377,7 +379,7 @@ mod tests {
     fn every_rendering_has_the_same_characters() {
         let table = made();
         let all = [
-            terminal(&table),
+            terminal(&table, &Look::default()),
             markdown(&table).replace("&lt;", "<"),
             latex(&table, "t"),
             String::from_utf8(csv(&table)).unwrap(),

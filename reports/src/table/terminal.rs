@@ -1,37 +1,41 @@
 //! Aligned columns for a terminal.
 
-use super::{Level, Table, shown};
-use maclip_language::printable;
+use super::{Column, Level, Mark, Table, shown};
+use crate::lines::{Grid, GridCell, GridColumn, Kind, Look};
 
 /// The table with its title and notes, ending with an empty line.
-pub fn terminal(table: &Table) -> String {
+pub fn terminal(table: &Table, look: &Look) -> String {
     let positions: Vec<usize> = table.shown_at(Level::Wide).collect();
-    let mut lines: Vec<Vec<String>> =
-        vec![positions.iter().map(|position| printable(&table.columns[*position].heading)).collect()];
-    lines.extend(
-        table.rows.iter().map(|row| positions.iter().map(|position| printable(&shown(&row[*position]))).collect()),
-    );
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..positions.len()).map(width).collect();
-    let mut text = format!("{}\n\n", printable(&table.title));
-    for (number, line) in lines.iter().enumerate() {
-        // Names to the left, numbers to the right, so that units stand under each other.
-        let cell = |(column, cell): (usize, &String)| {
-            let pad = " ".repeat(widths[column] - cell.chars().count());
-            if table.columns[positions[column]].name { format!("{cell}{pad}") } else { format!("{pad}{cell}") }
+    let columns = positions.iter().enumerate().map(|(place, at)| {
+        let column = &table.columns[*at];
+        GridColumn::new(&column.heading, if column.name { Kind::Name } else { Kind::Number }, rank(column, place))
+    });
+    let mut grid = Grid::new(columns.collect()).ruled();
+    for row in &table.rows {
+        let cell = |at: &usize| match row[*at].mark {
+            Some(Mark::Best) => GridCell::bold(&shown(&row[*at])),
+            _ => GridCell::new(&shown(&row[*at])),
         };
-        let cells: Vec<String> = line.iter().enumerate().map(cell).collect();
-        text += &format!("  {}\n", cells.join("  ").trim_end());
-        if number == 0 {
-            let rule: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
-            text += &format!("  {}\n", rule.join("  "));
-        }
+        grid.push(positions.iter().map(cell).collect());
     }
-    text.push('\n');
+    let mut text = format!("{}\n\n{}\n\n", look.bold(&look.note(&table.title, 0)), grid.lines(look).join("\n"));
     for note in &table.notes {
-        text += &format!("  {}\n", printable(note));
+        text += &format!("{}\n", look.note(note, 2));
     }
     text + "\n"
+}
+
+/// Where there is little room, the columns that a paper does not show go first, and then those to the right; names and the
+/// result stay.
+fn rank(column: &Column, place: usize) -> u8 {
+    const STAY: usize = 3;
+    let place = u8::try_from(place).unwrap_or(u8::MAX / 2).min(u8::MAX / 2);
+    match column.level {
+        _ if column.name => 0,
+        Level::Core if usize::from(place) < STAY => 0,
+        Level::Core => place,
+        _ => u8::MAX / 2 + place,
+    }
 }
 
 #[cfg(test)]
@@ -42,15 +46,24 @@ mod tests {
     use crate::testing::study;
 
     #[test]
-    fn columns_are_aligned() {
+    fn columns_are_aligned_and_fit() {
         let folder = tempfile::tempdir().unwrap();
         study(folder.path());
         let summary = summarise(&load(&[folder.path().to_owned()]).unwrap());
-        let text = terminal(&Table::of(&summary.groups[0]));
+        let table = Table::of(&summary.groups[0]);
+        let text = terminal(&table, &Look::default());
         let lines: Vec<&str> = text.lines().skip(2).take(6).collect();
         let length = |line: &str| line.chars().count();
         assert!(lines[2..].iter().all(|line| length(line) == length(lines[2])), "{text}");
         assert!(lines[5].contains("18.53 M"), "{text}");
-        assert!(text.starts_with("Few shot on hmdb51, 5-way 1-shot, accuracy in %\n"), "{text}");
+        assert!(text.starts_with("Few-shot recognition on hmdb51, 5-way 1-shot: accuracy in %\n"), "{text}");
+        for width in [60, 80, 100, 160] {
+            let text = terminal(&table, &Look { width: Some(width), colored: false });
+            assert!(text.lines().all(|line| length(line) <= width), "{width}:\n{text}");
+            assert!(
+                text.contains("both") && text.contains("accuracy") && text.contains("77.4 ± 1.6"),
+                "{width}:\n{text}"
+            );
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Arguments, by_name, left_out};
 use crate::terminal::jobs::{self, last_lines, named, state_of};
 use crate::terminal::progress::Console;
-use crate::terminal::{say, say_data, shown, tell};
+use crate::terminal::{look, say, say_data, shown, tell};
 use crate::verbs::status;
 use maclip_framework::engine::launch::{self, Jobs, Sent, Stage};
 use maclip_framework::engine::overview::{RunOverview, to_make};
@@ -60,7 +60,7 @@ pub fn asked(arguments: &Arguments, runs: &[RunOverview]) -> Result<bool> {
 /// Where a cluster cannot be asked which runs wait already.
 pub fn show(runs: Vec<RunOverview>, as_jobs: bool, json: bool) -> Result<()> {
     let jobs = jobs::of_folders(runs.iter().filter_map(|run| Some(run.path.parent()?.to_owned())))?;
-    let (table, mut data) = (status::table(&runs, &jobs), status::json(&runs, &jobs));
+    let (table, mut data) = (status::table(&runs, &jobs, &look()), status::json(&runs, &jobs));
     let mut scripts = Vec::new();
     for (_, runs) in by_name(runs).into_iter().filter(|_| as_jobs) {
         let Some(folder) = runs.first().and_then(|run| run.path.parent()) else { continue };
@@ -74,7 +74,7 @@ pub fn show(runs: Vec<RunOverview>, as_jobs: bool, json: bool) -> Result<()> {
         }
         return say_data(data);
     }
-    say(table)?;
+    crate::terminal::say_made(table)?;
     scripts.iter().try_for_each(|script| say_data(format!("\n{}", script.trim_end())))
 }
 

@@ -2,6 +2,7 @@
 
 mod changes;
 mod launch;
+mod notes;
 mod pool;
 
 use crate::terminal::arguments::{Changes, Local, load, shipped_named};
@@ -9,7 +10,7 @@ use crate::terminal::columns::columns;
 use crate::terminal::pattern::matches;
 use crate::terminal::progress::{Console, stop_on_ctrl_c};
 use crate::terminal::run_list::believed;
-use crate::terminal::{completion, say, shown, tell, tell_error, warn};
+use crate::terminal::{completion, look, say, say_made, shown, tell, tell_error, warn};
 pub(super) use changes::change_of_file;
 use changes::{change_of_launcher, change_of_start};
 use clap::{Args, value_parser};
@@ -17,19 +18,18 @@ use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::engine::execute::{self, Options};
 use maclip_framework::engine::overview::{RunOverview, estimate, to_make};
 use maclip_framework::error::{Error, Result};
-use maclip_framework::files::{TEXT, read_regular, unix_seconds, write_json};
+use maclip_framework::files::unix_seconds;
 use maclip_framework::model::parameters::Params;
 use maclip_framework::profile::{self, Totals};
 use maclip_framework::recipe::Purpose;
-use maclip_framework::recipe::study::{Expansion, Order, Skipped, StudyRun, expand};
+use maclip_framework::recipe::study::{Expansion, Skipped, StudyRun, expand};
 use maclip_framework::runs::directory::RunDirectory;
-use maclip_framework::runs::records::{LeftOut, Manifest, State, Status};
+use maclip_framework::runs::records::{Manifest, State, Status};
 use maclip_framework::runs::store::{RunStore, in_use};
 use maclip_language::{Diagnostic, Diagnostics, Origin, Severity, codes, name_help};
 use pool::{Ended, Pool};
-use serde::Serialize;
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use serde_json::json;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Train and test the runs of recipes; continues where an earlier call stopped
@@ -94,7 +94,7 @@ crate::verb!("run", 10, Arguments, run);
 
 fn run(arguments: Arguments) -> Result<()> {
     let pool = Pool::new(&arguments.devices, arguments.jobs.map(usize::from))?;
-    let Requested { runs, skipped, orders } = requested(&arguments)?;
+    let Requested { runs, skipped, studies } = requested(&arguments)?;
     let (runs, reported) = only(runs, skipped.clone(), &arguments.only)?;
     reported.iter().for_each(|Skipped { run, reason }| {
         tell(format!("{} {} is left out: {reason}", run.recipe.name, run.name()));
@@ -127,7 +127,8 @@ fn run(arguments: Arguments) -> Result<()> {
         }
         tables.iter().try_for_each(|(name, runs)| sweep(&arguments.runs.join(name), runs))?;
     }
-    let noted = note_left_out(&tables, &skipped, &arguments.runs).and_then(|()| note_orders(&orders, &arguments.runs));
+    let noted =
+        notes::left_out(&tables, &skipped, &arguments.runs).and_then(|()| notes::of_studies(&studies, &arguments.runs));
     match noted {
         Err(error) if idle => tell(error),
         other => other?,
@@ -193,7 +194,7 @@ fn run(arguments: Arguments) -> Result<()> {
                 page.into_iter().for_each(tell);
                 return Ok(());
             }
-            say(format!("\n{}", report.table))?;
+            say_made(format!("\n{}", report.table))?;
             page.map_or(Ok(()), say)
         });
     }
@@ -210,7 +211,7 @@ fn run(arguments: Arguments) -> Result<()> {
 /// The report of all runs at or below `roots`; its table is of the runs in `shown`. Where the call made nothing (`idle`),
 /// it is no error that the report cannot be written: then there is the table alone.
 fn report(roots: &[PathBuf], shown: &[PathBuf], out: &Path, idle: bool) -> Result<maclip_reports::Report> {
-    let options = maclip_reports::Options { shown: Some(shown), ..Default::default() };
+    let options = maclip_reports::Options { shown: Some(shown), look: look(), ..Default::default() };
     let report = match maclip_reports::report(roots, Some(out), &options) {
         Err(error) if idle => {
             tell(format!("the report is not written: {error}"));
@@ -227,8 +228,8 @@ fn report(roots: &[PathBuf], shown: &[PathBuf], out: &Path, idle: bool) -> Resul
 struct Requested {
     runs: Vec<StudyRun>,
     skipped: Vec<Skipped>,
-    /// Orders that studies are expected to show, by the name of their recipe.
-    orders: BTreeMap<String, Vec<Order>>,
+    /// What studies say for the report, by the name of their recipe.
+    studies: BTreeMap<String, notes::OfStudy>,
 }
 
 /// The runs of all recipes. All of them are checked before the first begins.
@@ -254,7 +255,7 @@ fn requested(arguments: &Arguments) -> Result<Requested> {
             continue;
         }
         match load(path, &changes).and_then(|document| expand(&document, Purpose::Run)) {
-            Ok(Expansion { runs, skipped, order, notes }) => {
+            Ok(Expansion { runs, skipped, order, shown, notes }) => {
                 // Notes on the recipe are for its author; shown are notes on this command line, and warnings.
                 let news = |note: &&Diagnostic| {
                     let argument = |origin: &Origin| matches!(origin.written(), Origin::Argument { .. });
@@ -264,7 +265,7 @@ fn requested(arguments: &Arguments) -> Result<Requested> {
                 };
                 warn(notes.iter().filter(news));
                 if let Some(run) = runs.first().filter(|_| !runs.iter().any(StudyRun::is_trial)) {
-                    requested.orders.entry(run.recipe.name.clone()).or_default().extend(order);
+                    requested.studies.entry(run.recipe.name.clone()).or_default().extend(order, shown);
                 }
                 requested.runs.extend(runs);
                 requested.skipped.extend(skipped);
@@ -287,38 +288,6 @@ fn by_name(runs: Vec<RunOverview>) -> Vec<(String, Vec<RunOverview>)> {
         }
     }
     tables
-}
-
-/// Writes next to the runs of each recipe which runs its preset leaves out, for the report. A trial leaves the note as
-/// it is.
-fn note_left_out(tables: &[(String, Vec<RunOverview>)], skipped: &[Skipped], runs: &Path) -> Result<()> {
-    let of_skipped = skipped.iter().map(|skipped| &skipped.run.recipe.name);
-    for name in tables.iter().map(|(name, _)| name).chain(of_skipped).collect::<BTreeSet<_>>() {
-        let of_recipe = skipped.iter().filter(|skipped| skipped.run.recipe.name == *name);
-        let all = tables.iter().filter(|(of, _)| of == name).flat_map(|(_, runs)| runs).map(|run| &run.run);
-        if all.chain(of_recipe.clone().map(|skipped| &skipped.run)).any(StudyRun::is_trial) {
-            continue;
-        }
-        let left_out: Vec<LeftOut> = of_recipe.map(LeftOut::new).collect();
-        note(&runs.join(name), LeftOut::FILE, &left_out)?;
-    }
-    Ok(())
-}
-
-/// Writes next to the runs of each recipe which orders its study is expected to show, for the report.
-fn note_orders(orders: &BTreeMap<String, Vec<Order>>, runs: &Path) -> Result<()> {
-    orders.iter().try_for_each(|(name, orders)| note(&runs.join(name), Order::FILE, orders))
-}
-
-/// Writes `list` into a file in `folder`, unless it is there already. An empty one is written only over an earlier one.
-fn note<T: Serialize>(folder: &Path, file: &str, list: &[T]) -> Result<()> {
-    let path = folder.join(file);
-    let before = read_regular(&path, TEXT).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-    if before == serde_json::to_value(list).ok() || list.is_empty() && !path.exists() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(folder).map_err(|error| Error::io("make the folder", &path, error))?;
-    write_json(&path, &list)
 }
 
 /// Removes the runs in `folder` that failed before their first step and are not among `asked`: their reason was told, and

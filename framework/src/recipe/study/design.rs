@@ -30,6 +30,11 @@ impl Design<'_> {
     pub(super) fn label(&self) -> String {
         if self.name.is_empty() { "default".to_owned() } else { self.name.join("+") }
     }
+
+    /// The names of its values of the axes, which follow that of its variant.
+    pub(super) fn point_names(&self) -> impl Iterator<Item = &String> {
+        self.name.iter().skip(self.name.len() - self.point.len())
+    }
 }
 
 /// The designs of the map `study`, and its options.
@@ -167,7 +172,7 @@ fn cross<'a>(designs: Vec<Design<'a>>, entry: &'a Entry, problems: &mut Vec<Diag
         problems.push(Diagnostic::new(codes::STUDY, message).at(&entry.key_origin).path(&place));
     };
     let first = segments(path).next().unwrap_or_default();
-    if segments(path).any(str::is_empty) || ["study", "seed", "extends", "name"].contains(&first) {
+    if segments(path).any(str::is_empty) || ["study", "seed", "extends", "name", "label"].contains(&first) {
         wrong(format!("`{path}` cannot be an axis: give the dotted path of an option, or a slot"));
         return designs;
     }

@@ -8,9 +8,11 @@
 mod design;
 mod exclude;
 mod order;
+mod shown;
 mod trial;
 
 pub use order::Order;
+pub use shown::Shown;
 
 pub(crate) use design::names_a_run;
 pub(crate) use trial::called_after;
@@ -81,6 +83,9 @@ pub struct Study {
     /// paths of axes.
     #[schemars(length(min = 1))]
     pub exclude: Option<Vec<BTreeMap<String, serde_json::Value>>>,
+    /// The variant that the report compares the others with. With axes, a name of a variant stands for all points of the
+    /// grid, each compared within its own table.
+    pub baseline: Option<String>,
     /// Orders of variants that the study is expected to show. The report says of each pair of neighbours whether it does.
     #[schemars(length(min = 1))]
     pub order: Option<Vec<Order>>,
@@ -104,6 +109,8 @@ pub struct Expansion {
     pub skipped: Vec<Skipped>,
     /// Orders that the study is expected to show; none where the command line changes its runs.
     pub order: Vec<Order>,
+    /// How the report shows them.
+    pub shown: Shown,
     /// Warnings and notes about the recipe and the arguments.
     pub notes: Vec<Diagnostic>,
 }
@@ -144,10 +151,15 @@ fn runs_of(document: &Document, purpose: Purpose) -> Result<Expansion, Diagnosti
         study.seeds.as_ref().map_or(vec![None], |seeds| seeds.iter().copied().map(Some).collect());
     if problems.is_empty() {
         problems.extend(order::unknown(&study, document.root.at("study.order"), &designs));
+        problems.extend(shown::unknown_baseline(&study, document, &designs));
     }
     let excluded = Exclusions::of(&study, document.root.at("study.exclude"));
     let (mut runs, mut skipped): (Vec<StudyRun>, Vec<Skipped>) = Default::default();
     let mut of_runs: Vec<(Diagnostic, Vec<String>)> = Vec::new();
+    if study.variants.is_some() || study.without.is_some() {
+        // It would be the label of all of them.
+        base.as_map_mut().map(|map| map.remove("label"));
+    }
     let mut reached = vec![0; document.changes.len()];
     let mut trees = 0;
     for design in &designs {
@@ -174,7 +186,8 @@ fn runs_of(document: &Document, purpose: Purpose) -> Result<Expansion, Diagnosti
             let checked = skip.and_then(|skip| {
                 // A run that is left out needs no data and no weights.
                 let purpose = if skip.is_some() { Purpose::Plan } else { purpose };
-                let recipe = Recipe::check_for(&interpolate(&tree, document.folder())?, purpose)?;
+                let mut recipe = Recipe::check_for(&interpolate(&tree, document.folder())?, purpose)?;
+                design.point_names().for_each(|name| recipe.extend_label(&format!(", {name}")));
                 Ok((skip, StudyRun::new(&design.label(), recipe)))
             });
             match checked {
@@ -209,11 +222,13 @@ fn runs_of(document: &Document, purpose: Purpose) -> Result<Expansion, Diagnosti
         let (lost, partial) = unreached(document, &reached, trees);
         problems.extend(lost);
         notes.extend(partial);
+        problems.extend(shown::alike(document, &runs));
         notes.extend(duplicates(&runs, &study_origin(document, "variants")));
     }
     Diagnostics::check(problems)?;
     let notes = Diagnostics::from_list(notes).map(Diagnostics::into_vec).unwrap_or_default();
-    Ok(Expansion { runs, skipped, order: study.order.unwrap_or_default(), notes })
+    let shown = Shown::of(&study, runs.iter().chain(skipped.iter().map(|skipped| &skipped.run)));
+    Ok(Expansion { runs, skipped, order: study.order.unwrap_or_default(), shown, notes })
 }
 
 fn study_origin(document: &Document, key: &str) -> Origin {

@@ -29,7 +29,9 @@ pub(super) fn name(document: &Document, expansion: &mut Expansion) {
     for run in expansion.runs.iter_mut().chain(skipped).filter(|run| own.differs(run)) {
         changed = true;
         if !given("name") {
-            run.variant = format!("{}{}", run.design, suffix(&run.design, &own.changes));
+            let ending = suffix(&run.design, &own.changes);
+            run.variant = format!("{}{ending}", run.design);
+            run.recipe.extend_label(&ending);
         }
         let of_variant = format!("study.variants.{}.expect", first(&run.design));
         if !given("expect") && !given(&of_variant) {
