@@ -13,6 +13,7 @@
 //! and anything that needs a model or data.
 #![forbid(unsafe_code)]
 
+mod answers;
 mod compare;
 mod curve;
 mod episodes;
@@ -22,8 +23,10 @@ mod frame;
 mod gallery;
 mod load;
 mod page;
+mod palette;
 mod settings;
 mod statistics;
+mod strips;
 mod summary;
 mod table;
 #[cfg(test)]
@@ -125,7 +128,7 @@ struct Contents<'a> {
 /// Writes the files of a report; returns their paths, sorted.
 fn write(contents: &Contents, roots: &[PathBuf], out: &Path, options: &Options) -> Result<Vec<PathBuf>> {
     let Contents { loaded, summary, tables, orders, galleries } = *contents;
-    let figures = Figures::of(summary)?;
+    let figures = Figures::of(summary);
     let page = page::render(&page::Content {
         loaded,
         summary,

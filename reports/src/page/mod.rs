@@ -2,16 +2,22 @@
 //! figures on it.
 
 pub mod classified;
+mod contents;
 mod group;
+mod headline;
 mod run;
 
-use crate::figures::{self, Figure, Figures};
+use crate::answers::Answers;
+use crate::figures::{Figure, Figures};
 use crate::gallery::Galleries;
 use crate::load::{Loaded, display};
+use crate::palette;
 use crate::summary::Summary;
 use crate::table::Table;
 use crate::{format, statistics};
+use contents::Entry;
 use maclip_framework::error::{Error, Result};
+use maclip_framework::runs::records::State;
 use minijinja::{Environment, Value, context};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +64,7 @@ impl FigureView {
 /// Rows of a figure's data that the page shows; the file has all.
 const SHOWN_DATA: usize = 60;
 
-const TEMPLATES: [(&str, &str); 11] = [
+const TEMPLATES: [(&str, &str); 14] = [
     ("classified.html", include_str!("../../templates/classified.html")),
     ("recognised.html", include_str!("../../templates/recognised.html")),
     ("trust.html", include_str!("../../templates/trust.html")),
@@ -67,6 +73,9 @@ const TEMPLATES: [(&str, &str); 11] = [
     ("page.html", include_str!("../../templates/page.html")),
     ("group.html", include_str!("../../templates/group.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
+    ("answers.html", include_str!("../../templates/answers.html")),
+    ("strips.html", include_str!("../../templates/strips.html")),
+    ("tools.html", include_str!("../../templates/tools.html")),
     ("gallery.html", include_str!("../../templates/gallery.html")),
     ("method.html", include_str!("../../templates/method.html")),
     ("runs.html", include_str!("../../templates/runs.html")),
@@ -88,10 +97,14 @@ pub fn render(content: &Content) -> Result<String> {
     let groups: Vec<group::GroupView> = summary
         .groups
         .iter()
-        .zip(tables.iter().zip(orders.iter()))
-        .zip(&figures.groups)
-        .zip(&galleries.of_groups)
-        .map(|(((group, tables), figures), gallery)| group::view(group, tables, figures, gallery.as_ref()))
+        .enumerate()
+        .map(|(number, group)| {
+            let gallery = galleries.of_groups[number].as_ref();
+            let answers = group.best().and_then(|best| Answers::of(best, &loaded.runs, gallery));
+            let (table, order, figures) = (&tables[number], &orders[number], figures.groups[number].as_slice());
+            let parts = group::Parts { table, order, figures, gallery, answers };
+            group::view(format!("group-{}", number + 1), group, parts)
+        })
         .collect();
     let varying = run::varying(summary);
     let runs: Vec<run::RunView> = loaded.runs.iter().map(|run| run::view(run, &varying)).collect();
@@ -104,7 +117,22 @@ pub fn render(content: &Content) -> Result<String> {
     let notes: Vec<_> = notes.into_iter().map(|(note, number)| (note, format::plural(number, "run"))).collect();
     let names: BTreeSet<&str> = loaded.runs.iter().map(|run| run.directory.manifest.name.as_str()).collect();
     let command = roots.iter().map(|root| format::shell(&display(root))).collect::<Vec<_>>().join(" ");
-    let done = loaded.runs.iter().filter(|run| run.result().is_some()).count();
+    let problems: Vec<_> = loaded.problems.iter().map(|problem| (&problem.path, &problem.reason)).collect();
+    let unfinished: Vec<&run::RunView> = runs.iter().filter(|run| run.reason.is_some()).collect();
+    let left_out = left_out(loaded);
+    let own = [
+        (!figures.overview.is_empty(), "overview", "Across the tables"),
+        (!unfinished.is_empty(), "unfinished", "Failed or unfinished"),
+        (!left_out.is_empty(), "left-out", "Not run here"),
+        (!problems.is_empty(), "problems", "Could not be read"),
+        (!notes.is_empty(), "notes", "Notes from the runs"),
+        (true, "method", "How to read the numbers"),
+        (true, "runs", "Every run"),
+    ];
+    let entry = |(there, anchor, title): &(bool, &str, &str)| there.then(|| Entry::new(anchor, title));
+    let before = own[..1].iter().filter_map(entry);
+    let contents: Vec<Entry> =
+        before.chain(groups.iter().map(Entry::of)).chain(own[1..].iter().filter_map(entry)).collect();
     environment()?
         .get_template("page.html")
         .and_then(|template| {
@@ -112,15 +140,16 @@ pub fn render(content: &Content) -> Result<String> {
                 title => names.into_iter().collect::<Vec<_>>().join(", "),
                 style => safe(include_str!("../../templates/style.css")),
                 script => safe(include_str!("../../templates/page.js")),
-                palette => figures::palette(),
-                themed => figures::themed(),
-                count => format::plural(loaded.runs.len(), "run"),
-                done => done,
+                palette => palette::palette(),
+                themed => palette::DARK,
+                states => states(loaded),
+                contents => contents,
+                strips => galleries.strips.shown(),
                 overview => figures.overview.iter().map(FigureView::of).collect::<Vec<_>>(),
                 groups => groups,
-                unfinished => runs.iter().filter(|run| run.reason.is_some()).collect::<Vec<_>>(),
-                problems => loaded.problems.iter().map(|problem| (&problem.path, &problem.reason)).collect::<Vec<_>>(),
-                left_out => left_out(loaded),
+                unfinished => unfinished,
+                problems => problems,
+                left_out => left_out,
                 notes => notes,
                 runs => &runs,
                 not_shown => &galleries.left_out,
@@ -135,6 +164,26 @@ pub fn render(content: &Content) -> Result<String> {
             })
         })
         .map_err(failed)
+}
+
+/// `12 runs, 8 with a result, 1 running, 2 failed`
+fn states(loaded: &Loaded) -> String {
+    let runs = || loaded.runs.iter();
+    let done = runs().filter(|run| run.result().is_some()).count();
+    let mut text = format!("{}, {done} with a result", format::plural(loaded.runs.len(), "run"));
+    for state in [State::Running, State::Failed, State::Interrupted] {
+        let count = runs().filter(|run| run.result().is_none() && run.state() == Some(state)).count();
+        if count > 0 {
+            text += &format!(", {count} {}", state.name());
+        }
+    }
+    if !loaded.left_out.is_empty() {
+        text += &format!(", {} left out", loaded.left_out.len());
+    }
+    if !loaded.problems.is_empty() {
+        text += &format!(", {} unreadable", loaded.problems.len());
+    }
+    text
 }
 
 #[derive(Serialize)]
@@ -181,7 +230,7 @@ mod tests {
     fn page(root: &Path) -> String {
         let loaded = load(&[root.to_owned()]).unwrap();
         let summary = summarise(&loaded);
-        let figures = Figures::of(&summary).unwrap();
+        let figures = Figures::of(&summary);
         let tables: Vec<Table> = summary.groups.iter().map(Table::of).collect();
         let orders: Vec<Option<Table>> = summary.groups.iter().map(Table::of_orders).collect();
         let roots = [PathBuf::from("my runs")];

@@ -4,10 +4,13 @@
 //! Not here: intervals and tests (`statistics`), and how numbers are shown (`table`, `figures`, `page`).
 
 mod classes;
+mod colours;
 mod compare;
 mod grouping;
 mod order;
 mod paper;
+mod provenance;
+mod verdict;
 mod variant;
 mod versions;
 
@@ -15,6 +18,8 @@ pub use classes::Classes;
 pub use compare::{Difference, compare};
 pub use order::{Finding, Verdict};
 pub use paper::Paper;
+pub use provenance::Provenance;
+pub use verdict::{Chance, chance};
 pub use variant::{Outcome, Variant};
 
 use crate::load::{Loaded, Run};
@@ -46,6 +51,8 @@ pub struct Group {
     pub findings: Vec<Finding>,
     /// What limits the comparison.
     pub warnings: Vec<String>,
+    /// Where its numbers come from.
+    pub provenance: Provenance,
 }
 
 impl Group {
@@ -100,7 +107,10 @@ pub fn summarise(loaded: &Loaded) -> Summary {
         groups.entry(key).or_default().push(run);
     }
     let (open, measured): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(key, _)| key.measure.is_none());
-    Summary { groups: measured.into_iter().chain(open).map(|(key, runs)| group(key, &runs, &loaded.orders)).collect() }
+    let mut groups: Vec<Group> =
+        measured.into_iter().chain(open).map(|(key, runs)| group(key, &runs, &loaded.orders)).collect();
+    colours::assign(&mut groups);
+    Summary { groups }
 }
 
 fn group(key: &grouping::GroupKey, runs: &[&Run], orders: &[(String, Order)]) -> Group {
@@ -108,7 +118,9 @@ fn group(key: &grouping::GroupKey, runs: &[&Run], orders: &[(String, Order)]) ->
     let mut built: Vec<Variant> =
         versions::of(runs).into_iter().map(|(label, runs)| Variant::of(label, runs, &mut warnings)).collect();
     compare::to_baseline(&mut built);
+    compare::to_best(&mut built);
     warnings.extend(alike(&built));
+    warnings.extend(verdict::warnings(&built, key.measure.as_ref()));
     let rank = |variant: &Variant| (variant.difference != Difference::IsBaseline, variant.result.is_none());
     built.sort_by(|a, b| {
         let means = a.mean().unwrap_or(0.0).total_cmp(&b.mean().unwrap_or(0.0));
@@ -123,6 +135,7 @@ fn group(key: &grouping::GroupKey, runs: &[&Run], orders: &[(String, Order)]) ->
         findings: order::findings(orders, &built),
         variants: built,
         warnings,
+        provenance: Provenance::of(runs),
     }
 }
 
