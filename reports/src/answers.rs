@@ -95,7 +95,7 @@ impl Answers {
                 let clips = shown.iter().map(|(id, times)| ListedClip {
                     id: (*id).to_owned(),
                     strip: strip(id),
-                    times: times_of(*times),
+                    times: format::times(*times),
                 });
                 answers.listed.push(Listed {
                     class: class.to_owned(),
@@ -131,10 +131,6 @@ impl Answers {
         let value = serde_json::json!({"classes": self.classes, "clips": clips, "pairs": self.pairs});
         value.to_string().replace('<', "\\u003c")
     }
-}
-
-fn times_of(times: u64) -> String {
-    if times == 1 { "once".to_owned() } else { format!("{} times", format::whole(times)) }
 }
 
 #[cfg(test)]

@@ -172,6 +172,11 @@ pub fn shell(word: &str) -> String {
     }
 }
 
+/// `once`, `12 times`.
+pub fn times(number: u64) -> String {
+    if number == 1 { "once".to_owned() } else { format!("{} times", whole(number)) }
+}
+
 /// The first values of a list, and how many more there are: `1, 2, 3 and 9 more`.
 pub fn listed(values: &[String]) -> String {
     const SHOWN: usize = 4;

@@ -23,6 +23,7 @@ mod frame;
 mod gallery;
 mod load;
 mod page;
+mod pair;
 mod palette;
 mod settings;
 mod statistics;
@@ -34,6 +35,7 @@ mod testing;
 
 pub use compare::{ClassDifference, Comparison, Side, compare};
 pub use load::stamp;
+pub use pair::compare_page;
 pub use page::classified::{Classified, ClassifiedClip, SERVE_SCRIPT, classified, recognised, serve_page, trust};
 pub use statistics::{mean, moments, t_quantile};
 pub use table::csv_lines;
@@ -87,19 +89,12 @@ pub struct Report {
 /// Where `roots` do not exist or hold no run that can be read, or `out` cannot be written.
 pub fn report(roots: &[PathBuf], out: Option<&Path>, options: &Options) -> Result<Report> {
     let mut loaded = load::load(roots)?;
-    let summary = summary::summarise(&loaded);
-    let tables: Vec<Table> = summary.groups.iter().map(Table::of).collect();
-    let orders: Vec<Option<Table>> = summary.groups.iter().map(Table::of_orders).collect();
-    let galleries = Galleries::of(&summary.groups);
+    let summarised = summarised(&loaded);
     let files = match out {
         None => Vec::new(),
-        Some(out) => write(
-            &Contents { loaded: &loaded, summary: &summary, tables: &tables, orders: &orders, galleries: &galleries },
-            roots,
-            out,
-            options,
-        )?,
+        Some(out) => write(&Contents { loaded: &loaded, summarised: &summarised, pair: None }, roots, out, options)?,
     };
+    let Summarised { tables, orders, galleries, .. } = summarised;
     let problems = loaded.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.reason));
     let unreadable = problems.chain(galleries.problems).collect();
     let table = match options.shown {
@@ -116,29 +111,40 @@ pub fn report(roots: &[PathBuf], out: Option<&Path>, options: &Options) -> Resul
     Ok(Report { index: out.unwrap_or(Path::new("")).join("index.html"), files, table, unreadable })
 }
 
+/// Runs put together, with their tables and examples.
+struct Summarised {
+    summary: summary::Summary,
+    /// One for each group.
+    tables: Vec<Table>,
+    /// One for each group: what its runs say of the expected orders.
+    orders: Vec<Option<Table>>,
+    galleries: Galleries,
+}
+
+fn summarised(loaded: &load::Loaded) -> Summarised {
+    let summary = summary::summarise(loaded);
+    Summarised {
+        tables: summary.groups.iter().map(Table::of).collect(),
+        orders: summary.groups.iter().map(Table::of_orders).collect(),
+        galleries: Galleries::of(&summary.groups),
+        summary,
+    }
+}
+
 /// What goes into the files of a report.
 struct Contents<'a> {
     loaded: &'a load::Loaded,
-    summary: &'a summary::Summary,
-    tables: &'a [Table],
-    orders: &'a [Option<Table>],
-    galleries: &'a Galleries,
+    summarised: &'a Summarised,
+    /// Of a page for two variants.
+    pair: Option<&'a pair::Pair>,
 }
 
 /// Writes the files of a report; returns their paths, sorted.
 fn write(contents: &Contents, roots: &[PathBuf], out: &Path, options: &Options) -> Result<Vec<PathBuf>> {
-    let Contents { loaded, summary, tables, orders, galleries } = *contents;
+    let Contents { loaded, summarised, .. } = *contents;
+    let Summarised { summary, tables, orders, .. } = summarised;
     let figures = Figures::of(summary);
-    let page = page::render(&page::Content {
-        loaded,
-        summary,
-        tables,
-        orders,
-        figures: &figures,
-        galleries,
-        roots,
-        reload: options.reload,
-    })?;
+    let page = page::render(contents, &figures, roots, options.reload)?;
 
     let mut contents = frames(loaded, summary)?;
     let numbered = |kind: &str, number: usize| format!("{kind}-{}", number + 1);
@@ -209,8 +215,8 @@ mod tests {
         };
         let first = read(&folder.path().join("a"));
         let second = read(&folder.path().join("b"));
-        // The page, two frames in two formats, one table in three, seven figures in three.
-        assert_eq!(first.len(), 1 + 2 * 2 + 3 + 7 * 3);
+        // The page, two frames in two formats, one table in three, eight figures in three.
+        assert_eq!(first.len(), 1 + 2 * 2 + 3 + 8 * 3);
         assert!(first == second);
         let leftovers = std::fs::read_dir(folder.path().join("a")).unwrap().count();
         assert_eq!(leftovers, 7, "the page, four frames, tables, figures and no temporary file");
@@ -341,14 +347,32 @@ mod tests {
     fn look_at_it() {
         let out = PathBuf::from(std::env::var("MACLIP_REPORT_OUT").unwrap());
         let folder = tempfile::tempdir().unwrap();
-        let runs = folder.path().join("runs");
-        study(&runs);
-        let failed = Study { state: State::Failed, first_seed: 3, ..Study::default() };
-        failed.write(&runs, 1);
-        let report = report(&[runs], Some(&out), &Options::default()).unwrap();
-        println!("{}", report.table);
-        let retrieval = folder.path().join("retrieval");
-        Study::contrastive().write(&retrieval, 1);
-        super::report(&[retrieval], Some(&out.join("contrastive")), &Options::default()).unwrap();
+        let made = |name: &str, studies: &[(Study, u64)]| {
+            let runs = folder.path().join(name);
+            studies.iter().for_each(|(study, seeds)| study.write(&runs, *seeds));
+            report(&[runs], Some(&out.join(name)), &Options::default()).unwrap();
+        };
+        let many = |number: usize| {
+            let name = format!("a method with a rather long name and rate {}", 0.001 * (number + 1) as f64);
+            (name, 0.3 + 0.007 * number as f64, 1000 + 3000 * number * number)
+        };
+        let variants = |all: &[(&str, f64, usize)]| {
+            all.iter().map(|(name, accuracy, size)| ((*name).to_owned(), *accuracy, *size)).collect::<Vec<_>>()
+        };
+        made("ablation", &[(Study::default(), 3)]);
+        made("failing", &[(Study { state: State::Failed, ..Study::default() }, 2)]);
+        let (running, failed) = (State::Running, State::Failed);
+        let goes_on = Study { state: running, first_seed: 2, started: 1, ..Study::default() };
+        made("progress", &[
+            (Study::default(), 1),
+            (Study { state: failed, first_seed: 1, ..Study::default() }, 1),
+            (goes_on, 1),
+        ]);
+        made("sixty", &[(Study { variants: (0..60).map(many).collect(), ..Study::default() }, 1)]);
+        let guesses = variants(&[("none", 0.2, 0), ("worse", 0.19, 7)]);
+        made("chance", &[(Study { variants: guesses, ..Study::default() }, 1)]);
+        let equals = variants(&[("none", 0.4, 0), ("one", 0.7, 7), ("two", 0.7005, 9)]);
+        made("equals", &[(Study { variants: equals, ..Study::default() }, 2)]);
+        made("contrastive", &[(Study::contrastive(), 1)]);
     }
 }

@@ -1,7 +1,7 @@
 //! How a query was aligned with a class: the distance of every pair of frames, and the pairs that decide the metric.
 
 use super::Drawn;
-use super::canvas::{self, Anchor, Canvas, Of, Picture, WIDTH};
+use super::canvas::{self, Anchor, Canvas, Of, Picture};
 use super::text::Font;
 use crate::format;
 use crate::palette::Colour;
@@ -18,6 +18,8 @@ pub struct Matrix<'a> {
     pub support: &'a [Picture<'a>],
 }
 
+/// Two of them stand side by side, beside the strips.
+const WIDTH: f64 = 400.0;
 /// Above and left of the cells without their frames.
 const HEAD: f64 = 88.0;
 const SIDE: f64 = 30.0;
@@ -47,9 +49,9 @@ pub fn draw(matrix: &Matrix) -> Option<Drawn> {
     let near = |cost: f64| if high > low { 1.0 - (cost - low) / (high - low) } else { 1.0 };
     let bottom = top + cell * rows as f64;
     let alt = alt(matrix, rows, columns);
-    let svg = canvas::draw(bottom + 8.0, &alt, |canvas| {
+    let svg = canvas::draw_sized((WIDTH, bottom + 4.0), &alt, |canvas| {
         canvas.title(matrix.title);
-        let axes = "rows: frames of the query; columns: frames of the support";
+        let axes = "rows: query frames; columns: support frames";
         canvas.small(axes, (0.0, 36.0), Anchor::Start, Colour::MUTED);
         legend(canvas, [low, high].map(format::loss));
         if frame > 0.0 {
@@ -105,16 +107,17 @@ pub fn draw(matrix: &Matrix) -> Option<Drawn> {
 fn legend(canvas: &mut Canvas, distances: [String; 2]) {
     const MIDDLE: f64 = 60.0;
     let [near, far] = distances;
-    let ends = [format!("distance {far}"), format!("{near} (nearest)")];
-    let right = Font::SMALL.width(&ends[0]) + Font::SMALL.width(&ends[1]) + 84.0;
-    canvas.colour_scale([&ends[0], &ends[1]], OPACITIES, Colour::SCALE, right, MIDDLE);
-    let mut across = right + 24.0;
+    let far = format!("distance {far}");
+    let right = Font::SMALL.width(&far) + Font::SMALL.width(&near) + 84.0;
+    canvas.colour_scale([&far, &near], OPACITIES, Colour::SCALE, right, MIDDLE);
+    let mut across = right + 16.0;
+    canvas.small("weight", (across, MIDDLE), Anchor::Start, Colour::MUTED);
+    across += Font::SMALL.width("weight") + 8.0;
     for weight in [0.1, 1.0f64] {
-        let radius = 6.0 * weight.sqrt();
+        let (radius, text) = (6.0 * weight.sqrt(), weight.to_string());
         canvas.dot((across + radius, MIDDLE), radius, Colour::SERIES[2]);
-        let text = format!("weight {weight}");
-        canvas.small(&text, (across + 2.0 * radius + 5.0, MIDDLE), Anchor::Start, Colour::MUTED);
-        across += 2.0 * radius + 18.0 + Font::SMALL.width(&text);
+        canvas.small(&text, (across + 2.0 * radius + 4.0, MIDDLE), Anchor::Start, Colour::MUTED);
+        across += 2.0 * radius + 14.0 + Font::SMALL.width(&text);
     }
 }
 
@@ -156,7 +159,7 @@ mod tests {
         };
         let svg = draw(&matrix).unwrap().svg;
         assert_eq!((svg.matches("href=\"#q\"").count(), svg.matches("href=\"#s\"").count()), (2, 2));
-        assert!(svg.contains("distance 0.900") && svg.contains("0.100 (nearest)"));
+        assert!(svg.contains("distance 0.900") && svg.contains(">0.100<"));
         // Frames that do not fit the matrix are left out.
         matrix.support = &[];
         assert!(!draw(&matrix).unwrap().svg.contains("href="));

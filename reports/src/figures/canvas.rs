@@ -78,6 +78,7 @@ impl<'a> Picture<'a> {
 /// Takes shapes in the order in which they lie above each other.
 #[derive(Default)]
 pub struct Canvas {
+    width: f64,
     shapes: String,
     /// Rectangles that show a text when pointed at; above all shapes.
     spots: String,
@@ -85,9 +86,14 @@ pub struct Canvas {
 
 /// Draws a figure of [`WIDTH`] × `height` pixels.
 pub fn draw(height: f64, alt: &str, figure: impl FnOnce(&mut Canvas)) -> String {
-    let mut canvas = Canvas::default();
+    draw_sized((WIDTH, height), alt, figure)
+}
+
+/// Draws a figure of so many pixels in width and height.
+pub fn draw_sized(size: (f64, f64), alt: &str, figure: impl FnOnce(&mut Canvas)) -> String {
+    let mut canvas = Canvas { width: size.0, ..Canvas::default() };
     figure(&mut canvas);
-    let (width, height) = (number(WIDTH), number(height));
+    let (width, height) = (number(size.0), number(size.1));
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"maclip-figure\" viewBox=\"0 0 {width} {height}\" \
          width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">\n{}\n{}{}</svg>\n",
@@ -212,7 +218,7 @@ impl Canvas {
     }
 
     pub fn title(&mut self, text: &str) {
-        self.styled(&shorten(text, WIDTH, Font::TITLE), (0.0, 16.0), Anchor::Start, Colour::INK, Font::TITLE);
+        self.styled(&shorten(text, self.width, Font::TITLE), (0.0, 16.0), Anchor::Start, Colour::INK, Font::TITLE);
     }
 
     /// Lines of a label, their middle at `at`.

@@ -19,7 +19,7 @@ const TOP: f64 = 70.0;
 const ROW: f64 = 21.0;
 const RIGHT: f64 = WIDTH - 50.0;
 /// Room for the names of classes.
-const NAMES: f64 = 240.0;
+const NAMES: f64 = 300.0;
 
 /// A dot for the variant, a ring for the baseline, sorted from the hardest class to the easiest. `None` for no classes.
 pub fn draw(title: &str, unit: &str, variant: &Named, baseline: Option<&Named>, rows: &[Row]) -> Option<Drawn> {
@@ -37,7 +37,7 @@ pub fn draw(title: &str, unit: &str, variant: &Named, baseline: Option<&Named>, 
     let alt =
         format!("{title}, in percent, from the hardest: {}.", sorted.iter().map(said).collect::<Vec<_>>().join("; "));
     let names: Vec<String> = sorted.iter().map(|row| row.name.clone()).collect();
-    let font = if widest(&names, Font::TEXT) > NAMES { Font::SMALL } else { Font::TEXT };
+    let font = if widest(&names, Font::TEXT) > 0.8 * NAMES { Font::SMALL } else { Font::TEXT };
     let names = shorten_all(&names, NAMES, font);
     let left = 14.0 + widest(&names, font);
     let bottom = TOP + ROW * sorted.len() as f64;

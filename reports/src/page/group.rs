@@ -66,6 +66,7 @@ struct RowView {
 struct PaperView {
     variant: String,
     number: usize,
+    swatch: usize,
     measured: Cell,
     expected: Cell,
     difference: Cell,
@@ -182,6 +183,7 @@ fn papers(group: &Group) -> Vec<PaperView> {
             PaperView {
                 variant: variant.label.clone(),
                 number,
+                swatch: variant.swatch,
                 measured: Cell::of(mean, format::percent, |mean| mean),
                 expected: Cell::of(Some(expected), format::percent, |expected| expected),
                 difference: Cell::of(mean.map(|mean| mean - expected), format::points, |difference| difference),

@@ -9,35 +9,17 @@ mod run;
 
 use crate::answers::Answers;
 use crate::figures::{Figure, Figures};
-use crate::gallery::Galleries;
 use crate::load::{Loaded, display};
 use crate::palette;
-use crate::summary::Summary;
-use crate::table::Table;
-use crate::{format, statistics};
+use crate::{Contents, Summarised, format, statistics};
 use contents::Entry;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::runs::records::State;
-use minijinja::{Environment, Value, context};
+use minijinja::{Environment, HtmlEscape, Value, context};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Everything that the page shows.
-pub struct Content<'a> {
-    pub loaded: &'a Loaded,
-    pub summary: &'a Summary,
-    /// One for each group.
-    pub tables: &'a [Table],
-    /// One for each group: what its runs say of the expected orders.
-    pub orders: &'a [Option<Table>],
-    pub figures: &'a Figures,
-    pub galleries: &'a Galleries,
-    pub roots: &'a [PathBuf],
-    /// See [`crate::Options::reload`].
-    pub reload: Option<Duration>,
-}
 
 #[derive(Serialize)]
 struct FigureView {
@@ -64,7 +46,7 @@ impl FigureView {
 /// Rows of a figure's data that the page shows; the file has all.
 const SHOWN_DATA: usize = 60;
 
-const TEMPLATES: [(&str, &str); 14] = [
+const TEMPLATES: [(&str, &str); 15] = [
     ("classified.html", include_str!("../../templates/classified.html")),
     ("recognised.html", include_str!("../../templates/recognised.html")),
     ("trust.html", include_str!("../../templates/trust.html")),
@@ -74,6 +56,7 @@ const TEMPLATES: [(&str, &str); 14] = [
     ("group.html", include_str!("../../templates/group.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
     ("answers.html", include_str!("../../templates/answers.html")),
+    ("pair.html", include_str!("../../templates/pair.html")),
     ("strips.html", include_str!("../../templates/strips.html")),
     ("tools.html", include_str!("../../templates/tools.html")),
     ("gallery.html", include_str!("../../templates/gallery.html")),
@@ -84,6 +67,7 @@ const TEMPLATES: [(&str, &str); 14] = [
 /// All templates.
 fn environment() -> Result<Environment<'static>> {
     let mut environment = Environment::new();
+    environment.add_filter("breaks", breaks);
     for (name, source) in TEMPLATES {
         // The names end in .html, which is what turns escaping on.
         environment.add_template(name, source).map_err(failed)?;
@@ -91,9 +75,20 @@ fn environment() -> Result<Environment<'static>> {
     Ok(environment)
 }
 
-/// Renders the page.
-pub fn render(content: &Content) -> Result<String> {
-    let Content { loaded, summary, tables, orders, figures, galleries, roots, reload } = content;
+/// A name as HTML that may break behind its signs and not within its words.
+fn breaks(name: &str) -> Value {
+    let mut html = String::new();
+    for part in name.split_inclusive(['+', '_', '-', '/']) {
+        html += &HtmlEscape(part).to_string();
+        html += "<wbr>";
+    }
+    Value::from_safe_string(html.trim_end_matches("<wbr>").to_owned())
+}
+
+/// Renders the page of the runs in `roots`, which an open browser loads again after `reload`.
+pub fn render(contents: &Contents, figures: &Figures, roots: &[PathBuf], reload: Option<Duration>) -> Result<String> {
+    let Contents { loaded, summarised, pair } = contents;
+    let Summarised { summary, tables, orders, galleries } = summarised;
     let groups: Vec<group::GroupView> = summary
         .groups
         .iter()
@@ -121,6 +116,7 @@ pub fn render(content: &Content) -> Result<String> {
     let unfinished: Vec<&run::RunView> = runs.iter().filter(|run| run.reason.is_some()).collect();
     let left_out = left_out(loaded);
     let own = [
+        (pair.is_some(), "pair", "One against the other"),
         (!figures.overview.is_empty(), "overview", "Across the tables"),
         (!unfinished.is_empty(), "unfinished", "Failed or unfinished"),
         (!left_out.is_empty(), "left-out", "Not run here"),
@@ -130,9 +126,9 @@ pub fn render(content: &Content) -> Result<String> {
         (true, "runs", "Every run"),
     ];
     let entry = |(there, anchor, title): &(bool, &str, &str)| there.then(|| Entry::new(anchor, title));
-    let before = own[..1].iter().filter_map(entry);
-    let contents: Vec<Entry> =
-        before.chain(groups.iter().map(Entry::of)).chain(own[1..].iter().filter_map(entry)).collect();
+    let before = own[..2].iter().filter_map(entry);
+    let entries: Vec<Entry> =
+        before.chain(groups.iter().map(Entry::of)).chain(own[2..].iter().filter_map(entry)).collect();
     environment()?
         .get_template("page.html")
         .and_then(|template| {
@@ -143,7 +139,8 @@ pub fn render(content: &Content) -> Result<String> {
                 palette => palette::palette(),
                 themed => palette::DARK,
                 states => states(loaded),
-                contents => contents,
+                contents => entries,
+                pair => pair,
                 strips => galleries.strips.shown(),
                 overview => figures.overview.iter().map(FigureView::of).collect::<Vec<_>>(),
                 groups => groups,
@@ -222,31 +219,19 @@ fn failed(error: minijinja::Error) -> Error {
 mod tests {
     use super::*;
     use crate::load::load;
+    use crate::summarised;
     use crate::summary::summarise;
+    use crate::table::Table;
     use crate::testing::{Study, study};
     use maclip_framework::runs::records::State;
     use std::path::Path;
 
     fn page(root: &Path) -> String {
         let loaded = load(&[root.to_owned()]).unwrap();
-        let summary = summarise(&loaded);
-        let figures = Figures::of(&summary);
-        let tables: Vec<Table> = summary.groups.iter().map(Table::of).collect();
-        let orders: Vec<Option<Table>> = summary.groups.iter().map(Table::of_orders).collect();
-        let roots = [PathBuf::from("my runs")];
-        let galleries = Galleries::of(&summary.groups);
-        let (loaded, summary) = (&loaded, &summary);
-        let content = Content {
-            loaded,
-            summary,
-            tables: &tables,
-            orders: &orders,
-            figures: &figures,
-            galleries: &galleries,
-            roots: &roots,
-            reload: None,
-        };
-        render(&content).unwrap()
+        let summarised = summarised(&loaded);
+        let figures = Figures::of(&summarised.summary);
+        let contents = Contents { loaded: &loaded, summarised: &summarised, pair: None };
+        render(&contents, &figures, &[PathBuf::from("my runs")], None).unwrap()
     }
 
     #[test]
