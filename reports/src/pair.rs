@@ -38,7 +38,7 @@ struct Kind {
     queries: String,
     share: String,
     value: f64,
-    /// Most often asked so.
+    /// Some of them, those with a picture first.
     clips: Vec<Asked>,
 }
 
@@ -123,7 +123,9 @@ fn kinds(right: [&Right; 2], [a, b]: [&String; 2], galleries: &Galleries) -> Vec
     let titles = ["both are right".into(), format!("only {a} is right"), format!("only {b} is right"), "both are wrong".into()];
     let kind = |((title, queries), clips): ((String, u64), BTreeMap<u32, u64>)| {
         let mut clips: Vec<(&String, u64)> = clips.into_iter().map(|(at, times)| (&list.clips[at as usize], times)).collect();
-        clips.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        // Clips with a picture first: they show most.
+        let bare = |id: &String| !strips.contains_key(id.as_str());
+        clips.sort_by(|a, b| bare(a.0).cmp(&bare(b.0)).then(b.1.cmp(&a.1)).then(a.0.cmp(b.0)));
         let asked = |(id, times): (&String, u64)| Asked {
             id: id.clone(),
             strip: strips.get(id.as_str()).and_then(|clip| clip.strip.clone()),

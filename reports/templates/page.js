@@ -71,11 +71,15 @@
     ["note", ".warnings li, #notes li, #problems li"],
     ["run", ".run"],
   ];
-  const items = kinds.map(([kind, selector]) => [kind, all(selector).filter(item => !item.closest("figure") || item.matches("figure"))]);
+  const inside = (item, selector) => !item.matches(selector) && item.closest(selector);
+  const items = kinds.map(([kind, selector]) => [kind, all(selector).filter(item => !inside(item, "figure, .run"))]);
   const texts = new Map();
   const text = item => {
     if (!texts.has(item)) {
-      const own = item.matches("figure") ? item.querySelector("svg").getAttribute("aria-label") : "";
+      // A figure is what its description says; an example belongs to the variant that its gallery names.
+      const own = item.matches("figure")
+        ? item.querySelector("svg").getAttribute("aria-label")
+        : item.closest(".gallery")?.querySelector("summary").textContent ?? "";
       texts.set(item, (own + " " + item.textContent).toLowerCase());
     }
     return texts.get(item);
@@ -152,6 +156,8 @@
     tip.style.left = Math.max(4, Math.min(event.clientX + 14, innerWidth - box.width - 4)) + "px";
     tip.style.top = (event.clientY + 18 + box.height > innerHeight ? event.clientY - box.height - 10 : event.clientY + 18) + "px";
   });
+
+  document.addEventListener("scroll", () => { tip.hidden = true; }, { passive: true, capture: true });
 
   // Strips play: one frame after the other in one place.
   const playing = new Map();

@@ -23,7 +23,7 @@ pub struct Grid<'a> {
 }
 
 /// Opacity of the largest share: text on it stays legible on light and dark ground.
-const FULLEST: f64 = 0.55;
+const FULLEST: f64 = 0.42;
 /// Cells smaller than this hold no number.
 const NUMBERED: f64 = 30.0;
 /// Room for the names of rows.

@@ -11,7 +11,7 @@ use crate::summary::{Classes, Difference, Group, Variant};
 use maclip_framework::model::plan::short;
 
 /// The most bars of a figure that can still be read.
-const MOST_BARS: usize = 40;
+const MOST_BARS: usize = 24;
 /// The most lines.
 const MOST_LINES: usize = 10;
 /// The most small panels.

@@ -31,8 +31,9 @@ pub struct Price {
     pub ticks: fn(f64, f64) -> Vec<f64>,
 }
 
-/// More points than this are named only where no other is cheaper and better.
+/// Of more points than this, some are named: those that no other beats.
 const NAMED: usize = 16;
+const NAMED_OF_MANY: usize = 8;
 /// Pixels of a name.
 const NAME: f64 = 190.0;
 
@@ -103,8 +104,7 @@ pub fn draw(title: &str, unit: &str, points: &[Point], price: &Price) -> Option<
                 bottom: bottom.max(height + 7.0),
             });
         }
-        let named: Vec<usize> =
-            (0..points.len()).filter(|point| points.len() <= NAMED || front.contains(point)).collect();
+        let named = if points.len() <= NAMED { (0..points.len()).collect() } else { some(&front) };
         let names: Vec<String> = named.iter().map(|at| points[*at].0.label.clone()).collect();
         let names = shorten_all(&names, NAME, Font::TEXT);
         let places: Vec<(f64, f64)> = named.iter().map(|at| places[*at]).collect();
@@ -142,6 +142,15 @@ fn front(points: &[(&Point, f64)]) -> Vec<usize> {
         }
     });
     order
+}
+
+/// At most [`NAMED_OF_MANY`] of the positions, evenly chosen, with the first and the last.
+fn some(front: &[usize]) -> Vec<usize> {
+    let last = front.len().saturating_sub(1);
+    let places = 0..front.len().min(NAMED_OF_MANY);
+    let mut chosen: Vec<usize> = places.map(|place| front[place * last / (NAMED_OF_MANY - 1).min(last.max(1))]).collect();
+    chosen.dedup();
+    chosen
 }
 
 /// The horizontal axis: 0, a break, the decades.
@@ -191,5 +200,9 @@ mod tests {
         let prices = [0.0, 10.0, 5.0, 20.0, 20.0];
         let paid: Vec<(&Point, f64)> = points.iter().zip(prices).collect();
         assert_eq!(front(&paid), [0, 2, 3]);
+        assert_eq!(some(&[0, 2, 3]), [0, 2, 3]);
+        let many: Vec<usize> = (0..40).collect();
+        assert_eq!(some(&many), [0, 5, 11, 16, 22, 27, 33, 39]);
+        assert!(some(&[]).is_empty());
     }
 }

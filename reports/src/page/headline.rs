@@ -67,7 +67,7 @@ fn reached(group: &Group, best: &Variant, result: &Outcome) -> Vec<Piece> {
     let several = group.variants.iter().filter(|variant| variant.result.is_some()).count() > 1;
     match chance(best, group.measure.as_ref()) {
         Some(Chance::NotAbove(guessed)) => {
-            let guessed = format!(" {metric}, and guessing gives {} %", format::percent(guessed));
+            let guessed = format!(" {metric}, and guessing gives {}\u{a0}%", format::percent(guessed));
             match several {
                 true => vec![text("No variant is above chance: the best, "), name(best), text(", has "), value, Piece::Text(guessed)],
                 false => vec![name(best), text(" is not above chance: it has "), value, Piece::Text(guessed)],
@@ -89,7 +89,9 @@ fn alike<'a>(group: &'a Group, best: &Variant) -> Vec<(&'a Variant, f64)> {
 fn against(group: &Group, best: &Variant, alike: &[(&Variant, f64)]) -> Option<Vec<Piece>> {
     let baseline = group.baseline()?;
     if let Difference::IsBaseline = best.difference {
-        return Some(vec![text("; it is the baseline, and no other variant is better")]);
+        // Of results that are not above chance enough is said.
+        let guessed = matches!(chance(best, group.measure.as_ref()), Some(Chance::NotAbove(_)));
+        return (!guessed).then(|| vec![text("; it is the baseline, and no other variant is better")]);
     }
     if alike.iter().any(|(variant, _)| variant.label == baseline.label) {
         return None;
@@ -130,7 +132,7 @@ mod tests {
     #[test]
     fn chance_is_no_success() {
         let alone = sentence(&[("guess", 0.2, 9)]);
-        assert!(alone.starts_with("guess is not above chance: it has ") && alone.contains("guessing gives 20.0 %."), "{alone}");
+        assert!(alone.starts_with("guess is not above chance: it has ") && alone.contains("guessing gives 20.0\u{a0}%."), "{alone}");
         let all = sentence(&[("guess", 0.2, 9), ("worse", 0.18, 9)]);
         assert!(all.starts_with("No variant is above chance: the best, "), "{all}");
     }

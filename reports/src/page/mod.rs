@@ -78,7 +78,7 @@ fn environment() -> Result<Environment<'static>> {
 /// A name as HTML that may break behind its signs and not within its words.
 fn breaks(name: &str) -> Value {
     let mut html = String::new();
-    for part in name.split_inclusive(['+', '_', '-', '/']) {
+    for part in name.split_inclusive(['+', '_', '-', '/', '.']) {
         html += &HtmlEscape(part).to_string();
         html += "<wbr>";
     }
