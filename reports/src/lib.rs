@@ -35,8 +35,8 @@ mod testing;
 
 pub use compare::{ClassDifference, Comparison, Side, compare};
 pub use load::stamp;
-pub use pair::compare_page;
 pub use page::classified::{Classified, ClassifiedClip, SERVE_SCRIPT, classified, recognised, serve_page, trust};
+pub use pair::compare_page;
 pub use statistics::{mean, moments, t_quantile};
 pub use table::csv_lines;
 
@@ -363,11 +363,10 @@ mod tests {
         made("failing", &[(Study { state: State::Failed, ..Study::default() }, 2)]);
         let (running, failed) = (State::Running, State::Failed);
         let goes_on = Study { state: running, first_seed: 2, started: 1, ..Study::default() };
-        made("progress", &[
-            (Study::default(), 1),
-            (Study { state: failed, first_seed: 1, ..Study::default() }, 1),
-            (goes_on, 1),
-        ]);
+        made(
+            "progress",
+            &[(Study::default(), 1), (Study { state: failed, first_seed: 1, ..Study::default() }, 1), (goes_on, 1)],
+        );
         made("sixty", &[(Study { variants: (0..60).map(many).collect(), ..Study::default() }, 1)]);
         let guesses = variants(&[("none", 0.2, 0), ("worse", 0.19, 7)]);
         made("chance", &[(Study { variants: guesses, ..Study::default() }, 1)]);

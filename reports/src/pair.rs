@@ -120,9 +120,11 @@ fn kinds(right: [&Right; 2], [a, b]: [&String; 2], galleries: &Galleries) -> Vec
         .flat_map(|gallery: &Gallery| &gallery.clips)
         .map(|clip| (clip.id.as_str(), clip))
         .collect();
-    let titles = ["both are right".into(), format!("only {a} is right"), format!("only {b} is right"), "both are wrong".into()];
+    let titles =
+        ["both are right".into(), format!("only {a} is right"), format!("only {b} is right"), "both are wrong".into()];
     let kind = |((title, queries), clips): ((String, u64), BTreeMap<u32, u64>)| {
-        let mut clips: Vec<(&String, u64)> = clips.into_iter().map(|(at, times)| (&list.clips[at as usize], times)).collect();
+        let mut clips: Vec<(&String, u64)> =
+            clips.into_iter().map(|(at, times)| (&list.clips[at as usize], times)).collect();
         // Clips with a picture first: they show most.
         let bare = |id: &String| !strips.contains_key(id.as_str());
         clips.sort_by(|a, b| bare(a.0).cmp(&bare(b.0)).then(b.1.cmp(&a.1)).then(a.0.cmp(b.0)));

@@ -30,7 +30,11 @@ fn compare(arguments: Arguments) -> Result<()> {
             (found, Some(page))
         }
     };
-    if arguments.json { say_data(serde_json::json!(found))? } else { say(found.text())? }
+    if arguments.json {
+        say_data(serde_json::json!(found))?
+    } else {
+        say(found.text())?
+    }
     page.into_iter().for_each(|page| tell(format!("page: {}", page.display())));
     Ok(())
 }

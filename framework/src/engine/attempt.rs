@@ -1,7 +1,7 @@
 //! The entry that a process adds to the manifest of a run: which program works on it, where and with what.
 
-use crate::error::{Error, Result};
 use crate::engine::task;
+use crate::error::{Error, Result};
 use crate::files::unix_seconds;
 use crate::recipe::devices::Devices;
 use crate::recipe::{Recipe, device};

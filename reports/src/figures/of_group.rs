@@ -209,7 +209,8 @@ fn end(group: &Group, label: &str) -> f64 {
 fn panel(variant: &Variant) -> Option<Panel> {
     let result = variant.result.as_ref()?;
     let seeds = variant.seeds.iter().zip(&result.values).zip(&variant.curve.seeds);
-    let seeds = seeds.map(|((seed, result), validation)| Seed { seed: *seed, result: *result, validation: validation.clone() });
+    let seeds =
+        seeds.map(|((seed, result), validation)| Seed { seed: *seed, result: *result, validation: validation.clone() });
     Some(Panel { named: Named::of(variant), seeds: seeds.collect() })
 }
 

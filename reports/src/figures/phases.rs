@@ -1,9 +1,9 @@
 //! Where the time went.
 
-use super::{Drawn, Named};
 use super::canvas::{self, Anchor, Canvas, Of, WIDTH};
 use super::scale::{Scale, ticks};
 use super::text::{Font, widest, wrap_all};
+use super::{Drawn, Named};
 use crate::format;
 use crate::palette::Colour;
 use std::collections::BTreeMap;

@@ -37,8 +37,8 @@ fn fonts() -> Arc<usvg::fontdb::Database> {
 #[cfg(test)]
 mod tests {
     use super::super::canvas::{self, Anchor};
-    use crate::palette::Colour;
     use super::*;
+    use crate::palette::Colour;
 
     #[test]
     fn a_figure_has_its_colours_and_its_text() {

@@ -63,12 +63,7 @@ pub fn draw(title: &str, unit: &str, panels: &[Panel]) -> Option<Drawn> {
             let left = LEFT + (width + GAP) * (number % COLUMNS) as f64;
             let top = TOP + (HEAD + HEIGHT + FOOT) * (number / COLUMNS) as f64 + HEAD;
             let right = left + width - TESTS;
-            let y = Scale {
-                low: marks[0] / 100.0,
-                high: marks[marks.len() - 1] / 100.0,
-                from: top + HEIGHT,
-                to: top,
-            };
+            let y = Scale { low: marks[0] / 100.0, high: marks[marks.len() - 1] / 100.0, from: top + HEIGHT, to: top };
             let x = Scale { low: 0.0, high: steps, from: left, to: right };
             canvas.dot((left + 5.0, top - 12.0), 4.0, colour);
             canvas.small(name, (left + 14.0, top - 12.0), Anchor::Start, Colour::INK);
@@ -83,7 +78,8 @@ pub fn draw(title: &str, unit: &str, panels: &[Panel]) -> Option<Drawn> {
             canvas.small(foot, (left, top + HEIGHT + 11.0), Anchor::Start, Colour::MUTED);
             canvas.small("test", (left + width, top + HEIGHT + 11.0), Anchor::End, Colour::MUTED);
             for seed in &panel.seeds {
-                let path: Vec<(f64, f64)> = seed.validation.iter().map(|(step, value)| (x.at(*step), y.at(*value))).collect();
+                let path: Vec<(f64, f64)> =
+                    seed.validation.iter().map(|(step, value)| (x.at(*step), y.at(*value))).collect();
                 match path.as_slice() {
                     [] => {}
                     [only] => canvas.dot(*only, 2.0, colour),
@@ -91,7 +87,8 @@ pub fn draw(title: &str, unit: &str, panels: &[Panel]) -> Option<Drawn> {
                 }
                 let at = (left + width - TESTS / 2.0, y.at(seed.result));
                 canvas.dot(at, 2.8, colour);
-                let text = format!("{}, seed {}: {} in the test", panel.named.label, seed.seed, format::percent(seed.result));
+                let text =
+                    format!("{}, seed {}: {} in the test", panel.named.label, seed.seed, format::percent(seed.result));
                 let (corner, end) = ((at.0 - 7.0, at.1 - 5.0), (at.0 + 7.0, at.1 + 5.0));
                 canvas.spot(corner, end, &Of::variant(panel.named.number), &text);
             }

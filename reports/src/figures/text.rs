@@ -134,7 +134,10 @@ mod tests {
     #[test]
     fn widths_are_those_of_the_font() {
         let units = |text: &str, bold: bool| (Font { size: 2048.0, bold }.width(text)).round();
-        assert_eq!([units(" ", false), units("0", false), units("W", false), units("W", true)], [651., 1303., 2025., 2259.]);
+        assert_eq!(
+            [units(" ", false), units("0", false), units("W", false), units("W", true)],
+            [651., 1303., 2025., 2259.]
+        );
         assert_eq!(units("0W ", false), 651. + 1303. + 2025.);
         assert!(units("…", false) > 1000.0 && units("±", false) > 1000.0);
     }
@@ -152,7 +155,10 @@ mod tests {
     fn labels_that_differ_stay_different() {
         let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let early = names(&["ma_clip+rate=0.001+steps=20+episodes=500", "ma_clip+rate=0.002+steps=20+episodes=500"]);
-        let middle = names(&["aaaaaaaaaaaaaaaaaaaaaaaaXbbbbbbbbbbbbbbbbbbbbbbbb", "aaaaaaaaaaaaaaaaaaaaaaaaYbbbbbbbbbbbbbbbbbbbbbbbb"]);
+        let middle = names(&[
+            "aaaaaaaaaaaaaaaaaaaaaaaaXbbbbbbbbbbbbbbbbbbbbbbbb",
+            "aaaaaaaaaaaaaaaaaaaaaaaaYbbbbbbbbbbbbbbbbbbbbbbbb",
+        ]);
         for labels in [early, middle] {
             let shown = shorten_all(&labels, 150.0, Font::TEXT);
             assert_ne!(shown[0], shown[1]);

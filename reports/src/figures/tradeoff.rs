@@ -110,7 +110,9 @@ pub fn draw(title: &str, unit: &str, points: &[Point], price: &Price) -> Option<
         let places: Vec<(f64, f64)> = named.iter().map(|at| places[*at]).collect();
         let widths: Vec<f64> = names.iter().map(|name| Font::TEXT.width(name)).collect();
         let within = Frame { left: LEFT, top: TOP - 8.0, right: WIDTH, bottom: BOTTOM };
-        for ((name, place), frame) in names.iter().zip(&places).zip(beside(&places, &widths, TEXT + 3.0, &taken, within)) {
+        for ((name, place), frame) in
+            names.iter().zip(&places).zip(beside(&places, &widths, TEXT + 3.0, &taken, within))
+        {
             // Without room beside its point a name is left to the table.
             let Some(frame) = frame else { continue };
             let middle = (frame.top + frame.bottom) / 2.0;
@@ -148,7 +150,8 @@ fn front(points: &[(&Point, f64)]) -> Vec<usize> {
 fn some(front: &[usize]) -> Vec<usize> {
     let last = front.len().saturating_sub(1);
     let places = 0..front.len().min(NAMED_OF_MANY);
-    let mut chosen: Vec<usize> = places.map(|place| front[place * last / (NAMED_OF_MANY - 1).min(last.max(1))]).collect();
+    let mut chosen: Vec<usize> =
+        places.map(|place| front[place * last / (NAMED_OF_MANY - 1).min(last.max(1))]).collect();
     chosen.dedup();
     chosen
 }

@@ -256,7 +256,12 @@ fn view(names: &[&str], clip: &ClassifiedClip) -> Result<ClipView> {
         unknown: clip.unknown,
         classes: order.into_iter().map(class).collect(),
         segments: clip.segments.iter().map(segment).collect(),
-        strips: clip.look.into_iter().flat_map(|look| [&look.query_frames, &look.nearest_frames]).map(picture).collect(),
+        strips: clip
+            .look
+            .into_iter()
+            .flat_map(|look| [&look.query_frames, &look.nearest_frames])
+            .map(picture)
+            .collect(),
         nearest: clip.look.map(|look| look.nearest.clone()).unwrap_or_default(),
         matrix: matrix.map(|drawn| Value::from_safe_string(inline(&drawn.svg))),
         explanation: clip.look.map(|look| look.explanation.clone()).unwrap_or_default(),

@@ -18,7 +18,8 @@ impl Entry {
 
     /// A group with its parts.
     pub fn of(group: &GroupView) -> Self {
-        let below = group.parts().into_iter().map(|(part, title)| Self::new(&format!("{}-{part}", group.anchor), title));
+        let below =
+            group.parts().into_iter().map(|(part, title)| Self::new(&format!("{}-{part}", group.anchor), title));
         Self { below: below.collect(), ..Self::new(&group.anchor, &group.title) }
     }
 }

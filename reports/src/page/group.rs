@@ -163,10 +163,9 @@ fn blocks(anchor: &str, figures: &[Figure], answers: Option<Answers>) -> Vec<Blo
                 axes: axis.into_iter().collect(),
                 figures: vec![view],
                 answers: match figure.id.ends_with("confusion") {
-                    true => answers.take().map(|answers| AnswersView {
-                        json: Value::from_safe_string(answers.json()),
-                        answers,
-                    }),
+                    true => answers
+                        .take()
+                        .map(|answers| AnswersView { json: Value::from_safe_string(answers.json()), answers }),
                     false => None,
                 },
             }),

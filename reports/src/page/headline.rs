@@ -69,7 +69,13 @@ fn reached(group: &Group, best: &Variant, result: &Outcome) -> Vec<Piece> {
         Some(Chance::NotAbove(guessed)) => {
             let guessed = format!(" {metric}, and guessing gives {}\u{a0}%", format::percent(guessed));
             match several {
-                true => vec![text("No variant is above chance: the best, "), name(best), text(", has "), value, Piece::Text(guessed)],
+                true => vec![
+                    text("No variant is above chance: the best, "),
+                    name(best),
+                    text(", has "),
+                    value,
+                    Piece::Text(guessed),
+                ],
                 false => vec![name(best), text(" is not above chance: it has "), value, Piece::Text(guessed)],
             }
         }
@@ -132,7 +138,10 @@ mod tests {
     #[test]
     fn chance_is_no_success() {
         let alone = sentence(&[("guess", 0.2, 9)]);
-        assert!(alone.starts_with("guess is not above chance: it has ") && alone.contains("guessing gives 20.0\u{a0}%."), "{alone}");
+        assert!(
+            alone.starts_with("guess is not above chance: it has ") && alone.contains("guessing gives 20.0\u{a0}%."),
+            "{alone}"
+        );
         let all = sentence(&[("guess", 0.2, 9), ("worse", 0.18, 9)]);
         assert!(all.starts_with("No variant is above chance: the best, "), "{all}");
     }

@@ -26,7 +26,8 @@ pub fn assign(groups: &mut [Group]) {
     }
     let mut order: Vec<(u64, &Key)> = begun.into_iter().map(|(key, begun)| (begun, key)).collect();
     order.sort();
-    let numbers: BTreeMap<&Key, usize> = order.into_iter().enumerate().map(|(number, (_, key))| (key, number)).collect();
+    let numbers: BTreeMap<&Key, usize> =
+        order.into_iter().enumerate().map(|(number, (_, key))| (key, number)).collect();
     let colours = Colour::SERIES.len() - 1;
     for (key, variant) in keys.iter().zip(groups.iter_mut().flat_map(|group| &mut group.variants)) {
         variant.number = numbers[key];

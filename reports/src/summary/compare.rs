@@ -77,7 +77,8 @@ pub fn called_baseline(variant: &Variant) -> bool {
 /// and of what cannot be compared with it.
 pub fn to_best(variants: &mut [Variant]) {
     let mean = |variant: &Variant| variant.mean().unwrap_or(f64::MIN);
-    let Some(best) = variants.iter().filter(|variant| variant.result.is_some()).max_by(|a, b| mean(a).total_cmp(&mean(b)))
+    let Some(best) =
+        variants.iter().filter(|variant| variant.result.is_some()).max_by(|a, b| mean(a).total_cmp(&mean(b)))
     else {
         return;
     };

@@ -10,8 +10,8 @@ mod grouping;
 mod order;
 mod paper;
 mod provenance;
-mod verdict;
 mod variant;
+mod verdict;
 mod versions;
 
 pub use classes::Classes;
@@ -19,8 +19,8 @@ pub use compare::{Difference, compare};
 pub use order::{Finding, Verdict};
 pub use paper::Paper;
 pub use provenance::Provenance;
-pub use verdict::{Chance, chance};
 pub use variant::{Outcome, Variant};
+pub use verdict::{Chance, chance};
 
 use crate::load::{Loaded, Run};
 use crate::settings::varying;

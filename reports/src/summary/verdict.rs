@@ -63,7 +63,11 @@ mod tests {
         let of = |label: &str| group.variants.iter().find(|variant| variant.label == label).unwrap();
         assert_eq!(chance(of("guesses"), group.measure.as_ref()), Some(Chance::NotAbove(0.2)));
         assert_eq!(chance(of("sees"), group.measure.as_ref()), Some(Chance::Above));
-        assert!(group.warnings.iter().any(|line| line == "guesses is not above chance (20.0 %)"), "{:?}", group.warnings);
+        assert!(
+            group.warnings.iter().any(|line| line == "guesses is not above chance (20.0 %)"),
+            "{:?}",
+            group.warnings
+        );
         assert_eq!(of("guesses").collapsed(), None);
         // Every answer the same.
         let run = of("sees").path.clone();

@@ -26,7 +26,13 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(place: (usize, usize), label: usize, clip: (usize, usize), prediction: usize, probabilities: &[f32]) -> Self {
+    fn new(
+        place: (usize, usize),
+        label: usize,
+        clip: (usize, usize),
+        prediction: usize,
+        probabilities: &[f32],
+    ) -> Self {
         let probability = probabilities[prediction];
         let others = probabilities.iter().enumerate().filter(|(class, _)| *class != prediction);
         let second = others.map(|(_, probability)| *probability).fold(f32::NEG_INFINITY, f32::max);
