@@ -104,8 +104,8 @@ pub fn wrap(label: &str, width: f64, font: Font) -> Vec<String> {
         return vec![label];
     }
     let breaks = label.char_indices().filter(|(_, c)| " /+-_,".contains(*c)).map(|(at, c)| at + c.len_utf8());
-    let fitting = breaks.filter(|at| font.width(label[..*at].trim_end()) <= width);
-    match fitting.last().filter(|at| *at < label.len()) {
+    let mut fitting = breaks.filter(|at| font.width(label[..*at].trim_end()) <= width);
+    match fitting.next_back().filter(|at| *at < label.len()) {
         Some(at) => vec![label[..at].trim_end().to_owned(), shorten(label[at..].trim_start(), width, font)],
         None => vec![shorten(&label, width, font)],
     }
