@@ -231,7 +231,7 @@ fn view(names: &[&str], clip: &ClassifiedClip) -> Result<ClipView> {
             let title = format!("This clip against {}", names[first]);
             let (costs, weights) = (&look.alignment.costs, &look.alignment.weights);
             let frames = costs.len();
-            let (query, nearest) = (strip(&look.query_frames), strip(&look.nearest_frames));
+            let (query, nearest) = (strip(clip.path, &look.query_frames), strip(clip.path, &look.nearest_frames));
             alignment::draw(&Matrix {
                 title: &title,
                 explanation: &look.explanation,
@@ -243,7 +243,7 @@ fn view(names: &[&str], clip: &ClassifiedClip) -> Result<ClipView> {
         }
     };
     let picture = |bytes: &Vec<u8>| StripView {
-        id: strip(bytes),
+        id: strip(clip.path, bytes),
         frames: clip.look.map_or(1, |look| look.alignment.costs.len()),
         image: data_uri(bytes),
     };
@@ -268,9 +268,9 @@ fn view(names: &[&str], clip: &ClassifiedClip) -> Result<ClipView> {
     })
 }
 
-/// An id for a strip on pages that are put together of parts.
-fn strip(jpeg: &[u8]) -> String {
-    format!("strip-{}", &sha256(jpeg)[..16])
+/// An id for a strip of the part about the clip at `path`, unique on pages that are put together of such parts.
+fn strip(path: &str, jpeg: &[u8]) -> String {
+    format!("strip-{}", &sha256(&[path.as_bytes(), jpeg].concat())[..16])
 }
 
 /// `1:02.5`
