@@ -3,8 +3,8 @@
 
     python3 scripts/page_check.py PAGE [--screenshots DIR] [--without CHECK]...
 
-Checks: layout, contrast, theme, sort, filter, print, scripts (that the page does without), access, and quiet (no message on the
-console, nothing loaded from outside). One line for each; exit status 1 if one failed, 77 without a browser (1 with
+Checks: layout (nothing cut, no text on another), colours (one for each variant), contents, contrast, theme, sort, filter, print,
+scripts (that the page does without), access, and quiet (no message on the console, nothing loaded from outside). One line for each; exit status 1 if one failed, 77 without a browser (1 with
 MACLIP_REQUIRE=1). `--without` leaves a check out, such as `sort` of a page that has no table. The variable CHROMIUM names the
 browser.
 """
@@ -19,12 +19,14 @@ from pathlib import Path
 from chromium import INSTALL, Browser, BrowserError, BrowserGone, Tab, find
 from skip import skip
 
-WIDTHS = [400, 1400]
+WIDTHS = [400, 900, 1400]
 SCHEMES = ["light", "dark"]
 # Pixels, of the text of a figure on the narrowest page.
 SMALLEST_TEXT = 7.5
 # Pixels of an A4 sheet between the browser's margins.
 SHEET = 717
+# Share of a printed sheet that must be filled, on all but the last.
+LEAST_FILLED = 0.5
 SHOWN_PROBLEMS = 8
 FILTER_PATIENCE_MS = 1000
 PROBE = Path(__file__).with_name("page_probe.js").read_text(encoding="utf-8").strip()
@@ -65,6 +67,14 @@ def layout(page):
     return seen, problems
 
 
+def colours(page):
+    return asked(page.opened(), "colours()")
+
+
+def contents(page):
+    return asked(page.opened(), "links()")
+
+
 def contrast(page):
     seen, problems = "", []
     for scheme in SCHEMES:
@@ -103,8 +113,14 @@ def filter_rows(page):
     if not governed:
         return "", ["text that no row holds hides no row"]
     problems = []
+    if not ask(tab, 'says("zzqxjk")'):
+        problems.append("the page is empty and does not say why")
+    if not re.search(r"\d", ask(tab, "told()")):
+        problems.append("the page does not say how much it hides")
     if typed("") != everything:
         problems.append("clearing the field does not bring all rows back")
+    if ask(tab, "told()"):
+        problems.append("the page says that it hides something when the field is empty")
     words = ask(tab, "words()")
     word = next((words[row] for row in reversed(governed) if words[row]), None)
     if word is None:
@@ -121,7 +137,11 @@ def filter_rows(page):
 def print_out(page):
     tab = page.opened(unfold=False)
     sheets = sheets_of(tab.pdf())
-    problems = [f"sheet {number + 1} of {len(sheets)} is empty" for number, full in enumerate(sheets) if not full]
+    count = len(sheets)
+    problems = [f"sheet {number + 1} of {count} is empty" for number, (full, _) in enumerate(sheets) if not full]
+    for number, (_, share) in enumerate(sheets[:-1]):
+        if share < LEAST_FILLED:
+            problems.append(f"sheet {number + 1} of {count} ends at {100 * share:.0f} % of its height")
     if not sheets:
         problems.append("the PDF has no sheet")
     tab.media("print")
@@ -134,9 +154,10 @@ def print_out(page):
 
 
 def sheets_of(pdf):
-    """For each sheet of a PDF whether there is text or an image on it, or more shapes than a ground."""
+    """For each sheet of a PDF whether there is text or an image on it, or more shapes than a ground; and how far down, as a
+    share of its height, its last text or image is."""
     objects = {int(number): body for number, body in re.findall(rb"(\d+) 0 obj\b(.*?)\bendobj", pdf, re.DOTALL)}
-    full = []
+    found = []
     for body in objects.values():
         contents = re.search(rb"/Contents (\d+) 0 R", body)
         if not re.search(rb"/Type\s*/Page\b", body) or not contents:
@@ -146,8 +167,30 @@ def sheets_of(pdf):
             drawn = zlib.decompressobj().decompress(stream[1]) if stream else b""
         except zlib.error:
             drawn = stream[1]
-        full.append(bool(re.search(rb"\bBT\b|\bDo\b", drawn)) or len(re.findall(rb"(?m)\b[fSB]\*?$", drawn)) > 3)
-    return full
+        full = bool(re.search(rb"\bBT\b|\bDo\b", drawn)) or len(re.findall(rb"(?m)\b[fSB]\*?$", drawn)) > 3
+        box = re.search(rb"/MediaBox\s*\[\s*\S+\s+\S+\s+\S+\s+([\d.]+)", body)
+        height = float(box[1]) if box else 842.0
+        found.append((full, (height - lowest(drawn, height)) / height))
+    return found
+
+
+def lowest(drawn, height):
+    """The lowest place of a text or an image, in points above the lower edge of a sheet of `height`."""
+    down, shift, kept, least = 1.0, 0.0, [], height
+    # Only the vertical scale and shift of the transformation count: a page is not turned.
+    for line in re.findall(rb"(?m)^(?:q|Q)$|^.* cm$|^.* Tm|^/\w+ Do$", drawn):
+        if line == b"q":
+            kept.append((down, shift))
+        elif line == b"Q":
+            down, shift = kept.pop() if kept else (1.0, 0.0)
+        elif line.endswith(b" cm"):
+            scale, move = [float(number) for number in line.split()[-4:-1:2]]
+            down, shift = down * scale, shift + down * move
+        elif line.endswith(b" Tm"):
+            least = min(least, shift + down * float(line.split()[-2]))
+        else:
+            least = min(least, shift, shift + down)
+    return least
 
 
 def scripts(page):
@@ -190,6 +233,8 @@ def quiet(page):
 # `quiet` last: it looks at what the others made happen.
 CHECKS = {
     "layout": layout,
+    "colours": colours,
+    "contents": contents,
     "contrast": contrast,
     "theme": theme,
     "sort": sort,

@@ -32,17 +32,19 @@ html:not(.scripts) .needs-script { display: none; }
 input, button { color: inherit; background: var(--ground); font: inherit; } ::placeholder { color: inherit; opacity: 1; }
 @media print { .screen-only { display: none; } }
 </style></head><body>
-<h1>Runs</h1>
+<nav><a href="#table">Table</a></nav>
+<main><h1>Runs</h1>
 <p class="needs-script screen-only"><button id="theme">Theme</button>
-<label>Find <input type="search" placeholder="name"></label></p>
-<h2>Table</h2>
+<label>Find <input type="search" placeholder="name"></label> <span id="filtered" role="status"></span></p>
+<section id="table"><h2>Table</h2>
 <div class="wide"><table class="sortable">
 <thead><tr><th><button>run</button></th><th><button>accuracy</button></th></tr></thead>
-<tbody><tr><td>none</td><td data-value="0.09">9.0 %</td></tr><tr><td>tpcm</td><td data-value="0.339">33.9 %</td></tr>
+<tbody><tr data-variant="7"><td><i class="swatch-3"></i>none</td><td data-value="0.09">9.0 %</td></tr><tr><td>tpcm</td><td data-value="0.339">33.9 %</td></tr>
 <tr><td>both</td><td data-value="0.433">43.3 %</td></tr></tbody></table></div>
 <figure><svg role="img" aria-label="Accuracy of each run" viewBox="0 0 400 200"><rect width="400" height="200" fill="none"/>
 <rect x="20" y="20" width="200" height="60" fill="#005"/><text x="40" y="60" font-size="16" style="fill:#fff">none</text>
-<text x="40" y="160" font-size="16">both</text></svg></figure>
+<text x="40" y="160" font-size="16">both</text><circle class="fill-v3" cx="300" cy="50" r="5" fill="#060"/>
+<rect class="spot" data-variant="7" x="290" y="40" width="20" height="20" fill="none"/></svg></figure></section></main>
 <script>
 const root = document.documentElement;
 root.classList.add('scripts');
@@ -61,6 +63,8 @@ for (const button of document.querySelectorAll('th button')) button.onclick = ()
 };
 document.querySelector('input').oninput = (event) => {
   for (const row of body.rows) row.hidden = !row.textContent.includes(event.target.value);
+  const hidden = [...body.rows].filter((row) => row.hidden).length;
+  document.querySelector('#filtered').textContent = hidden ? `${hidden} rows without ${event.target.value} are hidden` : '';
 };
 </script></body></html>
 """
@@ -73,6 +77,12 @@ BAD = [
     ("layout", "px high", 'y="160" font-size="16"', 'y="160" font-size="7"'),
     ("layout", "runs out of it", 'x="40" y="160"', 'x="385" y="160"'),
     ("layout", "in no box that scrolls", ".wide { overflow-x: auto; }", "body { overflow-x: clip; }"),
+    ("layout", '"none" and "both" lie on each other', 'y="160" font-size="16"', 'y="62" font-size="16"'),
+    ("colours", "variant 7 has colour 4 and not 3", "fill-v3", "fill-v4"),
+    ("colours", "another colour in another table", "<tr><td>tpcm", '<tr data-variant="7"><td><i class="swatch-5"></i>tpcm'),
+    ("contents", "lead to #table", '<section id="table">', "<section>"),
+    ("contents", "section#more is not in the contents", "</section></main>", '</section><section id="more"></section></main>'),
+    ("contents", "no nav is seen", "<nav>", "<nav hidden>"),
     ("contrast", '"Table" in h2: 2.32 of 3', "</style>", "h2 { color: #aaa; }</style>"),
     ("contrast", "dark: ", ":root { --ink: #eee; --ground: #111; } }", ":root { --ink: #444; --ground: #111; } }"),
     ("contrast", '"none" in text: 1', 'style="fill:#fff">none', 'style="fill:#005">none'),
@@ -92,9 +102,13 @@ BAD = [
     ("filter", "hides no row", "row.hidden =", "row.title ="),
     ("filter", "does not bring all rows back", "!row.textContent.includes(", "row.hidden || !row.textContent.includes("),
     ("filter", "leaves row", "!row.textContent.includes(event.target.value)", "event.target.value.length > 5"),
+    ("filter", "does not say why", " without ${event.target.value} are hidden", " are hidden"),
+    ("filter", "how much it hides", "hidden ? `${hidden} rows without", "hidden ? `rows without"),
+    ("filter", "when the field is empty", "are hidden` : ''", "are hidden` : 'all'"),
     ("filter", "no input[type=search]", 'type="search"', 'type="text"'),
     ("print", "p.needs-script.screen-only is printed", "@media print { .screen", "@media print { .none"),
     ("print", "is empty", "</body>", '<div style="break-before:page;break-after:page;height:1px"></div><p>end</p></body>'),
+    ("print", "sheet 1 of 2 ends at ", "</section></main>", '</section><p style="break-before:page">end</p></main>'),
     ("print", "neither heading", "@media print {", "@media print { body * { display: none; }"),
     ("print", "table.sortable is 900 px wide on a sheet", "min-width: 600px", "min-width: 900px"),
     ("print", "on a sheet of 717", "{ overflow-x: auto; } .wide table { min-width: 600px", "table { min-width: 1200px"),
@@ -142,7 +156,7 @@ class Pages(unittest.TestCase):
         self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
         self.assertEqual([line.split()[1].rstrip(":") for line in ran.stdout.splitlines()[:-1]], list(page_check.CHECKS))
         names = sorted(path.name for path in shots.iterdir())
-        self.assertEqual(names, ["1400-dark.png", "1400-light.png", "400-dark.png", "400-light.png", "page.pdf"])
+        self.assertEqual(names, ["1400-dark.png", "1400-light.png", "400-dark.png", "400-light.png", "900-dark.png", "900-light.png", "page.pdf"])
 
     def test_a_page_that_overflows_is_printed_smaller(self):
         html = GOOD.replace("{ overflow-x: auto; } .wide table { min-width: 600px", "table { min-width: 900px")

@@ -23,6 +23,24 @@
     return Math.sqrt(Math.abs(a * d - b * c));
   };
 
+  /** Texts of a figure that lie on each other. Letters fill about two thirds of the height of a line. */
+  function overprinted(svg) {
+    const texts = all('text', svg).filter((text) => visible(text) && text.textContent.trim());
+    const boxes = texts.map((text) => {
+      const { left, right, top, bottom, height } = text.getBoundingClientRect();
+      return { left, right, top: top + height / 6, bottom: bottom - height / 6, said: excerpt(text.textContent) };
+    });
+    const found = [];
+    boxes.forEach((one, at) => {
+      for (const other of boxes.slice(at + 1)) {
+        const across = Math.min(one.right, other.right) - Math.max(one.left, other.left);
+        const down = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);
+        if (across > 1 && down > 1) found.push(`${figure(svg)}: ${one.said} and ${other.said} lie on each other`);
+      }
+    });
+    return found;
+  }
+
   function layout(smallestText) {
     const problems = [];
     const { scrollWidth } = document.documentElement;
@@ -31,7 +49,7 @@
       const culprit = wide ? `, as ${named(wide)} does` : '';
       problems.push(`the page is ${scrollWidth} px wide in a window of ${innerWidth}${culprit}`);
     }
-    const figures = all('figure svg');
+    const figures = all('figure > svg');
     for (const svg of figures) {
       const box = svg.getBoundingClientRect();
       if (!visible(svg)) problems.push(`${figure(svg)} is not visible`);
@@ -46,6 +64,7 @@
         const over = Math.max(box.left - at.left, at.right - box.right, box.top - at.top, at.bottom - box.bottom);
         if (over > 1) problems.push(`${figure(svg)}: ${excerpt(text.textContent)} runs out of it by ${over.toFixed(1)} px`);
       }
+      problems.push(...overprinted(svg));
     }
     const tables = all('table').filter(visible);
     for (const table of tables.filter((table) => table.getBoundingClientRect().right > innerWidth + 0.5)) {
@@ -276,6 +295,59 @@
     return true;
   }
 
+  // One colour for each variant, and the contents.
+
+  /** The number of a colour in a class such as `swatch-3`, `fill-v3`, `stroke-v3`. */
+  const colourOf = (element) => [...element.classList].map((name) => /^(?:swatch-|(?:fill|stroke)-v)(\d+)$/.exec(name)?.[1]).find(Boolean);
+  const crosses = (one, other) =>
+    one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;
+
+  /** Each variant has one colour in all tables, and its marks in figures have that colour. */
+  function colours() {
+    const problems = [];
+    const known = new Map();
+    for (const row of all('tr[data-variant]')) {
+      const swatch = row.querySelector('[class*="swatch-"]');
+      if (!swatch) continue;
+      const [variant, colour] = [row.dataset.variant, colourOf(swatch)];
+      if (known.has(variant) && known.get(variant) !== colour)
+        problems.push(`${excerpt(row.cells[0].textContent)} has another colour in another table`);
+      known.set(variant, colour);
+    }
+    let marks = 0;
+    for (const svg of all('figure > svg')) {
+      const shapes = all('rect, circle, polyline, polygon', svg).filter(colourOf);
+      for (const spot of shapes.length ? all('.spot[data-variant]', svg) : []) {
+        const box = spot.getBoundingClientRect();
+        const near = shapes.filter((shape) => crosses(shape.getBoundingClientRect(), box)).map(colourOf);
+        const wanted = known.get(spot.dataset.variant);
+        if (!near.length || wanted === undefined) continue;
+        marks += 1;
+        if (!near.includes(wanted))
+          problems.push(`${figure(svg)}: a mark of variant ${spot.dataset.variant} has colour ${near[0]} and not ${wanted}`);
+      }
+    }
+    return { seen: `${known.size} variants, ${marks} marks`, problems };
+  }
+
+  /** Links lead somewhere, and every part of the page is listed. */
+  function links() {
+    const problems = [];
+    const list = document.querySelector('nav');
+    if (!list || !visible(list)) return { seen: '', problems: ['no nav is seen'] };
+    const targets = all('a[href^="#"]', list).map((link) => decodeURIComponent(link.getAttribute('href').slice(1)));
+    for (const target of targets.filter((target) => !document.getElementById(target)))
+      problems.push(`the contents lead to #${target}, which is not there`);
+    for (const part of all('main section[id], main .group[id]').filter((part) => !targets.includes(part.id)))
+      problems.push(`${named(part)} is not in the contents`);
+    if (!targets.length) problems.push('the contents are empty');
+    return { seen: `${targets.length} links`, problems };
+  }
+
+  /** What the page says of its filter. */
+  const told = () => document.querySelector('[role=status]#filtered, output')?.textContent.trim() ?? '';
+  const says = (words) => document.body.innerText.includes(words);
+
   // Without scripts, in print, for those who do not see.
 
   const line = (cell) => cell.textContent.trim().replace(/\s+/g, ' ');
@@ -293,7 +365,11 @@
       .filter((table) => table.getBoundingClientRect().right > innerWidth * (clipped(table) ? 1 : 1.5) + 1)
       .map((table) => `${named(table)} is ${table.getBoundingClientRect().width.toFixed()} px wide on a sheet of ${innerWidth}`);
   }
-  const unfold = () => all('details').forEach((details) => (details.open = true));
+  /** Opens all that folds, and shows every figure of a switch. */
+  const unfold = () => {
+    all('details').forEach((details) => (details.open = true));
+    all('.axes > figure').forEach((figure) => (figure.style.display = 'block'));
+  };
 
   function access() {
     const problems = [];
@@ -326,6 +402,7 @@
   }
 
   return {
-    layout, contrast, ground, theme, sort, search, shown, changed, words, matching, contents, seenOf, cut, unfold, access,
+    layout, contrast, ground, theme, sort, search, shown, changed, words, matching, told, says, colours, links, contents, seenOf, cut,
+    unfold, access,
   };
 })()

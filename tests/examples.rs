@@ -23,15 +23,27 @@ fn sorted(probabilities: &[f32]) -> Vec<f32> {
     sorted
 }
 
-/// The value of each episode that `of` finds among its queries, in the order that the rule wants, and how many.
-fn best(episodes: &[EpisodeRecord], of: impl Fn(&EpisodeRecord, usize) -> Option<f32>) -> Vec<f32> {
-    let largest = |episode: &EpisodeRecord| {
-        (0..episode.queries.len()).filter_map(|query| of(episode, query)).max_by(f32::total_cmp)
+/// The three largest values that `of` finds among the queries, at most one of an episode and of a clip, and none of a clip in
+/// `shown`.
+fn best(
+    episodes: &[EpisodeRecord],
+    shown: &BTreeSet<String>,
+    of: impl Fn(&EpisodeRecord, usize) -> Option<f32>,
+) -> Vec<f32> {
+    let of_episode = |episode: &EpisodeRecord| -> Vec<(f32, u64, String)> {
+        let value = |query| Some((of(episode, query)?, episode.id, episode.queries[query].clone()));
+        (0..episode.queries.len()).filter_map(value).collect()
     };
-    let mut all: Vec<f32> = episodes.iter().filter_map(largest).collect();
-    all.sort_by(|a, b| b.total_cmp(a));
-    all.truncate(3);
-    all
+    let mut all: Vec<(f32, u64, String)> = episodes.iter().flat_map(of_episode).collect();
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (mut clips, mut used, mut found) = (shown.clone(), BTreeSet::new(), Vec::new());
+    for (value, episode, clip) in all {
+        if found.len() < 3 && !used.contains(&episode) && clips.insert(clip) {
+            used.insert(episode);
+            found.push(value);
+        }
+    }
+    found
 }
 
 /// Place of the query of `example` in its episode.
@@ -79,15 +91,17 @@ fn check(run: &RunDirectory) -> Examples {
     };
     let found: Vec<f32> =
         mistakes.iter().map(|&(episode, query)| confidence(&episodes[episode], query).unwrap()).collect();
-    assert_eq!(found, best(&episodes, confidence), "the most confident mistakes");
+    assert_eq!(found, best(&episodes, &BTreeSet::new(), confidence), "the most confident mistakes");
     let nearness = |episode: &EpisodeRecord, query: usize| {
         let sorted = sorted(&episode.probabilities[query]);
-        (!mistakes.contains(&(episode.id as usize, query))).then(|| sorted[1] - sorted[0])
+        Some(sorted[1] - sorted[0])
     };
+    let clip = |&(episode, query): &(usize, usize)| episodes[episode].queries[query].clone();
+    let shown: BTreeSet<String> = mistakes.iter().map(clip).collect();
     let found: Vec<f32> = close.iter().map(|&(episode, query)| nearness(&episodes[episode], query).unwrap()).collect();
-    assert_eq!(found, best(&episodes, nearness), "the closest calls");
-    let places: BTreeSet<&(usize, usize)> = mistakes.iter().chain(&close).chain(&drawn).collect();
-    assert_eq!(places.len(), 9, "a query is shown once");
+    assert_eq!(found, best(&episodes, &shown, nearness), "the closest calls");
+    let clips: BTreeSet<String> = mistakes.iter().chain(&close).chain(&drawn).map(clip).collect();
+    assert_eq!(clips.len(), 9, "a clip is shown once");
     examples
 }
 

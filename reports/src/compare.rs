@@ -77,12 +77,17 @@ const NAMED: usize = 5;
 pub fn compare(a: &Path, b: &Path) -> Result<Comparison> {
     let mut warnings = Vec::new();
     let (one, other) = (variant(a, &mut warnings)?, variant(b, &mut warnings)?);
-    let paired: Paired = summary::compare(&one, &other).map_err(|reason| {
+    between((a, &one), (b, &other), warnings)
+}
+
+/// Compares two variants, which were read from these paths.
+pub(crate) fn between(a: (&Path, &Variant), b: (&Path, &Variant), warnings: Vec<String>) -> Result<Comparison> {
+    let ((a, one), (b, other)) = (a, b);
+    let paired: Paired = summary::compare(one, other).map_err(|reason| {
         Error::failed(format!("{} and {} cannot be compared: {reason}", display(a), display(b))).help(
             "test both on one list: `maclip run RECIPE --episodes FILE`, with the other's runs/NAME/episodes-HASH.json",
         )
     })?;
-    let classes = classes(&one, &other);
     let episodes = one.result.as_ref().and_then(|result| result.right.as_ref()).map_or(0, |right| right.list.ids.len());
     Ok(Comparison {
         difference: paired.over_episodes.mean,
@@ -90,7 +95,7 @@ pub fn compare(a: &Path, b: &Path) -> Result<Comparison> {
         ci95_clusters: paired.over_clusters.map(|interval| interval.half_width),
         p: paired.p,
         episodes,
-        classes,
+        classes: classes(one, other),
         warnings,
         a: side(one)?,
         b: side(other)?,
@@ -98,7 +103,7 @@ pub fn compare(a: &Path, b: &Path) -> Result<Comparison> {
 }
 
 /// The variant that `path` names.
-fn variant(path: &Path, warnings: &mut Vec<String>) -> Result<Variant> {
+pub(crate) fn variant(path: &Path, warnings: &mut Vec<String>) -> Result<Variant> {
     let (loaded, wanted) = match (path.exists(), path.parent(), path.file_name()) {
         (false, Some(folder), Some(name)) if folder.is_dir() => {
             (load(&[folder.to_owned()])?, Some(name.to_string_lossy().into_owned()))
@@ -143,13 +148,13 @@ fn variants(loaded: &Loaded) -> Vec<(&str, &str)> {
     variants
 }
 
-fn side(variant: Variant) -> Result<Side> {
-    let result = variant.result.ok_or_else(|| Error::failed(format!("{} has no result", variant.label)))?;
+fn side(variant: &Variant) -> Result<Side> {
+    let result = variant.result.as_ref().ok_or_else(|| Error::failed(format!("{} has no result", variant.label)))?;
     let half = |interval: Interval| interval.half_width;
     Ok(Side {
-        name: variant.name,
-        variant: variant.variant,
-        seeds: variant.seeds,
+        name: variant.name.clone(),
+        variant: variant.variant.clone(),
+        seeds: variant.seeds.clone(),
         accuracy: result.over_episodes.mean,
         ci95_episodes: result.over_episodes.half_width,
         ci95_clusters: result.over_clusters.map(half),

@@ -11,6 +11,8 @@ pub struct Curve {
     pub loss: Vec<At>,
     /// Validation result. The band spans the seeds; with one it is its interval over episodes.
     pub validation: Vec<At>,
+    /// Step and validation result of each seed, in the order of the runs.
+    pub seeds: Vec<Vec<(f64, f64)>>,
 }
 
 /// A point of a curve with its band.
@@ -41,7 +43,7 @@ pub const BINS: u64 = 80;
 impl Curve {
     /// The curves of the runs of one variant.
     pub fn new(runs: &[&Run]) -> Self {
-        Self { loss: loss(runs), validation: validation(runs) }
+        Self { loss: loss(runs), validation: validation(runs), seeds: runs.iter().map(|run| of_seed(run)).collect() }
     }
 }
 
@@ -62,6 +64,12 @@ fn loss(runs: &[&Run]) -> Vec<At> {
         At::of(statistics::mean(seeds.values().map(|(steps, _, number)| steps / number))?, &losses)
     };
     bins.into_values().filter_map(point).collect()
+}
+
+/// Step and result of the validations of one run; of a step that was validated twice the later one.
+fn of_seed(run: &Run) -> Vec<(f64, f64)> {
+    let steps: BTreeMap<u64, f64> = run.validation.iter().map(|record| (record.step, record.accuracy)).collect();
+    steps.into_iter().map(|(step, accuracy)| (step as f64, accuracy)).collect()
 }
 
 /// Validation over all runs, at the steps that all of them validated: points that are means of different runs would not

@@ -163,6 +163,22 @@ impl Episodes {
         Ok(reader.finish())
     }
 
+    /// Share of an episode's queries that got its most frequent answer, mean over the episodes; `None` where an episode asks
+    /// fewer queries than it has classes, which says nothing.
+    pub fn same_answer(&self) -> Option<f64> {
+        let queries = self.list.queries;
+        if queries < self.list.way.max(1) {
+            return None;
+        }
+        let mut counts = vec![0u32; self.list.way];
+        let shares = self.predictions.chunks(queries).map(|answers| {
+            counts.fill(0);
+            answers.iter().for_each(|answer| counts[usize::from(*answer)] += 1);
+            f64::from(counts.iter().copied().max().unwrap_or(0)) / answers.len() as f64
+        });
+        crate::statistics::mean(shares)
+    }
+
     /// Share of right predictions of each episode.
     pub fn shares(&self) -> Vec<f64> {
         let queries = self.list.queries.max(1);

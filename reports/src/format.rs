@@ -180,6 +180,19 @@ pub fn shell(word: &str) -> String {
     }
 }
 
+/// `once`, `12 times`.
+pub fn times(number: u64) -> String {
+    if number == 1 { "once".to_owned() } else { format!("{} times", whole(number)) }
+}
+
+/// The first values of a list, and how many more there are: `1, 2, 3 and 9 more`.
+pub fn listed(values: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let more = values.len().saturating_sub(SHOWN);
+    let shown = values[..values.len() - more].join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
 /// `n` things: `1 seed`, `3 seeds`.
 pub fn plural(number: usize, thing: &str) -> String {
     format!("{} {thing}{}", whole(number as u64), if number == 1 { "" } else { "s" })

@@ -1,29 +1,29 @@
 //! Test queries that a run recorded in detail, prepared for the page.
 
 use crate::figures::alignment::{self, Matrix};
-use crate::figures::inline;
+use crate::figures::{self, inline};
 use crate::format;
 use crate::load::display;
+use crate::strips::{Folder, Strip, Strips};
 use crate::summary::{Group, Variant};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use maclip_framework::error::{Error, Result};
-use maclip_framework::files::read_own;
-use maclip_framework::images::decode_jpeg;
 use maclip_framework::runs::examples::{Example, ExampleClass, Examples, Rule};
 use serde::Serialize;
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeSet;
 
 /// The examples of one run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Gallery {
     variant: String,
+    number: usize,
+    swatch: usize,
     path: String,
     /// What the dots of the matrices are.
     explanation: String,
     parts: Vec<Part>,
+    /// Every clip of the examples, by its id.
+    #[serde(skip)]
+    pub clips: Vec<Clip>,
 }
 
 /// The examples of one rule.
@@ -45,11 +45,18 @@ struct Shown {
     matrices: Vec<Picture>,
 }
 
+/// A clip with its frames.
 #[derive(Clone, Debug, Serialize)]
-struct Clip {
-    id: String,
-    /// Its frames side by side, as a data URI; `None` where the file is gone.
-    image: Option<String>,
+pub struct Clip {
+    pub id: String,
+    /// `None` where the file is gone.
+    pub strip: Option<Strip>,
+}
+
+impl Clip {
+    fn picture(&self) -> Option<figures::Picture<'_>> {
+        self.strip.as_ref().map(|strip| figures::Picture { strip: &strip.id, frames: strip.frames })
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -84,7 +91,7 @@ const RULES: [(Rule, &str, &str); 3] = [
     (Rule::Random, "Drawn at random", "Drawn by the hash of the episode list: the same queries for every run on it."),
 ];
 
-/// Pages hold the pictures of so many runs: each is about a megabyte.
+/// Pages hold the pictures of so many runs: each is about half a megabyte.
 const MOST: usize = 4;
 
 /// The galleries of a page.
@@ -92,6 +99,8 @@ const MOST: usize = 4;
 pub struct Galleries {
     /// One for each group; `None` where no run of it recorded examples, or they are shown with another group.
     pub of_groups: Vec<Option<Gallery>>,
+    /// The pictures of all galleries, each once.
+    pub strips: Strips,
     /// Runs whose examples are left to a report of their own.
     pub left_out: Vec<String>,
     /// Records that cannot be read. Only their gallery is missing.
@@ -102,7 +111,8 @@ impl Galleries {
     /// Galleries of the best variant of each group that recorded examples. A run that is in several groups is shown
     /// once.
     pub fn of(groups: &[Group]) -> Self {
-        let mut found = Self { of_groups: Vec::new(), left_out: Vec::new(), problems: Vec::new() };
+        let mut found =
+            Self { of_groups: Vec::new(), strips: Strips::default(), left_out: Vec::new(), problems: Vec::new() };
         let mut shown = BTreeSet::new();
         for (number, group) in groups.iter().enumerate() {
             let gallery = match recorded(group) {
@@ -114,7 +124,7 @@ impl Galleries {
                 Some(variant) => {
                     shown.insert(variant.hash.clone());
                     let prefix = if groups.len() > 1 { format!("{}-", number + 1) } else { String::new() };
-                    Gallery::of(&prefix, variant, &mut found.problems).unwrap_or_else(|error| {
+                    Gallery::of(&prefix, variant, &mut found.strips).unwrap_or_else(|error| {
                         found.problems.push(error.to_string());
                         None
                     })
@@ -123,6 +133,7 @@ impl Galleries {
             };
             found.of_groups.push(gallery);
         }
+        found.problems.extend(found.strips.problems.iter().cloned());
         found.left_out.sort();
         found.left_out.dedup();
         found
@@ -139,111 +150,85 @@ fn recorded(group: &Group) -> Option<&Variant> {
 }
 
 impl Gallery {
-    /// Of a variant; `prefix` keeps ids apart. Pictures that cannot be shown are added to `problems`.
-    fn of(prefix: &str, variant: &Variant, problems: &mut Vec<String>) -> Result<Option<Self>> {
+    /// Of a variant; `prefix` keeps ids apart. Pictures are added to `strips`.
+    fn of(prefix: &str, variant: &Variant, strips: &mut Strips) -> Result<Option<Self>> {
         let Some(examples) = Examples::read(&variant.path)? else { return Ok(None) };
         let folder = variant.path.join(Examples::FOLDER);
-        let strips = Strips { folder: &folder, files: &examples.clips, problems: RefCell::default() };
-        let gallery = Self::read(prefix, variant, &strips, &examples);
-        problems.extend(strips.problems.into_inner());
-        gallery.map(Some)
-    }
-
-    fn read(prefix: &str, variant: &Variant, strips: &Strips, examples: &Examples) -> Result<Self> {
-        let mut parts = Vec::new();
+        let (files, frames) = (&examples.clips, examples.frames);
+        let mut strips = Folder { folder: &folder, files, frames, strips, found: Default::default() };
+        let (mut parts, mut asked) = (Vec::new(), BTreeSet::new());
         for (rule, title, about) in RULES {
-            let chosen = examples.examples.iter().enumerate().filter(|(_, example)| example.rule == rule);
-            let shown = chosen
-                .map(|(number, example)| {
-                    shown(&format!("{prefix}look-{}", number + 1), example, &examples.explanation, strips)
-                })
-                .collect::<Result<Vec<_>>>()?;
+            let mut shown = Vec::new();
+            for (number, example) in examples.examples.iter().enumerate().filter(|(_, example)| example.rule == rule) {
+                // A clip that several episodes ask about is shown once.
+                if asked.insert(&example.query) {
+                    let id = format!("{prefix}look-{}", number + 1);
+                    shown.push(self::shown(&id, example, &examples.explanation, &mut strips)?);
+                }
+            }
             if !shown.is_empty() {
                 parts.push(Part { title, rule: about, examples: shown });
             }
         }
-        Ok(Self {
+        let clips = examples.clips.keys().map(|id| strips.clip(id)).collect();
+        Ok(Some(Self {
             variant: variant.label.clone(),
+            number: variant.number,
+            swatch: variant.swatch,
             path: display(&variant.path),
             explanation: examples.explanation.clone(),
             parts,
-        })
+            clips,
+        }))
     }
 }
 
-/// The largest file of a strip, in bytes: eight frames of 224 × 224 have 0.2 MB.
-const LARGEST_STRIP: u64 = 16 << 20;
-
-/// Pictures of clips.
-struct Strips<'a> {
-    folder: &'a Path,
-    files: &'a BTreeMap<String, String>,
-    /// A line for each picture that cannot be shown.
-    problems: RefCell<BTreeSet<String>>,
-}
-
-impl Strips<'_> {
-    /// The picture in `file`. A record may name any file: only one beside it goes into the page, one that can be decoded
-    /// here, and no link, because a page may be sent to others.
-    fn picture(&self, file: &str) -> std::result::Result<Vec<u8>, String> {
-        if file.contains(['/', '\\']) || !file.ends_with(".jpg") {
-            return Err("it is not a picture beside the records of the examples".to_owned());
-        }
-        let bytes = read_own(&self.folder.join(file), LARGEST_STRIP).map_err(|error| error.to_string())?;
-        decode_jpeg(&bytes).map(|_| bytes).map_err(|error| error.to_string())
-    }
-
-    fn clip(&self, id: &str) -> Clip {
-        let picture = |file: &String| {
-            let tell = |why: String| {
-                _ = self.problems.borrow_mut().insert(format!("{}: {why}", display(&self.folder.join(file))))
-            };
-            self.picture(file).map_err(tell).ok()
-        };
-        let bytes = self.files.get(id).and_then(picture);
-        Clip {
-            id: id.to_owned(),
-            image: bytes.map(|bytes| format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes))),
-        }
-    }
-}
-
-fn shown(id: &str, example: &Example, explanation: &str, strips: &Strips) -> Result<Shown> {
+fn shown(id: &str, example: &Example, explanation: &str, strips: &mut Folder) -> Result<Shown> {
     let name = |position: usize| {
         let class = example.classes.get(position).map(|class| class.name.clone());
         class.ok_or_else(|| {
             Error::failed(format!("an example of episode {} names a class that it does not have", example.episode))
         })
     };
-    let mut matrices = Vec::new();
+    let query = strips.clip(&example.query);
+    let (mut classes, mut matrices) = (Vec::new(), Vec::new());
     for (position, class) in example.classes.iter().enumerate() {
-        matrices.extend(matrix(&format!("{id}-{position}"), class, explanation)?);
+        let support: Vec<Clip> = class.support.iter().map(|clip| strips.clip(clip)).collect();
+        matrices.extend(matrix(&format!("{id}-{position}"), class, explanation, &query, &support));
+        classes.push(Class {
+            name: class.name.clone(),
+            is_true: position == example.label,
+            predicted: position == example.prediction,
+            distance: format::loss(f64::from(class.distance)),
+            probability: format::percent(f64::from(class.probability)),
+            support,
+        });
     }
-    let classes = example.classes.iter().enumerate().map(|(position, class)| Class {
-        name: class.name.clone(),
-        is_true: position == example.label,
-        predicted: position == example.prediction,
-        distance: format::loss(f64::from(class.distance)),
-        probability: format::percent(f64::from(class.probability)),
-        support: class.support.iter().map(|clip| strips.clip(clip)).collect(),
-    });
     Ok(Shown {
         right: example.label == example.prediction,
         episode: example.episode,
         label: name(example.label)?,
         prediction: name(example.prediction)?,
-        query: strips.clip(&example.query),
-        classes: classes.collect(),
+        query,
+        classes,
         matrices,
     })
 }
 
-fn matrix(id: &str, class: &ExampleClass, explanation: &str) -> Result<Option<Picture>> {
-    let Some(found) = &class.alignment else { return Ok(None) };
+fn matrix(id: &str, class: &ExampleClass, explanation: &str, query: &Clip, support: &[Clip]) -> Option<Picture> {
+    let found = class.alignment.as_ref()?;
     let title = format!("Query against {}", class.name);
-    let matrix = Matrix { title: &title, explanation, costs: &found.costs, weights: &found.weights };
+    let support: Vec<figures::Picture> = support.iter().filter_map(Clip::picture).collect();
+    let matrix = Matrix {
+        title: &title,
+        explanation,
+        costs: &found.costs,
+        weights: &found.weights,
+        query: query.picture(),
+        support: &support,
+    };
     let drawn = alignment::draw(&matrix)?;
-    Ok(drawn.map(|drawn| Picture { id: id.to_owned(), svg: minijinja::Value::from_safe_string(inline(&drawn.svg)) }))
+    Some(Picture { id: id.to_owned(), svg: minijinja::Value::from_safe_string(inline(&drawn.svg)) })
 }
 
 #[cfg(test)]
@@ -251,6 +236,8 @@ mod tests {
     use super::*;
     use crate::testing::Study;
     use crate::{Options, report};
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use maclip_framework::runs::examples::ExampleAlignment;
     use maclip_framework::runs::records::FORMAT;
 

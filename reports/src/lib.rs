@@ -14,6 +14,7 @@
 //! and anything that needs a model or data.
 #![forbid(unsafe_code)]
 
+mod answers;
 mod compare;
 mod curve;
 mod episodes;
@@ -24,10 +25,13 @@ mod gallery;
 mod lines;
 mod load;
 mod page;
+mod pair;
+mod palette;
 mod pivot;
 mod queries;
 mod settings;
 mod statistics;
+mod strips;
 mod summary;
 mod table;
 #[cfg(test)]
@@ -37,6 +41,7 @@ pub use compare::{ClassDifference, Comparison, Side, compare};
 pub use lines::{Grid, GridCell, GridColumn, Kind, Look};
 pub use load::stamp;
 pub use page::classified::{Classified, ClassifiedClip, SERVE_SCRIPT, classified, recognised, serve_page, trust};
+pub use pair::compare_page;
 pub use pivot::{
     Asked, Interval, Marks, Pivot, PivotCell, PivotRow, csv as pivot_csv, html as pivot_html, latex as pivot_latex,
     markdown as pivot_markdown, pivot, text as pivot_text,
@@ -98,19 +103,12 @@ pub struct Report {
 /// Where `roots` do not exist or hold no run that can be read, or `out` cannot be written.
 pub fn report(roots: &[PathBuf], out: Option<&Path>, options: &Options) -> Result<Report> {
     let mut loaded = load::load(roots)?;
-    let summary = summary::summarise(&loaded);
-    let tables: Vec<Table> = summary.groups.iter().map(Table::of).collect();
-    let orders: Vec<Option<Table>> = summary.groups.iter().map(Table::of_orders).collect();
-    let galleries = Galleries::of(&summary.groups);
+    let summarised = summarised(&loaded);
     let files = match out {
         None => Vec::new(),
-        Some(out) => write(
-            &Contents { loaded: &loaded, summary: &summary, tables: &tables, orders: &orders, galleries: &galleries },
-            roots,
-            out,
-            options,
-        )?,
+        Some(out) => write(&Contents { loaded: &loaded, summarised: &summarised, pair: None }, roots, out, options)?,
     };
+    let Summarised { tables, orders, galleries, .. } = summarised;
     let problems = loaded.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.reason));
     let unreadable = problems.chain(galleries.problems).collect();
     let table = match options.shown {
@@ -136,29 +134,40 @@ pub fn report(roots: &[PathBuf], out: Option<&Path>, options: &Options) -> Resul
     Ok(Report { index: out.unwrap_or(Path::new("")).join("index.html"), files, table, unreadable, left_out })
 }
 
+/// Runs put together, with their tables and examples.
+struct Summarised {
+    summary: summary::Summary,
+    /// One for each group.
+    tables: Vec<Table>,
+    /// One for each group: what its runs say of the expected orders.
+    orders: Vec<Option<Table>>,
+    galleries: Galleries,
+}
+
+fn summarised(loaded: &load::Loaded) -> Summarised {
+    let summary = summary::summarise(loaded);
+    Summarised {
+        tables: summary.groups.iter().map(Table::of).collect(),
+        orders: summary.groups.iter().map(Table::of_orders).collect(),
+        galleries: Galleries::of(&summary.groups),
+        summary,
+    }
+}
+
 /// What goes into the files of a report.
 struct Contents<'a> {
     loaded: &'a load::Loaded,
-    summary: &'a summary::Summary,
-    tables: &'a [Table],
-    orders: &'a [Option<Table>],
-    galleries: &'a Galleries,
+    summarised: &'a Summarised,
+    /// Of a page for two variants.
+    pair: Option<&'a pair::Pair>,
 }
 
 /// Writes the files of a report; returns their paths, sorted.
 fn write(contents: &Contents, roots: &[PathBuf], out: &Path, options: &Options) -> Result<Vec<PathBuf>> {
-    let Contents { loaded, summary, tables, orders, galleries } = *contents;
-    let figures = Figures::of(summary)?;
-    let page = page::render(&page::Content {
-        loaded,
-        summary,
-        tables,
-        orders,
-        figures: &figures,
-        galleries,
-        roots,
-        reload: options.reload,
-    })?;
+    let Contents { loaded, summarised, .. } = *contents;
+    let Summarised { summary, tables, orders, .. } = summarised;
+    let figures = Figures::of(summary);
+    let page = page::render(contents, &figures, roots, options.reload)?;
 
     let mut contents = frames(loaded, summary)?;
     let numbered = |kind: &str, number: usize| format!("{kind}-{}", number + 1);
@@ -245,8 +254,8 @@ mod tests {
         };
         let first = read(&folder.path().join("a"));
         let second = read(&folder.path().join("b"));
-        // The page, two frames in two formats, episodes and schema, one table in three, seven figures in three.
-        assert_eq!(first.len(), 1 + 2 * 2 + 2 + 3 + 7 * 3);
+        // The page, two frames in two formats, episodes and schema, one table in three, eight figures in three.
+        assert_eq!(first.len(), 1 + 2 * 2 + 2 + 3 + 8 * 3);
         assert!(first == second);
         let leftovers = std::fs::read_dir(folder.path().join("a")).unwrap().count();
         assert_eq!(leftovers, 9, "the page, five frames and their schema, tables, figures and no temporary file");
@@ -389,7 +398,7 @@ mod tests {
         let variants = (0..200).map(|number| (format!("variant {number}"), 0.4 + 0.002 * number as f64, 1000 * number));
         let many = Study { variants: variants.collect(), ..Study::default() };
         let (report, page) = reported(&many, 1);
-        assert!(page.contains("The best 40 of 200 and the baseline"));
+        assert!(page.contains("The best 24 of 200 and the baseline"));
         assert_eq!(report.table.lines().filter(|line| line.trim_start().starts_with("variant ")).count(), 201);
         assert!(page.len() < 6_000_000, "{}", page.len());
     }
@@ -400,14 +409,31 @@ mod tests {
     fn look_at_it() {
         let out = PathBuf::from(std::env::var("MACLIP_REPORT_OUT").unwrap());
         let folder = tempfile::tempdir().unwrap();
-        let runs = folder.path().join("runs");
-        study(&runs);
-        let failed = Study { state: State::Failed, first_seed: 3, ..Study::default() };
-        failed.write(&runs, 1);
-        let report = report(&[runs], Some(&out), &Options::default()).unwrap();
-        println!("{}", report.table);
-        let retrieval = folder.path().join("retrieval");
-        Study::contrastive().write(&retrieval, 1);
-        super::report(&[retrieval], Some(&out.join("contrastive")), &Options::default()).unwrap();
+        let made = |name: &str, studies: &[(Study, u64)]| {
+            let runs = folder.path().join(name);
+            studies.iter().for_each(|(study, seeds)| study.write(&runs, *seeds));
+            report(&[runs], Some(&out.join(name)), &Options::default()).unwrap();
+        };
+        let many = |number: usize| {
+            let name = format!("a method with a rather long name and rate {}", 0.001 * (number + 1) as f64);
+            (name, 0.3 + 0.007 * number as f64, 1000 + 3000 * number * number)
+        };
+        let variants = |all: &[(&str, f64, usize)]| {
+            all.iter().map(|(name, accuracy, size)| ((*name).to_owned(), *accuracy, *size)).collect::<Vec<_>>()
+        };
+        made("ablation", &[(Study::default(), 3)]);
+        made("failing", &[(Study { state: State::Failed, ..Study::default() }, 2)]);
+        let (running, failed) = (State::Running, State::Failed);
+        let goes_on = Study { state: running, first_seed: 2, started: 1, ..Study::default() };
+        made(
+            "progress",
+            &[(Study::default(), 1), (Study { state: failed, first_seed: 1, ..Study::default() }, 1), (goes_on, 1)],
+        );
+        made("sixty", &[(Study { variants: (0..60).map(many).collect(), ..Study::default() }, 1)]);
+        let guesses = variants(&[("none", 0.2, 0), ("worse", 0.19, 7)]);
+        made("chance", &[(Study { variants: guesses, ..Study::default() }, 1)]);
+        let equals = variants(&[("none", 0.4, 0), ("one", 0.7, 7), ("two", 0.7005, 9)]);
+        made("equals", &[(Study { variants: equals, ..Study::default() }, 2)]);
+        made("contrastive", &[(Study::contrastive(), 1)]);
     }
 }

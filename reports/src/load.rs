@@ -30,6 +30,8 @@ pub struct Run {
     pub settings: Settings,
     /// What the study of the last `maclip run` says of how the runs beside it are shown.
     pub shown: Option<Arc<Shown>>,
+    /// When the last training step was written, in seconds since 1970 (UTC), by the file's time.
+    pub stepped: Option<u64>,
 }
 
 impl Run {
@@ -227,7 +229,14 @@ fn read(folder: &Path, lists: &Lists) -> (Option<Run>, Vec<Problem>) {
     let settings =
         recipe.as_deref().map(Settings::read).transpose().map_err(&mut keep).ok().flatten().unwrap_or_default();
     let directory = if believed { directory } else { directory.without_result() };
-    (Some(Run { train, validation, episodes, recipe, settings, shown: None, directory }), problems)
+    let stepped = modified(&folder.join("train.jsonl"));
+    (Some(Run { train, validation, episodes, recipe, settings, shown: None, stepped, directory }), problems)
+}
+
+/// When a file was written last, in seconds since 1970 (UTC).
+fn modified(path: &Path) -> Option<u64> {
+    let time = std::fs::metadata(path).and_then(|data| data.modified()).ok()?;
+    Some(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
 }
 
 /// One copy of each episode list: the runs of a study share theirs, and lists take most of the memory.

@@ -114,7 +114,7 @@ impl Study {
         let part = ParamsPart { slot: "adapter".into(), part: "temporal".into(), trainable, total: trainable };
         json(path, "params.json", &Params { trainable, total: 149_620_737 + trainable, parts: vec![part] });
         let recipe = format!(
-            "# frozen <recipe>\nname: {variant}\nseed: {seed}\ntask:\n  type: {}\nadapter:\n  width: {trainable}\n",
+            "# frozen <recipe>\nname: {variant}\nseed: {seed}\ntask:\n  type: {}\n  train:\n    steps: 400\nadapter:\n  width: {trainable}\n",
             self.task
         );
         std::fs::write(path.join("recipe.resolved.yaml"), recipe).unwrap();

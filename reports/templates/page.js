@@ -1,6 +1,12 @@
 "use strict";
 (() => {
   const root = document.documentElement;
+  const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const made = (tag, properties = {}, ...children) => {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  };
 
   // Theme: auto follows the system.
   const button = document.getElementById("theme");
@@ -21,13 +27,11 @@
 
   // Sorting: numbers by their value, names as people sort them; cells without a number come last.
   const compare = new Intl.Collator("en", { numeric: true }).compare;
-  for (const table of document.querySelectorAll("table.sortable")) {
+  for (const table of all("table.sortable")) {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => {
       const heading = head.querySelector(".heading");
-      const sorter = document.createElement("button");
-      sorter.type = "button";
-      sorter.textContent = heading.textContent;
+      const sorter = made("button", { type: "button", textContent: heading.textContent });
       heading.replaceChildren(sorter);
       sorter.addEventListener("click", () => {
         const rising = head.getAttribute("aria-sort") !== "ascending";
@@ -49,24 +53,102 @@
     });
   }
 
-  // Filter: rows and runs that hold every word.
-  document.getElementById("filter").addEventListener("input", event => {
-    const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const item of document.querySelectorAll("table.sortable tbody tr, .run")) {
-      const text = item.textContent.toLowerCase();
-      item.hidden = !words.every(word => text.includes(word));
+  // A table that is wider than its box says so.
+  const measure = () => {
+    for (const note of all(".scrolls")) {
+      const box = note.previousElementSibling;
+      note.hidden = box.scrollWidth <= box.clientWidth + 1;
     }
+  };
+  addEventListener("resize", measure);
+  measure();
+
+  // Filter: whatever holds every word stays. What is hidden is counted, and a page without anything left says so.
+  const kinds = [
+    ["row", "main table tbody tr"],
+    ["figure", ".figures figure"],
+    ["example", ".example"],
+    ["note", ".warnings li, #notes li, #problems li"],
+    ["run", ".run"],
+  ];
+  const inside = (item, selector) => !item.matches(selector) && item.closest(selector);
+  const items = kinds.map(([kind, selector]) => [kind, all(selector).filter(item => !inside(item, "figure, .run"))]);
+  const texts = new Map();
+  const text = item => {
+    if (!texts.has(item)) {
+      // A figure is what its description says; an example belongs to the variant that its gallery names.
+      const own = item.matches("figure")
+        ? item.querySelector("svg").getAttribute("aria-label")
+        : item.closest(".gallery")?.querySelector("summary").textContent ?? "";
+      texts.set(item, (own + " " + item.textContent).toLowerCase());
+    }
+    return texts.get(item);
+  };
+  /** Boxes of items, which are hidden when nothing in them is left. */
+  const boxes = [
+    [".scroll", "tbody tr"], [".axes", "figure"], [".figures", "figure"], [".gallery", ".example"], [".warnings", "li"],
+    [".differing", "tbody tr"], ["#unfinished, #left-out", "tbody tr"], ["#notes, #problems", "li"], ["#overview", "figure"],
+    ["#runs", ".run"], [".group", "tbody tr, figure, .example"],
+  ];
+  const field = document.getElementById("filter");
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const told = [];
+    let left = 0;
+    for (const [kind, list] of items) {
+      let seen = 0;
+      for (const item of list) {
+        item.hidden = !words.every(word => text(item).includes(word));
+        seen += !item.hidden;
+      }
+      left += seen;
+      if (seen < list.length) told.push(`${list.length - seen} of ${list.length} ${kind}${list.length === 1 ? "" : "s"}`);
+    }
+    for (const [selector, inner] of boxes) {
+      for (const box of all(selector)) {
+        if (box.closest("figure")) continue;
+        const held = all(inner, box).filter(item => !item.closest("details.data"));
+        box.hidden = words.length > 0 && held.length > 0 && held.every(item => item.hidden);
+      }
+    }
+    for (const heading of all(".group h3")) {
+      const next = heading.nextElementSibling;
+      if (next?.matches(".scroll")) heading.hidden = next.hidden;
+    }
+    const status = document.getElementById("filtered");
+    status.textContent = told.length ? "Hidden: " + told.join(", ") : "";
+    const nothing = document.getElementById("nothing");
+    nothing.hidden = left > 0;
+    nothing.textContent = `Nothing on this page holds “${field.value.trim()}”. Empty the filter to see everything again.`;
+    measure();
   });
 
-  // Pointing at a mark of a figure tells its numbers at once; without scripts the browser shows the same after a while.
+  // Pointing at a mark of a figure tells its numbers at once; without scripts the browser shows the same after a while. All marks
+  // of the same variant or class light up together.
   const tip = document.getElementById("tip");
-  for (const spot of document.querySelectorAll(".spot")) {
+  for (const spot of all(".spot")) {
     const title = spot.querySelector("title");
     spot.dataset.tip = title.textContent;
     title.remove();
   }
+  let lit = [];
+  const light = target => {
+    lit.forEach(element => element.classList.remove("lit"));
+    const { variant, class: name, takenFor } = target?.dataset ?? {};
+    const group = target?.closest(".group") ?? document;
+    lit = [];
+    if (variant !== undefined) lit = all(`[data-variant="${variant}"]`);
+    else if (name !== undefined) {
+      const same = element => element.dataset.class === name && (takenFor === undefined || element.dataset.takenFor === undefined || element.dataset.takenFor === takenFor);
+      lit = all(".spot[data-class]", group).filter(same);
+    }
+    lit.forEach(element => element.classList.add("lit"));
+  };
+  let pointed = null;
   document.addEventListener("pointermove", event => {
-    const text = event.target.dataset?.tip;
+    const target = event.target.closest?.("[data-variant], [data-class], [data-tip]") ?? null;
+    if (target !== pointed) light(pointed = target);
+    const text = target?.dataset.tip;
     tip.hidden = !text;
     if (!text) return;
     tip.textContent = text;
@@ -74,4 +156,82 @@
     tip.style.left = Math.max(4, Math.min(event.clientX + 14, innerWidth - box.width - 4)) + "px";
     tip.style.top = (event.clientY + 18 + box.height > innerHeight ? event.clientY - box.height - 10 : event.clientY + 18) + "px";
   });
+
+  document.addEventListener("scroll", () => { tip.hidden = true; }, { passive: true, capture: true });
+
+  // Strips play: one frame after the other in one place.
+  const playing = new Map();
+  let timer = 0;
+  const turn = () => {
+    for (const [strip, frame] of playing) {
+      strip.setAttribute("viewBox", `${frame} 0 1 1`);
+      playing.set(strip, (frame + 1) % Number(strip.dataset.frames));
+    }
+  };
+  const play = (strip, on) => {
+    strip.classList.toggle("playing", on);
+    if (on) playing.set(strip, 0);
+    else {
+      playing.delete(strip);
+      strip.setAttribute("viewBox", `0 0 ${strip.dataset.frames} 1`);
+    }
+    if (playing.size && !timer) timer = setInterval(turn, 220);
+    if (!playing.size) timer = clearInterval(timer);
+    turn();
+  };
+  document.addEventListener("click", event => {
+    const strip = event.target.closest?.(".strip");
+    if (strip) play(strip, !playing.has(strip));
+    const button = event.target.closest?.(".play");
+    if (!button) return;
+    const strips = all(".strip", button.closest(".example"));
+    const on = button.textContent === "Play";
+    strips.forEach(strip => play(strip, on));
+    button.textContent = on ? "Stop" : "Play";
+  });
+
+  // A click on a cell of the confusion, or on a class, shows the clips behind it.
+  const svg = "http://www.w3.org/2000/svg";
+  const pictured = (id, strip) => {
+    if (!strip) return made("span", { className: "muted", textContent: "no picture was recorded " });
+    const [reference, frames] = strip;
+    const element = document.createElementNS(svg, "svg");
+    const use = document.createElementNS(svg, "use");
+    use.setAttribute("href", "#" + reference);
+    for (const [name, value] of Object.entries({
+      class: "strip", role: "img", "aria-label": "Frames of " + id, viewBox: `0 0 ${frames} 1`, "data-frames": frames,
+    })) element.setAttribute(name, value);
+    element.append(use);
+    return element;
+  };
+  const times = count => (count === 1 ? "once" : `${count} times`);
+  const pair = (data, [label, taken, queries, clips]) => {
+    const name = data.classes[label];
+    const [line, asked] = [made("p", {}, made("strong", { textContent: name })), made("ul", { className: "asked" })];
+    line.append(label === taken ? " recognised: " : " taken for ", label === taken ? "" : made("strong", { textContent: data.classes[taken] }));
+    line.append(label === taken ? "" : ": ", `${queries} answer${queries === 1 ? "" : "s"}`);
+    for (const [clip, count] of clips) {
+      const [id, strip] = data.clips[clip];
+      asked.append(made("li", {}, pictured(id, strip), made("code", { textContent: id }), " " + times(count)));
+    }
+    return made("div", { className: "pair" }, line, asked);
+  };
+  for (const group of all(".group")) {
+    const source = group.querySelector(".answers-data");
+    if (!source) continue;
+    const panel = group.querySelector(".answers");
+    let data;
+    group.addEventListener("click", event => {
+      const { class: name, takenFor } = event.target.dataset ?? {};
+      if (name === undefined) return;
+      data ??= JSON.parse(source.textContent);
+      const label = data.classes.indexOf(name);
+      const wanted = ([from, to]) => from === label && (takenFor === undefined || to === data.classes.indexOf(takenFor));
+      const pairs = data.pairs.filter(wanted).slice(0, 4);
+      const none = made("p", { textContent: takenFor === undefined ? `No answers of ${name}.` : `No query of ${name} was taken for ${takenFor}.` });
+      panel.replaceChildren(...(pairs.length ? pairs.map(found => pair(data, found)) : [none]));
+      panel.hidden = false;
+      panel.scrollIntoView({ block: "nearest" });
+    });
+  }
 })();

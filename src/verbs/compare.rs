@@ -1,6 +1,6 @@
 //! `maclip compare A B`: two variants on the episodes that both were tested on.
 
-use crate::terminal::{look, say_data, say_made};
+use crate::terminal::{look, say_data, say_made, tell};
 use clap::Args;
 use maclip_framework::error::Result;
 use std::path::PathBuf;
@@ -12,6 +12,9 @@ pub struct Arguments {
     a: PathBuf,
     /// What it is compared with
     b: PathBuf,
+    /// Write a page for the two to this folder: their tables and figures, the queries that only one of them answers
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// One JSON object on stdout
     #[arg(long)]
     json: bool,
@@ -20,6 +23,18 @@ pub struct Arguments {
 crate::verb!("compare", 150, Arguments, compare);
 
 fn compare(arguments: Arguments) -> Result<()> {
-    let found = maclip_reports::compare(&arguments.a, &arguments.b)?;
-    if arguments.json { say_data(serde_json::json!(found)) } else { say_made(found.text(&look())) }
+    let (found, page) = match &arguments.out {
+        None => (maclip_reports::compare(&arguments.a, &arguments.b)?, None),
+        Some(out) => {
+            let (found, page) = maclip_reports::compare_page(&arguments.a, &arguments.b, out)?;
+            (found, Some(page))
+        }
+    };
+    if arguments.json {
+        say_data(serde_json::json!(found))?
+    } else {
+        say_made(found.text(&look()))?
+    }
+    page.into_iter().for_each(|page| tell(format!("page: {}", page.display())));
+    Ok(())
 }

@@ -1,10 +1,11 @@
 //! The entry that a process adds to the manifest of a run: which program works on it, where and with what.
 
+use crate::engine::task;
 use crate::error::{Error, Result};
 use crate::files::unix_seconds;
 use crate::recipe::devices::Devices;
 use crate::recipe::{Recipe, device};
-use crate::runs::records::{Attempt, FORMAT, Manifest};
+use crate::runs::records::{Attempt, FORMAT, Manifest, RunFlops};
 use crate::runs::store::{RunStore, checkpoint_steps};
 use std::path::PathBuf;
 
@@ -77,6 +78,7 @@ fn attempt(recipe: &Recipe, commit: Option<&str>) -> Attempt {
         commit: commit.map(str::to_owned),
         features: device::features(),
         device: recipe.devices.to_string(),
+        host: host_name(),
         cpu: cpu_name(),
         accelerator: accelerators(&recipe.devices),
         threads: std::env::var("RAYON_NUM_THREADS")
@@ -86,8 +88,20 @@ fn attempt(recipe: &Recipe, commit: Option<&str>) -> Attempt {
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         argv: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
         started_unix: unix_seconds(),
+        flops: flops(recipe),
         ..Attempt::default()
     }
+}
+
+/// What the task counts; a run goes on without it.
+fn flops(recipe: &Recipe) -> Option<RunFlops> {
+    let work = task::of(recipe).ok()?.workload(recipe).ok()?;
+    Some(RunFlops { train: work.training, test: work.test.encode + work.test.align })
+}
+
+fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 /// Name of the processor, as the system reports it (Linux); otherwise its architecture, such as `x86_64`.

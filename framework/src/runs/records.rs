@@ -194,6 +194,9 @@ pub struct Attempt {
     pub features: Vec<String>,
     /// Name of the device, such as `flex` or `tch:cuda:0`.
     pub device: String,
+    /// Name of the machine, where the system tells it (Linux).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Name of the processor.
     pub cpu: String,
     /// Name of the accelerator, where the device is one and its driver reports a name.
@@ -221,6 +224,18 @@ pub struct Attempt {
     /// Largest resident memory of the process while it worked on this run; `None` where the system does not report it.
     #[serde(default)]
     pub peak_memory_bytes: Option<u64>,
+    /// FLOPs of all optimizer steps and of the test, as `maclip plan` counts them; `None` where the task counts none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flops: Option<RunFlops>,
+}
+
+/// FLOPs of a run, as `maclip plan` counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunFlops {
+    /// All optimizer steps.
+    pub train: f64,
+    /// The test: its clips, encoded once, and its episodes.
+    pub test: f64,
 }
 
 impl Manifest {

@@ -1,62 +1,12 @@
-//! plotters' SVG backend with three things it lacks: fractions of a pixel, colours that follow the reader's light or
-//! dark scheme, and a description for those who do not see the figure.
+//! An SVG that is written shape by shape: colours follow the reader's light or dark scheme, and a description is there for those
+//! who do not see the figure.
 
-use maclip_framework::error::{Error, Result};
-use plotters::coord::Shift;
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use std::cell::RefCell;
+use super::text::{Font, clean, shorten};
+use crate::palette::{Colour, DARK};
+use std::fmt::Write;
 
-/// Units of the drawing for each pixel of the figure: plotters places things on whole units.
-const UNITS: f64 = 4.0;
-
-/// Width of every figure in pixels. Text is 14 to 17 px there: legible at 400 px and not coarse at 1,000 px.
+/// Width of every figure in pixels. Text is 12 to 17 px there: legible at 400 px and not coarse at 1,000 px.
 pub const WIDTH: f64 = 560.0;
-
-pub const TEXT: f64 = 14.0;
-
-/// Second lines and crowded labels.
-pub const SMALL: f64 = 12.0;
-
-/// A colour. Those that change with the reader's colour scheme have a CSS class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Colour {
-    rgb: (u8, u8, u8),
-    class: &'static str,
-}
-
-impl Colour {
-    pub const INK: Self = Self { rgb: (0x1f, 0x23, 0x28), class: "ink" };
-    pub const MUTED: Self = Self { rgb: (0x5b, 0x63, 0x6d), class: "muted" };
-    pub const GRID: Self = Self { rgb: (0xdd, 0xe1, 0xe6), class: "grid" };
-    /// Okabe and Ito's palette for all kinds of colour vision, without its yellow, which vanishes on white.
-    pub const SERIES: [Self; 7] = [
-        Self { rgb: (0x30, 0x34, 0x3a), class: "base" },
-        Self { rgb: (0x00, 0x72, 0xb2), class: "blue" },
-        Self { rgb: (0xd5, 0x5e, 0x00), class: "" },
-        Self { rgb: (0x00, 0x9e, 0x73), class: "" },
-        Self { rgb: (0xcc, 0x79, 0xa7), class: "" },
-        Self { rgb: (0xe6, 0x9f, 0x00), class: "" },
-        Self { rgb: (0x56, 0xb4, 0xe9), class: "" },
-    ];
-
-    pub fn hex(self) -> String {
-        format!("#{:02X}{:02X}{:02X}", self.rgb.0, self.rgb.1, self.rgb.2)
-    }
-
-    /// The colour on a dark ground.
-    pub fn dark(self) -> String {
-        DARK.iter().find(|(class, _)| *class == self.class).map_or_else(|| self.hex(), |(_, hex)| (*hex).to_owned())
-    }
-
-    fn with_class() -> impl Iterator<Item = Self> {
-        [Self::INK, Self::MUTED, Self::GRID].into_iter().chain(Self::SERIES).filter(|colour| !colour.class.is_empty())
-    }
-}
-
-/// What the classes become on a dark ground. The other colours are bright enough on both.
-pub const DARK: [(&str, &str); 5] =
-    [("ink", "#e6e9ed"), ("muted", "#a3abb5"), ("grid", "#343a42"), ("base", "#c9ced6"), ("blue", "#3a9fdc")];
 
 /// Presentation attributes hold the light colours for programs that read no style; a browser follows the scheme.
 fn style() -> String {
@@ -64,7 +14,7 @@ fn style() -> String {
         format!(".maclip-figure .fill-{class}{{fill:{hex}}}.maclip-figure .stroke-{class}{{stroke:{hex}}}")
     };
     format!(
-        "<style>.maclip-figure text{{font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}}\
+        "<style>.maclip-figure text{{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}}\
          @media screen and (prefers-color-scheme:dark){{{}}}</style>",
         DARK.iter().map(rule).collect::<String>()
     )
@@ -78,25 +28,80 @@ pub enum Anchor {
     End,
 }
 
-pub struct Canvas<'a> {
-    area: DrawingArea<SVGBackend<'a>, Shift>,
-    /// Rectangles that show a text when pointed at, as SVG.
-    spots: RefCell<String>,
+/// What a mark of a figure stands for, so that a page can link all marks of one thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Of {
+    /// Number of a variant in the report, see `Variant::number`.
+    pub variant: Option<usize>,
+    /// A class.
+    pub class: Option<String>,
+    /// A second class: what the first was taken for.
+    pub taken_for: Option<String>,
+}
+
+impl Of {
+    pub fn variant(number: usize) -> Self {
+        Self { variant: Some(number), ..Self::default() }
+    }
+
+    pub fn class(name: &str) -> Self {
+        Self { class: Some(name.to_owned()), ..Self::default() }
+    }
+
+    fn attributes(&self) -> String {
+        let mut text = self.variant.map(|number| format!(" data-variant=\"{number}\"")).unwrap_or_default();
+        for (name, value) in [("class", &self.class), ("taken-for", &self.taken_for)] {
+            if let Some(value) = value {
+                text += &format!(" data-{name}=\"{}\"", escape(value));
+            }
+        }
+        text
+    }
+}
+
+/// A strip of frames that the page holds: see the template `strips.html`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Picture<'a> {
+    /// Its id on the page.
+    pub strip: &'a str,
+    pub frames: usize,
+}
+
+impl<'a> Picture<'a> {
+    /// Strip and number of each frame.
+    pub fn all(&self) -> impl Iterator<Item = (&'a str, usize)> + use<'a> {
+        let strip = self.strip;
+        (0..self.frames).map(move |frame| (strip, frame))
+    }
+}
+
+/// Takes shapes in the order in which they lie above each other.
+#[derive(Default)]
+pub struct Canvas {
+    width: f64,
+    shapes: String,
+    /// Rectangles that show a text when pointed at; above all shapes.
+    spots: String,
 }
 
 /// Draws a figure of [`WIDTH`] × `height` pixels.
-pub fn draw(height: f64, alt: &str, figure: impl FnOnce(&Canvas) -> Result<()>) -> Result<String> {
-    let mut svg = String::new();
-    let size = ((WIDTH * UNITS) as u32, (height * UNITS) as u32);
-    let spots = {
-        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        let canvas = Canvas { area, spots: RefCell::default() };
-        figure(&canvas)?;
-        canvas.area.present().map_err(failed)?;
-        canvas.spots.take()
-    };
-    let svg = finish(&svg, size, height, alt);
-    Ok(svg.trim_end().strip_suffix("</svg>").map_or(svg.clone(), |body| format!("{body}{spots}</svg>\n")))
+pub fn draw(height: f64, alt: &str, figure: impl FnOnce(&mut Canvas)) -> String {
+    draw_sized((WIDTH, height), alt, figure)
+}
+
+/// Draws a figure of so many pixels in width and height.
+pub fn draw_sized(size: (f64, f64), alt: &str, figure: impl FnOnce(&mut Canvas)) -> String {
+    let mut canvas = Canvas { width: size.0, ..Canvas::default() };
+    figure(&mut canvas);
+    let (width, height) = (number(size.0), number(size.1));
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"maclip-figure\" viewBox=\"0 0 {width} {height}\" \
+         width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">\n{}\n{}{}</svg>\n",
+        escape(alt),
+        style(),
+        canvas.shapes,
+        canvas.spots
+    )
 }
 
 /// The figure without its style sheet, for a page with a style sheet of its own.
@@ -107,178 +112,173 @@ pub fn without_style(svg: &str) -> String {
     }
 }
 
-fn failed(error: impl std::fmt::Display) -> Error {
-    Error::failed(format!("cannot draw a figure: {error}"))
+/// At most two decimals: a hundredth of a pixel.
+fn number(value: f64) -> String {
+    let text = format!("{value:.2}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
-fn unit(pixels: f64) -> i32 {
-    (pixels * UNITS).round() as i32
+fn path(points: &[(f64, f64)]) -> String {
+    points.iter().map(|(x, y)| format!("{},{}", number(*x), number(*y))).collect::<Vec<_>>().join(" ")
 }
 
-fn units(point: (f64, f64)) -> (i32, i32) {
-    (unit(point.0), unit(point.1))
+fn fill(colour: Colour, opacity: f64) -> String {
+    let opacity = if opacity < 1.0 { format!(" fill-opacity=\"{}\"", number(opacity)) } else { String::new() };
+    format!("class=\"fill-{}\" fill=\"{}\"{opacity}", colour.class, colour.light)
 }
 
-impl Canvas<'_> {
-    pub fn line(&self, points: &[(f64, f64)], colour: Colour, width: f64) -> Result<()> {
-        let style = rgb(colour).stroke_width(unit(width) as u32);
-        let path = PathElement::new(points.iter().copied().map(units).collect::<Vec<_>>(), style);
-        self.area.draw(&path).map_err(failed)
+fn stroke(colour: Colour, width: f64) -> String {
+    format!(
+        "class=\"stroke-{}\" stroke=\"{}\" stroke-width=\"{}\" fill=\"none\"",
+        colour.class,
+        colour.light,
+        number(width)
+    )
+}
+
+impl Canvas {
+    fn add(&mut self, shape: std::fmt::Arguments) {
+        self.shapes.write_fmt(shape).expect("a string can be written to");
+        self.shapes.push('\n');
     }
 
-    /// A straight line of dashes.
-    pub fn dashes(&self, from: (f64, f64), to: (f64, f64), colour: Colour, width: f64) -> Result<()> {
-        let length = (to.0 - from.0).hypot(to.1 - from.1);
-        let at = |along: f64| {
-            let share = (along / length).min(1.0);
-            (from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1))
-        };
-        let mut starts = (0..).map(|number| f64::from(number) * 7.0).take_while(|start| *start < length);
-        starts.try_for_each(|start| self.line(&[at(start), at(start + 4.0)], colour, width))
+    pub fn line(&mut self, points: &[(f64, f64)], colour: Colour, width: f64) {
+        self.add(format_args!("<polyline points=\"{}\" {}/>", path(points), stroke(colour, width)));
     }
 
-    pub fn area(&self, points: &[(f64, f64)], colour: Colour, opacity: f64) -> Result<()> {
-        let polygon = Polygon::new(points.iter().copied().map(units).collect::<Vec<_>>(), rgb(colour).mix(opacity));
-        self.area.draw(&polygon).map_err(failed)
+    /// A line of dashes.
+    pub fn dashes(&mut self, points: &[(f64, f64)], colour: Colour, width: f64) {
+        self.add(format_args!(
+            "<polyline points=\"{}\" {} stroke-dasharray=\"4 3\"/>",
+            path(points),
+            stroke(colour, width)
+        ));
+    }
+
+    /// A thin dotted line from a label to what it names, which nobody takes for data.
+    pub fn leader(&mut self, from: (f64, f64), to: (f64, f64)) {
+        self.add(format_args!(
+            "<polyline class=\"leader stroke-muted\" points=\"{}\" stroke=\"{}\" stroke-width=\"1\" fill=\"none\" \
+             stroke-dasharray=\"1 2.5\"/>",
+            path(&[from, to]),
+            Colour::MUTED.light
+        ));
+    }
+
+    pub fn area(&mut self, points: &[(f64, f64)], colour: Colour, opacity: f64) {
+        self.add(format_args!("<polygon points=\"{}\" {}/>", path(points), fill(colour, opacity)));
     }
 
     /// A filled rectangle from corner to corner.
-    pub fn rect(&self, from: (f64, f64), to: (f64, f64), colour: Colour, opacity: f64) -> Result<()> {
-        let style = rgb(colour).mix(opacity).filled();
-        self.area.draw(&Rectangle::new([units(from), units(to)], style)).map_err(failed)
+    pub fn rect(&mut self, from: (f64, f64), to: (f64, f64), colour: Colour, opacity: f64) {
+        self.add(format_args!("<rect {} {}/>", corners(from, to), fill(colour, opacity)));
     }
 
     /// Shows `text` when the pointer is on the rectangle from corner to corner.
-    pub fn spot(&self, from: (f64, f64), to: (f64, f64), text: &str) {
-        let ((x, y), (right, bottom)) = (units(from), units(to));
-        self.spots.borrow_mut().push_str(&format!(
-            "<rect class=\"spot\" x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" fill=\"none\" pointer-events=\"all\"><title>{}</title></rect>\n",
-            (right - x).max(0),
-            (bottom - y).max(0),
+    pub fn spot(&mut self, from: (f64, f64), to: (f64, f64), of: &Of, text: &str) {
+        self.spots.push_str(&format!(
+            "<rect class=\"spot\"{} {} fill=\"none\" pointer-events=\"all\"><title>{}</title></rect>\n",
+            of.attributes(),
+            corners(from, to),
             escape(text)
         ));
     }
 
-    pub fn dot(&self, centre: (f64, f64), radius: f64, colour: Colour) -> Result<()> {
-        self.area.draw(&Circle::new(units(centre), unit(radius), rgb(colour).filled())).map_err(failed)
+    /// One frame of a strip, `side` pixels high and wide. A strip is as many units wide as it has frames.
+    pub fn frame(&mut self, strip: &str, frame: usize, corner: (f64, f64), side: f64) {
+        let end = (corner.0 + side, corner.1 + side);
+        self.add(format_args!(
+            "<svg {} viewBox=\"{frame} 0 1 1\" preserveAspectRatio=\"none\"><use href=\"#{}\"/></svg>",
+            corners(corner, end),
+            escape(strip)
+        ));
     }
 
-    pub fn ring(&self, centre: (f64, f64), radius: f64, colour: Colour) -> Result<()> {
-        let style = rgb(colour).stroke_width(unit(2.0) as u32);
-        self.area.draw(&Circle::new(units(centre), unit(radius), style)).map_err(failed)
+    pub fn dot(&mut self, centre: (f64, f64), radius: f64, colour: Colour) {
+        self.add(format_args!("<circle {} {}/>", circle(centre, radius), fill(colour, 1.0)));
     }
 
-    /// Small text, such as a second line.
-    pub fn small(&self, text: &str, at: (f64, f64), anchor: Anchor, colour: Colour) -> Result<()> {
-        self.styled(text, at, anchor, colour, SMALL, FontStyle::Normal)
+    pub fn ring(&mut self, centre: (f64, f64), radius: f64, colour: Colour) {
+        self.add(format_args!("<circle {} {}/>", circle(centre, radius), stroke(colour, 2.0)));
     }
 
     /// Text whose middle height is at `at`.
-    pub fn text(&self, text: &str, at: (f64, f64), anchor: Anchor, colour: Colour) -> Result<()> {
-        self.styled(text, at, anchor, colour, TEXT, FontStyle::Normal)
+    pub fn text(&mut self, text: &str, at: (f64, f64), anchor: Anchor, colour: Colour) {
+        self.styled(text, at, anchor, colour, Font::TEXT);
     }
 
-    pub fn title(&self, text: &str) -> Result<()> {
-        // The estimate is for normal letters; bold ones of 17 pixels are wider.
-        let text = shorten(text, WIDTH * TEXT / 17.0 / 1.14);
-        self.styled(&text, (0.0, 16.0), Anchor::Start, Colour::INK, 17.0, FontStyle::Bold)
+    /// Small text, such as a second line.
+    pub fn small(&mut self, text: &str, at: (f64, f64), anchor: Anchor, colour: Colour) {
+        self.styled(text, at, anchor, colour, Font::SMALL);
     }
 
-    pub fn bold(&self, text: &str, at: (f64, f64), anchor: Anchor) -> Result<()> {
-        self.styled(text, at, anchor, Colour::INK, TEXT, FontStyle::Bold)
+    pub fn bold(&mut self, text: &str, at: (f64, f64), anchor: Anchor) {
+        self.styled(text, at, anchor, Colour::INK, Font::BOLD);
     }
 
-    fn styled(
-        &self,
-        text: &str,
-        at: (f64, f64),
-        anchor: Anchor,
-        colour: Colour,
-        size: f64,
-        font: FontStyle,
-    ) -> Result<()> {
-        let horizontal = match anchor {
-            Anchor::Start => HPos::Left,
-            Anchor::Middle => HPos::Center,
-            Anchor::End => HPos::Right,
+    pub fn title(&mut self, text: &str) {
+        self.styled(&shorten(text, self.width, Font::TITLE), (0.0, 16.0), Anchor::Start, Colour::INK, Font::TITLE);
+    }
+
+    /// Lines of a label, their middle at `at`.
+    pub fn lines(&mut self, lines: &[String], at: (f64, f64), anchor: Anchor, font: Font) {
+        let step = font.size * 1.15;
+        let first = at.1 - step * (lines.len() as f64 - 1.0) / 2.0;
+        for (number, line) in lines.iter().enumerate() {
+            self.styled(line, (at.0, first + step * number as f64), anchor, Colour::INK, font);
+        }
+    }
+
+    pub fn styled(&mut self, text: &str, at: (f64, f64), anchor: Anchor, colour: Colour, font: Font) {
+        let anchor = match anchor {
+            Anchor::Start => "",
+            Anchor::Middle => " text-anchor=\"middle\"",
+            Anchor::End => " text-anchor=\"end\"",
         };
-        // The backend divides by 1.24 again.
-        let fill = rgb(colour);
-        let style = TextStyle::from((FontFamily::SansSerif, size * UNITS * 1.24, font).into_font())
-            .color(&fill)
-            .pos(Pos::new(horizontal, VPos::Center));
-        self.area.draw(&Text::new(clean(text), units(at), style)).map_err(failed)
+        let weight = if font.bold { " font-weight=\"bold\"" } else { "" };
+        // Capitals and digits are about 0.72 of the size high: half of that lies below the middle.
+        let baseline = at.1 + 0.36 * font.size;
+        self.add(format_args!(
+            "<text x=\"{}\" y=\"{}\" font-size=\"{}\"{weight}{anchor} font-family=\"sans-serif\" {}>{}</text>",
+            number(at.0),
+            number(baseline),
+            number(font.size),
+            fill(colour, 1.0),
+            escape(text)
+        ));
     }
-}
 
-fn rgb(colour: Colour) -> RGBColor {
-    RGBColor(colour.rgb.0, colour.rgb.1, colour.rgb.2)
-}
-
-/// About how wide a text is at [`TEXT`]. An estimate, on the wide side for a proportional font.
-pub fn text_width(text: &str) -> f64 {
-    let narrow = |c: char| " .,:;'|!iljtf-()".contains(c);
-    text.chars()
-        .map(|c| {
-            if narrow(c) {
-                0.36
-            } else if "mwMW@%_&#$".contains(c) {
-                0.85
-            } else if c.is_uppercase() {
-                0.72
-            } else {
-                0.61
-            }
-        })
-        .sum::<f64>()
-        * TEXT
-}
-
-/// At most `width` pixels of a label, without what would make the SVG ill-formed.
-pub fn shorten(label: &str, width: f64) -> String {
-    let clean = clean(label);
-    if text_width(&clean) <= width {
-        return clean;
-    }
-    let mut text = String::new();
-    for c in clean.chars() {
-        if text_width(&text) + 0.72 * TEXT * 2.0 > width {
-            break;
+    /// The scale of a matrix: patches from the palest to the fullest colour, with what its two ends are, right-aligned at `right`.
+    pub fn colour_scale(&mut self, ends: [&str; 2], opacities: [f64; 2], colour: Colour, right: f64, middle: f64) {
+        const STEPS: usize = 8;
+        const PATCH: f64 = 9.0;
+        let end = right - Font::SMALL.width(ends[1]);
+        let from = end - 6.0 - PATCH * STEPS as f64;
+        self.small(ends[1], (right, middle), Anchor::End, Colour::MUTED);
+        for step in 0..STEPS {
+            let share = step as f64 / (STEPS - 1) as f64;
+            let left = from + PATCH * step as f64;
+            let opacity = opacities[0] + share * (opacities[1] - opacities[0]);
+            self.rect((left, middle - 5.0), (left + PATCH, middle + 5.0), colour, opacity);
         }
-        text.push(c);
+        self.small(ends[0], (from - 6.0, middle), Anchor::End, Colour::MUTED);
     }
-    text.trim_end().to_owned() + "…"
 }
 
-/// Replaces the opening tag and gives classes to the colours that follow the scheme.
-fn finish(svg: &str, size: (u32, u32), height: f64, alt: &str) -> String {
-    let body = svg.find('>').map_or(svg, |end| &svg[end + 1..]);
-    let alt = escape(alt);
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"maclip-figure\" viewBox=\"0 0 {} {}\" width=\"{WIDTH}\" \
-         height=\"{height}\" role=\"img\" aria-label=\"{alt}\">\n{}",
-        size.0,
-        size.1,
-        style()
-    );
-    for line in body.split_inclusive('>') {
-        let mut classes = Vec::new();
-        for colour in Colour::with_class() {
-            for attribute in ["fill", "stroke"] {
-                if line.contains(&format!("{attribute}=\"{}\"", colour.hex())) {
-                    classes.push(format!("{attribute}-{}", colour.class));
-                }
-            }
-        }
-        match (line.find('<'), classes.is_empty()) {
-            (Some(start), false) => {
-                let name = line[start + 1..].find([' ', '/', '>']).map_or(line.len(), |end| start + 1 + end);
-                text += &format!("{} class=\"{}\"{}", &line[..name], classes.join(" "), &line[name..]);
-            }
-            _ => text += line,
-        }
-    }
-    text
+fn corners(from: (f64, f64), to: (f64, f64)) -> String {
+    let size = ((to.0 - from.0).max(0.0), (to.1 - from.1).max(0.0));
+    format!(
+        "x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"",
+        number(from.0),
+        number(from.1),
+        number(size.0),
+        number(size.1)
+    )
+}
+
+fn circle(centre: (f64, f64), radius: f64) -> String {
+    format!("cx=\"{}\" cy=\"{}\" r=\"{}\"", number(centre.0), number(centre.1), number(radius))
 }
 
 fn escape(text: &str) -> String {
@@ -296,31 +296,25 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// Without characters that XML forbids.
-fn clean(text: &str) -> String {
-    let forbidden = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
-    text.chars().map(|c| if forbidden(c) { '\u{fffd}' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn colours_follow_the_scheme_and_text_is_escaped() {
-        let svg =
-            draw(40.0, "a \"quoted\" <alt>", |canvas| canvas.text("<b>&", (10.0, 10.0), Anchor::Start, Colour::INK))
-                .unwrap();
+        let svg = draw(40.0, "a \"quoted\" <alt>", |canvas| {
+            canvas.text("<b>&", (10.0, 10.0), Anchor::Start, Colour::INK);
+            canvas.spot((0.0, 0.0), (5.0, 5.0), &Of::class("a \"b\""), "<told>");
+        });
         assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
-        assert!(svg.contains("<text class=\"fill-ink\"") && svg.contains("&lt;b&gt;&amp;"), "{svg}");
+        assert!(svg.contains("class=\"fill-ink\"") && svg.contains("&lt;b&gt;&amp;"), "{svg}");
         assert!(svg.contains("aria-label=\"a &quot;quoted&quot; &lt;alt&gt;\""), "{svg}");
-        assert!(svg.contains("viewBox=\"0 0 2240 160\""));
+        assert!(svg.contains("viewBox=\"0 0 560 40\""));
+        assert!(svg.contains("data-class=\"a &quot;b&quot;\"") && svg.contains("<title>&lt;told&gt;</title>"), "{svg}");
     }
 
     #[test]
-    fn long_labels_end_with_an_ellipsis() {
-        assert_eq!(shorten("short", 100.0), "short");
-        let long = shorten("a rather long name of a variant", 100.0);
-        assert!(long.ends_with('…') && text_width(&long) <= 100.0, "{long}");
+    fn numbers_are_short() {
+        assert_eq!([1.0, 0.126, -0.001, 12.5].map(number), ["1", "0.13", "0", "12.5"]);
     }
 }

@@ -1,9 +1,10 @@
 //! A grid of shares: confusion of classes, metrics against datasets.
 
 use super::Drawn;
-use super::canvas::{self, Anchor, Colour, SMALL, TEXT, WIDTH, shorten, text_width};
+use super::canvas::{self, Anchor, Of, WIDTH};
+use super::text::{Font, SMALL, TEXT, shorten_all, widest};
 use crate::format;
-use maclip_framework::error::Result;
+use crate::palette::Colour;
 
 /// A grid to draw.
 pub struct Grid<'a> {
@@ -17,84 +18,94 @@ pub struct Grid<'a> {
     pub shares: Vec<Vec<Option<f64>>>,
     /// Half widths to write under the shares, where there are some.
     pub half_widths: Vec<Vec<Option<f64>>>,
+    /// Of the variant that the grid is of, or [`Colour::SCALE`].
+    pub colour: Colour,
 }
 
-/// Opacity of a share of 1: text on it stays legible on light and dark ground.
-const DARKEST: f64 = 0.55;
+/// Opacity of the largest share: text on it stays legible on light and dark ground.
+const FULLEST: f64 = 0.42;
 /// Cells smaller than this hold no number.
 const NUMBERED: f64 = 30.0;
 /// Room for the names of rows.
-const NAMES: f64 = 190.0;
+const NAMES: f64 = 235.0;
 const TOP: f64 = 44.0;
 
-/// Darker is more. Columns are named where there is room, else numbered as their rows are. `None` for an empty grid.
-pub fn draw(grid: &Grid) -> Result<Option<Drawn>> {
+/// Fuller colour is more. Columns are named where there is room, else numbered as their rows are. `None` for an empty grid.
+pub fn draw(grid: &Grid) -> Option<Drawn> {
     let (rows, columns) = (grid.rows.len(), grid.columns.len());
     if rows == 0 || columns == 0 {
-        return Ok(None);
+        return None;
     }
     let square = grid.rows == grid.columns;
     let numbered = |number: usize, name: &str| if square { format!("{} {name}", number + 1) } else { name.to_owned() };
-    let names: Vec<String> =
-        grid.rows.iter().enumerate().map(|(number, name)| shorten(&numbered(number, name), NAMES - 8.0)).collect();
-    let left = 14.0 + names.iter().map(|name| text_width(name)).fold(0.0, f64::max);
-    let width = ((WIDTH - left) / columns as f64).min(if square { 44.0 } else { 140.0 });
+    let names: Vec<String> = grid.rows.iter().enumerate().map(|(number, name)| numbered(number, name)).collect();
+    let small = widest(&names, Font::TEXT) > NAMES - 8.0 || square && rows > 14;
+    let font = if small { Font::SMALL } else { Font::TEXT };
+    let names = shorten_all(&names, NAMES - 8.0, font);
+    let left = 14.0 + widest(&names, font);
+    let width = ((WIDTH - left - 1.0) / columns as f64).min(if square { 44.0 } else { 140.0 });
     let height = if square { width.clamp(17.0, 44.0) } else { 44.0 };
     let (top, right) = (TOP + 40.0, left + width * columns as f64);
     let bottom = top + height * rows as f64;
+    let heads = shorten_all(&grid.columns, width - 4.0, Font::SMALL);
     let top_share = grid.shares.iter().flatten().flatten().fold(0.0f64, |most, share| most.max(*share)).max(1e-9);
     let percent = |row: usize, column: usize| grid.shares[row][column].map(format::percent);
     let alt = alt(grid);
     let svg = canvas::draw(bottom + 12.0, &alt, |canvas| {
-        canvas.title(grid.title)?;
-        canvas.small(
-            &format!("rows: {}; columns: {}", grid.rows_are, grid.columns_are),
-            (0.0, 38.0),
-            Anchor::Start,
-            Colour::MUTED,
-        )?;
-        for (column, name) in grid.columns.iter().enumerate() {
+        canvas.title(grid.title);
+        let axes = format!("rows: {}; columns: {}", grid.rows_are, grid.columns_are);
+        canvas.small(&axes, (0.0, 38.0), Anchor::Start, Colour::MUTED);
+        let ends = ["0 %", &format!("{:.0} %", 100.0 * top_share)];
+        canvas.colour_scale(ends, [0.0, FULLEST], grid.colour, WIDTH - 2.0, 38.0);
+        for (column, head) in heads.iter().enumerate() {
             let middle = left + width * (column as f64 + 0.5);
             // Where there is no room for every number, every fifth is shown.
             if square && width < 19.0 && (column + 1) % 5 != 0 && column > 0 {
                 continue;
             }
-            let text = if square { (column + 1).to_string() } else { shorten(name, width - 4.0) };
-            canvas.small(&text, (middle, top - 12.0), Anchor::Middle, Colour::MUTED)?;
+            let text = if square { &(column + 1).to_string() } else { head };
+            canvas.small(text, (middle, top - 12.0), Anchor::Middle, Colour::MUTED);
         }
         for (row, name) in names.iter().enumerate() {
             let from = top + height * row as f64;
-            if height < TEXT + 4.0 {
-                canvas.small(name, (left - 6.0, from + height / 2.0), Anchor::End, Colour::INK)?;
-            } else {
-                canvas.text(name, (left - 6.0, from + height / 2.0), Anchor::End, Colour::INK)?;
-            }
+            let font = if height < TEXT + 4.0 { Font::SMALL } else { font };
+            canvas.styled(name, (left - 6.0, from + height / 2.0), Anchor::End, Colour::INK, font);
             for column in 0..columns {
                 let Some(share) = grid.shares[row][column] else { continue };
                 let across = left + width * column as f64;
                 let (corner, end) = ((across + 0.75, from + 0.75), (across + width - 0.75, from + height - 0.75));
-                let opacity = DARKEST * share / top_share;
+                let opacity = FULLEST * share / top_share;
                 // A share of 0 keeps the background, so that a rare confusion is seen.
                 if opacity > 0.004 {
-                    canvas.rect(corner, end, Colour::SERIES[1], opacity)?;
+                    canvas.rect(corner, end, grid.colour, opacity);
                 }
                 let half = grid.half_widths.get(row).and_then(|row| row[column]);
                 let middle = (across + width / 2.0, from + height / 2.0);
                 if width >= NUMBERED && (share > 0.0 || !square) {
                     let up = if half.is_some() { 8.0 } else { 0.0 };
                     let text = if square { format!("{:.0}", 100.0 * share) } else { format::percent(share) };
-                    canvas.text(&text, (middle.0, middle.1 - up), Anchor::Middle, Colour::INK)?;
+                    canvas.text(&text, (middle.0, middle.1 - up), Anchor::Middle, Colour::INK);
                 }
                 if let Some(half) = half.filter(|_| width >= 2.0 * NUMBERED) {
                     let text = format!("± {}", format::percent(half));
-                    canvas.small(&text, (middle.0, middle.1 + SMALL * 0.8), Anchor::Middle, Colour::INK)?;
+                    canvas.small(&text, (middle.0, middle.1 + SMALL * 0.8), Anchor::Middle, Colour::INK);
                 }
                 let said = percent(row, column).unwrap_or_default();
-                canvas.spot(corner, end, &format!("{}, {}: {said} %", grid.rows[row], grid.columns[column]));
+                let (class, other) = (&grid.rows[row], &grid.columns[column]);
+                let of = match square {
+                    true => Of { class: Some(class.clone()), taken_for: Some(other.clone()), ..Of::default() },
+                    false => Of::default(),
+                };
+                let text = match square {
+                    true if row == column => format!("{class}: {said} % recognised"),
+                    true => format!("{class} taken for {other}: {said} %"),
+                    false => format!("{class}, {other}: {said} %"),
+                };
+                canvas.spot(corner, end, &of, &text);
             }
         }
-        canvas.line(&[(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], Colour::GRID, 1.0)
-    })?;
+        canvas.line(&[(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], Colour::GRID, 1.0);
+    });
     let mut data = vec![
         std::iter::once(format!("{} / {}", grid.rows_are, grid.columns_are))
             .chain(grid.columns.clone())
@@ -104,9 +115,8 @@ pub fn draw(grid: &Grid) -> Result<Option<Drawn>> {
         let shares = (0..columns).map(|column| percent(row, column).unwrap_or_default());
         std::iter::once(name.clone()).chain(shares).collect()
     }));
-    Ok(Some(Drawn { svg, data }))
+    Some(Drawn { svg, data })
 }
-
 /// The largest entries: of a confusion those off the diagonal.
 fn alt(grid: &Grid) -> String {
     let square = grid.rows == grid.columns;

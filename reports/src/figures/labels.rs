@@ -15,16 +15,30 @@ impl Frame {
         let height = self.bottom.min(other.bottom) - self.top.max(other.top);
         width.max(0.0) * height.max(0.0)
     }
+
+    /// The ends of a line that ties a label in this box to its point; `None` where the two are close enough.
+    pub fn tie(&self, point: (f64, f64)) -> Option<((f64, f64), (f64, f64))> {
+        let near = (point.0.clamp(self.left, self.right), point.1.clamp(self.top + 2.0, self.bottom - 2.0));
+        let (across, down) = (near.0 - point.0, near.1 - point.1);
+        let length = across.hypot(down);
+        let start = (point.0 + across / length * 7.0, point.1 + down / length * 7.0);
+        (length > 16.0).then_some((start, near))
+    }
 }
 
 /// Places a label of each width beside its point: right, left, above or below, further away where that is taken.
 ///
-/// `taken` are boxes to keep free, `within` is where labels may be. Gives the top left corner of each label; labels are
-/// `height` tall. Where nothing is free, the place that covers least is used.
-pub fn beside(points: &[(f64, f64)], widths: &[f64], height: f64, taken: &[Frame], within: Frame) -> Vec<Frame> {
-    let mut placed: Vec<Frame> = Vec::new();
+/// `taken` are boxes to keep free, `within` is where labels may be; labels are `height` tall. `None` where nothing is free.
+pub fn beside(
+    points: &[(f64, f64)],
+    widths: &[f64],
+    height: f64,
+    taken: &[Frame],
+    within: Frame,
+) -> Vec<Option<Frame>> {
+    let mut placed: Vec<Option<Frame>> = Vec::new();
     for (point, width) in points.iter().zip(widths) {
-        let candidates = (0..5).flat_map(|ring| {
+        let mut candidates = (0..6).flat_map(|ring| {
             let away = 9.0 + 12.0 * f64::from(ring);
             let middle = point.1 - height / 2.0;
             [
@@ -36,15 +50,18 @@ pub fn beside(points: &[(f64, f64)], widths: &[f64], height: f64, taken: &[Frame
                 (point.0 - 6.0 - width, point.1 + away),
             ]
         });
-        let frames = candidates.map(|(left, top)| Frame { left, top, right: left + width, bottom: top + height });
-        let cost = |frame: &Frame| {
-            let outside = width * height - frame.overlap(&within);
-            let covered: f64 = taken.iter().chain(&placed).map(|other| frame.overlap(other)).sum();
-            4.0 * outside + covered
+        let free = |frame: &Frame| {
+            let inside = frame.left >= within.left
+                && frame.right <= within.right
+                && frame.top >= within.top
+                && frame.bottom <= within.bottom;
+            inside && taken.iter().chain(placed.iter().flatten()).all(|other| frame.overlap(other) == 0.0)
         };
-        // `min_by` keeps the first of equals: the nearest place wins.
-        let best = frames.min_by(|a, b| cost(a).total_cmp(&cost(b)));
-        placed.extend(best);
+        let place = candidates.find_map(|(left, top)| {
+            let frame = Frame { left, top, right: left + width, bottom: top + height };
+            free(&frame).then_some(frame)
+        });
+        placed.push(place);
     }
     placed
 }
@@ -77,11 +94,21 @@ mod tests {
     #[test]
     fn labels_of_near_points_do_not_overlap() {
         let points = [(100.0, 100.0), (102.0, 101.0), (104.0, 99.0), (290.0, 100.0)];
-        let placed = beside(&points, &[60.0; 4], 16.0, &[], PAGE);
+        let placed: Vec<Frame> = beside(&points, &[60.0; 4], 16.0, &[], PAGE).into_iter().flatten().collect();
+        assert_eq!(placed.len(), 4);
         for (number, one) in placed.iter().enumerate() {
             assert!(placed[number + 1..].iter().all(|other| one.overlap(other) == 0.0), "{placed:?}");
             assert!(one.left >= 0.0 && one.right <= 300.0 && one.top >= 0.0, "{placed:?}");
         }
+    }
+
+    #[test]
+    fn a_label_without_room_is_left_out_and_a_far_one_is_tied() {
+        let full = Frame { left: 0.0, top: 0.0, right: 300.0, bottom: 200.0 };
+        assert_eq!(beside(&[(100.0, 100.0)], &[60.0], 16.0, &[full], PAGE), [None]);
+        let label = Frame { left: 100.0, top: 50.0, right: 160.0, bottom: 66.0 };
+        assert_eq!(label.tie((90.0, 58.0)), None);
+        assert_eq!(label.tie((60.0, 58.0)), Some(((67.0, 58.0), (100.0, 58.0))));
     }
 
     #[test]

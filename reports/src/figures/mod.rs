@@ -1,4 +1,4 @@
-//! Figures as SVG, drawn with plotters, and the same as PNG. Each comes with a caption, an alternative text and its data.
+//! Figures as SVG, and the same as PNG. Each comes with a caption, an alternative text and its data.
 //!
 //! Here belongs one file for each kind of figure. Not here: the numbers that they show (`summary`, `statistics`) and
 //! where they appear on the page (`page`).
@@ -16,16 +16,16 @@ mod phases;
 mod png;
 pub mod reliability;
 mod scale;
+mod seeds;
+mod text;
 mod tradeoff;
 
-pub use of_group::swatch;
+pub use canvas::Picture;
 pub use png::png;
 
 use crate::curve::At;
 use crate::statistics::Interval;
-use crate::summary::Summary;
-use canvas::Colour;
-use maclip_framework::error::Result;
+use crate::summary::{Summary, Variant};
 
 /// A figure ready to be shown: inline in the page, or as a file of its own.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub struct Figure {
     pub svg: String,
     /// What was drawn, a header line first.
     pub data: Vec<Vec<String>>,
+    /// What its horizontal axis is, where the figures before and after it show the same against something else.
+    pub axis: Option<&'static str>,
 }
 
 impl Figure {
@@ -65,10 +67,28 @@ pub struct Drawn {
     pub data: Vec<Vec<String>>,
 }
 
+/// A variant by its name, its number in the report and its colour.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub label: String,
+    pub number: usize,
+    pub swatch: usize,
+}
+
+impl Named {
+    pub fn of(variant: &Variant) -> Self {
+        Self { label: variant.label.clone(), number: variant.number, swatch: variant.swatch }
+    }
+}
+
 /// The result and the costs of one variant.
 #[derive(Clone, Debug)]
 pub struct Point {
     pub label: String,
+    /// See [`Named`].
+    pub number: usize,
+    pub swatch: usize,
+    pub baseline: bool,
     pub value: Interval,
     /// Δ to the baseline, as tables write it.
     pub difference: Option<String>,
@@ -77,7 +97,7 @@ pub struct Point {
     pub trainable: Option<usize>,
     pub train_seconds: Option<f64>,
     pub peak_memory: Option<u64>,
-    pub colour: usize,
+    pub test_flops: Option<f64>,
 }
 
 /// One variant's curve.
@@ -85,7 +105,9 @@ pub struct Point {
 pub struct Line {
     pub label: String,
     pub points: Vec<At>,
-    pub colour: usize,
+    /// See [`Named`].
+    pub number: usize,
+    pub swatch: usize,
 }
 
 /// All figures of a report; one without anything to show is left out.
@@ -98,15 +120,15 @@ pub struct Figures {
 }
 
 impl Figures {
-    pub fn of(summary: &Summary) -> Result<Self> {
+    pub fn of(summary: &Summary) -> Self {
         use rayon::prelude::*;
         let several = summary.groups.len() > 1;
         let of = |(number, group)| {
             let prefix = if several { format!("{}-", number + 1) } else { String::new() };
             of_group::draw(&prefix, group)
         };
-        let groups = summary.groups.par_iter().enumerate().map(of).collect::<Result<_>>()?;
-        Ok(Self { overview: overview::draw(summary)?, groups })
+        let groups = summary.groups.par_iter().enumerate().map(of).collect();
+        Self { overview: overview::draw(summary), groups }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Figure> {
@@ -125,8 +147,15 @@ impl Album {
     fn add(&mut self, id: &str, title: &str, caption: String, drawn: Option<Drawn>) {
         if let Some(Drawn { svg, data }) = drawn {
             let id = format!("{}{id}", self.prefix);
-            self.figures.push(Figure { id, title: title.to_owned(), caption, svg, data });
+            self.figures.push(Figure { id, title: title.to_owned(), caption, svg, data, axis: None });
         }
+    }
+
+    /// Adds a figure with one of several axes.
+    fn add_axis(&mut self, id: &str, axis: &'static str, title: &str, caption: String, drawn: Option<Drawn>) {
+        let known = self.figures.len();
+        self.add(id, title, caption, drawn);
+        self.figures[known..].iter_mut().for_each(|figure| figure.axis = Some(axis));
     }
 
     /// Adds a figure as the next of its kind: `shots-1`, `shots-2`, ….
@@ -134,14 +163,4 @@ impl Album {
         let known = self.figures.iter().filter(|figure| figure.id.starts_with(&format!("{kind}-"))).count();
         self.add(&format!("{kind}-{}", known + 1), title, caption, drawn);
     }
-}
-
-/// The palette in its light and its dark colours by class, and what has a class of its own, as CSS values.
-pub fn palette() -> Vec<(String, String)> {
-    Colour::SERIES.iter().map(|colour| (colour.hex(), colour.dark())).collect()
-}
-
-/// Classes of the colours that follow the theme, with their dark values.
-pub fn themed() -> &'static [(&'static str, &'static str)] {
-    &canvas::DARK
 }

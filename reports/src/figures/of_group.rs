@@ -1,27 +1,30 @@
 //! The figures of one group of variants.
 
-use super::canvas::Colour;
 use super::scale::{decades, durations};
+use super::seeds::{Panel, Seed};
 use super::tradeoff::{self, Price};
-use super::{Album, Figure, Line, Point, bars, classes, curves, heat, phases};
+use super::{Album, Figure, Line, Named, Point, bars, classes, curves, heat, phases, seeds};
 use crate::curve::{At, BINS};
 use crate::format;
+use crate::palette::Colour;
 use crate::summary::{Classes, Difference, Group, Variant};
-use maclip_framework::error::Result;
+use maclip_framework::model::plan::short;
 
 /// The most bars of a figure that can still be read.
-const MOST_BARS: usize = 40;
+const MOST_BARS: usize = 24;
 /// The most lines.
 const MOST_LINES: usize = 10;
+/// The most small panels.
+const MOST_PANELS: usize = 12;
 /// The most classes of a confusion matrix.
 const MOST_CLASSES: usize = 40;
 
-pub fn draw(prefix: &str, group: &Group) -> Result<Vec<Figure>> {
+pub fn draw(prefix: &str, group: &Group) -> Vec<Figure> {
     let metric = format::words(group.metric());
     let (name, unit, over) = (format::capitalized(&metric), format!("{metric} (%)"), group.interval());
     let mut album = Album { prefix: prefix.to_owned(), figures: Vec::new() };
     let all = points(group);
-    let points = best(&all, MOST_BARS, |point| point.value.mean, |point| point.colour == 0);
+    let points = best(&all, MOST_BARS, |point| point.value.mean, |point| point.baseline);
     let fewer = |shown: usize, all: usize| match shown < all {
         true => format!(" The best {shown} of {all} and the baseline; the table has all."),
         false => String::new(),
@@ -32,24 +35,26 @@ pub fn draw(prefix: &str, group: &Group) -> Result<Vec<Figure>> {
     let line = if chance.is_some() { "; the dashed line is chance" } else { "" };
     let delta = if group.baseline().is_some() { ". Δ: points against the baseline on the same episodes" } else { "" };
     // A single result compares with chance at most.
-    let drawn = if points.len() > 1 || chance.is_some() { bars::draw(&title, &unit, &points, chance)? } else { None };
+    let drawn = if points.len() > 1 || chance.is_some() { bars::draw(&title, &unit, &points, chance) } else { None };
     let caption = format!("Bars are means, whiskers the {over}{dots}{line}{delta}.{}", fewer(points.len(), all.len()));
     album.add("bars", &title, caption, drawn);
 
     for (id, price, about) in prices() {
         let title = format!("{name} against {}", price.name);
         let caption = format!(
-            "Higher is better, further left is cheaper; the dashed Pareto line joins what no other beats in both. Whiskers are the {over}. {about}"
+            "Higher is better, further left is cheaper; the dashed Pareto line joins what no other beats in both. Whiskers \
+             are the {over}. {about}"
         );
         // A single point compares nothing.
-        let drawn = if all.len() > 1 { tradeoff::draw(&title, &unit, &all, &price)? } else { None };
-        album.add(id, &title, caption, drawn);
+        let drawn = if all.len() > 1 { tradeoff::draw(&title, &unit, &all, &price) } else { None };
+        album.add_axis(id, price.short, &title, caption, drawn);
     }
 
     let band = "the band spans the seeds";
+    let base = group.baseline().map(|baseline| baseline.number);
     let lines = |of: fn(&Variant) -> &Vec<At>| -> (Vec<Line>, String) {
         let all = lines(group, of);
-        let shown = best(&all, MOST_LINES, |line| end(group, &line.label), |line| line.colour == 0);
+        let shown = best(&all, MOST_LINES, |line| end(group, &line.label), |line| base == Some(line.number));
         let note = fewer(shown.len(), all.len());
         (shown, note)
     };
@@ -58,30 +63,40 @@ pub fn draw(prefix: &str, group: &Group) -> Result<Vec<Figure>> {
     let caption = format!(
         "Mean over the seeds within {BINS} equal spans of steps, which smooths the noise of single steps; {band}.{note}"
     );
-    album.add("loss", title, caption, curves::draw(title, "loss", "step", &loss, false)?);
+    album.add("loss", title, caption, curves::draw(title, "loss", "step", &loss, false));
     let title = format!("Validation {metric}");
     let (validation, note) = lines(|variant| &variant.curve.validation);
     let caption = format!("Mean over the seeds; {band}, or, with one seed, is the {over}.{note}");
-    album.add("validation", &title, caption, curves::draw(&title, &unit, "step", &validation, true)?);
+    album.add("validation", &title, caption, curves::draw(&title, &unit, "step", &validation, true));
 
-    of_classes(&mut album, group, &name, &unit)?;
+    let title = "Every seed";
+    let panels: Vec<Panel> = group.variants.iter().filter_map(panel).collect();
+    let shown = best(&panels, MOST_PANELS, |panel| mean(&panel.seeds), |panel| base == Some(panel.named.number));
+    let caption = format!(
+        "A panel for each variant: thin lines are the validations of its seeds, dots at the right their tests. All panels have the same \
+         axes.{}",
+        fewer(shown.len(), panels.len())
+    );
+    album.add("seeds", title, caption, seeds::draw(title, &unit, &shown));
+
+    of_classes(&mut album, group, &name, &unit);
 
     let title = "Where the time went";
     let all: Vec<&Variant> = group.variants.iter().filter(|variant| !variant.phases.is_empty()).collect();
     let baseline = |variant: &&Variant| variant.difference == Difference::IsBaseline;
     let shown = best(&all, MOST_BARS, |variant| variant.mean().unwrap_or(0.0), baseline);
-    let spent: Vec<_> = shown.iter().map(|variant| (variant.label.clone(), &variant.phases)).collect();
+    let spent: Vec<_> = shown.iter().map(|variant| (Named::of(variant), &variant.phases)).collect();
     let caption = format!(
         "Time of all threads together by phase, mean over the seeds: two threads spend two seconds in one.{}",
         fewer(shown.len(), all.len())
     );
-    album.add("phases", title, caption, phases::draw(title, &spent)?);
-    Ok(album.figures)
+    album.add("phases", title, caption, phases::draw(title, &spent));
+    album.figures
 }
 
-fn of_classes(album: &mut Album, group: &Group, name: &str, unit: &str) -> Result<()> {
+fn of_classes(album: &mut Album, group: &Group, name: &str, unit: &str) {
     let Some((best, classes)) = group.best().and_then(|best| Some((best, best.classes.as_ref()?))) else {
-        return Ok(());
+        return;
     };
     let baseline = group.baseline().filter(|baseline| baseline.label != best.label);
     let other = |name: &str| {
@@ -97,8 +112,8 @@ fn of_classes(album: &mut Album, group: &Group, name: &str, unit: &str) -> Resul
         })
         .collect();
     let title = format!("{name} of each novel class");
-    let baseline = baseline.map(|baseline| baseline.label.as_str());
-    let drawn = classes::draw(&title, unit, &best.label, baseline, &rows)?;
+    let baseline = baseline.map(Named::of);
+    let drawn = classes::draw(&title, unit, &Named::of(best), baseline.as_ref(), &rows);
     let caption = "Queries of each class over all test episodes, from the hardest class to the easiest.".to_owned();
     album.add("classes", &title, caption, drawn);
 
@@ -114,15 +129,15 @@ fn of_classes(album: &mut Album, group: &Group, name: &str, unit: &str) -> Resul
         columns: names,
         shares,
         half_widths: Vec::new(),
+        colour: Colour::of(best.swatch),
     };
     let fewer =
         if shown.len() < all { format!(" The {} most confused of {all} classes.", shown.len()) } else { String::new() };
     let caption = format!(
-        "Share of the queries of a class (row) that were taken for another (column), of those in episodes with both, in percent; darker is \
-         more. Columns have the numbers of the rows.{fewer}"
+        "Share of the queries of a class (row) that were taken for another (column), of those in episodes with both, in percent; \
+         fuller colour is more. Columns have the numbers of the rows.{fewer}"
     );
-    album.add("confusion", &title, caption, heat::draw(&grid)?);
-    Ok(())
+    album.add("confusion", &title, caption, heat::draw(&grid));
 }
 
 /// Classes by position: all, or those that are recognised least.
@@ -135,9 +150,10 @@ fn most_confused(classes: &Classes) -> Vec<usize> {
     order
 }
 
-fn prices() -> [(&'static str, Price, &'static str); 3] {
+fn prices() -> [(&'static str, Price, &'static str); 4] {
     let parameters = Price {
         name: "trainable parameters",
+        short: "parameters",
         of: |point| point.trainable.map(|count| count as f64),
         said: |count| format::count(count as usize),
         round: format::round_count,
@@ -145,6 +161,7 @@ fn prices() -> [(&'static str, Price, &'static str); 3] {
     };
     let time = Price {
         name: "training time",
+        short: "time",
         of: |point| point.train_seconds,
         said: format::duration,
         round: format::round_duration,
@@ -152,15 +169,25 @@ fn prices() -> [(&'static str, Price, &'static str); 3] {
     };
     let memory = Price {
         name: "peak memory",
+        short: "memory",
         of: |point| point.peak_memory.map(|bytes| bytes as f64),
         said: |bytes| format::bytes(bytes as u64),
         round: |bytes| format!("{}B", format::round_count(bytes)),
+        ticks: decades,
+    };
+    let flops = Price {
+        name: "FLOPs of the test",
+        short: "FLOPs",
+        of: |point| point.test_flops,
+        said: |flops| format!("{}FLOPs", short(flops)),
+        round: |flops| short(flops).trim_end().to_owned(),
         ticks: decades,
     };
     [
         ("parameters", parameters, "What trains nothing stands at 0, left of the logarithmic axis."),
         ("time", time, "Wall clock of a seed's training with its validations, on the machine that ran it."),
         ("memory", memory, "Largest resident memory of the process; what an accelerator holds is not in it."),
+        ("flops", flops, "As `maclip plan` counts them: each clip of the test encoded once, and its episodes."),
     ]
 }
 
@@ -178,8 +205,21 @@ fn end(group: &Group, label: &str) -> f64 {
     group.variants.iter().find(|variant| variant.label == label).and_then(Variant::mean).unwrap_or(0.0)
 }
 
-pub fn points(group: &Group) -> Vec<Point> {
-    let of = |(position, variant): (usize, &Variant)| {
+/// The seeds of a variant with a result.
+fn panel(variant: &Variant) -> Option<Panel> {
+    let result = variant.result.as_ref()?;
+    let seeds = variant.seeds.iter().zip(&result.values).zip(&variant.curve.seeds);
+    let seeds =
+        seeds.map(|((seed, result), validation)| Seed { seed: *seed, result: *result, validation: validation.clone() });
+    Some(Panel { named: Named::of(variant), seeds: seeds.collect() })
+}
+
+fn mean(seeds: &[Seed]) -> f64 {
+    crate::statistics::mean(seeds.iter().map(|seed| seed.result)).unwrap_or(0.0)
+}
+
+fn points(group: &Group) -> Vec<Point> {
+    let of = |variant: &Variant| {
         variant.result.as_ref().map(|result| Point {
             label: variant.label.clone(),
             value: result.over_episodes,
@@ -194,24 +234,20 @@ pub fn points(group: &Group) -> Vec<Point> {
             trainable: variant.trainable,
             train_seconds: variant.train_seconds,
             peak_memory: variant.peak_memory,
-            colour: swatch(group, position),
+            test_flops: variant.test_flops,
+            number: variant.number,
+            swatch: variant.swatch,
+            baseline: variant.difference == Difference::IsBaseline,
         })
     };
-    group.variants.iter().enumerate().filter_map(of).collect()
+    group.variants.iter().filter_map(of).collect()
 }
 
 fn lines(group: &Group, of: fn(&Variant) -> &Vec<At>) -> Vec<Line> {
-    let line = |(position, variant): (usize, &Variant)| {
+    let line = |variant: &Variant| {
         let points = of(variant).clone();
-        (!points.is_empty()).then(|| Line { label: variant.label.clone(), points, colour: swatch(group, position) })
+        let Named { label, number, swatch } = Named::of(variant);
+        (!points.is_empty()).then_some(Line { label, points, number, swatch })
     };
-    group.variants.iter().enumerate().filter_map(line).collect()
-}
-
-/// Position of a variant's colour in the palette, the same in all figures of a group and beside its name: the baseline is black,
-/// the others have colours.
-pub fn swatch(group: &Group, position: usize) -> usize {
-    let colours = Colour::SERIES.len() - 1;
-    let baseline = group.baseline().is_some();
-    if baseline && position == 0 { 0 } else { 1 + (position - usize::from(baseline)) % colours }
+    group.variants.iter().filter_map(line).collect()
 }

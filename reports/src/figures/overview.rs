@@ -1,12 +1,11 @@
 //! Figures that span groups: the same variant with other shots and ways, the same metric on other data.
 
-use super::canvas::Colour;
 use super::{Album, Figure, Line, curves, heat};
 use crate::curve::At;
 use crate::format;
+use crate::palette::Colour;
 use crate::statistics::Interval;
 use crate::summary::{Data, Group, Measure, Summary, Variant};
-use maclip_framework::error::Result;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A variant with a result, and the group that it belongs to.
@@ -17,7 +16,7 @@ struct Tested<'a> {
     value: Interval,
 }
 
-pub fn draw(summary: &Summary) -> Result<Vec<Figure>> {
+pub fn draw(summary: &Summary) -> Vec<Figure> {
     let all: Vec<Tested> = summary
         .groups
         .iter()
@@ -30,19 +29,10 @@ pub fn draw(summary: &Summary) -> Result<Vec<Figure>> {
         })
         .collect();
     let mut album = Album::default();
-    along(&mut album, &all, "shots", "shot", |measure| measure.shot, |measure| measure.way)?;
-    along(&mut album, &all, "ways", "way", |measure| measure.way, |measure| measure.shot)?;
-    metrics(&mut album, &all)?;
-    Ok(album.figures)
-}
-
-/// What a variant is, apart from what its task asks: its components and the options of its own parts.
-fn kind(variant: &Variant) -> String {
-    let parts = ["backbone.", "adapter.", "prototype.", "alignment.", "objective.type"];
-    let keys = variant.settings.keys.iter().filter(|(key, _)| parts.iter().any(|part| key.starts_with(part)));
-    // How several shots become one prototype is part of the setting, not of the method.
-    let keys = keys.filter(|(key, _)| !key.ends_with("shots"));
-    keys.map(|(key, value)| format!("{key}={value}\n")).collect()
+    along(&mut album, &all, "shots", "shot", |measure| measure.shot, |measure| measure.way);
+    along(&mut album, &all, "ways", "way", |measure| measure.way, |measure| measure.shot);
+    metrics(&mut album, &all);
+    album.figures
 }
 
 /// Tested variants by their kind.
@@ -56,12 +46,12 @@ fn along(
     one: &str,
     x: fn(&Measure) -> usize,
     fixed: fn(&Measure) -> usize,
-) -> Result<()> {
+) {
     let mut figures: BTreeMap<(Option<&String>, &Data, usize, &str), Kinds> = BTreeMap::new();
     for tested in all {
         let Tested { group, measure, variant, .. } = tested;
         let key = (group.study.as_ref(), &group.data, fixed(measure), measure.metric.as_str());
-        figures.entry(key).or_default().entry(kind(variant)).or_default().push(tested);
+        figures.entry(key).or_default().entry(variant.kind()).or_default().push(tested);
     }
     for ((study, data, fixed, metric), kinds) in figures {
         let several = |variants: &Vec<&Tested>| {
@@ -78,16 +68,13 @@ fn along(
         let mut lines: Vec<Line> =
             kinds.into_values().map(once).filter(several).map(|variants| line(variants, one, x)).collect();
         lines.sort_by(|a, b| a.label.cmp(&b.label));
-        let colours = Colour::SERIES.len() - 1;
-        lines.iter_mut().enumerate().for_each(|(at, line)| line.colour = 1 + at % colours);
         let about = study.map_or_else(|| data.label.clone(), |study| format!("{study}, {}", data.label));
         let title = format!("{} against {id}", format::capitalized(&format::words(metric)));
         let setting = if one == "shot" { format!("{fixed}-way") } else { format!("{fixed}-shot") };
         let caption = format!("{about}, {setting}. Bands are the 95 % intervals over episodes given these videos.");
-        let drawn = curves::draw(&title, &format!("{} (%)", format::words(metric)), id, &lines, true)?;
+        let drawn = curves::draw(&title, &format!("{} (%)", format::words(metric)), id, &lines, true);
         album.add_numbered(id, &title, caption, drawn);
     }
-    Ok(())
 }
 
 fn line(mut variants: Vec<&Tested>, one: &str, x: fn(&Measure) -> usize) -> Line {
@@ -98,11 +85,12 @@ fn line(mut variants: Vec<&Tested>, one: &str, x: fn(&Measure) -> usize) -> Line
         let label = first.variant.label.strip_suffix(&ending).unwrap_or(&first.variant.label);
         label.trim_end_matches(['-', '+', '_', ' ']).to_owned()
     });
-    Line { label: label.unwrap_or_default(), points, colour: 0 }
+    let (number, swatch) = variants.first().map_or((0, 0), |first| (first.variant.number, first.variant.swatch));
+    Line { label: label.unwrap_or_default(), points, number, swatch }
 }
 
 /// Alignment metrics against datasets, where several of both were tested; a row for each metric with each rest of a method.
-fn metrics(album: &mut Album, all: &[Tested]) -> Result<()> {
+fn metrics(album: &mut Album, all: &[Tested]) {
     let mut figures: BTreeMap<(Option<&String>, &Measure), Vec<&Tested>> = BTreeMap::new();
     for tested in all {
         figures.entry((tested.group.study.as_ref(), tested.measure)).or_default().push(tested);
@@ -149,15 +137,15 @@ fn metrics(album: &mut Album, all: &[Tested]) -> Result<()> {
             half_widths: values(|interval| interval.half_width),
             rows: rows.clone(),
             columns: short(&columns),
+            colour: Colour::SCALE,
         };
         let of = study.map(|study| format!("{study}. ")).unwrap_or_default();
         let caption = format!(
             "{of}{}-way {}-shot. ±: 95 % interval over episodes given these videos. Where several variants share a cell, it holds the best.",
             measure.way, measure.shot
         );
-        album.add_numbered("metrics", &title, caption, heat::draw(&grid)?);
+        album.add_numbered("metrics", &title, caption, heat::draw(&grid));
     }
-    Ok(())
 }
 
 /// Labels of datasets without what they all begin with: `appearance`, `motion`.
@@ -197,7 +185,7 @@ mod tests {
             let variants = vec![(name("one"), 0.4 + 0.02 * shot as f64, 7), (name("two"), 0.5 + 0.02 * shot as f64, 9)];
             Study { variants, shot, folder: format!("{shot}"), ..Study::default() }.write(folder.path(), 1);
         }
-        let figures = draw(&summarise(&load(&[folder.path().to_owned()]).unwrap())).unwrap();
+        let figures = draw(&summarise(&load(&[folder.path().to_owned()]).unwrap()));
         assert_eq!(figures.iter().map(|figure| figure.id.as_str()).collect::<Vec<_>>(), ["shots-1"]);
         let lines: Vec<&str> = figures[0].data[1..].iter().map(|line| line[0].as_str()).collect();
         assert_eq!(lines, ["one", "one", "two", "two"]);

@@ -36,16 +36,17 @@ fn fonts() -> Arc<usvg::fontdb::Database> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::canvas::{self, Anchor, Colour};
+    use super::super::canvas::{self, Anchor};
     use super::*;
+    use crate::palette::Colour;
 
     #[test]
     fn a_figure_has_its_colours_and_its_text() {
         let svg = canvas::draw(40.0, "alt", |canvas| {
-            canvas.rect((0.0, 0.0), (20.0, 40.0), Colour::SERIES[1], 1.0)?;
-            canvas.text("text", (100.0, 20.0), Anchor::Start, Colour::INK)
+            canvas.rect((0.0, 0.0), (20.0, 40.0), Colour::SERIES[1], 1.0);
+            canvas.text("text", (100.0, 20.0), Anchor::Start, Colour::INK);
         });
-        let picture = tiny_skia::Pixmap::decode_png(&png(&svg.unwrap()).unwrap()).unwrap();
+        let picture = tiny_skia::Pixmap::decode_png(&png(&svg).unwrap()).unwrap();
         assert_eq!((picture.width(), picture.height()), (1120, 80));
         let colour = picture.pixel(20, 40).unwrap();
         assert_eq!((colour.red(), colour.green(), colour.blue()), (0x00, 0x72, 0xb2));

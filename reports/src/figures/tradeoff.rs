@@ -1,11 +1,12 @@
 //! What accuracy costs: in trainable parameters, time or memory.
 
-use super::canvas::{self, Anchor, Colour, TEXT, WIDTH, shorten, text_width};
+use super::canvas::{self, Anchor, Canvas, Of, WIDTH};
 use super::labels::{Frame, beside};
 use super::scale::{Scale, ticks};
+use super::text::{Font, TEXT, shorten_all};
 use super::{Drawn, Point};
 use crate::format;
-use maclip_framework::error::Result;
+use crate::palette::Colour;
 
 const HEIGHT: f64 = 380.0;
 const TOP: f64 = 62.0;
@@ -19,6 +20,8 @@ const ZERO: f64 = 64.0;
 pub struct Price {
     /// Name with its unit, below the axis.
     pub name: &'static str,
+    /// The same in one word.
+    pub short: &'static str,
     pub of: fn(&Point) -> Option<f64>,
     /// A price in a sentence.
     pub said: fn(f64) -> String,
@@ -28,16 +31,19 @@ pub struct Price {
     pub ticks: fn(f64, f64) -> Vec<f64>,
 }
 
-/// More points than this are named only where no other is cheaper and better.
+/// Of more points than this, some are named: those that no other beats.
 const NAMED: usize = 16;
+const NAMED_OF_MANY: usize = 8;
+/// Pixels of a name.
+const NAME: f64 = 190.0;
 
 /// Points over a logarithmic axis, with a line along those that no other beats in both; what costs nothing is at a
 /// marked 0 left of it. `None` where no point has a price.
-pub fn draw(title: &str, unit: &str, points: &[Point], price: &Price) -> Result<Option<Drawn>> {
+pub fn draw(title: &str, unit: &str, points: &[Point], price: &Price) -> Option<Drawn> {
     let points: Vec<(&Point, f64)> =
         points.iter().filter_map(|point| (price.of)(point).map(|at| (point, at))).collect();
     if points.is_empty() {
-        return Ok(None);
+        return None;
     }
     let said = |(point, paid): &(&Point, f64)| {
         let value = format::percent_interval(point.value.mean, point.value.half_width);
@@ -64,33 +70,33 @@ pub fn draw(title: &str, unit: &str, points: &[Point], price: &Price) -> Result<
     let front = front(&points);
 
     let svg = canvas::draw(HEIGHT, &alt, |canvas| {
-        canvas.title(title)?;
-        canvas.text(unit, (0.0, TOP - 22.0), Anchor::Start, Colour::MUTED)?;
+        canvas.title(title);
+        canvas.text(unit, (0.0, TOP - 22.0), Anchor::Start, Colour::MUTED);
         for mark in &marks {
             let height = y.at(mark / 100.0);
-            canvas.line(&[(LEFT, height), (RIGHT, height)], Colour::GRID, 1.0)?;
-            canvas.text(&format::tick(*mark), (LEFT - 8.0, height), Anchor::End, Colour::MUTED)?;
+            canvas.line(&[(LEFT, height), (RIGHT, height)], Colour::GRID, 1.0);
+            canvas.text(&format::tick(*mark), (LEFT - 8.0, height), Anchor::End, Colour::MUTED);
         }
-        axis(canvas, zero, counted, start, &x, price)?;
+        axis(canvas, zero, counted, start, &x, price);
         let places: Vec<(f64, f64)> = points.iter().map(|(point, paid)| (at(*paid), y.at(point.value.mean))).collect();
         let mut taken = Vec::new();
         for pair in front.windows(2) {
             let (from, to) = (places[pair[0]], places[pair[1]]);
-            canvas.dashes(from, (to.0, from.1), Colour::MUTED, 1.5)?;
-            canvas.dashes((to.0, from.1), to, Colour::MUTED, 1.5)?;
+            canvas.dashes(&[from, (to.0, from.1), to], Colour::MUTED, 1.5);
             taken.push(Frame { left: from.0, top: from.1 - 2.0, right: to.0, bottom: from.1 + 2.0 });
             taken.push(Frame { left: to.0 - 2.0, top: to.1, right: to.0 + 2.0, bottom: from.1 });
         }
         for ((point, paid), (across, height)) in points.iter().zip(&places) {
-            let colour = Colour::SERIES[point.colour];
+            let colour = Colour::of(point.swatch);
             let top = y.at((point.value.mean + point.value.half_width).min(1.0));
             let bottom = y.at((point.value.mean - point.value.half_width).max(0.0));
-            canvas.line(&[(*across, top), (*across, bottom)], colour, 2.0)?;
+            canvas.line(&[(*across, top), (*across, bottom)], colour, 2.0);
             for end in [top, bottom] {
-                canvas.line(&[(across - 5.0, end), (across + 5.0, end)], colour, 2.0)?;
+                canvas.line(&[(across - 5.0, end), (across + 5.0, end)], colour, 2.0);
             }
-            canvas.dot((*across, *height), 5.5, colour)?;
-            canvas.spot((across - 9.0, height - 9.0), (across + 9.0, height + 9.0), &said(&(*point, *paid)));
+            canvas.dot((*across, *height), 5.5, colour);
+            let (corner, end) = ((across - 9.0, height - 9.0), (across + 9.0, height + 9.0));
+            canvas.spot(corner, end, &Of::variant(point.number), &said(&(*point, *paid)));
             taken.push(Frame {
                 left: across - 7.0,
                 top: top.min(height - 7.0),
@@ -98,24 +104,31 @@ pub fn draw(title: &str, unit: &str, points: &[Point], price: &Price) -> Result<
                 bottom: bottom.max(height + 7.0),
             });
         }
-        let named: Vec<usize> =
-            (0..points.len()).filter(|point| points.len() <= NAMED || front.contains(point)).collect();
-        let names: Vec<String> = named.iter().map(|at| shorten(&points[*at].0.label, 150.0)).collect();
+        let named = if points.len() <= NAMED { (0..points.len()).collect() } else { some(&front) };
+        let names: Vec<String> = named.iter().map(|at| points[*at].0.label.clone()).collect();
+        let names = shorten_all(&names, NAME, Font::TEXT);
         let places: Vec<(f64, f64)> = named.iter().map(|at| places[*at]).collect();
-        let widths: Vec<f64> = names.iter().map(|name| text_width(name)).collect();
+        let widths: Vec<f64> = names.iter().map(|name| Font::TEXT.width(name)).collect();
         let within = Frame { left: LEFT, top: TOP - 8.0, right: WIDTH, bottom: BOTTOM };
-        for (name, frame) in names.iter().zip(beside(&places, &widths, TEXT + 3.0, &taken, within)) {
-            canvas.text(name, (frame.left, (frame.top + frame.bottom) / 2.0), Anchor::Start, Colour::INK)?;
+        for ((name, place), frame) in
+            names.iter().zip(&places).zip(beside(&places, &widths, TEXT + 3.0, &taken, within))
+        {
+            // Without room beside its point a name is left to the table.
+            let Some(frame) = frame else { continue };
+            let middle = (frame.top + frame.bottom) / 2.0;
+            if let Some((from, to)) = frame.tie(*place) {
+                canvas.leader(from, to);
+            }
+            canvas.text(name, (frame.left, middle), Anchor::Start, Colour::INK);
         }
-        Ok(())
-    })?;
+    });
     let mut data = vec![["variant", price.name, unit, "half width", "on the Pareto line"].map(str::to_owned).to_vec()];
     data.extend(points.iter().enumerate().map(|(at, (point, paid))| {
         let (mean, half) = (format::percent(point.value.mean), format::percent(point.value.half_width));
         let best = if front.contains(&at) { "yes" } else { "no" };
         vec![point.label.clone(), (price.said)(*paid), mean, half, best.to_owned()]
     }));
-    Ok(Some(Drawn { svg, data }))
+    Some(Drawn { svg, data })
 }
 
 /// Positions of the points that no other beats in price and value, by rising price.
@@ -133,26 +146,36 @@ fn front(points: &[(&Point, f64)]) -> Vec<usize> {
     order
 }
 
+/// At most [`NAMED_OF_MANY`] of the positions, evenly chosen, with the first and the last.
+fn some(front: &[usize]) -> Vec<usize> {
+    let last = front.len().saturating_sub(1);
+    let places = 0..front.len().min(NAMED_OF_MANY);
+    let mut chosen: Vec<usize> =
+        places.map(|place| front[place * last / (NAMED_OF_MANY - 1).min(last.max(1))]).collect();
+    chosen.dedup();
+    chosen
+}
+
 /// The horizontal axis: 0, a break, the decades.
-fn axis(canvas: &canvas::Canvas, zero: bool, counted: bool, start: f64, x: &Scale, price: &Price) -> Result<()> {
+fn axis(canvas: &mut Canvas, zero: bool, counted: bool, start: f64, x: &Scale, price: &Price) {
     if zero {
-        canvas.line(&[(LEFT, BOTTOM), (start - 8.0, BOTTOM)], Colour::MUTED, 1.2)?;
-        canvas.text("0", (LEFT + ZERO * 0.4, BOTTOM + 15.0), Anchor::Middle, Colour::MUTED)?;
+        canvas.line(&[(LEFT, BOTTOM), (start - 8.0, BOTTOM)], Colour::MUTED, 1.2);
+        canvas.text("0", (LEFT + ZERO * 0.4, BOTTOM + 15.0), Anchor::Middle, Colour::MUTED);
         for slash in [start - 8.0, start - 2.0] {
-            canvas.line(&[(slash - 2.5, BOTTOM + 6.0), (slash + 2.5, BOTTOM - 6.0)], Colour::MUTED, 1.2)?;
+            canvas.line(&[(slash - 2.5, BOTTOM + 6.0), (slash + 2.5, BOTTOM - 6.0)], Colour::MUTED, 1.2);
         }
     }
     if counted {
-        canvas.line(&[(if zero { start - 2.0 } else { start }, BOTTOM), (RIGHT, BOTTOM)], Colour::MUTED, 1.2)?;
+        canvas.line(&[(if zero { start - 2.0 } else { start }, BOTTOM), (RIGHT, BOTTOM)], Colour::MUTED, 1.2);
         for tick in (price.ticks)(x.low, x.high) {
             let (across, text) = (x.at(tick.log10()), (price.round)(tick));
-            canvas.line(&[(across, BOTTOM), (across, BOTTOM + 5.0)], Colour::MUTED, 1.2)?;
-            let middle = across.min(WIDTH - text_width(&text) / 2.0);
-            canvas.text(&text, (middle, BOTTOM + 15.0), Anchor::Middle, Colour::MUTED)?;
+            canvas.line(&[(across, BOTTOM), (across, BOTTOM + 5.0)], Colour::MUTED, 1.2);
+            let middle = across.min(WIDTH - Font::TEXT.width(&text) / 2.0);
+            canvas.text(&text, (middle, BOTTOM + 15.0), Anchor::Middle, Colour::MUTED);
         }
     }
     let middle = (LEFT + RIGHT) / 2.0;
-    canvas.text(&format!("{} (log scale)", price.name), (middle, HEIGHT - 16.0), Anchor::Middle, Colour::MUTED)
+    canvas.text(&format!("{} (log scale)", price.name), (middle, HEIGHT - 16.0), Anchor::Middle, Colour::MUTED);
 }
 
 #[cfg(test)]
@@ -171,11 +194,18 @@ mod tests {
             trainable: None,
             train_seconds: None,
             peak_memory: None,
-            colour: 0,
+            test_flops: None,
+            number: 0,
+            swatch: 0,
+            baseline: false,
         };
         let points = [point(0.3), point(0.25), point(0.5), point(0.7), point(0.6)];
         let prices = [0.0, 10.0, 5.0, 20.0, 20.0];
         let paid: Vec<(&Point, f64)> = points.iter().zip(prices).collect();
         assert_eq!(front(&paid), [0, 2, 3]);
+        assert_eq!(some(&[0, 2, 3]), [0, 2, 3]);
+        let many: Vec<usize> = (0..40).collect();
+        assert_eq!(some(&many), [0, 5, 11, 16, 22, 27, 33, 39]);
+        assert!(some(&[]).is_empty());
     }
 }

@@ -2,14 +2,14 @@
 
 use super::{environment, failed, safe};
 use crate::figures::alignment::{self, Matrix};
-use crate::figures::{self, inline, reliability};
-use crate::format;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use crate::figures::{Picture, inline, reliability};
+use crate::strips::data_uri;
+use crate::{format, palette};
 use maclip_framework::engine::classify::calibration::Calibration;
 use maclip_framework::engine::classify::timeline::Segment;
 use maclip_framework::engine::classify::{Look, best_two};
 use maclip_framework::error::Result;
+use maclip_framework::files::sha256;
 use minijinja::{Value, context};
 use serde::Serialize;
 
@@ -53,11 +53,19 @@ struct ClipView {
     unknown: bool,
     classes: Vec<ClassView>,
     segments: Vec<SegmentView>,
-    query: Option<String>,
+    /// The clip and the nearest example.
+    strips: Vec<StripView>,
     nearest: String,
-    nearest_frames: String,
     matrix: Option<Value>,
     explanation: String,
+}
+
+/// Frames side by side.
+#[derive(Serialize)]
+struct StripView {
+    id: String,
+    frames: usize,
+    image: String,
 }
 
 #[derive(Serialize)]
@@ -96,8 +104,8 @@ pub fn classified(page: &Classified) -> Result<String> {
         "classified.html",
         context! {
             style => safe(STYLE),
-            palette => figures::palette(),
-            themed => figures::themed(),
+            palette => palette::palette(),
+            themed => palette::DARK,
             headline,
             support,
             page => context! { model => page.model, warnings => page.warnings },
@@ -128,7 +136,7 @@ pub fn trust(calibration: &Calibration) -> Result<String> {
 /// # Errors
 /// Where the template is damaged.
 pub fn serve_page(model: &str) -> Result<String> {
-    let (palette, themed) = (figures::palette(), figures::themed());
+    let (palette, themed) = (palette::palette(), palette::DARK);
     filled("serve.html", context! { style => safe(STYLE), palette, themed, model })
 }
 
@@ -177,7 +185,7 @@ impl TrustView {
             )
         }));
         let [before, after] = found.calibration_error.unwrap_or_default();
-        let drawn = reliability::draw(&found.bins)?.map(|svg| Value::from_safe_string(inline(&svg)));
+        let drawn = reliability::draw(&found.bins).map(|svg| Value::from_safe_string(inline(&svg)));
         let (error, error_before) = (format::percent(after), format::percent(before));
         Ok(Some(Self { sentences, reliability: drawn, error, error_before }))
     }
@@ -204,7 +212,7 @@ fn view(names: &[&str], clip: &ClassifiedClip) -> Result<ClipView> {
         width: format!("{:.2}", clip.probabilities[at] * 75.0),
     };
     let length = clip.segments.last().map_or(1.0, |last| last.end);
-    let colours = figures::palette().len();
+    let colours = palette::palette().len();
     let segment = |segment: &Segment| SegmentView {
         start: seconds(segment.start),
         end: seconds(segment.end),
@@ -222,10 +230,23 @@ fn view(names: &[&str], clip: &ClassifiedClip) -> Result<ClipView> {
         Some(look) => {
             let title = format!("This clip against {}", names[first]);
             let (costs, weights) = (&look.alignment.costs, &look.alignment.weights);
-            alignment::draw(&Matrix { title: &title, explanation: &look.explanation, costs, weights })?
+            let frames = costs.len();
+            let (query, nearest) = (strip(clip.path, &look.query_frames), strip(clip.path, &look.nearest_frames));
+            alignment::draw(&Matrix {
+                title: &title,
+                explanation: &look.explanation,
+                costs,
+                weights,
+                query: Some(Picture { strip: &query, frames }),
+                support: &[Picture { strip: &nearest, frames }],
+            })
         }
     };
-    let picture = |bytes: &Vec<u8>| format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes));
+    let picture = |bytes: &Vec<u8>| StripView {
+        id: strip(clip.path, bytes),
+        frames: clip.look.map_or(1, |look| look.alignment.costs.len()),
+        image: data_uri(bytes),
+    };
     Ok(ClipView {
         path: clip.path.to_owned(),
         predicted: names[first].to_owned(),
@@ -235,12 +256,21 @@ fn view(names: &[&str], clip: &ClassifiedClip) -> Result<ClipView> {
         unknown: clip.unknown,
         classes: order.into_iter().map(class).collect(),
         segments: clip.segments.iter().map(segment).collect(),
-        query: clip.look.map(|look| picture(&look.query_frames)),
+        strips: clip
+            .look
+            .into_iter()
+            .flat_map(|look| [&look.query_frames, &look.nearest_frames])
+            .map(picture)
+            .collect(),
         nearest: clip.look.map(|look| look.nearest.clone()).unwrap_or_default(),
-        nearest_frames: clip.look.map(|look| picture(&look.nearest_frames)).unwrap_or_default(),
         matrix: matrix.map(|drawn| Value::from_safe_string(inline(&drawn.svg))),
         explanation: clip.look.map(|look| look.explanation.clone()).unwrap_or_default(),
     })
+}
+
+/// An id for a strip of the part about the clip at `path`, unique on pages that are put together of such parts.
+fn strip(path: &str, jpeg: &[u8]) -> String {
+    format!("strip-{}", &sha256(&[path.as_bytes(), jpeg].concat())[..16])
 }
 
 /// `1:02.5`

@@ -1,47 +1,62 @@
 //! A group of variants as the page shows it.
 
 use super::FigureView;
-use crate::figures::{self, Figure};
+use super::headline::{self, Headline};
+use crate::answers::Answers;
+use crate::figures::Figure;
 use crate::format;
 use crate::gallery::Gallery;
-use crate::summary::{Difference, Group};
-use crate::table::{Cell, Column, LEVEL, Mark, Table};
+use crate::summary::{Group, Variant};
+use crate::table::{Cell, Column, Mark, Table};
+use minijinja::Value;
 use serde::Serialize;
 
 #[derive(Serialize)]
 pub struct GroupView {
-    title: String,
+    /// Unique on the page; its parts have it before their own.
+    pub anchor: String,
+    pub title: String,
     headline: Option<Headline>,
+    /// Name and values of each fact.
+    provenance: Vec<(&'static str, String)>,
     columns: Vec<Column>,
     rows: Vec<RowView>,
     marked: bool,
+    /// What the numbers are.
     notes: Vec<String>,
+    /// What limits them.
+    warnings: Vec<String>,
     papers: Vec<PaperView>,
     /// What the runs say of the expected orders.
     order: Option<Table>,
     /// Headings of the keys that differ among the variants, and a row for each variant.
     keys: Vec<String>,
     differing: Vec<DifferingView>,
-    figures: Vec<FigureView>,
+    figures: Vec<Block>,
     gallery: Option<Gallery>,
 }
 
-/// The finding in one sentence, in pieces so that the template can set the numbers apart.
+/// Figures that stand in one place: one, or several with a switch between their axes.
 #[derive(Serialize)]
-struct Headline {
-    best: String,
-    value: String,
-    metric: String,
-    difference: String,
-    /// Whether the difference is clear after correction; `None` without a difference.
-    clear: Option<bool>,
-    baseline: String,
-    detail: String,
+struct Block {
+    id: String,
+    /// What the horizontal axes are; empty where there is one figure alone.
+    axes: Vec<&'static str>,
+    figures: Vec<FigureView>,
+    answers: Option<AnswersView>,
+}
+
+/// The clips behind a confusion.
+#[derive(Serialize)]
+struct AnswersView {
+    answers: Answers,
+    json: Value,
 }
 
 #[derive(Serialize)]
 struct RowView {
     swatch: usize,
+    number: usize,
     best: bool,
     cells: Vec<Cell>,
 }
@@ -50,6 +65,8 @@ struct RowView {
 #[derive(Serialize)]
 struct PaperView {
     variant: String,
+    number: usize,
+    swatch: usize,
     measured: Cell,
     expected: Cell,
     difference: Cell,
@@ -62,6 +79,8 @@ struct PaperView {
 #[derive(Serialize)]
 struct DifferingView {
     variant: String,
+    number: usize,
+    swatch: usize,
     values: Vec<KeyView>,
 }
 
@@ -74,65 +93,96 @@ struct KeyView {
     differs: bool,
 }
 
-pub fn view(
-    group: &Group,
-    (table, order): (&Table, &Option<Table>),
-    figures: &[Figure],
-    gallery: Option<&Gallery>,
-) -> GroupView {
-    let rows = table.rows.iter().enumerate().map(|(position, cells)| RowView {
-        swatch: figures::swatch(group, position),
+/// What is shown of one group, beside its numbers.
+pub struct Parts<'a> {
+    pub table: &'a Table,
+    pub order: &'a Option<Table>,
+    pub figures: &'a [Figure],
+    pub gallery: Option<&'a Gallery>,
+    pub answers: Option<Answers>,
+}
+
+/// `anchor` is unique on the page.
+pub fn view(anchor: String, group: &Group, parts: Parts) -> GroupView {
+    let table = parts.table;
+    let rows = table.rows.iter().zip(&group.variants).map(|(cells, variant)| RowView {
+        swatch: variant.swatch,
+        number: variant.number,
         best: cells.iter().any(|cell| cell.mark == Some(Mark::Best)),
         cells: cells.clone(),
     });
+    let (warnings, notes) = table.notes.iter().cloned().partition(|note| group.warnings.contains(note));
+    let facts = group.provenance.facts.iter();
     GroupView {
         title: table.title.clone(),
-        headline: headline(group),
+        headline: headline::of(group),
+        provenance: facts.map(|(name, values)| (*name, format::listed(values))).collect(),
         columns: table.columns.clone(),
         rows: rows.collect(),
         marked: table.marked(),
-        notes: table.notes.clone(),
+        notes,
+        warnings,
         papers: papers(group),
-        order: order.clone(),
+        order: parts.order.clone(),
         keys: group.varying.clone(),
         differing: differing(group),
-        figures: figures.iter().map(FigureView::of).collect(),
-        gallery: gallery.cloned(),
+        figures: blocks(&anchor, parts.figures, parts.answers),
+        gallery: parts.gallery.cloned(),
+        anchor,
     }
 }
 
-fn headline(group: &Group) -> Option<Headline> {
-    let best = group.best()?;
-    let result = best.result.as_ref()?;
-    let interval = result.over_episodes;
-    let mut headline = Headline {
-        best: best.label.clone(),
-        value: format::percent_interval(interval.mean, interval.half_width),
-        metric: format::words(group.metric()),
-        difference: String::new(),
-        clear: None,
-        baseline: group.baseline().map(|baseline| baseline.label.clone()).unwrap_or_default(),
-        detail: String::new(),
-    };
-    if let Difference::Paired(compared) = best.difference {
-        let interval = compared.paired.over_episodes;
-        headline.clear = Some(compared.p_holm <= LEVEL);
-        headline.difference = format::points_interval(interval.mean, interval.half_width);
+impl GroupView {
+    /// Ending of the anchor and title of each part that is there, in order.
+    pub fn parts(&self) -> Vec<(&'static str, &'static str)> {
+        let parts = [
+            (true, "table", "Table"),
+            (!self.papers.is_empty(), "expected", "Expected and measured"),
+            (self.order.is_some(), "orders", "Expected orders"),
+            (!self.figures.is_empty(), "figures", "Figures"),
+            (self.gallery.is_some(), "inside", "A look inside"),
+            (!self.differing.is_empty(), "differing", "What differs"),
+        ];
+        parts.into_iter().filter(|(there, ..)| *there).map(|(_, anchor, title)| (anchor, title)).collect()
     }
-    let seeds = format::plural(result.values.len(), "seed");
-    let each = if result.values.len() > 1 { " each" } else { "" };
-    let tests = format::whole(result.episodes);
-    headline.detail = format!("{seeds}, {tests} test {}{each}; ± is the {}", group.unit(), group.interval());
-    Some(headline)
+}
+
+/// Figures with an axis that follow each other share a place; `answers` go to the confusion.
+fn blocks(anchor: &str, figures: &[Figure], answers: Option<Answers>) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut answers = answers;
+    for figure in figures {
+        let view = FigureView::of(figure);
+        match (figure.axis, blocks.last_mut()) {
+            (Some(axis), Some(last)) if !last.axes.is_empty() => {
+                last.axes.push(axis);
+                last.figures.push(view);
+            }
+            (axis, _) => blocks.push(Block {
+                id: format!("{anchor}-axes-{}", blocks.len() + 1),
+                axes: axis.into_iter().collect(),
+                figures: vec![view],
+                answers: match figure.id.ends_with("confusion") {
+                    true => answers
+                        .take()
+                        .map(|answers| AnswersView { json: Value::from_safe_string(answers.json()), answers }),
+                    false => None,
+                },
+            }),
+        }
+    }
+    blocks
 }
 
 fn papers(group: &Group) -> Vec<PaperView> {
-    let view = |variant: &crate::summary::Variant| {
-        let mean = variant.mean();
+    let view = |variant: &Variant| {
+        let (mean, number) = (variant.mean(), variant.number);
         let view = |paper: &crate::summary::Paper| {
             let expected = paper.expectation.value / 100.0;
             PaperView {
                 variant: variant.label.clone(),
+                number,
+                swatch: variant.swatch,
                 measured: Cell::of(mean, format::percent, |mean| mean),
                 expected: Cell::of(Some(expected), format::percent, |expected| expected),
                 difference: Cell::of(mean.map(|mean| mean - expected), format::points, |difference| difference),
@@ -147,8 +197,10 @@ fn papers(group: &Group) -> Vec<PaperView> {
 
 fn differing(group: &Group) -> Vec<DifferingView> {
     let base = group.baseline().or(group.variants.first());
-    let row = |variant: &crate::summary::Variant| DifferingView {
+    let row = |variant: &Variant| DifferingView {
         variant: variant.label.clone(),
+        number: variant.number,
+        swatch: variant.swatch,
         values: group
             .varying
             .iter()

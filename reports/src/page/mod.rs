@@ -2,36 +2,24 @@
 //! figures on it.
 
 pub mod classified;
+mod contents;
 mod group;
+mod headline;
 mod run;
 
-use crate::figures::{self, Figure, Figures};
-use crate::gallery::Galleries;
+use crate::answers::Answers;
+use crate::figures::{Figure, Figures};
 use crate::load::{Loaded, display};
-use crate::summary::Summary;
-use crate::table::Table;
-use crate::{format, statistics};
+use crate::palette;
+use crate::{Contents, Summarised, format, statistics};
+use contents::Entry;
 use maclip_framework::error::{Error, Result};
-use minijinja::{Environment, Value, context};
+use maclip_framework::runs::records::State;
+use minijinja::{Environment, HtmlEscape, Value, context};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Everything that the page shows.
-pub struct Content<'a> {
-    pub loaded: &'a Loaded,
-    pub summary: &'a Summary,
-    /// One for each group.
-    pub tables: &'a [Table],
-    /// One for each group: what its runs say of the expected orders.
-    pub orders: &'a [Option<Table>],
-    pub figures: &'a Figures,
-    pub galleries: &'a Galleries,
-    pub roots: &'a [PathBuf],
-    /// See [`crate::Options::reload`].
-    pub reload: Option<Duration>,
-}
 
 #[derive(Serialize)]
 struct FigureView {
@@ -58,7 +46,7 @@ impl FigureView {
 /// Rows of a figure's data that the page shows; the file has all.
 const SHOWN_DATA: usize = 60;
 
-const TEMPLATES: [(&str, &str); 11] = [
+const TEMPLATES: [(&str, &str); 15] = [
     ("classified.html", include_str!("../../templates/classified.html")),
     ("recognised.html", include_str!("../../templates/recognised.html")),
     ("trust.html", include_str!("../../templates/trust.html")),
@@ -67,6 +55,10 @@ const TEMPLATES: [(&str, &str); 11] = [
     ("page.html", include_str!("../../templates/page.html")),
     ("group.html", include_str!("../../templates/group.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
+    ("answers.html", include_str!("../../templates/answers.html")),
+    ("pair.html", include_str!("../../templates/pair.html")),
+    ("strips.html", include_str!("../../templates/strips.html")),
+    ("tools.html", include_str!("../../templates/tools.html")),
     ("gallery.html", include_str!("../../templates/gallery.html")),
     ("method.html", include_str!("../../templates/method.html")),
     ("runs.html", include_str!("../../templates/runs.html")),
@@ -75,6 +67,7 @@ const TEMPLATES: [(&str, &str); 11] = [
 /// All templates.
 fn environment() -> Result<Environment<'static>> {
     let mut environment = Environment::new();
+    environment.add_filter("breaks", breaks);
     for (name, source) in TEMPLATES {
         // The names end in .html, which is what turns escaping on.
         environment.add_template(name, source).map_err(failed)?;
@@ -82,16 +75,31 @@ fn environment() -> Result<Environment<'static>> {
     Ok(environment)
 }
 
-/// Renders the page.
-pub fn render(content: &Content) -> Result<String> {
-    let Content { loaded, summary, tables, orders, figures, galleries, roots, reload } = content;
+/// A name as HTML that may break behind its signs and not within its words.
+fn breaks(name: &str) -> Value {
+    let mut html = String::new();
+    for part in name.split_inclusive(['+', '_', '-', '/', '.']) {
+        html += &HtmlEscape(part).to_string();
+        html += "<wbr>";
+    }
+    Value::from_safe_string(html.trim_end_matches("<wbr>").to_owned())
+}
+
+/// Renders the page of the runs in `roots`, which an open browser loads again after `reload`.
+pub fn render(contents: &Contents, figures: &Figures, roots: &[PathBuf], reload: Option<Duration>) -> Result<String> {
+    let Contents { loaded, summarised, pair } = contents;
+    let Summarised { summary, tables, orders, galleries } = summarised;
     let groups: Vec<group::GroupView> = summary
         .groups
         .iter()
-        .zip(tables.iter().zip(orders.iter()))
-        .zip(&figures.groups)
-        .zip(&galleries.of_groups)
-        .map(|(((group, tables), figures), gallery)| group::view(group, tables, figures, gallery.as_ref()))
+        .enumerate()
+        .map(|(number, group)| {
+            let gallery = galleries.of_groups[number].as_ref();
+            let answers = group.best().and_then(|best| Answers::of(best, &loaded.runs, gallery));
+            let (table, order, figures) = (&tables[number], &orders[number], figures.groups[number].as_slice());
+            let parts = group::Parts { table, order, figures, gallery, answers };
+            group::view(format!("group-{}", number + 1), group, parts)
+        })
         .collect();
     let varying = run::varying(summary);
     let runs: Vec<run::RunView> = loaded.runs.iter().map(|run| run::view(run, &varying)).collect();
@@ -104,7 +112,23 @@ pub fn render(content: &Content) -> Result<String> {
     let notes: Vec<_> = notes.into_iter().map(|(note, number)| (note, format::plural(number, "run"))).collect();
     let names: BTreeSet<&str> = loaded.runs.iter().map(|run| run.directory.manifest.name.as_str()).collect();
     let command = roots.iter().map(|root| format::shell(&display(root))).collect::<Vec<_>>().join(" ");
-    let done = loaded.runs.iter().filter(|run| run.result().is_some()).count();
+    let problems: Vec<_> = loaded.problems.iter().map(|problem| (&problem.path, &problem.reason)).collect();
+    let unfinished: Vec<&run::RunView> = runs.iter().filter(|run| run.reason.is_some()).collect();
+    let left_out = left_out(loaded);
+    let own = [
+        (pair.is_some(), "pair", "One against the other"),
+        (!figures.overview.is_empty(), "overview", "Across the tables"),
+        (!unfinished.is_empty(), "unfinished", "Failed or unfinished"),
+        (!left_out.is_empty(), "left-out", "Not run here"),
+        (!problems.is_empty(), "problems", "Could not be read"),
+        (!notes.is_empty(), "notes", "Notes from the runs"),
+        (true, "method", "How to read the numbers"),
+        (true, "runs", "Every run"),
+    ];
+    let entry = |(there, anchor, title): &(bool, &str, &str)| there.then(|| Entry::new(anchor, title));
+    let before = own[..2].iter().filter_map(entry);
+    let entries: Vec<Entry> =
+        before.chain(groups.iter().map(Entry::of)).chain(own[2..].iter().filter_map(entry)).collect();
     environment()?
         .get_template("page.html")
         .and_then(|template| {
@@ -112,15 +136,17 @@ pub fn render(content: &Content) -> Result<String> {
                 title => names.into_iter().collect::<Vec<_>>().join(", "),
                 style => safe(include_str!("../../templates/style.css")),
                 script => safe(include_str!("../../templates/page.js")),
-                palette => figures::palette(),
-                themed => figures::themed(),
-                count => format::plural(loaded.runs.len(), "run"),
-                done => done,
+                palette => palette::palette(),
+                themed => palette::DARK,
+                states => states(loaded),
+                contents => entries,
+                pair => pair,
+                strips => galleries.strips.shown(),
                 overview => figures.overview.iter().map(FigureView::of).collect::<Vec<_>>(),
                 groups => groups,
-                unfinished => runs.iter().filter(|run| run.reason.is_some()).collect::<Vec<_>>(),
-                problems => loaded.problems.iter().map(|problem| (&problem.path, &problem.reason)).collect::<Vec<_>>(),
-                left_out => left_out(loaded),
+                unfinished => unfinished,
+                problems => problems,
+                left_out => left_out,
                 notes => notes,
                 runs => &runs,
                 not_shown => &galleries.left_out,
@@ -135,6 +161,26 @@ pub fn render(content: &Content) -> Result<String> {
             })
         })
         .map_err(failed)
+}
+
+/// `12 runs, 8 with a result, 1 running, 2 failed`
+fn states(loaded: &Loaded) -> String {
+    let runs = || loaded.runs.iter();
+    let done = runs().filter(|run| run.result().is_some()).count();
+    let mut text = format!("{}, {done} with a result", format::plural(loaded.runs.len(), "run"));
+    for state in [State::Running, State::Failed, State::Interrupted] {
+        let count = runs().filter(|run| run.result().is_none() && run.state() == Some(state)).count();
+        if count > 0 {
+            text += &format!(", {count} {}", state.name());
+        }
+    }
+    if !loaded.left_out.is_empty() {
+        text += &format!(", {} left out", loaded.left_out.len());
+    }
+    if !loaded.problems.is_empty() {
+        text += &format!(", {} unreadable", loaded.problems.len());
+    }
+    text
 }
 
 #[derive(Serialize)]
@@ -173,31 +219,19 @@ fn failed(error: minijinja::Error) -> Error {
 mod tests {
     use super::*;
     use crate::load::load;
+    use crate::summarised;
     use crate::summary::summarise;
+    use crate::table::Table;
     use crate::testing::{Study, study};
     use maclip_framework::runs::records::State;
     use std::path::Path;
 
     fn page(root: &Path) -> String {
         let loaded = load(&[root.to_owned()]).unwrap();
-        let summary = summarise(&loaded);
-        let figures = Figures::of(&summary).unwrap();
-        let tables: Vec<Table> = summary.groups.iter().map(Table::of).collect();
-        let orders: Vec<Option<Table>> = summary.groups.iter().map(Table::of_orders).collect();
-        let roots = [PathBuf::from("my runs")];
-        let galleries = Galleries::of(&summary.groups);
-        let (loaded, summary) = (&loaded, &summary);
-        let content = Content {
-            loaded,
-            summary,
-            tables: &tables,
-            orders: &orders,
-            figures: &figures,
-            galleries: &galleries,
-            roots: &roots,
-            reload: None,
-        };
-        render(&content).unwrap()
+        let summarised = summarised(&loaded);
+        let figures = Figures::of(&summarised.summary);
+        let contents = Contents { loaded: &loaded, summarised: &summarised, pair: None };
+        render(&contents, &figures, &[PathBuf::from("my runs")], None).unwrap()
     }
 
     #[test]

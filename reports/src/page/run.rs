@@ -14,6 +14,11 @@ pub struct RunView {
     state: &'static str,
     /// Why a run without a result has none.
     pub reason: Option<String>,
+    /// Of a run without a result: `212 of 600`, and the share that is done.
+    step: String,
+    progress: Option<f64>,
+    /// The time that a training that goes on still takes.
+    left: String,
     result: String,
     path: String,
     facts: Vec<(&'static str, String)>,
@@ -73,6 +78,9 @@ pub fn view(run: &Run, varying: &BTreeSet<&str>) -> RunView {
         title: format!("{} / {}, seed {}", manifest.name, manifest.variant, manifest.seed),
         state: frame::state(run.state()),
         reason: run.result().is_none().then(|| reason(run)),
+        step: step(run),
+        progress: progress(run).map(|(done, wanted)| done as f64 / wanted as f64),
+        left: left(run).map(|seconds| format!("about {}", format::rough_duration(seconds))).unwrap_or_default(),
         result: run
             .result()
             .map_or_else(|| format::NONE.into(), |test| format::percent_interval(test.value, test.ci95)),
@@ -85,6 +93,32 @@ pub fn view(run: &Run, varying: &BTreeSet<&str>) -> RunView {
         notes: manifest.notes.clone(),
         recipe: run.recipe.as_ref().map(|recipe| marked(recipe, varying)),
     }
+}
+
+/// Steps done, and those that the recipe wants; `None` where it trains nothing or could not be read.
+fn progress(run: &Run) -> Option<(u64, u64)> {
+    let wanted = run.settings.get("task.train.steps")?.parse().ok().filter(|wanted| *wanted > 0)?;
+    Some((run.train.last().map_or(0, |record| record.step), wanted))
+}
+
+fn step(run: &Run) -> String {
+    match (progress(run), run.train.last()) {
+        (Some((done, wanted)), _) => format!("{} of {}", format::whole(done), format::whole(wanted)),
+        (None, Some(record)) => format::whole(record.step),
+        (None, None) => String::new(),
+    }
+}
+
+/// Seconds that the training of a running run still takes at its pace so far.
+fn left(run: &Run) -> Option<f64> {
+    if run.state() != Some(State::Running) {
+        return None;
+    }
+    let attempt = run.directory.manifest.last_attempt()?;
+    let (done, wanted) = progress(run)?;
+    let made = done.checked_sub(attempt.first_step).filter(|made| *made > 0)?;
+    let spent = run.stepped?.checked_sub(attempt.started_unix)?;
+    Some(spent as f64 / made as f64 * wanted.saturating_sub(done) as f64)
 }
 
 /// Why a run has no result, and what to do about it.

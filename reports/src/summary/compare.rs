@@ -66,12 +66,44 @@ fn baseline(variants: &[Variant], warnings: &mut Vec<String>) -> Option<usize> {
     }
     let named = |name: &str| {
         let exact = with_result().find(|(_, variant)| variant.variant == name);
-        exact.or_else(|| with_result().find(|(_, variant)| variant.variant.split(['-', '+']).any(|part| part == name)))
+        exact.or_else(|| with_result().find(|(_, variant)| has_part(variant, name)))
     };
     let smallest = || with_result().min_by_key(|(_, variant)| variant.trainable.unwrap_or(usize::MAX));
     (with_result().count() > 1)
-        .then(|| named("baseline").or_else(|| named("none")).or_else(smallest).map(|(position, _)| position))
+        .then(|| BASELINES.iter().find_map(|name| named(name)).or_else(smallest).map(|(position, _)| position))
         .flatten()
+}
+
+/// Names of baselines, the first before the second.
+const BASELINES: [&str; 2] = ["baseline", "none"];
+
+fn has_part(variant: &Variant, name: &str) -> bool {
+    variant.variant.split(['-', '+']).any(|part| part == name)
+}
+
+/// Whether a variant has the name of a baseline, whatever its result.
+pub fn called_baseline(variant: &Variant) -> bool {
+    BASELINES.iter().any(|name| has_part(variant, name))
+}
+
+/// Of each variant the p-value of no difference to the best, after Holm's correction for all of them; `None` of the best itself
+/// and of what cannot be compared with it.
+pub fn to_best(variants: &mut [Variant]) {
+    let mean = |variant: &Variant| variant.mean().unwrap_or(f64::MIN);
+    let Some(best) =
+        variants.iter().filter(|variant| variant.result.is_some()).max_by(|a, b| mean(a).total_cmp(&mean(b)))
+    else {
+        return;
+    };
+    let other = |variant: &Variant| variant.hash != best.hash;
+    let p: Vec<Option<f64>> = variants
+        .par_iter()
+        .map(|variant| if other(variant) { compare(best, variant).ok().map(|paired| paired.p) } else { None })
+        .collect();
+    let mut corrected = statistics::holm(&p.iter().copied().flatten().collect::<Vec<_>>()).into_iter();
+    for (variant, p) in variants.iter_mut().zip(p) {
+        variant.p_to_best = p.and_then(|_| corrected.next());
+    }
 }
 
 /// `variant` less `baseline`.

@@ -4,11 +4,14 @@
 //! Not here: intervals and tests (`statistics`), and how numbers are shown (`table`, `figures`, `page`).
 
 mod classes;
+mod colours;
 mod compare;
 mod grouping;
 mod order;
 mod paper;
+mod provenance;
 mod variant;
+mod verdict;
 mod versions;
 
 pub use classes::Classes;
@@ -16,7 +19,9 @@ pub use compare::{Difference, compare, to_baseline};
 pub use grouping::{GroupKey, keys_of};
 pub use order::{Finding, Verdict};
 pub use paper::Paper;
+pub use provenance::Provenance;
 pub use variant::{Outcome, Variant, started};
+pub use verdict::{Chance, chance};
 pub use versions::shown;
 
 use crate::load::{Loaded, Run};
@@ -48,6 +53,8 @@ pub struct Group {
     pub findings: Vec<Finding>,
     /// What limits the comparison.
     pub warnings: Vec<String>,
+    /// Where its numbers come from.
+    pub provenance: Provenance,
 }
 
 impl Group {
@@ -102,7 +109,10 @@ pub fn summarise(loaded: &Loaded) -> Summary {
         groups.entry(key).or_default().push(run);
     }
     let (open, measured): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(key, _)| key.measure.is_none());
-    Summary { groups: measured.into_iter().chain(open).map(|(key, runs)| group(key, &runs, &loaded.orders)).collect() }
+    let mut groups: Vec<Group> =
+        measured.into_iter().chain(open).map(|(key, runs)| group(key, &runs, &loaded.orders)).collect();
+    colours::assign(&mut groups);
+    Summary { groups }
 }
 
 fn group(key: &grouping::GroupKey, runs: &[&Run], orders: &[(String, Order)]) -> Group {
@@ -110,7 +120,9 @@ fn group(key: &grouping::GroupKey, runs: &[&Run], orders: &[(String, Order)]) ->
     let mut built: Vec<Variant> =
         versions::of(runs).into_iter().map(|(label, runs)| Variant::of(label, runs, &mut warnings)).collect();
     compare::to_baseline(&mut built, &mut warnings);
+    compare::to_best(&mut built);
     warnings.extend(alike(&built));
+    warnings.extend(verdict::warnings(&built, key.measure.as_ref()));
     let rank = |variant: &Variant| (variant.difference != Difference::IsBaseline, variant.result.is_none());
     built.sort_by(|a, b| {
         let means = a.mean().unwrap_or(0.0).total_cmp(&b.mean().unwrap_or(0.0));
@@ -125,6 +137,7 @@ fn group(key: &grouping::GroupKey, runs: &[&Run], orders: &[(String, Order)]) ->
         findings: order::findings(orders, &built),
         variants: built,
         warnings,
+        provenance: Provenance::of(runs),
     }
 }
 

@@ -25,6 +25,12 @@ pub struct Variant {
     pub seeds: Vec<u64>,
     pub result: Option<Outcome>,
     pub difference: Difference,
+    /// See [`to_best`](super::compare::to_best).
+    pub p_to_best: Option<f64>,
+    /// Number in the report, and position of its colour in [`Colour::SERIES`](crate::palette::Colour::SERIES). A method has the
+    /// same ones with other shots, ways and data.
+    pub number: usize,
+    pub swatch: usize,
     pub trainable: Option<usize>,
     pub total: Option<usize>,
     /// Wall clock, mean over the seeds.
@@ -32,6 +38,8 @@ pub struct Variant {
     pub test_seconds: Option<f64>,
     /// Largest resident memory of the process while it worked on one of the runs, in bytes.
     pub peak_memory: Option<u64>,
+    /// FLOPs of the test, as the plan counts them.
+    pub test_flops: Option<f64>,
     /// Thread-seconds of each phase, mean over the seeds.
     pub phases: BTreeMap<String, f64>,
     pub curve: Curve,
@@ -41,8 +49,12 @@ pub struct Variant {
     pub paper: Vec<Paper>,
     /// The directory of the first run that counts.
     pub path: PathBuf,
+    /// Directories of all runs that count.
+    pub paths: Vec<PathBuf>,
     /// When the last of its runs was begun, in seconds since 1970 (UTC).
     pub started: u64,
+    /// The same of the first one.
+    pub begun: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -57,9 +69,26 @@ pub struct Outcome {
     pub hashes: Vec<String>,
     /// Answers to each query, where all runs have records of the same episodes.
     pub right: Option<Right>,
+    /// Share of an episode's queries that got its most frequent answer, mean over all episodes; `None` without records.
+    pub same_answer: Option<f64>,
 }
 
 impl Variant {
+    /// What it is, apart from what its task asks: its components and the options of its own parts. Empty where the recipe could
+    /// not be read.
+    pub fn kind(&self) -> String {
+        let parts = ["backbone.", "adapter.", "prototype.", "alignment.", "objective.type"];
+        let keys = self.settings.keys.iter().filter(|(key, _)| parts.iter().any(|part| key.starts_with(part)));
+        // How several shots become one prototype is part of the setting, not of the method.
+        let keys = keys.filter(|(key, _)| !key.ends_with("shots"));
+        keys.map(|(key, value)| format!("{key}={value}\n")).collect()
+    }
+
+    /// Whether it is not distinguishable from the best variant of its group.
+    pub fn like_best(&self) -> bool {
+        self.p_to_best.is_some_and(|p| p > crate::table::LEVEL)
+    }
+
     pub fn mean(&self) -> Option<f64> {
         self.result.as_ref().map(|result| result.over_episodes.mean)
     }
@@ -100,11 +129,17 @@ impl Variant {
             seeds: counted.iter().map(|run| run.directory.manifest.seed).collect(),
             result: outcome(&done),
             difference: Difference::Unknown("there is no baseline to compare with".into()),
+            p_to_best: None,
+            number: 0,
+            swatch: 0,
             trainable: params.first().map(|(trainable, _)| *trainable),
             total: params.first().map(|(_, total)| *total),
             train_seconds: seconds(|seconds| seconds.train),
             test_seconds: seconds(|seconds| seconds.test),
             peak_memory: peak_memory(&done),
+            test_flops: statistics::mean(done.iter().filter_map(|run| {
+                Some(run.directory.manifest.last_attempt()?.flops?.test).filter(|flops| flops.is_finite())
+            })),
             phases: phases(&done),
             curve: Curve::new(counted),
             classes: Classes::of(&episodes),
@@ -112,7 +147,9 @@ impl Variant {
             paper: Paper::of(&settings, done.first().and_then(|run| run.result()).map(|test| test.metric.as_str())),
             settings,
             path: first.map(|run| run.directory.path.clone()).unwrap_or_default(),
+            paths: counted.iter().map(|run| run.directory.path.clone()).collect(),
             started: runs.iter().map(|run| started(run)).max().unwrap_or(0),
+            begun: runs.iter().map(|run| begun(run)).min().unwrap_or(0),
             label,
         }
     }
@@ -121,6 +158,11 @@ impl Variant {
 /// When a run was begun or went on last.
 pub fn started(run: &Run) -> u64 {
     run.directory.manifest.last_attempt().map_or(0, |attempt| attempt.started_unix)
+}
+
+/// When a run was begun first.
+fn begun(run: &Run) -> u64 {
+    run.directory.manifest.attempts.first().map_or(0, |attempt| attempt.started_unix)
 }
 
 /// Two runs of a design with one seed, such as copies, are the same: the later one counts, and the page says so.
@@ -158,6 +200,7 @@ fn outcome(done: &[&Run]) -> Option<Outcome> {
         over_seeds: statistics::over_seeds(&values),
         episodes: results.iter().map(|test| test.episodes).min().unwrap_or(0),
         hashes: hashes.into_iter().collect(),
+        same_answer: statistics::mean(episodes.iter().flatten().filter_map(|episodes| episodes.same_answer())),
         values,
         right,
     })

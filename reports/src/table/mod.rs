@@ -166,6 +166,7 @@ impl Table {
         }
         if let Some(result) = columns.iter().position(|column| column.heading == metric) {
             mark(&mut rows, result);
+            mark_like_best(&mut rows, result, group);
         }
         Self { title: title(group), notes: notes(group, &columns, &rows), columns, rows }
     }
@@ -275,6 +276,15 @@ fn mark(rows: &mut [Vec<Cell>], column: usize) {
             Some(1) => Some(Mark::Second),
             _ => None,
         };
+    }
+}
+
+/// Marks as best whatever is not distinguishable from it.
+fn mark_like_best(rows: &mut [Vec<Cell>], column: usize, group: &Group) {
+    for (row, variant) in rows.iter_mut().zip(&group.variants) {
+        if variant.like_best() {
+            row[column].mark = Some(Mark::Best);
+        }
     }
 }
 

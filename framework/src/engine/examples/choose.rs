@@ -17,6 +17,8 @@ pub struct Choice {
 /// A query of the test and its result.
 struct Asked {
     place: (usize, usize),
+    /// The class in the split and the clip in the class.
+    clip: (usize, usize),
     right: bool,
     /// The highest probability, and how much higher it is than the second.
     probability: f32,
@@ -24,17 +26,23 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(place: (usize, usize), label: usize, prediction: usize, probabilities: &[f32]) -> Self {
+    fn new(
+        place: (usize, usize),
+        label: usize,
+        clip: (usize, usize),
+        prediction: usize,
+        probabilities: &[f32],
+    ) -> Self {
         let probability = probabilities[prediction];
         let others = probabilities.iter().enumerate().filter(|(class, _)| *class != prediction);
         let second = others.map(|(_, probability)| *probability).fold(f32::NEG_INFINITY, f32::max);
-        Self { place, right: label == prediction, probability, lead: probability - second }
+        Self { place, clip, right: label == prediction, probability, lead: probability - second }
     }
 }
 
-/// Chooses up to `count` queries by each rule, in the order of the rules. A query is chosen at most once, by the first
-/// rule that selects it, and a rule chooses at most one query of an episode. Of equal ones, the first in the list is
-/// chosen.
+/// Chooses up to `count` queries by each rule, in the order of the rules. A clip is chosen at most once, by the first rule
+/// that selects it in some episode, and a rule chooses at most one query of an episode. Of equal ones, the first in the
+/// list is chosen.
 pub fn choose(list: &EpisodeList, outcomes: &[Outcome], count: usize) -> Vec<Choice> {
     let asked: Vec<Asked> = list
         .episodes
@@ -42,8 +50,9 @@ pub fn choose(list: &EpisodeList, outcomes: &[Outcome], count: usize) -> Vec<Cho
         .zip(outcomes)
         .enumerate()
         .flat_map(|(episode, (drawn, outcome))| {
-            drawn.queries.iter().enumerate().map(move |(query, (label, _))| {
-                Asked::new((episode, query), *label, outcome.predictions[query], &outcome.probabilities[query])
+            drawn.queries.iter().enumerate().map(move |(query, &(label, clip))| {
+                let clip = (drawn.classes[label], clip);
+                Asked::new((episode, query), label, clip, outcome.predictions[query], &outcome.probabilities[query])
             })
         })
         .collect();
@@ -58,11 +67,12 @@ pub fn choose(list: &EpisodeList, outcomes: &[Outcome], count: usize) -> Vec<Cho
     let mut choices = Vec::new();
     for (rule, candidates) in [(Rule::ConfidentMistake, mistakes), (Rule::CloseCall, close), (Rule::Random, drawn)] {
         let mut episodes = BTreeSet::new();
-        for (episode, query) in candidates.into_iter().map(|asked| asked.place) {
+        for Asked { place: (episode, query), clip, .. } in candidates {
             if episodes.len() == count {
                 break;
             }
-            if !episodes.contains(&episode) && chosen.insert((episode, query)) {
+            let (episode, query) = (*episode, *query);
+            if !episodes.contains(&episode) && chosen.insert(*clip) {
                 episodes.insert(episode);
                 choices.push(Choice { rule, episode, query });
             }
@@ -79,10 +89,17 @@ mod tests {
     /// Episodes of three classes: label and probabilities of each query.
     fn test(episodes: &[&[(usize, [f32; 3])]]) -> (EpisodeList, Vec<Outcome>) {
         let shape = Shape { way: 3, shot: 1, queries: 1 };
+        let mut clip = 0;
         let drawn = episodes.iter().map(|queries| Episode {
             classes: vec![0, 1, 2],
             support: vec![vec![0]; 3],
-            queries: queries.iter().map(|(label, _)| (*label, 1)).collect(),
+            queries: queries
+                .iter()
+                .map(|(label, _)| {
+                    clip += 1;
+                    (*label, clip)
+                })
+                .collect(),
         });
         let list = EpisodeList { shape, episodes: drawn.collect(), hash: "a list".to_owned() };
         let outcome = |queries: &&[(usize, [f32; 3])]| Outcome {
@@ -122,6 +139,16 @@ mod tests {
         // All six queries are asked for and there are no more.
         assert_eq!((places.len(), three.len()), (6, 6));
         assert_eq!(three[5], (Rule::Random, 0, 0));
+    }
+
+    #[test]
+    fn a_clip_is_chosen_once_whatever_the_episodes() {
+        let wrong = (0, [0.1, 0.8, 0.1]);
+        let (mut list, outcomes) = test(&[&[wrong], &[wrong], &[wrong]]);
+        list.episodes.iter_mut().for_each(|episode| episode.queries[0].1 = 7);
+        assert_eq!(choose(&list, &outcomes, 3).len(), 1);
+        list.episodes[2].queries[0].1 = 8;
+        assert_eq!(choose(&list, &outcomes, 3).len(), 2);
     }
 
     #[test]

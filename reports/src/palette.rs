@@ -1,0 +1,103 @@
+//! Colours: of variants, text and lines, each on a light and on a dark ground.
+
+/// A colour with its CSS class, which decides what it is on a dark ground.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colour {
+    /// The part of the CSS class after `fill-` and `stroke-`.
+    pub class: &'static str,
+    /// On a light ground, as `#rrggbb`.
+    pub light: &'static str,
+}
+
+const fn colour(class: &'static str, light: &'static str) -> Colour {
+    Colour { class, light }
+}
+
+impl Colour {
+    pub const INK: Self = colour("ink", "#1f2328");
+    pub const MUTED: Self = colour("muted", "#5b636d");
+    pub const GRID: Self = colour("grid", "#dde1e6");
+    /// Of matrices that belong to no variant.
+    pub const SCALE: Self = colour("scale", "#46627f");
+    /// Of variants. Black is for the one that is called the baseline. The next four are Okabe and Ito's, for all kinds of colour
+    /// vision; all reach a contrast of 3 to both grounds.
+    pub const SERIES: [Self; 12] = [
+        colour("v0", "#30343a"),
+        colour("v1", "#0072b2"),
+        colour("v2", "#d55e00"),
+        colour("v3", "#00916a"),
+        colour("v4", "#c2689a"),
+        colour("v5", "#a87400"),
+        colour("v6", "#5b4bc4"),
+        colour("v7", "#2f8ab5"),
+        colour("v8", "#8c2155"),
+        colour("v9", "#6f7a12"),
+        colour("v10", "#7d5a3c"),
+        colour("v11", "#4a7774"),
+    ];
+
+    /// Of a variant by the position that the report gave it.
+    pub fn of(swatch: usize) -> Self {
+        Self::SERIES[swatch % Self::SERIES.len()]
+    }
+
+    /// The colour on a dark ground.
+    fn dark(self) -> &'static str {
+        DARK.iter().find(|(class, _)| *class == self.class).map_or(self.light, |(_, dark)| dark)
+    }
+}
+
+/// What the classes become on a dark ground.
+pub const DARK: [(&str, &str); 16] = [
+    ("ink", "#e6e9ed"),
+    ("muted", "#a3abb5"),
+    ("grid", "#343a42"),
+    ("scale", "#8fb0d0"),
+    ("v0", "#c9ced6"),
+    ("v1", "#3a9fdc"),
+    ("v2", "#f0803c"),
+    ("v3", "#2fc79a"),
+    ("v4", "#e08fbd"),
+    ("v5", "#e6a817"),
+    ("v6", "#9a8df0"),
+    ("v7", "#7cc8ee"),
+    ("v8", "#d0507f"),
+    ("v9", "#b8c24a"),
+    ("v10", "#c49a78"),
+    ("v11", "#86b5b1"),
+];
+
+/// The colours of variants in their light and their dark form, as CSS values.
+pub fn palette() -> Vec<(&'static str, &'static str)> {
+    Colour::SERIES.iter().map(|colour| (colour.light, colour.dark())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Relative luminance of WCAG 2.2.
+    fn luminance(hex: &str) -> f64 {
+        let part = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+    }
+
+    fn contrast(one: &str, other: &str) -> f64 {
+        let (a, b) = (luminance(one), luminance(other));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn every_variant_is_seen_on_both_grounds() {
+        for (light, dark) in palette() {
+            assert!(contrast(light, "#ffffff") >= 3.0, "{light} on white: {}", contrast(light, "#ffffff"));
+            assert!(contrast(dark, "#15181c") >= 3.0, "{dark} on black: {}", contrast(dark, "#15181c"));
+        }
+        assert_eq!(palette().into_iter().collect::<BTreeSet<_>>().len(), Colour::SERIES.len());
+        assert!(Colour::SERIES.iter().all(|colour| DARK.iter().any(|(class, _)| *class == colour.class)));
+    }
+}
