@@ -179,9 +179,10 @@ fn runs_that_differ_in_their_test_are_trained_once() {
         "the same weights on the same episodes"
     );
     // What is missing is told at its place.
-    let missing = ["run", recipe, "--only", "across+shot=1", "--set", "task.test_on={type: frame_folder}"];
+    let missing = ["run", recipe, "--only", "own+shot=1", "--set", "task.test_on={type: frame_folder}"];
     fails(2, &missing, &["--set task.test_on.root=", "task.test_on"]);
-    fails(1, &[&missing[..5], &["task.test_on={type: frame_folder, root: /no/where}"]].concat(), &["(task.test_on)"]);
+    let nowhere = ["task.test_on={type: frame_folder, root: /no/where}", "--runs", alone.to_str().unwrap()];
+    fails(1, &[&missing[..5], &nowhere].concat(), &["(task.test_on)"]);
 }
 
 #[test]

@@ -57,6 +57,13 @@ pub fn round_count(number: f64) -> String {
     format!("{}{unit}", (number * 10.0).round() / 10.0)
 }
 
+/// A name without the shots or ways of a test that it may end with: `otam` of `otam-5shot`.
+pub fn without_setting(name: &str, way: usize, shot: usize) -> &str {
+    let ends = [format!("{shot}shot"), format!("{way}way")];
+    let rest = ends.iter().find_map(|end| name.strip_suffix(end.as_str()).filter(|rest| rest.ends_with(['-', '_'])));
+    rest.map_or(name, |rest| without_setting(rest.trim_end_matches(['-', '_']), way, shot))
+}
+
 /// A p-value: three decimals, `< 0.001` below that.
 pub fn p_value(p: f64) -> String {
     match p {
@@ -241,6 +248,14 @@ mod tests {
         assert_eq!(whole(10_000), "10,000");
         assert_eq!([0, 12, 999, 1000, 18_529_536].map(whole), ["0", "12", "999", "1,000", "18,529,536"]);
         assert_eq!(plural(1, "seed"), "1 seed");
+    }
+
+    #[test]
+    fn a_name_loses_the_setting_of_its_test() {
+        assert_eq!(without_setting("otam-5shot", 5, 5), "otam");
+        assert_eq!(without_setting("otam-5way-1shot", 5, 1), "otam");
+        assert_eq!(without_setting("otam-5shot", 5, 1), "otam-5shot");
+        assert_eq!(without_setting("oneshot", 5, 1), "oneshot");
     }
 
     #[test]

@@ -62,13 +62,23 @@ fn maclip(arguments: &[&str]) -> Result<Vec<u8>, String> {
             command.env_remove(name);
         }
     }
-    let output = command
-        .args(["run", "--release", "--quiet", "--package", "maclip", "--"])
+    // The whole workspace, as the tests build it: with the features of one package alone, dependencies would be built again.
+    let built = command
+        .args(["build", "--release", "--quiet", "--workspace"])
+        .current_dir(root())
+        .status()
+        .map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !built.success() {
+        return Err(format!("the build ended with {built}"));
+    }
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let program = folder.join("release").join("maclip");
+    let output = Command::new(&program)
         .args(arguments)
         .current_dir(root())
         .stderr(std::process::Stdio::inherit())
         .output()
-        .map_err(|error| format!("cannot run cargo: {error}"))?;
+        .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
     if output.status.success() {
         return Ok(output.stdout);
     }

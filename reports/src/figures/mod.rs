@@ -14,6 +14,7 @@ mod of_group;
 mod overview;
 mod phases;
 mod png;
+mod ranks;
 pub mod reliability;
 mod scale;
 mod seeds;

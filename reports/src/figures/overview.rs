@@ -1,6 +1,6 @@
 //! Figures that span groups: the same variant with other shots and ways, the same metric on other data.
 
-use super::{Album, Figure, Line, curves, heat};
+use super::{Album, Figure, Line, curves, heat, ranks};
 use crate::curve::At;
 use crate::format;
 use crate::palette::Colour;
@@ -29,6 +29,7 @@ pub fn draw(summary: &Summary) -> Vec<Figure> {
         })
         .collect();
     let mut album = Album::default();
+    ranks::draw(&mut album, summary);
     along(&mut album, &all, "shots", "shot", |measure| measure.shot, |measure| measure.way);
     along(&mut album, &all, "ways", "way", |measure| measure.way, |measure| measure.shot);
     metrics(&mut album, &all);

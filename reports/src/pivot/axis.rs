@@ -150,13 +150,5 @@ pub fn method(run: &Run) -> String {
         return cut.unwrap_or(&label).to_owned();
     }
     let name = label.split('+').next().unwrap_or(&label);
-    let mut name = name.to_owned();
-    if let Some(test) = run.result() {
-        for end in [format!("{}shot", test.shot), format!("{}way", test.way)] {
-            if let Some(rest) = name.strip_suffix(&end).filter(|rest| rest.ends_with(['-', '_'])) {
-                name = rest.trim_end_matches(['-', '_']).to_owned();
-            }
-        }
-    }
-    name
+    run.result().map_or(name, |test| format::without_setting(name, test.way, test.shot)).to_owned()
 }

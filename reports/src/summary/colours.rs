@@ -5,6 +5,7 @@
 
 use super::compare::called_baseline;
 use super::{Group, Variant};
+use crate::format::without_setting;
 use crate::palette::Colour;
 use std::collections::BTreeMap;
 
@@ -51,7 +52,10 @@ fn keys(groups: &[Group]) -> Vec<Key> {
         let same = |other: &&Variant| (&other.name, &other.variant) == (&variant.name, &variant.variant);
         let earlier = |other: &&Variant| (other.begun, &other.label) < (variant.begun, &variant.label);
         let version = group.variants.iter().filter(same).filter(earlier).count();
-        Key::Named(variant.name.clone(), variant.variant.clone(), version)
+        let named = &variant.variant;
+        let named =
+            group.measure.as_ref().map_or(named.as_str(), |measure| without_setting(named, measure.way, measure.shot));
+        Key::Named(variant.name.clone(), named.to_owned(), version)
     };
     groups.iter().flat_map(|group| group.variants.iter().map(|variant| key(group, variant))).collect()
 }

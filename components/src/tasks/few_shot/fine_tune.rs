@@ -31,11 +31,14 @@ pub(super) struct FineTune {
     /// Their learning rate; `null` is that of the optimizer. Groups of the optimizer keep their ratio to it.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub learning_rate: Option<f64>,
+    /// Whether this is the only training: the weights of the recipe are fine-tuned, and `train` is not used, except for its
+    /// `clip_norm`.
+    pub alone: bool,
 }
 
 impl Default for FineTune {
     fn default() -> Self {
-        Self { steps: 10, learning_rate: None }
+        Self { steps: 10, learning_rate: None, alone: false }
     }
 }
 

@@ -17,7 +17,7 @@ mod memory;
 mod passes;
 mod plan;
 mod start;
-mod tested;
+pub(super) mod tested;
 #[cfg(test)]
 mod tests;
 mod workload;
@@ -98,7 +98,7 @@ struct FewShot {
     /// digits. `report` names them beside the result, `leave_out` takes them out of the training, `refuse` ends the run.
     overlap: Overlap,
     /// Fine-tuning on the supports of each episode of the validation and of the test, with the loss of the recipe and the
-    /// optimizer; `null` judges every episode with the trained weights. With `train.steps: 0` it is the only training.
+    /// optimizer; `null` judges every episode with the trained weights.
     fine_tune: Option<FineTune>,
     /// Trained weights of another run to begin with; `null` begins with those of the recipe.
     start: Option<Start>,
@@ -363,6 +363,12 @@ impl FewShot {
         Ok(clips)
     }
 
+    /// The options of the training loop.
+    fn options(&self) -> LoopOptions {
+        let alone = self.fine_tune.as_ref().is_some_and(|fine_tune| fine_tune.alone);
+        LoopOptions { steps: if alone { 0 } else { self.train.steps }, ..self.train.clone() }
+    }
+
     /// An error where nothing can be fine-tuned on the supports of an episode.
     fn can_fine_tune(&self, clips: &Clips, model: &FewShotModel, recipe: &Recipe) -> Result<()> {
         let why = if parameters::count(model).trainable == 0 {
@@ -485,7 +491,7 @@ impl FewShot {
             data,
             validation,
             test,
-            options: self.train.clone(),
+            options: self.options(),
             weights: build.weights(),
             graph_strategy: build.graph_strategy(),
         })

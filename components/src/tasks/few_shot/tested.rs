@@ -74,7 +74,7 @@ impl FewShot {
     }
 }
 
-fn record(id: usize, episode: &Episode, outcome: &Outcome, classes: &[Class]) -> EpisodeRecord {
+pub(in crate::tasks) fn record(id: usize, episode: &Episode, outcome: &Outcome, classes: &[Class]) -> EpisodeRecord {
     let clip = |class: usize, clip: usize| classes[class].clips[clip].clone();
     EpisodeRecord {
         id: id as u64,

@@ -94,7 +94,7 @@ impl FewShot {
         let kept = depth.pays() && recipe.compute.feature_cache && !geometry.passes_features();
         let fixed = sampler.fixed() && augment.identity();
 
-        let (mut without, steps) = (Vec::new(), if trains { self.train.steps } else { 0 });
+        let (mut without, steps) = (Vec::new(), if trains { self.options().steps } else { 0 });
         let mut training = 0.0;
         if trains {
             let way = self.way_here(recipe, &model, frames)?;

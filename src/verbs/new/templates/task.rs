@@ -5,7 +5,7 @@
 //! can be compared. A task that trains goes through `maclip_framework::engine::training`: see `few_shot` for episodes,
 //! `contrastive.rs` for batches.
 
-use super::few_shot::record;
+use super::few_shot::tested::record;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use maclip_framework::clips::loader::ClipLoader;
