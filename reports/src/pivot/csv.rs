@@ -16,7 +16,8 @@ pub fn csv(table: &Pivot) -> String {
     let mut header = table.row_headings.clone();
     for (at, headings) in table.columns.iter().enumerate() {
         let name = headings.join(", ");
-        header.extend(wide(at).then(|| vec![name.clone(), format!("{name} ±")]).unwrap_or_else(|| vec![name.clone()]));
+        header.push(name.clone());
+        header.extend(wide(at).then(|| format!("{name} ±")));
     }
     lines.push(header);
     for row in &table.rows {
