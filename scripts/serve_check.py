@@ -80,8 +80,8 @@ def check(tab, arguments):
     until(tab, "document.querySelectorAll('#answers .likely').length === 1", "the answer")
     seen = tab.evaluate(
         "({names: [...document.querySelectorAll('#answers .likely dt')].map(each => each.textContent).sort(),"
-        " images: document.querySelectorAll('#answers .clips img').length,"
-        " matrix: document.querySelectorAll('#answers .matrices svg').length})"
+        " images: document.querySelectorAll('#answers .clips svg.strip use').length,"
+        " matrix: document.querySelectorAll('#answers .matrices figure > svg').length})"
     )
     if seen != {"names": sorted(clips), "images": 2, "matrix": 1}:
         raise Fault(f"the answer shows {seen}")
