@@ -75,7 +75,7 @@ pub fn view(run: &Run, varying: &BTreeSet<&str>) -> RunView {
         (name, format::count(part.trainable), format::count(part.total))
     };
     RunView {
-        title: format!("{} / {}, seed {}", manifest.name, manifest.variant, manifest.seed),
+        title: format!("{} / {}, seed {}", manifest.name, crate::summary::shown(&[run]), manifest.seed),
         state: frame::state(run.state()),
         reason: run.result().is_none().then(|| reason(run)),
         step: step(run),
