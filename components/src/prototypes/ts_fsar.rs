@@ -355,7 +355,7 @@ impl TsFsar {
     ///
     /// # Errors
     /// Where there is no such tensor, or a layer is wider than that of the tower.
-    fn from_blocks(self, tensors: &BTreeMap<String, HostTensor>) -> Result<Self> {
+    fn begun_from(self, tensors: &BTreeMap<String, HostTensor>) -> Result<Self> {
         let block = |index: usize| ClipBlock { tensors, within: format!("visual.transformer.resblocks.{index}.") };
         let side = |(index, own): (usize, &SideBlock)| {
             let [_, hidden] = own.fc1.weight.lazy_shape().dims();
@@ -445,7 +445,7 @@ impl Prototype for TsFsar {
     fn start(&mut self, backbone: &dyn Backbone) -> Result<()> {
         if self.pca {
             let tensors = backbone.published().unwrap_or_default().tensors;
-            *self = self.clone().from_blocks(&tensors)?;
+            *self = self.clone().begun_from(&tensors)?;
         }
         Ok(())
     }
