@@ -88,7 +88,11 @@ impl Axis {
     pub fn name(&self) -> String {
         match self {
             Axis::Slot(name) => format::words(name),
-            Axis::Key(key) => format::words(maclip_language::segments(key).last().unwrap_or(key)),
+            Axis::Key(key) => {
+                let last = format::words(maclip_language::segments(key).last().unwrap_or(key));
+                // Beside an option of the training's dataset, the same one of the test's has another name.
+                if key.starts_with("task.test_on.") { format!("test {last}") } else { last }
+            }
             word => WORDS.iter().find(|(_, axis)| axis == word).map_or("", |(word, _)| word).to_owned(),
         }
     }
