@@ -92,7 +92,10 @@ impl FineTune {
             let (supports, mut stepper) = (of_supports(episode), Stepper::new(optimizer, &tuned)?);
             for step in 0..self.steps {
                 let input = learner.prepared(at as u64 * self.steps + step, supports.clone(), 0)?;
-                let (_, gradients) = learner.episode_step(&tuned, &input)?;
+                let stepped = learner.episode_step(&tuned, &input);
+                let (_, gradients) = stepped.map_err(|error| {
+                    Error::failed(format!("fine-tuning on the supports of episode {at}: {}", error.reason()))
+                })?;
                 let (_, gradients) = clip_gradients(&tuned, gradients, learner.task.train.clip_norm);
                 tuned = stepper.step(factor, tuned, gradients);
             }

@@ -241,7 +241,7 @@ impl EpisodeLearner<'_> {
             let classes: Vec<&str> =
                 input.episode.classes.iter().map(|&class| self.train.classes[class].name.as_str()).collect();
             return Err(Error::failed(format!(
-                "episode {} has the loss {loss} and a gradient of norm {norm}; its classes are {}",
+                "training episode {} has the loss {loss} and a gradient of norm {norm}; its classes are {}",
                 input.index,
                 classes.join(", ")
             )));
