@@ -178,6 +178,9 @@ fn runs_that_differ_in_their_test_are_trained_once() {
         read(&made[3], "episodes.jsonl"),
         "the same weights on the same episodes"
     );
+    // What was trained is settled: no class can be left out of it any more.
+    let too_late = [&["test", made[1].to_str().unwrap()][..], &there, &["--set", "task.overlap=leave_out"]].concat();
+    fails(2, &too_late, &["the training of", "is over", "task.overlap=report"]);
     // What is missing is told at its place.
     let missing = ["run", recipe, "--only", "own+shot=1", "--set", "task.test_on={type: frame_folder}"];
     fails(2, &missing, &["--set task.test_on.root=", "task.test_on"]);

@@ -41,6 +41,18 @@ impl Colour {
         Self::SERIES[swatch % Self::SERIES.len()]
     }
 
+    /// The colour whose light form is `hex`.
+    pub fn with_light(hex: &str) -> Option<Self> {
+        let all = [Self::INK, Self::MUTED, Self::GRID, Self::SCALE].into_iter().chain(Self::SERIES);
+        all.into_iter().find(|colour| colour.light == hex)
+    }
+
+    /// Red, green and blue on a light ground.
+    pub fn rgb(self) -> [u8; 3] {
+        let part = |at: usize| u8::from_str_radix(&self.light[at..at + 2], 16).expect("colours are written as #rrggbb");
+        [1, 3, 5].map(part)
+    }
+
     /// The colour on a dark ground.
     fn dark(self) -> &'static str {
         DARK.iter().find(|(class, _)| *class == self.class).map_or(self.light, |(_, dark)| dark)
@@ -97,6 +109,11 @@ mod tests {
             assert!(contrast(light, "#ffffff") >= 3.0, "{light} on white: {}", contrast(light, "#ffffff"));
             assert!(contrast(dark, "#15181c") >= 3.0, "{dark} on black: {}", contrast(dark, "#15181c"));
         }
+        let known = |colour: &Colour| {
+            let [r, g, b] = colour.rgb();
+            Colour::with_light(&format!("#{r:02x}{g:02x}{b:02x}")) == Some(*colour)
+        };
+        assert!(Colour::SERIES.iter().all(known), "a colour is known by its parts");
         assert_eq!(palette().into_iter().collect::<BTreeSet<_>>().len(), Colour::SERIES.len());
         assert!(Colour::SERIES.iter().all(|colour| DARK.iter().any(|(class, _)| *class == colour.class)));
     }

@@ -9,7 +9,10 @@ use std::path::Path;
 
 /// The option of a recipe that names the backbone.
 pub const BACKBONE: &str = "backbone.weights";
-/// All options of a recipe that name a file or a folder. A text that is none, such as a prompt, may look like one.
+/// What the dataset of the test has in place of `dataset.`, where it is another one than that of the training.
+const TESTED_ON: &str = "task.test_on.";
+/// All options of a recipe that name a file or a folder, those of [`TESTED_ON`] left out. A text that is none, such as a
+/// prompt, may look like one.
 const PLACES: [&str; 12] = [
     BACKBONE,
     "dataset.root",
@@ -27,6 +30,14 @@ const PLACES: [&str; 12] = [
 /// Parts of a recipe with other places, which do not leave the machine at all.
 const OTHERS: [&str; 5] = ["task.start", "clip_store", "compute", "log", "launcher"];
 
+/// [`PLACES`], with those of both datasets.
+fn places() -> impl Iterator<Item = String> {
+    PLACES.into_iter().flat_map(|place| {
+        let tested = place.strip_prefix("dataset.").map(|option| format!("{TESTED_ON}{option}"));
+        std::iter::once(place.to_owned()).chain(tested)
+    })
+}
+
 /// The last part of the place `text`. An address on a hub and a name in the program mean the same everywhere.
 pub fn last_part(text: &str) -> String {
     let everywhere = text.starts_with("builtin:") || Address::is_one(text);
@@ -36,8 +47,8 @@ pub fn last_part(text: &str) -> String {
 
 /// `recipe` with the last part of every place.
 pub fn without_places(mut recipe: Value) -> Value {
-    for place in PLACES {
-        if let Some(Value::String(text)) = at(&mut recipe, place) {
+    for place in places() {
+        if let Some(Value::String(text)) = at(&mut recipe, &place) {
             *text = last_part(text);
         }
     }
@@ -63,10 +74,9 @@ impl Known {
                 .flatten()
                 .map(|path| path.display().to_string()),
         );
-        PLACES
-            .iter()
-            .chain(&OTHERS)
-            .filter_map(|path| recipe.resolved.at(path))
+        places()
+            .chain(OTHERS.map(str::to_owned))
+            .filter_map(|path| recipe.resolved.at(&path))
             .for_each(|node| strings(node, &mut texts));
         Self::these(texts)
     }
@@ -138,11 +148,13 @@ mod tests {
         let recipe = json!({
             "dataset": {"root": "/data/x", "all": {"file": "a/b.csv"}, "class_names": {"run": "/run"}},
             "backbone": {"weights": "w/my clip.pt"},
+            "task": {"test_on": {"root": "/data/y", "test": {"file": "/c/d.csv"}}},
             "prompt": {"type": "template", "template": "../zzz qqq/{}"},
         });
         let shared = json!({
             "dataset": {"root": "x", "all": {"file": "b.csv"}, "class_names": {"run": "/run"}},
             "backbone": {"weights": "my clip.pt"},
+            "task": {"test_on": {"root": "y", "test": {"file": "d.csv"}}},
             "prompt": {"type": "template", "template": "../zzz qqq/{}"},
         });
         assert_eq!(without_places(recipe), shared);

@@ -41,12 +41,14 @@ impl Provenance {
     pub fn of(run: &RunDirectory, recipe: &Recipe, trained: bool) -> Result<Self> {
         let manifest = &run.manifest;
         let test = run.test().cloned();
+        let tested_on = recipe.resolved.at("task.test_on.type").and_then(Node::as_str).map(str::to_owned);
+        let tested = test.as_ref().and(tested_on.or_else(|| dataset(run)));
         let lists = manifest.lists.iter().filter(|(_, sum)| sum.len() == 64);
         let lists = lists.map(|(split, sum)| (split.clone(), sum.clone())).collect();
         let own = |origin: Origin| Self {
             variant: manifest.variant.clone(),
             hash: manifest.hash.clone(),
-            data: DataConfig { trained: origin.trained, tested: test.as_ref().and(dataset(run)), lists },
+            data: DataConfig { trained: origin.trained, tested: tested.clone(), lists },
             test,
             start: origin.start,
             backbone: origin.backbone,
@@ -112,6 +114,7 @@ impl Origin {
     }
 }
 
+/// The dataset of the training.
 fn dataset(run: &RunDirectory) -> Option<String> {
     run.manifest.components.get("dataset").cloned()
 }

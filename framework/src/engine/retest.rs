@@ -72,6 +72,14 @@ pub fn of(path: &Path, arguments: &Arguments, progress: &dyn Progress) -> Result
         let help = format!("a test may change {}", ALLOWED.map(|path| format!("`{path}`")).join(", "));
         return Err(Diagnostic::new(codes::ARGUMENT, message).at(&change.origin).path(&change.path).help(help).into());
     }
+    // What the training has seen is settled, whatever the new test is.
+    let leaves_out = document.root.at("task.overlap").and_then(Node::as_str) == Some("leave_out");
+    let other_test = |change: &&&Change| ["task.test_on", "task.overlap"].iter().any(|key| within(&change.path, key));
+    if let Some(change) = asked.iter().find(other_test).filter(|_| leaves_out) {
+        let message = format!("the training of {} is over, and no class can be left out of it", path.display());
+        let help = "say --set task.overlap=report, which names the classes that the training has seen, or refuse";
+        return Err(Diagnostic::new(codes::ARGUMENT, message).at(&change.origin).path(&change.path).help(help).into());
+    }
     let mut recipe = Recipe::check_for(&document.root, Purpose::Run)?;
     directory.pin(&mut recipe);
     Ok(StudyRun::new(&variant(&directory.manifest.variant, &asked), recipe))

@@ -18,6 +18,7 @@ mod ranks;
 pub mod reliability;
 mod scale;
 mod seeds;
+mod svg;
 mod text;
 mod tradeoff;
 

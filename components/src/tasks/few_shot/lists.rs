@@ -168,6 +168,11 @@ impl Lists {
         self.parts.iter().filter(|part| part.role == part.split).flat_map(|part| &part.listing.passed_over)
     }
 
+    /// What a reader of the result must know of each split.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &String> {
+        self.parts.iter().filter(|part| part.role == part.split).flat_map(|part| &part.listing.notes)
+    }
+
     /// Writes down in the run what was left out and what its dataset notes. An error where the lists are too small for
     /// the episodes, or clips cannot be used and the policy is to stop.
     pub(super) fn report(&self, task: &FewShot, context: &mut RunContext) -> Result<()> {
@@ -182,8 +187,7 @@ impl Lists {
             context.progress.note(&note);
             context.note(note);
         }
-        let notes = self.parts.iter().filter(|part| part.role == part.split).flat_map(|part| &part.listing.notes);
-        notes.for_each(|note| context.note(note.clone()));
+        self.notes().for_each(|note| context.note(note.clone()));
         Ok(())
     }
 
@@ -350,13 +354,16 @@ impl FewShot {
                 listing.notes.extend(out);
             }
             unused.iter_mut().for_each(|(split, listing): &mut (Split, Listing)| {
-                // Nothing is trained here, so that these classes need not be told.
+                // Nothing is trained here: the run that was trained so has told them.
                 leave_out(&mut listing.classes, &tested.listing.classes, *split);
             });
         }
+        // Of another dataset, weights that nothing was trained into have seen no class.
+        let seen = across.is_none() || self.start.is_some() || trains && self.options().steps > 0;
         // Choosing on the training classes reads their split a second time.
         let own = parts.iter().filter(|part: &&Listed| part.role == part.split).map(|part| (part.split, &part.listing));
         let all = unused.iter().map(|(split, listing)| (*split, listing)).chain(own);
+        let all = all.filter(|(split, _)| seen || *split == Split::Test);
         let classes: Vec<(Split, &Class)> =
             all.flat_map(|(split, listing)| listing.classes.iter().map(move |class| (split, class))).collect();
         let note = keep_apart(&classes, dataset, across).map_err(|error| error.at(recipe.place("dataset")))?;

@@ -159,6 +159,8 @@ impl Component for FewShot {
         );
         let wrong = self.test.split.is_some_and(|split| split != Split::Test);
         problems.when(wrong, "test.split", "must be test, whose classes the training has not seen");
+        let useless = self.overlap != Overlap::default() && self.test_on.is_none();
+        problems.when(useless, "overlap", "has no effect without `test_on`: one dataset has no class in two splits");
         if let Some(start) = &self.start {
             start.validate(problems);
         }
@@ -363,7 +365,7 @@ impl FewShot {
         Ok(clips)
     }
 
-    /// The options of the training loop.
+    /// The options of the training loop: with no step where all is left to the fine-tuning.
     fn options(&self) -> LoopOptions {
         let alone = self.fine_tune.as_ref().is_some_and(|fine_tune| fine_tune.alone);
         LoopOptions { steps: if alone { 0 } else { self.train.steps }, ..self.train.clone() }

@@ -513,3 +513,47 @@ fn every_gradient_on_another_device_is_that_of_flex() {
         }
     }
 }
+
+/// Training and test on one variant of shapes, whose splits stand for two datasets with a class in common.
+#[test]
+fn what_the_training_has_seen_of_another_dataset_depends_on_whether_there_is_one() {
+    let classes = |task: FewShot, adapter: &str| {
+        let recipe = model::recipe(&[("adapter", adapter)]);
+        let build = recipe.build_context(&Device::flex()).unwrap();
+        let dataset = Twice(recipe.build(&build).unwrap());
+        let model = FewShotModel::build(&recipe, &build, 8);
+        let lists = task.lists(&dataset, &recipe, &model).unwrap();
+        let [train, _, test] = lists.classes().map(|classes| classes.len());
+        let told = lists.notes().any(|note| note.contains("the training has seen"));
+        (train, test, told)
+    };
+    let test_on = serde_json::from_value(serde_json::json!({"type": "shapes_in_motion"})).unwrap();
+    let task = FewShot { test_on: Some(test_on), ..FewShot::default() };
+    let (train, test, told) = classes(task.clone(), "{type: multimodal}");
+    assert!(train > 0 && test > 0 && told, "a training has seen them");
+    let left_out = FewShot { overlap: Overlap::LeaveOut, ..task.clone() };
+    assert_eq!(classes(left_out, "{type: multimodal}"), (train - 1, test, false));
+    let alone = FewShot { fine_tune: Some(FineTune { alone: true, ..FineTune::default() }), ..task };
+    assert!(!classes(alone, "{type: multimodal}").2, "nothing was trained before the test");
+}
+
+/// A dataset whose first test class has the name of its first training class.
+struct Twice(Box<dyn Dataset>);
+
+impl Dataset for Twice {
+    fn list(&self, split: Split) -> Result<maclip_framework::slots::dataset::Listing> {
+        let mut listing = self.0.list(split)?;
+        if split == Split::Test {
+            listing.classes[0].name = self.0.list(Split::Train)?.classes[0].name.to_uppercase();
+        }
+        Ok(listing)
+    }
+
+    fn frame_count(&self, clip: &str) -> Result<usize> {
+        self.0.frame_count(clip)
+    }
+
+    fn open(&self, clip: &str, indices: &[usize]) -> Result<maclip_framework::slots::dataset::Frames> {
+        self.0.open(clip, indices)
+    }
+}
