@@ -49,7 +49,7 @@ type Identity = (u64, u64, u64, u64, String);
 /// # Errors
 /// Where `files` fails, or a file cannot be read.
 pub fn shared(clips: &[(Split, &str)], files: &Files) -> Result<Vec<Shared>> {
-    let about: Vec<About> = clips.par_iter().map(|(_, clip)| About::of(&files(clip)?)).collect::<Result<_>>()?;
+    let about = in_order(clips, |(_, clip)| About::of(&files(clip)?))?;
     let mut found: HashMap<(usize, usize), bool> = HashMap::new();
 
     let sizes: Vec<(usize, u64)> = about.iter().map(|about| about.size).collect();
@@ -92,6 +92,11 @@ impl About {
     }
 }
 
+/// What `of` makes of each of `all`; of several errors always the first in their order, whichever thread is faster.
+fn in_order<T: Sync, K: Send>(all: &[T], of: impl Fn(&T) -> Result<K> + Sync) -> Result<Vec<K>> {
+    all.par_iter().map(&of).collect::<Vec<Result<K>>>().into_iter().collect()
+}
+
 /// Each clip that is in another split than the first one, with that.
 fn across(clips: &[(Split, &str)], same: &[usize]) -> impl Iterator<Item = (usize, usize)> {
     let first = same.iter().copied().min().unwrap_or_default();
@@ -104,7 +109,7 @@ fn groups<K: Eq + std::hash::Hash + Send>(
     among: Vec<usize>,
     key: impl Fn(usize) -> Result<K> + Sync,
 ) -> Result<Vec<Vec<usize>>> {
-    let keys: Vec<K> = among.par_iter().map(|&at| key(at)).collect::<Result<_>>()?;
+    let keys = in_order(&among, |&at| key(at))?;
     let mut groups: HashMap<K, Vec<usize>> = HashMap::new();
     keys.into_iter().zip(among).for_each(|(key, at)| groups.entry(key).or_default().push(at));
     Ok(groups.into_values().filter(|group| across(clips, group).next().is_some()).collect())
