@@ -9,7 +9,7 @@ use crate::recipe::keys::KEYS;
 use crate::registry::options::{followed, shown};
 use crate::registry::{SLOT, SlotInfo, slots};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The pattern of a reference; this is enough for an editor.
 const REFERENCE: &str = r"\$\{";
@@ -37,6 +37,7 @@ pub fn recipe() -> Value {
             json!({"$ref": format!("#/$defs/{}", slot.name), "description": about, "markdownDescription": about}),
         );
     }
+    changes.add_inner();
     let of_root = properties.keys().filter(|key| !["study", "seed"].contains(&key.as_str()));
     let mut variant: Map<String, Value> =
         of_root.map(|key| (key.clone(), json!({"$ref": format!("#/properties/{key}")}))).collect();
@@ -132,6 +133,10 @@ fn define_slot(slot: &SlotInfo, definitions: &mut Map<String, Value>, changes: &
             any.entry(path.clone()).or_default().push(json!({ "$ref": pointer }));
             changes.add(&format!("{}.{path}", slot.name), &pointer, schema);
         }
+        let own = schema["properties"].as_object().into_iter().flatten();
+        for (path, inner) in own.filter_map(|(path, option)| Some((path, option[SLOT].as_str()?))) {
+            changes.inner.insert((format!("{}.{path}", slot.name), inner.to_owned()));
+        }
         properties.insert("type".to_owned(), true.into());
         component = json!({"title": format!("{}: {}", slot.name, info.name), "properties": properties,
                            "additionalProperties": false});
@@ -171,12 +176,16 @@ fn define_slot(slot: &SlotInfo, definitions: &mut Map<String, Value>, changes: &
 /// Options by dotted path, each with the pointers to its schemas, for variants and axes. Several components of a slot
 /// may have an option of the same name; equal schemas count once.
 #[derive(Default)]
-struct Changes(BTreeMap<String, Vec<(String, Value)>>);
+struct Changes {
+    options: BTreeMap<String, Vec<(String, Value)>>,
+    /// Options that are components of a slot, with its name: `task.test_on` is one of `dataset`.
+    inner: BTreeSet<(String, String)>,
+}
 
 impl Changes {
     /// Adds the option at `path`, whose schema is at `pointer`, and those below it.
     fn add(&mut self, path: &str, pointer: &str, schema: &Value) {
-        let known = self.0.entry(path.to_owned()).or_default();
+        let known = self.options.entry(path.to_owned()).or_default();
         if !known.iter().any(|(_, other)| other == schema) {
             known.push((pointer.to_owned(), schema.clone()));
         }
@@ -185,9 +194,25 @@ impl Changes {
         }
     }
 
+    /// Adds the options of the components among the options of others, such as `task.test_on.variant`. Called once all
+    /// slots are there; a component within one within another is not looked into.
+    fn add_inner(&mut self) {
+        let found: Vec<(String, Vec<(String, Value)>)> = self
+            .inner
+            .iter()
+            .flat_map(|(path, slot)| {
+                let own = self.options.iter().filter_map(move |(option, schemas)| {
+                    Some((option.strip_prefix(slot.as_str())?.strip_prefix('.')?, schemas))
+                });
+                own.map(move |(option, schemas)| (format!("{path}.{option}"), schemas.clone()))
+            })
+            .collect();
+        self.options.extend(found);
+    }
+
     /// Those whose path has a dot; the others are properties of the recipe.
     fn dotted(&self) -> Map<String, Value> {
-        let dotted = self.0.iter().filter(|(path, _)| path.contains('.'));
+        let dotted = self.options.iter().filter(|(path, _)| path.contains('.'));
         let of = |pointers: &[(String, Value)]| {
             let mut refs: Vec<Value> = pointers.iter().map(|(pointer, _)| json!({ "$ref": pointer })).collect();
             if refs.len() == 1 { refs.remove(0) } else { json!({ "anyOf": refs }) }
@@ -198,8 +223,10 @@ impl Changes {
 
 /// The properties of `study.axes`: for each path a list of its values, or a map from names to values.
 fn axes(changes: &Changes) -> Value {
-    let paths =
-        changes.0.keys().filter(|path| !["name", "description", "seed", "expect", "label"].contains(&path.as_str()));
+    let paths = changes
+        .options
+        .keys()
+        .filter(|path| !["name", "description", "seed", "expect", "label"].contains(&path.as_str()));
     let axis = |path: &String| {
         let value = json!({"$ref": format!("#/$defs/variant/properties/{path}")});
         let lists = json!({"type": ["array", "object"], "items": value, "minItems": 1, "additionalProperties": value,
