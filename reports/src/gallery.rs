@@ -1,15 +1,17 @@
 //! Test queries that a run recorded in detail, prepared for the page.
 
 use crate::figures::alignment::{self, Matrix};
-use crate::figures::{self, inline};
+use crate::figures::{self, Drawn, inline, occlusion};
 use crate::format;
 use crate::load::display;
 use crate::strips::{Folder, Strip, Strips};
 use crate::summary::{Group, Variant};
 use maclip_framework::error::{Error, Result};
+use maclip_framework::runs::embedding::Embedding;
 use maclip_framework::runs::examples::{Example, ExampleClass, Examples, Rule};
 use serde::Serialize;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// The examples of one run.
 #[derive(Clone, Debug, Serialize)]
@@ -42,7 +44,8 @@ struct Shown {
     prediction: String,
     query: Clip,
     classes: Vec<Class>,
-    matrices: Vec<Picture>,
+    /// Where the answer comes from, and the alignments.
+    pictures: Vec<Picture>,
 }
 
 /// A clip with its frames.
@@ -99,11 +102,13 @@ const MOST: usize = 4;
 pub struct Galleries {
     /// One for each group; `None` where no run of it recorded examples, or they are shown with another group.
     pub of_groups: Vec<Option<Gallery>>,
+    /// One for each group: the best variant that recorded a map of test clips, and the map.
+    pub maps: Vec<Option<(String, Embedding)>>,
     /// The pictures of all galleries, each once.
     pub strips: Strips,
     /// Runs whose examples are left to a report of their own.
     pub left_out: Vec<String>,
-    /// Records that cannot be read. Only their gallery is missing.
+    /// Records that cannot be read. Only their gallery or map is missing.
     pub problems: Vec<String>,
 }
 
@@ -111,11 +116,22 @@ impl Galleries {
     /// Galleries of the best variant of each group that recorded examples. A run that is in several groups is shown
     /// once.
     pub fn of(groups: &[Group]) -> Self {
-        let mut found =
-            Self { of_groups: Vec::new(), strips: Strips::default(), left_out: Vec::new(), problems: Vec::new() };
+        let mut found = Self {
+            of_groups: Vec::new(),
+            maps: Vec::new(),
+            strips: Strips::default(),
+            left_out: Vec::new(),
+            problems: Vec::new(),
+        };
         let mut shown = BTreeSet::new();
         for (number, group) in groups.iter().enumerate() {
-            let gallery = match recorded(group) {
+            let map = recorded(group, Path::new(Embedding::FILE)).and_then(|variant| {
+                let read = Embedding::read(&variant.path);
+                let read = read.inspect_err(|error| found.problems.push(error.to_string())).ok().flatten();
+                read.map(|embedding| (variant.label.clone(), embedding))
+            });
+            found.maps.push(map);
+            let gallery = match recorded(group, &Path::new(Examples::FOLDER).join(Examples::FILE)) {
                 Some(variant) if shown.contains(&variant.hash) => None,
                 Some(variant) if shown.len() == MOST => {
                     found.left_out.push(display(&variant.path));
@@ -140,10 +156,9 @@ impl Galleries {
     }
 }
 
-/// The best variant of a group with examples.
-fn recorded(group: &Group) -> Option<&Variant> {
-    let tested =
-        group.variants.iter().filter(|variant| variant.path.join(Examples::FOLDER).join(Examples::FILE).exists());
+/// The best variant of a group whose run has this file.
+fn recorded<'a>(group: &'a Group, file: &Path) -> Option<&'a Variant> {
+    let tested = group.variants.iter().filter(|variant| variant.path.join(file).exists());
     tested
         .filter(|variant| variant.mean().is_some())
         .max_by(|a, b| a.mean().unwrap_or(0.0).total_cmp(&b.mean().unwrap_or(0.0)))
@@ -191,10 +206,13 @@ fn shown(id: &str, example: &Example, explanation: &str, strips: &mut Folder) ->
         })
     };
     let query = strips.clip(&example.query);
-    let (mut classes, mut matrices) = (Vec::new(), Vec::new());
+    let prediction = name(example.prediction)?;
+    let places = example.occlusion.as_ref().and_then(|of| occlusion::draw(&prediction, query.picture(), of));
+    let (mut classes, mut pictures) = (Vec::new(), Vec::new());
+    pictures.extend(places.map(|drawn| Picture::of(format!("{id}-places"), &drawn)));
     for (position, class) in example.classes.iter().enumerate() {
         let support: Vec<Clip> = class.support.iter().map(|clip| strips.clip(clip)).collect();
-        matrices.extend(matrix(&format!("{id}-{position}"), class, explanation, &query, &support));
+        pictures.extend(matrix(&format!("{id}-{position}"), class, explanation, &query, &support));
         classes.push(Class {
             name: class.name.clone(),
             is_true: position == example.label,
@@ -208,10 +226,10 @@ fn shown(id: &str, example: &Example, explanation: &str, strips: &mut Folder) ->
         right: example.label == example.prediction,
         episode: example.episode,
         label: name(example.label)?,
-        prediction: name(example.prediction)?,
+        prediction,
         query,
         classes,
-        matrices,
+        pictures,
     })
 }
 
@@ -227,8 +245,13 @@ fn matrix(id: &str, class: &ExampleClass, explanation: &str, query: &Clip, suppo
         query: query.picture(),
         support: &support,
     };
-    let drawn = alignment::draw(&matrix)?;
-    Some(Picture { id: id.to_owned(), svg: minijinja::Value::from_safe_string(inline(&drawn.svg)) })
+    Some(Picture::of(id.to_owned(), &alignment::draw(&matrix)?))
+}
+
+impl Picture {
+    fn of(id: String, drawn: &Drawn) -> Self {
+        Self { id, svg: minijinja::Value::from_safe_string(inline(&drawn.svg)) }
+    }
 }
 
 #[cfg(test)]
@@ -238,7 +261,7 @@ mod tests {
     use crate::{Options, report};
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
-    use maclip_framework::runs::examples::ExampleAlignment;
+    use maclip_framework::runs::examples::{ExampleAlignment, Occlusion};
     use maclip_framework::runs::records::FORMAT;
 
     /// A run of the default study with one example, whose names and files are given.
@@ -265,6 +288,7 @@ mod tests {
             label: 0,
             prediction: 1,
             classes: vec![of("true class", None), of(class, Some(alignment))],
+            occlusion: Some(Occlusion { side: 1, falls: vec![vec![0.25], vec![-0.5]] }),
         };
         let clips = [("query/1".to_owned(), file.to_owned())].into();
         let examples =
@@ -297,6 +321,7 @@ mod tests {
         assert!(page.contains("<strong>true class</strong> taken for <strong>other class</strong>"));
         assert!(page.contains("0.250") && page.contains("90.0 %"));
         assert!(page.contains("Query against other class") && page.contains("frames 1 and 2: distance 0.900"));
+        assert!(page.contains("frame 2, row 1, column 1 covered: +50.0 points"), "where the answer comes from");
     }
 
     #[test]

@@ -166,7 +166,7 @@ struct Contents<'a> {
 fn write(contents: &Contents, roots: &[PathBuf], out: &Path, options: &Options) -> Result<Vec<PathBuf>> {
     let Contents { loaded, summarised, .. } = *contents;
     let Summarised { summary, tables, orders, .. } = summarised;
-    let figures = Figures::of(summary);
+    let figures = Figures::of(summary, &summarised.galleries.maps);
     let page = page::render(contents, &figures, roots, options.reload)?;
 
     let mut contents = frames(loaded, summary)?;

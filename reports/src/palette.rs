@@ -20,8 +20,8 @@ impl Colour {
     /// Of matrices that belong to no variant.
     pub const SCALE: Self = colour("scale", "#46627f");
     /// Of variants. Black is for the one that is called the baseline. The next four are Okabe and Ito's, for all kinds of colour
-    /// vision; all reach a contrast of 3 to both grounds.
-    pub const SERIES: [Self; 12] = [
+    /// vision; the last twelve were chosen to be as far as possible from those before. All reach a contrast of 3 to both grounds.
+    pub const SERIES: [Self; 24] = [
         colour("v0", "#30343a"),
         colour("v1", "#0072b2"),
         colour("v2", "#d55e00"),
@@ -34,6 +34,30 @@ impl Colour {
         colour("v9", "#6f7a12"),
         colour("v10", "#7d5a3c"),
         colour("v11", "#4a7774"),
+        colour("v12", "#e347d9"),
+        colour("v13", "#27a034"),
+        colour("v14", "#cd0229"),
+        colour("v15", "#183d00"),
+        colour("v16", "#fa07a0"),
+        colour("v17", "#6d0b14"),
+        colour("v18", "#78668a"),
+        colour("v19", "#2d2b72"),
+        colour("v20", "#790774"),
+        colour("v21", "#f01669"),
+        colour("v22", "#779461"),
+        colour("v23", "#b47d7f"),
+    ];
+
+    /// Of classes, below text in ink: pale, so that nobody takes them for variants.
+    pub const TINTS: [Self; 8] = [
+        colour("t0", "#f6c9c5"),
+        colour("t1", "#c5daf8"),
+        colour("t2", "#fde0ae"),
+        colour("t3", "#c8e8c3"),
+        colour("t4", "#ddd0f6"),
+        colour("t5", "#ecefaa"),
+        colour("t6", "#bce6e4"),
+        colour("t7", "#f4cde6"),
     ];
 
     /// Of a variant by the position that the report gave it.
@@ -43,7 +67,7 @@ impl Colour {
 
     /// The colour whose light form is `hex`.
     pub fn with_light(hex: &str) -> Option<Self> {
-        let all = [Self::INK, Self::MUTED, Self::GRID, Self::SCALE].into_iter().chain(Self::SERIES);
+        let all = [Self::INK, Self::MUTED, Self::GRID, Self::SCALE].into_iter().chain(Self::SERIES).chain(Self::TINTS);
         all.into_iter().find(|colour| colour.light == hex)
     }
 
@@ -60,7 +84,7 @@ impl Colour {
 }
 
 /// What the classes become on a dark ground.
-pub const DARK: [(&str, &str); 16] = [
+pub const DARK: [(&str, &str); 36] = [
     ("ink", "#e6e9ed"),
     ("muted", "#a3abb5"),
     ("grid", "#343a42"),
@@ -77,6 +101,26 @@ pub const DARK: [(&str, &str); 16] = [
     ("v9", "#b8c24a"),
     ("v10", "#c49a78"),
     ("v11", "#86b5b1"),
+    ("v12", "#dd41d3"),
+    ("v13", "#1e9b2f"),
+    ("v14", "#f74046"),
+    ("v15", "#6b9151"),
+    ("v16", "#fd12a3"),
+    ("v17", "#f4877e"),
+    ("v18", "#8f819c"),
+    ("v19", "#cbbefb"),
+    ("v20", "#f689eb"),
+    ("v21", "#fd2c72"),
+    ("v22", "#bcdba4"),
+    ("v23", "#ffc3c4"),
+    ("t0", "#7c3c38"),
+    ("t1", "#2b4c80"),
+    ("t2", "#74551f"),
+    ("t3", "#2e6031"),
+    ("t4", "#533d86"),
+    ("t5", "#5c5e1c"),
+    ("t6", "#1e5e5c"),
+    ("t7", "#713a60"),
 ];
 
 /// The colours of variants in their light and their dark form, as CSS values.
@@ -113,7 +157,12 @@ mod tests {
             let [r, g, b] = colour.rgb();
             Colour::with_light(&format!("#{r:02x}{g:02x}{b:02x}")) == Some(*colour)
         };
-        assert!(Colour::SERIES.iter().all(known), "a colour is known by its parts");
+        assert!(Colour::SERIES.iter().chain(&Colour::TINTS).all(known), "a colour is known by its parts");
+        for tint in Colour::TINTS {
+            for (ink, ground) in [(Colour::INK.light, tint.light), (Colour::INK.dark(), tint.dark())] {
+                assert!(contrast(ink, ground) >= 4.5, "{ink} on {ground}: {}", contrast(ink, ground));
+            }
+        }
         assert_eq!(palette().into_iter().collect::<BTreeSet<_>>().len(), Colour::SERIES.len());
         assert!(Colour::SERIES.iter().all(|colour| DARK.iter().any(|(class, _)| *class == colour.class)));
     }

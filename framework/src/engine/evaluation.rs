@@ -167,6 +167,7 @@ pub struct EpisodeEncoder<'a> {
 }
 
 /// The encoded clips of one episode.
+#[derive(Clone)]
 pub struct EpisodeEncoding {
     /// The S support clips, `[S, T, E]`, in the order of [`EpisodeClips::support`].
     pub support: Encoded,

@@ -7,6 +7,7 @@ pub mod attempt;
 pub mod backbone_identity;
 pub mod classify;
 pub mod context;
+pub mod embedding;
 pub mod episodes;
 pub mod evaluation;
 pub mod examples;

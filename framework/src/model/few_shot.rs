@@ -41,6 +41,7 @@ pub struct FewShotModel {
 }
 
 /// Frame features of the support clips (or of the queries) of one episode.
+#[derive(Clone)]
 pub struct Encoded {
     /// Features before the prototype module, `[S, T, E]` (or `[Q, T, E]`).
     pub frames: Tensor<3>,

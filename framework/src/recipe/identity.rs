@@ -3,7 +3,7 @@
 use maclip_language::{Node, identity, within};
 
 /// Keys that cannot change a result, left out of a run's identity.
-const NO_RESULT: [&str; 18] = [
+const NO_RESULT: [&str; 22] = [
     "name",
     "description",
     "label",
@@ -18,8 +18,12 @@ const NO_RESULT: [&str; 18] = [
     "task.train.checkpoint_every_steps",
     "task.train.keep_checkpoints",
     "task.validation.examples",
+    "task.validation.occlusion",
+    "task.validation.map_clips",
     "task.validation.list.path",
     "task.test.examples",
+    "task.test.occlusion",
+    "task.test.map_clips",
     "task.test.list.path",
     "task.start.run",
 ];

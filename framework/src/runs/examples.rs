@@ -67,6 +67,22 @@ pub struct Example {
     pub prediction: usize,
     /// The classes of the episode, in its order.
     pub classes: Vec<ExampleClass>,
+    /// What the prediction depends on; only for the first example of a rule, where the test was asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occlusion: Option<Occlusion>,
+}
+
+/// Where the model looks in the frames of a query: how much the prediction depends on each place.
+///
+/// Each frame is cut into `side`² cells. One cell of one frame at a time is covered with the mean colour that pixels are
+/// normalised by, and the query is judged again (Zeiler and Fergus, arXiv 1311.2901, section 4.2).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Occlusion {
+    /// Cells along a side of a frame.
+    pub side: usize,
+    /// By how much the probability of the predicted class falls where a cell is covered, −1 to 1, rounded to four
+    /// decimals: T rows of `side`² cells, in row-major order.
+    pub falls: Vec<Vec<f32>>,
 }
 
 /// One class of the episode of an [`Example`].

@@ -4,6 +4,7 @@
 //! Not here: the work that makes these files (`engine`), and what is shown of them (the crate `maclip-reports`).
 
 pub mod directory;
+pub mod embedding;
 pub mod examples;
 pub mod journal;
 pub mod log;

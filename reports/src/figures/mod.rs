@@ -10,6 +10,8 @@ mod classes;
 mod curves;
 mod heat;
 mod labels;
+mod map;
+pub mod occlusion;
 mod of_group;
 mod overview;
 mod phases;
@@ -28,6 +30,7 @@ pub use png::png;
 use crate::curve::At;
 use crate::statistics::Interval;
 use crate::summary::{Summary, Variant};
+use maclip_framework::runs::embedding::Embedding;
 
 /// A figure ready to be shown: inline in the page, or as a file of its own.
 #[derive(Clone, Debug)]
@@ -122,12 +125,13 @@ pub struct Figures {
 }
 
 impl Figures {
-    pub fn of(summary: &Summary) -> Self {
+    /// `maps` has the map of each group, where there is one, and whose it is.
+    pub fn of(summary: &Summary, maps: &[Option<(String, Embedding)>]) -> Self {
         use rayon::prelude::*;
         let several = summary.groups.len() > 1;
         let of = |(number, group)| {
             let prefix = if several { format!("{}-", number + 1) } else { String::new() };
-            of_group::draw(&prefix, group)
+            of_group::draw(&prefix, group, maps.get(number).and_then(Option::as_ref))
         };
         let groups = summary.groups.par_iter().enumerate().map(of).collect();
         Self { overview: overview::draw(summary), groups }

@@ -1,5 +1,6 @@
 //! The figures of one group of variants.
 
+use super::map::{self, Projection};
 use super::scale::{decades, durations};
 use super::seeds::{Panel, Seed};
 use super::tradeoff::{self, Price};
@@ -9,6 +10,7 @@ use crate::format;
 use crate::palette::Colour;
 use crate::summary::{Classes, Difference, Group, Variant};
 use maclip_framework::model::plan::short;
+use maclip_framework::runs::embedding::{Embedding, Map};
 
 /// The most bars of a figure that can still be read.
 const MOST_BARS: usize = 24;
@@ -19,7 +21,7 @@ const MOST_PANELS: usize = 12;
 /// The most classes of a confusion matrix.
 const MOST_CLASSES: usize = 40;
 
-pub fn draw(prefix: &str, group: &Group) -> Vec<Figure> {
+pub fn draw(prefix: &str, group: &Group, map: Option<&(String, Embedding)>) -> Vec<Figure> {
     let metric = format::words(group.metric());
     let (name, unit, over) = (format::capitalized(&metric), format!("{metric} (%)"), group.interval());
     let mut album = Album { prefix: prefix.to_owned(), figures: Vec::new() };
@@ -80,6 +82,9 @@ pub fn draw(prefix: &str, group: &Group) -> Vec<Figure> {
     album.add("seeds", title, caption, seeds::draw(title, &unit, &shown));
 
     of_classes(&mut album, group, &name, &unit);
+    if let Some((variant, embedding)) = map {
+        of_clips(&mut album, variant, embedding);
+    }
 
     let title = "Where the time went";
     let all: Vec<&Variant> = group.variants.iter().filter(|variant| !variant.phases.is_empty()).collect();
@@ -138,6 +143,35 @@ fn of_classes(album: &mut Album, group: &Group, name: &str, unit: &str) {
          fuller colour is more. Columns have the numbers of the rows.{fewer}"
     );
     album.add("confusion", &title, caption, heat::draw(&grid));
+}
+
+/// The clips of the test by what `variant` makes of them.
+fn of_clips(album: &mut Album, variant: &str, embedding: &Embedding) {
+    let title = format!("Test clips as {variant} sees them");
+    let about = "Each point is a clip, with the number of its class. The percentages are of clips whose nearest other clip, by the \
+                 cosine of the whole features, is of their class: a plane cannot show all of that.";
+    let shares = |map: &Map| {
+        let [first, second] = map.variance.map(format::percent);
+        format!("{first} and {second} % {}", map::when(map.stage))
+    };
+    let shares = embedding.maps.iter().map(shares).collect::<Vec<_>>().join(", ");
+    let all = [
+        (
+            "map-pca",
+            "PCA",
+            Projection::Pca,
+            format!("The axes are the two principal components, with {shares} of the variance."),
+        ),
+        (
+            "map-tsne",
+            "t-SNE",
+            Projection::Tsne,
+            "t-SNE keeps neighbours together; how far groups are from each other says nothing.".to_owned(),
+        ),
+    ];
+    for (id, axis, projection, how) in all {
+        album.add_axis(id, axis, &title, format!("{about} {how}"), map::draw(&title, embedding, projection));
+    }
 }
 
 /// Classes by position: all, or those that are recognised least.

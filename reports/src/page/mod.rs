@@ -229,7 +229,7 @@ mod tests {
     fn page(root: &Path) -> String {
         let loaded = load(&[root.to_owned()]).unwrap();
         let summarised = summarised(&loaded);
-        let figures = Figures::of(&summarised.summary);
+        let figures = Figures::of(&summarised.summary, &summarised.galleries.maps);
         let contents = Contents { loaded: &loaded, summarised: &summarised, pair: None };
         render(&contents, &figures, &[PathBuf::from("my runs")], None).unwrap()
     }

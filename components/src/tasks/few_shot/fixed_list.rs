@@ -28,6 +28,15 @@ pub(super) struct Evaluation {
     /// calls, random ones. `null` keeps 3 by each rule, 0 none. Only for the test.
     #[schemars(range(max = 20))]
     pub examples: Option<usize>,
+    /// Cells along a side of a frame, each of which is covered once in the query of the first example of each rule: the
+    /// report shows where the prediction becomes less probable. 4 encodes the query 16 times for every frame; 0 covers
+    /// nothing. Only for the test.
+    #[schemars(range(max = 32))]
+    pub occlusion: usize,
+    /// Clips that are drawn as points of a map, as many of each class: by what the backbone gives before the training, and
+    /// by what is compared after it. 0 draws none. It encodes them twice. Only for the test.
+    #[schemars(range(max = 1000))]
+    pub map_clips: usize,
     /// A file of episodes in place of drawn ones, as a run writes it; `maclip run --episodes FILE` sets it for the test.
     pub list: Option<ListFile>,
 }
@@ -66,6 +75,8 @@ impl Default for Evaluation {
             seed: 0,
             clips_per_class: None,
             examples: None,
+            occlusion: 0,
+            map_clips: 0,
             list: None,
         }
     }

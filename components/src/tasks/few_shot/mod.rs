@@ -157,6 +157,16 @@ impl Component for FewShot {
             "validation.examples",
             "has no effect: examples are kept of the test, with `test.examples`",
         );
+        problems.when(
+            self.validation.occlusion > 0,
+            "validation.occlusion",
+            "has no effect: frames of the test's examples are covered, with `test.occlusion`",
+        );
+        problems.when(
+            self.validation.map_clips > 0,
+            "validation.map_clips",
+            "has no effect: the map is of the test's clips, with `test.map_clips`",
+        );
         let wrong = self.test.split.is_some_and(|split| split != Split::Test);
         problems.when(wrong, "test.split", "must be test, whose classes the training has not seen");
         let useless = self.overlap != Overlap::default() && self.test_on.is_none();
@@ -273,8 +283,8 @@ impl Task for FewShot {
         let started = Instant::now();
         let result = self.test(context, &model, &source, &parts);
         context.attempt()?.seconds.test = started.elapsed().as_secs_f64();
-        let (result, note) = result.inspect_err(|_| drop(context.note_costs()))?;
-        if let Some(note) = note {
+        let (result, notes) = result.inspect_err(|_| drop(context.note_costs()))?;
+        for note in notes {
             context.progress.note(&note);
             context.note(note);
         }

@@ -3,14 +3,16 @@
 use super::{FewShot, Parts};
 use burn::module::Module;
 use maclip_framework::engine::context::RunContext;
+use maclip_framework::engine::embedding::embedding;
 use maclip_framework::engine::episodes::{Episode, EpisodeList};
 use maclip_framework::engine::evaluation::{self, Outcome};
-use maclip_framework::engine::examples::Gallery;
+use maclip_framework::engine::examples::{Gallery, GalleryOptions};
 use maclip_framework::engine::features::ClipSource;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::copy_atomically;
 use maclip_framework::model::few_shot::FewShotModel;
 use maclip_framework::recipe::expectation::{TestResult, mean_ci95};
+use maclip_framework::runs::embedding::Embedding;
 use maclip_framework::runs::records::EpisodeRecord;
 use maclip_framework::slots::dataset::{Class, Split};
 use std::path::Path;
@@ -19,15 +21,15 @@ use std::path::Path;
 const EXAMPLES: usize = 3;
 
 impl FewShot {
-    /// Tests the chosen weights and writes the records. The text says why there are no examples, where they could not
-    /// be made.
+    /// Tests the chosen weights and writes the records. The texts say why there are no examples or no map, where they could
+    /// not be made.
     pub(super) fn test(
         &self,
         context: &RunContext,
         model: &FewShotModel,
         source: &ClipSource,
         parts: &Parts,
-    ) -> Result<(TestResult, Option<String>)> {
+    ) -> Result<(TestResult, Vec<String>)> {
         let (list, test) = (&parts.test, &parts.data[Split::Test as usize]);
         // All runs on one list share its file.
         let shared = context.shared.join(EpisodeList::file_name(&list.hash));
@@ -47,19 +49,27 @@ impl FewShot {
             .map(|(id, (episode, outcome))| record(id, episode, outcome, &test.classes))
             .collect();
         records.append_all(&lines)?;
-        let examples = self.test.examples.unwrap_or(EXAMPLES);
+        let kept = GalleryOptions { examples: self.test.examples.unwrap_or(EXAMPLES), occlusion: self.test.occlusion };
         let split = evaluation::SplitEpisodes { classes: &test.classes, texts: &test.texts, list };
         // The weights of each episode are gone.
         let gallery = match self.fine_tune {
             Some(_) => Err(Error::failed("every episode was judged with weights of its own")),
-            None => Gallery::new(&model.valid(), source, &split, &outcomes, examples),
+            None => Gallery::new(&model.valid(), source, &split, &outcomes, kept),
         };
-        let note = match gallery {
-            Ok(gallery) => gallery.write(context.store).map(|()| None)?,
+        let mut notes = Vec::new();
+        match gallery {
+            Ok(gallery) => gallery.write(context.store)?,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             // The test is done, and its result holds without examples.
-            Err(error) => Some(format!("no examples of the test: {}", error.reason())),
-        };
+            Err(error) => notes.push(format!("no examples of the test: {}", error.reason())),
+        }
+        if self.test.map_clips > 0 {
+            match self.embedding(context, model, source, parts) {
+                Ok(embedding) => context.store.write_json(Embedding::FILE, &embedding)?,
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error) => notes.push(format!("no map of the test's clips: {}", error.reason())),
+            }
+        }
         let (value, ci95) = mean_ci95(&outcomes.iter().map(Outcome::accuracy).collect::<Vec<_>>());
         let result = TestResult {
             metric: "accuracy".to_owned(),
@@ -70,7 +80,26 @@ impl FewShot {
             way: self.way,
             shot: self.shot,
         };
-        Ok((result, note))
+        Ok((result, notes))
+    }
+
+    /// The map of the test's clips.
+    fn embedding(
+        &self,
+        context: &RunContext,
+        model: &FewShotModel,
+        source: &ClipSource,
+        parts: &Parts,
+    ) -> Result<Embedding> {
+        if self.fine_tune.is_some() {
+            return Err(Error::failed("every episode was judged with weights of its own"));
+        }
+        let before = match parts.params.trainable > 0 && self.trains() {
+            true => Some(parts.begun(context.recipe)?.valid()),
+            false => None,
+        };
+        let classes = &parts.data[Split::Test as usize].classes;
+        embedding((before.as_ref(), &model.valid()), source, classes, self.test.map_clips)
     }
 }
 

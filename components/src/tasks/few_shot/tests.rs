@@ -6,17 +6,18 @@ use super::*;
 use crate::conformance::model::{self, with_noise};
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::DType;
+use burn::tensor::{DType, Tensor};
 use maclip_framework::clips::loader::View;
-use maclip_framework::engine::evaluation::{self, EpisodeEncoder};
-use maclip_framework::engine::examples::{Gallery, Seen};
+use maclip_framework::engine::evaluation::{self, EpisodeEncoder, EpisodeEncoding};
+use maclip_framework::engine::examples::{Gallery, GalleryOptions, Seen};
 use maclip_framework::engine::training::Learner;
 use maclip_framework::progress::Silent;
 use maclip_framework::recipe::compute::{Compute, Recompute};
 use maclip_framework::recipe::device;
 use maclip_framework::registry::SlotTrait;
+use maclip_framework::runs::examples::{Example, Occlusion};
 use maclip_framework::slots::Scope;
-use maclip_framework::slots::adapter::{Adapter, Depth};
+use maclip_framework::slots::adapter::{Adapter, Branch, Depth};
 use maclip_framework::slots::draws::Draws;
 use maclip_framework::weights::HostTensor;
 use std::path::{Path, PathBuf};
@@ -159,7 +160,8 @@ fn examples_are_of_what_was_tested() {
         let split = evaluation::SplitEpisodes { classes: &test.classes, texts: &test.texts, list: &list };
         let (model, source) = (bench.parts.model.valid(), bench.source(None));
         let outcomes = evaluation::evaluate(&model, &source, &split, &Silent).unwrap();
-        let gallery = Gallery::new(&model, &source, &split, &outcomes, 2).unwrap();
+        let gallery =
+            Gallery::new(&model, &source, &split, &outcomes, GalleryOptions { examples: 2, occlusion: 2 }).unwrap();
         let encoder = EpisodeEncoder::new(&model, &source, &split);
         let frames = bench.parts.clips.frames.count();
         let examples = &gallery.examples.examples;
@@ -191,6 +193,41 @@ fn examples_are_of_what_was_tested() {
                 // What is seen anew in every episode has a picture for each.
                 assert_eq!(clip.ends_with(&format!(" in episode {at}")), drawn, "{clip}");
             }
+        }
+        let covered: Vec<&Example> = examples.iter().filter(|example| example.occlusion.is_some()).collect();
+        // Where clips see each other in the tower, nothing is covered.
+        assert_eq!(
+            covered.len(),
+            if changes.last().unwrap().1 == "{type: task_adapter}" { 0 } else { 3 },
+            "{changes:?}"
+        );
+        for example in covered.into_iter().filter(|_| changes[0].0 != "frames") {
+            let Occlusion { side, falls } = example.occlusion.as_ref().unwrap();
+            assert!(*side == 2 && falls.len() == frames && falls.iter().all(|row| row.len() == 4));
+            // The last cell of the second frame, covered among the normalised pixels, where its colour is 0.
+            let at = example.episode as usize;
+            let query = encoder.clips(at).queries.iter().position(|clip| *clip == example.query).unwrap();
+            let clip = source.loader().load(&[(&example.query, View::Evaluation)]).unwrap();
+            let [_, _, _, h, w] = clip.dims();
+            let blank = Tensor::zeros([1, 1, 3, h - h / 2, w - w / 2], &clip.device());
+            let clip = clip.slice_assign([0..1, 1..2, 0..3, h / 2..h, w / 2..w], blank);
+            let EpisodeEncoding { support, query: mut queries, class_text } = encoder.encode(at).unwrap();
+            let covered = model.query_prototypes(model.encode(model.prefix(clip), &Branch::Query));
+            let count = queries.frames.dims()[0];
+            let put = |of: Tensor<3>, covered: Tensor<3>| {
+                let before = of.clone().narrow(0, 0, query);
+                let behind = (query + 1 < count).then(|| of.narrow(0, query + 1, count - query - 1));
+                let before = (query > 0).then_some(before);
+                Tensor::cat(before.into_iter().chain([covered]).chain(behind).collect(), 0)
+            };
+            queries.frames = put(queries.frames, covered.frames);
+            queries.given = put(queries.given, covered.given);
+            queries.prototypes = put(queries.prototypes, covered.prototypes);
+            let scores = model.scores(support, queries, class_text, 2);
+            let probabilities: Vec<f32> = model.objective.probabilities(&scores).into_data().iter::<f32>().collect();
+            let fall =
+                outcomes[at].probabilities[query][example.prediction] - probabilities[query * 4 + example.prediction];
+            assert!((fall - falls[1][3]).abs() < 5e-3, "{changes:?}: {fall} {}", falls[1][3]);
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Not here: the types of the file (`runs::examples`), and how a page shows them (the crate `maclip-reports`).
 
 mod choose;
+mod occlusion;
 mod strip;
 
 pub(crate) use strip::strip;
@@ -22,7 +23,18 @@ use crate::slots::dataset::Class;
 use crate::slots::explanation::{Explanation, frame_costs};
 use burn::tensor::{Int, Tensor};
 use choose::{Choice, choose};
+use occlusion::{Query, occluded};
 use std::collections::BTreeMap;
+
+/// What is kept of a test.
+#[derive(Clone, Copy, Debug)]
+pub struct GalleryOptions {
+    /// The most examples by each rule.
+    pub examples: usize,
+    /// Of the first example of each rule: the cells along a side of a frame that are covered, see [`Example::occlusion`]; 0
+    /// covers nothing.
+    pub occlusion: usize,
+}
 
 /// The examples of a test, with their pictures.
 pub struct Gallery {
@@ -33,8 +45,8 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// Chooses up to `count` queries by each rule among those of `split`, whose test had the `outcomes`, and encodes
-    /// their episodes again. `model` must be without autodiff (`valid()`).
+    /// Chooses up to `kept.examples` queries by each rule among those of `split`, whose test had the `outcomes`, and
+    /// encodes their episodes again. `model` must be without autodiff (`valid()`).
     ///
     /// # Errors
     /// Where a clip cannot be opened or is no pictures, the frames do not fit into one picture, the
@@ -44,7 +56,7 @@ impl Gallery {
         source: &ClipSource,
         split: &SplitEpisodes,
         outcomes: &[Outcome],
-        count: usize,
+        kept: GalleryOptions,
     ) -> Result<Self> {
         if source.loader().geometry.passes_features() {
             return Err(Error::failed("the clips are ready features, of which there are no pictures"));
@@ -59,14 +71,24 @@ impl Gallery {
             examples: Vec::new(),
         };
         let mut gallery = Self { examples, strips: BTreeMap::new() };
-        for choice in choose(split.list, outcomes, count) {
+        for choice in choose(split.list, outcomes, kept.examples) {
+            let names = gallery.picture(&encoder, source, choice.episode)?;
+            let encoding = encoder.encode(choice.episode)?;
+            let outcome = &outcomes[choice.episode];
+            let mut occlusion = None;
+            if gallery.examples.examples.iter().all(|example| example.rule != choice.rule) {
+                let (clips, at) = (encoder.clips(choice.episode), choice.query);
+                let view = encoder.view(choice.episode, clips.support.len() + at);
+                let pixels = source.loader().open(&[(clips.queries[at], view)])?.remove(0);
+                let (shot, prediction) = (split.list.shape.shot, outcome.predictions[at]);
+                let query = Query { encoding: &encoding, at, pixels: &pixels, shot, prediction };
+                occlusion = occluded(model, source.loader(), &query, kept.occlusion);
+            }
             if stop_requested() {
                 return Err(Error::Interrupted);
             }
-            let outcome = &outcomes[choice.episode];
-            let names = gallery.picture(&encoder, source, choice.episode)?;
-            let example = gallery.example(model, &encoder, split, outcome, choice, names)?;
-            gallery.examples.examples.push(example);
+            let example = gallery.example(model, encoding, split, outcome, choice, names)?;
+            gallery.examples.examples.push(Example { occlusion, ..example });
         }
         Ok(gallery)
     }
@@ -112,7 +134,7 @@ impl Gallery {
     fn example(
         &mut self,
         model: &FewShotModel,
-        encoder: &EpisodeEncoder,
+        encoding: EpisodeEncoding,
         split: &SplitEpisodes,
         outcome: &Outcome,
         choice: Choice,
@@ -124,7 +146,7 @@ impl Gallery {
         let (label, prediction) = (drawn.queries[query].0, outcome.predictions[query]);
         let mut shown = vec![label, prediction];
         shown.dedup();
-        let seen = Seen::new(model, encoder.encode(episode)?, shot, query, &shown);
+        let seen = Seen::new(model, encoding, shot, query, &shown);
         let (what, alignments) = seen.explained(model)?;
         self.examples.explanation = what;
         let mut alignments: BTreeMap<usize, ExampleAlignment> = shown.into_iter().zip(alignments).collect();
@@ -140,7 +162,7 @@ impl Gallery {
         });
         let classes = classes.collect();
         let query = names[drawn.classes.len() * shot + query].clone();
-        Ok(Example { rule, episode: episode as u64, query, label, prediction, classes })
+        Ok(Example { rule, episode: episode as u64, query, label, prediction, classes, occlusion: None })
     }
 }
 

@@ -49,7 +49,8 @@ pub(super) fn designs<'a>(study: &'a Node, problems: &mut Vec<Diagnostic>) -> (V
         problems.extend(out_of_range.map(|problem| Diagnostic { code: codes::STUDY, ..problem }));
     }
     let mut designs = variants(study, &options, problems);
-    for entry in study.at("axes").and_then(Node::as_map).into_iter().flatten() {
+    let axes = || study.at("axes").and_then(Node::as_map).into_iter().flatten();
+    for entry in axes() {
         let values = entry.value.as_list().map(<[Node]>::len).or(entry.value.as_map().map(Map::len)).unwrap_or(1);
         if designs.len().saturating_mul(values) > MOST_DESIGNS {
             let message = format!("the study has more than {MOST_DESIGNS} designs with the axis `{}`", entry.key);
@@ -58,7 +59,9 @@ pub(super) fn designs<'a>(study: &'a Node, problems: &mut Vec<Diagnostic>) -> (V
             problems.push(problem.help("leave values out, or make several studies of it"));
             return (designs, options);
         }
-        designs = cross(designs, entry, problems);
+        let last = |path: &'a str| segments(path).last();
+        let alike = axes().filter(|other| last(&other.key) == last(&entry.key)).count() > 1;
+        designs = cross(designs, entry, alike, problems);
     }
     if let Some(long) = designs.iter().map(Design::label).find(|label| label.len() > LONGEST_NAME) {
         let message =
@@ -164,8 +167,13 @@ fn identity(name: &str) -> Option<&'static str> {
     slot(name)?.identity
 }
 
-/// `designs` with each value of the axis `entry`.
-fn cross<'a>(designs: Vec<Design<'a>>, entry: &'a Entry, problems: &mut Vec<Diagnostic>) -> Vec<Design<'a>> {
+/// `designs` with each value of the axis `entry`. `alike` says that another axis ends as it does.
+fn cross<'a>(
+    designs: Vec<Design<'a>>,
+    entry: &'a Entry,
+    alike: bool,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Design<'a>> {
     let path = &entry.key;
     let place = join("study.axes", path);
     let mut wrong = |message: String| {
@@ -177,7 +185,9 @@ fn cross<'a>(designs: Vec<Design<'a>>, entry: &'a Entry, problems: &mut Vec<Diag
         return designs;
     }
     let values: Vec<Point> = match (entry.value.as_list(), entry.value.as_map()) {
-        (Some(list), _) => list.iter().enumerate().map(|(at, value)| Point::unnamed(path, &place, at, value)).collect(),
+        (Some(list), _) => {
+            list.iter().enumerate().map(|(at, value)| Point::unnamed(path, alike, &place, at, value)).collect()
+        }
         (None, Some(map)) => map.iter().map(|value| Point::named(&place, value)).collect(),
         _ => {
             let message =
@@ -237,8 +247,9 @@ impl<'a> Point<'a> {
         Self { name: entry.key.clone(), value: &entry.value, origin: &entry.key_origin, place: join(axis, &entry.key) }
     }
 
-    fn unnamed(path: &str, axis: &str, at: usize, value: &'a Node) -> Self {
-        Self { name: label(path, value), value, origin: &value.origin, place: item(axis, at) }
+    fn unnamed(path: &str, alike: bool, axis: &str, at: usize, value: &'a Node) -> Self {
+        let name = apart(path, label(path, value), alike);
+        Self { name, value, origin: &value.origin, place: item(axis, at) }
     }
 }
 
@@ -253,6 +264,15 @@ pub(super) fn label(path: &str, value: &Node) -> String {
         }
         None if last == "type" => usable(value),
         None => format!("{last}={}", usable(value)),
+    }
+}
+
+/// `name`, which begins with the last part of `path`; where another path ends `alike`, with the part before that too:
+/// `test.episodes=50`.
+pub(super) fn apart(path: &str, name: String, alike: bool) -> String {
+    match segments(path).collect::<Vec<_>>()[..] {
+        [.., owner, _] if alike => format!("{owner}.{name}"),
+        _ => name,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Trials: runs that the command line makes others than the recipe's own. A trial has a name of its own, so that it
 //! never stands for the real thing, and no result of the recipe is expected of it.
 
-use super::design::{as_name, label};
+use super::design::{apart, as_name, label};
 use super::{Expansion, StudyRun, runs_of};
 use crate::recipe::LONGEST_NAME;
 use crate::recipe::Purpose;
@@ -129,7 +129,12 @@ pub(crate) fn called_after(name: &str, changes: &[&Change]) -> String {
     }
     let mut counted: Vec<usize> = values.into_values().collect();
     counted.sort_unstable();
-    let parts = counted.into_iter().map(|at| format!("+{}", part(changes[at])));
+    let last = |change: &Change| segments(shown(change)).last().map(str::to_owned);
+    let parts = counted.iter().map(|at| {
+        let change = changes[*at];
+        let alike = counted.iter().filter(|other| last(changes[**other]) == last(change)).count() > 1;
+        format!("+{}", apart(shown(change), part(change), alike))
+    });
     // Keys may be any text, such as the name of a class.
     let whole = as_name(&parts.collect::<String>());
     let most = LONGEST_NAME.saturating_sub(name.len()).clamp(SHORTEST, LONGEST);
@@ -140,9 +145,14 @@ pub(crate) fn called_after(name: &str, changes: &[&Change]) -> String {
     format!("{}-{}", whole[..most - 9].trim_end_matches('+'), &sum[..8])
 }
 
+/// The path that a change is called after: of the type of a component, that of the component.
+fn shown(change: &Change) -> &str {
+    change.path.strip_suffix(".type").unwrap_or(&change.path)
+}
+
 /// One change: `lambda=0.5`, or `adapter=lora` for a component.
 fn part(change: &Change) -> String {
-    let path = change.path.strip_suffix(".type").unwrap_or(&change.path);
+    let path = shown(change);
     let last = segments(path).last().unwrap_or(path);
     let Some(value) = &change.value else { return format!("{last}=default") };
     let text = |key: &str| value.at(key).and_then(Node::as_str);
@@ -173,6 +183,8 @@ mod tests {
         let other = change("alignment.type", json!("trx"));
         assert_eq!(called_after("a", &[&lora, &other, &unset]), "+adapter=lora,rank=4+alignment=trx+count=default");
         assert_eq!(called_after("a", &[&change("task.shot", json!(1)), &shot]), "+shot=5", "the later one counts");
+        let [tested, validated] = ["test", "validation"].map(|of| change(&format!("task.{of}.episodes"), json!(50)));
+        assert_eq!(called_after("a", &[&tested, &validated, &shot]), "+test.episodes=50+validation.episodes=50+shot=5");
     }
 
     #[test]

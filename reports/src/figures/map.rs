@@ -1,0 +1,158 @@
+//! Clips of the test as points of a plane, before the training and after it.
+
+use super::Drawn;
+use super::canvas::{self, Anchor, Canvas, Of, WIDTH};
+use super::text::{Font, shorten_all};
+use crate::format;
+use crate::palette::Colour;
+use maclip_framework::runs::embedding::{Embedding, Map, Stage};
+use std::collections::BTreeSet;
+
+const TOP: f64 = 66.0;
+const GAP: f64 = 16.0;
+/// A panel of two, and one alone.
+const SIDE: f64 = (WIDTH - GAP) / 2.0;
+const ALONE: f64 = 380.0;
+/// Pixels around the outermost points.
+const MARGIN: f64 = 14.0;
+const RADIUS: f64 = 8.0;
+/// Columns and rows of the list of classes.
+const COLUMNS: usize = 3;
+const ROW: f64 = 20.0;
+
+/// How the features became points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Projection {
+    Pca,
+    Tsne,
+}
+
+impl Projection {
+    fn points(self, map: &Map) -> &[[f32; 2]] {
+        match self {
+            Projection::Pca => &map.pca,
+            Projection::Tsne => &map.tsne,
+        }
+    }
+}
+
+/// A panel for each stage; a clip is the number of its class, by which the list below names it. `None` where a map does not have
+/// a point for each clip.
+pub fn draw(title: &str, embedding: &Embedding, projection: Projection) -> Option<Drawn> {
+    let Embedding { clips, maps, .. } = embedding;
+    if clips.is_empty() || maps.is_empty() || maps.iter().any(|map| projection.points(map).len() != clips.len()) {
+        return None;
+    }
+    let classes: Vec<&str> =
+        clips.iter().map(|clip| clip.class.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
+    let number = |class: &str| classes.binary_search(&class).unwrap_or_default();
+    let side = if maps.len() > 1 { SIDE } else { ALONE };
+    let bottom = TOP + side;
+    let rows = classes.len().div_ceil(COLUMNS);
+    let said = |map: &Map| {
+        let alike = format::percent(map.nearest_is_same_class);
+        format!("{}, {alike} % have a clip of their class as the nearest", when(map.stage))
+    };
+    let alt = format!("{title}: {}.", maps.iter().map(said).collect::<Vec<_>>().join("; "));
+    let svg = canvas::draw(bottom + 20.0 + ROW * rows as f64, &alt, |canvas| {
+        canvas.title(title);
+        for (panel, map) in maps.iter().enumerate() {
+            let left = panel as f64 * (side + GAP);
+            let alike = format::percent(map.nearest_is_same_class);
+            let head = format!("{}: {alike} % beside their own", when(map.stage));
+            canvas.text(&head, (left, TOP - 18.0), Anchor::Start, Colour::INK);
+            frame(canvas, (left, TOP), side);
+            for (clip, at) in clips.iter().zip(placed(projection.points(map), (left, TOP), side)) {
+                mark(canvas, number(&clip.class), at);
+                let (corner, end) = ((at.0 - RADIUS, at.1 - RADIUS), (at.0 + RADIUS, at.1 + RADIUS));
+                canvas.spot(corner, end, &Of::class(&clip.class), &format!("{}: {}", clip.class, clip.id));
+            }
+        }
+        let names: Vec<String> = classes.iter().map(|class| (*class).to_owned()).collect();
+        let column = WIDTH / COLUMNS as f64;
+        for (at, name) in shorten_all(&names, column - 26.0, Font::SMALL).iter().enumerate() {
+            let (left, middle) = ((at / rows) as f64 * column, bottom + 20.0 + ROW * ((at % rows) as f64 + 0.5));
+            mark(canvas, at, (left + RADIUS, middle));
+            canvas.small(name, (left + 2.0 * RADIUS + 6.0, middle), Anchor::Start, Colour::INK);
+        }
+    });
+    let mut data = vec![["clip", "class", "stage", "x", "y"].map(str::to_owned).to_vec()];
+    for map in maps {
+        data.extend(clips.iter().zip(projection.points(map)).map(|(clip, [x, y])| {
+            vec![clip.id.clone(), clip.class.clone(), when(map.stage).to_owned(), x.to_string(), y.to_string()]
+        }));
+    }
+    Some(Drawn { svg, data })
+}
+
+/// The stage in words.
+pub fn when(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Before => "before the training",
+        Stage::After => "as tested",
+    }
+}
+
+/// Pixels of `points` in a square panel, all by one factor, so that distances in both directions are alike.
+fn placed(points: &[[f32; 2]], corner: (f64, f64), side: f64) -> impl Iterator<Item = (f64, f64)> {
+    let ends = |axis: usize| {
+        let of = points.iter().map(|point| f64::from(point[axis]));
+        of.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)))
+    };
+    let (across, down) = (ends(0), ends(1));
+    let extent = (across.1 - across.0).max(down.1 - down.0).max(1e-9);
+    let factor = (side - 2.0 * MARGIN) / extent;
+    let middle = |(low, high): (f64, f64)| (low + high) / 2.0;
+    points.iter().map(move |[x, y]| {
+        let from = |value: &f32, ends| (f64::from(*value) - middle(ends)) * factor + side / 2.0;
+        (corner.0 + from(x, across), corner.1 + side - from(y, down))
+    })
+}
+
+fn frame(canvas: &mut Canvas, (left, top): (f64, f64), side: f64) {
+    let (right, bottom) = (left + side, top + side);
+    canvas.line(&[(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], Colour::GRID, 1.0);
+}
+
+/// The number of a class, from 0, on a tint of its own, which is none of a variant's colours.
+fn mark(canvas: &mut Canvas, class: usize, at: (f64, f64)) {
+    canvas.dot(at, RADIUS, Colour::TINTS[class % Colour::TINTS.len()]);
+    canvas.styled(&(class + 1).to_string(), at, Anchor::Middle, Colour::INK, Font { size: 10.0, bold: false });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maclip_framework::runs::embedding::EmbeddedClip;
+
+    fn embedding() -> Embedding {
+        let clip = |id: &str, class: &str| EmbeddedClip { id: id.to_owned(), class: class.to_owned() };
+        let map = |stage, nearest_is_same_class| Map {
+            stage,
+            nearest_is_same_class,
+            pca: vec![[0.0, 0.0], [1.0, 0.0], [0.0, 0.5]],
+            variance: [0.5, 0.25],
+            tsne: Vec::new(),
+        };
+        let clips = vec![clip("a/1", "wave"), clip("a/2", "wave"), clip("b/1", "<sit>")];
+        Embedding { format: 1, clips, maps: vec![map(Stage::Before, 0.25), map(Stage::After, 0.75)] }
+    }
+
+    #[test]
+    fn every_clip_stands_in_every_panel_and_every_class_in_the_list() {
+        let Drawn { svg, data } = draw("Map", &embedding(), Projection::Pca).unwrap();
+        assert_eq!((svg.matches("class=\"spot\"").count(), svg.matches("<circle").count()), (6, 6 + 2));
+        assert!(svg.contains("before the training: 25.0 %") && svg.contains("as tested: 75.0 %"), "{svg}");
+        assert!(svg.contains("&lt;sit&gt;: b/1") && !svg.contains("<sit>"));
+        assert_eq!(data.len(), 1 + 6);
+        // There are no points by t-SNE.
+        assert!(draw("Map", &embedding(), Projection::Tsne).is_none());
+    }
+
+    #[test]
+    fn distances_in_both_directions_are_alike() {
+        let at: Vec<(f64, f64)> = placed(&[[0.0, 0.0], [2.0, 0.0], [0.0, 1.0]], (0.0, 0.0), 128.0).collect();
+        assert_eq!(at, [(14.0, 89.0), (114.0, 89.0), (14.0, 39.0)]);
+        assert!(placed(&[[3.0, 3.0]], (0.0, 0.0), 100.0).all(|at| at == (50.0, 50.0)));
+    }
+}
