@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{command, fails, ok};
+use common::{command, fails, ok, run_directory, small_quickstart};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -100,4 +100,36 @@ fn watching_waits_for_runs_and_leaves_a_page_like_any_other() {
     assert!(stopped.success());
     assert!(watch.0.wait().unwrap().success());
     assert!(!page().contains("http-equiv"));
+}
+
+#[test]
+fn a_run_shows_what_answers_depend_on_and_a_map_of_its_clips() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().to_str().unwrap();
+    let asked = ["--set", "task.test.occlusion=2", "--set", "task.test.map_clips=48"];
+    ok(&small_quickstart(runs, &asked));
+    let run = run_directory(folder.path(), "quickstart", "ma_clip");
+    let read =
+        |file: &str| -> serde_json::Value { serde_json::from_slice(&std::fs::read(run.join(file)).unwrap()).unwrap() };
+    let examples = read("examples/examples.json");
+    let examples = examples["examples"].as_array().unwrap();
+    let covered: Vec<&serde_json::Value> =
+        examples.iter().map(|example| &example["occlusion"]).filter(|of| !of.is_null()).collect();
+    // One of each rule: two cells along a side, eight frames.
+    assert_eq!((covered.len(), covered[0]["side"].as_u64()), (3, Some(2)));
+    assert_eq!(covered[0]["falls"].as_array().unwrap().len(), 8);
+    // Two clips of each of the 24 test classes, before the training and behind it.
+    let map = read("embedding.json");
+    assert_eq!((map["clips"].as_array().unwrap().len(), map["maps"].as_array().unwrap().len()), (48, 2));
+    // The frozen CLIP has nothing to train, so there is nothing before.
+    let frozen = run_directory(folder.path(), "quickstart", "frozen_clip").join("embedding.json");
+    let frozen: serde_json::Value = serde_json::from_slice(&std::fs::read(frozen).unwrap()).unwrap();
+    assert_eq!((frozen["maps"].as_array().unwrap().len(), &frozen["maps"][0]["stage"]), (1, &"after".into()));
+    let report = folder.path().join("quickstart/report");
+    let page = std::fs::read_to_string(report.join("index.html")).unwrap();
+    assert!(page.contains("Where the answer comes from") && page.contains("Test clips as "));
+    assert!(report.join("figures/map-pca.svg").is_file() && report.join("figures/map-tsne.csv").is_file());
+    // Neither makes another run.
+    ok(&small_quickstart(runs, &[]));
+    assert_eq!(read("manifest.json")["attempts"].as_array().unwrap().len(), 1);
 }

@@ -357,7 +357,8 @@ fn runs_are_compared_checked_and_removed() {
         ["frozen_clip", "ma_clip"].map(|variant| format!("study.variants.{variant}.expect={expect}")).into()
     };
     let low = expecting(0.1);
-    let both = ["--set", "task.train.steps=2", "--set", &low[0], "--set", &low[1]];
+    let label = "study.variants.ma_clip.label=MA-CLIP & <co>";
+    let both = ["--set", "task.train.steps=2", "--set", &low[0], "--set", &low[1], "--set", label];
     ok(&small_quickstart(runs, &both));
     let (a, b) = (
         run_directory(folder.path(), "quickstart", "frozen_clip"),
@@ -372,6 +373,14 @@ fn runs_are_compared_checked_and_removed() {
     let json: serde_json::Value = serde_json::from_str(&ok(&["runs", "diff", a, b, "--json"])).unwrap();
     assert_eq!(json["differences"]["recipe"]["prototype.type"]["b"], "\"text_guided\"");
     assert!(json["differences"]["recipe"].get("seed").is_none());
+    let page = folder.path().join("pair");
+    let compared = ok(&["compare", b, a, "--out", page.to_str().unwrap()]);
+    assert!(compared.contains("A  MA-CLIP & <co>") && compared.contains("A − B"), "{compared}");
+    let html = std::fs::read_to_string(page.join("index.html")).unwrap();
+    assert!(html.contains("One against the other") && html.contains("MA-CLIP &amp; &lt;co&gt;"));
+    assert!(page.join("tables/table-1.tex").is_file() && !html.contains("<co>"));
+    let json: serde_json::Value = serde_json::from_str(&ok(&["compare", b, a, "--json"])).unwrap();
+    assert_eq!((&json["a"]["label"], &json["b"]["label"]), (&"MA-CLIP & <co>".into(), &"frozen_clip".into()));
     let listed = ok(&["runs", "list", runs]);
     assert_eq!(listed.lines().count(), 3, "{listed}");
     let status = ok(&["status", runs]);

@@ -40,6 +40,8 @@ pub struct Side {
     pub name: String,
     /// Name of the variant in its study.
     pub variant: String,
+    /// What the recipe calls it, else the name of the variant.
+    pub label: String,
     /// Seeds of the runs that count.
     pub seeds: Vec<u64>,
     /// Mean accuracy over the seeds.
@@ -137,8 +139,8 @@ pub(crate) fn variant(path: &Path, warnings: &mut Vec<String>) -> Result<Variant
     if let Some(problem) = loaded.problems.iter().find(of_runs) {
         return Err(Error::failed(format!("{} cannot be compared: {}", problem.path, problem.reason)));
     }
-    let label = runs[0].directory.manifest.variant.clone();
-    Ok(Variant::of(label, runs, warnings))
+    let label = runs[0].label().unwrap_or(&runs[0].directory.manifest.variant);
+    Ok(Variant::of(label.to_owned(), runs, warnings))
 }
 
 fn variants(loaded: &Loaded) -> Vec<(&str, &str)> {
@@ -154,6 +156,7 @@ fn side(variant: &Variant) -> Result<Side> {
     Ok(Side {
         name: variant.name.clone(),
         variant: variant.variant.clone(),
+        label: variant.label.clone(),
         seeds: variant.seeds.clone(),
         accuracy: result.over_episodes.mean,
         ci95_episodes: result.over_episodes.half_width,
@@ -204,6 +207,18 @@ impl Comparison {
         text
     }
 
+    /// What the two are called: their labels; without those, their variants, with the recipes where these differ. Two of one name
+    /// have both.
+    pub(crate) fn names(&self) -> [String; 2] {
+        let sides = [&self.a, &self.b];
+        let whole = sides.map(|side| format!("{} / {}", side.name, side.variant));
+        let [a, b] = sides.map(|side| match side.label == side.variant && self.a.name != self.b.name {
+            true => format!("{} / {}", side.name, side.variant),
+            false => side.label.clone(),
+        });
+        if a == b { whole } else { [a, b] }
+    }
+
     /// Whether something has an interval over classes and videos.
     fn difference_clusters(&self) -> bool {
         [self.a.ci95_clusters, self.b.ci95_clusters, self.ci95_clusters].iter().any(Option::is_some)
@@ -238,10 +253,10 @@ impl Comparison {
             half.map_or_else(|| format::NONE.to_owned(), |half| format!("± {}", format::percent(half)))
         };
         let mut grid = Grid::new(columns);
-        for (letter, side) in [("A", &self.a), ("B", &self.b)] {
+        for ((letter, side), name) in [("A", &self.a), ("B", &self.b)].into_iter().zip(self.names()) {
             let cells = [
                 letter.to_owned(),
-                format!("{} / {}", side.name, side.variant),
+                name,
                 format::percent_interval(side.accuracy, side.ci95_episodes),
                 half(side.ci95_clusters),
                 half(side.ci95_seeds),
@@ -298,6 +313,15 @@ mod tests {
         let narrow = found.text(&Look { width: Some(80), colored: false });
         assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
         assert!(!text.contains("± –"), "{text}");
+        // Of one recipe, variants are enough; a label takes their place; two of one label have their whole names.
+        assert_eq!(found.names(), ["both", "none"]);
+        let labelled = |a: &str, b: &str| {
+            let mut found = found.clone();
+            (found.a.label, found.b.label) = (a.to_owned(), b.to_owned());
+            found.names()
+        };
+        assert_eq!(labelled("MA-CLIP", "none"), ["MA-CLIP", "none"]);
+        assert_eq!(labelled("ours", "ours"), ["ablation / both", "ablation / none"]);
         // The same the other way round, of single runs.
         let mut runs: Vec<PathBuf> = std::fs::read_dir(&study).unwrap().map(|entry| entry.unwrap().path()).collect();
         runs.sort();

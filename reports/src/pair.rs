@@ -71,11 +71,7 @@ pub fn compare_page(a: &Path, b: &Path, out: &Path) -> Result<(Comparison, PathB
 
 impl Pair {
     fn of(found: &Comparison, variants: [&Variant; 2], galleries: &Galleries) -> Self {
-        let names = [&found.a, &found.b].map(|side| match found.a.name == found.b.name {
-            true => side.variant.clone(),
-            false => format!("{} / {}", side.name, side.variant),
-        });
-        let [a, b] = names;
+        let [a, b] = found.names();
         let right = variants.map(|variant| variant.result.as_ref().and_then(|result| result.right.as_ref()));
         let answers = match right {
             [Some(one), Some(other)] => kinds([one, other], [&a, &b], galleries),

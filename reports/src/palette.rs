@@ -84,7 +84,7 @@ impl Colour {
 }
 
 /// What the classes become on a dark ground.
-pub const DARK: [(&str, &str); 36] = [
+pub const DARK: &[(&str, &str)] = &[
     ("ink", "#e6e9ed"),
     ("muted", "#a3abb5"),
     ("grid", "#343a42"),

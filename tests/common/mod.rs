@@ -157,7 +157,7 @@ pub const SMALL: [&str; 14] = [
     "--set",
     "task.validation={episodes: 20, clips_per_class: 3}",
     "--set",
-    "task.test={episodes: 60, clips_per_class: 4}",
+    "task.test={episodes: 60, clips_per_class: 4, occlusion: 0, map_clips: 0}",
     "--set",
     "dataset.clips_per_class=6",
 ];
