@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{fails, ok, records, run_directory, small_quickstart};
+use common::{fails, maclip, ok, records, run_directory, small_quickstart};
 use serde_json::Value;
 use std::path::Path;
 
@@ -186,6 +186,10 @@ fn runs_that_differ_in_their_test_are_trained_once() {
     fails(2, &missing, &["--set task.test_on.root=", "task.test_on"]);
     let nowhere = ["task.test_on={type: frame_folder, root: /no/where}", "--runs", alone.to_str().unwrap()];
     fails(1, &[&missing[..5], &nowhere].concat(), &["--set task.test_on={", "--set task.test_on.root="]);
+    let looked = maclip(&["validate", recipe, "--deep", "--json", "--set", nowhere[0]]);
+    let found: serde_json::Value = serde_json::from_str(&looked.stdout).unwrap();
+    let paths = found["diagnostics"].as_array().unwrap().iter().map(|found| found["path"].as_str().unwrap_or_default());
+    assert!(paths.into_iter().all(|path| path == "task.test_on"), "{}", looked.stdout);
 }
 
 #[test]

@@ -344,17 +344,23 @@ impl Attention {
     }
 
     /// What [`Attention::forward`] costs for x `[b, n, D]`.
-    pub fn cost(&self, [b, n, d]: [usize; 3]) -> Cost {
-        linear_cost(&self.in_proj, b * n) + self.mix_cost(b, [n, n], d)
+    pub fn cost(&self, [b, n, _]: [usize; 3]) -> Cost {
+        linear_cost(&self.in_proj, b * n) + self.mix_cost(b, [n, n])
     }
 
     /// What [`Attention::cross`] costs for a query `[b, n, D]` and a context of m tokens.
     pub fn cross_cost(&self, [b, n, d]: [usize; 3], m: usize) -> Cost {
-        Cost::product(b * n, d, d) + Cost::product(b * m, d, 2 * d) + self.mix_cost(b, [n, m], d)
+        let inner = self.inner();
+        Cost::product(b * n, d, inner) + Cost::product(b * m, d, 2 * inner) + self.mix_cost(b, [n, m])
     }
 
-    fn mix_cost(&self, b: usize, lengths: [usize; 2], d: usize) -> Cost {
-        Cost::attention(b, lengths, d) + linear_cost(&self.out_proj, b * lengths[0])
+    /// Width of all heads together.
+    fn inner(&self) -> usize {
+        sizes(&self.in_proj)[1] / 3
+    }
+
+    fn mix_cost(&self, b: usize, lengths: [usize; 2]) -> Cost {
+        Cost::attention(b, lengths, self.inner()) + linear_cost(&self.out_proj, b * lengths[0])
     }
 }
 

@@ -4,7 +4,7 @@
 //! levels are those of `prototype: {type: emp_net}`. The distance is that of class tokens; `frame` and `patch` are
 //! further distances, which `objective: {type: emp_net}` reads.
 
-use super::frame_costs::{Cosine, ShotRule, distances};
+use super::frame_costs::{Cosine, ShotRule, distances, distances_cost};
 use super::otam::{Direction, otam};
 use crate::prototypes::emp_net::{FRAME, PATCH};
 use burn::module::Module;
@@ -13,6 +13,7 @@ use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts};
 use maclip_framework::slots::alignment::{Aligned, Alignment};
+use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::layout::{Layout, Part};
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +87,12 @@ impl Alignment for EmpNet {
         let width = self.layout.feature_width();
         self.level(query.narrow(3, 0, width), support.narrow(4, 0, width))
     }
+
+    // Of all three levels.
+    fn cost(&self, [n, q, t, _]: [usize; 4], [_, w, k, s, _]: [usize; 5]) -> Option<Cost> {
+        let e = self.layout.feature_width();
+        Some(distances_cost([n, q, t, e], [n, w, k, s, e], ShotRule::MeanFeatures, Cosine::PlusEpsilon) * 3.0)
+    }
 }
 
 #[cfg(test)]
@@ -99,7 +106,6 @@ mod tests {
             // ε counts beside features as short as these.
             norm_blind: false,
             shots: &[],
-            costed: false,
             parts: &[(FRAME, [1, 2]), (PATCH, [1, 2])],
             with: &[("prototype", "{type: emp_net, after: [2, 4, 6]}")],
             ..Traits::default()

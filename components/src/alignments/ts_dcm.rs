@@ -15,6 +15,7 @@ use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts};
 use maclip_framework::slots::alignment::Alignment;
+use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::layout::{Layout, Part};
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +69,12 @@ impl Alignment for TsDcm {
         let weighed = similar.reshape([n, q, t, w, s]) * matching.reshape([n, q, t, 1, s]);
         -weighed.sum_dim(4).sum_dim(2).reshape([n, q, w])
     }
+
+    fn cost(&self, [n, q, t, _]: [usize; 4], [_, w, _, s, _]: [usize; 5]) -> Option<Cost> {
+        let [rows, width] = self.layout.shape(COVARIANCE).ok()?;
+        let weighed = Cost::elementwise(n * q * t * w * s, 2.0);
+        Some(Cosine::PlusEpsilon.cost(n, [q * t, w * s], rows * width) + weighed)
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +91,6 @@ mod tests {
             fixed_length: true,
             shots: &[],
             long: &[],
-            costed: false,
             parts: &[(COVARIANCE, [1, 1]), (MATCHING, [1, 4])],
             with: &[("prototype", "{type: ts_fsar, blocks: 6, width: 8, heads: 2, temporal: [3], adapter_heads: 4}")],
             ..Traits::default()

@@ -21,7 +21,7 @@
 
 use super::text_layer::AverageShots;
 use super::transformer::{Layer, LayerSizes, Norm, feed};
-use crate::layers::{Attention, Init, LayerNorm};
+use crate::layers::{Attention, Init, LayerNorm, feed_forward_cost};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
@@ -29,6 +29,7 @@ use maclip_framework::error::Result;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
+use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::draws::Dropout;
 use maclip_framework::slots::layout::{Layout, Part};
 use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype, Related};
@@ -185,6 +186,13 @@ impl Reasoning {
         let x = Tensor::cat(vec![class.reshape([s * t, 1, e]), patches], 1);
         feed([&self.fc1, &self.fc2], [&self.hidden_dropout, &self.out_dropout], x).reshape([s, t, n, e])
     }
+
+    /// What [`Reasoning::forward`] costs for tokens `[S, T, N + 1, E]`.
+    fn cost(&self, [s, t, n, e]: [usize; 4]) -> Cost {
+        let rows = s * t * n;
+        let attended = self.time.cost([s, t, e]) + self.space.cost([s * t, n - 1, e]);
+        Cost::norm(rows * e) + attended + feed_forward_cost(&self.fc1, &self.fc2, rows)
+    }
 }
 
 #[derive(Module, Debug)]
@@ -264,6 +272,22 @@ impl EmpNet {
         ]
     }
 
+    /// What [`EmpNet::levels`] costs for S clips of T frames.
+    fn levels_cost(&self, s: usize, t: usize) -> Cost {
+        let (n, e) = (self.patches, self.width);
+        let reasoning: Cost = self.reasoning.iter().map(|reasoning| reasoning.cost([s, t, n + 1, e])).sum();
+        reasoning
+            + alone_cost(&self.token, [s, t, e])
+            + alone_cost(&self.patch, [s * t, n + 1, e])
+            + alone_cost(&self.frame, [s, t, e])
+    }
+
+    /// What [`EmpNet::fused`] costs for S clips of T frames. A text is one more token of the context.
+    fn fused_cost(&self, s: usize, t: usize, text: bool) -> Cost {
+        let (n, e, m) = (self.patches, self.width, t + usize::from(text));
+        self.fuse_patch.cost([s * n, t, e], m) + self.fuse_token.cost([s, t, e], m) + self.fuse_frame.cost([s, t, e], m)
+    }
+
     /// One row of values for each frame, as [`Prototype::layout`] says: `[S, T, F]`.
     fn packed(&self, [token, frame, patch]: [Tensor<3>; 3], levels: Levels) -> Tensor<3> {
         let Levels { token: token_alone, frame: frame_alone, patches } = levels;
@@ -274,6 +298,10 @@ impl EmpNet {
 /// The layer on tokens that attend to each other.
 fn alone(layer: &Layer, x: Tensor<3>) -> Tensor<3> {
     layer.forward(x.clone(), x)
+}
+
+fn alone_cost(layer: &Layer, x: [usize; 3]) -> Cost {
+    layer.cost(x, x[1])
 }
 
 impl Prototype for EmpNet {
@@ -317,6 +345,23 @@ impl Prototype for EmpNet {
         self.packed(self.fused(&levels, None), levels)
     }
 
+    fn support_cost(&self, [s, t, _]: [usize; 3]) -> Option<Cost> {
+        let fused = match self.average_shots {
+            AverageShots::After => self.fused_cost(s, t, true),
+            AverageShots::Before => Cost::NONE,
+        };
+        Some(self.levels_cost(s, t) + fused)
+    }
+
+    fn query_cost(&self, [q, t, _]: [usize; 3]) -> Option<Cost> {
+        Some(self.levels_cost(q, t) + self.fused_cost(q, t, false))
+    }
+
+    fn relate_cost(&self, _: [usize; 4], [n, w, k, t, f]: [usize; 5]) -> Option<(Cost, [usize; 6])> {
+        let averages = Cost::elementwise(n * w * k * t * f, 0.0);
+        Some((averages + self.fused_cost(n * w, t, true), [n, 1, w, 1, t, f]))
+    }
+
     // Only asked for with the scope of an episode: averages the shots of each class, then fuses the averages with their
     // texts.
     fn relate(&self, features: EpisodeFeatures) -> Related {
@@ -343,7 +388,7 @@ mod tests {
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
-        conformance::prototype::holds::<EmpNetConfig>(Traits { costed: false, ..Traits::default() });
+        conformance::prototype::holds::<EmpNetConfig>(Traits::default());
     }
 
     #[test]
@@ -353,6 +398,36 @@ mod tests {
         let trained = parameters::count(&model::sized(&head, "ViT-B/16")).trainable;
         assert_eq!(trained, 6 * 657_536 + 3 * 1_183_360);
         assert_eq!(trained, 7_495_296);
+    }
+
+    #[test]
+    fn the_cost_is_the_hand_computed_one() {
+        let model = model::built(&[
+            ("prototype", "{type: emp_net, after: [2, 4, 6], heads: 2, head_ratio: 0.25}"),
+            ("alignment", "{type: emp_net}"),
+            ("objective", "{type: emp_net, patches: 4}"),
+        ]);
+        let geometry = model.backbone.geometry();
+        let (n, e) = (geometry.tokens as f64 - 1.0, geometry.embed_dim as f64);
+        // Two heads with a quarter of E each.
+        let inner = e / 2.0;
+        let product = |rows: f64, inner: f64, columns: f64| 2.0 * rows * inner * columns;
+        let attention = |b: f64, n: f64, m: f64| {
+            product(b * n, e, 2.0 * inner) + product(b * m, e, 2.0 * inner) + 2.0 * product(b * n, inner, m)
+        };
+        let feed = |rows: f64| 2.0 * product(rows, e, e / 4.0);
+        let layer = |b: f64, n: f64, m: f64| attention(b, n, m) + feed(b * n);
+        // Two clips of four frames.
+        let (s, t) = (2.0, 4.0);
+        let reasoning = attention(s, t, t) + attention(s * t, n, n) + feed(s * t * (n + 1.0));
+        let levels = 3.0 * reasoning + 2.0 * layer(s, t, t) + layer(s * t, n + 1.0, n + 1.0);
+        let fused = |m: f64| layer(s * n, t, m) + 2.0 * layer(s, t, m);
+        let width = model.given().width();
+        assert_eq!(model.prototype.query_cost([2, 4, width]).unwrap().flops, levels + fused(t));
+        assert_eq!(model.prototype.support_cost([2, 4, width]).unwrap().flops, levels + fused(t + 1.0));
+        let values = model.compared().width();
+        let aligned = model.alignment.cost([1, 3, 4, values], [1, 5, 1, 4, values]).unwrap();
+        assert_eq!(aligned.flops, 3.0 * (product(12.0, e, 20.0) + product(12.0, 1.0, 20.0)));
     }
 
     #[test]

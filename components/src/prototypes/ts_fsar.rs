@@ -25,7 +25,7 @@
 //! from the principal components of CLIP's own blocks, and so does the attention over time, from those of the last one.
 
 use super::reduced::{reduced, resampled, transposed};
-use crate::layers::{Attention, Init, LayerNorm, feed_forward, linear, plain_device};
+use crate::layers::{Attention, Init, LayerNorm, feed_forward, feed_forward_cost, linear, linear_cost, plain_device};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::sigmoid;
@@ -36,6 +36,7 @@ use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::backbone::Backbone;
+use maclip_framework::slots::cost::Cost;
 use maclip_framework::slots::layout::{Layout, Part};
 use maclip_framework::slots::prototype::{EpisodeFeatures, Prototype, Related};
 use maclip_framework::weights::HostTensor;
@@ -250,6 +251,13 @@ impl SideBlock {
         };
         let options = FeedForwardOptions { activation: Activation::Gelu, scale: 1.0, skip: false };
         feed_forward([&self.fc1, &self.fc2], self.norm_2.forward(x.clone()), Some(x), options)
+    }
+
+    /// What [`SideBlock::forward`] costs for tokens `[S, T, N + 1, w]`.
+    fn cost(&self, [s, t, n, w]: [usize; 4]) -> Cost {
+        let attended = if self.temporal { [s * n, t, w] } else { [s * t, n, w] };
+        let rows = s * t * n;
+        Cost::norm(rows * w) * 2.0 + self.attention.cost(attended) + feed_forward_cost(&self.fc1, &self.fc2, rows)
     }
 }
 
@@ -477,6 +485,29 @@ impl Prototype for TsFsar {
         self.values(frames)
     }
 
+    fn support_cost(&self, frames: [usize; 3]) -> Option<Cost> {
+        self.query_cost(frames)
+    }
+
+    fn query_cost(&self, [s, t, _]: [usize; 3]) -> Option<Cost> {
+        let (n, w, e) = (self.tokens, self.width, self.given.feature_width());
+        let (frames, rows) = (s * t, s * t * n);
+        let read = self.down.iter().map(|Down { map, .. }| {
+            let [d, _] = map.weight.lazy_shape().dims();
+            Cost::norm(rows * d) + linear_cost(map, rows)
+        });
+        let side: Cost =
+            self.blocks.iter().map(|block| block.cost([s, t, n, w]) + Cost::elementwise(rows * w, 2.0)).sum();
+        let adapted = Cost::norm(frames * e) + self.adapter.cost([s, t, e]);
+        // G, and what is made of it; the patches, weighed.
+        let covariance = Cost::product(frames * w, n - 1, w) + Cost::elementwise(frames * w * w, 3.0);
+        Some(read.sum::<Cost>() + side + adapted + covariance + Cost::elementwise(rows * w, 2.0))
+    }
+
+    fn relate_cost(&self, [n, q, ..]: [usize; 4], [_, w, _, t, f]: [usize; 5]) -> Option<(Cost, [usize; 6])> {
+        Some((linear_cost(&self.generator, n * q), [n, 1, w, 1, t, f]))
+    }
+
     fn relate(&self, features: EpisodeFeatures) -> Related {
         let EpisodeFeatures { query, support, .. } = features;
         let layout = self.layout(&self.given);
@@ -497,7 +528,7 @@ mod tests {
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
-        conformance::prototype::holds::<TsFsarConfig>(Traits { costed: false, ..Traits::default() });
+        conformance::prototype::holds::<TsFsarConfig>(Traits::default());
     }
 
     #[test]
@@ -511,6 +542,31 @@ mod tests {
         for (classes, head) in [(64, 2_105_344), (31, 1_019_776), (70, 2_302_720)] {
             assert_eq!(counted(classes), 13_252_620 + head);
         }
+    }
+
+    #[test]
+    fn the_cost_is_the_hand_computed_one() {
+        let options = "{type: ts_fsar, blocks: 6, width: 16, heads: 2, temporal: [3], adapter_heads: 4}";
+        let model = model::built(&[("prototype", options), ("alignment", "{type: ts_dcm}")]);
+        let geometry = model.backbone.geometry();
+        let (n, d, e, w) = (geometry.tokens as f64, geometry.width as f64, geometry.embed_dim as f64, 16.0);
+        let product = |rows: f64, inner: f64, columns: f64| 2.0 * rows * inner * columns;
+        let attention = |b: f64, n: f64, d: f64| product(b * n, d, 4.0 * d) + 2.0 * product(b * n, d, n);
+        // Two clips of four frames.
+        let (s, t) = (2.0, 4.0);
+        let rows = s * t * n;
+        let read = 7.0 * product(rows, d, w);
+        let blocks = 5.0 * attention(s * t, n, w) + attention(s * n, t, w) + 6.0 * 2.0 * product(rows, w, 4.0 * w);
+        let rest = attention(s, t, e) + product(s * t * w, n - 1.0, w);
+        let width = model.given().width();
+        assert_eq!(model.prototype.query_cost([2, 4, width]).unwrap().flops, read + blocks + rest);
+        let values = model.compared().width();
+        let (cost, _) = model.prototype.relate_cost([1, 3, 4, values], [1, 5, 1, 4, values]).unwrap();
+        let frames = model.prototype.layout(&model.given()).shape(MATCHING).unwrap()[1] as f64;
+        assert_eq!(cost.flops, product(3.0, w, frames * frames));
+        // Distances: three queries and five classes of four frames, with z of 136 values.
+        let (aligned, z) = (model.alignment.cost([1, 3, 4, values], [1, 5, 1, 4, values]).unwrap(), 136.0);
+        assert_eq!(aligned.flops, product(12.0, z, 20.0) + product(12.0, 1.0, 20.0));
     }
 
     #[test]

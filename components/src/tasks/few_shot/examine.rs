@@ -51,13 +51,17 @@ impl FewShot {
         let lists = match self.lists(&*clips.dataset, recipe, &model) {
             Ok(lists) => lists,
             Err(error) => {
-                found.push(problem("dataset.root", &error));
+                // The place of the error says whose lists these are.
+                let of_the_test = self.source(Split::Test);
+                let tested = of_the_test != "dataset"
+                    && matches!(&error, Error::Failed { place, .. } if *place == recipe.place(of_the_test));
+                found.push(problem(if tested { of_the_test } else { "dataset.root" }, &error));
                 return None;
             }
         };
         let small = lists.check(self, recipe);
-        for Skipped { note, strict, .. } in lists.skipped() {
-            let place = recipe.diagnostic(codes::DATA, "dataset", &Error::failed(note));
+        for Skipped { note, strict, split, .. } in lists.skipped() {
+            let place = recipe.diagnostic(codes::DATA, self.source(split), &Error::failed(note));
             found.push(if strict { place } else { Diagnostic { severity: Severity::Warning, ..place } });
         }
         for note in lists.passed_over() {
@@ -78,9 +82,12 @@ impl FewShot {
                 found.push(problem(path, &error));
             }
         }
-        let first = lists.classes().into_iter().flatten().filter_map(|class| class.clips.first());
-        let failed = first.filter_map(|clip| clips.look(clip).err());
-        found.extend(failed.take(NAMED).map(|error| problem("dataset", &error)));
+        let first = Split::ALL
+            .into_iter()
+            .zip(lists.classes())
+            .flat_map(|(role, classes)| classes.iter().filter_map(move |class| Some((role, class.clips.first()?))));
+        let failed = first.filter_map(|(role, clip)| Some((role, clips.look(clip).err()?)));
+        found.extend(failed.take(NAMED).map(|(role, error)| problem(self.source(role), &error)));
         Some(lists.into_classes())
     }
 

@@ -66,7 +66,7 @@ fn of_the_test(error: Error) -> Error {
 
 /// Clips of a split that cannot be used.
 pub(super) struct Skipped {
-    split: Split,
+    pub split: Split,
     /// Clip and reason.
     clips: Vec<(String, String)>,
     /// Whether the dataset's policy is to stop, in place of leaving them out.
@@ -180,7 +180,7 @@ impl Lists {
         for skipped in self.skipped() {
             context.store.write_json(&file(skipped.split), &skipped.clips)?;
         }
-        let refused = self.refuse(context.recipe, |split| Some(context.store.path().join(file(split))));
+        let refused = self.refuse(task, context.recipe, |split| Some(context.store.path().join(file(split))));
         together([refused, self.check(task, context.recipe)].into_iter().filter_map(Result::err).collect())?;
         let told: Vec<String> = self.skipped().map(|skipped| skipped.note).chain(self.passed_over().cloned()).collect();
         for note in told {
@@ -192,9 +192,18 @@ impl Lists {
     }
 
     /// An error where clips cannot be used and the policy is to stop. `file` is where all of a split's are named.
-    pub(super) fn refuse(&self, recipe: &Recipe, file: impl Fn(Split) -> Option<PathBuf>) -> Result<()> {
+    pub(super) fn refuse(
+        &self,
+        task: &FewShot,
+        recipe: &Recipe,
+        file: impl Fn(Split) -> Option<PathBuf>,
+    ) -> Result<()> {
         let strict = self.skipped().filter(|skipped| skipped.strict);
-        together(strict.map(|skipped| skipped.refusal(file(skipped.split)).at(recipe.place("dataset"))).collect())
+        let refusal = |skipped: Skipped| {
+            let place = recipe.place(task.source(skipped.split));
+            skipped.refusal(file(skipped.split)).at(place)
+        };
+        together(strict.map(refusal).collect())
     }
 
     /// An error where lists are too small for their episodes. It names what was left out of them.
@@ -330,12 +339,10 @@ impl FewShot {
             }
             let mut listing = match dataset.list(split) {
                 Ok(listing) => listing,
-                Err(error) if role == Split::Test && self.test_on.is_some() => {
-                    errors.push(of_the_test(error).at(recipe.place("task.test_on")));
-                    continue;
-                }
                 Err(error) => {
-                    errors.push(error.at(recipe.place("dataset")));
+                    let source = self.source(role);
+                    let error = if source == "dataset" { error } else { of_the_test(error) };
+                    errors.push(error.at(recipe.place(source)));
                     continue;
                 }
             };

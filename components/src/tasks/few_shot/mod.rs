@@ -375,6 +375,11 @@ impl FewShot {
         Ok(clips)
     }
 
+    /// The key of the recipe that names the dataset of `split`.
+    fn source(&self, split: Split) -> &'static str {
+        if split == Split::Test && self.test_on.is_some() { "task.test_on" } else { "dataset" }
+    }
+
     /// The options of the training loop: with no step where all is left to the fine-tuning.
     fn options(&self) -> LoopOptions {
         let alone = self.fine_tune.as_ref().is_some_and(|fine_tune| fine_tune.alone);
