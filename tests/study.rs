@@ -51,6 +51,7 @@ fn a_study_spans_variants_axes_seeds_and_what_is_left_out() {
     );
     assert_eq!(names(&planned(&named, runs, &[])), ["small+low-s1", "small+high-s1", "large+low-s1", "large+high-s1"]);
     assert_eq!(names(&planned(&named, runs, &["--only", "*high-s1"])), ["small+high-s1", "large+high-s1"]);
+    fails(2, &["run", &named, "--runs", runs, "--only", "smal+low"], &["MC004", "names no run", "`small+low`"]);
     // Two axes that end alike are told apart.
     let alike = recipe(
         folder.path(),
@@ -60,7 +61,6 @@ fn a_study_spans_variants_axes_seeds_and_what_is_left_out() {
         names(&planned(&alike, runs, &[])),
         ["validation.queries=1+test.queries=1+shot=1-s1", "validation.queries=2+test.queries=1+shot=1-s1"]
     );
-    fails(2, &["run", &named, "--runs", runs, "--only", "smal+low"], &["MC004", "names no run", "`small+low`"]);
     assert!(!Path::new(runs).exists(), "a dry run writes nothing");
 }
 
