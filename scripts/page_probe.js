@@ -45,7 +45,10 @@
     const problems = [];
     const { scrollWidth } = document.documentElement;
     if (scrollWidth > innerWidth) {
-      const wide = all('body *').find((element) => element.getBoundingClientRect().right > innerWidth + 0.5);
+      // What stands in a box that scrolls makes no page wide.
+      const boxed = (element) => element && (getComputedStyle(element).overflowX !== 'visible' || boxed(element.parentElement));
+      const over = all('body *').filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5);
+      const wide = over.find((element) => !boxed(element.parentElement));
       const culprit = wide ? `, as ${named(wide)} does` : '';
       problems.push(`the page is ${scrollWidth} px wide in a window of ${innerWidth}${culprit}`);
     }
@@ -368,7 +371,7 @@
   /** Opens all that folds, and shows every figure of a switch. */
   const unfold = () => {
     all('details').forEach((details) => (details.open = true));
-    all('.axes > figure').forEach((figure) => (figure.style.display = 'block'));
+    all('.ways > figure').forEach((figure) => (figure.style.display = 'block'));
   };
 
   function access() {

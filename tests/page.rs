@@ -10,8 +10,9 @@ use tempfile::TempDir;
 const STUDY: &str = "name: two\ndataset: {type: shapes_in_motion, clips_per_class: 6}\n\
     backbone: {type: clip_vit, weights: \"builtin:shapes_clip\"}\nobjective: {type: metric}\n\
     task: {type: few_shot, queries: 1, train: {steps: 4, validate_every_steps: 2, checkpoint_every_steps: 2},\n  \
-    validation: {episodes: 4, clips_per_class: 6}, test: {episodes: 30, clips_per_class: 6}}\n\
-    study: {seeds: [1, 2], variants: {frozen_clip: {}, with_hyrsm: {prototype: {type: hyrsm}}}}\n";
+    validation: {episodes: 4, clips_per_class: 6}, test: {episodes: 30, clips_per_class: 6, occlusion: 2, map_clips: 48}}\n\
+    study: {seeds: [1, 2], variants: {frozen_clip: {}, with_hyrsm: {prototype: {type: hyrsm},
+    label: with_hyrsm_and_a_label_that_is_long_and_cannot_be_broken+steps=60+episodes=50}}}\n";
 
 /// A folder, and in it the report of two variants with two seeds.
 fn report() -> (TempDir, PathBuf) {

@@ -48,7 +48,7 @@ impl Colour {
         colour("v23", "#b47d7f"),
     ];
 
-    /// Of classes, below text in ink: pale, so that nobody takes them for variants.
+    /// Of classes, inside a line: pale, so that nobody takes them for variants.
     pub const TINTS: [Self; 8] = [
         colour("t0", "#f6c9c5"),
         colour("t1", "#c5daf8"),
@@ -158,11 +158,6 @@ mod tests {
             Colour::with_light(&format!("#{r:02x}{g:02x}{b:02x}")) == Some(*colour)
         };
         assert!(Colour::SERIES.iter().chain(&Colour::TINTS).all(known), "a colour is known by its parts");
-        for tint in Colour::TINTS {
-            for (ink, ground) in [(Colour::INK.light, tint.light), (Colour::INK.dark(), tint.dark())] {
-                assert!(contrast(ink, ground) >= 4.5, "{ink} on {ground}: {}", contrast(ink, ground));
-            }
-        }
         assert_eq!(palette().into_iter().collect::<BTreeSet<_>>().len(), Colour::SERIES.len());
         assert!(Colour::SERIES.iter().all(|colour| DARK.iter().any(|(class, _)| *class == colour.class)));
     }

@@ -86,7 +86,7 @@
   };
   /** Boxes of items, which are hidden when nothing in them is left. */
   const boxes = [
-    [".scroll", "tbody tr"], [".axes", "figure"], [".figures", "figure"], [".gallery", ".example"], [".warnings", "li"],
+    [".scroll", "tbody tr"], [".ways", "figure"], [".figures", "figure"], [".gallery", ".example"], [".warnings", "li"],
     [".differing", "tbody tr"], ["#unfinished, #left-out", "tbody tr"], ["#notes, #problems", "li"], ["#overview", "figure"],
     ["#runs", ".run"], [".group", "tbody tr, figure, .example"],
   ];

@@ -187,7 +187,12 @@ impl Canvas {
     }
 
     pub fn ring(&mut self, centre: (f64, f64), radius: f64, colour: Colour) {
-        self.draw(&Circle::new(units(centre), unit(radius), rgb(colour).stroke_width(unit(2.0) as u32)));
+        self.circle(centre, radius, colour, 2.0);
+    }
+
+    /// A circle of a line of this width.
+    pub fn circle(&mut self, centre: (f64, f64), radius: f64, colour: Colour, width: f64) {
+        self.draw(&Circle::new(units(centre), unit(radius), rgb(colour).stroke_width(unit(width) as u32)));
     }
 
     /// Text whose middle height is at `at`.

@@ -8,14 +8,16 @@ use crate::palette::Colour;
 use maclip_framework::runs::embedding::{Embedding, Map, Stage};
 use std::collections::BTreeSet;
 
-const TOP: f64 = 66.0;
+const TOP: f64 = 84.0;
 const GAP: f64 = 16.0;
 /// A panel of two, and one alone.
 const SIDE: f64 = (WIDTH - GAP) / 2.0;
 const ALONE: f64 = 380.0;
 /// Pixels around the outermost points.
 const MARGIN: f64 = 14.0;
-const RADIUS: f64 = 8.0;
+const RADIUS: f64 = 6.0;
+/// Disc, square, diamond, and two triangles.
+const SHAPES: usize = 5;
 /// Columns and rows of the list of classes.
 const COLUMNS: usize = 3;
 const ROW: f64 = 20.0;
@@ -36,7 +38,7 @@ impl Projection {
     }
 }
 
-/// A panel for each stage; a clip is the number of its class, by which the list below names it. `None` where a map does not have
+/// A panel for each stage; a clip has the shape and the tint of its class, which the list below names. `None` where a map does not have
 /// a point for each clip.
 pub fn draw(title: &str, embedding: &Embedding, projection: Projection) -> Option<Drawn> {
     let Embedding { clips, maps, .. } = embedding;
@@ -56,10 +58,12 @@ pub fn draw(title: &str, embedding: &Embedding, projection: Projection) -> Optio
     let alt = format!("{title}: {}.", maps.iter().map(said).collect::<Vec<_>>().join("; "));
     let svg = canvas::draw(bottom + 20.0 + ROW * rows as f64, &alt, |canvas| {
         canvas.title(title);
+        let about = "and the share of the clips whose nearest other clip is of their class";
+        canvas.small(about, (0.0, 38.0), Anchor::Start, Colour::MUTED);
         for (panel, map) in maps.iter().enumerate() {
             let left = panel as f64 * (side + GAP);
             let alike = format::percent(map.nearest_is_same_class);
-            let head = format!("{}: {alike} % beside their own", when(map.stage));
+            let head = format!("{}: {alike} %", when(map.stage));
             canvas.text(&head, (left, TOP - 18.0), Anchor::Start, Colour::INK);
             frame(canvas, (left, TOP), side);
             for (clip, at) in clips.iter().zip(placed(projection.points(map), (left, TOP), side)) {
@@ -72,8 +76,8 @@ pub fn draw(title: &str, embedding: &Embedding, projection: Projection) -> Optio
         let column = WIDTH / COLUMNS as f64;
         for (at, name) in shorten_all(&names, column - 26.0, Font::SMALL).iter().enumerate() {
             let (left, middle) = ((at / rows) as f64 * column, bottom + 20.0 + ROW * ((at % rows) as f64 + 0.5));
-            mark(canvas, at, (left + RADIUS, middle));
-            canvas.small(name, (left + 2.0 * RADIUS + 6.0, middle), Anchor::Start, Colour::INK);
+            mark(canvas, at, (left + RADIUS + 2.0, middle));
+            canvas.small(name, (left + 2.0 * RADIUS + 8.0, middle), Anchor::Start, Colour::INK);
         }
     });
     let mut data = vec![["clip", "class", "stage", "x", "y"].map(str::to_owned).to_vec()];
@@ -114,10 +118,27 @@ fn frame(canvas: &mut Canvas, (left, top): (f64, f64), side: f64) {
     canvas.line(&[(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], Colour::GRID, 1.0);
 }
 
-/// The number of a class, from 0, on a tint of its own, which is none of a variant's colours.
-fn mark(canvas: &mut Canvas, class: usize, at: (f64, f64)) {
-    canvas.dot(at, RADIUS, Colour::TINTS[class % Colour::TINTS.len()]);
-    canvas.styled(&(class + 1).to_string(), at, Anchor::Middle, Colour::INK, Font { size: 10.0, bold: false });
+/// The mark of class number `class`, from 0: no two of the first 40 are alike, and none has a variant's colour.
+fn mark(canvas: &mut Canvas, class: usize, (x, y): (f64, f64)) {
+    let (tint, r) = (Colour::TINTS[class % Colour::TINTS.len()], RADIUS);
+    let corners = match class / Colour::TINTS.len() % SHAPES {
+        0 => {
+            canvas.dot((x, y), r, tint);
+            canvas.circle((x, y), r, Colour::MUTED, 1.0);
+            return;
+        }
+        1 => vec![
+            (x - 0.85 * r, y - 0.85 * r),
+            (x + 0.85 * r, y - 0.85 * r),
+            (x + 0.85 * r, y + 0.85 * r),
+            (x - 0.85 * r, y + 0.85 * r),
+        ],
+        2 => vec![(x, y - 1.2 * r), (x + 1.2 * r, y), (x, y + 1.2 * r), (x - 1.2 * r, y)],
+        3 => vec![(x, y - 1.1 * r), (x + 1.1 * r, y + 0.9 * r), (x - 1.1 * r, y + 0.9 * r)],
+        _ => vec![(x, y + 1.1 * r), (x + 1.1 * r, y - 0.9 * r), (x - 1.1 * r, y - 0.9 * r)],
+    };
+    canvas.area(&corners, tint, 1.0);
+    canvas.line(&[&corners[..], &corners[..1]].concat(), Colour::MUTED, 1.0);
 }
 
 #[cfg(test)]
@@ -141,8 +162,8 @@ mod tests {
     #[test]
     fn every_clip_stands_in_every_panel_and_every_class_in_the_list() {
         let Drawn { svg, data } = draw("Map", &embedding(), Projection::Pca).unwrap();
-        assert_eq!((svg.matches("class=\"spot\"").count(), svg.matches("<circle").count()), (6, 6 + 2));
-        assert!(svg.contains("before the training: 25.0 %") && svg.contains("as tested: 75.0 %"), "{svg}");
+        assert_eq!((svg.matches("class=\"spot\"").count(), svg.matches("<circle").count()), (6, 2 * (6 + 2)));
+        assert!(svg.contains(">before the training: 25.0 %<") && svg.contains(">as tested: 75.0 %<"), "{svg}");
         assert!(svg.contains("&lt;sit&gt;: b/1") && !svg.contains("<sit>"));
         assert_eq!(data.len(), 1 + 6);
         // There are no points by t-SNE.

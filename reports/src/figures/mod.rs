@@ -43,8 +43,25 @@ pub struct Figure {
     pub svg: String,
     /// What was drawn, a header line first.
     pub data: Vec<Vec<String>>,
-    /// What its horizontal axis is, where the figures before and after it show the same against something else.
-    pub axis: Option<&'static str>,
+    /// What it shows of something that the figures before and after it show in other ways.
+    pub way: Option<Way>,
+}
+
+/// One of several ways in which figures in one place show the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    pub among: &'static Ways,
+    /// In a word.
+    pub name: &'static str,
+}
+
+/// What a switch between several figures is for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ways {
+    /// What stands before the names.
+    pub word: &'static str,
+    /// The switch for those who do not see it.
+    pub about: &'static str,
 }
 
 impl Figure {
@@ -153,15 +170,15 @@ impl Album {
     fn add(&mut self, id: &str, title: &str, caption: String, drawn: Option<Drawn>) {
         if let Some(Drawn { svg, data }) = drawn {
             let id = format!("{}{id}", self.prefix);
-            self.figures.push(Figure { id, title: title.to_owned(), caption, svg, data, axis: None });
+            self.figures.push(Figure { id, title: title.to_owned(), caption, svg, data, way: None });
         }
     }
 
-    /// Adds a figure with one of several axes.
-    fn add_axis(&mut self, id: &str, axis: &'static str, title: &str, caption: String, drawn: Option<Drawn>) {
+    /// Adds a figure that is one of several ways to show the same.
+    fn add_way(&mut self, id: &str, way: Way, title: &str, caption: String, drawn: Option<Drawn>) {
         let known = self.figures.len();
         self.add(id, title, caption, drawn);
-        self.figures[known..].iter_mut().for_each(|figure| figure.axis = Some(axis));
+        self.figures[known..].iter_mut().for_each(|figure| figure.way = Some(way));
     }
 
     /// Adds a figure as the next of its kind: `shots-1`, `shots-2`, ….

@@ -51,8 +51,8 @@ pub fn draw(prediction: &str, picture: Option<Picture>, occlusion: &Occlusion) -
         let about = super::text::shorten(&about, WIDTH, Font::SMALL);
         canvas.small(&about, (0.0, 36.0), Anchor::Start, Colour::MUTED);
         let ends = [-1.0, 1.0].map(|sign| format!("{} points", format::points(sign * f64::from(most))));
-        canvas.colour_scale(["falls: 0", &ends[0]], [0.0, FULL], FOR, WIDTH / 2.0 - 8.0, 58.0);
-        canvas.colour_scale(["rises: 0", &ends[1]], [0.0, FULL], AGAINST, WIDTH, 58.0);
+        canvas.colour_scale(["0", &ends[0]], [0.0, FULL], FOR, WIDTH / 2.0 - 8.0, 58.0);
+        canvas.colour_scale(["0", &ends[1]], [0.0, FULL], AGAINST, WIDTH, 58.0);
         for (at, falls) in falls.iter().enumerate() {
             let left = (at % IN_A_ROW) as f64 * (frame + GAP);
             let top = TOP + (at / IN_A_ROW) as f64 * (frame + NUMBER + GAP);

@@ -4,7 +4,7 @@ use super::map::{self, Projection};
 use super::scale::{decades, durations};
 use super::seeds::{Panel, Seed};
 use super::tradeoff::{self, Price};
-use super::{Album, Figure, Line, Named, Point, bars, classes, curves, heat, phases, seeds};
+use super::{Album, Figure, Line, Named, Point, Way, Ways, bars, classes, curves, heat, phases, seeds};
 use crate::curve::{At, BINS};
 use crate::format;
 use crate::palette::Colour;
@@ -18,6 +18,9 @@ const MOST_BARS: usize = 24;
 const MOST_LINES: usize = 10;
 /// The most small panels.
 const MOST_PANELS: usize = 12;
+/// The switches of the page.
+static COSTS: Ways = Ways { word: "against", about: "Accuracy against its costs" };
+static PROJECTIONS: Ways = Ways { word: "by", about: "Test clips as points of a plane" };
 /// The most classes of a confusion matrix.
 const MOST_CLASSES: usize = 40;
 
@@ -49,7 +52,7 @@ pub fn draw(prefix: &str, group: &Group, map: Option<&(String, Embedding)>) -> V
         );
         // A single point compares nothing.
         let drawn = if all.len() > 1 { tradeoff::draw(&title, &unit, &all, &price) } else { None };
-        album.add_axis(id, price.short, &title, caption, drawn);
+        album.add_way(id, Way { among: &COSTS, name: price.short }, &title, caption, drawn);
     }
 
     let band = "the band spans the seeds";
@@ -148,7 +151,7 @@ fn of_classes(album: &mut Album, group: &Group, name: &str, unit: &str) {
 /// The clips of the test by what `variant` makes of them.
 fn of_clips(album: &mut Album, variant: &str, embedding: &Embedding) {
     let title = format!("Test clips as {variant} sees them");
-    let about = "Each point is a clip, with the number of its class. The percentages are of clips whose nearest other clip, by the \
+    let about = "Each mark is a clip, in the shape and tint of its class. The percentages are of clips whose nearest other clip, by the \
                  cosine of the whole features, is of their class: a plane cannot show all of that.";
     let shares = |map: &Map| {
         let [first, second] = map.variance.map(format::percent);
@@ -169,8 +172,14 @@ fn of_clips(album: &mut Album, variant: &str, embedding: &Embedding) {
             "t-SNE keeps neighbours together; how far groups are from each other says nothing.".to_owned(),
         ),
     ];
-    for (id, axis, projection, how) in all {
-        album.add_axis(id, axis, &title, format!("{about} {how}"), map::draw(&title, embedding, projection));
+    for (id, name, projection, how) in all {
+        album.add_way(
+            id,
+            Way { among: &PROJECTIONS, name },
+            &title,
+            format!("{about} {how}"),
+            map::draw(&title, embedding, projection),
+        );
     }
 }
 

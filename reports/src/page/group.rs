@@ -3,7 +3,7 @@
 use super::FigureView;
 use super::headline::{self, Headline};
 use crate::answers::Answers;
-use crate::figures::Figure;
+use crate::figures::{Figure, Ways};
 use crate::format;
 use crate::gallery::Gallery;
 use crate::summary::{Group, Variant};
@@ -36,12 +36,15 @@ pub struct GroupView {
     gallery: Option<Gallery>,
 }
 
-/// Figures that stand in one place: one, or several with a switch between their axes.
+/// Figures that stand in one place: one, or several with a switch between them.
 #[derive(Serialize)]
 struct Block {
     id: String,
-    /// What the horizontal axes are; empty where there is one figure alone.
-    axes: Vec<&'static str>,
+    /// What stands before the switch, and the same for those who do not see it.
+    word: &'static str,
+    about: &'static str,
+    /// The names of the figures in the switch; empty where there is one figure alone.
+    ways: Vec<&'static str>,
     figures: Vec<FigureView>,
     answers: Option<AnswersView>,
 }
@@ -147,20 +150,24 @@ impl GroupView {
     }
 }
 
-/// Figures with an axis that follow each other share a place; `answers` go to the confusion.
+/// Figures that follow each other and show the same in several ways share a place; `answers` go to the confusion.
 fn blocks(anchor: &str, figures: &[Figure], answers: Option<Answers>) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut answers = answers;
+    let mut before: Option<&Ways> = None;
     for figure in figures {
         let view = FigureView::of(figure);
-        match (figure.axis, blocks.last_mut()) {
-            (Some(axis), Some(last)) if !last.axes.is_empty() => {
-                last.axes.push(axis);
+        let among = figure.way.map(|way| way.among);
+        match (figure.way, blocks.last_mut()) {
+            (Some(way), Some(last)) if before == among => {
+                last.ways.push(way.name);
                 last.figures.push(view);
             }
-            (axis, _) => blocks.push(Block {
-                id: format!("{anchor}-axes-{}", blocks.len() + 1),
-                axes: axis.into_iter().collect(),
+            (way, _) => blocks.push(Block {
+                id: format!("{anchor}-ways-{}", blocks.len() + 1),
+                word: among.map_or("", |among| among.word),
+                about: among.map_or("", |among| among.about),
+                ways: way.into_iter().map(|way| way.name).collect(),
                 figures: vec![view],
                 answers: match figure.id.ends_with("confusion") {
                     true => answers
@@ -170,6 +177,7 @@ fn blocks(anchor: &str, figures: &[Figure], answers: Option<Answers>) -> Vec<Blo
                 },
             }),
         }
+        before = among;
     }
     blocks
 }
