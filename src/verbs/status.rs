@@ -10,7 +10,7 @@ use maclip_framework::engine::launch::Jobs;
 use maclip_framework::engine::overview::{RunOverview, estimate, to_make};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::unix_seconds;
-use maclip_framework::recipe::{Purpose, study};
+use maclip_framework::recipe::{Purpose, study, training_steps};
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::{Manifest, State};
 use maclip_language::printable_lines;
@@ -48,7 +48,7 @@ fn steps(run: &RunDirectory, state: Option<State>) -> (u64, Option<u64>) {
     }
     let document =
         maclip_language::load(&run.path.join("recipe.resolved.yaml"), &maclip_language::Arguments::default());
-    (done, document.ok().and_then(|document| document.root.at("task.train.steps")?.to_json().as_u64()))
+    (done, document.ok().and_then(|document| training_steps(&document.root)))
 }
 
 /// When the run last wrote its status or a step.

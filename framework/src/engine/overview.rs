@@ -2,7 +2,7 @@
 
 use super::reuse;
 use crate::recipe::study::StudyRun;
-use crate::recipe::training_of;
+use crate::recipe::{training_of, training_steps};
 use crate::runs::directory::RunDirectory;
 use crate::runs::records::{Manifest, State};
 use crate::runs::store::in_use;
@@ -57,7 +57,7 @@ impl RunOverview {
 
     /// Number of optimizer steps that the recipe asks for; `None` where its task trains nothing.
     pub fn wanted_steps(&self) -> Option<u64> {
-        self.run.recipe.resolved.at("task.train.steps")?.to_json().as_u64()
+        training_steps(&self.run.recipe.resolved)
     }
 
     /// Why the run failed, or which finished run it is the same as; `None` otherwise.

@@ -90,6 +90,13 @@ pub fn training_of(resolved: &Node) -> Option<String> {
     Some(without(resolved, &tested))
 }
 
+/// Optimizer steps that a resolved recipe asks for before its test; `None` where it trains nothing.
+pub fn training_steps(resolved: &Node) -> Option<u64> {
+    let told = |path: &str, value: bool| resolved.at(path).is_some_and(|node| node.to_json() == value);
+    let none = told("task.fine_tune.alone", true) || told("task.start.train", false);
+    resolved.at("task.train.steps").filter(|_| !none)?.to_json().as_u64()
+}
+
 fn without(resolved: &Node, keys: &[&'static str]) -> String {
     let as_before = |(key, field, value): &(&'static str, &str, &str)| {
         let found = resolved.at(key).and_then(|node| node.at(field))?;
@@ -118,6 +125,16 @@ mod tests {
         assert_ne!(of(json!({"train": train, "shot": 1})), of(json!({"train": train, "shot": 5})));
         let left_out = json!({"train": train, "train_shot": 1, "test_on": {"type": "x"}, "overlap": "leave_out"});
         assert_ne!(one, of(left_out));
+        assert_eq!(of(json!({"train": train, "start": {"train": false}})), None);
+        assert_eq!(of(json!({"batch": 3})), None);
+    }
+
+    #[test]
+    fn what_trains_nothing_has_no_steps() {
+        let of = |task: serde_json::Value| training_steps(&Node::from_json(&json!({"task": task})));
+        let train = json!({"steps": 300});
+        assert_eq!(of(json!({"train": train, "fine_tune": {"alone": false}, "start": null})), Some(300));
+        assert_eq!(of(json!({"train": train, "fine_tune": {"alone": true}})), None);
         assert_eq!(of(json!({"train": train, "start": {"train": false}})), None);
         assert_eq!(of(json!({"batch": 3})), None);
     }

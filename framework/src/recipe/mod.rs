@@ -20,7 +20,7 @@ mod check;
 mod identity;
 mod presets;
 
-pub use identity::{changes_results, design_of, training_of};
+pub use identity::{changes_results, design_of, training_of, training_steps};
 
 use crate::error::{Error, Result};
 use crate::recipe::clip_store::ClipStoreOptions;

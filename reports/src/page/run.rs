@@ -97,6 +97,10 @@ pub fn view(run: &Run, varying: &BTreeSet<&str>) -> RunView {
 
 /// Steps done, and those that the recipe wants; `None` where it trains nothing or could not be read.
 fn progress(run: &Run) -> Option<(u64, u64)> {
+    if run.settings.get("task.fine_tune.alone") == Some("true") || run.settings.get("task.start.train") == Some("false")
+    {
+        return None;
+    }
     let wanted = run.settings.get("task.train.steps")?.parse().ok().filter(|wanted| *wanted > 0)?;
     Some((run.train.last().map_or(0, |record| record.step), wanted))
 }
