@@ -57,8 +57,14 @@ pub fn round_count(number: f64) -> String {
     format!("{}{unit}", (number * 10.0).round() / 10.0)
 }
 
-/// A name without the shots or ways of a test that it may end with: `otam` of `otam-5shot`.
+/// A name without the shots, ways or data of a test that it may end with: `otam` of `otam-5shot`, and of
+/// `otam+test_on.variant=motion+shot=5`.
 pub fn without_setting(name: &str, way: usize, shot: usize) -> &str {
+    if let Some((rest, part)) = name.rsplit_once('+')
+        && (part == format!("shot={shot}") || part == format!("way={way}") || part.starts_with("test_on."))
+    {
+        return without_setting(rest, way, shot);
+    }
     let ends = [format!("{shot}shot"), format!("{way}way")];
     let rest = ends.iter().find_map(|end| name.strip_suffix(end.as_str()).filter(|rest| rest.ends_with(['-', '_'])));
     rest.map_or(name, |rest| without_setting(rest.trim_end_matches(['-', '_']), way, shot))
@@ -256,6 +262,8 @@ mod tests {
         assert_eq!(without_setting("otam-5way-1shot", 5, 1), "otam");
         assert_eq!(without_setting("otam-5shot", 5, 1), "otam-5shot");
         assert_eq!(without_setting("oneshot", 5, 1), "oneshot");
+        assert_eq!(without_setting("otam+dataset.seed=1+test_on.variant=motion+shot=5", 5, 5), "otam+dataset.seed=1");
+        assert_eq!(without_setting("otam+shot=1", 5, 5), "otam+shot=1");
     }
 
     #[test]

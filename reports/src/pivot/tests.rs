@@ -66,6 +66,11 @@ fn headings_nest_and_every_format_escapes() {
     let csv = csv(&table);
     assert!(csv.starts_with("method,\"5-way, 1-shot\",\"5-way, 1-shot ±\","), "{csv}");
     let plain = text(&table, &Look::default());
+    // A heading is whole, also where what stands below it is narrower.
+    let long = "a heading that is wider than all that stands below it ".repeat(4);
+    let mut wide = table.clone();
+    wide.columns.iter_mut().for_each(|column| column[0] = long.trim().to_owned());
+    assert!(text(&wide, &Look::default()).contains(long.trim()));
     assert!(plain.lines().any(|line| line.trim() == "5-way"), "{plain}");
     assert!(plain.contains("•: the best of a column") && plain.contains("•\n"), "a pipe has no bold letters: {plain}");
     for width in [40, 80] {

@@ -14,7 +14,7 @@ pub fn text(table: &Pivot, look: &Look) -> String {
     let caption = if look.colored { table.caption.clone() } else { table.caption.replace(". Bold: ", &bold) };
     let mut text = format!("{}\n", look.note(&caption, 0));
     let room = look.width.map(|width| width.saturating_sub(names.first().map_or(0, |name| length(name))));
-    let widths: Vec<usize> = (0..table.columns.len()).map(|at| width(table, at, look)).collect();
+    let widths = widths(table, look);
     let mut from = 0;
     while from < widths.len() {
         let mut to = from + 1;
@@ -33,6 +33,24 @@ pub fn text(table: &Pivot, look: &Look) -> String {
 
 fn length(text: &str) -> usize {
     text.chars().count()
+}
+
+/// Widths of the columns. Those below a heading are together as wide as it.
+fn widths(table: &Pivot, look: &Look) -> Vec<usize> {
+    let mut widths: Vec<usize> = (0..table.columns.len()).map(|at| width(table, at, look)).collect();
+    for level in 0..table.levels() - 1 {
+        let mut at = 0;
+        for (heading, count) in table.spans(level) {
+            let below = &mut widths[at..at + count];
+            let known = below.iter().sum::<usize>() + GAP * (count - 1);
+            let lacking = length(&printable(heading)).saturating_sub(known);
+            for (number, width) in below.iter_mut().enumerate() {
+                *width += lacking / count + usize::from(number < lacking % count);
+            }
+            at += count;
+        }
+    }
+    widths
 }
 
 fn width(table: &Pivot, column: usize, look: &Look) -> usize {
