@@ -59,8 +59,11 @@ fn main() -> ExitCode {
 }
 
 /// The largest error of the case that the registration of its method states. Rounding differs between processors, so that
-/// twice as much is allowed.
-fn stated(id: &str) -> Option<f64> {
+/// twice as much is allowed. Cards and their drivers round otherwise: there the case's own tolerance alone counts.
+fn stated(id: &str, device: &str) -> Option<f64> {
+    if !["flex", "tch:cpu"].contains(&device) {
+        return None;
+    }
     let compared = methods().into_iter().flat_map(|method| method.compared);
     compared.filter(|compared| compared.cases.contains(&id)).map(|compared| compared.error).reduce(f64::max)
 }
@@ -116,7 +119,7 @@ fn run(set: &Set, device: &str) -> usize {
         if ran.is_err() {
             check.fail("panicked");
         }
-        if let Some(stated) = stated(id).filter(|stated| check.worst > 2.0 * stated) {
+        if let Some(stated) = stated(id, device).filter(|stated| check.worst > 2.0 * stated) {
             check.fail(format!("docs/methods.md says a largest error of {stated} of its tolerance"));
         }
         if check.compared == 0 && check.problems.is_empty() {

@@ -138,8 +138,8 @@ pub fn page() -> String {
         String::new(),
         "\"Largest error\" is the largest difference from the other code's numbers, as a part of what the case allows: for \
          tensors 2·10⁻⁵ of the largest value, at least 10⁻⁶ (the other code computed in float64, this program in float32). \
-         The tests fail where an error is more than twice the one that is stated. What is not in these tables was not \
-         compared."
+         The tests fail where an error on a processor is more than twice the one that is stated. What is not in these \
+         tables was not compared."
             .to_owned(),
         String::new(),
         "All methods can also be trained and tested by one protocol, that of `recipes/methods.yaml`. The recipes in a \
