@@ -58,7 +58,17 @@ impl FewShot {
         };
         let mut notes = Vec::new();
         match gallery {
-            Ok(gallery) => gallery.write(context.store)?,
+            Ok(gallery) => {
+                let mut examples = gallery.examples.examples.iter();
+                if kept.occlusion > 0 && kept.examples > 0 && examples.all(|example| example.occlusion.is_none()) {
+                    notes.push(
+                        "no frame of an example was covered (`task.test.occlusion`): the clips of an episode see each \
+                         other, or a frame has fewer pixels along a side than cells"
+                            .to_owned(),
+                    );
+                }
+                gallery.write(context.store)?;
+            }
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             // The test is done, and its result holds without examples.
             Err(error) => notes.push(format!("no examples of the test: {}", error.reason())),

@@ -42,7 +42,7 @@ pub fn embedding(
     let mut maps = Vec::new();
     for (stage, model) in [(Stage::Before, before), (Stage::After, Some(after))] {
         let Some(model) = model else { continue };
-        maps.push(map(stage, features(stage, model, source, &clips)?, &clips));
+        maps.push(map(stage, features(stage, model, source, &clips)?, &clips)?);
     }
     Ok(Embedding { format: Embedding::FORMAT, clips, maps })
 }
@@ -74,17 +74,17 @@ fn features(stage: Stage, model: &FewShotModel, source: &ClipSource, clips: &[Em
     Ok(rows)
 }
 
-fn map(stage: Stage, rows: Vec<Vec<f32>>, clips: &[EmbeddedClip]) -> Map {
+fn map(stage: Stage, rows: Vec<Vec<f32>>, clips: &[EmbeddedClip]) -> Result<Map> {
     let (pca, variance) = principal(&rows);
-    let tsne = tsne(&rows, &pca);
+    let tsne = tsne(&rows, &pca)?;
     let rounded = |points: Vec<[f32; 2]>| points.into_iter().map(|point| point.map(four)).collect();
-    Map {
+    Ok(Map {
         stage,
         nearest_is_same_class: same_class(&rows, clips),
         pca: rounded(pca),
         variance: variance.map(|share| (share * 1e4).round() / 1e4),
         tsne: rounded(tsne),
-    }
+    })
 }
 
 /// Four decimals; adding 0 makes −0 a plain 0.

@@ -1,5 +1,7 @@
 //! From features to points of a plane: principal components, and t-SNE.
 
+use crate::error::{Error, Result};
+
 /// The first two principal components of `rows`, each of `width` values, and their shares of the variance.
 ///
 /// The components are eigenvectors of the covariance, computed in f64 by Jacobi's rotations (Golub and Van Loan, Matrix
@@ -89,9 +91,12 @@ const EPOCHS: usize = 1000;
 
 /// `rows` in a plane by t-SNE, exact, begun at their principal components `start` (Kobak and Berens, Nature Communications
 /// 10, 5416: this keeps what there is of a global order, and needs no random numbers). Empty where there are fewer than ten.
-pub fn tsne(rows: &[Vec<f32>], start: &[[f32; 2]]) -> Vec<[f32; 2]> {
+///
+/// # Errors
+/// Where the system gives no thread.
+pub fn tsne(rows: &[Vec<f32>], start: &[[f32; 2]]) -> Result<Vec<[f32; 2]>> {
     if rows.len() < FEWEST {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     // A standard deviation of 1e-4 along the first axis.
     let spread = (start.iter().map(|point| point[0] * point[0]).sum::<f32>() / start.len() as f32).sqrt().max(1e-12);
@@ -108,8 +113,8 @@ pub fn tsne(rows: &[Vec<f32>], start: &[[f32; 2]]) -> Vec<[f32; 2]> {
     };
     // In one thread the sums have one order, so that the same run has the same map.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-    let points = pool.map_or_else(|_| Vec::new(), |pool| pool.install(fit));
-    points.as_chunks::<2>().0.to_vec()
+    let pool = pool.map_err(|error| Error::failed(format!("t-SNE has no thread to run in: {error}")))?;
+    Ok(pool.install(fit).as_chunks::<2>().0.to_vec())
 }
 
 #[cfg(test)]
@@ -155,14 +160,14 @@ mod tests {
     fn neighbours_stay_together_and_the_same_rows_have_the_same_map() {
         let rows = groups();
         let start = principal(&rows).0;
-        let points = tsne(&rows, &start);
-        assert_eq!(points, tsne(&rows, &start));
+        let points = tsne(&rows, &start).unwrap();
+        assert_eq!(points, tsne(&rows, &start).unwrap());
         let distance = |a: usize, b: usize| (points[a][0] - points[b][0]).hypot(points[a][1] - points[b][1]);
         for at in 0..30 {
             let others = (0..30).filter(|other| *other != at);
             let nearest = others.min_by(|a, b| distance(at, *a).total_cmp(&distance(at, *b))).unwrap();
             assert_eq!(nearest / 10, at / 10, "{points:?}");
         }
-        assert_eq!(tsne(&rows[..9], &start[..9]), Vec::<[f32; 2]>::new());
+        assert_eq!(tsne(&rows[..9], &start[..9]).unwrap(), Vec::<[f32; 2]>::new());
     }
 }
