@@ -39,7 +39,7 @@ mod testing;
 
 pub use compare::{ClassDifference, Comparison, Side, compare};
 pub use lines::{Grid, GridCell, GridColumn, Kind, Look};
-pub use load::stamp;
+pub use load::Stamp;
 pub use page::classified::{Classified, ClassifiedClip, SERVE_SCRIPT, classified, recognised, serve_page, trust};
 pub use pair::compare_page;
 pub use pivot::{

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Files in the folder of a recipe's runs that say something on all of them.
 const NOTES: [&str; 3] = [LeftOut::FILE, Order::FILE, Shown::FILE];
@@ -151,18 +151,48 @@ pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
     })
 }
 
-/// Path, size in bytes and time of every file in the runs at or below `roots`. Where two stamps are equal, no run has
+/// What lay in runs at one moment. Where two stamps are equal and the first had [settled](Stamp::settled), no run has
 /// written anything in between.
-pub fn stamp(roots: &[PathBuf]) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
-    let mut found = Found::default();
-    roots.iter().for_each(|root| found.walk(root));
-    let folders = found.runs.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
-    let files = folders.flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    let notes = found.recipes.iter().flat_map(|folder| NOTES.map(|file| folder.join(file)));
-    let stamp = |path: PathBuf| std::fs::metadata(&path).ok().map(|data| (path, data.len(), data.modified().ok()));
-    let mut stamps: Vec<_> = files.chain(notes).filter_map(stamp).collect();
-    stamps.sort();
-    stamps
+#[derive(Clone, Debug)]
+pub struct Stamp {
+    /// Path, size in bytes and time of every run's folder and of every file in it.
+    seen: Vec<(PathBuf, u64, Option<SystemTime>)>,
+    taken: SystemTime,
+}
+
+impl Stamp {
+    /// Of the runs at or below `roots`.
+    pub fn of(roots: &[PathBuf]) -> Self {
+        let taken = SystemTime::now();
+        let mut found = Found::default();
+        roots.iter().for_each(|root| found.walk(root));
+        let files = found.runs.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
+        let files = files.flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let notes = found.recipes.iter().flat_map(|folder| NOTES.map(|file| folder.join(file)));
+        // The folder itself tells of a file that came and went between two looks.
+        let paths = found.runs.iter().cloned().chain(files).chain(notes);
+        let seen = |path: PathBuf| std::fs::metadata(&path).ok().map(|data| (path, data.len(), data.modified().ok()));
+        let mut seen: Vec<_> = paths.filter_map(seen).collect();
+        seen.sort();
+        Self { seen, taken }
+    }
+
+    /// Whether there was no run.
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+
+    /// Whether the last thing was written `margin` or more before the stamp was taken. What is written at the same
+    /// moment may be in a report and not in the stamp: the clock of a file system is coarse.
+    pub fn settled(&self, margin: Duration) -> bool {
+        let newest = self.seen.iter().filter_map(|(_, _, time)| *time).max();
+        newest.is_none_or(|newest| self.taken.duration_since(newest).is_ok_and(|age| age >= margin))
+    }
+
+    /// Whether both saw the same.
+    pub fn equals(&self, other: &Self) -> bool {
+        self.seen == other.seen
+    }
 }
 
 /// What lies below some roots.
@@ -295,6 +325,24 @@ mod tests {
         assert_eq!(loaded.runs.len(), 12);
         assert!(loaded.runs[0].train.is_empty() && !loaded.runs[0].validation.is_empty());
         assert!(loaded.problems[0].reason.contains("train.jsonl:1"), "{:?}", loaded.problems);
+    }
+
+    #[test]
+    fn a_file_that_came_and_went_between_two_stamps_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        study(folder.path());
+        let roots = [folder.path().to_owned()];
+        let run = load(&roots).unwrap().runs[0].directory.path.clone();
+        let margin = Duration::from_millis(50);
+        assert!(!Stamp::of(&roots).settled(Duration::from_secs(3600)), "all was written just now");
+        std::thread::sleep(2 * margin);
+        let before = Stamp::of(&roots);
+        assert!(before.settled(margin) && before.equals(&Stamp::of(&roots)));
+        std::fs::write(run.join("passing"), "").unwrap();
+        std::fs::remove_file(run.join("passing")).unwrap();
+        let after = Stamp::of(&roots);
+        assert!(!after.equals(&before) && !after.settled(Duration::from_secs(3600)));
+        assert!(Stamp::of(&[folder.path().join("nothing")]).is_empty());
     }
 
     #[test]

@@ -6,8 +6,8 @@ use crate::terminal::{look, say, say_made, tell};
 use clap::Args;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::progress::stop_requested;
-use maclip_reports::Options;
 use maclip_reports::format::plural;
+use maclip_reports::{Options, Stamp};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,27 +50,30 @@ fn report(arguments: Arguments) -> Result<()> {
 
 fn watch(runs: &[PathBuf], out: &Path) -> Result<()> {
     stop_on_ctrl_c(&Console::new())?;
-    let mut before = None;
+    let mut before: Option<Stamp> = None;
+    let mut shown = false;
     let mut waiting = false;
     while !stop_requested() {
-        let now = maclip_reports::stamp(runs);
+        let now = Stamp::of(runs);
         if now.is_empty() && !waiting {
             waiting = true;
             let places: Vec<String> = runs.iter().map(|path| path.display().to_string()).collect();
             tell(format!("no runs at or below {} yet; waiting", places.join(", ")));
         }
-        if !now.is_empty() && before.as_ref() != Some(&now) {
-            // A run that is being written may be caught between two files: the next look finds it whole.
+        if !now.is_empty() && !before.as_ref().is_some_and(|before| before.equals(&now)) {
+            // A run that is being written may be caught between two files: the next look finds it whole. Therefore a
+            // look while something is written does not count as seen.
             match maclip_reports::report(runs, Some(out), &Options { reload: Some(LOOK_EVERY), ..Options::default() }) {
                 Ok(report) => tell(format!("report: {}", report.index.display())),
                 Err(error) => tell(error),
             }
-            before = Some(now);
+            shown = true;
+            before = now.settled(LOOK_EVERY).then_some(now);
         }
         std::thread::sleep(LOOK_EVERY);
     }
     // The page that is left does not reload itself.
-    if before.is_some() {
+    if shown {
         maclip_reports::report(runs, Some(out), &Options::default())?;
     }
     Ok(())
