@@ -86,7 +86,8 @@ impl Group {
 /// What was tested on. Ordered as groups are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Data {
-    /// The dataset, with the options in which it differs from others of the report: `shapes_in_motion (motion)`.
+    /// The dataset, with the options in which it differs from others of the report: `shapes_in_motion (motion)`. Behind
+    /// the one that was trained on, where several are: `kinetics → hmdb51`.
     pub label: String,
     /// Checksum of the test split's classes and clips; empty where the run noted none.
     pub test: String,
@@ -118,7 +119,7 @@ pub fn summarise(loaded: &Loaded) -> Summary {
 fn group(key: &grouping::GroupKey, runs: &[&Run], orders: &[(String, Order)]) -> Group {
     let mut warnings = Vec::new();
     let mut built: Vec<Variant> =
-        versions::of(runs).into_iter().map(|(label, runs)| Variant::of(label, runs, &mut warnings)).collect();
+        versions::of(runs, key).into_iter().map(|(label, runs)| Variant::of(label, runs, &mut warnings)).collect();
     compare::to_baseline(&mut built, &mut warnings);
     compare::to_best(&mut built);
     warnings.extend(alike(&built));

@@ -1,6 +1,7 @@
 //! The variants among runs, each with its label. A recipe that was changed between two runs has two versions of a
 //! variant: they are two results, and their labels say what differs.
 
+use super::grouping::{GroupKey, is_setting};
 use super::variant::started;
 use crate::format;
 use crate::load::Run;
@@ -12,14 +13,16 @@ const LONGEST_VALUE: usize = 24;
 /// Most values of a label.
 const MOST_VALUES: usize = 2;
 
-/// Label and runs of each variant, a run for each seed.
-pub fn of<'a>(runs: &[&'a Run]) -> Vec<(String, Vec<&'a Run>)> {
+/// Label and runs of each variant of the group `key`, a run for each seed.
+pub fn of<'a>(runs: &[&'a Run], key: &GroupKey) -> Vec<(String, Vec<&'a Run>)> {
     let mut variants: BTreeMap<(&str, &str), Vec<&Run>> = BTreeMap::new();
     for run in runs {
         let manifest = &run.directory.manifest;
         variants.entry((&manifest.name, &manifest.variant)).or_default().push(run);
     }
     let several = variants.keys().map(|(name, _)| name).collect::<BTreeSet<_>>().len() > 1;
+    let said = said_by_heading(variants.values(), key);
+    let shown = |runs: &[&Run]| without(&shown(runs), &said);
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     variants.values().for_each(|runs| *names.entry(shown(runs)).or_default() += 1);
     let labelled = variants.into_iter().flat_map(|((name, variant), runs)| {
@@ -33,6 +36,34 @@ pub fn of<'a>(runs: &[&'a Run]) -> Vec<(String, Vec<&'a Run>)> {
         labels(&label, versions(runs))
     });
     labelled.collect()
+}
+
+/// What a grid added to the names of all variants and the heading of their table says too: `shot=1` where all have one
+/// shot, `dataset.variant=motion` on `shapes_in_motion (motion)`. Nothing where a variant is alone.
+fn said_by_heading<'a>(mut variants: impl ExactSizeIterator<Item = &'a Vec<&'a Run>>, key: &GroupKey) -> Vec<String> {
+    let Some(first) = variants.next().filter(|_| variants.len() > 0) else { return Vec::new() };
+    let points = |runs: &[&'a Run]| runs[0].directory.manifest.variant.split('+').skip(1);
+    let mut shared: Vec<&str> = points(first).collect();
+    variants.for_each(|runs| shared.retain(|point| points(runs).any(|other| other == *point)));
+    let said = |point: &&str| {
+        let value = point.rsplit('=').next().unwrap_or(point);
+        let data = key.data.label.split(['(', ')', ',', ' ']).any(|word| word == value);
+        let of_measure = |name: &str, own: usize| point.ends_with(&format!("{name}={own}"));
+        let measure = key.measure.as_ref().is_some_and(|of| of_measure("shot", of.shot) || of_measure("way", of.way));
+        is_setting(point, &first[0].settings) && (data || measure)
+    };
+    shared.into_iter().filter(said).map(str::to_owned).collect()
+}
+
+/// `label` without `points`: a grid adds `, shot=5` to the label of a variant and `+shot=5` to its name.
+fn without(label: &str, points: &[String]) -> String {
+    let cut = |label: String, between: &str| {
+        let mut parts: Vec<&str> = label.split(between).collect();
+        let begin = parts.remove(0);
+        parts.retain(|part| !points.iter().any(|point| point == part));
+        std::iter::once(begin).chain(parts).collect::<Vec<_>>().join(between)
+    };
+    cut(cut(label.to_owned(), ", "), "+")
 }
 
 /// What the recipe calls the variant that `runs` are of; as the run says that was begun last.

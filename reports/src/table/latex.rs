@@ -130,6 +130,7 @@ fn spelt(c: char) -> Option<String> {
         '…' => "\\dots{}",
         '≥' => "$\\geq$",
         '≤' => "$\\leq$",
+        '→' => "$\\rightarrow$",
         c if c.is_ascii() || ('\u{c0}'..='\u{17f}').contains(&c) => return Some(c.to_string()),
         _ => return None,
     };
