@@ -20,8 +20,8 @@ impl Colour {
     /// Of matrices that belong to no variant.
     pub const SCALE: Self = colour("scale", "#46627f");
     /// Of variants. Black is for the one that is called the baseline. The next four are Okabe and Ito's, for all kinds of colour
-    /// vision; the last twelve were chosen to be as far as possible from those before. All reach a contrast of 3 to both grounds.
-    pub const SERIES: [Self; 24] = [
+    /// vision; the last sixteen were chosen to be as far as possible from those before. All reach a contrast of 3 to both grounds.
+    pub const SERIES: [Self; 28] = [
         colour("v0", "#30343a"),
         colour("v1", "#0072b2"),
         colour("v2", "#d55e00"),
@@ -46,6 +46,10 @@ impl Colour {
         colour("v21", "#f01669"),
         colour("v22", "#779461"),
         colour("v23", "#b47d7f"),
+        colour("v24", "#907efc"),
+        colour("v25", "#1a1ae0"),
+        colour("v26", "#a200fc"),
+        colour("v27", "#1b6300"),
     ];
 
     /// Of classes, inside a line: pale, so that nobody takes them for variants.
@@ -113,6 +117,10 @@ pub const DARK: &[(&str, &str)] = &[
     ("v21", "#fd2c72"),
     ("v22", "#bcdba4"),
     ("v23", "#ffc3c4"),
+    ("v24", "#9c1ffc"),
+    ("v25", "#246ca2"),
+    ("v26", "#9048ab"),
+    ("v27", "#00d800"),
     ("t0", "#7c3c38"),
     ("t1", "#2b4c80"),
     ("t2", "#74551f"),

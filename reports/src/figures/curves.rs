@@ -2,15 +2,19 @@
 
 use super::canvas::{self, Anchor, Of, WIDTH};
 use super::labels::spread;
-use super::scale::{Scale, ticks};
+use super::scale::{Scale, decades, ticks};
 use super::text::{Font, shorten_all, widest};
 use super::{Drawn, Line};
 use crate::format;
 use crate::palette::Colour;
 
-const HEIGHT: f64 = 360.0;
+/// Height of the axes, where the names beside them need no more.
+const AXES: f64 = 240.0;
 const TOP: f64 = 62.0;
-const BOTTOM: f64 = HEIGHT - 58.0;
+/// Below the axes.
+const FOOT: f64 = 58.0;
+/// From one name to the next.
+const NAME: f64 = 17.0;
 const LEFT: f64 = 48.0;
 /// Room for the names.
 const NAMES: f64 = 150.0;
@@ -39,9 +43,19 @@ pub fn draw(title: &str, unit: &str, along: &str, lines: &[Line], percent: bool)
 
     let low = points().map(|at| at.low).fold(f64::MAX, f64::min);
     let high = points().map(|at| at.high).fold(f64::MIN, f64::max);
-    let marks = ticks(low * factor, high * factor, 5);
-    let (first, last) = (marks[0], marks[marks.len() - 1]);
-    let y = Scale { low: first / factor, high: last / factor, from: BOTTOM, to: TOP };
+    let bottom = TOP + AXES.max(NAME * (lines.len() - 1) as f64);
+    let logarithmic = !percent && far_apart(&lines);
+    let (marks, ends) = if logarithmic {
+        let ends = (low.log10(), high.log10());
+        (decades(ends.0, ends.1), ends)
+    } else {
+        let marks = ticks(low * factor, high * factor, 5);
+        let ends = (marks[0] / factor, marks[marks.len() - 1] / factor);
+        (marks, ends)
+    };
+    let y = Scale { low: ends.0, high: ends.1, from: bottom, to: TOP };
+    let height = |value: f64| y.at(if logarithmic { value.log10() } else { value });
+    let unit = if logarithmic { format!("{unit} (log scale)") } else { unit.to_owned() };
     let names: Vec<String> = lines.iter().map(|line| line.label.clone()).collect();
     let font = if widest(&names, Font::TEXT) > NAMES { Font::SMALL } else { Font::TEXT };
     let names = shorten_all(&names, NAMES, font);
@@ -52,34 +66,34 @@ pub fn draw(title: &str, unit: &str, along: &str, lines: &[Line], percent: bool)
     let steps = step_marks.last().map_or(steps, |last| steps.max(*last));
     let x = Scale { low: 0.0, high: steps, from: LEFT, to: right };
 
-    let svg = canvas::draw(HEIGHT, &alt, |canvas| {
+    let svg = canvas::draw(bottom + FOOT, &alt, |canvas| {
         canvas.title(title);
-        canvas.text(unit, (0.0, TOP - 22.0), Anchor::Start, Colour::MUTED);
+        canvas.text(&unit, (0.0, TOP - 22.0), Anchor::Start, Colour::MUTED);
         for mark in &marks {
-            let height = y.at(mark / factor);
-            canvas.line(&[(LEFT, height), (right, height)], Colour::GRID, 1.0);
-            canvas.text(&format::tick(*mark), (LEFT - 8.0, height), Anchor::End, Colour::MUTED);
+            let at = height(mark / factor);
+            canvas.line(&[(LEFT, at), (right, at)], Colour::GRID, 1.0);
+            canvas.text(&format::tick(*mark), (LEFT - 8.0, at), Anchor::End, Colour::MUTED);
         }
-        canvas.line(&[(LEFT, BOTTOM), (right, BOTTOM)], Colour::MUTED, 1.2);
+        canvas.line(&[(LEFT, bottom), (right, bottom)], Colour::MUTED, 1.2);
         for step in &step_marks {
             let across = x.at(*step);
-            canvas.line(&[(across, BOTTOM), (across, BOTTOM + 5.0)], Colour::MUTED, 1.2);
-            canvas.text(&format::tick(*step), (across, BOTTOM + 15.0), Anchor::Middle, Colour::MUTED);
+            canvas.line(&[(across, bottom), (across, bottom + 5.0)], Colour::MUTED, 1.2);
+            canvas.text(&format::tick(*step), (across, bottom + 15.0), Anchor::Middle, Colour::MUTED);
         }
-        canvas.text(along, ((LEFT + right) / 2.0, HEIGHT - 16.0), Anchor::Middle, Colour::MUTED);
+        canvas.text(along, ((LEFT + right) / 2.0, bottom + FOOT - 16.0), Anchor::Middle, Colour::MUTED);
         for line in &lines {
             let colour = Colour::of(line.swatch);
-            let high = line.points.iter().map(|at| (x.at(at.x), y.at(at.high)));
-            let low = line.points.iter().rev().map(|at| (x.at(at.x), y.at(at.low)));
+            let high = line.points.iter().map(|at| (x.at(at.x), height(at.high)));
+            let low = line.points.iter().rev().map(|at| (x.at(at.x), height(at.low)));
             if line.points.iter().any(|at| at.high > at.low) {
                 canvas.area(&high.chain(low).collect::<Vec<_>>(), colour, 0.16);
             }
         }
-        let ends: Vec<f64> = lines.iter().map(|line| y.at(line.points[line.points.len() - 1].mean)).collect();
-        let heights = spread(&ends, 17.0, TOP, BOTTOM);
+        let ends: Vec<f64> = lines.iter().map(|line| height(line.points[line.points.len() - 1].mean)).collect();
+        let names_at = spread(&ends, NAME, TOP, bottom);
         for (position, line) in lines.iter().enumerate() {
             let colour = Colour::of(line.swatch);
-            let path: Vec<_> = line.points.iter().map(|at| (x.at(at.x), y.at(at.mean))).collect();
+            let path: Vec<_> = line.points.iter().map(|at| (x.at(at.x), height(at.mean))).collect();
             canvas.line(&path, colour, 2.2);
             // Validations are few: mark each, so that one check alone is still seen.
             if (percent && path.len() <= 40) || path.len() == 1 {
@@ -91,7 +105,7 @@ pub fn draw(title: &str, unit: &str, along: &str, lines: &[Line], percent: bool)
                 canvas.spot(corner, end, &Of::variant(line.number), &text);
             }
             // The name has a piece of the line's colour, and is tied to the end of the line with dots.
-            let (end, height) = (path[path.len() - 1], heights[position]);
+            let (end, height) = (path[path.len() - 1], names_at[position]);
             canvas.leader((end.0 + 5.0, end.1), (right + GAP - 20.0, height));
             canvas.line(&[(right + GAP - 18.0, height), (right + GAP - 6.0, height)], colour, 3.0);
             canvas.styled(&names[position], (right + GAP, height), Anchor::Start, Colour::INK, font);
@@ -107,4 +121,49 @@ pub fn draw(title: &str, unit: &str, along: &str, lines: &[Line], percent: bool)
         })
     }));
     Some(Drawn { svg, data })
+}
+
+/// Whether lines end so far apart that one axis in even steps shows most of them as one: losses of different objectives.
+fn far_apart(lines: &[&Line]) -> bool {
+    const TIMES: f64 = 20.0;
+    let ends = || lines.iter().map(|line| line.points[line.points.len() - 1].mean);
+    let above_zero = lines.iter().flat_map(|line| &line.points).all(|at| at.low > 0.0);
+    above_zero && ends().fold(f64::MIN, f64::max) >= TIMES * ends().fold(f64::MAX, f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curve::At;
+    use crate::statistics::Interval;
+
+    fn line(label: &str, means: [f64; 2]) -> Line {
+        let at = |(step, mean)| At::interval(step as f64, Interval { mean, half_width: 0.0 });
+        let points = means.into_iter().enumerate().map(at).collect();
+        Line { label: label.to_owned(), points, number: 0, swatch: 0 }
+    }
+
+    #[test]
+    fn losses_of_different_sizes_have_a_logarithmic_axis() {
+        let drawn = |lines: &[Line]| draw("Loss", "loss", "step", lines, false).unwrap().svg;
+        let alike = [line("a", [90.0, 0.5]), line("b", [1.6, 0.4])];
+        assert!(!drawn(&alike).contains("log scale"), "they end alike");
+        assert!(drawn(&[line("a", [90.0, 30.0]), line("b", [1.6, 0.4])]).contains("loss (log scale)"));
+        assert!(
+            !drawn(&[line("a", [90.0, 30.0]), line("b", [1.6, 0.0])]).contains("log scale"),
+            "0 has no place there"
+        );
+    }
+
+    #[test]
+    fn there_is_room_for_every_name() {
+        let lines: Vec<Line> = (0..40).map(|number| line(&format!("name {number}"), [1.0, 0.9])).collect();
+        let svg = draw("Loss", "loss", "step", &lines, false).unwrap().svg;
+        let names = svg.lines().filter(|line| line.contains("<text") && line.contains(">name "));
+        let at = |line: &str| line.split(" y=\"").nth(1)?.split('"').next()?.parse().ok();
+        let mut heights: Vec<f64> = names.filter_map(at).collect();
+        heights.sort_by(f64::total_cmp);
+        assert_eq!(heights.len(), 40);
+        assert!(heights.windows(2).all(|pair| pair[1] - pair[0] >= NAME - 0.5), "{heights:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::Drawn;
 use super::canvas::{self, Anchor, Of, WIDTH};
-use super::text::{Font, SMALL, TEXT, shorten_all, widest};
+use super::text::{Font, SMALL, TEXT, shorten_all, widest, wrap_all};
 use crate::format;
 use crate::palette::Colour;
 
@@ -47,7 +47,7 @@ pub fn draw(grid: &Grid) -> Option<Drawn> {
     let height = if square { width.clamp(17.0, 44.0) } else { 44.0 };
     let (top, right) = (TOP + 40.0, left + width * columns as f64);
     let bottom = top + height * rows as f64;
-    let heads = shorten_all(&grid.columns, width - 4.0, Font::SMALL);
+    let heads = wrap_all(&grid.columns, width - 4.0, Font::SMALL);
     let top_share = grid.shares.iter().flatten().flatten().fold(0.0f64, |most, share| most.max(*share)).max(1e-9);
     let percent = |row: usize, column: usize| grid.shares[row][column].map(format::percent);
     let alt = alt(grid);
@@ -63,8 +63,12 @@ pub fn draw(grid: &Grid) -> Option<Drawn> {
             if square && width < 19.0 && (column + 1) % 5 != 0 && column > 0 {
                 continue;
             }
-            let text = if square { &(column + 1).to_string() } else { head };
-            canvas.small(text, (middle, top - 12.0), Anchor::Middle, Colour::MUTED);
+            let number = [(column + 1).to_string()];
+            let lines = if square { &number[..] } else { &head[..] };
+            for (above, line) in lines.iter().rev().enumerate() {
+                let height = top - 12.0 - SMALL * 1.15 * above as f64;
+                canvas.small(line, (middle, height), Anchor::Middle, Colour::MUTED);
+            }
         }
         for (row, name) in names.iter().enumerate() {
             let from = top + height * row as f64;

@@ -26,7 +26,8 @@ impl Frame {
     }
 }
 
-/// Places a label of each width beside its point: right, left, above or below, further away where that is taken.
+/// Places a label of each width beside its point: right, left, above or below; further away where that is taken, in at most
+/// so many `rings`.
 ///
 /// `taken` are boxes to keep free, `within` is where labels may be; labels are `height` tall. `None` where nothing is free.
 pub fn beside(
@@ -35,10 +36,11 @@ pub fn beside(
     height: f64,
     taken: &[Frame],
     within: Frame,
+    rings: u32,
 ) -> Vec<Option<Frame>> {
     let mut placed: Vec<Option<Frame>> = Vec::new();
     for (point, width) in points.iter().zip(widths) {
-        let mut candidates = (0..6).flat_map(|ring| {
+        let mut candidates = (0..rings).flat_map(|ring| {
             let away = 9.0 + 12.0 * f64::from(ring);
             let middle = point.1 - height / 2.0;
             [
@@ -94,7 +96,7 @@ mod tests {
     #[test]
     fn labels_of_near_points_do_not_overlap() {
         let points = [(100.0, 100.0), (102.0, 101.0), (104.0, 99.0), (290.0, 100.0)];
-        let placed: Vec<Frame> = beside(&points, &[60.0; 4], 16.0, &[], PAGE).into_iter().flatten().collect();
+        let placed: Vec<Frame> = beside(&points, &[60.0; 4], 16.0, &[], PAGE, 6).into_iter().flatten().collect();
         assert_eq!(placed.len(), 4);
         for (number, one) in placed.iter().enumerate() {
             assert!(placed[number + 1..].iter().all(|other| one.overlap(other) == 0.0), "{placed:?}");
@@ -105,7 +107,7 @@ mod tests {
     #[test]
     fn a_label_without_room_is_left_out_and_a_far_one_is_tied() {
         let full = Frame { left: 0.0, top: 0.0, right: 300.0, bottom: 200.0 };
-        assert_eq!(beside(&[(100.0, 100.0)], &[60.0], 16.0, &[full], PAGE), [None]);
+        assert_eq!(beside(&[(100.0, 100.0)], &[60.0], 16.0, &[full], PAGE, 6), [None]);
         let label = Frame { left: 100.0, top: 50.0, right: 160.0, bottom: 66.0 };
         assert_eq!(label.tie((90.0, 58.0)), None);
         assert_eq!(label.tie((60.0, 58.0)), Some(((67.0, 58.0), (100.0, 58.0))));

@@ -5,7 +5,7 @@ use crate::curve::At;
 use crate::format;
 use crate::palette::Colour;
 use crate::statistics::Interval;
-use crate::summary::{Data, Group, Measure, Summary, Variant};
+use crate::summary::{ARROW, Data, Group, Measure, Summary, Variant};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A variant with a result, and the group that it belongs to.
@@ -90,78 +90,105 @@ fn line(mut variants: Vec<&Tested>, one: &str, x: fn(&Measure) -> usize) -> Line
     Line { label: label.unwrap_or_default(), points, number, swatch }
 }
 
-/// Alignment metrics against datasets, where several of both were tested; a row for each metric with each rest of a method.
+/// What was tested on several datasets against these, where there are several alignment metrics.
 fn metrics(album: &mut Album, all: &[Tested]) {
     let mut figures: BTreeMap<(Option<&String>, &Measure), Vec<&Tested>> = BTreeMap::new();
     for tested in all {
         figures.entry((tested.group.study.as_ref(), tested.measure)).or_default().push(tested);
     }
     for ((study, measure), variants) in figures {
-        let slot = |tested: &Tested, slot: &str| {
-            tested.variant.components.get(slot).cloned().unwrap_or_else(|| "none".to_owned())
-        };
         let metrics: BTreeSet<String> = variants.iter().map(|tested| slot(tested, "alignment")).collect();
-        let columns: Vec<String> = variants
-            .iter()
-            .map(|tested| tested.group.data.label.clone())
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
+        let columns: BTreeSet<String> = variants.iter().map(|tested| tested.group.data.label.clone()).collect();
+        let columns: Vec<String> = columns.into_iter().collect();
         if metrics.len() < 2 || columns.len() < 2 {
             continue;
         }
-        let slots = ["backbone", "adapter", "prototype"];
-        let differing: Vec<&&str> = slots
-            .iter()
-            .filter(|name| variants.iter().map(|s| slot(s, name)).collect::<BTreeSet<_>>().len() > 1)
-            .collect();
-        let row = |tested: &Tested| {
-            let rest: Vec<String> = differing.iter().map(|name| slot(tested, name)).collect();
-            std::iter::once(slot(tested, "alignment")).chain(rest).collect::<Vec<_>>().join(", ")
-        };
-        let rows: Vec<String> = variants.iter().map(|s| row(s)).collect::<BTreeSet<_>>().into_iter().collect();
+        let Rows { are, names, of } = rows(&variants);
         // Where several variants share a cell, it shows the best of them.
-        let cell = |name: &String, data: &String| {
-            let here = variants.iter().filter(|s| row(s) == *name && s.group.data.label == *data);
-            here.map(|tested| tested.value).max_by(|a, b| a.mean.total_cmp(&b.mean))
+        let cell = |row: usize, data: &String| {
+            let here = variants.iter().zip(&of).filter(|(tested, of)| **of == row && tested.group.data.label == *data);
+            here.map(|(tested, _)| tested.value).max_by(|a, b| a.mean.total_cmp(&b.mean))
         };
         let values = |of: fn(Interval) -> f64| {
-            let row = |name: &String| columns.iter().map(|data| cell(name, data).map(of)).collect();
-            rows.iter().map(row).collect::<Vec<Vec<_>>>()
+            let row = |row: usize| columns.iter().map(|data| cell(row, data).map(of)).collect();
+            (0..names.len()).map(row).collect::<Vec<Vec<_>>>()
         };
-        let title = format!("{} by metric and dataset", format::capitalized(&format::words(&measure.metric)));
+        let title = format!("{} by {are} and dataset", format::capitalized(&format::words(&measure.metric)));
         let grid = heat::Grid {
             title: &title,
-            rows_are: "alignment metric",
+            rows_are: if are == "metric" { "alignment metric" } else { are },
             columns_are: "dataset",
             shares: values(|interval| interval.mean),
             half_widths: values(|interval| interval.half_width),
-            rows: rows.clone(),
+            rows: names,
             columns: short(&columns),
             colour: Colour::SCALE,
         };
         let of = study.map(|study| format!("{study}. ")).unwrap_or_default();
+        let best = if are == "metric" { " Where several variants share a cell, it holds the best." } else { "" };
         let caption = format!(
-            "{of}{}-way {}-shot. ±: 95 % interval over episodes given these videos. Where several variants share a cell, it holds the best.",
+            "{of}{}-way {}-shot. ±: 95 % interval over episodes given these videos.{best}",
             measure.way, measure.shot
         );
         album.add_numbered("metrics", &title, caption, heat::draw(&grid));
     }
 }
 
-/// Labels of datasets without what they all begin with: `appearance`, `motion`.
-fn short(labels: &[String]) -> Vec<String> {
-    let parts = |label: &String| {
-        let (component, options) = label.split_once(" (")?;
-        Some((component.to_owned(), options.strip_suffix(')')?.to_owned()))
+fn slot(tested: &Tested, slot: &str) -> String {
+    tested.variant.components.get(slot).cloned().unwrap_or_else(|| "none".to_owned())
+}
+
+/// The rows of a grid with datasets as columns.
+struct Rows {
+    /// What they are: `metric`, `variant`.
+    are: &'static str,
+    names: Vec<String>,
+    /// The row of each variant.
+    of: Vec<usize>,
+}
+
+/// A row for each metric with each rest of a method. Where methods have more in them than this, so that several share a
+/// cell, a row for each variant, if variants have the same names on several datasets.
+fn rows(variants: &[&Tested]) -> Rows {
+    let slots = ["backbone", "adapter", "prototype"];
+    let values = |name: &&str| variants.iter().map(|tested| slot(tested, name)).collect::<BTreeSet<_>>().len();
+    let differing: Vec<&str> = slots.into_iter().filter(|name| values(name) > 1).collect();
+    let metric = |tested: &&Tested| {
+        let rest = differing.iter().map(|name| slot(tested, name));
+        std::iter::once(slot(tested, "alignment")).chain(rest).collect::<Vec<_>>().join(", ")
     };
-    let split: Option<Vec<(String, String)>> = labels.iter().map(parts).collect();
-    match split {
-        Some(split) if split.iter().all(|(component, _)| *component == split[0].0) => {
-            split.into_iter().map(|(_, options)| options).collect()
+    let variant = |tested: &&Tested| tested.variant.label.clone();
+    let cells = |name: &dyn Fn(&&Tested) -> String| {
+        variants.iter().map(|tested| (name(tested), &tested.group.data)).collect::<BTreeSet<_>>().len()
+    };
+    let mut names: Vec<String> = Vec::new();
+    let labels = variants.iter().map(variant).collect::<BTreeSet<_>>().len();
+    let (are, of): (&str, Vec<String>) = match cells(&metric) < variants.len() && labels < cells(&variant) {
+        true => ("variant", variants.iter().map(variant).collect()),
+        false => ("metric", variants.iter().map(metric).collect()),
+    };
+    of.iter().for_each(|name| {
+        if !names.contains(name) {
+            names.push(name.clone());
         }
-        _ => labels.to_vec(),
+    });
+    if are == "metric" {
+        names.sort();
     }
+    let of = of.iter().filter_map(|name| names.iter().position(|other| other == name)).collect();
+    Rows { are, names, of }
+}
+
+/// Labels of datasets without the component, where it is the same in all: `appearance`, `motion → appearance`.
+fn short(labels: &[String]) -> Vec<String> {
+    let component = |label: &str| label.split_once(" (").map(|(component, _)| component.to_owned());
+    let parts = || labels.iter().flat_map(|label| label.split(ARROW));
+    let Some(shared) = parts().next().and_then(component) else { return labels.to_vec() };
+    if !parts().all(|part| component(part).as_ref() == Some(&shared) && part.ends_with(')')) {
+        return labels.to_vec();
+    }
+    let options = |part: &str| part[shared.len() + 2..part.len() - 1].to_owned();
+    labels.iter().map(|label| label.split(ARROW).map(options).collect::<Vec<_>>().join(ARROW)).collect()
 }
 
 #[cfg(test)]
@@ -176,6 +203,8 @@ mod tests {
         let labels = |all: &[&str]| all.iter().map(|label| (*label).to_owned()).collect::<Vec<String>>();
         assert_eq!(short(&labels(&["shapes (a)", "shapes (b)"])), ["a", "b"]);
         assert_eq!(short(&labels(&["shapes (a)", "hmdb51"])), ["shapes (a)", "hmdb51"]);
+        assert_eq!(short(&labels(&["shapes (a)", "shapes (a) → shapes (b)"])), ["a", "a → b"]);
+        assert_eq!(short(&labels(&["shapes (a)", "shapes (a) → hmdb51"])), ["shapes (a)", "shapes (a) → hmdb51"]);
     }
 
     #[test]

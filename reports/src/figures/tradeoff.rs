@@ -3,7 +3,7 @@
 use super::canvas::{self, Anchor, Canvas, Of, WIDTH};
 use super::labels::{Frame, beside};
 use super::scale::{Scale, ticks};
-use super::text::{Font, TEXT, shorten_all};
+use super::text::{Font, shorten_all};
 use super::{Drawn, Point};
 use crate::format;
 use crate::palette::Colour;
@@ -31,9 +31,11 @@ pub struct Price {
     pub ticks: fn(f64, f64) -> Vec<f64>,
 }
 
-/// Of more points than this, some are named: those that no other beats.
+/// Of more points than this, some are named: those that no other beats, and then those with room right beside them.
 const NAMED: usize = 16;
 const NAMED_OF_MANY: usize = 8;
+/// How far from its point a name may be, see [`beside`].
+const RINGS: u32 = 6;
 /// Pixels of a name.
 const NAME: f64 = 190.0;
 
@@ -104,22 +106,26 @@ pub fn draw(title: &str, unit: &str, points: &[Point], price: &Price) -> Option<
                 bottom: bottom.max(height + 7.0),
             });
         }
-        let named = if points.len() <= NAMED { (0..points.len()).collect() } else { some(&front) };
-        let names: Vec<String> = named.iter().map(|at| points[*at].0.label.clone()).collect();
-        let names = shorten_all(&names, NAME, Font::TEXT);
-        let places: Vec<(f64, f64)> = named.iter().map(|at| places[*at]).collect();
-        let widths: Vec<f64> = names.iter().map(|name| Font::TEXT.width(name)).collect();
-        let within = Frame { left: LEFT, top: TOP - 8.0, right: WIDTH, bottom: BOTTOM };
-        for ((name, place), frame) in
-            names.iter().zip(&places).zip(beside(&places, &widths, TEXT + 3.0, &taken, within))
-        {
+        let all: Vec<usize> = (0..points.len()).collect();
+        let (first, others) =
+            if points.len() <= NAMED { (all, Vec::new()) } else { named_of_many(&front, points.len()) };
+        for (named, rings, font) in [(first, RINGS, Font::TEXT), (others, 2, Font::SMALL)] {
+            let names: Vec<String> = named.iter().map(|at| points[*at].0.label.clone()).collect();
+            let names = shorten_all(&names, NAME, font);
+            let widths: Vec<f64> = names.iter().map(|name| font.width(name)).collect();
+            let places: Vec<(f64, f64)> = named.iter().map(|at| places[*at]).collect();
+            let within = Frame { left: LEFT, top: TOP - 8.0, right: WIDTH, bottom: BOTTOM };
+            let frames = beside(&places, &widths, font.size + 3.0, &taken, within, rings);
             // Without room beside its point a name is left to the table.
-            let Some(frame) = frame else { continue };
-            let middle = (frame.top + frame.bottom) / 2.0;
-            if let Some((from, to)) = frame.tie(*place) {
-                canvas.leader(from, to);
+            for ((name, place), frame) in names.iter().zip(&places).zip(frames) {
+                let Some(frame) = frame else { continue };
+                if let Some((from, to)) = frame.tie(*place) {
+                    canvas.leader(from, to);
+                }
+                let middle = (frame.top + frame.bottom) / 2.0;
+                canvas.styled(name, (frame.left, middle), Anchor::Start, Colour::INK, font);
+                taken.push(frame);
             }
-            canvas.text(name, (frame.left, middle), Anchor::Start, Colour::INK);
         }
     });
     let mut data = vec![["variant", price.name, unit, "half width", "on the Pareto line"].map(str::to_owned).to_vec()];
@@ -144,6 +150,13 @@ fn front(points: &[(&Point, f64)]) -> Vec<usize> {
         }
     });
     order
+}
+
+/// The points that are named in any case and those that are where there is room.
+fn named_of_many(front: &[usize], count: usize) -> (Vec<usize>, Vec<usize>) {
+    let first = some(front);
+    let others = (0..count).filter(|at| !first.contains(at)).collect();
+    (first, others)
 }
 
 /// At most [`NAMED_OF_MANY`] of the positions, evenly chosen, with the first and the last.

@@ -3,7 +3,7 @@
 use super::{Data, Measure};
 use crate::format;
 use crate::load::Run;
-use crate::settings::Settings;
+use crate::settings::{Settings, varying};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What runs of one group have in common. Ordered as groups are.
@@ -70,23 +70,24 @@ fn sibling<'a>(run: &'a Run, all: &'a [Run]) -> Option<&'a Run> {
 /// The beginning of the keys of the dataset that is tested on, where it is not that of the training.
 const TESTED_ON: &str = "task.test_on.";
 
-/// A dataset as runs use it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Used<'a> {
+/// Component and options of a dataset that runs are trained or tested on.
+struct Source<'a> {
     component: &'a str,
-    /// Checksum of the classes and clips; empty where the run noted none.
-    list: &'a str,
+    options: Settings,
 }
 
-/// What `run` is trained on.
-fn trained(run: &Run) -> Used<'_> {
-    let manifest = &run.directory.manifest;
-    Used { component: manifest.components.get("dataset").map_or("", String::as_str), list: list(run, "train") }
-}
+impl<'a> Source<'a> {
+    fn trained(run: &'a Run) -> Self {
+        let component = run.directory.manifest.components.get("dataset").map_or("", String::as_str);
+        Self { component, options: options(run, "dataset.") }
+    }
 
-/// What `run` is tested on.
-fn tested(run: &Run) -> Used<'_> {
-    Used { component: other(run).unwrap_or(trained(run).component), list: list(run, "test") }
+    fn tested(run: &'a Run) -> Self {
+        match other(run) {
+            Some(component) => Self { component, options: options(run, TESTED_ON) },
+            None => Self::trained(run),
+        }
+    }
 }
 
 /// The component of the dataset that is tested on, where it is not that of the training.
@@ -94,49 +95,91 @@ fn other(run: &Run) -> Option<&str> {
     run.settings.get("task.test_on.type")
 }
 
-fn list<'a>(run: &'a Run, split: &str) -> &'a str {
-    run.directory.manifest.lists.get(split).map_or("", String::as_str)
-}
-
-/// The options of `run` whose keys begin with `of`.
+/// The options of `run` whose keys begin with `of`, without that.
 fn options(run: &Run, of: &str) -> Settings {
     let own = |(key, value): (&String, &String)| Some((key.strip_prefix(of)?.to_owned(), value.clone()));
     let keys = run.settings.keys.iter().filter_map(own).collect();
     Settings { setting: run.settings.setting.clone(), keys, ..Settings::default() }
 }
 
+/// Checksum of the classes and clips that `run` is tested on; empty where it noted none.
+fn test_list(run: &Run) -> &str {
+    run.directory.manifest.lists.get("test").map_or("", String::as_str)
+}
+
 /// What the datasets of a report are called.
 struct Names<'a> {
-    tested: BTreeMap<Used<'a>, String>,
-    /// Those on which variants are trained that are tested on another dataset, where each of them has several methods: each
-    /// then has tables of its own. Otherwise variants that are trained on different data are compared with one another.
-    trained: BTreeMap<Used<'a>, String>,
+    /// By component and checksum of the list.
+    tested: BTreeMap<(&'a str, &'a str), String>,
+    /// For each component, the options in which its datasets differ.
+    differing: BTreeMap<&'a str, Vec<String>>,
+    /// Whether variants that are tested on another dataset have a table for each that they are trained on: so it is where
+    /// each of these has several methods. Otherwise variants that are trained on different data are compared.
+    by_training: bool,
 }
+
+/// Between what was trained on and what was tested on.
+pub const ARROW: &str = " → ";
 
 impl<'a> Names<'a> {
     fn of(runs: &'a [Run]) -> Self {
-        let (mut tests, mut trains) = (BTreeMap::new(), BTreeMap::new());
-        let mut methods: BTreeMap<Used, BTreeSet<String>> = BTreeMap::new();
+        let mut lists: BTreeMap<(&str, &str), Source> = BTreeMap::new();
         for run in runs {
-            let of = if other(run).is_some() { TESTED_ON } else { "dataset." };
-            tests.entry(tested(run)).or_insert_with(|| options(run, of));
-            if other(run).is_some() {
-                trains.entry(trained(run)).or_insert_with(|| options(run, "dataset."));
-                methods.entry(trained(run)).or_default().insert(method(run));
+            let test = Source::tested(run);
+            lists.entry((test.component, test_list(run))).or_insert(test);
+        }
+        let crossed = || runs.iter().filter(|run| other(run).is_some());
+        let mut options: BTreeMap<&str, Vec<Settings>> = BTreeMap::new();
+        for source in crossed().map(Source::trained) {
+            options.entry(source.component).or_default().push(source.options);
+        }
+        for source in lists.values() {
+            options.entry(source.component).or_default().push(source.options.clone());
+        }
+        let differing = options.into_iter().map(|(component, options)| (component, varying(&options))).collect();
+        let mut names = Self { tested: BTreeMap::new(), differing, by_training: false };
+        names.tested = names.of_lists(&lists);
+        let mut methods: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for run in crossed() {
+            methods.entry(names.label(&Source::trained(run))).or_default().insert(method(run));
+        }
+        names.by_training = methods.values().all(|methods| methods.len() > 1);
+        names
+    }
+
+    /// The component, and the values of its options in which it differs from other datasets.
+    fn label(&self, source: &Source) -> String {
+        let differing = self.differing.get(source.component).into_iter().flatten();
+        let shown: Vec<&str> =
+            differing.filter_map(|option| source.options.get(option)).filter(|value| is_short(value)).collect();
+        match shown.is_empty() {
+            true => source.component.to_owned(),
+            false => format!("{} ({})", source.component, shown.join(", ")),
+        }
+    }
+
+    fn of_lists(&self, lists: &BTreeMap<(&'a str, &'a str), Source>) -> BTreeMap<(&'a str, &'a str), String> {
+        let mut labels: BTreeMap<(&str, &str), String> =
+            lists.iter().map(|(list, source)| (*list, self.label(source))).collect();
+        let shown: Vec<String> = labels.values().cloned().collect();
+        for ((_, list), label) in &mut labels {
+            // Lists that differ in nothing else get their checksum.
+            if shown.iter().filter(|other| *other == label).count() > 1 {
+                *label = format!("{label} {}", format::short_hash(list));
             }
         }
-        if methods.values().any(|methods| methods.len() < 2) {
-            trains.clear();
-        }
-        Self { tested: labels(&tests, &trains), trained: labels(&trains, &tests) }
+        labels
     }
 
     fn data(&self, run: &Run) -> Data {
-        let test = tested(run);
-        let label = self.tested.get(&test).map_or(test.component, String::as_str);
-        let train = self.trained.get(&trained(run)).filter(|train| other(run).is_some() && *train != label);
-        let label = train.map_or_else(|| label.to_owned(), |train| format!("{train} → {label}"));
-        Data { label, test: test.list.to_owned() }
+        let (source, test) = (Source::tested(run), test_list(run));
+        let label = self.tested.get(&(source.component, test)).cloned().unwrap_or_else(|| self.label(&source));
+        let trained = self.label(&Source::trained(run));
+        let label = match self.by_training && other(run).is_some() && trained != self.label(&source) {
+            true => format!("{trained}{ARROW}{label}"),
+            false => label,
+        };
+        Data { label, test: test.to_owned() }
     }
 }
 
@@ -166,30 +209,6 @@ fn is_short(value: &str) -> bool {
     !value.is_empty() && value != "null" && value.len() <= LONGEST_VALUE && !value.starts_with(['[', '{'])
 }
 
-/// A name for each dataset of `own`: the component, and the values of its options in which it differs from another dataset
-/// of that component, in `own` or in `other`.
-fn labels<'a>(own: &BTreeMap<Used<'a>, Settings>, other: &BTreeMap<Used<'a>, Settings>) -> BTreeMap<Used<'a>, String> {
-    let label = |used: &Used, options: &Settings| {
-        let alike = own.iter().chain(other).filter(|(other, _)| other.component == used.component);
-        let differing = crate::settings::varying(alike.map(|(_, options)| options));
-        let shown: Vec<&str> =
-            differing.iter().filter_map(|option| options.get(option)).filter(|value| is_short(value)).collect();
-        match shown.is_empty() {
-            true => used.component.to_owned(),
-            false => format!("{} ({})", used.component, shown.join(", ")),
-        }
-    };
-    let mut labels: BTreeMap<Used, String> = own.iter().map(|(used, options)| (*used, label(used, options))).collect();
-    let lists: BTreeSet<(String, &str)> = labels.iter().map(|(used, label)| (label.clone(), used.list)).collect();
-    for (used, label) in &mut labels {
-        // Lists that differ in nothing else get their checksum.
-        if lists.iter().filter(|(other, _)| other == label).count() > 1 {
-            *label = format!("{label} {}", format::short_hash(used.list));
-        }
-    }
-    labels
-}
-
 #[cfg(test)]
 mod tests {
     use crate::load::load;
@@ -207,8 +226,8 @@ mod tests {
                 let run = std::fs::read_dir(root.join(folder)).unwrap().next().unwrap().unwrap().path();
                 let manifest = std::fs::read_to_string(run.join("manifest.json")).unwrap();
                 let mut manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
-                manifest["lists"] =
-                    serde_json::json!({"train": format!("{train} train"), "test": format!("{test} test")});
+                // A method that trains nothing reads no list of a train split.
+                manifest["lists"] = serde_json::json!({"test": format!("{test} test")});
                 manifest["components"]["dataset"] = "shapes".into();
                 std::fs::write(run.join("manifest.json"), manifest.to_string()).unwrap();
                 let recipe = format!(
