@@ -202,6 +202,21 @@ fn a_pool_makes_the_runs_of_a_study_side_by_side() {
 }
 
 #[test]
+fn a_pool_goes_on_when_the_file_of_the_program_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = recipe(folder.path(), "study: {axes: {alignment.type: [otam, bi_mhm]}}\n");
+    let (own, runs) = (folder.path().join("maclip"), folder.path().join("runs"));
+    // Another process copies: a test beside this one that starts a program would keep the file open for writing.
+    let copied = std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_maclip")).arg(&own).status().unwrap();
+    assert!(copied.success());
+    let words = ["run", &path, "--runs", runs.to_str().unwrap(), "--jobs", "2"];
+    let child = std::process::Command::new(&own).args(words).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    std::fs::remove_file(&own).unwrap();
+    let ran = finish(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+#[test]
 fn a_pool_that_is_stopped_leaves_runs_that_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = recipe(folder.path(), "study: {axes: {alignment.type: [otam, bi_mhm]}}\n");

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,6 +16,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub const TEXT: u64 = 1 << 30;
 
 const NOT_REGULAR: &str = "it is a pipe or a device, not a regular file";
+
+/// This program, to start it once more; on Linux also where its file was replaced since it began, as by a build.
+///
+/// # Errors
+/// Where the system does not say which file it is.
+pub fn this_program() -> Result<PathBuf> {
+    if cfg!(target_os = "linux") {
+        return Ok("/proc/self/exe".into());
+    }
+    std::env::current_exe().map_err(|error| Error::failed(format!("cannot find maclip: {error}")))
+}
 
 /// Opens a regular file to read. The open never waits, as that of a pipe without a writer would.
 ///

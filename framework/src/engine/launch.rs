@@ -257,6 +257,11 @@ fn plan_with(runs: &[RunOverview], known: &[Submission], folder: &Path) -> Resul
     }
     let absolute = |path: &Path| std::path::absolute(path).map_err(|error| Error::io("find", path, error));
     let program = std::env::current_exe().map_err(|error| Error::failed(format!("cannot find maclip: {error}")))?;
+    if !program.is_file() {
+        let replaced =
+            "the file of maclip was replaced or removed since this began, and other machines start it from there";
+        return Err(Error::failed(replaced).help("run the command again: what was submitted is not submitted twice"));
+    }
     let directory = absolute(Path::new("."))?;
     let jobs_folder = absolute(&journal::folder_of(folder))?;
     let mut batches = Vec::new();

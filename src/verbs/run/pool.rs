@@ -6,6 +6,7 @@ use crate::terminal::tell_error;
 use maclip_framework::engine::overview::{RunOverview, to_make};
 use maclip_framework::engine::spec::Spec;
 use maclip_framework::error::{Error, Result};
+use maclip_framework::files::this_program;
 use maclip_framework::progress::{Progress, stop_requested};
 use maclip_framework::recipe::{device, training_of};
 use maclip_framework::runs::journal;
@@ -213,9 +214,8 @@ impl Pool {
         let unwritten = |error| Error::io("write", &output, error);
         let log = OpenOptions::new().create(true).append(true).open(&output).map_err(unwritten)?;
         let second = log.try_clone().map_err(unwritten)?;
-        let program = std::env::current_exe().map_err(|error| Error::failed(format!("cannot find maclip: {error}")))?;
-        let mut command = Command::new(program);
-        command.arg("execute").arg(&spec).arg("--with-parent").arg(std::process::id().to_string());
+        let mut command = Command::new(this_program()?);
+        command.arg0("maclip").arg("execute").arg(&spec).arg("--with-parent").arg(std::process::id().to_string());
         // In a group of its own: Ctrl-C comes here, and each process is asked once.
         command.stdin(Stdio::null()).stdout(log).stderr(second).process_group(0);
         if std::env::var_os("RAYON_NUM_THREADS").is_none() {

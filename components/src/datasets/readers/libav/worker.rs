@@ -9,6 +9,7 @@ use super::{Sign, Stop};
 use crate::datasets::readers::ffmpeg::{Probed, Programs, spawn};
 use crate::datasets::readers::guarded::Guarded;
 use maclip_framework::error::{Error, Result};
+use maclip_framework::files::this_program;
 use maclip_framework::images::Image;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -252,9 +253,7 @@ impl Worker {
 /// The program that serves as a child where none is named.
 fn program() -> OsString {
     let this = match SERVES.load(Ordering::Relaxed) {
-        // Also where the file has been replaced since.
-        true if cfg!(target_os = "linux") => Some("/proc/self/exe".into()),
-        true => std::env::current_exe().ok().map(Into::into),
+        true => this_program().ok().map(Into::into),
         false => None,
     };
     this.unwrap_or_else(|| "maclip".into())
