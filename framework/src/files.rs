@@ -28,6 +28,17 @@ pub fn this_program() -> Result<PathBuf> {
     std::env::current_exe().map_err(|error| Error::failed(format!("cannot find maclip: {error}")))
 }
 
+/// A path as a value of a recipe.
+///
+/// # Errors
+/// Where it is not UTF-8.
+pub fn as_value(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        Error::failed(format!("{} is not UTF-8, and a recipe, which is text, must name it", path.display()))
+            .help("move the folder to a path of plain characters")
+    })
+}
+
 /// Opens a regular file to read. The open never waits, as that of a pipe without a writer would.
 ///
 /// # Errors

@@ -1,6 +1,8 @@
 //! Numbers and words as people read them. Page, terminal, Markdown, figures and the command line all call these
 //! functions, so a number has one spelling.
 
+use maclip_language::first_of;
+
 /// Shown where there is no number.
 pub const NONE: &str = "–";
 
@@ -198,12 +200,9 @@ pub fn times(number: u64) -> String {
     if number == 1 { "once".to_owned() } else { format!("{} times", whole(number)) }
 }
 
-/// The first values of a list, and how many more there are: `1, 2, 3 and 9 more`.
+/// The first values of a list, and how many more there are.
 pub fn listed(values: &[String]) -> String {
-    const SHOWN: usize = 4;
-    let more = values.len().saturating_sub(SHOWN);
-    let shown = values[..values.len() - more].join(", ");
-    if more > 0 { format!("{shown} and {more} more") } else { shown }
+    first_of(values.iter(), 4, ", ")
 }
 
 /// `n` things: `1 seed`, `3 seeds`.

@@ -9,6 +9,7 @@ use maclip_framework::engine::episodes::EpisodeList;
 use maclip_framework::engine::execute::{self, Options};
 use maclip_framework::engine::retest;
 use maclip_framework::error::{Error, Result};
+use maclip_framework::files::as_value;
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::EpisodeRecord;
 use maclip_language::{Arguments as Changes, Change, Node, Origin};
@@ -38,14 +39,6 @@ impl Drop for Temporary {
     }
 }
 
-/// A path as a value of a recipe.
-fn text(path: &Path) -> Result<&str> {
-    path.to_str().ok_or_else(|| {
-        Error::failed(format!("{} is not UTF-8, and a recipe, which is text, must name it", path.display()))
-            .help("move the folder to a path of plain characters")
-    })
-}
-
 fn verify(mut arguments: Arguments) -> Result<()> {
     arguments.run = run_path(&arguments.run)?;
     let run = RunDirectory::open(&arguments.run)?;
@@ -62,11 +55,11 @@ fn verify(mut arguments: Arguments) -> Result<()> {
     let mut changes = vec![("task.test.examples", json!(0))];
     if list.is_file() {
         let path = list.canonicalize().map_err(|error| Error::io("find", &list, error))?;
-        changes.push(("task.test.list", json!({"path": text(&path)?, "hash": test.episodes_hash})));
+        changes.push(("task.test.list", json!({"path": as_value(&path)?, "hash": test.episodes_hash})));
     }
     // Kept frames and features are those of the run's own folder.
     let caches = maclip_framework::recipe::Recipe::frozen(&arguments.run)?.compute.caches(&runs);
-    changes.push(("compute.cache_folder", json!(text(&caches)?)));
+    changes.push(("compute.cache_folder", json!(as_value(&caches)?)));
     let change = |(path, value): (&str, serde_json::Value)| Change {
         path: path.to_owned(),
         origin: Origin::Default,

@@ -7,7 +7,7 @@ use maclip_framework::recipe::expectation::TestResult;
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::model_folder::{ModelConfig, ModelFolder};
 use maclip_framework::runs::provenance::StartConfig;
-use maclip_language::{Node, printable};
+use maclip_language::{Node, first_of, printable};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -211,12 +211,10 @@ impl Card<'_> {
             true => String::new(),
             false => format!("\n| split | SHA-256 of its classes and clips |\n|---|---|\n{lists}"),
         };
-        let classes: Vec<String> = self.config.classes.keys().take(NAMED).map(|name| printable(name)).collect();
-        let more = self.config.classes.len().saturating_sub(classes.len());
-        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        let classes = first_of(self.config.classes.keys().map(|name| printable(name)), NAMED, ", ");
         let classes = match classes.is_empty() || self.directory.test().is_none() {
             true => String::new(),
-            false => format!("\nClasses of the test: {}{more}.\n", classes.join(", ")),
+            false => format!("\nClasses of the test: {classes}.\n"),
         };
         let left_out = self.directory.left_out()?.len();
         let left_out = match left_out {

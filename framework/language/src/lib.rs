@@ -40,7 +40,7 @@ pub use interpolate::{interpolate, interpolate_with};
 pub use merge::{Change, apply_all, apply_variant, merge};
 pub use node::{Entry, Map, Node, Value, item, join, parent, segments, within};
 pub use origin::{Origin, Place, Source};
-pub use printable::{printable, printable_lines};
+pub use printable::{first_of, printable, printable_lines};
 pub use read::read_str;
 pub use resolve::{Arguments, Document, load, load_from, load_text};
 pub use suggest::{name_help, suggest};

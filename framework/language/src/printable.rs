@@ -11,6 +11,16 @@ pub fn printable_lines(text: &str) -> String {
     text.chars().map(|c| if obeyed(c) && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
 }
 
+/// The first of some texts, at most `most`, with `between` between them, and how many there are beyond those: `a, b, and 3 more`.
+pub fn first_of<T: AsRef<str>>(texts: impl ExactSizeIterator<Item = T>, most: usize, between: &str) -> String {
+    let more = texts.len().saturating_sub(most);
+    let mut named: Vec<String> = texts.take(most).map(|text| text.as_ref().to_owned()).collect();
+    if more > 0 {
+        named.push(format!("and {more} more"));
+    }
+    named.join(between)
+}
+
 /// Whether a terminal or a page obeys the character: controls (C0, C1, delete) and marks of direction (Unicode, UAX 9).
 fn obeyed(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -19,6 +29,14 @@ fn obeyed(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_are_named_and_the_rest_counted() {
+        let texts = ["a", "b", "c"];
+        assert_eq!(first_of(texts.iter(), 3, ", "), "a, b, c");
+        assert_eq!(first_of(texts.iter(), 2, "; "), "a; b; and 1 more");
+        assert_eq!(first_of([""; 0].iter(), 2, ", "), "");
+    }
 
     #[test]
     fn what_is_obeyed_is_replaced() {

@@ -3,7 +3,7 @@
 use super::attempt::manifest;
 use super::backbone_identity::BackboneIdentity;
 use crate::error::{Error, Result};
-use crate::files::{TEXT, file_hash, hex, read_regular, sha256, write_atomically};
+use crate::files::{TEXT, as_value, file_hash, hex, read_regular, sha256, write_atomically};
 use crate::model::few_shot::FewShotModel;
 use crate::model::parameters;
 use crate::recipe::study::StudyRun;
@@ -199,20 +199,14 @@ fn recipe_of(
     tensors: &BTreeMap<String, HostTensor>,
     weights: Option<&Path>,
 ) -> Result<Recipe> {
-    let text = |path: &Path| {
-        path.to_str().map(str::to_owned).ok_or_else(|| {
-            Error::failed(format!("{} is not UTF-8, and a recipe, which is text, must name it", path.display()))
-                .help("move the folder to a path of plain characters")
-        })
-    };
     let mut own = vec![("expect", json!([]))];
     if !tensors.is_empty() {
         let place = source.path.canonicalize().map_err(|error| Error::io("find", &source.path, error))?;
         let sha256 = checkpoint_sha256(tensors)?;
-        own.push(("task.start", json!({"run": text(&place)?, "sha256": sha256, "train": false})));
+        own.push(("task.start", json!({"run": as_value(&place)?, "sha256": sha256, "train": false})));
     }
     if let Some(weights) = weights {
-        own.push(("backbone.weights", json!(text(weights)?)));
+        own.push(("backbone.weights", json!(as_value(weights)?)));
     }
     let own = own.into_iter().map(|(path, value)| Change {
         path: path.to_owned(),

@@ -2,6 +2,7 @@
 
 use super::inputs;
 use crate::error::{Error, Result};
+use crate::files::as_value;
 use crate::progress::Progress;
 use crate::recipe::study::{StudyRun, called_after};
 use crate::recipe::{Purpose, Recipe};
@@ -52,11 +53,7 @@ pub fn of(path: &Path, arguments: &Arguments, progress: &dyn Progress) -> Result
     if directory.params.as_ref().is_none_or(|params| params.trainable > 0) {
         let (_, sha256) = tested_checkpoint(path)?;
         let place = path.canonicalize().map_err(|error| Error::io("find", path, error))?;
-        let place = place.to_str().ok_or_else(|| {
-            Error::failed(format!("{} is not UTF-8, and a recipe, which is text, must name it", place.display()))
-                .help("move the folder to a path of plain characters")
-        })?;
-        own.push(("task.start", json!({"run": place, "sha256": sha256, "train": false, "only": null})));
+        own.push(("task.start", json!({"run": as_value(&place)?, "sha256": sha256, "train": false, "only": null})));
     }
     let own = own.into_iter().map(|(path, value)| Change {
         path: path.to_owned(),

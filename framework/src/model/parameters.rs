@@ -6,6 +6,7 @@ use crate::slots::module::{GraphStrategy, on_graph};
 use crate::weights::HostTensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use maclip_language::first_of;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::any::Any;
@@ -178,11 +179,10 @@ impl Fit {
     /// The three lists as a message, with the first eight entries of each; `None` where all fits.
     pub fn problem(&self) -> Option<String> {
         let lists = [("missing", &self.missing), ("unused", &self.unused), ("of the wrong shape", &self.misshapen)];
-        let problems = lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(what, list)| {
-            let more = list.len().saturating_sub(8);
-            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            format!("{what}: {}{more}", list.iter().take(8).cloned().collect::<Vec<_>>().join("; "))
-        });
+        let problems = lists
+            .into_iter()
+            .filter(|(_, list)| !list.is_empty())
+            .map(|(what, list)| format!("{what}: {}", first_of(list.iter(), 8, "; ")));
         let problems: Vec<String> = problems.collect();
         (!problems.is_empty()).then(|| problems.join("\n  "))
     }

@@ -45,6 +45,8 @@ pub struct Group {
     pub data: Data,
     /// `None` where no run has a result yet.
     pub measure: Option<Measure>,
+    /// What a grid or a trial added to the names of all variants: `steps=40`. Their labels leave it out.
+    pub shared: Vec<String>,
     /// The baseline first, then by rising mean, then those without a result by label.
     pub variants: Vec<Variant>,
     /// Keys of the recipe whose values differ among the variants.
@@ -118,8 +120,9 @@ pub fn summarise(loaded: &Loaded) -> Summary {
 
 fn group(key: &grouping::GroupKey, runs: &[&Run], orders: &[(String, Order)]) -> Group {
     let mut warnings = Vec::new();
+    let versions::Labelled { variants, shared } = versions::of(runs, key);
     let mut built: Vec<Variant> =
-        versions::of(runs, key).into_iter().map(|(label, runs)| Variant::of(label, runs, &mut warnings)).collect();
+        variants.into_iter().map(|(label, runs)| Variant::of(label, runs, &mut warnings)).collect();
     compare::to_baseline(&mut built, &mut warnings);
     compare::to_best(&mut built);
     warnings.extend(alike(&built));
@@ -134,6 +137,7 @@ fn group(key: &grouping::GroupKey, runs: &[&Run], orders: &[(String, Order)]) ->
         task: key.task.clone(),
         data: key.data.clone(),
         measure: key.measure.clone(),
+        shared,
         varying: varying(built.iter().map(|variant| &variant.settings)),
         findings: order::findings(orders, &built),
         variants: built,
@@ -227,6 +231,20 @@ mod tests {
         let group = read(folder.path()).groups.remove(0);
         assert_eq!(group.variants.last().unwrap().label, "MA-CLIP & <all> (ablation / both)");
         assert!(group.baseline().is_none() && group.warnings[0].contains("`study.baseline`"), "{:?}", group.warnings);
+    }
+
+    #[test]
+    fn what_a_trial_added_to_all_variants_is_said_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let variants = [("none+steps=40", 0.4), ("both+steps=40", 0.6), ("both+steps=40+rate=0.1", 0.5)];
+        let variants = variants.map(|(name, accuracy)| (name.into(), accuracy, 7)).into();
+        Study { variants, ..Study::default() }.write(folder.path(), 1);
+        let group = read(folder.path()).groups.remove(0);
+        let labels: Vec<_> = group.variants.iter().map(|variant| variant.label.as_str()).collect();
+        assert_eq!(labels, ["none", "both+rate=0.1", "both"]);
+        assert_eq!(group.shared, ["steps=40"]);
+        let title = crate::table::title(&group);
+        assert!(title.ends_with("on hmdb51, 5-way 1-shot, steps=40: accuracy in %"), "{title}");
     }
 
     #[test]

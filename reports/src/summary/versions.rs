@@ -13,16 +13,24 @@ const LONGEST_VALUE: usize = 24;
 /// Most values of a label.
 const MOST_VALUES: usize = 2;
 
-/// Label and runs of each variant of the group `key`, a run for each seed.
-pub fn of<'a>(runs: &[&'a Run], key: &GroupKey) -> Vec<(String, Vec<&'a Run>)> {
+/// The variants of a group.
+pub struct Labelled<'a> {
+    /// Label and runs of each, a run for each seed.
+    pub variants: Vec<(String, Vec<&'a Run>)>,
+    /// What a grid or a trial added to the names of all of them. Labels leave it out, and the heading of their table says it.
+    pub shared: Vec<String>,
+}
+
+/// The variants among the runs of the group `key`.
+pub fn of<'a>(runs: &[&'a Run], key: &GroupKey) -> Labelled<'a> {
     let mut variants: BTreeMap<(&str, &str), Vec<&Run>> = BTreeMap::new();
     for run in runs {
         let manifest = &run.directory.manifest;
         variants.entry((&manifest.name, &manifest.variant)).or_default().push(run);
     }
     let several = variants.keys().map(|(name, _)| name).collect::<BTreeSet<_>>().len() > 1;
-    let said = said_by_heading(variants.values(), key);
-    let shown = |runs: &[&Run]| without(&shown(runs), &said);
+    let mut shared = shared_points(variants.values().map(|runs| runs[0]));
+    let shown = |runs: &[&Run]| without(&shown(runs), &shared);
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     variants.values().for_each(|runs| *names.entry(shown(runs)).or_default() += 1);
     let labelled = variants.into_iter().flat_map(|((name, variant), runs)| {
@@ -35,24 +43,29 @@ pub fn of<'a>(runs: &[&'a Run], key: &GroupKey) -> Vec<(String, Vec<&'a Run>)> {
         };
         labels(&label, versions(runs))
     });
-    labelled.collect()
+    let labelled = labelled.collect();
+    shared.retain(|point| !is_said(point, runs[0], key));
+    Labelled { variants: labelled, shared }
 }
 
-/// What a grid added to the names of all variants and the heading of their table says too: `shot=1` where all have one
-/// shot, `dataset.variant=motion` on `shapes_in_motion (motion)`. Nothing where a variant is alone.
-fn said_by_heading<'a>(mut variants: impl ExactSizeIterator<Item = &'a Vec<&'a Run>>, key: &GroupKey) -> Vec<String> {
+/// What a grid or a trial added to the names of all variants, of each of which there is a run here: `shot=1`. Nothing where
+/// a variant is alone.
+fn shared_points<'a>(mut variants: impl ExactSizeIterator<Item = &'a Run>) -> Vec<String> {
     let Some(first) = variants.next().filter(|_| variants.len() > 0) else { return Vec::new() };
-    let points = |runs: &[&'a Run]| runs[0].directory.manifest.variant.split('+').skip(1);
+    let points = |run: &'a Run| run.directory.manifest.variant.split('+').skip(1);
     let mut shared: Vec<&str> = points(first).collect();
-    variants.for_each(|runs| shared.retain(|point| points(runs).any(|other| other == *point)));
-    let said = |point: &&str| {
-        let value = point.rsplit('=').next().unwrap_or(point);
-        let data = key.data.label.split(['(', ')', ',', ' ']).any(|word| word == value);
-        let of_measure = |name: &str, own: usize| point.ends_with(&format!("{name}={own}"));
-        let measure = key.measure.as_ref().is_some_and(|of| of_measure("shot", of.shot) || of_measure("way", of.way));
-        is_setting(point, &first[0].settings) && (data || measure)
-    };
-    shared.into_iter().filter(said).map(str::to_owned).collect()
+    variants.for_each(|run| shared.retain(|point| points(run).any(|other| other == *point)));
+    shared.into_iter().map(str::to_owned).collect()
+}
+
+/// Whether the heading of the table says a point of `run` anyway: `shot=1` with one shot, `dataset.variant=motion` on
+/// `shapes_in_motion (motion)`.
+fn is_said(point: &str, run: &Run, key: &GroupKey) -> bool {
+    let value = point.rsplit('=').next().unwrap_or(point);
+    let data = key.data.label.split(['(', ')', ',', ' ']).any(|word| word == value);
+    let of_measure = |name: &str, own: usize| point.ends_with(&format!("{name}={own}"));
+    let measure = key.measure.as_ref().is_some_and(|of| of_measure("shot", of.shot) || of_measure("way", of.way));
+    is_setting(point, &run.settings) && (data || measure)
 }
 
 /// `label` without `points`: a grid adds `, shot=5` to the label of a variant and `+shot=5` to its name.

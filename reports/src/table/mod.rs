@@ -288,20 +288,23 @@ fn mark_like_best(rows: &mut [Vec<Cell>], column: usize, group: &Group) {
     }
 }
 
-/// What a group is about: `Few-shot recognition on hmdb51, 5-way 1-shot: accuracy in %`.
+/// What a group is about: `Few-shot recognition on hmdb51, 5-way 1-shot: accuracy in %`. Behind the shots stands what a grid or
+/// a trial gave to all variants.
 pub fn title(group: &Group) -> String {
     let task = format::capitalized(&format::task(&group.task));
     let label = format::words(&group.data.label);
     let data = if label.is_empty() { String::new() } else { format!(" on {label}") };
-    let measure = match &group.measure {
+    let setting = match &group.measure {
+        Some(measure) if measure.way > 0 => format!(", {}-way {}-shot", measure.way, measure.shot),
+        _ => String::new(),
+    };
+    let shared: String = group.shared.iter().map(|point| format!(", {point}")).collect();
+    let metric = match &group.measure {
         None => ", no result yet".to_owned(),
-        Some(measure) if measure.way > 0 => {
-            format!(", {}-way {}-shot: {} in %", measure.way, measure.shot, format::words(&measure.metric))
-        }
         Some(measure) => format!(": {} in %", format::words(&measure.metric)),
     };
     let study = group.study.as_ref().map(|study| format!("{study}: ")).unwrap_or_default();
-    format!("{study}{task}{data}{measure}")
+    format!("{study}{task}{data}{setting}{shared}{metric}")
 }
 
 /// Why a variant has no difference to the baseline, one line each.

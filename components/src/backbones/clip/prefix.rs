@@ -4,6 +4,7 @@
 use super::names::Renamed;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::weights::HostTensor;
+use maclip_language::first_of;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Tensors = BTreeMap<String, HostTensor>;
@@ -136,10 +137,7 @@ fn choose(source: &str, found: &BTreeSet<String>, key: Option<&str>) -> Result<S
 
 /// The first names, and how many more there are.
 pub(crate) fn listed<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
-    let more = names.len().saturating_sub(NAMED);
-    let first: Vec<&str> = names.take(NAMED).map(String::as_str).collect();
-    let more = if more > 0 { format!(" and {more} more tensors") } else { String::new() };
-    format!("{}{more}", first.join(", "))
+    first_of(names, NAMED, ", ")
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use super::readers::{is_image, is_video};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::sha256;
 use maclip_framework::slots::dataset::FilePart;
+use maclip_language::first_of;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -429,7 +430,5 @@ fn last(path: &str) -> &str {
 
 /// Problems, one a line; the first are named and the others counted.
 fn several(problems: &[String]) -> String {
-    let named: String = problems.iter().take(NAMED).map(|problem| format!("\n  {problem}")).collect();
-    let more = problems.len().saturating_sub(NAMED);
-    if more > 0 { format!("{named}\n  and {more} more") } else { named }
+    format!("\n  {}", first_of(problems.iter(), NAMED, "\n  "))
 }

@@ -4,6 +4,7 @@
 //! wrong name is worse than none.
 
 use super::labels::Pairs;
+use maclip_language::first_of;
 
 /// What stands between a number and a name.
 const BETWEEN: [char; 5] = [',', '\t', ';', ':', ' '];
@@ -90,9 +91,7 @@ pub(super) fn read(text: &str) -> Pairs {
             .map(|(at, line)| format!("line {at}: `{line}` is no {form}, as most lines are"))
             .collect();
         if !wrong.is_empty() {
-            let more = wrong.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            return Err(format!("{}{more}", wrong[..wrong.len().min(NAMED)].join("; ")));
+            return Err(first_of(wrong.iter(), NAMED, "; "));
         }
         let between = fitting[0].between;
         let wide = |line: &&(usize, &str)| between != ' ' && line.1.split(between).count() > 2;

@@ -8,6 +8,7 @@ use crate::datasets::archives::{Archives, Kind, stem};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::{TEXT, read_regular, sha256};
 use maclip_framework::slots::dataset::Split;
+use maclip_language::first_of;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,11 +38,10 @@ impl Problems {
     }
 
     pub fn done(self, help: &str) -> Result<()> {
-        let Some(first) = self.0.first() else { return Ok(()) };
-        let named: String = self.0.iter().skip(1).take(NAMED - 1).map(|problem| format!("\n  {problem}")).collect();
-        let more = self.0.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-        Err(Error::failed(format!("{first}{named}{more}")).help(help))
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => Err(Error::failed(first_of(self.0.iter(), NAMED, "\n  ")).help(help)),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::datasets::folded;
 use maclip_framework::clips::shared::{Shared, shared};
 use maclip_framework::error::{Error, Result};
 use maclip_framework::slots::dataset::{Class, Dataset, Split};
+use maclip_language::first_of;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
@@ -128,10 +129,7 @@ pub(super) fn keep_apart(
 
 /// The first of these texts, with `between` between them, and how many there are beyond those.
 fn named(texts: &[String], between: &str) -> String {
-    let more = texts.len().saturating_sub(NAMED);
-    let named: Vec<&str> = texts.iter().take(NAMED).map(String::as_str).collect();
-    let rest = if more > 0 { format!("{between}and {more} more") } else { String::new() };
-    format!("{}{rest}", named.join(between))
+    first_of(texts.iter(), NAMED, between)
 }
 
 #[cfg(test)]

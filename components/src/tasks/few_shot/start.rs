@@ -9,7 +9,7 @@ use maclip_framework::registry::{BuildContext, Problems, slots};
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::model_folder::ModelFolder;
 use maclip_framework::runs::store::{Begun, tested_checkpoint};
-use maclip_language::{Arguments, Node, load};
+use maclip_language::{Arguments, Node, first_of, load};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -150,11 +150,7 @@ fn file_of(backbone: &Value, weights: &BTreeMap<String, String>) -> Option<(Stri
 
 /// What was taken, what is new and what was left, each with its first names.
 fn told(run: &str, Begun { taken, new, left }: &Begun) -> Vec<String> {
-    let names = |paths: &[String]| {
-        let more = paths.len().saturating_sub(4);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{}{more}", paths.iter().take(4).cloned().collect::<Vec<_>>().join(", "))
-    };
+    let names = |paths: &[String]| first_of(paths.iter(), 4, ", ");
     let count = taken.len() + new.len();
     let mut lines = vec![format!("begins with the trained weights of {run}: {} of {count} tensors", taken.len())];
     if !new.is_empty() {
