@@ -15,7 +15,7 @@ use maclip_framework::runs::records::EpisodeRecord;
 use maclip_language::{Arguments as Changes, Change, Node, Origin};
 use maclip_reports::format::percent_interval;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Test a run again on its recorded episodes, and compare every prediction
 #[derive(Args)]

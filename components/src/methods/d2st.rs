@@ -49,7 +49,7 @@ inventory::submit! {
             Compared {
                 what: "the adapter behind a stage of a ResNet, and its gradients",
                 cases: &["d2st.adapter_resnet_last_stage"],
-                error: 0.051,
+                error: 0.15,
             },
             Compared { what: "head and losses", cases: &["d2st.head_1shot", "d2st.head_3shot"], error: 0.036 },
         ],
