@@ -155,7 +155,7 @@ pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
 /// written anything in between.
 #[derive(Clone, Debug)]
 pub struct Stamp {
-    /// Path, size in bytes and time of every run's folder and of every file in it.
+    /// Path, size in bytes and time of every run's folder, of every file in it, and of the notes beside it.
     seen: Vec<(PathBuf, u64, Option<SystemTime>)>,
     taken: SystemTime,
 }
@@ -185,8 +185,9 @@ impl Stamp {
     /// Whether the last thing was written `margin` or more before the stamp was taken. What is written at the same
     /// moment may be in a report and not in the stamp: the clock of a file system is coarse.
     pub fn settled(&self, margin: Duration) -> bool {
-        let newest = self.seen.iter().filter_map(|(_, _, time)| *time).max();
-        newest.is_none_or(|newest| self.taken.duration_since(newest).is_ok_and(|age| age >= margin))
+        // A time in the future, such as from another machine, says nothing of when a file was written.
+        let ages = self.seen.iter().filter_map(|(_, _, time)| self.taken.duration_since((*time)?).ok());
+        ages.min().is_none_or(|age| age >= margin)
     }
 
     /// Whether both saw the same.

@@ -43,8 +43,10 @@ fn report(arguments: Arguments) -> Result<()> {
     report.unreadable.iter().for_each(|line| tell(format!("could not be read: {line}")));
     match report.unreadable.len() {
         0 => Ok(()),
-        count => Err(Error::failed(format!("{} could not be read and are not in the report", plural(count, "file")))
-            .help("they are named above and on the page")),
+        count => {
+            Err(Error::failed(format!("left out of the report: {} that could not be read", plural(count, "path")))
+                .help("they are named above and on the page"))
+        }
     }
 }
 

@@ -67,7 +67,7 @@ fn along(
             variants
         };
         let mut lines: Vec<Line> =
-            kinds.into_values().map(once).filter(several).map(|variants| line(variants, one, x)).collect();
+            kinds.into_values().map(once).filter(several).map(|variants| line(variants, x)).collect();
         lines.sort_by(|a, b| a.label.cmp(&b.label));
         let about = study.map_or_else(|| data.label.clone(), |study| format!("{study}, {}", data.label));
         let title = format!("{} against {id}", format::capitalized(&format::words(metric)));
@@ -78,14 +78,10 @@ fn along(
     }
 }
 
-fn line(mut variants: Vec<&Tested>, one: &str, x: fn(&Measure) -> usize) -> Line {
+fn line(mut variants: Vec<&Tested>, x: fn(&Measure) -> usize) -> Line {
     variants.sort_by_key(|tested| x(tested.measure));
     let points = variants.iter().map(|tested| At::interval(x(tested.measure) as f64, tested.value)).collect();
-    let label = variants.first().map(|first| {
-        let ending = format!("{}{one}", x(first.measure));
-        let label = first.variant.label.strip_suffix(&ending).unwrap_or(&first.variant.label);
-        label.trim_end_matches(['-', '+', '_', ' ']).to_owned()
-    });
+    let label = variants.first().map(|first| name(first));
     let (number, swatch) = variants.first().map_or((0, 0), |first| (first.variant.number, first.variant.swatch));
     Line { label: label.unwrap_or_default(), points, number, swatch }
 }
@@ -134,6 +130,11 @@ fn metrics(album: &mut Album, all: &[Tested]) {
     }
 }
 
+/// What a variant is called across tables.
+fn name(tested: &Tested) -> String {
+    format::without_setting(&tested.variant.label, tested.measure.way, tested.measure.shot).to_owned()
+}
+
 fn slot(tested: &Tested, slot: &str) -> String {
     tested.variant.components.get(slot).cloned().unwrap_or_else(|| "none".to_owned())
 }
@@ -148,7 +149,7 @@ struct Rows {
 }
 
 /// A row for each metric with each rest of a method. Where methods have more in them than this, so that several share a
-/// cell, a row for each variant, if variants have the same names on several datasets.
+/// cell, a row for each variant, if variants are the same ones on several datasets.
 fn rows(variants: &[&Tested]) -> Rows {
     let slots = ["backbone", "adapter", "prototype"];
     let values = |name: &&str| variants.iter().map(|tested| slot(tested, name)).collect::<BTreeSet<_>>().len();
@@ -157,26 +158,28 @@ fn rows(variants: &[&Tested]) -> Rows {
         let rest = differing.iter().map(|name| slot(tested, name));
         std::iter::once(slot(tested, "alignment")).chain(rest).collect::<Vec<_>>().join(", ")
     };
-    let variant = |tested: &&Tested| tested.variant.label.clone();
-    let cells = |name: &dyn Fn(&&Tested) -> String| {
-        variants.iter().map(|tested| (name(tested), &tested.group.data)).collect::<BTreeSet<_>>().len()
+    let cells = |row: &dyn Fn(&&Tested) -> String| {
+        variants.iter().map(|tested| (row(tested), &tested.group.data)).collect::<BTreeSet<_>>().len()
     };
-    let mut names: Vec<String> = Vec::new();
-    let labels = variants.iter().map(variant).collect::<BTreeSet<_>>().len();
-    let (are, of): (&str, Vec<String>) = match cells(&metric) < variants.len() && labels < cells(&variant) {
-        true => ("variant", variants.iter().map(variant).collect()),
-        false => ("metric", variants.iter().map(metric).collect()),
-    };
-    of.iter().for_each(|name| {
-        if !names.contains(name) {
-            names.push(name.clone());
+    let numbers: BTreeSet<usize> = variants.iter().map(|tested| tested.variant.number).collect();
+    let number = |tested: &&Tested| tested.variant.number.to_string();
+    if cells(&metric) < variants.len() && numbers.len() < cells(&number) {
+        let mut rows: Vec<usize> = Vec::new();
+        let mut names: Vec<String> = Vec::new();
+        for tested in variants {
+            if !rows.contains(&tested.variant.number) {
+                rows.push(tested.variant.number);
+                names.push(name(tested));
+            }
         }
-    });
-    if are == "metric" {
-        names.sort();
+        let row = |tested: &&Tested| rows.iter().position(|row| *row == tested.variant.number);
+        return Rows { are: "variant", names, of: variants.iter().filter_map(row).collect() };
     }
-    let of = of.iter().filter_map(|name| names.iter().position(|other| other == name)).collect();
-    Rows { are, names, of }
+    let names: BTreeSet<String> = variants.iter().map(metric).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    let row = |tested: &&Tested| names.iter().position(|name| *name == metric(tested));
+    let of = variants.iter().filter_map(row).collect();
+    Rows { are: "metric", names, of }
 }
 
 /// Labels of datasets without the component, where it is the same in all: `appearance`, `motion → appearance`.

@@ -152,7 +152,7 @@ fn front(points: &[(&Point, f64)]) -> Vec<usize> {
     order
 }
 
-/// The points that are named in any case and those that are where there is room.
+/// The points that are named first, and those that are where there is room right beside them.
 fn named_of_many(front: &[usize], count: usize) -> (Vec<usize>, Vec<usize>) {
     let first = some(front);
     let others = (0..count).filter(|at| !first.contains(at)).collect();

@@ -107,7 +107,7 @@ impl Axis {
             Axis::Method => method(run),
             Axis::Variant => shown(&[run]),
             Axis::Recipe => manifest.name.clone(),
-            Axis::Dataset => group.data.label.clone(),
+            Axis::Dataset => group.data.tested.clone(),
             Axis::Backbone => match &run.settings.setting {
                 Some(setting) => setting.backbone.clone(),
                 None => manifest.components.get("backbone").cloned().unwrap_or_else(|| format::NONE.to_owned()),

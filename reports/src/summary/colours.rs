@@ -4,6 +4,7 @@
 //! variants get the next ones.
 
 use super::compare::called_baseline;
+use super::grouping::without_settings;
 use super::{Group, Variant};
 use crate::format::without_setting;
 use crate::palette::Colour;
@@ -52,10 +53,12 @@ fn keys(groups: &[Group]) -> Vec<Key> {
         let same = |other: &&Variant| (&other.name, &other.variant) == (&variant.name, &variant.variant);
         let earlier = |other: &&Variant| (other.begun, &other.label) < (variant.begun, &variant.label);
         let version = group.variants.iter().filter(same).filter(earlier).count();
-        let named = &variant.variant;
-        let named =
-            group.measure.as_ref().map_or(named.as_str(), |measure| without_setting(named, measure.way, measure.shot));
-        Key::Named(variant.name.clone(), named.to_owned(), version)
+        let named = without_settings(&variant.variant, &variant.settings);
+        let named = match &group.measure {
+            Some(measure) => without_setting(&named, measure.way, measure.shot).to_owned(),
+            None => named,
+        };
+        Key::Named(variant.name.clone(), named, version)
     };
     groups.iter().flat_map(|group| group.variants.iter().map(|variant| key(group, variant))).collect()
 }

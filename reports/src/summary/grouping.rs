@@ -18,15 +18,16 @@ pub struct GroupKey {
 /// The group of each run, in order.
 pub fn keys_of(runs: &[Run]) -> Vec<GroupKey> {
     let studies = studies(runs);
-    let names = Names::of(runs);
+    let names = Names::of(runs, &studies);
     runs.iter()
         .map(|run| {
             let manifest = &run.directory.manifest;
             let like = sibling(run, runs);
+            let study = studies.get(manifest.name.as_str()).copied();
             GroupKey {
-                study: studies.get(manifest.name.as_str()).map(|name| (*name).to_owned()),
+                study: study.map(str::to_owned),
                 task: manifest.task.clone(),
-                data: names.data(like.unwrap_or(run)),
+                data: names.data(like.unwrap_or(run), study),
                 measure: like.and_then(measure),
             }
         })
@@ -107,22 +108,25 @@ fn test_list(run: &Run) -> &str {
     run.directory.manifest.lists.get("test").map_or("", String::as_str)
 }
 
+/// A study, and the component and list of a dataset that is tested on and not trained on.
+type Crossed<'a> = (Option<&'a str>, &'a str, &'a str);
+
 /// What the datasets of a report are called.
 struct Names<'a> {
     /// By component and checksum of the list.
     tested: BTreeMap<(&'a str, &'a str), String>,
     /// For each component, the options in which its datasets differ.
     differing: BTreeMap<&'a str, Vec<String>>,
-    /// Whether variants that are tested on another dataset have a table for each that they are trained on: so it is where
-    /// each of these has several methods. Otherwise variants that are trained on different data are compared.
-    by_training: bool,
+    /// The study, component and list of those tests on another dataset that have a table for each dataset that is trained
+    /// on: so it is where each of several has several methods. Elsewhere such variants are compared with one another.
+    by_training: BTreeSet<Crossed<'a>>,
 }
 
 /// Between what was trained on and what was tested on.
 pub const ARROW: &str = " → ";
 
 impl<'a> Names<'a> {
-    fn of(runs: &'a [Run]) -> Self {
+    fn of(runs: &'a [Run], studies: &BTreeSet<&'a str>) -> Self {
         let mut lists: BTreeMap<(&str, &str), Source> = BTreeMap::new();
         for run in runs {
             let test = Source::tested(run);
@@ -137,13 +141,16 @@ impl<'a> Names<'a> {
             options.entry(source.component).or_default().push(source.options.clone());
         }
         let differing = options.into_iter().map(|(component, options)| (component, varying(&options))).collect();
-        let mut names = Self { tested: BTreeMap::new(), differing, by_training: false };
+        let mut names = Self { tested: BTreeMap::new(), differing, by_training: BTreeSet::new() };
         names.tested = names.of_lists(&lists);
-        let mut methods: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut methods: BTreeMap<Crossed, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
         for run in crossed() {
-            methods.entry(names.label(&Source::trained(run))).or_default().insert(method(run));
+            let study = studies.get(run.directory.manifest.name.as_str()).copied();
+            let trained = methods.entry((study, Source::tested(run).component, test_list(run))).or_default();
+            trained.entry(names.label(&Source::trained(run))).or_default().insert(method(run));
         }
-        names.by_training = methods.values().all(|methods| methods.len() > 1);
+        methods.retain(|_, trained| trained.len() > 1 && trained.values().all(|methods| methods.len() > 1));
+        names.by_training = methods.into_keys().collect();
         names
     }
 
@@ -171,22 +178,29 @@ impl<'a> Names<'a> {
         labels
     }
 
-    fn data(&self, run: &Run) -> Data {
+    fn data(&self, run: &'a Run, study: Option<&'a str>) -> Data {
         let (source, test) = (Source::tested(run), test_list(run));
-        let label = self.tested.get(&(source.component, test)).cloned().unwrap_or_else(|| self.label(&source));
+        let tested = self.tested.get(&(source.component, test)).cloned().unwrap_or_else(|| self.label(&source));
         let trained = self.label(&Source::trained(run));
-        let label = match self.by_training && other(run).is_some() && trained != self.label(&source) {
-            true => format!("{trained}{ARROW}{label}"),
-            false => label,
+        let apart = other(run).is_some() && self.by_training.contains(&(study, source.component, test));
+        let label = match apart && trained != self.label(&source) {
+            true => format!("{trained}{ARROW}{tested}"),
+            false => tested.clone(),
         };
-        Data { label, test: test.to_owned() }
+        Data { label, tested, test: test.to_owned() }
     }
 }
 
-/// A variant without the points of a grid that say what it is trained and tested on.
+/// What tells the method of a run from another: all that its recipe says but the data, way, shots and seed.
 fn method(run: &Run) -> String {
-    let name = &run.directory.manifest.variant;
-    name.split('+').filter(|part| !is_setting(part, &run.settings)).collect::<Vec<_>>().join("+")
+    let about = |key: &str| !asks(key) && key != "seed" && !key.starts_with("task.start");
+    let keys = run.settings.keys.iter().filter(|(key, _)| about(key));
+    keys.map(|(key, value)| format!("{key}={value}\n")).collect()
+}
+
+/// A name of a variant without the points of a grid that say what it is trained and tested on.
+pub fn without_settings(name: &str, settings: &Settings) -> String {
+    name.split('+').filter(|part| !is_setting(part, settings)).collect::<Vec<_>>().join("+")
 }
 
 /// Whether a part of a variant's name, such as `dataset.variant=motion` or `shot=5`, is about what is trained or tested on.
@@ -231,7 +245,7 @@ mod tests {
                 manifest["components"]["dataset"] = "shapes".into();
                 std::fs::write(run.join("manifest.json"), manifest.to_string()).unwrap();
                 let recipe = format!(
-                    "dataset: {{type: shapes, variant: {train}}}\nadapter: {{type: {method}}}\n\
+                    "dataset: {{type: shapes, variant: {train}}}\nprompt: {{type: {method}}}\n\
                      task: {{type: few_shot, shot: 1, test_on: {{type: shapes, variant: {test}}}}}\n"
                 );
                 std::fs::write(run.join("recipe.resolved.yaml"), recipe).unwrap();

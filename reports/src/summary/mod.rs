@@ -91,6 +91,8 @@ pub struct Data {
     /// The dataset, with the options in which it differs from others of the report: `shapes_in_motion (motion)`. Behind
     /// the one that was trained on, where several are: `kinetics → hmdb51`.
     pub label: String,
+    /// The part of `label` that is tested on.
+    pub tested: String,
     /// Checksum of the test split's classes and clips; empty where the run noted none.
     pub test: String,
 }

@@ -38,7 +38,10 @@ pub fn of<'a>(runs: &[&'a Run], key: &GroupKey) -> Labelled<'a> {
         let label = match (several, variant) {
             // What the study says of other runs of it, and labels of several studies, may be the same.
             _ if names[&own] > 1 && own != variant => format!("{own} ({name} / {variant})"),
-            (true, _) if label_of(&runs).is_none() && variant != "default" => format!("{name} / {own}"),
+            // The shown name of a recipe without a study, or of a trial of it, is that of the recipe.
+            (true, _) if label_of(&runs).is_none() && variant.split('+').next() != Some("default") => {
+                format!("{name} / {own}")
+            }
             _ => own,
         };
         labels(&label, versions(runs))
@@ -76,7 +79,7 @@ fn without(label: &str, points: &[String]) -> String {
         parts.retain(|part| !points.iter().any(|point| point == part));
         std::iter::once(begin).chain(parts).collect::<Vec<_>>().join(between)
     };
-    cut(cut(label.to_owned(), ", "), "+")
+    cut(cut(label.to_owned(), "+"), ", ")
 }
 
 /// What the recipe calls the variant that `runs` are of; as the run says that was begun last.
