@@ -200,7 +200,7 @@ pub fn times(number: u64) -> String {
     if number == 1 { "once".to_owned() } else { format!("{} times", whole(number)) }
 }
 
-/// The first values of a list, and how many more there are.
+/// The first values of a list, and how many more there are: `1, 2, 3, 4, and 9 more`.
 pub fn listed(values: &[String]) -> String {
     first_of(values.iter(), 4, ", ")
 }

@@ -5,6 +5,7 @@
 
 use super::{Trial, here};
 use crate::error::{Error, Result};
+use crate::files::this_program;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -50,8 +51,7 @@ pub fn try_if_asked() -> Option<ExitCode> {
 /// that.
 pub(super) fn elsewhere(text: &str, gradients: bool) -> Option<Result<Trial>> {
     ANSWERS.load(Ordering::Relaxed).then(|| {
-        // Also where the file of the program has been replaced since.
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(this_program()?);
         command.args([ARGUMENT, text]).args(gradients.then_some(GRADIENTS)).stdin(Stdio::null());
         let failed = |why: String| {
             Error::failed(format!("device `{text}` cannot be used: the process that tries it {why}")).help(
