@@ -43,6 +43,18 @@ fn a_study_spans_variants_axes_seeds_and_what_is_left_out() {
         names(&planned(&grid, runs, &[])),
         ["otam+shot=1-s1", "otam+shot=1-s2", "trx,width=8+shot=1-s1", "trx,width=8+shot=1-s2", "trx,width=8+shot=2-s1"]
     );
+    // A list of values means any of them; a value of it that no run has is said.
+    let several = "study:\n  seeds: [1, 2, 3]\n  axes: {alignment: [{type: otam}, {type: trx}], task.shot: [1, 2]}\n  \
+        exclude: [{alignment: [{type: trx}], seed: [2, 3]}, {task.shot: 2, seed: SEEDS}]\n";
+    let left = recipe(folder.path(), &several.replace("SEEDS", "[1, 2, 3]"));
+    assert_eq!(
+        names(&planned(&left, runs, &[])),
+        ["otam+shot=1-s1", "otam+shot=1-s2", "otam+shot=1-s3", "trx+shot=1-s1"]
+    );
+    let missing = recipe(folder.path(), &several.replace("SEEDS", "[3, 4]"));
+    fails(2, &["run", &missing, "--runs", runs], &["this `exclude` matches no run with seed 4", "grid.yaml:"]);
+    let never = recipe(folder.path(), &several.replace("SEEDS", "[]"));
+    fails(2, &["run", &never, "--runs", runs], &["this `exclude` matches no run of the study", "grid.yaml:"]);
     let without = recipe(folder.path(), "prototype: {type: hyrsm}\nstudy: {without: [prototype, alignment]}\n");
     assert_eq!(names(&planned(&without, runs, &[])), ["full-s1", "without_prototype-s1", "without_alignment-s1"]);
     let named = recipe(

@@ -97,8 +97,8 @@ inventory::submit! {
                 Statement::finding(
                     "The modules of the motion gate are kept in a plain list. They are in no list of parameters: they \
                      keep their random start and are not in the checkpoint.",
-                    Some("84 parameters in each of three modules (computed); trained both ways: 0.3 ± 0.3 points more as in \
-                     public code (measured)"),
+                    Some("84 parameters in each of three modules (computed); trained both ways, accuracy is 0.3 ± 0.3 points \
+                     higher with the fault (measured)"),
                     &[CODE.at("models/model_soap.py", "SOAP.__init__")],
                 ),
                 Statement::finding(

@@ -109,8 +109,8 @@ inventory::submit! {
                 Statement::finding(
                     "The modules of the similarity are kept in a plain list. Their projection is in no list of \
                      parameters: it keeps its random start and is not in the checkpoint.",
-                    Some("4,195,328 parameters for pairs that are not trained (computed); trained both ways: 0.0 ± 0.5 points \
-                     (measured)"),
+                    Some("4,195,328 parameters for pairs that are not trained (computed); trained both ways, accuracy differs \
+                     by 0.0 ± 0.5 points (measured)"),
                     &[READ.at("model.py", "CNN_STRM.__init__")],
                 ),
                 Statement::finding(

@@ -68,7 +68,9 @@ fn sibling<'a>(run: &'a Run, all: &'a [Run]) -> Option<&'a Run> {
     all.iter().filter(of_recipe).find(|other| alike(other))
 }
 
-/// The beginning of the keys of the dataset that is tested on, where it is not that of the training.
+/// The beginning of the keys of the dataset.
+const TRAINED_ON: &str = "dataset.";
+/// That of the dataset that is tested on, where it is not that of the training.
 const TESTED_ON: &str = "task.test_on.";
 
 /// Component and options of a dataset that runs are trained or tested on.
@@ -80,7 +82,7 @@ struct Source<'a> {
 impl<'a> Source<'a> {
     fn trained(run: &'a Run) -> Self {
         let component = run.directory.manifest.components.get("dataset").map_or("", String::as_str);
-        Self { component, options: options(run, "dataset.") }
+        Self { component, options: options(run, TRAINED_ON) }
     }
 
     fn tested(run: &'a Run) -> Self {
@@ -96,9 +98,9 @@ fn other(run: &Run) -> Option<&str> {
     run.settings.get("task.test_on.type")
 }
 
-/// The options of `run` whose keys begin with `of`, without that.
+/// The options of `run` whose keys begin with `of`, by the keys that they have where the dataset is trained on.
 fn options(run: &Run, of: &str) -> Settings {
-    let own = |(key, value): (&String, &String)| Some((key.strip_prefix(of)?.to_owned(), value.clone()));
+    let own = |(key, value): (&String, &String)| Some((format!("{TRAINED_ON}{}", key.strip_prefix(of)?), value.clone()));
     let keys = run.settings.keys.iter().filter_map(own).collect();
     Settings { setting: run.settings.setting.clone(), keys, ..Settings::default() }
 }
@@ -157,8 +159,8 @@ impl<'a> Names<'a> {
     /// The component, and the values of its options in which it differs from other datasets.
     fn label(&self, source: &Source) -> String {
         let differing = self.differing.get(source.component).into_iter().flatten();
-        let shown: Vec<&str> =
-            differing.filter_map(|option| source.options.get(option)).filter(|value| is_short(value)).collect();
+        let shown: Vec<String> =
+            differing.filter_map(|option| shown(option, source.options.get(option)?)).collect();
         match shown.is_empty() {
             true => source.component.to_owned(),
             false => format!("{} ({})", source.component, shown.join(", ")),
@@ -212,15 +214,20 @@ pub fn is_setting(part: &str, settings: &Settings) -> bool {
 
 /// Whether a key says what is trained and tested on.
 fn asks(key: &str) -> bool {
-    ["dataset.", TESTED_ON].iter().any(|of| key.starts_with(of)) || ["task.way", "task.shot"].contains(&key)
+    [TRAINED_ON, TESTED_ON].iter().any(|of| key.starts_with(of)) || ["task.way", "task.shot"].contains(&key)
 }
 
-/// Values that are longer than this, such as paths, are not part of a label.
+/// Values that are longer than this are not part of a label.
 const LONGEST_VALUE: usize = 24;
 
-/// Whether a value of an option says something in a label: no path, list or absent one.
-fn is_short(value: &str) -> bool {
-    !value.is_empty() && value != "null" && value.len() <= LONGEST_VALUE && !value.starts_with(['[', '{'])
+/// What a label says of an option: a word alone, of a path its last name, and a number or a truth with its key, `seed=7`.
+/// `None` for lists, absent values and long ones.
+fn shown(option: &str, value: &str) -> Option<String> {
+    let bare = value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
+    let word = value.trim_end_matches('/').rsplit('/').next().unwrap_or(value);
+    let says = !word.is_empty() && word != "null" && word.len() <= LONGEST_VALUE && !value.starts_with(['[', '{']);
+    let key = option.strip_prefix(TRAINED_ON).unwrap_or(option);
+    says.then(|| if bare { format!("{key}={word}") } else { word.to_owned() })
 }
 
 #[cfg(test)]
@@ -230,12 +237,17 @@ mod tests {
     use crate::testing::Study;
     use std::path::Path;
 
-    /// A run of `method` for each way to train on one of `trained` and to test on one of the two variants of a dataset.
+    const BOTH: [&str; 2] = ["variant: motion", "variant: appearance"];
+
+    /// A run of `method` for each way to train on the dataset with one of the options `trained` and to test on one of its
+    /// two variants.
     fn crossed(root: &Path, method: &str, trained: &[&str]) {
         for train in trained {
             for test in ["motion", "appearance"] {
-                let variant = format!("{method}+dataset.variant={train}+test_on.variant={test}+shot=1");
-                let folder = format!("{method}-{train}-{test}");
+                let points: Vec<String> =
+                    train.split(", ").map(|option| format!("dataset.{}", option.replace(": ", "="))).collect();
+                let variant = format!("{method}+{}+test_on.variant={test}+shot=1", points.join("+"));
+                let folder = format!("{method}-{}-{test}", points.join("-"));
                 Study { variants: vec![(variant, 0.5, 7)], folder: folder.clone(), ..Study::default() }.write(root, 1);
                 let run = std::fs::read_dir(root.join(folder)).unwrap().next().unwrap().unwrap().path();
                 let manifest = std::fs::read_to_string(run.join("manifest.json")).unwrap();
@@ -245,7 +257,7 @@ mod tests {
                 manifest["components"]["dataset"] = "shapes".into();
                 std::fs::write(run.join("manifest.json"), manifest.to_string()).unwrap();
                 let recipe = format!(
-                    "dataset: {{type: shapes, variant: {train}}}\nprompt: {{type: {method}}}\n\
+                    "dataset: {{type: shapes, {train}}}\nprompt: {{type: {method}}}\n\
                      task: {{type: few_shot, shot: 1, test_on: {{type: shapes, variant: {test}}}}}\n"
                 );
                 std::fs::write(run.join("recipe.resolved.yaml"), recipe).unwrap();
@@ -264,8 +276,8 @@ mod tests {
     #[test]
     fn methods_trained_on_several_datasets_have_a_table_for_each() {
         let folder = tempfile::tempdir().unwrap();
-        crossed(folder.path(), "a", &["motion", "appearance"]);
-        crossed(folder.path(), "b", &["motion", "appearance"]);
+        crossed(folder.path(), "a", &BOTH);
+        crossed(folder.path(), "b", &BOTH);
         let groups = groups(folder.path());
         let data: Vec<&str> = groups.iter().map(|group| group.data.label.as_str()).collect();
         let wanted = [
@@ -285,9 +297,33 @@ mod tests {
     }
 
     #[test]
+    fn labels_say_in_what_datasets_differ() {
+        let shown = |option: &str, value: &str| super::shown(&format!("dataset.{option}"), value);
+        assert_eq!(shown("variant", "motion").as_deref(), Some("motion"));
+        assert_eq!(shown("seed", "7").as_deref(), Some("seed=7"));
+        assert_eq!(shown("shuffle", "true").as_deref(), Some("shuffle=true"));
+        assert_eq!(shown("root", "/a/very/long/path/to/the/frames/of/hmdb51/").as_deref(), Some("hmdb51"));
+        assert_eq!(shown("root", "null"), None);
+        assert_eq!(shown("classes", "[1,2]"), None);
+        assert_eq!(shown("note", "a value that is far too long for it"), None);
+    }
+
+    #[test]
+    fn trainings_that_differ_in_the_seed_of_their_dataset_have_a_table_for_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let seeds = ["variant: motion, seed: 1", "variant: motion, seed: 2"];
+        crossed(folder.path(), "a", &seeds);
+        crossed(folder.path(), "b", &seeds);
+        let groups = groups(folder.path());
+        let data: Vec<&str> = groups.iter().map(|group| group.data.label.as_str()).collect();
+        assert_eq!(groups.len(), 4);
+        assert!(data.contains(&"shapes (seed=2, motion) → shapes (appearance)"), "{data:?}");
+    }
+
+    #[test]
     fn one_method_trained_on_several_datasets_is_compared_with_itself() {
         let folder = tempfile::tempdir().unwrap();
-        crossed(folder.path(), "a", &["motion", "appearance"]);
+        crossed(folder.path(), "a", &BOTH);
         let groups = groups(folder.path());
         assert_eq!(groups.len(), 2);
         assert_eq!(groups[0].data.label, "shapes (appearance)");

@@ -31,9 +31,11 @@ const WORDS: [(&str, &str); 4] = [
 
 /// What was measured, and what was not.
 const EFFECTS: &str = "A finding is what the code does beside its description, or what changes numbers. Its effect is given \
-                       where it was computed or measured, and how; else it is \"not measured\". \"Trained both ways\": with the \
-                       option `as_published` and without, by `recipes/ablations/as_published.yaml`, on the variant `motion` \
-                       with three seeds and 1,000 test episodes; ± is the 95 % interval over these episodes, paired.";
+                       where it was computed or measured, and how; else it is \"not measured\". \"Trained both ways\": with \
+                       the option `as_published`, which has the fault, and without it, by \
+                       `recipes/ablations/as_published.yaml`, on the variant `motion` of the embedded data set \
+                       `shapes_in_motion`, with three seeds and 1,000 test episodes; ± is the 95 % interval over these \
+                       episodes, paired.";
 
 /// The summary of a method, one cell for each of [`HEADS`].
 fn summary(method: &Method) -> [String; 6] {

@@ -80,7 +80,7 @@ pub struct Study {
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub without: Option<Vec<String>>,
     /// Runs to leave out. Each item is a map of conditions that must all hold; its keys are `variant`, `seed` and the
-    /// paths of axes.
+    /// paths of axes. A list of values means any of them.
     #[schemars(length(min = 1))]
     pub exclude: Option<Vec<BTreeMap<String, serde_json::Value>>>,
     /// The variant that the report compares the others with. With axes, a name of a variant stands for all points of the
