@@ -84,7 +84,16 @@ fn lists_are_filtered() {
     assert!(named.contains("modified_hausdorff") && !named.contains("otam"), "{named}");
     let otam = ok(&["list", "--filter", "cvpr 2020"]);
     assert!(otam.contains("otam") && !otam.contains("trx"), "{otam}");
-    assert_eq!(ok(&["list", "alignment", "--filter", "nothing such"]).trim(), "no component fits");
+    assert_eq!(ok(&["list", "alignment", "--filter", "nothing such"]).trim(), "nothing fits");
+    // Methods and baselines are no components, and they are listed with their recipes.
+    let methods = ok(&["list", "methods"]);
+    assert!(methods.contains("D²ST-Adapter") && methods.contains("recipes/methods/d2st.yaml"), "{methods}");
+    assert!(!methods.contains("linear_probe") && !methods.contains("alignment"), "{methods}");
+    let baselines = json(&["list", "baselines", "--json"]);
+    let names: Vec<&Value> = baselines["baselines"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    for name in ["cosine_classifier", "fine_tuned", "linear_probe", "ridge", "tip_adapter", "zero_shot_ensemble"] {
+        assert!(names.contains(&&Value::from(name)), "{name}: {names:?}");
+    }
     // A component that somebody begins is experimental; the filter and the mark agree.
     let mut found = 0;
     for stability in ["stable", "experimental"] {
@@ -250,6 +259,7 @@ fn the_shell_completes_components_recipes_and_paths() {
     has(&["run", "x", "--set", "alignment.type=tr"], &["alignment.type=trx"]);
     has(&["run", "x", "--set", "alignment.direction=q"], &["alignment.direction=query_to_support"]);
     has(&["list", "al"], &["alignment"]);
+    has(&["list", "ba"], &["backbone", "baselines"]);
     has(&["explain", "MC00"], &["MC001", "MC009"]);
     has(&["init", "abl"], &["ablations/modules"]);
     // What each shell calls to register a completion.

@@ -34,6 +34,47 @@ fn the_plan_of_the_paper_s_model_has_its_counts_without_data_and_weights() {
     );
 }
 
+/// Trained parameters of methods at their published sizes, as their public code counts them. Each is a recipe, changes, the
+/// slots whose parameters count, and the number.
+#[test]
+fn methods_have_as_many_parameters_as_published() {
+    let cases: [(&str, &[&str], &[&str], u64); 11] = [
+        ("d2st/ssv2_small_5w1s", &[], &["adapter", "backbone"], 7_282_752),
+        ("d2st/ssv2_small_rn50_5w1s", &[], &["adapter"], 5_683_776),
+        ("strm/ssv2_small_5w1s", STRM, &["prototype", "alignment"], 35_672_977),
+        ("strm/ssv2_small_5w1s", STRM_TRIPLES, &["alignment"], 14_162_688),
+        ("molo/ssv2_small_5w1s", &[], &["prototype", "alignment", "objective"], 66_096_597),
+        ("hyrsm_plus_plus/ssv2_small_5w1s", &[], &["prototype", "objective"], 42_088_512),
+        ("ts_fsar/ssv2_small_5w1s", &[], &["prototype", "alignment", "objective"], 13_252_620 + 2_105_344),
+        ("emp_net/ssv2_small_5w1s", &[], &["prototype"], 7_495_296),
+        ("clip_spm/ssv2_small_5w1s", CLIP_SPM, &["prototype", "objective"], 39_867_394),
+        ("clip_spm/ssv2_small_5w1s", CLIP_SPM_VIT, &["prototype", "objective"], 17_315_330),
+        // The adapters of both towers, and the places in time.
+        ("task_adapter_plus_plus/ssv2_small_5w1s", &[], &["adapter"], 7_100_928 + 6_144 + 263_424),
+    ];
+    for (recipe, changes, slots, wanted) in cases {
+        let file = format!("recipes/methods/{recipe}.yaml");
+        let sets = changes.iter().flat_map(|change| ["--set", change]);
+        let words: Vec<&str> = ["plan", &file, "--json"].into_iter().chain(sets).collect();
+        let plan: serde_json::Value = serde_json::from_str(&ok(&words)).unwrap();
+        let parts = plan["plans"][0]["plan"]["params"]["parts"].as_array().unwrap().clone();
+        let own = parts.iter().filter(|part| slots.iter().any(|slot| part["slot"] == *slot));
+        let trained: u64 = own.map(|part| part["trainable"].as_u64().unwrap()).sum();
+        assert_eq!(trained, wanted, "{recipe} {changes:?} {slots:?}: {parts:#?}");
+    }
+}
+
+/// With what the public code holds and does not train, or never uses.
+const STRM: &[&str] = &["alignment.as_published=true", "alignment.alignment.unused_norm=true"];
+const STRM_TRIPLES: &[&str] = &[
+    "alignment.as_published=true",
+    "alignment.alignment.unused_norm=true",
+    "alignment.alignment.cardinalities=[3]",
+];
+const CLIP_SPM: &[&str] = &["objective.as_published=true"];
+const CLIP_SPM_VIT: &[&str] =
+    &["objective.as_published=true", "backbone.type=clip_vit", "backbone.architecture=ViT-B/16"];
+
 #[test]
 fn a_plan_may_be_for_a_device_that_is_not_here() {
     for device in ["cuda:0", "tch:cuda:1", "wgpu:0", "vulkan:0"] {

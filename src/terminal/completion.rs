@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 /// Candidates that begin with what was typed.
-fn beginning(current: &OsStr, all: impl Iterator<Item = (String, String)>) -> Vec<CompletionCandidate> {
+pub fn beginning(current: &OsStr, all: impl Iterator<Item = (String, String)>) -> Vec<CompletionCandidate> {
     let Some(start) = current.to_str() else { return Vec::new() };
     all.filter(|(name, _)| name.starts_with(start))
         .map(|(name, help)| CompletionCandidate::new(name).help((!help.is_empty()).then(|| help.into())))

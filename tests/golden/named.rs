@@ -183,6 +183,11 @@ pub fn gradients<M: Module>(
     }
 }
 
+/// Paths of the parameters that get a gradient.
+pub fn trained<M: Module>(module: &M, mut grads: Gradients) -> Vec<String> {
+    gradients_of(module, &GradientsParams::from_module(&mut grads, module)).into_keys().collect()
+}
+
 /// An input that gets a gradient.
 pub fn leaf<const D: usize>(check: &Check, name: &str) -> Tensor<D> {
     check.input(name).tensor(&check.set.device.clone().autodiff()).require_grad()

@@ -23,6 +23,8 @@ const MANIFESTS: [&str; 2] = ["golden.json", "manifest.json"];
 
 pub struct Set {
     pub folder: PathBuf,
+    /// Checksum of the manifest.
+    pub checksum: String,
     pub cases: Vec<Value>,
     pub device: Device,
     files: RefCell<BTreeMap<String, File>>,
@@ -48,15 +50,15 @@ pub fn list<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
 }
 
 impl Set {
-    /// The sets of `folder`: those of its manifests, and those of the folders in it.
+    /// The sets of `folder`: those of its manifests, and those of the folders below it.
     pub fn all(folder: &Path, device: &str) -> Vec<Self> {
         let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         let mut folders: Vec<PathBuf> =
             entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
         folders.sort();
-        folders.insert(0, folder.to_owned());
-        let manifests = folders.iter().flat_map(|folder| MANIFESTS.map(|name| folder.join(name)));
-        manifests.filter(|manifest| manifest.is_file()).map(|manifest| Self::open(&manifest, device)).collect()
+        let manifests = MANIFESTS.map(|name| folder.join(name)).into_iter().filter(|manifest| manifest.is_file());
+        let own = manifests.map(|manifest| Self::open(&manifest, device)).collect::<Vec<_>>();
+        own.into_iter().chain(folders.iter().flat_map(|folder| Self::all(folder, device))).collect()
     }
 
     fn open(manifest: &Path, device: &str) -> Self {
@@ -65,7 +67,8 @@ impl Set {
         let manifest: Value = serde_json::from_slice(&text).unwrap();
         let device = device::parse(device).unwrap_or_else(|(message, help)| panic!("{message}; {help}"));
         let cases = manifest["cases"].as_array().unwrap().clone();
-        let mut set = Self { folder: folder.to_owned(), cases, device, files: RefCell::default() };
+        let checksum = maclip_framework::files::sha256(&text);
+        let mut set = Self { folder: folder.to_owned(), checksum, cases, device, files: RefCell::default() };
         // The cases of other sets say their kind themselves.
         let own_kinds = set.cases.iter().all(|case| case.get("kind").is_some());
         if let Some(method) = manifest["method"].as_str().filter(|_| !own_kinds) {

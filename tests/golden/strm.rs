@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use maclip_components::alignments::strm::Similarity;
 use maclip_components::layers::Init;
 use maclip_components::prototypes::strm::{FrameEnrichment, PATCHES, PatchEnrichment, pooled};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 pub fn case(check: &mut Check) {
@@ -67,7 +67,7 @@ fn of_model(path: &str) -> Option<Peer> {
     let (head, rest) = path.split_once('.')?;
     let (layer, kind) = rest.split_once('.')?;
     let name = format!("transformers.{head}.{layer}");
-    Some(if layer == "norm_k" { Peer::norm(&name, kind) } else { Peer::layer(&name, kind) })
+    Some(if ["norm_k", "norm_v"].contains(&layer) { Peer::norm(&name, kind) } else { Peer::layer(&name, kind) })
 }
 
 fn patches(check: &mut Check) {
@@ -124,6 +124,7 @@ fn head(check: &mut Check) {
     });
     let model = maps::model(check, &entries, [width, side], frames);
     let never_used = |name: &str| name.contains(".norm_v.");
+    let published = as_published(check, &entries, [width, side], frames);
     let model = named::import(check, model, &of_model, &never_used);
     let (support, query): (Tensor<5>, Tensor<5>) = (leaf(check, "support"), leaf(check, "query"));
     let given = maps::values(&model, query.clone(), None);
@@ -161,10 +162,29 @@ fn head(check: &mut Check) {
     let total = loss.total * (queries / 16.0);
     got.insert("loss".to_owned(), list(&total));
     values(check, &got);
+    check.value("prediction", &published);
     let grads = total.backward();
     let mut leaves = vec![of_leaf("support", &support, &grads), of_leaf("query", &query, &grads)];
     leaves.extend(never(check));
     named::gradients(check, &model, grads, &of_model, &leaves);
+}
+
+/// With the fault of the public code, which trains no projection, and with all of its parameters: the logits are the same.
+fn as_published(check: &mut Check, entries: &Value, sizes: [usize; 2], frames: usize) -> Vec<f64> {
+    let mut entries = entries.clone();
+    entries["alignment"]["as_published"] = true.into();
+    entries["alignment"]["alignment"]["unused_norm"] = true.into();
+    let model = maps::model(check, &entries, sizes, frames);
+    let model = named::import(check, model, &of_model, &|_| false);
+    let (support, query): (Tensor<5>, Tensor<5>) = (leaf(check, "support"), leaf(check, "query"));
+    let encoded = model.query_prototypes(maps::values(&model, query, None));
+    let supports = model.query_prototypes(maps::values(&model, support, None));
+    let texts = maps::no_texts(check, sizes[0]);
+    let (scores, loss) = maps::scored(check, &model, supports, encoded, texts);
+    let trained = named::trained(&model, loss.total.backward());
+    assert!(trained.iter().any(|name| name.contains("k_linear")));
+    assert!(!trained.iter().any(|name| name.contains("similarities")), "{trained:?}");
+    list(&scores.distances.neg())
 }
 
 /// Gradients of the norm of values, which is never used there and is not here: zeros.

@@ -6,6 +6,7 @@ pub mod bi_mhm;
 mod cache;
 pub mod chamfer;
 mod clip_spm;
+mod cosine_classifier;
 pub mod diagonal;
 pub mod dtw;
 mod emp_net;

@@ -44,11 +44,21 @@ struct TrxConfig {
     dropout: f64,
     /// `joint` lets a query tuple attend to all shots of a class at once, as TRX does.
     shots: ShotRule,
+    /// Whether to hold the norm of values that public code makes and never uses: 2 d parameters for each cardinality, which
+    /// count as trained and never change. No result depends on it.
+    unused_norm: bool,
 }
 
 impl Default for TrxConfig {
     fn default() -> Self {
-        Self { cardinalities: vec![2, 3], width: 1152, position_scale: 0.1, dropout: 0.1, shots: ShotRule::Joint }
+        Self {
+            cardinalities: vec![2, 3],
+            width: 1152,
+            position_scale: 0.1,
+            dropout: 0.1,
+            shots: ShotRule::Joint,
+            unused_norm: false,
+        }
     }
 }
 
@@ -80,6 +90,8 @@ struct TrxHead {
     k_linear: Linear,
     v_linear: Linear,
     norm_k: LayerNorm,
+    /// Nothing passes through it.
+    norm_v: Option<LayerNorm>,
     dropout: Dropout,
     cardinality: usize,
     position_scale: f64,
@@ -138,6 +150,7 @@ impl TrxHead {
             k_linear: init.linear(e * cardinality, config.width),
             v_linear: init.linear(e * cardinality, config.width),
             norm_k: init.layer_norm(config.width),
+            norm_v: config.unused_norm.then(|| init.layer_norm(config.width)),
             dropout: Dropout::new(config.dropout, format!("alignment.frames.{cardinality}")),
             cardinality,
             position_scale: config.position_scale,

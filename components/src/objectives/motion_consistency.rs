@@ -32,7 +32,8 @@ struct MotionConsistency {
     #[schemars(range(min = 0.0))]
     weight: f64,
     /// In the public code α is trained from 1 on, and its gradient is never below 0: training only lowers it, whatever is good
-    /// for the clips. `true` does the same; with `false` α stays 1.
+    /// for the clips. `true` does the same, and holds the one number `scale` that is a parameter there and never used; with
+    /// `false` α stays 1.
     #[serde(default)]
     as_published: bool,
 }
@@ -59,6 +60,7 @@ impl Component for MotionConsistency {
         Ok(Box::new(Consistent {
             objective: Slot::new(self.objective.build(context)?),
             alpha: self.as_published.then(|| init.constant([1], 1.0)),
+            unused: self.as_published.then(|| init.constant([1], 1.0)),
             weight: self.weight,
             layout,
         }))
@@ -69,6 +71,8 @@ impl Component for MotionConsistency {
 struct Consistent {
     objective: Slot<dyn Objective>,
     alpha: Option<Param<Tensor<1>>>,
+    /// `scale` of the public code, which nothing reads.
+    unused: Option<Param<Tensor<1>>>,
     weight: f64,
     #[module(skip)]
     layout: Layout,
@@ -113,6 +117,10 @@ impl Objective for Consistent {
 mod tests {
     use super::*;
     use crate::conformance::{self, objective::Traits};
+    use burn::tensor::Device;
+    use maclip_framework::model::parameters;
+    use maclip_framework::registry::{build_choice, resolve_choice, slot};
+    use maclip_language::read_str;
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
@@ -121,5 +129,17 @@ mod tests {
             with: &[("prototype", "{type: clip_spm, head_width: 8, hidden: 32}"), ("alignment", "{type: clip_spm}")],
             ..Traits::default()
         });
+    }
+
+    #[test]
+    fn parameters_of_the_public_code_are_there_where_it_is_followed() {
+        let count = |options: &str| {
+            let options = format!("{{type: motion_consistency, objective: {{type: metric}}, {options}}}");
+            let context = BuildContext::new(0, Device::flex()).with_compared(Layout::of_feature(4).with(MOTION, [1, 1]));
+            let node = read_str("options", &options).unwrap();
+            let choice = resolve_choice(slot("objective").unwrap(), &node).unwrap();
+            parameters::count(&Slot::<dyn Objective>::new(build_choice(&choice, &context).unwrap())).trainable
+        };
+        assert_eq!((count(""), count("as_published: true")), (0, 2));
     }
 }

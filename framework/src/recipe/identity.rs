@@ -31,7 +31,7 @@ const NO_RESULT: [&str; 22] = [
 /// Keys that older versions did not have, each with a field and the value that means the behaviour of those versions. A
 /// key with this value is left out of the identity, so that older runs keep theirs. A value that is no text is written
 /// as JSON has it: `null` stands for a missing one.
-const LATER: [(&str, &str, &str); 19] = [
+const LATER: [(&str, &str, &str); 21] = [
     ("resize", "type", "none"),
     ("clip_store", "format", "raw"),
     ("adapter.parts", "", "all"),
@@ -46,6 +46,8 @@ const LATER: [(&str, &str, &str); 19] = [
     ("task.validation.sampling", "", "with_replacement"),
     ("objective.text_prediction", "", "averaged_embedding"),
     ("prototype.init", "", "random"),
+    ("alignment.unused_norm", "", "false"),
+    ("alignment.alignment.unused_norm", "", "false"),
     ("backbone.key", "", "null"),
     ("backbone.epsilon", "", "null"),
     ("backbone.pixels", "", "null"),

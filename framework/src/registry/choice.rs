@@ -36,12 +36,17 @@ fn typed(slot: &SlotInfo, node: &Node, path: &str) -> Node {
     node
 }
 
-/// Adds a hint to an unknown key that is an option of other components of the slot.
+/// Adds a hint to an unknown key that is an option of other components of the slot, or that the component's schema says under
+/// `x-elsewhere` to be written in another place.
 fn of_others(slot: &SlotInfo, node: &Node, path: &str, problem: Diagnostic) -> Diagnostic {
     let key = problem.path.strip_prefix(path).and_then(|key| key.strip_prefix('.')).map(str::to_owned);
     let Some(key) = key.filter(|_| problem.code == codes::UNKNOWN_KEY) else { return problem };
     if node.at("type").is_some_and(|kind| kind.origin == Origin::Default) && suggest(&key, ["type"]).is_some() {
         return problem.help("did you mean `type`?");
+    }
+    let own = chosen(slot, node, path).ok().map(|candidate| (candidate.info.schema)().to_value());
+    if let Some(help) = own.as_ref().and_then(|schema| schema["x-elsewhere"][&key].as_str()) {
+        return problem.help(help);
     }
     let has = |info: &Info| (info.schema)().to_value()["properties"].get(&key).is_some();
     let components = (slot.components)();

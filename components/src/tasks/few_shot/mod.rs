@@ -69,6 +69,9 @@ use std::time::Instant;
 /// Options of few-shot training and testing.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("x-elsewhere" = {
+    "train_on": "what is trained on is the recipe's `dataset`; `task.test_on` is another dataset to test on"
+}))]
 struct FewShot {
     /// Classes of an episode.
     #[schemars(range(min = 2, max = 10_000))]
