@@ -40,7 +40,8 @@ struct SoapConfig {
     /// Whether the image tower behind the gates is `trained` too, as in public code, or stays `frozen`.
     tower: Tower,
     /// In the public code the convolutions of c are in no list of parameters: they keep their random start and are in no
-    /// checkpoint. `true` does the same; `false` trains them.
+    /// checkpoint. `true` does the same; `false` trains them. Either way the motion is the convolution of a frame less the
+    /// same frame, as there.
     as_published: bool,
 }
 

@@ -1,6 +1,6 @@
 //! What the shipped recipe of a method does, question by question, read from the recipe itself.
 
-use crate::shipped;
+use crate::shipped::{self, TOPICS};
 use crate::verbs::describe::methods::recipes;
 use maclip_framework::recipe::{Purpose, Recipe};
 use maclip_framework::registry::Method;
@@ -106,6 +106,28 @@ pub fn study() -> Option<(u64, Option<u64>)> {
     Some((number(&document.root, "task.test.episodes")?, number(&document.root, "task.train_shot")))
 }
 
+/// What the study of all methods measured of `method`, in the words of docs/comparison.md: each column of accuracy with its
+/// value. `None` where the method is not in the study.
+pub fn result(method: &Method) -> Option<String> {
+    let page = TOPICS.iter().find(|topic| topic.name == "comparison")?.text;
+    let names: Vec<&str> = recipes(method).iter().filter_map(|recipe| recipe.strip_prefix("methods/")).collect();
+    let cells = |line: &'static str| line.trim_matches('|').split('|').map(str::trim);
+    let mut heads = Vec::new();
+    for line in page.lines() {
+        if line.starts_with("| Method |") {
+            heads = cells(line).collect();
+        }
+        let name = cells(line).next().unwrap_or_default().trim_matches('`');
+        if heads.is_empty() || !names.contains(&name) {
+            continue;
+        }
+        let measured = heads.iter().zip(cells(line)).filter(|(_, cell)| cell.contains('±'));
+        let said = measured.map(|(head, cell)| format!("{}: {cell} %", head.trim_end_matches(", %")));
+        return Some(said.collect::<Vec<_>>().join("; ")).filter(|said| !said.is_empty());
+    }
+    None
+}
+
 fn plural(number: u64, one: &'static str, many: &'static str) -> &'static str {
     if number == 1 { one } else { many }
 }
@@ -143,6 +165,9 @@ mod tests {
                 assert!(ours.answer(about).is_some_and(|answer| answer.len() > 2), "{}: {about:?}", ours.recipe);
             }
         }
+        let of_study = result(methods().into_iter().find(|method| method.name == "strm").unwrap()).unwrap();
+        assert!(of_study.starts_with("`motion` 1-shot: ") && of_study.contains("; → `appearance`: "), "{of_study}");
+        assert_eq!(result(methods().into_iter().find(|method| method.name == "lora").unwrap()), None);
         assert_eq!(study(), Some((1_000, Some(1))), "recipes/methods.yaml");
         let published = of("methods/strm/ssv2_small_5w1s", Transduction::None).unwrap();
         assert!(published.answer(About::Selection).unwrap().starts_with("The last weights"));

@@ -105,6 +105,10 @@ pub fn method_text(method: &Method) -> String {
             }
         }
     }
+    if let Some(result) = ours::result(method) {
+        lines.extend([String::new(), "  accuracy by recipes/methods.yaml, one protocol for all".to_owned()]);
+        lines.extend(wrapped(&result, 84).into_iter().map(|line| format!("    {:<10}  {line}", "")));
+    }
     lines.push(String::new());
     lines.push(match ours {
         Some(ours) => format!("  here: recipes/{}.yaml", ours.recipe),
@@ -180,7 +184,8 @@ pub fn data(method: &Method) -> Value {
         let answer = |about: About| ours.answer(about).map(|text| json!({"about": about.words(), "text": text}));
         json!({"recipe": ours.recipe, "answers": About::ALL.into_iter().filter_map(answer).collect::<Vec<_>>()})
     });
-    json!({"method": method.name, "title": method.title, "published": published, "here": here})
+    json!({"method": method.name, "title": method.title, "published": published, "here": here,
+           "accuracy": ours::result(method)})
 }
 
 /// docs/audit.md
@@ -229,13 +234,17 @@ fn section(method: &Method, out: &mut Vec<String>) {
         Some(Ours { recipe, .. }) => format!("Here: [{recipe}](../recipes/{recipe}.yaml)."),
         None => "No recipe follows this protocol here.".to_owned(),
     });
-    out.extend([String::new(), "| | published | here |".to_owned(), "|---|---|---|".to_owned()]);
+    out.extend([String::new(), "| | published | our recipe |".to_owned(), "|---|---|---|".to_owned()]);
     let mut places = Places::default();
     let asked = About::ALL.into_iter().filter(|about| *about != About::Finding);
     for statement in asked.flat_map(|about| protocol.about(about)) {
         let answer = ours.as_ref().and_then(|ours| ours.answer(statement.about)).unwrap_or("–");
         let text = format!("{} {}", statement.text, places.of(statement));
         out.push(row(&[statement.about.words().to_owned(), text, answer.to_owned()]));
+    }
+    if let Some(result) = ours::result(method) {
+        let study = "[one protocol for all](comparison.md#all-methods)";
+        out.push(row(&["accuracy".to_owned(), "–".to_owned(), format!("by {study}: {result}")]));
     }
     let findings: Vec<&Statement> = protocol.about(About::Finding).collect();
     if !findings.is_empty() {

@@ -4,7 +4,7 @@
 //! deviation s of an episode's accuracy. The training does, by its seed: over k seeds it is t · σ / √k with Student's t
 //! for k − 1 degrees of freedom and the standard deviation σ of the seeds' results. Both s and σ are those of finished
 //! runs of the recipe, whatever the size of their tests. Without any, s is that of queries that are right or wrong
-//! independently of each other, half of them right: √(1/4 / queries); and nothing is known of σ.
+//! independently of each other, half of them right: √(1/4 / queries); and σ is taken from the study of all methods.
 
 use crate::terminal::columns::columns;
 use crate::terminal::{say, say_data};
@@ -22,6 +22,9 @@ use std::path::Path;
 
 /// More seeds than this are not recommended; the number is then not said.
 const SEEDS: usize = 100;
+/// The deviation of seeds in points of a percent that is taken where no run says it: the median over methods and tables of
+/// docs/comparison.md, where it is 0.0 to 4.5.
+const USUAL_SEED_DEVIATION: f64 = 0.9;
 /// What does not change how much an episode or a seed moves the result.
 const WITHOUT: [&str; 9] = ["seed", "device", "compute", "clip_store", "log", "expect", "study", "name", "description"];
 
@@ -49,16 +52,26 @@ impl Needed {
         let episode_deviation = mean(results.iter().map(of_run)).unwrap_or(independent);
         let values: Vec<f64> = results.iter().map(|test| 100.0 * test.value).collect();
         let seed_deviation = moments(&values).map(|(_, deviation)| deviation);
-        let half_width = |seeds: usize, deviation: f64| t_quantile(seeds - 1) * deviation / (seeds as f64).sqrt();
         Self {
             variant: variant.to_owned(),
             runs: results.len(),
             episode_deviation,
             episodes: (1.96 * episode_deviation / points).powi(2).ceil().max(2.0) as u64,
             seed_deviation,
-            seeds: seed_deviation.and_then(|of| (2..=SEEDS).find(|&seeds| half_width(seeds, of) <= points)),
+            seeds: seed_deviation.and_then(|deviation| seeds(deviation, points)),
         }
     }
+}
+
+/// Seeds for a half width of `points` where results of seeds have this deviation. `None` where they are more than 100.
+fn seeds(deviation: f64, points: f64) -> Option<usize> {
+    let half_width = |seeds: usize| t_quantile(seeds - 1) * deviation / (seeds as f64).sqrt();
+    (2..=SEEDS).find(|&seeds| half_width(seeds) <= points)
+}
+
+/// A number of seeds in words.
+fn in_words(seeds: Option<usize>) -> String {
+    seeds.map_or_else(|| format!("more than {SEEDS}"), |seeds| seeds.to_string())
 }
 
 /// Prints what the variants of `runs` need for an interval of half width `points`, from finished runs below `folder`.
@@ -72,7 +85,10 @@ pub fn plan(runs: &[StudyRun], points: f64, folder: &Path, as_json: bool) -> Res
         needed.push(Needed::new(&run.variant, &results, queries(&run.recipe), points));
     }
     match as_json {
-        true => say_data(json!({"half_width": points, "needed": needed})),
+        true => {
+            let usual = json!({"seed_deviation": USUAL_SEED_DEVIATION, "seeds": seeds(USUAL_SEED_DEVIATION, points)});
+            say_data(json!({"half_width": points, "needed": needed, "usual": usual}))
+        }
         false => say(text(&needed, points, folder)),
     }
 }
@@ -111,11 +127,7 @@ fn queries(recipe: &Recipe) -> usize {
 fn text(needed: &[Needed], points: f64, folder: &Path) -> String {
     let head = ["variant", "runs", "deviation of an episode", "episodes", "deviation of a seed", "seeds"];
     let rows = needed.iter().map(|needed| {
-        let seeds = match (needed.seed_deviation, needed.seeds) {
-            (None, _) => "–".to_owned(),
-            (_, Some(seeds)) => seeds.to_string(),
-            (_, None) => format!("more than {SEEDS}"),
-        };
+        let seeds = needed.seed_deviation.map_or_else(|| "–".to_owned(), |_| in_words(needed.seeds));
         [
             needed.variant.clone(),
             needed.runs.to_string(),
@@ -136,7 +148,11 @@ fn text(needed: &[Needed], points: f64, folder: &Path) -> String {
         ));
     }
     if needed.iter().any(|needed| needed.seed_deviation.is_none()) {
-        lines.push("The deviation of seeds is known after runs with two seeds.".to_owned());
+        lines.push(format!(
+            "The deviation of seeds is known after runs with two seeds. With {USUAL_SEED_DEVIATION} points, the median of the \
+             methods in docs/comparison.md, {} seeds are needed.",
+            in_words(seeds(USUAL_SEED_DEVIATION, points))
+        ));
     }
     lines.push(
         "More episodes make the interval over episodes narrow, and say nothing of other videos: for that draw with \
@@ -168,6 +184,8 @@ mod tests {
         assert!((needed.seed_deviation.unwrap() - 1.0).abs() < 1e-9);
         assert_eq!(needed.seeds, Some(7));
         assert_eq!(Needed::new("a", &seeds, 5, 0.01).seeds, None);
+        // t₁₄ · 0.9 / √15 = 0.498, t₁₃ · 0.9 / √14 = 0.520.
+        assert_eq!(super::seeds(USUAL_SEED_DEVIATION, 0.5), Some(15));
         // No run: √(0.25 / 5) = 22.36 points; (1.96 · 22.36 / 0.5)² = 7683.2.
         let needed = Needed::new("a", &[], 5, 0.5);
         assert_eq!((needed.runs, needed.episodes), (0, 7684));
