@@ -90,9 +90,9 @@ fn lists_are_filtered() {
     assert!(methods.contains("D²ST-Adapter") && methods.contains("recipes/methods/d2st.yaml"), "{methods}");
     assert!(!methods.contains("linear_probe") && !methods.contains("alignment"), "{methods}");
     let baselines = json(&["list", "baselines", "--json"]);
-    let names: Vec<&Value> = baselines["baselines"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    let listed: Vec<&Value> = baselines["baselines"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     for name in ["cosine_classifier", "fine_tuned", "linear_probe", "ridge", "tip_adapter", "zero_shot_ensemble"] {
-        assert!(names.contains(&&Value::from(name)), "{name}: {names:?}");
+        assert!(listed.contains(&&Value::from(name)), "{name}: {listed:?}");
     }
     // A component that somebody begins is experimental; the filter and the mark agree.
     let mut found = 0;
