@@ -84,8 +84,12 @@ inventory::submit! {
                 ),
                 Statement::new(
                     About::Frames,
-                    "8; side 256, crop of 224; queries mirrored, with other colours and erased in part.",
-                    &[SETTINGS.at(SSV2_SMALL, "DATA, AUGMENTATION")],
+                    "8; side 256, crop of 224; queries mirrored and with other colours. Random erasing is in the list, and \
+                     no setting turns it on.",
+                    &[
+                        SETTINGS.at(SSV2_SMALL, "DATA, AUGMENTATION"),
+                        SETTINGS.at("datasets/base/ssv2_few_shot.py", "_config_transform"),
+                    ],
                 ),
                 Statement::new(
                     About::Test,
