@@ -27,7 +27,7 @@ inventory::submit! {
         paper: "Wang et al., 2023 (arXiv 2301.03330). HyRSM with a loss that keeps frames near in time alike and frames \
                 far apart different.",
         code: &[CODE],
-        slots: "backbone: {type: resnet, architecture: resnet50}\n\
+        slots: "backbone: {type: resnet, architecture: resnet50, pixels: slowfast}\n\
                 adapter: {type: full}\n\
                 prototype: {type: hyrsm, heads: 8, feature_divisor: 10, position_scale: 1, average_shots: after}\n\
                 alignment: {type: bi_mhm, cosine: normalized, shots: mean_distances}\n\
