@@ -49,6 +49,7 @@ inventory::submit! {
         left_out: &[
             "The decoder runs in training alone. There it runs in the test too, where nothing reads it.",
             "Batch norms keep the statistics of the checkpoint. There, each training batch has its own.",
+            "All tensors have weight decay. There, most norms have none.",
             "Dropout masks are drawn from other random numbers; the rates are those of the code.",
         ],
         protocol: Some(Protocol {
