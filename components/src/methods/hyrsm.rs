@@ -82,7 +82,8 @@ inventory::submit! {
                 Statement::new(
                     About::Training,
                     "Tasks of one GPU of four: Kinetics 1,200, HMDB51 2,000, UCF101 2,500, SSv2-Small 20,000, \
-                     SSv2-Full 40,000; 16 tasks a step; seven queries of each class with one shot, three with five.",
+                     SSv2-Full 40,000; 16 tasks a step, 8 on HMDB51; seven queries of each class with one shot, three with \
+                     five.",
                     &[SETTINGS.at(SSV2_SMALL, "TRAIN; the other data sets are beside it")],
                 ),
                 Statement::new(
