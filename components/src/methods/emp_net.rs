@@ -18,6 +18,10 @@ const MODEL: Repository = Repository { name: "cong-wu/EMP-Net", commit: "7508c29
 /// The commit of the settings.
 const SETTINGS: Repository = Repository { name: "cong-wu/EMP-Net", commit: "3dfd2e76485846d60854c39108f4bdaf47099b47" };
 
+/// The repository of CLIP-FSAR, whose code base it is, for the reader.
+const READER: Repository =
+    Repository { name: "alibaba-mmai-research/CLIP-FSAR", commit: "30cf0a8cf5287a56a9f37bfceb28e82be776fc5d" };
+
 /// Settings of Kinetics.
 const KINETICS: &str = "configs/projects/EMP_Net/kinetics100/EMP_Net_K100_1shot_v1.yaml";
 
@@ -54,6 +58,8 @@ inventory::submit! {
              1.46 of five classes are compared with the text of class 0. Here that is the option `as_published`, which is off; \
              there every episode is shuffled anew, and here all are shuffled in one way.",
             "In training, one of 16 sentences is drawn for each task there. Here it is their mean, as in the test.",
+            "No clip is mirrored or gets other colours. There, the settings ask for both, for support clips alone.",
+            "All tensors have weight decay. There, most norms have none.",
             "Dropout masks are drawn from other random numbers; its rates are those of the code.",
         ],
         protocol: Some(Protocol {
@@ -87,8 +93,12 @@ inventory::submit! {
                 ),
                 Statement::new(
                     About::Frames,
-                    "8; side 256, crop of 224.",
-                    &[SETTINGS.at(KINETICS, "DATA")],
+                    "8; side 256, crop of 224. The settings have SUPPORT_QUERY_DIFF_SUPPORT, with which CLIP-FSAR's \
+                     reader mirrors supports and changes their colours, and not those of queries.",
+                    &[
+                        SETTINGS.at(KINETICS, "DATA, AUGMENTATION"),
+                        READER.at("datasets/base/ssv2_few_shot.py", "Ssv2_few_shot.__getitem__"),
+                    ],
                 ),
                 Statement::new(
                     About::Test,
@@ -97,9 +107,13 @@ inventory::submit! {
                 ),
                 Statement::new(
                     About::TestFrames,
-                    "One frame at random in each of eight equal parts of a clip: SAMPLING_RATE is 50 in all settings \
-                     that were read, and the rule is that of CLIP-FSAR's reader.",
-                    &[SETTINGS.at(KINETICS, "SAMPLING_RATE"), SETTINGS.at(SSV2_SMALL, "SAMPLING_RATE")],
+                    "One frame at random in each of eight equal parts of a clip, in the test as in training, where \
+                     SAMPLING_RATE is above 40. It is 50 in all settings.",
+                    &[
+                        MODEL.at("datasets/base/base_dataset.py", "_interval_based_sampling"),
+                        SETTINGS.at(KINETICS, "SAMPLING_RATE"),
+                        SETTINGS.at(SSV2_SMALL, "SAMPLING_RATE"),
+                    ],
                 ),
                 Statement::new(
                     About::Transduction,
@@ -126,6 +140,11 @@ inventory::submit! {
                     "The number of classes of an episode is fixed in the code: five.",
                     None,
                     &[MODEL.at("models/base/few_shot.py", "forward of the head EMP_Net")],
+                ),
+                Statement::finding(
+                    "The settings give the weight decay in SOLVER, 5e-5. The optimizer reads it in OPTIMIZER.",
+                    None,
+                    &[MODEL.at("models/utils/optimizer.py", "construct_optimizer"), SETTINGS.at(KINETICS, "SOLVER")],
                 ),
                 findings::early_rate(&[READ.at("runs/train_net_few_shot.py", "train_epoch")]),
                 findings::dropped_gradients(&[READ.at("runs/train_net_few_shot.py", "train_epoch")]),

@@ -27,7 +27,7 @@ inventory::submit! {
         paper: "Wang et al., CVPR 2023. Frames and their changes in time, each with a class token behind a transformer \
                 layer; contrasts of class tokens with frames; a decoder that must show how the pixels change.",
         code: &[CODE],
-        slots: "backbone: {type: resnet, architecture: resnet50}\n\
+        slots: "backbone: {type: resnet, architecture: resnet50, pixels: slowfast}\n\
                 adapter: {type: full}\n\
                 prototype: {type: molo, heads: 8, hidden: 2048}\n\
                 alignment: {type: molo, motion: 0.3}\n\
@@ -49,6 +49,7 @@ inventory::submit! {
         left_out: &[
             "The decoder runs in training alone. There it runs in the test too, where nothing reads it.",
             "Batch norms keep the statistics of the checkpoint. There, each training batch has its own.",
+            "All tensors have weight decay. There, most norms have none.",
             "Dropout masks are drawn from other random numbers; the rates are those of the code.",
         ],
         protocol: Some(Protocol {
@@ -84,8 +85,12 @@ inventory::submit! {
                 ),
                 Statement::new(
                     About::Frames,
-                    "8; side 256, crop of 224; queries mirrored, with other colours and erased in part.",
-                    &[SETTINGS.at(SSV2_SMALL, "DATA, AUGMENTATION")],
+                    "8; side 256, crop of 224; queries mirrored and with other colours. Random erasing is in the list, \
+                     and no setting turns it on.",
+                    &[
+                        SETTINGS.at(SSV2_SMALL, "DATA, AUGMENTATION"),
+                        SETTINGS.at("datasets/base/ssv2_few_shot.py", "_config_transform"),
+                    ],
                 ),
                 Statement::new(
                     About::Test,

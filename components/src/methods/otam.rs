@@ -21,6 +21,10 @@ const EXAMPLES: Repository =
 const READER: Repository =
     Repository { name: "tobyperrett/few-shot-action-recognition", commit: "0b5b5b88a34e821ca9e445206f4e7aa9ef1370b6" };
 
+/// The commit of the script that stores frames.
+const STORED: Repository =
+    Repository { name: "tobyperrett/few-shot-action-recognition", commit: "2772d58e491ed48aaf2f94aef27932f135b2d194" };
+
 inventory::submit! {
     Method {
         name: "otam",
@@ -28,7 +32,8 @@ inventory::submit! {
         paper: "Cao et al., CVPR 2020. Frames of query and support are aligned in order, by a soft minimum over paths. The \
                 authors' code is not public.",
         code: &[CODE],
-        slots: "adapter: {type: full}\n\
+        slots: "backbone: {type: resnet, architecture: resnet50, pixels: raw}\n\
+                adapter: {type: full}\n\
                 alignment: {type: otam, lambda: 0.1, shots: mean_distances, cosine: plus_epsilon}\n\
                 objective: {type: metric}",
         recipes: &["methods/otam"],
@@ -51,9 +56,8 @@ inventory::submit! {
             Compared { what: "frames that are taken from a clip", cases: &["linspace_fsar"], error: 0.0 },
         ],
         left_out: &[
-            "The published backbone is ResNet-50 with ImageNet weights, which is not here. Recipes take CLIP's RN50.",
-            "Pixels are normalised as CLIP's. There, they stay between 0 and 1.",
-            "Batch norms keep the statistics of the checkpoint.",
+            "Batch norms keep the statistics of the checkpoint. There, each training batch has its own.",
+            "Frames come from the clip. There, they were stored as JPEG.",
         ],
         protocol: Some(Protocol {
             selection: Selection::ValidationOrLast,
@@ -81,8 +85,11 @@ inventory::submit! {
                 ),
                 Statement::new(
                     About::Frames,
-                    "8; square of 256, crop of 224; mirrored, on SSv2 too.",
-                    &[READER.at("video_reader.py", "")],
+                    "8; stored as squares of 256, crop of 224; mirrored, on SSv2 too.",
+                    &[
+                        READER.at("video_reader.py", "VideoDataset.setup_transforms"),
+                        STORED.at("scripts/extract_ssv2.py", ""),
+                    ],
                 ),
                 Statement::new(
                     About::Test,
@@ -92,7 +99,7 @@ inventory::submit! {
                 Statement::new(
                     About::TestFrames,
                     "Eight frames at equal distances, from the first to the last.",
-                    &[READER.at("video_reader.py", "")],
+                    &[READER.at("video_reader.py", "VideoDataset.load_and_transform_paths")],
                 ),
                 Statement::new(
                     About::Transduction,

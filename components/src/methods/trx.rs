@@ -24,7 +24,8 @@ inventory::submit! {
         title: "TRX",
         paper: "Perrett et al., CVPR 2021. Ordered tuples of a query's frames attend to those of all shots of a class.",
         code: &[CODE, FSAR],
-        slots: "adapter: {type: full}\n\
+        slots: "backbone: {type: resnet, architecture: resnet50, pixels: raw}\n\
+                adapter: {type: full}\n\
                 alignment: {type: trx, cardinalities: [2, 3], width: 1152, position_scale: 0.1, shots: joint}\n\
                 objective: {type: metric}",
         recipes: &["methods/trx"],
@@ -47,9 +48,8 @@ inventory::submit! {
             },
         ],
         left_out: &[
-            "The published backbone is ResNet-50 with ImageNet weights, which is not here. Recipes take CLIP's RN50.",
-            "Pixels are normalised as CLIP's. There, they stay between 0 and 1.",
-            "Batch norms keep the statistics of the checkpoint.",
+            "Batch norms keep the statistics of the checkpoint. There, each training batch has its own.",
+            "Frames come from the clip. There, they were stored as JPEG.",
             "Dropout masks are drawn from other random numbers; the rate is 0.1, as there.",
             "The number of tasks is not in the code.",
         ],
