@@ -18,7 +18,7 @@ inventory::submit! {
                 prototypes (`frozen_clip`).",
         code: &[CODE, OPEN_CLIP],
         slots: "objective: {type: ma_clip, alpha: 1.0, text_scale: 100}",
-        recipes: &["methods/zero_shot", "methods/frozen_clip"],
+        recipes: &["methods/zero_shot", "methods/frozen_clip", "methods/baselines"],
         compared: &[
             Compared {
                 what: "image and text tower of OpenAI's code, ViT",

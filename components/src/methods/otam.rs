@@ -36,7 +36,7 @@ inventory::submit! {
                 adapter: {type: full}\n\
                 alignment: {type: otam, lambda: 0.1, shots: mean_distances, cosine: plus_epsilon}\n\
                 objective: {type: metric}",
-        recipes: &["methods/otam"],
+        recipes: &["methods/otam/ssv2_full_5w1s", "methods/otam"],
         compared: &[
             Compared {
                 what: "distances of episodes and their gradients, one shot and three",

@@ -19,7 +19,7 @@ inventory::submit! {
                 adapter: {type: soap, spans: [1, 2, 3], reduced: 16, tower: trained}\n\
                 alignment: {type: trx, cardinalities: [2, 3], width: 1152, position_scale: 0.1, shots: joint}\n\
                 objective: {type: metric}",
-        recipes: &["methods/soap"],
+        recipes: &["methods/soap/ssv2_full_5w1s", "methods/soap"],
         compared: &[
             Compared {
                 what: "the gates on pixels, and their gradients",

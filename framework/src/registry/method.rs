@@ -18,7 +18,7 @@ pub struct Method {
     pub code: &'static [Repository],
     /// Its slots in YAML, with published sizes. What is left out has its default.
     pub slots: &'static str,
-    /// Shipped recipes: names, or folders, below `recipes/`.
+    /// Shipped recipes: names, or folders, below `recipes/`. Where one stands by its name, it is the one of the audit.
     pub recipes: &'static [&'static str],
     /// What was compared with other code.
     pub compared: &'static [Compared],

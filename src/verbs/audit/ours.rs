@@ -26,11 +26,12 @@ impl Ours {
     }
 }
 
-/// The recipe that follows the published protocol on SSv2-Small, else on SSv2-Full, else the method's first. `None` where no
-/// recipe belongs to the method.
+/// The recipe that the registration names by itself, else the one that follows the published protocol on SSv2-Small, else on
+/// SSv2-Full, else the method's first. `None` where no recipe belongs to the method.
 pub fn ours(method: &Method) -> Option<Ours> {
     let names = recipes(method);
-    let preferred = PREFERRED.iter().find_map(|end| names.iter().find(|name| name.ends_with(end)));
+    let named = names.iter().find(|name| name.matches('/').count() > 1 && method.recipes.contains(name));
+    let preferred = named.or_else(|| PREFERRED.iter().find_map(|end| names.iter().find(|name| name.ends_with(end))));
     let name = preferred.or_else(|| names.first())?;
     let here = method.protocol.map_or(Transduction::None, |protocol| protocol.transduction_here);
     of(name, here)
@@ -169,6 +170,9 @@ mod tests {
         assert!(of_study.starts_with("`motion` 1-shot: ") && of_study.contains("; → `appearance`: "), "{of_study}");
         assert_eq!(result(methods().into_iter().find(|method| method.name == "lora").unwrap()), None);
         assert_eq!(study(), Some((1_000, Some(1))), "recipes/methods.yaml");
+        let of_method = |name: &str| ours(methods().into_iter().find(|method| method.name == name).unwrap()).unwrap().recipe;
+        assert_eq!(of_method("otam"), "methods/otam/ssv2_full_5w1s", "the others take settings over");
+        assert_eq!(of_method("soap"), "methods/soap/ssv2_full_5w1s", "the others take settings over");
         let published = of("methods/strm/ssv2_small_5w1s", Transduction::None).unwrap();
         assert!(published.answer(About::Selection).unwrap().starts_with("The last weights"));
         let random = of("methods/ts_fsar/ssv2_small_5w1s", Transduction::None).unwrap();
