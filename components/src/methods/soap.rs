@@ -48,11 +48,13 @@ inventory::submit! {
                     About::Selection,
                     "While it trains, the reader takes the list `test` where `val` is asked for. Every VAL_FREQ tasks \
                      the weights are tested on it, and the best are kept as `checkpoint_best.pt`. The settings of \
-                     this method test `checkpoint_last.pt`, which this commit does not write.",
+                     UCF101 name these for the test; those of SSv2 name `checkpoint_last.pt`, which this commit \
+                     does not write.",
                     &[
                         CODE.at("video_reader.py", "VideoDataset.read_dir"),
                         CODE.at("run/main_run.py", "Learner.run"),
                         CODE.at("configs/soap/ssv2_otam.yaml", "TEST_MODEL_PATH"),
+                        CODE.at("configs/soap/ucf.yaml", "TEST_MODEL_PATH"),
                     ],
                 ),
                 Statement::new(
@@ -62,9 +64,11 @@ inventory::submit! {
                 ),
                 Statement::new(
                     About::Optimizer,
-                    "SGD, rate 1e-3 (SSv2) and 1e-4 (UCF101) on the sum over queries.",
+                    "SGD with momentum 0.9 and weight decay 1e-3, rate 1e-3 (SSv2) and 1e-4 (UCF101), on the sum over \
+                     queries.",
                     &[
                         CODE.at("run/main_run.py", "Learner.__init__"),
+                        CODE.at("configs/base.yaml", "SOLVER"),
                         CODE.at("configs/soap/ssv2_otam.yaml", "SOLVER"),
                         CODE.at("configs/soap/ucf.yaml", "SOLVER"),
                     ],
