@@ -323,6 +323,7 @@ pub fn display(path: &Path) -> String {
 mod tests {
     use super::*;
     use crate::testing::study;
+    use maclip_framework::files::write_json;
 
     #[test]
     fn overlapping_roots_give_each_run_once() {
@@ -363,6 +364,22 @@ mod tests {
         let after = Stamp::of(&roots);
         assert!(!after.equals(&before) && !after.settled(Duration::from_secs(3600)));
         assert!(Stamp::of(&[folder.path().join("nothing")]).is_empty());
+    }
+
+    #[test]
+    fn runs_that_have_not_begun_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        study(folder.path());
+        let recipe = folder.path().join("ablation");
+        let hash = load(std::slice::from_ref(&recipe)).unwrap().runs[0].directory.manifest.hash.clone();
+        let planned = |hash: &str| Planned { variant: "a".into(), label: None, seed: 1, hash: hash.into() };
+        write_json(&recipe.join(Planned::FILE), &[planned(&hash), planned("later")]).unwrap();
+        let waiting = |root: &Path| load(&[root.to_owned()]).unwrap().waiting;
+        assert_eq!(waiting(folder.path()), [("ablation".to_owned(), planned("later"))]);
+        assert_eq!(waiting(&recipe).len(), 1);
+        // A report of one run is not about the others of its study.
+        let run = load(&[recipe]).unwrap().runs[0].directory.path.clone();
+        assert!(waiting(&run).is_empty());
     }
 
     #[test]

@@ -169,6 +169,8 @@ mod tests {
         let html = std::fs::read_to_string(page).unwrap();
         assert!(html.contains("only both is right") && html.contains("6 runs, 6 with a result"), "{}", &html[..2000]);
         assert!(!html.contains("tpcm"));
+        // One headline, of both.
+        assert_eq!(html.matches("class=\"headline\"").count(), 1);
         assert!(folder.path().join("out/figures/bars.svg").exists());
     }
 

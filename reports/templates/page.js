@@ -58,6 +58,7 @@
     for (const note of all(".scrolls")) {
       const box = note.previousElementSibling;
       box.style.paddingRight = box.style.scrollSnapType = "";
+      box.classList.remove("wide");
       const wide = box.scrollWidth > box.clientWidth + 1;
       note.hidden = !wide;
       box.classList.toggle("wide", wide);
@@ -82,11 +83,12 @@
   const reveal = target => {
     for (let at = target?.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
   };
-  const linked = () => reveal(location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1))));
+  const led = hash => document.getElementById(decodeURIComponent(hash.slice(1)));
+  const linked = () => reveal(led(location.hash));
   addEventListener("hashchange", () => { linked(); document.querySelector(":target")?.scrollIntoView(); });
   document.addEventListener("click", event => {
     const link = event.target.closest?.('a[href^="#"]');
-    if (link) reveal(document.getElementById(decodeURIComponent(link.getAttribute("href").slice(1))));
+    if (link) reveal(led(link.getAttribute("href")));
   });
   linked();
   let folded = [];

@@ -18,17 +18,17 @@ impl Entry {
         Self { anchor: anchor.to_owned(), title: title.to_owned(), below: Vec::new() }
     }
 
-    /// A group with its parts.
+    /// A group, with its parts where it is open.
     pub fn of(group: &GroupView, title: &str) -> Self {
-        let below =
-            group.parts().into_iter().map(|(part, title)| Self::new(&format!("{}-{part}", group.anchor), title));
+        let parts = if group.open { group.parts() } else { Vec::new() };
+        let below = parts.into_iter().map(|(part, title)| Self::new(&format!("{}-{part}", group.anchor), title));
         Self { below: below.collect(), ..Self::new(&group.anchor, title) }
     }
 }
 
 /// What tells each group from the others, in a few words: `motion, 1-shot`.
 pub fn short_titles(groups: &[Group]) -> Vec<String> {
-    let data = data(groups);
+    let data = short_data(groups.iter().map(|group| group.data.label.as_str()));
     let facts = groups.iter().zip(data).map(|(group, data)| {
         let measure = group.measure.as_ref();
         let shots = |of: fn(&crate::summary::Measure) -> String| measure.map(of).unwrap_or_default();
@@ -57,13 +57,13 @@ pub fn short_titles(groups: &[Group]) -> Vec<String> {
     titles.into_iter().enumerate().map(|(number, title)| alone(number, title)).collect()
 }
 
-/// The data of each group; where all are of one dataset, only the options in which they differ.
-fn data(groups: &[Group]) -> Vec<String> {
+/// Labels of data; where all are of one dataset, only the options in which they differ.
+pub fn short_data<'a>(labels: impl Iterator<Item = &'a str>) -> Vec<String> {
     let split = |side: &str| {
         let (name, options) = side.split_once(" (")?;
         Some((name.to_owned(), options.strip_suffix(')')?.to_owned()))
     };
-    let sides: Vec<Vec<&str>> = groups.iter().map(|group| group.data.label.split(ARROW).collect()).collect();
+    let sides: Vec<Vec<&str>> = labels.map(|label| label.split(ARROW).collect()).collect();
     let mut names = sides.iter().flatten().map(|side| split(side).map(|(name, _)| name));
     let first = names.next().flatten();
     let one = first.is_some() && names.all(|name| name == first);

@@ -17,7 +17,7 @@ pub struct GroupView {
     pub anchor: String,
     pub title: String,
     /// Whether it is seen at once.
-    open: bool,
+    pub open: bool,
     /// Whether it has columns that a narrow window shows only when asked.
     more_columns: bool,
     /// Which examples are on the page.
@@ -275,4 +275,29 @@ fn differing(group: &Group) -> Vec<DifferingView> {
             .collect(),
     };
     if group.varying.is_empty() { Vec::new() } else { group.variants.iter().map(row).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_of_about_the_same_height() {
+        let block = |place, height| Block {
+            id: String::new(),
+            place,
+            height,
+            word: "",
+            about: "",
+            ways: Vec::new(),
+            figures: Vec::new(),
+            answers: None,
+        };
+        let heights = [0.8, 1.2, 1.0, 1.1, 1.4, 1.6, 1.5, 0.6];
+        let columns = balanced(heights.into_iter().enumerate().map(|(place, height)| block(place, height)).collect());
+        let sums = columns.each_ref().map(|column| column.iter().map(|block| block.height).sum::<f64>());
+        assert!((sums[0] - sums[1]).abs() < 0.7, "{sums:?}");
+        // In each the order stays.
+        assert!(columns.iter().all(|column| column.is_sorted_by_key(|block| block.place)));
+    }
 }

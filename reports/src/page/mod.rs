@@ -103,6 +103,8 @@ const OPEN_TABLES: usize = 3;
 /// Tables whose examples are on a page: all of the first, and the first of each kind of the second. Each example has about a
 /// tenth of a megabyte.
 const GALLERIES: usize = 2;
+/// So many runs are listed at the end of a page; more are in a fold.
+const MOST_RUNS: usize = 24;
 /// What is said of a clip whose picture no run holds, and of one whose picture is left out.
 const NO_PICTURE: &str = "no picture was recorded";
 const LEFT_OUT: &str = "its picture is left out of this page";
@@ -120,8 +122,8 @@ fn groups(contents: &Contents, figures: &Figures) -> Vec<group::GroupView> {
             _ => group::Inlined::None,
         };
         shown += usize::from(gallery.is_some());
-        let (clips, bare) = match examples {
-            group::Inlined::None => (None, LEFT_OUT),
+        let (clips, bare) = match (examples, gallery) {
+            (group::Inlined::None, Some(_)) => (None, LEFT_OUT),
             _ => (gallery, NO_PICTURE),
         };
         let clips = clips.into_iter().flat_map(|gallery| &gallery.clips);
@@ -200,6 +202,7 @@ pub fn render(contents: &Contents, figures: &Figures, roots: &[PathBuf], reload:
                 left_out => left_out,
                 notes => notes,
                 runs => &runs,
+                many_runs => runs.len() > MOST_RUNS,
                 not_shown => &galleries.left_out,
                 reload => reload.map(|time| time.as_secs()),
                 shown_data => SHOWN_DATA,
@@ -333,6 +336,32 @@ mod tests {
         Study::contrastive().write(folder.path(), 1);
         let html = page(folder.path());
         assert!(html.contains("recall at 1") && !html.contains("chance") && !html.contains("-way"));
+    }
+
+    #[test]
+    fn words_break_behind_their_signs() {
+        let html = |name| breaks(name).to_string();
+        assert_eq!(html("mean_feature/all"), "mean_<wbr>feature/<wbr>all".replace('/', "&#x2f;"));
+        assert_eq!(html("<a>"), "&lt;a&gt;");
+        assert_eq!(html(&"a".repeat(26)), format!("{0}<wbr>{0}<wbr>aa", "a".repeat(12)));
+    }
+
+    #[test]
+    fn of_many_tables_the_first_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || page(folder.path()).matches("<details class=\"group\"").count();
+        let folded = || {
+            page(folder.path())
+                .lines()
+                .filter(|line| line.starts_with("<details class=\"group\"") && !line.ends_with(" open>"))
+                .count()
+        };
+        for shot in 1..=3 {
+            Study { shot, folder: shot.to_string(), ..Study::default() }.write(folder.path(), 1);
+        }
+        assert_eq!((open(), folded()), (3, 0));
+        Study { shot: 4, folder: "4".into(), ..Study::default() }.write(folder.path(), 1);
+        assert_eq!((open(), folded()), (4, 3));
     }
 
     #[test]

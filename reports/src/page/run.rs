@@ -84,7 +84,7 @@ fn alike(run: &Run, other: &Run) -> bool {
     let parts = |run: &Run| run.directory.params.as_ref().map(|params| params.parts.clone());
     let [keys, of_other] = [run, other].map(|run| run.settings.keys.iter().filter(|(key, _)| *key != "seed"));
     (&a.name, &a.variant, &a.components, &a.weights) == (&b.name, &b.variant, &b.components, &b.weights)
-        && (&a.settings, &a.notes) == (&b.settings, &b.notes)
+        && a.settings == b.settings
         && run.settings.setting.is_some()
         && other.settings.setting.is_some()
         && keys.eq(of_other)
@@ -119,7 +119,6 @@ impl RunView {
         self.parts.clear();
         self.weights.clear();
         self.settings.clear();
-        self.notes.clear();
         self.recipe = None;
     }
 }
@@ -287,6 +286,28 @@ fn marked(recipe: &str, varying: &BTreeSet<&str>) -> Vec<(String, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::load;
+    use crate::testing::study;
+
+    #[test]
+    fn reasons_are_for_people() {
+        let told =
+            "error: step 1: the loss is 3868802896773462000000000000000, of 12 clips\n  help: lower it; help: or not";
+        let wanted = "step 1: the loss is 3.87e30, of 12 clips\nhelp: lower it;\nhelp: or not";
+        assert_eq!(plainly(told), wanted);
+    }
+
+    #[test]
+    fn what_seeds_have_in_common_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        study(folder.path());
+        let views = views(&load(&[folder.path().to_owned()]).unwrap().runs, &BTreeSet::new());
+        // Four variants with three seeds.
+        assert_eq!(views.iter().filter(|view| view.recipe.is_some()).count(), 4);
+        let like = views[1].like.as_ref().unwrap();
+        assert_eq!((views[0].anchor.as_ref(), like.seed), (Some(&like.anchor), 0));
+        assert!(views[1].components.is_empty() && !views[1].facts.is_empty());
+    }
 
     #[test]
     fn lines_of_differing_keys_are_marked() {

@@ -1,6 +1,7 @@
 //! The tables of one study side by side: a method in each row, and in the columns what it is tested on, with how many shots, and
 //! where that differs from the test's, what it is trained on. Not here: how such a table is made (`pivot`).
 
+use super::contents::short_data;
 use crate::format;
 use crate::load::{Loaded, Run};
 use crate::pivot::{Asked, Pivot, PivotCell, pivot};
@@ -83,8 +84,11 @@ fn asked(groups: &[&Group], runs: &[&Run]) -> Option<Asked> {
                 asked.rows.push(key);
             }
         }
-        asked.names.extend(tested.iter().map(|of| ((*of).to_owned(), format!("tested on {}", format::words(of)))));
     }
+    let short = short_data(tested.iter().copied());
+    let on = if asked.names.is_empty() { "" } else { "tested on " };
+    let names = tested.iter().zip(short).map(|(label, short)| ((*label).to_owned(), format!("{on}{short}")));
+    asked.names.extend(names.filter(|_| tested.len() > 1));
     let axes = [(tested.len() > 1, "dataset"), (ways.len() > 1, "way"), (shots.len() > 1, "shot")];
     asked.columns.extend(axes.into_iter().filter(|(varies, _)| *varies).map(|(_, axis)| axis.to_owned()));
     (!asked.columns.is_empty()).then_some(asked)
@@ -117,10 +121,9 @@ fn training_key(runs: &[&Run]) -> Option<String> {
 }
 
 fn view(study: Option<&str>, groups: &[&Group], found: Pivot) -> SideView {
-    let heading = |levels: Vec<String>| match levels.split_last() {
-        Some((last, [])) => Heading { heading: last.clone(), about: String::new() },
-        Some((last, rest)) => Heading { heading: rest.join(", "), about: last.clone() },
-        None => Heading { heading: String::new(), about: String::new() },
+    let heading = |levels: Vec<String>| {
+        let (first, rest) = levels.split_first().expect("a column has a heading");
+        Heading { heading: first.clone(), about: rest.join(", ") }
     };
     let marks = |name: &str| {
         let variants = groups.iter().flat_map(|group| &group.variants).filter(|variant| variant.label == name);
@@ -202,10 +205,10 @@ mod tests {
         crossed(folder.path(), &[each("a"), each("b")].concat());
         let sides = sides(folder.path());
         let wanted = [
-            "trained on figures|tested on shapes (figures)",
-            "trained on figures|tested on shapes (motion)",
-            "trained on motion|tested on shapes (figures)",
-            "trained on motion|tested on shapes (motion)",
+            "trained on figures|tested on figures",
+            "trained on figures|tested on motion",
+            "trained on motion|tested on figures",
+            "trained on motion|tested on motion",
         ];
         assert_eq!(headings(&sides[0]), wanted);
         assert_eq!(sides[0].rows.len(), 2);
@@ -217,7 +220,7 @@ mod tests {
         let runs = [("here", "motion", "motion"), ("there", "motion", "figures"), ("back", "figures", "motion")];
         crossed(folder.path(), &runs);
         let sides = sides(folder.path());
-        assert_eq!(headings(&sides[0]), ["tested on shapes (figures)|", "tested on shapes (motion)|"]);
+        assert_eq!(headings(&sides[0]), ["tested on figures|", "tested on motion|"]);
         assert_eq!(sides[0].row_headings, ["method", "trained on"]);
         let mut names: Vec<_> = sides[0].rows.iter().map(|row| row.names.join(" ")).collect();
         names.sort();
