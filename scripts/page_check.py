@@ -3,8 +3,9 @@
 
     python3 scripts/page_check.py PAGE [--screenshots DIR] [--without CHECK]...
 
-Checks: layout (nothing cut, no text on another), colours (one for each variant), contents, contrast, theme, sort, filter, print,
-scripts (that the page does without), access, and quiet (no message on the console, nothing loaded from outside). One line for each; exit status 1 if one failed, 77 without a browser (1 with
+Checks: layout (nothing cut, no text on another), tables (the first column of those that scroll), colours (one for each variant),
+contents, contrast, theme, sort, filter, print, scripts (that the page does without), access, and quiet (no message on the console,
+nothing loaded from outside). One line for each; exit status 1 if one failed, 77 without a browser (1 with
 MACLIP_REQUIRE=1). `--without` leaves a check out, such as `sort` of a page that has no table. The variable CHROMIUM names the
 browser.
 """
@@ -26,7 +27,7 @@ SMALLEST_TEXT = 7.5
 # Pixels of an A4 sheet between the browser's margins.
 SHEET = 717
 # Share of a printed sheet that must be filled, on all but the last.
-LEAST_FILLED = 0.5
+LEAST_FILLED = 0.7
 SHOWN_PROBLEMS = 8
 FILTER_PATIENCE_MS = 1000
 PROBE = Path(__file__).with_name("page_probe.js").read_text(encoding="utf-8").strip()
@@ -67,12 +68,22 @@ def layout(page):
     return seen, problems
 
 
+def tables(page):
+    seen, problems = "", []
+    # The narrowest window has most that scroll.
+    for width in sorted(WIDTHS, reverse=True):
+        seen, found = asked(page.opened(width), "scrolled()")
+        problems += [f"at {width} px: {problem}" for problem in found]
+    return seen, problems
+
+
 def colours(page):
     return asked(page.opened(), "colours()")
 
 
 def contents(page):
-    return asked(page.opened(), "links()")
+    seen, problems = asked(page.opened(), "links()")
+    return seen, problems + ask(page.opened(unfold=False), "follow()")
 
 
 def contrast(page):
@@ -115,8 +126,13 @@ def filter_rows(page):
     problems = []
     if not ask(tab, 'says("zzqxjk")'):
         problems.append("the page is empty and does not say why")
-    if not re.search(r"\d", ask(tab, "told()")):
+    told, results = ask(tab, "told()"), ask(tab, "results()")
+    if not re.search(r"\d", told):
         problems.append("the page does not say how much it hides")
+    counted = re.search(r"of (\d+) variants?", told)
+    if results and (not counted or int(counted[1]) != results):
+        problems.append(f'the page has {results} rows of results and says "{told}"')
+    problems += [f"{name} is left where nothing is found" for name in ask(tab, "seenOf('.legend, .part')")]
     if typed("") != everything:
         problems.append("clearing the field does not bring all rows back")
     if ask(tab, "told()"):
@@ -145,6 +161,7 @@ def print_out(page):
     if not sheets:
         problems.append("the PDF has no sheet")
     tab.media("print")
+    problems += [f"{name} is in a fold and not printed" for name in ask(tab, "kept()")]
     tab.size(SHEET)
     problems += ask(tab, "cut()")
     problems += [f"{name} is printed, and is for the screen only" for name in ask(tab, "seenOf('.screen-only')")]
@@ -233,6 +250,7 @@ def quiet(page):
 # `quiet` last: it looks at what the others made happen.
 CHECKS = {
     "layout": layout,
+    "tables": tables,
     "colours": colours,
     "contents": contents,
     "contrast": contrast,

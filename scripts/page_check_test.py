@@ -28,6 +28,8 @@ GOOD = """<!doctype html>
 body { color: var(--ink); background: var(--ground); font: 14px sans-serif; }
 figure { margin: 0; } svg { width: 100%; max-width: 500px; } svg text { fill: var(--ink); }
 .wide { overflow-x: auto; } .wide table { min-width: 600px; }
+th:first-child, td:first-child { position: sticky; left: 0; background: var(--ground); width: 90px; }
+th + th, td + td { text-align: right; }
 html:not(.scripts) .needs-script { display: none; }
 input, button { color: inherit; background: var(--ground); font: inherit; } ::placeholder { color: inherit; opacity: 1; }
 @media print { .screen-only { display: none; } }
@@ -78,10 +80,15 @@ BAD = [
     ("layout", "runs out of it", 'x="40" y="160"', 'x="385" y="160"'),
     ("layout", "in no box that scrolls", ".wide { overflow-x: auto; }", "body { overflow-x: clip; }"),
     ("layout", '"none" and "both" lie on each other', 'y="160" font-size="16"', 'y="62" font-size="16"'),
+    ("tables", "its first column does not stay", "th:first-child, td:first-child {", "td:first-child {"),
+    ("tables", "lets others show through", "left: 0; background: var(--ground);", "left: 0;"),
+    ("tables", "its first column takes ", "width: 90px", "min-width: 300px"),
+    ("tables", '"accuracy" is cut by its first column', "text-align: right", "text-align: left"),
     ("colours", "variant 7 has colour 4 and not 3", "fill-v3", "fill-v4"),
     ("colours", "another colour in another table", "<tr><td>tpcm", '<tr data-variant="7"><td><i class="swatch-5"></i>tpcm'),
     ("contents", "lead to #table", '<section id="table">', "<section>"),
     ("contents", "section#more is not in the contents", "</section></main>", '</section><section id="more"></section></main>'),
+    ("contents", "leads into a fold", '<section id="table">', '<section id="table" hidden>'),
     ("contents", "no nav is seen", "<nav>", "<nav hidden>"),
     ("contrast", '"Table" in h2: 2.32 of 3', "</style>", "h2 { color: #aaa; }</style>"),
     ("contrast", "dark: ", ":root { --ink: #eee; --ground: #111; } }", ":root { --ink: #444; --ground: #111; } }"),
@@ -105,8 +112,11 @@ BAD = [
     ("filter", "does not say why", " without ${event.target.value} are hidden", " are hidden"),
     ("filter", "how much it hides", "hidden ? `${hidden} rows without", "hidden ? `rows without"),
     ("filter", "when the field is empty", "are hidden` : ''", "are hidden` : 'all'"),
+    ("filter", "p.legend is left", "<figure>", '<p class="legend">Bold</p><figure>'),
+    ("filter", 'has 3 rows of results and says "3 rows', "<div class=\"wide\">", '<div class="wide results">'),
     ("filter", "no input[type=search]", 'type="search"', 'type="text"'),
     ("print", "p.needs-script.screen-only is printed", "@media print { .screen", "@media print { .none"),
+    ("print", "is in a fold and not printed", '<div class="wide">', '<details class="group"><summary>x</summary><div class="results">'),
     ("print", "is empty", "</body>", '<div style="break-before:page;break-after:page;height:1px"></div><p>end</p></body>'),
     ("print", "sheet 1 of 2 ends at ", "</section></main>", '</section><p style="break-before:page">end</p></main>'),
     ("print", "neither heading", "@media print {", "@media print { body * { display: none; }"),

@@ -79,6 +79,40 @@
     return { seen: `${figures.length} figures, ${tables.length} tables`, problems };
   }
 
+  /** Tables that scroll: their first column stays, in the head too, hides what is behind it, and cuts no value. */
+  async function scrolled() {
+    const problems = [];
+    let seen = 0;
+    for (const table of all('table.sortable, table.keys').filter(visible)) {
+      let box = table.parentElement;
+      while (box && !['auto', 'scroll'].includes(getComputedStyle(box).overflowX)) box = box.parentElement;
+      const far = box ? box.scrollWidth - box.clientWidth : 0;
+      if (far < 2) continue;
+      seen += 1;
+      const name = `table ${excerpt(box.getAttribute('aria-label') ?? table.textContent)}`;
+      const lines = [...table.rows].slice(0, 12);
+      for (const share of [0.3, 0.6, 1]) {
+        box.scrollLeft = share * far;
+        await moment(60);
+        const edges = lines.map((row) => row.cells[0].getBoundingClientRect());
+        const [wanted, end] = [box.getBoundingClientRect().left, edges[0].right];
+        const off = edges.find((edge) => Math.abs(edge.left - wanted) > 1);
+        if (off) problems.push(`${name}: its first column does not stay: ${off.left.toFixed()} and not ${wanted.toFixed()} px`);
+        if (end - wanted > box.clientWidth / 2) problems.push(`${name}: its first column takes ${(end - wanted).toFixed()} px`);
+        const clear = lines.find((row) => color(getComputedStyle(row.cells[0]).backgroundColor)[3] < 1);
+        if (clear) problems.push(`${name}: its first column lets others show through`);
+        for (const cell of lines.flatMap((row) => [...row.cells].slice(1)).filter(visible)) {
+          const range = document.createRange();
+          range.selectNodeContents(cell);
+          const { left, right } = range.getBoundingClientRect();
+          if (left < end - 1 && right > end + 1) problems.push(`${name}: ${excerpt(cell.textContent)} is cut by its first column`);
+        }
+      }
+      box.scrollLeft = 0;
+    }
+    return { seen: `${seen} tables that scroll`, problems: [...new Set(problems)] };
+  }
+
   // Colours: [red, green, blue, alpha], 0 to 1.
 
   const painter = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -126,44 +160,76 @@
     return found;
   }
 
-  /** Every colour that may lie behind an element: of a gradient each of its stops. */
-  function grounds(element) {
-    let found = [canvas()];
-    let clear = 1;
-    for (const at of ancestors(element)) {
-      const style = getComputedStyle(at);
-      clear *= parseFloat(style.opacity);
-      found = found.map((under) => over(color(style.backgroundColor), under, clear));
+  /** What lies behind an element, and how clear it is; `known` holds that of each element that was asked for. */
+  function behind(element, known) {
+    if (!element) return { found: [canvas()], clear: 1 };
+    if (!known.has(element)) {
+      const under = behind(element.parentElement, known);
+      const style = getComputedStyle(element);
+      const clear = under.clear * parseFloat(style.opacity);
+      const found = under.found.map((below) => over(color(style.backgroundColor), below, clear));
       const stops = style.backgroundImage.includes('gradient(')
         ? style.backgroundImage.match(/(?:rgba?|color|oklch|oklab|lab|lch|hsla?)\([^()]*\)/g) ?? []
         : [];
-      found = found.concat(stops.flatMap((stop) => found.map((under) => over(color(stop), under, clear))));
+      const graded = stops.flatMap((stop) => found.map((below) => over(color(stop), below, clear)));
+      known.set(element, { found: [...found, ...graded], clear });
     }
-    return found;
+    return known.get(element);
   }
 
-  /** The same for a text of an SVG, which the shapes painted before it lie behind. */
-  function groundsInSvg(text, svg) {
-    const box = text.getBoundingClientRect();
-    const centre = new DOMPoint(box.left + box.width / 2, box.top + box.height / 2);
-    let found = grounds(svg);
+  /** Every colour that may lie behind an element: of a gradient each of its stops. */
+  const grounds = (element, known = new Map()) => behind(element, known).found;
+
+  /** The filled shapes of an SVG, with their places on the screen. */
+  function filled(svg) {
+    const found = [];
     for (const shape of all('rect, circle, ellipse, polygon, path', svg)) {
-      if (!(shape.compareDocumentPosition(text) & Node.DOCUMENT_POSITION_FOLLOWING)) continue;
       const style = getComputedStyle(shape);
       if (style.fill === 'none' || style.fill.startsWith('url(')) continue;
       if (!shape.checkVisibility({ visibilityProperty: true })) continue;
       const matrix = shape.getScreenCTM();
       if (shape.closest('defs, clipPath, marker, mask, pattern, symbol') || !matrix) continue;
-      if (!shape.isPointInFill(centre.matrixTransform(matrix.inverse()))) continue;
       const share = parseFloat(style.fillOpacity) * opacity(shape);
-      found = found.map((under) => over(color(style.fill), under, share));
+      found.push({ shape, box: shape.getBoundingClientRect(), inverse: matrix.inverse(), fill: color(style.fill), share });
     }
     return found;
+  }
+
+  /** The same for a text of an SVG, which the shapes painted before it lie behind. */
+  function groundsInSvg(text, svg, known, shapes) {
+    const box = text.getBoundingClientRect();
+    const centre = new DOMPoint(box.left + box.width / 2, box.top + box.height / 2);
+    if (!shapes.has(svg)) shapes.set(svg, filled(svg));
+    const holds = ({ left, right, top, bottom }) =>
+      left <= centre.x && centre.x <= right && top <= centre.y && centre.y <= bottom;
+    let found = grounds(svg, known);
+    for (const { shape, box: around, inverse, fill, share } of shapes.get(svg)) {
+      if (!holds(around) || !(shape.compareDocumentPosition(text) & Node.DOCUMENT_POSITION_FOLLOWING)) continue;
+      if (!shape.isPointInFill(centre.matrixTransform(inverse))) continue;
+      found = found.map((under) => over(fill, under, share));
+    }
+    return found;
+  }
+
+  /** A number that elements share which look alike: their tags, classes, ids and styles, and those around them. */
+  function looks() {
+    const [numbers, of] = [new Map(), new Map()];
+    return function look(element) {
+      if (!element) return 0;
+      if (!of.has(element)) {
+        const own = ['class', 'id', 'style'].map((name) => element.getAttribute(name));
+        const words = [look(element.parentElement), element.tagName, ...own].join(' ');
+        if (!numbers.has(words)) numbers.set(words, numbers.size + 1);
+        of.set(element, numbers.get(words));
+      }
+      return of.get(element);
+    };
   }
 
   function contrast() {
     const problems = [];
     const worst = new Map();
+    const [known, shapes, look, judged] = [new Map(), new Map(), looks(), new Set()];
     const judge = (element, what, ink, clear, found, size, weight) => {
       const needed = size >= 24 || (size >= 18.66 && weight >= 700) ? 3 : 4.5;
       const reached = Math.min(...found.map((ground) => ratio(over(ink, ground, clear), ground)));
@@ -177,6 +243,13 @@
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
       const element = node.parentElement;
       if (!node.data.trim() || element.closest('script, style, noscript')) continue;
+      const svg = element.closest('text') && element.closest('svg');
+      // What looks like a text before looks as well; in a figure, other shapes may lie behind it.
+      const alike = svg ? 0 : look(element);
+      if (judged.has(alike)) {
+        texts += 1;
+        continue;
+      }
       if (!element.checkVisibility({ visibilityProperty: true })) continue;
       const range = document.createRange();
       range.selectNodeContents(node);
@@ -185,13 +258,13 @@
       const holder = element.getBoundingClientRect();
       if (holder.width <= 1 || holder.height <= 1) continue;
       texts += 1;
+      if (!svg) judged.add(alike);
       const style = getComputedStyle(element);
-      const svg = element.closest('text') && element.closest('svg');
       const size = parseFloat(style.fontSize) * (svg ? scale(element) : 1);
       const ink = color(svg ? style.fill : style.color);
       const clear = opacity(element) * (svg ? parseFloat(style.fillOpacity) : 1);
-      const behind = svg ? groundsInSvg(element, svg) : grounds(element);
-      judge(element, excerpt(node.data), ink, clear, behind, size, parseInt(style.fontWeight));
+      const below = svg ? groundsInSvg(element, svg, known, shapes) : grounds(element, known);
+      judge(element, excerpt(node.data), ink, clear, below, size, parseInt(style.fontWeight));
     }
     for (const input of all('input[placeholder]').filter(visible)) {
       const style = getComputedStyle(input, '::placeholder');
@@ -283,7 +356,13 @@
   /** The rows that are seen, and the first word of each row's first cell. */
   const shown = () => rows().map(visible);
   const words = () => rows().map((row) => row.cells[0]?.textContent.trim().split(/\s+/)[0].toLowerCase() ?? '');
-  const matching = (word) => rows().map((row) => row.textContent.toLowerCase().includes(word));
+  /** A row of a table of keys is also found by its columns. */
+  const matching = (word) =>
+    rows().map((row) => {
+      const heads = row.closest('.keys')?.tHead.textContent ?? '';
+      return `${row.textContent} ${heads}`.toLowerCase().includes(word);
+    });
+  const results = () => all('.results tbody tr').length;
   /** What is shown once it is not `before`, or after a while: a page may wait until the typing ends. */
   async function changed(before, patience) {
     const began = performance.now();
@@ -347,6 +426,19 @@
     return { seen: `${targets.length} links`, problems };
   }
 
+  /** Links of the contents open what they lead into. */
+  async function follow() {
+    const problems = [];
+    for (const link of all('nav a[href^="#"]')) {
+      const target = document.getElementById(decodeURIComponent(link.getAttribute('href').slice(1)));
+      if (!target || target.checkVisibility()) continue;
+      link.click();
+      await moment(20);
+      if (!target.checkVisibility()) problems.push(`${excerpt(link.textContent)} leads into a fold and does not open it`);
+    }
+    return problems;
+  }
+
   /** What the page says of its filter. */
   const told = () => document.querySelector('[role=status]#filtered, output')?.textContent.trim() ?? '';
   const says = (words) => document.body.innerText.includes(words);
@@ -368,6 +460,8 @@
       .filter((table) => table.getBoundingClientRect().right > innerWidth * (clipped(table) ? 1 : 1.5) + 1)
       .map((table) => `${named(table)} is ${table.getBoundingClientRect().width.toFixed()} px wide on a sheet of ${innerWidth}`);
   }
+  /** Results that a fold keeps from paper. */
+  const kept = () => all('.group .results table').filter((table) => !table.checkVisibility()).map(named);
   /** Opens all that folds, and shows every figure of a switch. */
   const unfold = () => {
     all('details').forEach((details) => (details.open = true));
@@ -405,7 +499,7 @@
   }
 
   return {
-    layout, contrast, ground, theme, sort, search, shown, changed, words, matching, told, says, colours, links, contents, seenOf, cut,
-    unfold, access,
+    layout, scrolled, contrast, ground, theme, sort, search, shown, changed, words, matching, results, told, says, colours, links,
+    follow, contents, seenOf, cut, kept, unfold, access,
   };
 })()

@@ -1,7 +1,7 @@
 //! The clips behind the answers of a variant: for each pair of a true and a predicted class, those that were asked.
 
 use crate::format;
-use crate::gallery::{Clip, Gallery};
+use crate::gallery::Clip;
 use crate::load::Run;
 use crate::strips::Strip;
 use crate::summary::Variant;
@@ -26,17 +26,22 @@ pub struct Answers {
     pairs: Vec<Pair>,
     /// The most frequent mistakes, in words.
     listed: Vec<Listed>,
+    /// What is said of a clip without a picture.
+    bare: &'static str,
 }
 
-/// Queries of a class that got an answer. Serialised as a list: true class, predicted class, queries, clips with counts.
+/// Queries of a class that got an answer. Serialised as a list: true class, predicted class, queries, number of clips, and some
+/// of them with counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Pair(usize, usize, u64, Vec<(usize, u64)>);
+struct Pair(usize, usize, u64, usize, Vec<(usize, u64)>);
 
 #[derive(Clone, Debug, Serialize)]
 struct Listed {
     class: String,
     taken_for: String,
     queries: String,
+    /// How many of its clips are shown, where they are not all.
+    shown: String,
     clips: Vec<ListedClip>,
 }
 
@@ -48,8 +53,14 @@ struct ListedClip {
 }
 
 impl Answers {
-    /// Of the runs of a variant; `None` where they did not record which clips they asked about.
-    pub fn of(variant: &Variant, runs: &[Run], gallery: Option<&Gallery>) -> Option<Self> {
+    /// Of the runs of a variant; `None` where they did not record which clips they asked about. `pictured` are the clips whose
+    /// pictures may be shown, and of others `bare` is said.
+    pub fn of<'a>(
+        variant: &Variant,
+        runs: &[Run],
+        pictured: impl Iterator<Item = &'a Clip>,
+        bare: &'static str,
+    ) -> Option<Self> {
         let own = runs.iter().filter(|run| variant.paths.contains(&run.directory.path));
         let mut counts: HashMap<(&str, &str), HashMap<&str, u64>> = HashMap::new();
         for episodes in own.filter_map(|run| run.episodes.as_ref()) {
@@ -76,16 +87,18 @@ impl Answers {
         found.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         found.truncate(MOST_PAIRS);
         let strips: BTreeMap<&str, &Clip> =
-            gallery.into_iter().flat_map(|gallery| &gallery.clips).map(|clip| (clip.id.as_str(), clip)).collect();
+            pictured.filter(|clip| clip.strip.is_some()).map(|clip| (clip.id.as_str(), clip)).collect();
         let mut answers = Self {
             variant: variant.label.clone(),
             classes: Vec::new(),
             clips: Vec::new(),
             pairs: Vec::new(),
             listed: Vec::new(),
+            bare,
         };
         let (mut classes, mut clips) = (HashMap::new(), HashMap::new());
         for (queries, (class, prediction), asked) in found {
+            let all = asked.len();
             let strip = |id: &str| strips.get(id).and_then(|clip| clip.strip.clone());
             // Clips with a picture come first: they show most.
             let (mut shown, others): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(id, _)| strip(id).is_some());
@@ -101,6 +114,7 @@ impl Answers {
                     class: class.to_owned(),
                     taken_for: prediction.to_owned(),
                     queries: format::plural(queries as usize, "answer"),
+                    shown: if shown.len() < all { some(shown.len(), all) } else { String::new() },
                     clips: clips.collect(),
                 });
             }
@@ -118,7 +132,7 @@ impl Answers {
                 });
                 (place, times)
             });
-            let pair = Pair(class, prediction, queries, shown.collect());
+            let pair = Pair(class, prediction, queries, all, shown.collect());
             answers.pairs.push(pair);
         }
         Some(answers)
@@ -128,9 +142,15 @@ impl Answers {
     pub fn json(&self) -> String {
         let strip = |clip: &Clip| clip.strip.as_ref().map(|strip| (strip.id.clone(), strip.frames));
         let clips: Vec<_> = self.clips.iter().map(|clip| (&clip.id, strip(clip))).collect();
-        let value = serde_json::json!({"classes": self.classes, "clips": clips, "pairs": self.pairs});
+        let (classes, pairs, bare) = (&self.classes, &self.pairs, self.bare);
+        let value = serde_json::json!({"classes": classes, "clips": clips, "pairs": pairs, "bare": bare});
         value.to_string().replace('<', "\\u003c")
     }
+}
+
+/// `; shown: 6 of 12 clips`
+pub fn some(shown: usize, all: usize) -> String {
+    format!("; shown: {} of {} clips", format::whole(shown as u64), format::whole(all as u64))
 }
 
 #[cfg(test)]
@@ -147,11 +167,12 @@ mod tests {
         let loaded = load(&[folder.path().to_owned()]).unwrap();
         let group = summarise(&loaded).groups.remove(0);
         let best = group.best().unwrap();
-        let answers = Answers::of(best, &loaded.runs, None).unwrap();
+        let answers = Answers::of(best, &loaded.runs, std::iter::empty(), "bare").unwrap();
         // Three seeds, 200 episodes, five classes, four queries of each.
         assert_eq!(answers.pairs.iter().map(|pair| pair.2).sum::<u64>(), 3 * 200 * 20);
         let classes = best.classes.as_ref().unwrap();
-        for Pair(class, prediction, queries, clips) in &answers.pairs {
+        for Pair(class, prediction, queries, all, clips) in &answers.pairs {
+            assert!(clips.len() <= *all && (clips.len() == *all || clips.len() == MOST_CLIPS));
             let place = |at: &usize| classes.names.binary_search(&answers.classes[*at]).unwrap();
             assert_eq!(*queries, classes.answers[place(class)][place(prediction)]);
             // A clip's name begins with its class.

@@ -402,38 +402,4 @@ mod tests {
         assert_eq!(report.table.lines().filter(|line| line.trim_start().starts_with("variant ")).count(), 201);
         assert!(page.len() < 6_000_000, "{}", page.len());
     }
-
-    /// Writes a page to look at: `MACLIP_REPORT_OUT=folder cargo test … -- --ignored look_at_it`.
-    #[test]
-    #[ignore = "for eyes, not for machines"]
-    fn look_at_it() {
-        let out = PathBuf::from(std::env::var("MACLIP_REPORT_OUT").unwrap());
-        let folder = tempfile::tempdir().unwrap();
-        let made = |name: &str, studies: &[(Study, u64)]| {
-            let runs = folder.path().join(name);
-            studies.iter().for_each(|(study, seeds)| study.write(&runs, *seeds));
-            report(&[runs], Some(&out.join(name)), &Options::default()).unwrap();
-        };
-        let many = |number: usize| {
-            let name = format!("a method with a rather long name and rate {}", 0.001 * (number + 1) as f64);
-            (name, 0.3 + 0.007 * number as f64, 1000 + 3000 * number * number)
-        };
-        let variants = |all: &[(&str, f64, usize)]| {
-            all.iter().map(|(name, accuracy, size)| ((*name).to_owned(), *accuracy, *size)).collect::<Vec<_>>()
-        };
-        made("ablation", &[(Study::default(), 3)]);
-        made("failing", &[(Study { state: State::Failed, ..Study::default() }, 2)]);
-        let (running, failed) = (State::Running, State::Failed);
-        let goes_on = Study { state: running, first_seed: 2, started: 1, ..Study::default() };
-        made(
-            "progress",
-            &[(Study::default(), 1), (Study { state: failed, first_seed: 1, ..Study::default() }, 1), (goes_on, 1)],
-        );
-        made("sixty", &[(Study { variants: (0..60).map(many).collect(), ..Study::default() }, 1)]);
-        let guesses = variants(&[("none", 0.2, 0), ("worse", 0.19, 7)]);
-        made("chance", &[(Study { variants: guesses, ..Study::default() }, 1)]);
-        let equals = variants(&[("none", 0.4, 0), ("one", 0.7, 7), ("two", 0.7005, 9)]);
-        made("equals", &[(Study { variants: equals, ..Study::default() }, 2)]);
-        made("contrastive", &[(Study::contrastive(), 1)]);
-    }
 }

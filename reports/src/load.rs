@@ -6,7 +6,7 @@ use maclip_framework::error::{Error, Result};
 use maclip_framework::recipe::expectation::TestResult;
 use maclip_framework::recipe::study::{Order, Shown};
 use maclip_framework::runs::directory::RunDirectory;
-use maclip_framework::runs::records::{LeftOut, State, TrainLoss, ValidationRecord};
+use maclip_framework::runs::records::{LeftOut, Planned, State, TrainLoss, ValidationRecord};
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// Files in the folder of a recipe's runs that say something on all of them.
-const NOTES: [&str; 3] = [LeftOut::FILE, Order::FILE, Shown::FILE];
+const NOTES: [&str; 4] = [LeftOut::FILE, Order::FILE, Shown::FILE, Planned::FILE];
 
 /// A run with its records.
 #[derive(Clone, Debug)]
@@ -83,6 +83,8 @@ pub struct Loaded {
     pub left_out: Vec<(String, LeftOut)>,
     /// Orders that studies are expected to show, by the name of their recipe.
     pub orders: Vec<(String, Order)>,
+    /// Runs that studies ask for and that have not begun, by the name of their recipe.
+    pub waiting: Vec<(String, Planned)>,
 }
 
 impl Loaded {
@@ -99,7 +101,13 @@ impl Loaded {
 /// # Errors
 /// Where a root does not exist or no run at all could be read.
 pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
-    let mut loaded = Loaded { runs: Vec::new(), problems: Vec::new(), left_out: Vec::new(), orders: Vec::new() };
+    let mut loaded = Loaded {
+        runs: Vec::new(),
+        problems: Vec::new(),
+        left_out: Vec::new(),
+        orders: Vec::new(),
+        waiting: Vec::new(),
+    };
     let mut found = Found::default();
     for root in roots {
         // Only the roots must be readable; what is unreadable below them is a problem of its own.
@@ -113,6 +121,7 @@ pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
         loaded.runs.extend(run);
         loaded.problems.extend(problems);
     }
+    let wholly = |folder: &Path| roots.iter().any(|root| folder.starts_with(root));
     for folder in recipes {
         // `.` has no file name of its own.
         let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
@@ -123,6 +132,16 @@ pub fn load(roots: &[PathBuf]) -> Result<Loaded> {
         }
         match Order::read(&folder) {
             Ok(orders) => loaded.orders.extend(orders.into_iter().map(|order| (name.clone(), order))),
+            Err(error) => loaded.problems.push(problem(&folder, &error)),
+        }
+        // A report of some runs of a study is not about its others.
+        match Planned::read(&folder) {
+            Ok(planned) if wholly(&folder) => {
+                let begun: HashSet<&str> = loaded.runs.iter().map(|run| run.directory.manifest.hash.as_str()).collect();
+                let waiting = planned.into_iter().filter(|run| !begun.contains(run.hash.as_str()));
+                loaded.waiting.extend(waiting.map(|run| (name.clone(), run)));
+            }
+            Ok(_) => {}
             Err(error) => loaded.problems.push(problem(&folder, &error)),
         }
         match Shown::read(&folder) {
@@ -304,6 +323,7 @@ pub fn display(path: &Path) -> String {
 mod tests {
     use super::*;
     use crate::testing::study;
+    use maclip_framework::files::write_json;
 
     #[test]
     fn overlapping_roots_give_each_run_once() {
@@ -344,6 +364,22 @@ mod tests {
         let after = Stamp::of(&roots);
         assert!(!after.equals(&before) && !after.settled(Duration::from_secs(3600)));
         assert!(Stamp::of(&[folder.path().join("nothing")]).is_empty());
+    }
+
+    #[test]
+    fn runs_that_have_not_begun_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        study(folder.path());
+        let recipe = folder.path().join("ablation");
+        let hash = load(std::slice::from_ref(&recipe)).unwrap().runs[0].directory.manifest.hash.clone();
+        let planned = |hash: &str| Planned { variant: "a".into(), label: None, seed: 1, hash: hash.into() };
+        write_json(&recipe.join(Planned::FILE), &[planned(&hash), planned("later")]).unwrap();
+        let waiting = |root: &Path| load(&[root.to_owned()]).unwrap().waiting;
+        assert_eq!(waiting(folder.path()), [("ablation".to_owned(), planned("later"))]);
+        assert_eq!(waiting(&recipe).len(), 1);
+        // A report of one run is not about the others of its study.
+        let run = load(&[recipe]).unwrap().runs[0].directory.path.clone();
+        assert!(waiting(&run).is_empty());
     }
 
     #[test]

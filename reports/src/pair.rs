@@ -1,5 +1,6 @@
 //! A page for two variants: the report of both, and before it what differs between their answers.
 
+use crate::answers::some;
 use crate::compare::{Comparison, between, variant};
 use crate::episodes::Right;
 use crate::gallery::{Clip, Galleries, Gallery};
@@ -7,7 +8,7 @@ use crate::load::load;
 use crate::strips::Strip;
 use crate::summary::Variant;
 use crate::table::LEVEL;
-use crate::{Contents, Options, format, summarised, write};
+use crate::{Contents, Options, Summarised, format, summarised, write};
 use maclip_framework::error::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ struct Kind {
     queries: String,
     share: String,
     value: f64,
+    /// How many of the clips are shown, where they are not all.
+    shown: String,
     /// Some of them, those with a picture first.
     clips: Vec<Asked>,
 }
@@ -62,19 +65,26 @@ pub fn compare_page(a: &Path, b: &Path, out: &Path) -> Result<(Comparison, PathB
     let mut loaded = load(&paths)?;
     loaded.only(&paths);
     loaded.left_out.clear();
+    loaded.waiting.clear();
     let summarised = summarised(&loaded);
-    let pair = Pair::of(&comparison, [&one, &other], &summarised.galleries);
+    let pair = Pair::of(&comparison, [&one, &other], &summarised);
     let contents = Contents { loaded: &loaded, summarised: &summarised, pair: Some(&pair) };
     write(&contents, &paths, out, &Options::default())?;
     Ok((comparison, out.join("index.html")))
 }
 
 impl Pair {
-    fn of(found: &Comparison, variants: [&Variant; 2], galleries: &Galleries) -> Self {
-        let [a, b] = found.names();
+    fn of(found: &Comparison, variants: [&Variant; 2], summarised: &Summarised) -> Self {
+        // They are called as in the tables below; runs of one variant in two places have the names of these.
+        let all = || summarised.summary.groups.iter().flat_map(|group| &group.variants);
+        let labels = variants.map(|own| all().find(|variant| variant.hash == own.hash).map(|v| v.label.clone()));
+        let [a, b] = match labels {
+            [Some(a), Some(b)] if a != b => [a, b],
+            _ => found.names(),
+        };
         let right = variants.map(|variant| variant.result.as_ref().and_then(|result| result.right.as_ref()));
         let answers = match right {
-            [Some(one), Some(other)] => kinds([one, other], [&a, &b], galleries),
+            [Some(one), Some(other)] => kinds([one, other], [&a, &b], &summarised.galleries),
             _ => Vec::new(),
         };
         Self {
@@ -114,6 +124,7 @@ fn kinds(right: [&Right; 2], [a, b]: [&String; 2], galleries: &Galleries) -> Vec
         .iter()
         .flatten()
         .flat_map(|gallery: &Gallery| &gallery.clips)
+        .filter(|clip| clip.strip.is_some())
         .map(|clip| (clip.id.as_str(), clip))
         .collect();
     let titles =
@@ -130,8 +141,10 @@ fn kinds(right: [&Right; 2], [a, b]: [&String; 2], galleries: &Galleries) -> Vec
             times: format::times(times),
         };
         let share = queries as f64 / list.labels.len().max(1) as f64;
+        let all = clips.len();
         Kind {
             title,
+            shown: if all > MOST_CLIPS { some(MOST_CLIPS, all) } else { String::new() },
             queries: format::whole(queries),
             share: format::percent(share),
             value: share,
@@ -156,6 +169,8 @@ mod tests {
         let html = std::fs::read_to_string(page).unwrap();
         assert!(html.contains("only both is right") && html.contains("6 runs, 6 with a result"), "{}", &html[..2000]);
         assert!(!html.contains("tpcm"));
+        // One headline, of both.
+        assert_eq!(html.matches("class=\"headline\"").count(), 1);
         assert!(folder.path().join("out/figures/bars.svg").exists());
     }
 

@@ -50,8 +50,9 @@ impl Strips {
         self.all[number].0.clone()
     }
 
-    pub fn shown(&self) -> Vec<Shown<'_>> {
-        let all = self.all.iter();
+    /// Those that `used` holds.
+    pub fn shown(&self, used: &BTreeSet<&str>) -> Vec<Shown<'_>> {
+        let all = self.all.iter().filter(|(strip, _)| used.contains(strip.id.as_str()));
         all.map(|(strip, bytes)| Shown { id: &strip.id, frames: strip.frames, image: data_uri(bytes) }).collect()
     }
 }
@@ -111,6 +112,8 @@ mod tests {
         let (one, other, again) = (strips.add(vec![1], 2), strips.add(vec![2], 2), strips.add(vec![1], 2));
         assert_eq!(one, again);
         assert_ne!(one.id, other.id);
-        assert_eq!(strips.shown().len(), 2);
+        assert_eq!(strips.shown(&[one.id.as_str(), other.id.as_str()].into()).len(), 2);
+        // What no figure and no list shows is not on the page.
+        assert_eq!(strips.shown(&[other.id.as_str()].into()).len(), 1);
     }
 }

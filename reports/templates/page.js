@@ -53,19 +53,56 @@
     });
   }
 
-  // A table that is wider than its box says so.
+  // A table that is wider than its box says so, and stops where its first column cuts no other one.
   const measure = () => {
     for (const note of all(".scrolls")) {
       const box = note.previousElementSibling;
-      note.hidden = box.scrollWidth <= box.clientWidth + 1;
+      box.style.paddingRight = box.style.scrollSnapType = "";
+      box.classList.remove("wide");
+      const wide = box.scrollWidth > box.clientWidth + 1;
+      note.hidden = !wide;
+      box.classList.toggle("wide", wide);
+      if (!wide) continue;
+      const [first, ...cells] = [...box.querySelector("tr").cells].filter(cell => cell.offsetWidth);
+      const fixed = first.offsetWidth;
+      const end = box.scrollWidth - box.clientWidth;
+      const stop = cells.map(cell => cell.offsetLeft - fixed).find(left => left >= end - 1) ?? end;
+      box.style.paddingRight = `${Math.max(0, stop - end)}px`;
+      box.style.scrollPaddingLeft = `${fixed}px`;
+      box.style.scrollSnapType = "x mandatory";
     }
   };
-  addEventListener("resize", measure);
+  let soon = 0;
+  const measureSoon = () => { soon ||= requestAnimationFrame(() => { soon = 0; measure(); }); };
+  addEventListener("resize", measureSoon);
+  document.addEventListener("toggle", measureSoon, true);
+  document.addEventListener("change", measureSoon);
   measure();
 
+  // What a link leads to is opened, and so is everything on paper.
+  const reveal = target => {
+    for (let at = target?.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
+  };
+  const led = hash => document.getElementById(decodeURIComponent(hash.slice(1)));
+  const linked = () => reveal(led(location.hash));
+  addEventListener("hashchange", () => { linked(); document.querySelector(":target")?.scrollIntoView(); });
+  document.addEventListener("click", event => {
+    const link = event.target.closest?.('a[href^="#"]');
+    if (link) reveal(led(link.getAttribute("href")));
+  });
+  linked();
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = all(".group, .gallery, .example").filter(details => !details.open);
+    folded.forEach(details => { details.open = true; });
+  });
+  addEventListener("afterprint", () => folded.forEach(details => { details.open = false; }));
+
   // Filter: whatever holds every word stays. What is hidden is counted, and a page without anything left says so.
+  // Rows of other tables than those of results are not counted.
   const kinds = [
-    ["row", "main table tbody tr"],
+    ["variant", ".results tbody tr"],
+    [null, "main .part:not(.results) tbody tr, .keys tbody tr"],
     ["figure", ".figures figure"],
     ["example", ".example"],
     ["note", ".warnings li, #notes li, #problems li"],
@@ -76,20 +113,23 @@
   const texts = new Map();
   const text = item => {
     if (!texts.has(item)) {
-      // A figure is what its description says; an example belongs to the variant that its gallery names.
+      // A figure is what its description says; an example belongs to the variant that its gallery names; a table of keys has them
+      // in its rows or in its columns.
       const own = item.matches("figure")
         ? item.querySelector("svg").getAttribute("aria-label")
-        : item.closest(".gallery")?.querySelector("summary").textContent ?? "";
+        : item.closest(".gallery")?.querySelector("summary").textContent ?? item.closest(".keys")?.tHead.textContent ?? "";
       texts.set(item, (own + " " + item.textContent).toLowerCase());
     }
     return texts.get(item);
   };
   /** Boxes of items, which are hidden when nothing in them is left. */
   const boxes = [
-    [".scroll", "tbody tr"], [".ways", "figure"], [".figures", "figure"], [".gallery", ".example"], [".warnings", "li"],
-    [".differing", "tbody tr"], ["#unfinished, #left-out", "tbody tr"], ["#notes, #problems", "li"], ["#overview", "figure"],
-    ["#runs", ".run"], [".group", "tbody tr, figure, .example"],
+    [".scroll", "tbody tr"], [".ways", "figure"], [".block", "figure"], [".figures", "figure"], [".gallery", ".example"],
+    [".warnings", "li"], [".part", "tbody tr, .warnings li"], ["#side-by-side", "tbody tr"], [".differing", "tbody tr"],
+    ["#notes, #problems", "li"], ["#overview", "figure"], ["#runs", ".run"],
+    [".group", "tbody tr, figure, .example"],
   ];
+  let opened = [];
   const field = document.getElementById("filter");
   field.addEventListener("input", () => {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -102,7 +142,7 @@
         seen += !item.hidden;
       }
       left += seen;
-      if (seen < list.length) told.push(`${list.length - seen} of ${list.length} ${kind}${list.length === 1 ? "" : "s"}`);
+      if (kind && seen < list.length) told.push(`${list.length - seen} of ${list.length} ${kind}${list.length === 1 ? "" : "s"}`);
     }
     for (const [selector, inner] of boxes) {
       for (const box of all(selector)) {
@@ -111,10 +151,10 @@
         box.hidden = words.length > 0 && held.length > 0 && held.every(item => item.hidden);
       }
     }
-    for (const heading of all(".group h3")) {
-      const next = heading.nextElementSibling;
-      if (next?.matches(".scroll")) heading.hidden = next.hidden;
-    }
+    // What is found is not left in a fold.
+    opened.forEach(details => { details.open = false; });
+    opened = words.length ? all(".group:not([hidden]), .gallery:not([hidden])").filter(details => !details.open) : [];
+    opened.forEach(details => { details.open = true; });
     const status = document.getElementById("filtered");
     status.textContent = told.length ? "Hidden: " + told.join(", ") : "";
     const nothing = document.getElementById("nothing");
@@ -192,8 +232,8 @@
 
   // A click on a cell of the confusion, or on a class, shows the clips behind it.
   const svg = "http://www.w3.org/2000/svg";
-  const pictured = (id, strip) => {
-    if (!strip) return made("span", { className: "muted", textContent: "no picture was recorded " });
+  const pictured = (data, id, strip) => {
+    if (!strip) return made("span", { className: "muted", textContent: data.bare + " " });
     const [reference, frames] = strip;
     const element = document.createElementNS(svg, "svg");
     const use = document.createElementNS(svg, "use");
@@ -205,14 +245,15 @@
     return element;
   };
   const times = count => (count === 1 ? "once" : `${count} times`);
-  const pair = (data, [label, taken, queries, clips]) => {
+  const pair = (data, [label, taken, queries, all, clips]) => {
     const name = data.classes[label];
     const [line, asked] = [made("p", {}, made("strong", { textContent: name })), made("ul", { className: "asked" })];
     line.append(label === taken ? " recognised: " : " taken for ", label === taken ? "" : made("strong", { textContent: data.classes[taken] }));
     line.append(label === taken ? "" : ": ", `${queries} answer${queries === 1 ? "" : "s"}`);
+    if (clips.length < all) line.append(`; shown: ${clips.length} of ${all} clips`);
     for (const [clip, count] of clips) {
       const [id, strip] = data.clips[clip];
-      asked.append(made("li", {}, pictured(id, strip), made("code", { textContent: id }), " " + times(count)));
+      asked.append(made("li", {}, pictured(data, id, strip), made("code", { textContent: id }), " " + times(count)));
     }
     return made("div", { className: "pair" }, line, asked);
   };

@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 /// Show how far runs are, or all runs of a recipe
 #[derive(Args)]
 pub struct Arguments {
-    /// Run directories, folders that hold some, or recipes: of a recipe all runs are listed, also those that are
-    /// missing
+    /// Run directories, folders that hold some, or recipes: of a recipe all runs are listed, also those that have
+    /// not begun
     #[arg(default_value = "runs", value_name = "RUNS|RECIPE", add = ArgValueCompleter::new(completion::recipes))]
     runs: Vec<PathBuf>,
     #[command(flatten)]

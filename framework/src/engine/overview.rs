@@ -71,17 +71,17 @@ impl RunOverview {
         }
     }
 
-    /// The state in one word: `missing`, `starting`, `running`, `done`, `failed`, `interrupted`, `unknown` (it has no
-    /// status) or `unreadable`.
+    /// The state in one word: `waiting` (it has not begun), `starting`, `running`, `done`, `failed`, `interrupted`,
+    /// `unknown` (it has no status) or `unreadable`.
     pub fn state_name(&self) -> &'static str {
         match self.state {
             _ if self.doubt.is_some() => "unreadable",
             Some(state) => state.name(),
             None if in_use(&self.path) => "starting",
-            // A directory that cannot be read is not missing: `maclip run` reports what is wrong with it.
+            // A directory that cannot be read has begun: `maclip run` reports what is wrong with it.
             None if self.directory.is_some() => "unknown",
             None if self.path.join(Manifest::FILE).exists() => "unreadable",
-            None => "missing",
+            None => "waiting",
         }
     }
 }

@@ -402,6 +402,40 @@ impl LeftOut {
     }
 }
 
+/// One item of `<runs>/<recipe name>/planned.json`: a run that the study of the last `maclip run` asks for, begun or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// Name of the run's variant.
+    pub variant: String,
+    /// What the recipe calls the run, in the place of its variant's name.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Its identity, as in its manifest.
+    pub hash: String,
+}
+
+impl Planned {
+    /// Name of the file in the folder of a recipe's runs.
+    pub const FILE: &'static str = "planned.json";
+
+    /// The item for a run.
+    pub fn new(run: &StudyRun) -> Self {
+        let StudyRun { variant, recipe, .. } = run;
+        let (label, hash) = (recipe.label.clone(), recipe.hash.clone());
+        Self { variant: variant.clone(), label, seed: recipe.seed, hash }
+    }
+
+    /// The items in `folder`, the folder of a recipe's runs; empty where no study was run there.
+    ///
+    /// # Errors
+    /// Where the file is damaged or cannot be read.
+    pub fn read(folder: &Path) -> Result<Vec<Self>> {
+        Ok(read_json(&folder.join(Self::FILE))?.unwrap_or_default())
+    }
+}
+
 impl Order {
     /// Name of the file in the folder of a recipe's runs: the orders that the study of the last `maclip run` expects.
     pub const FILE: &'static str = "order.json";

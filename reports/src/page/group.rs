@@ -7,7 +7,7 @@ use crate::figures::{Figure, Ways};
 use crate::format;
 use crate::gallery::Gallery;
 use crate::summary::{Group, Variant};
-use crate::table::{Cell, Column, Mark, Table};
+use crate::table::{Cell, Column, Level, Mark, Table};
 use minijinja::Value;
 use serde::Serialize;
 
@@ -16,6 +16,12 @@ pub struct GroupView {
     /// Unique on the page; its parts have it before their own.
     pub anchor: String,
     pub title: String,
+    /// Whether it is seen at once.
+    pub open: bool,
+    /// Whether it has columns that a narrow window shows only when asked.
+    more_columns: bool,
+    /// Which examples are on the page.
+    examples: Inlined,
     headline: Option<Headline>,
     /// Name and values of each fact.
     provenance: Vec<(&'static str, String)>,
@@ -32,14 +38,30 @@ pub struct GroupView {
     /// Headings of the keys that differ among the variants, and a row for each variant.
     keys: Vec<String>,
     differing: Vec<DifferingView>,
-    figures: Vec<Block>,
+    /// Two columns of about the same height.
+    figures: [Vec<Block>; 2],
     gallery: Option<Gallery>,
+}
+
+/// Which examples of a gallery a page holds.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Inlined {
+    All,
+    /// The first of each kind.
+    First,
+    None,
 }
 
 /// Figures that stand in one place: one, or several with a switch between them.
 #[derive(Serialize)]
 struct Block {
     id: String,
+    /// Its place where there is one column.
+    place: usize,
+    /// About how high it is, in widths of a column.
+    #[serde(skip)]
+    height: f64,
     /// What stands before the switch, and the same for those who do not see it.
     word: &'static str,
     about: &'static str,
@@ -103,6 +125,8 @@ pub struct Parts<'a> {
     pub figures: &'a [Figure],
     pub gallery: Option<&'a Gallery>,
     pub answers: Option<Answers>,
+    pub open: bool,
+    pub examples: Inlined,
 }
 
 /// `anchor` is unique on the page.
@@ -118,6 +142,9 @@ pub fn view(anchor: String, group: &Group, parts: Parts) -> GroupView {
     let facts = group.provenance.facts.iter();
     GroupView {
         title: table.title.clone(),
+        open: parts.open,
+        more_columns: table.columns.iter().any(|column| column.level == Level::Full),
+        examples: parts.examples,
         headline: headline::of(group),
         provenance: facts.map(|(name, values)| (*name, format::listed(values))).collect(),
         columns: table.columns.clone(),
@@ -129,7 +156,7 @@ pub fn view(anchor: String, group: &Group, parts: Parts) -> GroupView {
         order: parts.order.clone(),
         keys: group.varying.clone(),
         differing: differing(group),
-        figures: blocks(&anchor, parts.figures, parts.answers),
+        figures: balanced(blocks(&anchor, parts.figures, parts.answers)),
         gallery: parts.gallery.cloned(),
         anchor,
     }
@@ -142,7 +169,7 @@ impl GroupView {
             (true, "table", "Table"),
             (!self.papers.is_empty(), "expected", "Expected and measured"),
             (self.order.is_some(), "orders", "Expected orders"),
-            (!self.figures.is_empty(), "figures", "Figures"),
+            (!self.figures[0].is_empty(), "figures", "Figures"),
             (self.gallery.is_some(), "inside", "A look inside"),
             (!self.differing.is_empty(), "differing", "What differs"),
         ];
@@ -165,6 +192,8 @@ fn blocks(anchor: &str, figures: &[Figure], answers: Option<Answers>) -> Vec<Blo
             }
             (way, _) => blocks.push(Block {
                 id: format!("{anchor}-ways-{}", blocks.len() + 1),
+                place: blocks.len(),
+                height: height(figure),
                 word: among.map_or("", |among| among.word),
                 about: among.map_or("", |among| among.about),
                 ways: way.into_iter().map(|way| way.name).collect(),
@@ -180,6 +209,31 @@ fn blocks(anchor: &str, figures: &[Figure], answers: Option<Answers>) -> Vec<Blo
         before = among;
     }
     blocks
+}
+
+/// Blocks in two columns: each goes to the one that is shorter so far.
+fn balanced(blocks: Vec<Block>) -> [Vec<Block>; 2] {
+    let mut columns = [Vec::new(), Vec::new()];
+    let mut heights = [0.0; 2];
+    for block in blocks {
+        let shorter = usize::from(heights[1] < heights[0]);
+        heights[shorter] += block.height;
+        columns[shorter].push(block);
+    }
+    columns
+}
+
+/// About how high a figure with its caption is, in widths of its column.
+fn height(figure: &Figure) -> f64 {
+    /// Letters of a line of a caption, and the height of one, and of the space around a figure.
+    const LETTERS: f64 = 60.0;
+    const LINE: f64 = 0.04;
+    const AROUND: f64 = 0.15;
+    let sides = figure.svg.split_once("viewBox=\"").and_then(|(_, rest)| rest.split_once('"'));
+    let sides: Vec<f64> =
+        sides.into_iter().flat_map(|(sides, _)| sides.split(' ')).filter_map(|side| side.parse().ok()).collect();
+    let drawn = if let [_, _, width, height] = sides[..] { height / width } else { 1.0 };
+    drawn + AROUND + LINE * (figure.caption.chars().count() as f64 / LETTERS).ceil()
 }
 
 fn papers(group: &Group) -> Vec<PaperView> {
@@ -221,4 +275,29 @@ fn differing(group: &Group) -> Vec<DifferingView> {
             .collect(),
     };
     if group.varying.is_empty() { Vec::new() } else { group.variants.iter().map(row).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_of_about_the_same_height() {
+        let block = |place, height| Block {
+            id: String::new(),
+            place,
+            height,
+            word: "",
+            about: "",
+            ways: Vec::new(),
+            figures: Vec::new(),
+            answers: None,
+        };
+        let heights = [0.8, 1.2, 1.0, 1.1, 1.4, 1.6, 1.5, 0.6];
+        let columns = balanced(heights.into_iter().enumerate().map(|(place, height)| block(place, height)).collect());
+        let sums = columns.each_ref().map(|column| column.iter().map(|block| block.height).sum::<f64>());
+        assert!((sums[0] - sums[1]).abs() < 0.7, "{sums:?}");
+        // In each the order stays.
+        assert!(columns.iter().all(|column| column.is_sorted_by_key(|block| block.place)));
+    }
 }

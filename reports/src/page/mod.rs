@@ -6,6 +6,9 @@ mod contents;
 mod group;
 mod headline;
 mod run;
+#[cfg(test)]
+mod seen;
+mod side;
 
 use crate::answers::Answers;
 use crate::figures::{Figure, Figures};
@@ -46,7 +49,7 @@ impl FigureView {
 /// Rows of a figure's data that the page shows; the file has all.
 const SHOWN_DATA: usize = 60;
 
-const TEMPLATES: [(&str, &str); 15] = [
+const TEMPLATES: [(&str, &str); 17] = [
     ("classified.html", include_str!("../../templates/classified.html")),
     ("recognised.html", include_str!("../../templates/recognised.html")),
     ("trust.html", include_str!("../../templates/trust.html")),
@@ -62,12 +65,15 @@ const TEMPLATES: [(&str, &str); 15] = [
     ("gallery.html", include_str!("../../templates/gallery.html")),
     ("method.html", include_str!("../../templates/method.html")),
     ("runs.html", include_str!("../../templates/runs.html")),
+    ("side.html", include_str!("../../templates/side.html")),
+    ("unfinished.html", include_str!("../../templates/unfinished.html")),
 ];
 
 /// All templates.
 fn environment() -> Result<Environment<'static>> {
     let mut environment = Environment::new();
     environment.add_filter("breaks", breaks);
+    environment.add_filter("shell", format::shell);
     for (name, source) in TEMPLATES {
         // The names end in .html, which is what turns escaping on.
         environment.add_template(name, source).map_err(failed)?;
@@ -75,34 +81,69 @@ fn environment() -> Result<Environment<'static>> {
     Ok(environment)
 }
 
-/// A name as HTML that may break behind its signs and not within its words.
+/// A name as HTML that may break behind its signs and not within its words; within those only where no line has room for them.
 fn breaks(name: &str) -> Value {
+    /// Letters of the longest word that stays whole, and of the parts of a longer one.
+    const WHOLE: usize = 24;
+    const PART: usize = 12;
     let mut html = String::new();
-    for part in name.split_inclusive(['+', '_', '-', '/', '.']) {
-        html += &HtmlEscape(part).to_string();
-        html += "<wbr>";
+    for part in name.split_inclusive(['+', '_', '-', '/', '.', ',', '=', ':', '(', '[', ' ']) {
+        let letters: Vec<char> = part.chars().collect();
+        let size = if letters.len() > WHOLE { PART } else { WHOLE };
+        for piece in letters.chunks(size) {
+            html += &HtmlEscape(&piece.iter().collect::<String>()).to_string();
+            html += "<wbr>";
+        }
     }
     Value::from_safe_string(html.trim_end_matches("<wbr>").to_owned())
+}
+
+/// So many tables of a page are open at once; of more, only the first is.
+const OPEN_TABLES: usize = 3;
+/// Tables whose examples are on a page: all of the first, and the first of each kind of the second. Each example has about a
+/// tenth of a megabyte.
+const GALLERIES: usize = 2;
+/// So many runs are listed at the end of a page; more are in a fold.
+const MOST_RUNS: usize = 24;
+/// What is said of a clip whose picture no run holds, and of one whose picture is left out.
+const NO_PICTURE: &str = "no picture was recorded";
+const LEFT_OUT: &str = "its picture is left out of this page";
+
+/// The groups as the page shows them.
+fn groups(contents: &Contents, figures: &Figures) -> Vec<group::GroupView> {
+    let Contents { loaded, summarised, .. } = contents;
+    let Summarised { summary, tables, orders, galleries } = summarised;
+    let mut shown = 0;
+    let view = |(number, group): (usize, &crate::summary::Group)| {
+        let gallery = galleries.of_groups[number].as_ref();
+        let examples = match shown {
+            0 => group::Inlined::All,
+            more if more < GALLERIES => group::Inlined::First,
+            _ => group::Inlined::None,
+        };
+        shown += usize::from(gallery.is_some());
+        let (clips, bare) = match (examples, gallery) {
+            (group::Inlined::None, Some(_)) => (None, LEFT_OUT),
+            _ => (gallery, NO_PICTURE),
+        };
+        let clips = clips.into_iter().flat_map(|gallery| &gallery.clips);
+        let answers = group.best().and_then(|best| Answers::of(best, &loaded.runs, clips, bare));
+        let (table, order, figures) = (&tables[number], &orders[number], figures.groups[number].as_slice());
+        let open = number == 0 || tables.len() <= OPEN_TABLES;
+        let parts = group::Parts { table, order, figures, gallery, answers, open, examples };
+        group::view(format!("group-{}", number + 1), group, parts)
+    };
+    summary.groups.iter().enumerate().map(view).collect()
 }
 
 /// Renders the page of the runs in `roots`, which an open browser loads again after `reload`.
 pub fn render(contents: &Contents, figures: &Figures, roots: &[PathBuf], reload: Option<Duration>) -> Result<String> {
     let Contents { loaded, summarised, pair } = contents;
-    let Summarised { summary, tables, orders, galleries } = summarised;
-    let groups: Vec<group::GroupView> = summary
-        .groups
-        .iter()
-        .enumerate()
-        .map(|(number, group)| {
-            let gallery = galleries.of_groups[number].as_ref();
-            let answers = group.best().and_then(|best| Answers::of(best, &loaded.runs, gallery));
-            let (table, order, figures) = (&tables[number], &orders[number], figures.groups[number].as_slice());
-            let parts = group::Parts { table, order, figures, gallery, answers };
-            group::view(format!("group-{}", number + 1), group, parts)
-        })
-        .collect();
+    let Summarised { summary, galleries, .. } = summarised;
+    let groups = groups(contents, figures);
     let varying = run::varying(summary);
-    let runs: Vec<run::RunView> = loaded.runs.iter().map(|run| run::view(run, &varying)).collect();
+    let runs = run::views(&loaded.runs, &varying);
+    let side = if pair.is_some() { Vec::new() } else { side::tables(loaded, summary) };
     let mut notes: BTreeMap<&String, usize> = BTreeMap::new();
     loaded
         .runs
@@ -113,12 +154,19 @@ pub fn render(contents: &Contents, figures: &Figures, roots: &[PathBuf], reload:
     let names: BTreeSet<&str> = loaded.runs.iter().map(|run| run.directory.manifest.name.as_str()).collect();
     let command = roots.iter().map(|root| format::shell(&display(root))).collect::<Vec<_>>().join(" ");
     let problems: Vec<_> = loaded.problems.iter().map(|problem| (&problem.path, &problem.reason)).collect();
-    let unfinished: Vec<&run::RunView> = runs.iter().filter(|run| run.reason.is_some()).collect();
+    let waiting = loaded.waiting.iter().map(|(name, run)| run::OpenView::waiting(name, run));
+    let mut unfinished: Vec<run::OpenView> = loaded.runs.iter().filter_map(run::OpenView::of).chain(waiting).collect();
+    unfinished.sort_by_key(|run| (run.state == "waiting", run.state != "failed"));
+    // What went wrong comes before all that went well.
+    let urgent = unfinished.iter().any(|run| run.state == "failed");
+    let unfinished_title = if urgent { "Failed or unfinished" } else { "Not finished yet" };
     let left_out = left_out(loaded);
     let own = [
+        (!unfinished.is_empty() && urgent, "unfinished", unfinished_title),
         (pair.is_some(), "pair", "One against the other"),
+        (!side.is_empty(), "side-by-side", "Side by side"),
         (!figures.overview.is_empty(), "overview", "Across the tables"),
-        (!unfinished.is_empty(), "unfinished", "Failed or unfinished"),
+        (!unfinished.is_empty() && !urgent, "unfinished", unfinished_title),
         (!left_out.is_empty(), "left-out", "Not run here"),
         (!problems.is_empty(), "problems", "Could not be read"),
         (!notes.is_empty(), "notes", "Notes from the runs"),
@@ -126,10 +174,12 @@ pub fn render(contents: &Contents, figures: &Figures, roots: &[PathBuf], reload:
         (true, "runs", "Every run"),
     ];
     let entry = |(there, anchor, title): &(bool, &str, &str)| there.then(|| Entry::new(anchor, title));
-    let before = own[..2].iter().filter_map(entry);
-    let entries: Vec<Entry> =
-        before.chain(groups.iter().map(Entry::of)).chain(own[2..].iter().filter_map(entry)).collect();
-    environment()?
+    let before = own[..4].iter().filter_map(entry);
+    let titles = contents::short_titles(&summary.groups);
+    let of_groups = groups.iter().zip(&titles).map(|(group, title)| Entry::of(group, title));
+    let entries: Vec<Entry> = before.chain(of_groups).chain(own[4..].iter().filter_map(entry)).collect();
+    let environment = environment()?;
+    let page = environment
         .get_template("page.html")
         .and_then(|template| {
             template.render(context! {
@@ -141,7 +191,10 @@ pub fn render(contents: &Contents, figures: &Figures, roots: &[PathBuf], reload:
                 states => states(loaded),
                 contents => entries,
                 pair => pair,
-                strips => galleries.strips.shown(),
+                side => side,
+                urgent => urgent,
+                unfinished_title => unfinished_title,
+                most_galleries => GALLERIES,
                 overview => figures.overview.iter().map(FigureView::of).collect::<Vec<_>>(),
                 groups => groups,
                 unfinished => unfinished,
@@ -149,6 +202,7 @@ pub fn render(contents: &Contents, figures: &Figures, roots: &[PathBuf], reload:
                 left_out => left_out,
                 notes => notes,
                 runs => &runs,
+                many_runs => runs.len() > MOST_RUNS,
                 not_shown => &galleries.left_out,
                 reload => reload.map(|time| time.as_secs()),
                 shown_data => SHOWN_DATA,
@@ -160,7 +214,17 @@ pub fn render(contents: &Contents, figures: &Figures, roots: &[PathBuf], reload:
                 command => format!("maclip report {command} --out DIR"),
             })
         })
-        .map_err(failed)
+        .map_err(failed)?;
+    let strips = galleries.strips.shown(&used(&page));
+    let strips =
+        environment.get_template("strips.html").and_then(|of| of.render(context! { strips })).map_err(failed)?;
+    Ok(page.replacen("<!-- strips -->", &strips, 1))
+}
+
+/// The strips that a page shows, by their ids: in pictures and in the data of its script.
+fn used(page: &str) -> BTreeSet<&str> {
+    let starts = page.match_indices("strip-").filter(|(at, _)| matches!(page.as_bytes()[at - 1], b'#' | b'"'));
+    starts.filter_map(|(at, _)| page[at..].split_once('"')).map(|(id, _)| id).collect()
 }
 
 /// `12 runs, 8 with a result, 1 running, 2 failed`
@@ -173,6 +237,9 @@ fn states(loaded: &Loaded) -> String {
         if count > 0 {
             text += &format!(", {count} {}", state.name());
         }
+    }
+    if !loaded.waiting.is_empty() {
+        text += &format!(", {} waiting", loaded.waiting.len());
     }
     if !loaded.left_out.is_empty() {
         text += &format!(", {} left out", loaded.left_out.len());
@@ -269,6 +336,32 @@ mod tests {
         Study::contrastive().write(folder.path(), 1);
         let html = page(folder.path());
         assert!(html.contains("recall at 1") && !html.contains("chance") && !html.contains("-way"));
+    }
+
+    #[test]
+    fn words_break_behind_their_signs() {
+        let html = |name| breaks(name).to_string();
+        assert_eq!(html("mean_feature/all"), "mean_<wbr>feature/<wbr>all".replace('/', "&#x2f;"));
+        assert_eq!(html("<a>"), "&lt;a&gt;");
+        assert_eq!(html(&"a".repeat(26)), format!("{0}<wbr>{0}<wbr>aa", "a".repeat(12)));
+    }
+
+    #[test]
+    fn of_many_tables_the_first_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || page(folder.path()).matches("<details class=\"group\"").count();
+        let folded = || {
+            page(folder.path())
+                .lines()
+                .filter(|line| line.starts_with("<details class=\"group\"") && !line.ends_with(" open>"))
+                .count()
+        };
+        for shot in 1..=3 {
+            Study { shot, folder: shot.to_string(), ..Study::default() }.write(folder.path(), 1);
+        }
+        assert_eq!((open(), folded()), (3, 0));
+        Study { shot: 4, folder: "4".into(), ..Study::default() }.write(folder.path(), 1);
+        assert_eq!((open(), folded()), (4, 3));
     }
 
     #[test]

@@ -100,7 +100,8 @@ fn other(run: &Run) -> Option<&str> {
 
 /// The options of `run` whose keys begin with `of`, by the keys that they have where the dataset is trained on.
 fn options(run: &Run, of: &str) -> Settings {
-    let own = |(key, value): (&String, &String)| Some((format!("{TRAINED_ON}{}", key.strip_prefix(of)?), value.clone()));
+    let own =
+        |(key, value): (&String, &String)| Some((format!("{TRAINED_ON}{}", key.strip_prefix(of)?), value.clone()));
     let keys = run.settings.keys.iter().filter_map(own).collect();
     Settings { setting: run.settings.setting.clone(), keys, ..Settings::default() }
 }
@@ -159,8 +160,7 @@ impl<'a> Names<'a> {
     /// The component, and the values of its options in which it differs from other datasets.
     fn label(&self, source: &Source) -> String {
         let differing = self.differing.get(source.component).into_iter().flatten();
-        let shown: Vec<String> =
-            differing.filter_map(|option| shown(option, source.options.get(option)?)).collect();
+        let shown: Vec<String> = differing.filter_map(|option| shown(option, source.options.get(option)?)).collect();
         match shown.is_empty() {
             true => source.component.to_owned(),
             false => format!("{} ({})", source.component, shown.join(", ")),

@@ -34,6 +34,7 @@ impl Provenance {
             ("host", distinct(attempts().filter_map(|attempt| attempt.host.clone()))),
             ("maclip", distinct(attempts().map(|attempt| attempt.maclip_version.clone()))),
             ("commit", distinct(attempts().filter_map(|attempt| attempt.commit.clone()))),
+            ("records", distinct(manifests().map(|manifest| format!("format {}", manifest.format)))),
             ("date", days),
         ];
         Self { facts: facts.into_iter().filter(|(_, values)| !values.is_empty()).collect() }
@@ -49,6 +50,7 @@ mod tests {
     use crate::load::load;
     use crate::summary::summarise;
     use crate::testing::study;
+    use maclip_framework::runs::records::FORMAT;
 
     #[test]
     fn facts_that_all_runs_share_are_said_once() {
@@ -61,6 +63,6 @@ mod tests {
         };
         assert_eq!((fact("seeds"), fact("test list")), ("0; 1; 2".into(), "5f0c2a91".into()));
         assert_eq!((fact("device"), fact("date")), ("flex (Example CPU, 2 threads)".into(), "1970-01-01".into()));
-        assert_eq!(fact("commit"), "");
+        assert_eq!((fact("commit"), fact("records")), (String::new(), format!("format {FORMAT}")));
     }
 }

@@ -265,7 +265,7 @@ fn requested(arguments: &Arguments) -> Result<Requested> {
                 };
                 warn(notes.iter().filter(news));
                 if let Some(run) = runs.first().filter(|_| !runs.iter().any(StudyRun::is_trial)) {
-                    requested.studies.entry(run.recipe.name.clone()).or_default().extend(order, shown);
+                    requested.studies.entry(run.recipe.name.clone()).or_default().extend(order, shown, &runs);
                 }
                 requested.runs.extend(runs);
                 requested.skipped.extend(skipped);

@@ -5,7 +5,7 @@ use maclip_framework::engine::overview::RunOverview;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::files::{TEXT, read_regular, write_json};
 use maclip_framework::recipe::study::{Order, Shown, Skipped, StudyRun};
-use maclip_framework::runs::records::LeftOut;
+use maclip_framework::runs::records::{LeftOut, Planned};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,13 +16,15 @@ use std::path::Path;
 pub struct OfStudy {
     order: Vec<Order>,
     shown: Shown,
+    planned: Vec<Planned>,
 }
 
 impl OfStudy {
     /// Adds what another recipe of the same name says.
-    pub fn extend(&mut self, order: Vec<Order>, shown: Shown) {
+    pub fn extend(&mut self, order: Vec<Order>, shown: Shown, runs: &[StudyRun]) {
         self.order.extend(order);
         self.shown.extend(shown);
+        self.planned.extend(runs.iter().map(Planned::new));
     }
 }
 
@@ -43,10 +45,12 @@ pub fn left_out(tables: &[(String, Vec<RunOverview>)], skipped: &[Skipped], runs
 
 /// Writes next to the runs of each recipe what its study says.
 pub fn of_studies(studies: &BTreeMap<String, OfStudy>, runs: &Path) -> Result<()> {
-    studies.iter().try_for_each(|(name, OfStudy { order, shown })| {
+    studies.iter().try_for_each(|(name, OfStudy { order, shown, planned })| {
         let folder = runs.join(name);
         note(&folder, Order::FILE, order, order.is_empty())?;
-        note(&folder, Shown::FILE, shown, shown.is_empty())
+        note(&folder, Shown::FILE, shown, shown.is_empty())?;
+        // A run alone is there as soon as it is asked for.
+        note(&folder, Planned::FILE, planned, planned.len() < 2)
     })
 }
 
