@@ -89,9 +89,20 @@ pub fn bytes(number: u64) -> String {
     }
 }
 
-/// A loss: three decimals.
+/// A loss or a distance: three decimals.
 pub fn loss(value: f64) -> String {
-    format!("{value:.3}")
+    signed(&format!("{:.3}", positive_zero(value, 5e-4)))
+}
+
+/// A number with a minus sign in the place of a hyphen before it.
+pub fn signed(number: &str) -> String {
+    number.strip_prefix('-').map_or_else(|| number.to_owned(), |digits| format!("−{digits}"))
+}
+
+/// The same for a program: with a hyphen in the place of a minus sign before a number.
+pub fn with_hyphen(text: &str) -> String {
+    let number = text.strip_prefix('−').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    number.map_or_else(|| text.to_owned(), |digits| format!("-{digits}"))
 }
 
 /// A mark of an axis, without the digits of binary fractions: `0.3`, `10,000`.
@@ -100,7 +111,7 @@ pub fn tick(value: f64) -> String {
         return whole(value as u64);
     }
     let text = format!("{value:.6}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    signed(text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// A whole number in groups of three digits: `10,000`.
@@ -224,6 +235,15 @@ mod tests {
         assert_eq!(percent_interval(0.63449, 0.0031), "63.4 ± 0.3");
         assert_eq!(percent(-0.0001), "0.0");
         assert_eq!(percent(f64::NAN), "–");
+    }
+
+    #[test]
+    fn people_read_a_minus_sign_and_programs_a_hyphen() {
+        assert_eq!(
+            (loss(-0.2921), loss(0.5), loss(-0.0001), tick(-2.5)),
+            ("−0.292".into(), "0.500".into(), "0.000".into(), "−2.5".into())
+        );
+        assert_eq!(["−0.292", "−1.0 ± 0.2", "–", "a−b"].map(with_hyphen), ["-0.292", "-1.0 ± 0.2", "–", "a−b"]);
     }
 
     #[test]
