@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn marks_of_axes_are_short() {
-        assert_eq!([tick(0.1 + 0.2), tick(10_000.0), tick(-0.5)], ["0.3", "10,000", "-0.5"]);
+        assert_eq!([tick(0.1 + 0.2), tick(10_000.0), tick(-0.5)], ["0.3", "10,000", "−0.5"]);
         assert_eq!([0.1, 30.0, 300.0, 7200.0].map(round_duration), ["0.1 s", "30 s", "5 min", "2 h"]);
         assert_eq!([round_count(2e6), round_count(500.0), round_count(1e4)], ["2 M", "500", "10 k"]);
     }

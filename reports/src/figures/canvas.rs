@@ -222,15 +222,20 @@ impl Canvas {
     /// The title and what is said below it, in as many lines as they need. The last one has its middle at `last`, and the figure
     /// begins further up where the others need it.
     pub fn head(&mut self, texts: &[(&str, Font, Colour)], last: f64) {
+        let mut lines = Vec::new();
         let mut middle = last;
         for (number, (text, font, colour)) in texts.iter().enumerate().rev() {
-            for line in paragraph(text, self.width, *font).iter().rev() {
-                self.styled(line, (0.0, middle), Anchor::Start, *colour, *font);
+            for line in paragraph(text, self.width, *font).into_iter().rev() {
                 self.top = self.top.min(middle - 16.0);
+                lines.push((line, middle, *font, *colour));
                 middle -= font.size * 1.25;
             }
             // What stands above it may be larger.
             middle -= number.checked_sub(1).map_or(0.0, |above| (texts[above].1.size - font.size).max(0.0));
+        }
+        // In the order in which they are read.
+        for (line, middle, font, colour) in lines.into_iter().rev() {
+            self.styled(&line, (0.0, middle), Anchor::Start, colour, font);
         }
     }
 

@@ -299,7 +299,7 @@ mod tests {
         crossed(folder.path(), "one", &BOTH);
         let loaded = load(&[folder.path().to_owned()]).unwrap();
         let labels: BTreeSet<String> = super::keys_across(&loaded.runs).into_iter().map(|key| key.data.label).collect();
-        let wanted = ["appearance", "appearance → motion", "motion", "motion → appearance"];
+        let wanted = ["appearance → motion", "appearance", "motion → appearance", "motion"];
         assert_eq!(labels.into_iter().collect::<Vec<_>>(), wanted.map(|options| format!("shapes ({options})")));
     }
 
