@@ -1,7 +1,7 @@
 //! What figures are drawn with: plotters' shapes, and beside them frames of clips, dashes and marks that a page can link. There
 //! is a description for those who do not see the figure.
 
-use super::svg::{Shapes, Svg, corners, escape, number, path, stroke, unit, units};
+use super::svg::{Shapes, Svg, corners, escape, letters, number, path, stroke, unit, units};
 use super::text::{Font, paragraph};
 use crate::palette::{Colour, DARK, Shape};
 use plotters::coord::Shift;
@@ -233,9 +233,9 @@ impl Canvas {
             // What stands above it may be larger.
             middle -= number.checked_sub(1).map_or(0.0, |above| (texts[above].1.size - font.size).max(0.0));
         }
-        // In the order in which they are read.
+        // In the order in which they are read. Plotters has no place above 0.
         for (line, middle, font, colour) in lines.into_iter().rev() {
-            self.styled(&line, (0.0, middle), Anchor::Start, colour, font);
+            self.shapes.add(&letters(&line, (0.0, middle), "", colour, font));
         }
     }
 
@@ -330,6 +330,7 @@ mod tests {
         let words = "What a variant with a rather long name takes for what in all of its test episodes".to_owned();
         let svg = draw(40.0, "", |canvas| canvas.title(&words));
         assert!(svg.contains("viewBox=\"0 -21.25 560 61.25\""), "{svg}");
+        assert!(svg.contains("y=\"0.87\"") && svg.contains("y=\"22.12\""), "a line and a quarter apart: {svg}");
         let texts = svg.split("</text>").filter_map(|part| part.rsplit_once('>').map(|(_, text)| text.trim()));
         assert_eq!(texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" "), words);
     }
