@@ -34,6 +34,16 @@ pub fn keys_of(runs: &[Run]) -> Vec<GroupKey> {
         .collect()
 }
 
+/// The same, the labels of data with the dataset of the training wherever that is another one.
+pub fn keys_across(runs: &[Run]) -> Vec<GroupKey> {
+    let names = Names::of(runs, &studies(runs));
+    let mut keys = keys_of(runs);
+    for (key, run) in keys.iter_mut().zip(runs).filter(|(_, run)| other(run).is_some()) {
+        key.data.label = names.across(run, &key.data.tested);
+    }
+    keys
+}
+
 fn measure(run: &Run) -> Option<Measure> {
     run.result().map(|test| Measure { metric: test.metric.clone(), way: test.way, shot: test.shot })
 }
@@ -193,6 +203,23 @@ impl<'a> Names<'a> {
     }
 }
 
+impl Names<'_> {
+    /// What `run` is trained on and what it is tested on, which is called `tested`: `shapes (motion → appearance)`.
+    fn across(&self, run: &Run, tested: &str) -> String {
+        let source = Source::trained(run);
+        let trained = self.label(&source);
+        let options = |label: &str| {
+            let inside = label.strip_prefix(source.component)?.strip_prefix(" (")?.strip_suffix(')')?;
+            Some(inside.to_owned())
+        };
+        match (options(&trained), options(tested)) {
+            _ if trained == tested => trained,
+            (Some(from), Some(to)) => format!("{} ({from}{ARROW}{to})", source.component),
+            _ => format!("{trained}{ARROW}{tested}"),
+        }
+    }
+}
+
 /// What tells the method of a run from another: all that its recipe says but the data, way, shots and seed.
 fn method(run: &Run) -> String {
     let about = |key: &str| !asks(key) && key != "seed" && !key.starts_with("task.start");
@@ -235,6 +262,7 @@ mod tests {
     use crate::load::load;
     use crate::summary::{Group, summarise};
     use crate::testing::Study;
+    use std::collections::BTreeSet;
     use std::path::Path;
 
     const BOTH: [&str; 2] = ["variant: motion", "variant: appearance"];
@@ -263,6 +291,16 @@ mod tests {
                 std::fs::write(run.join("recipe.resolved.yaml"), recipe).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn a_test_on_another_dataset_names_both() {
+        let folder = tempfile::tempdir().unwrap();
+        crossed(folder.path(), "one", &BOTH);
+        let loaded = load(&[folder.path().to_owned()]).unwrap();
+        let labels: BTreeSet<String> = super::keys_across(&loaded.runs).into_iter().map(|key| key.data.label).collect();
+        let wanted = ["appearance → motion", "appearance", "motion → appearance", "motion"];
+        assert_eq!(labels.into_iter().collect::<Vec<_>>(), wanted.map(|options| format!("shapes ({options})")));
     }
 
     fn groups(root: &Path) -> Vec<Group> {
