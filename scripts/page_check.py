@@ -27,7 +27,7 @@ SMALLEST_TEXT = 7.5
 # Pixels of an A4 sheet between the browser's margins.
 SHEET = 717
 # Share of a printed sheet that must be filled, on all but the last.
-LEAST_FILLED = 0.7
+LEAST_FILLED = 0.6
 SHOWN_PROBLEMS = 8
 FILTER_PATIENCE_MS = 1000
 PROBE = Path(__file__).with_name("page_probe.js").read_text(encoding="utf-8").strip()

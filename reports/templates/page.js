@@ -93,7 +93,7 @@
   linked();
   let folded = [];
   addEventListener("beforeprint", () => {
-    folded = all(".group, .gallery, .example").filter(details => !details.open);
+    folded = all(".group, .gallery, .example, #notes details").filter(details => !details.open);
     folded.forEach(details => { details.open = true; });
   });
   addEventListener("afterprint", () => folded.forEach(details => { details.open = false; }));
@@ -153,7 +153,7 @@
     }
     // What is found is not left in a fold.
     opened.forEach(details => { details.open = false; });
-    opened = words.length ? all(".group:not([hidden]), .gallery:not([hidden])").filter(details => !details.open) : [];
+    opened = words.length ? all(".group:not([hidden]), .gallery:not([hidden]), .run-list").filter(details => !details.open) : [];
     opened.forEach(details => { details.open = true; });
     const status = document.getElementById("filtered");
     status.textContent = told.length ? "Hidden: " + told.join(", ") : "";

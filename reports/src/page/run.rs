@@ -226,8 +226,8 @@ fn reason(run: &Run) -> String {
         (Some(State::Failed), Some(reason)) => reason.clone(),
         (Some(State::Failed), None) => format!("failed{step} without a reason"),
         (Some(State::Interrupted), _) => {
-            let phase = if trained(run) { " in its test" } else { "" };
-            format!("interrupted{phase}{step}; the command that started it resumes it")
+            let phase = if trained(run) { ", in its test" } else { "" };
+            format!("interrupted{step}{phase}; the command that started it resumes it")
         }
         // Its lock is held, else it would be interrupted.
         (Some(State::Running), _) if trained(run) => "testing: a process works on it".into(),
