@@ -19,8 +19,10 @@ pub struct Comparison {
     pub b: Side,
     /// Accuracy of `a` minus that of `b`.
     pub difference: f64,
-    /// Half width of the 95 % interval of `difference`, paired over episodes given these videos.
+    /// Half width of the 95 % interval of `difference`, paired over episodes.
     pub ci95_episodes: f64,
+    /// What intervals over episodes are about: these videos, or other videos of these classes too.
+    pub interval: &'static str,
     /// The same over classes and videos; `None` where the records do not name them.
     pub ci95_clusters: Option<f64>,
     /// p-value of `difference`: two-sided, exact sign-flip permutation over episodes.
@@ -46,7 +48,7 @@ pub struct Side {
     pub seeds: Vec<u64>,
     /// Mean accuracy over the seeds.
     pub accuracy: f64,
-    /// Half width of its 95 % interval over episodes given these videos.
+    /// Half width of its 95 % interval over episodes.
     pub ci95_episodes: f64,
     /// The same over classes and videos; `None` where the records do not name them.
     pub ci95_clusters: Option<f64>,
@@ -94,6 +96,7 @@ pub(crate) fn between(a: (&Path, &Variant), b: (&Path, &Variant), warnings: Vec<
     Ok(Comparison {
         difference: paired.over_episodes.mean,
         ci95_episodes: paired.over_episodes.half_width,
+        interval: statistics::over_episodes_of([&one.settings, &other.settings].into_iter()),
         ci95_clusters: paired.over_clusters.map(|interval| interval.half_width),
         p: paired.p,
         episodes,
@@ -193,7 +196,7 @@ impl Comparison {
         }
         text.extend(self.warnings.iter().map(|warning| format!("\n{}", note(warning))));
         let about = [
-            format!("±: {}", statistics::OVER_EPISODES),
+            format!("±: {}", self.interval),
             format!("classes & videos: {}", statistics::OVER_CLUSTERS),
             format!("over seeds: {}", statistics::OVER_SEEDS),
             format!("p: {}", statistics::SIGN_FLIP),

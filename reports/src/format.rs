@@ -89,9 +89,20 @@ pub fn bytes(number: u64) -> String {
     }
 }
 
-/// A loss: three decimals.
+/// A loss or a distance: three decimals.
 pub fn loss(value: f64) -> String {
-    format!("{value:.3}")
+    signed(&format!("{:.3}", positive_zero(value, 5e-4)))
+}
+
+/// A number with a minus sign in the place of a hyphen before it.
+pub fn signed(number: &str) -> String {
+    number.strip_prefix('-').map_or_else(|| number.to_owned(), |digits| format!("−{digits}"))
+}
+
+/// The same for a program: with a hyphen in the place of a minus sign before a number.
+pub fn with_hyphen(text: &str) -> String {
+    let number = text.strip_prefix('−').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    number.map_or_else(|| text.to_owned(), |digits| format!("-{digits}"))
 }
 
 /// A mark of an axis, without the digits of binary fractions: `0.3`, `10,000`.
@@ -100,7 +111,7 @@ pub fn tick(value: f64) -> String {
         return whole(value as u64);
     }
     let text = format!("{value:.6}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    signed(text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// A whole number in groups of three digits: `10,000`.
@@ -227,6 +238,15 @@ mod tests {
     }
 
     #[test]
+    fn people_read_a_minus_sign_and_programs_a_hyphen() {
+        assert_eq!(
+            (loss(-0.2921), loss(0.5), loss(-0.0001), tick(-2.5)),
+            ("−0.292".into(), "0.500".into(), "0.000".into(), "−2.5".into())
+        );
+        assert_eq!(["−0.292", "−1.0 ± 0.2", "–", "a−b"].map(with_hyphen), ["-0.292", "-1.0 ± 0.2", "–", "a−b"]);
+    }
+
+    #[test]
     fn differences_are_signed() {
         assert_eq!(points_interval(0.0421, 0.005), "+4.2 ± 0.5");
         assert_eq!(points_interval(-0.01, 0.002), "−1.0 ± 0.2");
@@ -276,7 +296,7 @@ mod tests {
 
     #[test]
     fn marks_of_axes_are_short() {
-        assert_eq!([tick(0.1 + 0.2), tick(10_000.0), tick(-0.5)], ["0.3", "10,000", "-0.5"]);
+        assert_eq!([tick(0.1 + 0.2), tick(10_000.0), tick(-0.5)], ["0.3", "10,000", "−0.5"]);
         assert_eq!([0.1, 30.0, 300.0, 7200.0].map(round_duration), ["0.1 s", "30 s", "5 min", "2 h"]);
         assert_eq!([round_count(2e6), round_count(500.0), round_count(1e4)], ["2 M", "500", "10 k"]);
     }

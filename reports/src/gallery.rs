@@ -212,7 +212,12 @@ fn shown(id: &str, example: &Example, explanation: &str, strips: &mut Folder) ->
     pictures.extend(places.map(|drawn| Picture::of(format!("{id}-places"), &drawn)));
     for (position, class) in example.classes.iter().enumerate() {
         let support: Vec<Clip> = class.support.iter().map(|clip| strips.clip(clip)).collect();
-        pictures.extend(matrix(&format!("{id}-{position}"), class, explanation, &query, &support));
+        let against = match position {
+            _ if position == example.label => "the true class",
+            _ if position == example.prediction => "the predicted class",
+            _ => "another class",
+        };
+        pictures.extend(matrix(&format!("{id}-{position}"), against, class, explanation, &query, &support));
         classes.push(Class {
             name: class.name.clone(),
             is_true: position == example.label,
@@ -233,9 +238,16 @@ fn shown(id: &str, example: &Example, explanation: &str, strips: &mut Folder) ->
     })
 }
 
-fn matrix(id: &str, class: &ExampleClass, explanation: &str, query: &Clip, support: &[Clip]) -> Option<Picture> {
+fn matrix(
+    id: &str,
+    against: &str,
+    class: &ExampleClass,
+    explanation: &str,
+    query: &Clip,
+    support: &[Clip],
+) -> Option<Picture> {
     let found = class.alignment.as_ref()?;
-    let title = format!("Query against {}", class.name);
+    let title = format!("Query against {against}: {}", class.name);
     let support: Vec<figures::Picture> = support.iter().filter_map(Clip::picture).collect();
     let matrix = Matrix {
         title: &title,
@@ -320,7 +332,7 @@ mod tests {
         assert!(page.contains(&format!(";base64,{}", STANDARD.encode(jpeg()))), "the frames");
         assert!(page.contains("<strong>true class</strong> taken for <strong>other class</strong>"));
         assert!(page.contains("0.250") && page.contains("90.0 %"));
-        assert!(page.contains("Query against other class") && page.contains("frames 1 and 2: distance 0.900"));
+        assert!(page.contains("Query against the predicted class") && page.contains("frames 1 and 2: distance 0.900"));
         assert!(page.contains("frame 2, row 1, column 1 covered: +50.0 points"), "where the answer comes from");
     }
 

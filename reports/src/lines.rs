@@ -117,6 +117,18 @@ pub struct Grid {
     ruled: bool,
 }
 
+/// How a table is fitted.
+struct Fitted<'a> {
+    /// Width of each column's longest text.
+    natural: Vec<usize>,
+    /// Positions of the columns that are shown.
+    shown: Vec<usize>,
+    /// Headings of the others, the last one that had to go first.
+    left_out: Vec<&'a str>,
+    /// Whether notes stand below their rows.
+    below: bool,
+}
+
 /// Columns stand this far apart, and the first as far from the edge.
 const GAP: usize = 2;
 /// Names, paths and words are not made narrower than this.
@@ -152,8 +164,13 @@ impl Grid {
         self.rows.is_empty()
     }
 
-    /// The lines. Where columns had to be left out, the last line names them.
-    pub fn lines(&self, look: &Look) -> Vec<String> {
+    /// Headings of the columns for which there is no room.
+    pub fn left_out(&self, look: &Look) -> Vec<&str> {
+        self.fitted(look).left_out
+    }
+
+    /// Which columns there is room for.
+    fn fitted(&self, look: &Look) -> Fitted<'_> {
         let natural: Vec<usize> = (0..self.columns.len()).map(|at| self.natural(at)).collect();
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let mut left_out = Vec::new();
@@ -177,6 +194,13 @@ impl Grid {
                 left_out.push(self.columns[shown.remove(place)].heading.as_str());
             }
         }
+        left_out.reverse();
+        Fitted { natural, shown, left_out, below }
+    }
+
+    /// The lines. Where columns had to be left out, the last line names them.
+    pub fn lines(&self, look: &Look) -> Vec<String> {
+        let Fitted { natural, shown, left_out, below } = self.fitted(look);
         let widths = self.widths(&shown, &natural, look.width);
         let mut lines = Vec::new();
         let headings: Vec<GridCell> = self.columns.iter().map(|column| GridCell::bold(&column.heading)).collect();
@@ -198,7 +222,6 @@ impl Grid {
             );
         }
         if !left_out.is_empty() {
-            left_out.reverse();
             lines.push(look.note(&format!("… not shown at this width: {}", left_out.join(", ")), GAP));
         }
         lines

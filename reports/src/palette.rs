@@ -1,4 +1,4 @@
-//! Colours: of variants, text and lines, each on a light and on a dark ground.
+//! Colours: of variants, text and lines, each on a light and on a dark ground; and the shapes of variants that share one.
 
 /// A colour with its CSS class, which decides what it is on a dark ground.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,8 @@ impl Colour {
     /// Of matrices that belong to no variant.
     pub const SCALE: Self = colour("scale", "#46627f");
     /// Of variants. Black is for the one that is called the baseline. The next four are Okabe and Ito's, for all kinds of colour
-    /// vision; the last sixteen were chosen to be as far as possible from those before. All reach a contrast of 3 to both grounds.
+    /// vision; the last 21 were chosen so that each is as far as possible from those before it, on both grounds. All reach a
+    /// contrast of 3 to the ground, also where a tenth of it shows through.
     pub const SERIES: [Self; 28] = [
         colour("v0", "#30343a"),
         colour("v1", "#0072b2"),
@@ -29,27 +30,27 @@ impl Colour {
         colour("v4", "#c2689a"),
         colour("v5", "#a87400"),
         colour("v6", "#5b4bc4"),
-        colour("v7", "#2f8ab5"),
-        colour("v8", "#8c2155"),
-        colour("v9", "#6f7a12"),
-        colour("v10", "#7d5a3c"),
-        colour("v11", "#4a7774"),
-        colour("v12", "#e347d9"),
-        colour("v13", "#27a034"),
-        colour("v14", "#cd0229"),
-        colour("v15", "#183d00"),
-        colour("v16", "#fa07a0"),
-        colour("v17", "#6d0b14"),
-        colour("v18", "#78668a"),
-        colour("v19", "#2d2b72"),
-        colour("v20", "#790774"),
-        colour("v21", "#f01669"),
-        colour("v22", "#779461"),
-        colour("v23", "#b47d7f"),
-        colour("v24", "#907efc"),
-        colour("v25", "#1a1ae0"),
-        colour("v26", "#a200fc"),
-        colour("v27", "#1b6300"),
+        colour("v7", "#ba40ea"),
+        colour("v8", "#4f0e78"),
+        colour("v9", "#b2000c"),
+        colour("v10", "#555b2a"),
+        colour("v11", "#671224"),
+        colour("v12", "#fc007c"),
+        colour("v13", "#284d76"),
+        colour("v14", "#373bff"),
+        colour("v15", "#2000c7"),
+        colour("v16", "#842a9e"),
+        colour("v17", "#157819"),
+        colour("v18", "#fd10e2"),
+        colour("v19", "#7b6be2"),
+        colour("v20", "#c0078a"),
+        colour("v21", "#e81320"),
+        colour("v22", "#1a4e0a"),
+        colour("v23", "#95541d"),
+        colour("v24", "#693907"),
+        colour("v25", "#993b69"),
+        colour("v26", "#727850"),
+        colour("v27", "#179b13"),
     ];
 
     /// Of classes, inside a line: pale, so that nobody takes them for variants.
@@ -82,8 +83,25 @@ impl Colour {
     }
 
     /// The colour on a dark ground.
-    fn dark(self) -> &'static str {
+    pub fn dark(self) -> &'static str {
         DARK.iter().find(|(class, _)| *class == self.class).map_or(self.light, |(_, dark)| dark)
+    }
+}
+
+/// What tells variants of one colour apart: how their points and lines are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Disc,
+    Square,
+    Diamond,
+    Triangle,
+}
+
+impl Shape {
+    /// Of a variant by its number. Colours come again after as many variants as there are colours, and then with the next shape.
+    pub fn of(number: usize) -> Self {
+        let shapes = [Self::Disc, Self::Square, Self::Diamond, Self::Triangle];
+        shapes[number / (Colour::SERIES.len() - 1) % shapes.len()]
     }
 }
 
@@ -100,27 +118,27 @@ pub const DARK: &[(&str, &str)] = &[
     ("v4", "#e08fbd"),
     ("v5", "#e6a817"),
     ("v6", "#9a8df0"),
-    ("v7", "#7cc8ee"),
-    ("v8", "#d0507f"),
-    ("v9", "#b8c24a"),
-    ("v10", "#c49a78"),
-    ("v11", "#86b5b1"),
-    ("v12", "#dd41d3"),
-    ("v13", "#1e9b2f"),
-    ("v14", "#f74046"),
-    ("v15", "#6b9151"),
-    ("v16", "#fd12a3"),
-    ("v17", "#f4877e"),
-    ("v18", "#8f819c"),
-    ("v19", "#cbbefb"),
-    ("v20", "#f689eb"),
-    ("v21", "#fd2c72"),
-    ("v22", "#bcdba4"),
-    ("v23", "#ffc3c4"),
-    ("v24", "#9c1ffc"),
-    ("v25", "#246ca2"),
-    ("v26", "#9048ab"),
-    ("v27", "#00d800"),
+    ("v7", "#91678a"),
+    ("v8", "#e405da"),
+    ("v9", "#fd1400"),
+    ("v10", "#35d71e"),
+    ("v11", "#be5a31"),
+    ("v12", "#fa0f97"),
+    ("v13", "#297ba4"),
+    ("v14", "#0072f8"),
+    ("v15", "#94b5e3"),
+    ("v16", "#bb00ff"),
+    ("v17", "#72f1b9"),
+    ("v18", "#ffc6ff"),
+    ("v19", "#9948c4"),
+    ("v20", "#f490ff"),
+    ("v21", "#b88d7c"),
+    ("v22", "#cfd909"),
+    ("v23", "#997100"),
+    ("v24", "#ffc58f"),
+    ("v25", "#fc5fc5"),
+    ("v26", "#2d911f"),
+    ("v27", "#31fe85"),
     ("t0", "#7c3c38"),
     ("t1", "#2b4c80"),
     ("t2", "#74551f"),
@@ -131,6 +149,50 @@ pub const DARK: &[(&str, &str)] = &[
     ("t7", "#713a60"),
 ];
 
+/// What colours written as `#rrggbb` are measured by: the contrast of WCAG 2.2, and Björn Ottosson's OKLab.
+#[cfg(test)]
+pub mod measured {
+    fn linear(hex: &str) -> [f64; 3] {
+        [1, 3, 5].map(|at| {
+            let value = f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        })
+    }
+
+    pub fn contrast(one: &str, other: &str) -> f64 {
+        let luminance = |hex: &str| {
+            let [r, g, b] = linear(hex);
+            0.2126 * r + 0.7152 * g + 0.0722 * b
+        };
+        let (a, b) = (luminance(one), luminance(other));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    /// Distance in OKLab: about 0.02 is the least that is seen of two patches side by side.
+    pub fn distance(one: &str, other: &str) -> f64 {
+        let lab = |hex: &str| {
+            let [r, g, b] = linear(hex);
+            let l = (0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b).cbrt();
+            let m = (0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b).cbrt();
+            let s = (0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b).cbrt();
+            [
+                0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
+                1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
+                0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
+            ]
+        };
+        lab(one).iter().zip(lab(other)).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+    }
+
+    /// `colour` with this opacity over `ground`.
+    pub fn over(colour: &str, opacity: f64, ground: &str) -> String {
+        let part = |hex: &str, at: usize| f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap());
+        let mixed = [1, 3, 5].map(|at| opacity * part(colour, at) + (1.0 - opacity) * part(ground, at));
+        let [r, g, b] = mixed.map(|value| value.round() as u8);
+        format!("#{r:02x}{g:02x}{b:02x}")
+    }
+}
+
 /// The colours of variants in their light and their dark form, as CSS values.
 pub fn palette() -> Vec<(&'static str, &'static str)> {
     Colour::SERIES.iter().map(|colour| (colour.light, colour.dark())).collect()
@@ -138,22 +200,9 @@ pub fn palette() -> Vec<(&'static str, &'static str)> {
 
 #[cfg(test)]
 mod tests {
+    use super::measured::{contrast, distance};
     use super::*;
     use std::collections::BTreeSet;
-
-    /// Relative luminance of WCAG 2.2.
-    fn luminance(hex: &str) -> f64 {
-        let part = |at: usize| {
-            let value = f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
-            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
-        };
-        0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
-    }
-
-    fn contrast(one: &str, other: &str) -> f64 {
-        let (a, b) = (luminance(one), luminance(other));
-        (a.max(b) + 0.05) / (a.min(b) + 0.05)
-    }
 
     #[test]
     fn every_variant_is_seen_on_both_grounds() {
@@ -168,5 +217,25 @@ mod tests {
         assert!(Colour::SERIES.iter().chain(&Colour::TINTS).all(known), "a colour is known by its parts");
         assert_eq!(palette().into_iter().collect::<BTreeSet<_>>().len(), Colour::SERIES.len());
         assert!(Colour::SERIES.iter().all(|colour| DARK.iter().any(|(class, _)| *class == colour.class)));
+    }
+
+    #[test]
+    fn no_two_variants_have_nearly_the_same_colour() {
+        const NEAREST: f64 = 0.09;
+        let (light, dark): (Vec<&str>, Vec<&str>) = palette().into_iter().unzip();
+        for theme in [light, dark] {
+            for (at, one) in theme.iter().enumerate() {
+                for other in &theme[at + 1..] {
+                    assert!(distance(one, other) >= NEAREST, "{one} and {other}: {}", distance(one, other));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn shapes_change_where_colours_come_again() {
+        let colours = Colour::SERIES.len() - 1;
+        let shapes = [0, colours - 1, colours, 2 * colours, 3 * colours, 4 * colours].map(Shape::of);
+        assert_eq!(shapes, [Shape::Disc, Shape::Disc, Shape::Square, Shape::Diamond, Shape::Triangle, Shape::Disc]);
     }
 }

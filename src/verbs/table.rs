@@ -1,12 +1,15 @@
 //! `maclip table RUNS --rows AXES --columns AXES`: results along any axes, as a paper prints them.
 
+use crate::shipped::RECIPES;
 use crate::terminal::run_list::place;
 use crate::terminal::{look, say_data, say_made, tell};
 use clap::{Args, ValueEnum};
 use maclip_framework::error::Result;
-use maclip_language::{Diagnostic, Origin, codes};
+use maclip_framework::recipe::expectation::is_publication;
+use maclip_language::{Diagnostic, Node, Origin, codes};
 use maclip_reports::{Asked, Interval, Marks, pivot, pivot_csv, pivot_html, pivot_latex, pivot_markdown, pivot_text};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Print results along any axes, such as methods and shots: for a paper, a README, a page or a program
@@ -34,7 +37,7 @@ pub struct Arguments {
     /// What is marked: the best of a column and what cannot be told from it, or what differs from the baseline
     #[arg(long, value_enum, default_value_t)]
     marks: Mark,
-    /// Add the numbers that the recipes expect as rows of their own, with their sources
+    /// Add the numbers of papers that the recipes expect as rows of their own, with their sources
     #[arg(long)]
     published: bool,
     /// How it is written
@@ -117,6 +120,12 @@ fn table(arguments: Arguments) -> Result<()> {
     let runs: Vec<PathBuf> = arguments.runs.iter().map(|path| place(path)).collect();
     let (table, unreadable) = pivot(&runs, &asked)?;
     unreadable.iter().for_each(|line| tell(format!("could not be read: {line}")));
+    if asked.published && !table.has_published() {
+        let others = with_published();
+        tell(format!(
+            "no published number: the recipes of these runs expect none of a paper; shipped ones that do: {others}"
+        ));
+    }
     if arguments.json {
         return say_data(json!(table));
     }
@@ -129,6 +138,20 @@ fn table(arguments: Arguments) -> Result<()> {
     }
 }
 
+/// The shipped recipes that expect a number of a paper; those in a folder by its name.
+fn with_published() -> String {
+    let published = |tree: &Node| {
+        let variants = tree.at("study.variants").and_then(Node::as_map).into_iter().flatten();
+        let all = std::iter::once(tree).chain(variants.map(|variant| &variant.value));
+        let mut expected = all.filter_map(|tree| tree.at("expect")?.as_list()).flatten();
+        expected.any(|number| number.at("source").and_then(Node::as_str).is_some_and(is_publication))
+    };
+    let runnable = RECIPES.iter().filter(|recipe| !recipe.name.starts_with("parts/"));
+    let names = runnable.filter(|recipe| recipe.tree().is_some_and(|tree| published(&tree))).map(|recipe| recipe.name);
+    let folders: BTreeSet<&str> = names.map(|name| name.rsplit_once('/').map_or(name, |(folder, _)| folder)).collect();
+    folders.into_iter().collect::<Vec<_>>().join(", ")
+}
+
 /// Both sides of each `A=B`. A label may have a `=`, a key of a recipe has none.
 fn pairs(given: &[String], option: &'static str) -> Result<Vec<(String, String)>> {
     let pair = |text: &String| {
@@ -139,4 +162,13 @@ fn pairs(given: &[String], option: &'static str) -> Result<Vec<(String, String)>
         })
     };
     given.iter().map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn recipes_with_published_numbers_are_named() {
+        let named = super::with_published();
+        assert_eq!(named, "benchmarks, kinetics_5w5s, paper", "and not the quickstart, whose numbers are its own");
+    }
 }

@@ -18,7 +18,8 @@ pub struct Expectation {
     /// Points by which the measured value may fall short.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub tolerance: f64,
-    /// Where the number comes from: paper and table, or command.
+    /// Where the number comes from: paper and table. `this recipe`, or a command of maclip, for a number of one's own: no table
+    /// shows it as published.
     pub source: String,
     /// Dataset component on which it was measured, such as `kinetics100`. A run on another is not compared with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,11 +148,22 @@ pub enum Verdict {
     },
 }
 
+/// Whether a `source` is a publication, and neither the recipe itself nor a command of this program.
+pub fn is_publication(source: &str) -> bool {
+    let source = source.trim();
+    source != "this recipe" && source.split_whitespace().next() != Some("maclip")
+}
+
 impl Expectation {
     /// What is wrong with it, apart from the ranges of its options: a field and a message.
     pub(super) fn problem(&self) -> Option<(&'static str, &'static str)> {
         (!["accuracy", "recall_at_1"].contains(&self.metric.as_str()))
             .then_some(("metric", "is `accuracy` or `recall_at_1`"))
+    }
+
+    /// Whether the number is one of a publication.
+    pub fn is_published(&self) -> bool {
+        is_publication(&self.source)
     }
 
     /// The verdict in words: the result in percent, and what it means.
@@ -253,6 +265,13 @@ mod tests {
         assert!(matches!(expect.verdict(None, &small), Verdict::Missing { .. }));
         assert!(expect.problem().is_none());
         assert!(Expectation { metric: "f1".to_owned(), ..expect }.problem().is_some());
+    }
+
+    #[test]
+    fn numbers_of_ones_own_are_no_publication() {
+        let of = |source: &str| Expectation { source: source.to_owned(), ..expectation("") }.is_published();
+        assert!(of("arXiv 2308.01532v1, table 4") && of("table 1"));
+        assert!(!of("this recipe") && !of("maclip run quickstart"));
     }
 
     #[test]

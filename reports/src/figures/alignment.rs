@@ -50,9 +50,8 @@ pub fn draw(matrix: &Matrix) -> Option<Drawn> {
     let bottom = top + cell * rows as f64;
     let alt = alt(matrix, rows, columns);
     let svg = canvas::draw_sized((WIDTH, bottom + 4.0), &alt, |canvas| {
-        canvas.title(matrix.title);
         let axes = "rows: query frames; columns: support frames";
-        canvas.small(axes, (0.0, 36.0), Anchor::Start, Colour::MUTED);
+        canvas.head(&[(matrix.title, Font::TITLE, Colour::INK), (axes, Font::SMALL, Colour::MUTED)], 36.0);
         legend(canvas, [low, high].map(format::loss));
         if frame > 0.0 {
             for (row, (strip, at)) in beside.iter().enumerate() {
@@ -88,7 +87,8 @@ pub fn draw(matrix: &Matrix) -> Option<Drawn> {
                     let centre = (across + cell / 2.0, from + cell / 2.0);
                     canvas.dot(centre, cell * 0.36 * weight.sqrt(), Colour::SERIES[2]);
                 }
-                let text = format!("frames {} and {}: distance {cost:.3}, weight {weight:.2}", row + 1, column + 1);
+                let distance = format::loss(cost);
+                let text = format!("frames {} and {}: distance {distance}, weight {weight:.2}", row + 1, column + 1);
                 canvas.spot(corner, end, &Of::default(), &text);
             }
         }
@@ -150,7 +150,7 @@ mod tests {
         let (costs, weights) = (vec![vec![0.1, 0.9]; 2], vec![vec![1.0, 0.0]; 2]);
         let picture = |strip| Picture { strip, frames: 2 };
         let mut matrix = Matrix {
-            title: "t",
+            title: "Query against the predicted class: a <red> triangle moving downwards",
             explanation: "e",
             costs: &costs,
             weights: &weights,
@@ -158,6 +158,8 @@ mod tests {
             support: &[picture("s")],
         };
         let svg = draw(&matrix).unwrap().svg;
+        assert!(svg.contains(">Query against the predicted class: a<"), "{svg}");
+        assert!(svg.contains(">&lt;red&gt; triangle moving downwards<"), "the whole name, on a second line: {svg}");
         assert_eq!((svg.matches("href=\"#q\"").count(), svg.matches("href=\"#s\"").count()), (2, 2));
         assert!(svg.contains("distance 0.900") && svg.contains(">0.100<"));
         // Frames that do not fit the matrix are left out.

@@ -1,9 +1,9 @@
 //! What figures are drawn with: plotters' shapes, and beside them frames of clips, dashes and marks that a page can link. There
 //! is a description for those who do not see the figure.
 
-use super::svg::{Shapes, Svg, corners, escape, number, path, stroke, unit, units};
-use super::text::{Font, shorten};
-use crate::palette::{Colour, DARK};
+use super::svg::{Shapes, Svg, corners, escape, letters, number, path, stroke, unit, units};
+use super::text::{Font, paragraph};
+use crate::palette::{Colour, DARK, Shape};
 use plotters::coord::Shift;
 use plotters::element::{Drawable, PointCollection};
 use plotters::prelude::*;
@@ -87,6 +87,8 @@ pub struct Canvas {
     shapes: Shapes,
     /// Rectangles that show a text when pointed at; above all shapes.
     spots: String,
+    /// Where the figure begins: above 0 where its title has more lines than there is room for.
+    top: f64,
 }
 
 /// Draws a figure of [`WIDTH`] × `height` pixels.
@@ -98,11 +100,11 @@ pub fn draw(height: f64, alt: &str, figure: impl FnOnce(&mut Canvas)) -> String 
 pub fn draw_sized(size: (f64, f64), alt: &str, figure: impl FnOnce(&mut Canvas)) -> String {
     let shapes = Shapes::default();
     let area = Svg { shapes: shapes.clone(), size: (unit(size.0) as u32, unit(size.1) as u32) }.into_drawing_area();
-    let mut canvas = Canvas { width: size.0, area, shapes, spots: String::new() };
+    let mut canvas = Canvas { width: size.0, area, shapes, spots: String::new(), top: 0.0 };
     figure(&mut canvas);
-    let (width, height) = (number(size.0), number(size.1));
+    let (width, top, height) = (number(size.0), number(canvas.top), number(size.1 - canvas.top));
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"maclip-figure\" viewBox=\"0 0 {width} {height}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"maclip-figure\" viewBox=\"0 {top} {width} {height}\" \
          width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">\n{}\n{}{}</svg>\n",
         escape(alt),
         style(),
@@ -135,8 +137,12 @@ impl Canvas {
 
     /// A line of dashes.
     pub fn dashes(&mut self, points: &[(f64, f64)], colour: Colour, width: f64) {
+        self.dashed(points, colour, width, "4 3");
+    }
+
+    fn dashed(&mut self, points: &[(f64, f64)], colour: Colour, width: f64, dashes: &str) {
         self.shapes.add(&format!(
-            "<polyline points=\"{}\" {} stroke-dasharray=\"4 3\"/>",
+            "<polyline points=\"{}\" {} stroke-dasharray=\"{dashes}\"/>",
             path(points),
             stroke(colour, width)
         ));
@@ -210,7 +216,52 @@ impl Canvas {
     }
 
     pub fn title(&mut self, text: &str) {
-        self.styled(&shorten(text, self.width, Font::TITLE), (0.0, 16.0), Anchor::Start, Colour::INK, Font::TITLE);
+        self.head(&[(text, Font::TITLE, Colour::INK)], 16.0);
+    }
+
+    /// The title and what is said below it, in as many lines as they need. The last one has its middle at `last`, and the figure
+    /// begins further up where the others need it.
+    pub fn head(&mut self, texts: &[(&str, Font, Colour)], last: f64) {
+        let mut lines = Vec::new();
+        let mut middle = last;
+        for (number, (text, font, colour)) in texts.iter().enumerate().rev() {
+            for line in paragraph(text, self.width, *font).into_iter().rev() {
+                self.top = self.top.min(middle - 16.0);
+                lines.push((line, middle, *font, *colour));
+                middle -= font.size * 1.25;
+            }
+            // What stands above it may be larger.
+            middle -= number.checked_sub(1).map_or(0.0, |above| (texts[above].1.size - font.size).max(0.0));
+        }
+        // In the order in which they are read. Plotters has no place above 0.
+        for (line, middle, font, colour) in lines.into_iter().rev() {
+            self.shapes.add(&letters(&line, (0.0, middle), "", colour, font));
+        }
+    }
+
+    /// What a variant has in the place of a number: a point.
+    pub fn point(&mut self, centre: (f64, f64), radius: f64, colour: Colour, shape: Shape) {
+        let (x, y) = centre;
+        let (side, long) = (0.9 * radius, 1.3 * radius);
+        let corners = match shape {
+            Shape::Disc => return self.dot(centre, radius, colour),
+            Shape::Square => {
+                vec![(x - side, y - side), (x + side, y - side), (x + side, y + side), (x - side, y + side)]
+            }
+            Shape::Diamond => vec![(x, y - long), (x + long, y), (x, y + long), (x - long, y)],
+            Shape::Triangle => vec![(x, y - long), (x + long, y + side), (x - long, y + side)],
+        };
+        self.area(&corners, colour, 1.0);
+    }
+
+    /// A line of a variant, in dashes where others have its colour.
+    pub fn curve(&mut self, points: &[(f64, f64)], colour: Colour, width: f64, shape: Shape) {
+        match shape {
+            Shape::Disc => self.line(points, colour, width),
+            Shape::Square => self.dashed(points, colour, width, "7 3"),
+            Shape::Diamond => self.dashed(points, colour, width, "2 2.5"),
+            Shape::Triangle => self.dashed(points, colour, width, "9 3 2 3"),
+        }
     }
 
     /// Lines of a label, their middle at `at`.
@@ -272,5 +323,29 @@ mod tests {
         assert!(svg.contains("aria-label=\"a &quot;quoted&quot; &lt;alt&gt;\""), "{svg}");
         assert!(svg.contains("viewBox=\"0 0 560 40\""));
         assert!(svg.contains("data-class=\"a &quot;b&quot;\"") && svg.contains("<title>&lt;told&gt;</title>"), "{svg}");
+    }
+
+    #[test]
+    fn a_long_title_has_all_its_words_and_the_figure_begins_further_up() {
+        let words = "What a variant with a rather long name takes for what in all of its test episodes".to_owned();
+        let svg = draw(40.0, "", |canvas| canvas.title(&words));
+        assert!(svg.contains("viewBox=\"0 -21.25 560 61.25\""), "{svg}");
+        assert!(svg.contains("y=\"0.87\"") && svg.contains("y=\"22.12\""), "a line and a quarter apart: {svg}");
+        let texts = svg.split("</text>").filter_map(|part| part.rsplit_once('>').map(|(_, text)| text.trim()));
+        assert_eq!(texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" "), words);
+    }
+
+    #[test]
+    fn every_shape_has_points_and_lines_of_its_own() {
+        let of = |shape| {
+            draw(40.0, "", |canvas| {
+                canvas.point((10.0, 10.0), 5.0, Colour::SERIES[1], shape);
+                canvas.curve(&[(0.0, 0.0), (9.0, 9.0)], Colour::SERIES[1], 2.0, shape);
+            })
+        };
+        let drawn = [Shape::Disc, Shape::Square, Shape::Diamond, Shape::Triangle].map(of);
+        let lines: std::collections::BTreeSet<&str> =
+            drawn.iter().flat_map(|svg| svg.lines().skip(2).take(2)).collect();
+        assert_eq!(lines.len(), 8, "{lines:?}");
     }
 }

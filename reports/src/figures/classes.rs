@@ -5,7 +5,7 @@ use super::scale::{Scale, ticks};
 use super::text::{Font, shorten_all, widest};
 use super::{Drawn, Named};
 use crate::format;
-use crate::palette::Colour;
+use crate::palette::{Colour, Shape};
 
 /// One class.
 pub struct Row {
@@ -60,7 +60,7 @@ pub fn draw(title: &str, unit: &str, variant: &Named, baseline: Option<&Named>, 
                 canvas.line(&[(x.at(other), height), (x.at(row.value), height)], Colour::MUTED, 1.5);
                 canvas.ring((x.at(other), height), 4.5, Colour::of(baseline.swatch));
             }
-            canvas.dot((x.at(row.value), height), 5.0, Colour::of(variant.swatch));
+            canvas.point((x.at(row.value), height), 5.0, Colour::of(variant.swatch), Shape::of(variant.number));
             canvas.text(&format::percent(row.value), (WIDTH - 2.0, height), Anchor::End, Colour::INK);
             let (corner, end) = ((0.0, height - ROW / 2.0), (WIDTH, height + ROW / 2.0));
             canvas.spot(corner, end, &Of::class(&row.name), &said(row));
@@ -78,7 +78,7 @@ pub fn draw(title: &str, unit: &str, variant: &Named, baseline: Option<&Named>, 
 fn legend(canvas: &mut Canvas, variant: &Named, baseline: Option<&Named>) {
     let names: Vec<String> = [Some(variant), baseline].into_iter().flatten().map(|v| v.label.to_owned()).collect();
     let names = shorten_all(&names, WIDTH / 2.0 - 30.0, Font::TEXT);
-    canvas.dot((6.0, 42.0), 5.0, Colour::of(variant.swatch));
+    canvas.point((6.0, 42.0), 5.0, Colour::of(variant.swatch), Shape::of(variant.number));
     canvas.text(&names[0], (17.0, 42.0), Anchor::Start, Colour::INK);
     if let Some(baseline) = baseline {
         let at = 42.0 + Font::TEXT.width(&names[0]);

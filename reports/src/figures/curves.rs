@@ -6,7 +6,7 @@ use super::scale::{Scale, decades, ticks};
 use super::text::{Font, shorten_all, widest};
 use super::{Drawn, Line};
 use crate::format;
-use crate::palette::Colour;
+use crate::palette::{Colour, Shape};
 
 /// Height of the axes, where the names beside them need no more.
 const AXES: f64 = 240.0;
@@ -20,10 +20,31 @@ const LEFT: f64 = 48.0;
 const NAMES: f64 = 150.0;
 /// From the end of the axes to a name.
 const GAP: f64 = 34.0;
+/// The most lines whose names are tied to them.
+const TIED: usize = 12;
 
-/// A line for each variant against `along` (`step`, `shots`), named beside the axes, with its band. `percent` shows shares in
-/// percent. `None` where there is nothing to draw.
-pub fn draw(title: &str, unit: &str, along: &str, lines: &[Line], percent: bool) -> Option<Drawn> {
+/// What lines are drawn against.
+#[derive(Clone, Copy, Debug)]
+pub enum Along<'a> {
+    /// Steps of the training, from 0.
+    Steps,
+    /// Values of this name, each of which was tested: `shots`.
+    Values(&'a str),
+}
+
+impl<'a> Along<'a> {
+    fn name(self) -> &'a str {
+        match self {
+            Along::Steps => "step",
+            Along::Values(name) => name,
+        }
+    }
+}
+
+/// A line for each variant, named beside the axes, with its band. `percent` shows shares in percent. `None` where there is
+/// nothing to draw.
+pub fn draw(title: &str, unit: &str, against: Along, lines: &[Line], percent: bool) -> Option<Drawn> {
+    let along = against.name();
     let lines: Vec<&Line> = lines.iter().filter(|line| !line.points.is_empty()).collect();
     let points = || lines.iter().flat_map(|line| &line.points);
     points().next()?;
@@ -60,11 +81,7 @@ pub fn draw(title: &str, unit: &str, along: &str, lines: &[Line], percent: bool)
     let font = if widest(&names, Font::TEXT) > NAMES { Font::SMALL } else { Font::TEXT };
     let names = shorten_all(&names, NAMES, font);
     let right = WIDTH - GAP - widest(&names, font);
-    let steps = points().map(|at| at.x).fold(1.0, f64::max);
-    // Averaged steps end just below the last one: a round number close above is the end that is meant.
-    let step_marks: Vec<f64> = ticks(0.0, steps, 4).into_iter().filter(|step| *step <= steps * 1.02).collect();
-    let steps = step_marks.last().map_or(steps, |last| steps.max(*last));
-    let x = Scale { low: 0.0, high: steps, from: LEFT, to: right };
+    let (x, step_marks) = across(against, points().map(|at| at.x), right);
 
     let svg = canvas::draw(bottom + FOOT, &alt, |canvas| {
         canvas.title(title);
@@ -92,22 +109,25 @@ pub fn draw(title: &str, unit: &str, along: &str, lines: &[Line], percent: bool)
         let ends: Vec<f64> = lines.iter().map(|line| height(line.points[line.points.len() - 1].mean)).collect();
         let names_at = spread(&ends, NAME, TOP, bottom);
         for (position, line) in lines.iter().enumerate() {
-            let colour = Colour::of(line.swatch);
+            let (colour, shape) = (Colour::of(line.swatch), Shape::of(line.number));
             let path: Vec<_> = line.points.iter().map(|at| (x.at(at.x), height(at.mean))).collect();
-            canvas.line(&path, colour, 2.2);
+            canvas.curve(&path, colour, 2.2, shape);
             // Validations are few: mark each, so that one check alone is still seen.
             if (percent && path.len() <= 40) || path.len() == 1 {
-                path.iter().for_each(|point| canvas.dot(*point, 3.0, colour));
+                path.iter().for_each(|point| canvas.point(*point, 3.0, colour, shape));
             }
             for (point, at) in path.iter().zip(&line.points) {
                 let text = format!("{}: {} at {along} {}", line.label, number(at.mean), format::tick(at.x.round()));
                 let (corner, end) = ((point.0 - 5.0, point.1 - 7.0), (point.0 + 5.0, point.1 + 7.0));
                 canvas.spot(corner, end, &Of::variant(line.number), &text);
             }
-            // The name has a piece of the line's colour, and is tied to the end of the line with dots.
+            // The name has a piece of the line, and is tied to its end with dots where these do not become a band.
             let (end, height) = (path[path.len() - 1], names_at[position]);
-            canvas.leader((end.0 + 5.0, end.1), (right + GAP - 20.0, height));
-            canvas.line(&[(right + GAP - 18.0, height), (right + GAP - 6.0, height)], colour, 3.0);
+            if lines.len() <= TIED {
+                canvas.leader((end.0 + 5.0, end.1), (right + GAP - 20.0, height));
+            }
+            let key = [(right + GAP - 20.0, height), (right + GAP - 4.0, height)];
+            canvas.curve(&key, colour, 3.0, shape);
             canvas.styled(&names[position], (right + GAP, height), Anchor::Start, Colour::INK, font);
             let (corner, end) = ((right + GAP - 18.0, height - 8.0), (WIDTH, height + 8.0));
             canvas.spot(corner, end, &Of::variant(line.number), &said(line));
@@ -121,6 +141,33 @@ pub fn draw(title: &str, unit: &str, along: &str, lines: &[Line], percent: bool)
         })
     }));
     Some(Drawn { svg, data })
+}
+
+/// The horizontal axis up to `right`, and its marks.
+fn across(against: Along, values: impl Iterator<Item = f64>, right: f64) -> (Scale, Vec<f64>) {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    let most = values.last().copied().unwrap_or(1.0).max(1.0);
+    let to = |high: f64| Scale { low: 0.0, high, from: LEFT, to: right };
+    match against {
+        Along::Steps => {
+            // Averaged steps end just below the last one: a round number close above is the end that is meant.
+            let marks: Vec<f64> = ticks(0.0, most, 4).into_iter().filter(|step| *step <= most * 1.02).collect();
+            (to(marks.last().map_or(most, |last| most.max(*last))), marks)
+        }
+        Along::Values(_) => {
+            let x = to(most);
+            let mut marks: Vec<f64> = Vec::new();
+            for value in values.into_iter().rev() {
+                let room = |other: &f64| x.at(*other) - x.at(value) > 6.0 + Font::TEXT.width(&format::tick(*other));
+                if marks.last().is_none_or(room) {
+                    marks.push(value);
+                }
+            }
+            (x, marks)
+        }
+    }
 }
 
 /// Whether lines end so far apart that one axis in even steps shows most of them as one: losses of different objectives.
@@ -145,7 +192,7 @@ mod tests {
 
     #[test]
     fn losses_of_different_sizes_have_a_logarithmic_axis() {
-        let drawn = |lines: &[Line]| draw("Loss", "loss", "step", lines, false).unwrap().svg;
+        let drawn = |lines: &[Line]| draw("Loss", "loss", Along::Steps, lines, false).unwrap().svg;
         let alike = [line("a", [90.0, 0.5]), line("b", [1.6, 0.4])];
         assert!(!drawn(&alike).contains("log scale"), "they end alike");
         assert!(drawn(&[line("a", [90.0, 30.0]), line("b", [1.6, 0.4])]).contains("loss (log scale)"));
@@ -158,12 +205,24 @@ mod tests {
     #[test]
     fn there_is_room_for_every_name() {
         let lines: Vec<Line> = (0..40).map(|number| line(&format!("name {number}"), [1.0, 0.9])).collect();
-        let svg = draw("Loss", "loss", "step", &lines, false).unwrap().svg;
+        let svg = draw("Loss", "loss", Along::Steps, &lines, false).unwrap().svg;
         let names = svg.lines().filter(|line| line.contains("<text") && line.contains(">name "));
         let at = |line: &str| line.split(" y=\"").nth(1)?.split('"').next()?.parse().ok();
         let mut heights: Vec<f64> = names.filter_map(at).collect();
         heights.sort_by(f64::total_cmp);
         assert_eq!(heights.len(), 40);
         assert!(heights.windows(2).all(|pair| pair[1] - pair[0] >= NAME - 0.5), "{heights:?}");
+        // So many lines that dots to all names would be a band.
+        let leaders =
+            |lines: &[Line]| draw("Loss", "loss", Along::Steps, lines, false).unwrap().svg.matches("leader").count();
+        assert_eq!((leaders(&lines), leaders(&lines[..TIED])), (0, TIED));
+    }
+
+    #[test]
+    fn every_value_that_was_tested_has_a_mark() {
+        let at = |shot: f64| At::interval(shot, Interval { mean: 0.5, half_width: 0.1 });
+        let marks = |shots: &[f64]| across(Along::Values("shots"), shots.iter().map(|shot| at(*shot).x), 400.0).1;
+        assert_eq!(marks(&[1.0, 5.0]), [5.0, 1.0]);
+        assert_eq!(marks(&[1.0, 2.0, 100.0]), [100.0, 2.0], "numbers do not touch");
     }
 }

@@ -22,8 +22,9 @@ pub struct Grid<'a> {
     pub colour: Colour,
 }
 
-/// Opacity of the largest share: text on it stays legible on light and dark ground.
-const FULLEST: f64 = 0.42;
+/// Opacity of the largest share where cells hold text, which stays legible on light and dark ground, and where they hold none.
+const BEHIND_TEXT: f64 = 0.42;
+const FULLEST: f64 = 0.9;
 /// Cells smaller than this hold no number.
 const NUMBERED: f64 = 30.0;
 /// Room for the names of rows.
@@ -48,6 +49,8 @@ pub fn draw(grid: &Grid) -> Option<Drawn> {
     let (top, right) = (TOP + 40.0, left + width * columns as f64);
     let bottom = top + height * rows as f64;
     let heads = wrap_all(&grid.columns, width - 4.0, Font::SMALL);
+    let with_text = width >= NUMBERED;
+    let fullest = if with_text { BEHIND_TEXT } else { FULLEST };
     let top_share = grid.shares.iter().flatten().flatten().fold(0.0f64, |most, share| most.max(*share)).max(1e-9);
     let percent = |row: usize, column: usize| grid.shares[row][column].map(format::percent);
     let alt = alt(grid);
@@ -56,7 +59,7 @@ pub fn draw(grid: &Grid) -> Option<Drawn> {
         let axes = format!("rows: {}; columns: {}", grid.rows_are, grid.columns_are);
         canvas.small(&axes, (0.0, 38.0), Anchor::Start, Colour::MUTED);
         let ends = ["0 %", &format!("{:.0} %", 100.0 * top_share)];
-        canvas.colour_scale(ends, [0.0, FULLEST], grid.colour, WIDTH - 2.0, 38.0);
+        canvas.colour_scale(ends, [0.0, fullest], grid.colour, WIDTH - 2.0, 38.0);
         for (column, head) in heads.iter().enumerate() {
             let middle = left + width * (column as f64 + 0.5);
             // Where there is no room for every number, every fifth is shown.
@@ -75,17 +78,22 @@ pub fn draw(grid: &Grid) -> Option<Drawn> {
             let font = if height < TEXT + 4.0 { Font::SMALL } else { font };
             canvas.styled(name, (left - 6.0, from + height / 2.0), Anchor::End, Colour::INK, font);
             for column in 0..columns {
-                let Some(share) = grid.shares[row][column] else { continue };
                 let across = left + width * column as f64;
+                let middle = (across + width / 2.0, from + height / 2.0);
+                let Some(share) = grid.shares[row][column] else {
+                    if with_text {
+                        canvas.text(format::NONE, middle, Anchor::Middle, Colour::MUTED);
+                    }
+                    continue;
+                };
                 let (corner, end) = ((across + 0.75, from + 0.75), (across + width - 0.75, from + height - 0.75));
-                let opacity = FULLEST * share / top_share;
+                let opacity = fullest * share / top_share;
                 // A share of 0 keeps the background, so that a rare confusion is seen.
                 if opacity > 0.004 {
                     canvas.rect(corner, end, grid.colour, opacity);
                 }
                 let half = grid.half_widths.get(row).and_then(|row| row[column]);
-                let middle = (across + width / 2.0, from + height / 2.0);
-                if width >= NUMBERED && (share > 0.0 || !square) {
+                if with_text && (share > 0.0 || !square) {
                     let up = if half.is_some() { 8.0 } else { 0.0 };
                     let text = if square { format!("{:.0}", 100.0 * share) } else { format::percent(share) };
                     canvas.text(&text, (middle.0, middle.1 - up), Anchor::Middle, Colour::INK);
@@ -121,6 +129,7 @@ pub fn draw(grid: &Grid) -> Option<Drawn> {
     }));
     Some(Drawn { svg, data })
 }
+
 /// The largest entries: of a confusion those off the diagonal.
 fn alt(grid: &Grid) -> String {
     let square = grid.rows == grid.columns;
@@ -140,4 +149,50 @@ fn alt(grid: &Grid) -> String {
         grid.columns_are,
         most.join("; ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::palette::measured::{contrast, over};
+    use crate::palette::palette;
+
+    /// A confusion of so many classes.
+    fn svg(classes: usize, hole: bool) -> String {
+        let names: Vec<String> = (0..classes).map(|class| format!("class {class}")).collect();
+        let mut shares = vec![vec![Some(0.25); classes]; classes];
+        shares[0][1] = if hole { None } else { Some(1.0) };
+        let grid = Grid {
+            title: "t",
+            rows_are: "true class",
+            columns_are: "predicted class",
+            rows: names.clone(),
+            columns: names,
+            shares,
+            half_widths: Vec::new(),
+            colour: Colour::SCALE,
+        };
+        draw(&grid).unwrap().svg
+    }
+
+    #[test]
+    fn cells_without_text_are_full_and_those_without_a_value_have_a_dash() {
+        let fullest = |opacity: f64| format!("fill-opacity=\"{opacity}\"");
+        let (few, many) = (svg(4, false), svg(30, false));
+        assert!(few.contains(&fullest(BEHIND_TEXT)) && !few.contains(&fullest(FULLEST)), "{few}");
+        // The scale ends as the cells do.
+        assert_eq!(many.matches(&fullest(FULLEST)).count(), 2);
+        assert!(svg(4, true).contains(">–<") && !few.contains(">–<"));
+    }
+
+    #[test]
+    fn the_fullest_cell_stands_out_from_the_ground() {
+        let scale = (Colour::SCALE.light, Colour::SCALE.dark());
+        for (light, dark) in palette().into_iter().chain([scale]) {
+            for (colour, ground) in [(light, "#ffffff"), (dark, "#15181c")] {
+                let found = contrast(&over(colour, FULLEST, ground), ground);
+                assert!(found >= 3.0, "{colour} on {ground}: {found}");
+            }
+        }
+    }
 }

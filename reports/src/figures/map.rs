@@ -2,7 +2,7 @@
 
 use super::Drawn;
 use super::canvas::{self, Anchor, Canvas, Of, WIDTH};
-use super::text::{Font, shorten_all};
+use super::text::{Font, SMALL, widest, wrap_all};
 use crate::format;
 use crate::palette::Colour;
 use maclip_framework::runs::embedding::{Embedding, Map, Stage};
@@ -18,9 +18,11 @@ const MARGIN: f64 = 14.0;
 const RADIUS: f64 = 6.0;
 /// Disc, square, diamond, and two triangles.
 const SHAPES: usize = 5;
-/// Columns and rows of the list of classes.
+/// Columns of the list of classes, where its names are short, and a row of it.
 const COLUMNS: usize = 3;
 const ROW: f64 = 20.0;
+/// What the mark of a class takes of its column.
+const KEY: f64 = 26.0;
 
 /// How the features became points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,13 +52,19 @@ pub fn draw(title: &str, embedding: &Embedding, projection: Projection) -> Optio
     let number = |class: &str| classes.binary_search(&class).unwrap_or_default();
     let side = if maps.len() > 1 { SIDE } else { ALONE };
     let bottom = TOP + side;
-    let rows = classes.len().div_ceil(COLUMNS);
+    let names: Vec<String> = classes.iter().map(|class| (*class).to_owned()).collect();
+    let room = |columns: usize| WIDTH / columns as f64 - KEY;
+    let columns = if widest(&names, Font::SMALL) <= room(COLUMNS) { COLUMNS } else { COLUMNS - 1 };
+    let names = wrap_all(&names, room(columns), Font::SMALL);
+    let lines = names.iter().map(Vec::len).max().unwrap_or(1);
+    let row = ROW + SMALL * 1.15 * (lines - 1) as f64;
+    let rows = classes.len().div_ceil(columns);
     let said = |map: &Map| {
         let alike = format::percent(map.nearest_is_same_class);
         format!("{}, {alike} % have a clip of their class as the nearest", when(map.stage))
     };
     let alt = format!("{title}: {}.", maps.iter().map(said).collect::<Vec<_>>().join("; "));
-    let svg = canvas::draw(bottom + 20.0 + ROW * rows as f64, &alt, |canvas| {
+    let svg = canvas::draw(bottom + 20.0 + row * rows as f64, &alt, |canvas| {
         canvas.title(title);
         let about = "and the share of the clips whose nearest other clip is of their class";
         canvas.small(about, (0.0, 38.0), Anchor::Start, Colour::MUTED);
@@ -72,18 +80,18 @@ pub fn draw(title: &str, embedding: &Embedding, projection: Projection) -> Optio
                 canvas.spot(corner, end, &Of::class(&clip.class), &format!("{}: {}", clip.class, clip.id));
             }
         }
-        let names: Vec<String> = classes.iter().map(|class| (*class).to_owned()).collect();
-        let column = WIDTH / COLUMNS as f64;
-        for (at, name) in shorten_all(&names, column - 26.0, Font::SMALL).iter().enumerate() {
-            let (left, middle) = ((at / rows) as f64 * column, bottom + 20.0 + ROW * ((at % rows) as f64 + 0.5));
+        for (at, name) in names.iter().enumerate() {
+            let left = (at / rows) as f64 * WIDTH / columns as f64;
+            let middle = bottom + 20.0 + row * ((at % rows) as f64 + 0.5);
             mark(canvas, at, (left + RADIUS + 2.0, middle));
-            canvas.small(name, (left + 2.0 * RADIUS + 8.0, middle), Anchor::Start, Colour::INK);
+            canvas.lines(name, (left + 2.0 * RADIUS + 8.0, middle), Anchor::Start, Font::SMALL);
         }
     });
     let mut data = vec![["clip", "class", "stage", "x", "y"].map(str::to_owned).to_vec()];
     for map in maps {
         data.extend(clips.iter().zip(projection.points(map)).map(|(clip, [x, y])| {
-            vec![clip.id.clone(), clip.class.clone(), when(map.stage).to_owned(), x.to_string(), y.to_string()]
+            let [x, y] = [x, y].map(|value| format::signed(&value.to_string()));
+            vec![clip.id.clone(), clip.class.clone(), when(map.stage).to_owned(), x, y]
         }));
     }
     Some(Drawn { svg, data })
@@ -168,6 +176,20 @@ mod tests {
         assert_eq!(data.len(), 1 + 6);
         // There are no points by t-SNE.
         assert!(draw("Map", &embedding(), Projection::Tsne).is_none());
+    }
+
+    #[test]
+    fn names_of_classes_that_begin_and_end_alike_are_whole() {
+        let mut embedding = embedding();
+        let name = |word: &str| format!("a red triangle {word} slowly downwards and then to the left");
+        ["moving", "turning", "moving"]
+            .iter()
+            .zip(&mut embedding.clips)
+            .for_each(|(word, clip)| clip.class = name(word));
+        let svg = draw("Map", &embedding, Projection::Pca).unwrap().svg;
+        assert!(
+            svg.contains("triangle moving slowly") && svg.contains("triangle turning slowly") && !svg.contains('…')
+        );
     }
 
     #[test]

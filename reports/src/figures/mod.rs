@@ -28,6 +28,7 @@ pub use canvas::Picture;
 pub use png::png;
 
 use crate::curve::At;
+use crate::format;
 use crate::statistics::Interval;
 use crate::summary::{Summary, Variant};
 use maclip_framework::runs::embedding::Embedding;
@@ -72,7 +73,8 @@ impl Figure {
 
     /// What was drawn, as CSV.
     pub fn csv(&self) -> Vec<u8> {
-        crate::table::csv_lines(&self.data)
+        let line = |cells: &Vec<String>| cells.iter().map(|cell| format::with_hyphen(cell)).collect();
+        crate::table::csv_lines(&self.data.iter().map(line).collect::<Vec<_>>())
     }
 }
 

@@ -44,12 +44,10 @@ pub fn draw(prediction: &str, picture: Option<Picture>, occlusion: &Occlusion) -
     let title = "Where the answer comes from";
     let three: Vec<String> = order.iter().take(3).map(said).collect();
     let alt = format!("{title}: how the probability of {prediction} changes. {}.", three.join("; "));
+    let about = format!("one cell covered at a time; the probability of {prediction}");
     let height = TOP + rows as f64 * (frame + NUMBER + GAP);
     let svg = canvas::draw_sized((WIDTH, height), &alt, |canvas| {
-        canvas.title(title);
-        let about = format!("one cell covered at a time; the probability of {prediction}");
-        let about = super::text::shorten(&about, WIDTH, Font::SMALL);
-        canvas.small(&about, (0.0, 36.0), Anchor::Start, Colour::MUTED);
+        canvas.head(&[(title, Font::TITLE, Colour::INK), (&about, Font::SMALL, Colour::MUTED)], 36.0);
         let ends = [-1.0, 1.0].map(|sign| format!("{} points", format::points(sign * f64::from(most))));
         canvas.colour_scale(["0", &ends[0]], [0.0, FULL], FOR, WIDTH / 2.0 - 8.0, 58.0);
         canvas.colour_scale(["0", &ends[1]], [0.0, FULL], AGAINST, WIDTH, 58.0);
@@ -81,7 +79,7 @@ pub fn draw(prediction: &str, picture: Option<Picture>, occlusion: &Occlusion) -
     for (at, falls) in falls.iter().enumerate() {
         data.extend(falls.iter().enumerate().map(|(covered, fall)| {
             let place = [at + 1, covered / side + 1, covered % side + 1].map(|number| number.to_string());
-            [place.to_vec(), vec![format!("{fall:.4}")]].concat()
+            [place.to_vec(), vec![format::signed(&format!("{fall:.4}"))]].concat()
         }));
     }
     Some(Drawn { svg, data })
@@ -103,6 +101,10 @@ mod tests {
         assert_eq!((svg.matches("class=\"spot\"").count(), svg.matches("href=\"#q\"").count()), (8, 2));
         assert!(svg.contains("frame 1, row 2, column 1 covered: +12.5 points"), "{svg}");
         assert_eq!((data.len(), &data[5][..]), (9, &["2", "1", "1", "0.5000"].map(str::to_owned)[..]));
+        let long = draw("a class whose name alone takes most of a line of the figure", None, &occlusion).unwrap().svg;
+        assert!(
+            long.contains(">one cell covered at a time; the probability of a class whose name") && !long.contains('…')
+        );
         let broken = Occlusion { side: 2, falls: vec![vec![0.0; 3]] };
         assert!(draw("a", None, &broken).is_none());
     }

@@ -1,5 +1,6 @@
 //! The figures of one group of variants.
 
+use super::curves::Along;
 use super::map::{self, Projection};
 use super::scale::{decades, durations};
 use super::seeds::{Panel, Seed};
@@ -68,11 +69,11 @@ pub fn draw(prefix: &str, group: &Group, map: Option<&(String, Embedding)>) -> V
     let caption = format!(
         "Mean over the seeds within {BINS} equal spans of steps, which smooths the noise of single steps; {band}.{note}"
     );
-    album.add("loss", title, caption, curves::draw(title, "loss", "step", &loss, false));
+    album.add("loss", title, caption, curves::draw(title, "loss", Along::Steps, &loss, false));
     let title = format!("Validation {metric}");
     let (validation, note) = lines(|variant| &variant.curve.validation);
     let caption = format!("Mean over the seeds; {band}, or, with one seed, is the {over}.{note}");
-    album.add("validation", &title, caption, curves::draw(&title, &unit, "step", &validation, true));
+    album.add("validation", &title, caption, curves::draw(&title, &unit, Along::Steps, &validation, true));
 
     let title = "Every seed";
     let panels: Vec<Panel> = group.variants.iter().filter_map(panel).collect();

@@ -1,10 +1,12 @@
 //! Figures that span groups: the same variant with other shots and ways, the same metric on other data.
 
-use super::{Album, Figure, Line, curves, heat, ranks};
+use super::curves::{self, Along};
+use super::text::{common, common_all};
+use super::{Album, Figure, Line, heat, ranks};
 use crate::curve::At;
 use crate::format;
 use crate::palette::Colour;
-use crate::statistics::Interval;
+use crate::statistics::{self, Interval};
 use crate::summary::{ARROW, Data, Group, Measure, Summary, Variant};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +57,7 @@ fn along(
         figures.entry(key).or_default().entry(variant.kind()).or_default().push(tested);
     }
     for ((study, data, fixed, metric), kinds) in figures {
+        let over = over_episodes(kinds.values().flatten().copied());
         let several = |variants: &Vec<&Tested>| {
             let xs: BTreeSet<usize> = variants.iter().map(|tested| x(tested.measure)).collect();
             // Two results at one place are of variants that differ in something that is not shown here.
@@ -69,21 +72,32 @@ fn along(
         let mut lines: Vec<Line> =
             kinds.into_values().map(once).filter(several).map(|variants| line(variants, x)).collect();
         lines.sort_by(|a, b| a.label.cmp(&b.label));
-        let about = study.map_or_else(|| data.label.clone(), |study| format!("{study}, {}", data.label));
-        let title = format!("{} against {id}", format::capitalized(&format::words(metric)));
         let setting = if one == "shot" { format!("{fixed}-way") } else { format!("{fixed}-shot") };
-        let caption = format!("{about}, {setting}. Bands are the 95 % intervals over episodes given these videos.");
-        let drawn = curves::draw(&title, &format!("{} (%)", format::words(metric)), id, &lines, true);
+        let data = format::words(&data.label);
+        let title = titled(study, &format!("{} against {id} on {data}, {setting}", format::words(metric)));
+        let caption = format!("Bands: {over}.");
+        let unit = format!("{} (%)", format::words(metric));
+        let drawn = curves::draw(&title, &unit, Along::Values(id), &lines, true);
         album.add_numbered(id, &title, caption, drawn);
     }
+}
+
+/// A title, behind the study where there are several.
+fn titled(study: Option<&String>, title: &str) -> String {
+    study.map_or_else(|| format::capitalized(title), |study| format!("{study}: {title}"))
+}
+
+/// What the intervals of these are about.
+fn over_episodes<'a>(tested: impl Iterator<Item = &'a Tested<'a>>) -> &'static str {
+    statistics::over_episodes_of(tested.map(|tested| &tested.variant.settings))
 }
 
 fn line(mut variants: Vec<&Tested>, x: fn(&Measure) -> usize) -> Line {
     variants.sort_by_key(|tested| x(tested.measure));
     let points = variants.iter().map(|tested| At::interval(x(tested.measure) as f64, tested.value)).collect();
-    let label = variants.first().map(|first| name(first));
+    let label = common(&variants.iter().map(|tested| name(tested)).collect::<Vec<_>>());
     let (number, swatch) = variants.first().map_or((0, 0), |first| (first.variant.number, first.variant.swatch));
-    Line { label: label.unwrap_or_default(), points, number, swatch }
+    Line { label, points, number, swatch }
 }
 
 /// What was tested on several datasets against these, where there are several alignment metrics.
@@ -109,7 +123,8 @@ fn metrics(album: &mut Album, all: &[Tested]) {
             let row = |row: usize| columns.iter().map(|data| cell(row, data).map(of)).collect();
             (0..names.len()).map(row).collect::<Vec<Vec<_>>>()
         };
-        let title = format!("{} by {are} and dataset", format::capitalized(&format::words(&measure.metric)));
+        let setting = format!("{}-way {}-shot", measure.way, measure.shot);
+        let title = titled(study, &format!("{} by {are} and dataset, {setting}", format::words(&measure.metric)));
         let grid = heat::Grid {
             title: &title,
             rows_are: if are == "metric" { "alignment metric" } else { are },
@@ -117,15 +132,11 @@ fn metrics(album: &mut Album, all: &[Tested]) {
             shares: values(|interval| interval.mean),
             half_widths: values(|interval| interval.half_width),
             rows: names,
-            columns: short(&columns),
+            columns: short(&columns).iter().map(|label| format::words(label)).collect(),
             colour: Colour::SCALE,
         };
-        let of = study.map(|study| format!("{study}. ")).unwrap_or_default();
         let best = if are == "metric" { " Where several variants share a cell, it holds the best." } else { "" };
-        let caption = format!(
-            "{of}{}-way {}-shot. ±: 95 % interval over episodes given these videos.{best}",
-            measure.way, measure.shot
-        );
+        let caption = format!("±: {}.{best}", over_episodes(variants.iter().copied()));
         album.add_numbered("metrics", &title, caption, heat::draw(&grid));
     }
 }
@@ -165,13 +176,17 @@ fn rows(variants: &[&Tested]) -> Rows {
     let number = |tested: &&Tested| tested.variant.number.to_string();
     if cells(&metric) < variants.len() && numbers.len() < cells(&number) {
         let mut rows: Vec<usize> = Vec::new();
-        let mut names: Vec<String> = Vec::new();
+        let mut names: Vec<Vec<String>> = Vec::new();
         for tested in variants {
-            if !rows.contains(&tested.variant.number) {
-                rows.push(tested.variant.number);
-                names.push(name(tested));
+            match rows.iter().position(|row| *row == tested.variant.number) {
+                Some(row) => names[row].push(name(tested)),
+                None => {
+                    rows.push(tested.variant.number);
+                    names.push(vec![name(tested)]);
+                }
             }
         }
+        let names = common_all(&names);
         let row = |tested: &&Tested| rows.iter().position(|row| *row == tested.variant.number);
         return Rows { are: "variant", names, of: variants.iter().filter_map(row).collect() };
     }
@@ -223,5 +238,12 @@ mod tests {
         let lines: Vec<&str> = figures[0].data[1..].iter().map(|line| line[0].as_str()).collect();
         assert_eq!(lines, ["one", "one", "two", "two"]);
         assert_eq!(figures[0].data[2][1], "5");
+        // What tells it from the same figure of another table is in its title.
+        assert_eq!(figures[0].title, "Accuracy against shots on hmdb51, 5-way");
+        assert!(figures[0].caption.starts_with("Bands: 95 % interval over episodes given these videos"));
+        assert!(
+            figures[0].svg.contains(">1</text>") && !figures[0].svg.contains(">2</text>"),
+            "marks at what was tested"
+        );
     }
 }

@@ -2,10 +2,10 @@
 
 use super::canvas::{self, Anchor, Of, WIDTH};
 use super::scale::Scale;
-use super::text::{Font, shorten_all, widest};
+use super::text::{Font, common_all, shorten_all, widest};
 use super::{Album, Drawn, Named};
 use crate::format;
-use crate::palette::Colour;
+use crate::palette::{Colour, Shape};
 use crate::statistics::{Ranks, cliques, ranks};
 use crate::summary::{Group, Summary, Variant};
 use std::collections::BTreeMap;
@@ -32,8 +32,8 @@ pub fn draw(album: &mut Album, summary: &Summary) {
     }
     for ((study, metric), groups) in studies {
         let Some((named, found, seeds)) = compared(&groups) else { continue };
-        let title = format!("Ranks over {} tables", groups.len());
-        let of = study.map(|study| format!("{study}. ")).unwrap_or_default();
+        let of = study.map(|study| format!("{study}: ")).unwrap_or_default();
+        let title = format::capitalized(&format!("{of}ranks over {} tables", groups.len()));
         let blocks = match seeds {
             1 => format!("{} tables", groups.len()),
             seeds => format!("{} tables with {seeds} seeds each", groups.len()),
@@ -43,7 +43,7 @@ pub fn draw(album: &mut Album, summary: &Summary) {
             false => "no difference among the variants was shown",
         };
         let caption = format!(
-            "{of}Mean rank by {}, 1 is the best, over {blocks}. A line at the side joins variants whose mean ranks differ by less \
+            "Mean rank by {}, 1 is the best, over {blocks}. A line at the side joins variants whose mean ranks differ by less \
              than the critical difference of {:.2} (Nemenyi, 0.05), so they are not told apart. Friedman’s test (Iman and \
              Davenport): p {}, {differ}. Tables of one study share classes and videos, and seeds share tables, so the difference \
              is smaller than for as many independent data sets.",
@@ -84,11 +84,14 @@ fn compared(groups: &[&Group]) -> Option<(Vec<Named>, Ranks, usize)> {
         }
     }
     let found = ranks(&blocks)?;
-    let measure = groups[0].measure.as_ref()?;
-    let named = common.iter().map(|number| {
-        let named = Named::of(tables[0][number]);
-        Named { label: format::without_setting(&named.label, measure.way, measure.shot).to_owned(), ..named }
-    });
+    let label = |(group, table): (&&Group, &BTreeMap<usize, &Variant>), number: &usize| {
+        let label = &table[number].label;
+        let short = group.measure.as_ref().map(|measure| format::without_setting(label, measure.way, measure.shot));
+        short.unwrap_or(label).to_owned()
+    };
+    let of = |number: &usize| groups.iter().zip(&tables).map(|table| label(table, number)).collect();
+    let labels = common_all(&common.iter().map(of).collect::<Vec<Vec<String>>>());
+    let named = common.iter().zip(labels).map(|(number, label)| Named { label, ..Named::of(tables[0][number]) });
     Some((named.collect(), found, seeds))
 }
 
@@ -130,7 +133,7 @@ fn diagram(title: &str, named: &[Named], found: &Ranks) -> Drawn {
         for (row, ((at, rank), label)) in order.iter().zip(&sorted).zip(&labels).enumerate() {
             let middle = TOP + ROW * (row as f64 + 0.5);
             canvas.text(label, (left - 12.0, middle), Anchor::End, Colour::INK);
-            canvas.dot((x.at(*rank), middle), 4.5, Colour::of(named[*at].swatch));
+            canvas.point((x.at(*rank), middle), 4.5, Colour::of(named[*at].swatch), Shape::of(named[*at].number));
             canvas.text(&format!("{rank:.2}"), (right + 44.0, middle), Anchor::End, Colour::INK);
             let spot = ((0.0, middle - ROW / 2.0), (right + 46.0, middle + ROW / 2.0));
             canvas.spot(
@@ -162,8 +165,11 @@ mod tests {
     fn variants_of_several_tables_have_ranks() {
         let folder = tempfile::tempdir().unwrap();
         for shot in [1, 5] {
-            let variant = |name: &str, value: f64| (format!("{name}-{shot}shot"), value + 0.02 * shot as f64, 7);
-            let variants = vec![variant("one", 0.4), variant("two", 0.5), variant("three", 0.3)];
+            let data = if shot == 1 { "kinetics" } else { "ssv2" };
+            let variant = |name: &str, value: f64, width| {
+                (format!("{data}-{name}-{shot}shot"), value + 0.02 * shot as f64, width)
+            };
+            let variants = vec![variant("one", 0.4, 7), variant("two", 0.5, 8), variant("three", 0.3, 9)];
             Study { variants, shot, folder: format!("{shot}"), ..Study::default() }.write(folder.path(), 2);
         }
         let mut album = Album::default();

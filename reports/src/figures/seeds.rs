@@ -5,7 +5,7 @@ use super::scale::{Scale, ticks};
 use super::text::{Font, shorten_all};
 use super::{Drawn, Named};
 use crate::format;
-use crate::palette::Colour;
+use crate::palette::{Colour, Shape};
 
 /// The seeds of one variant, in order.
 #[derive(Clone)]
@@ -59,13 +59,13 @@ pub fn draw(title: &str, unit: &str, panels: &[Panel]) -> Option<Drawn> {
         canvas.title(title);
         canvas.small(unit, (0.0, 38.0), Anchor::Start, Colour::MUTED);
         for (number, (panel, name)) in panels.iter().zip(&names).enumerate() {
-            let colour = Colour::of(panel.named.swatch);
+            let (colour, shape) = (Colour::of(panel.named.swatch), Shape::of(panel.named.number));
             let left = LEFT + (width + GAP) * (number % COLUMNS) as f64;
             let top = TOP + (HEAD + HEIGHT + FOOT) * (number / COLUMNS) as f64 + HEAD;
             let right = left + width - TESTS;
             let y = Scale { low: marks[0] / 100.0, high: marks[marks.len() - 1] / 100.0, from: top + HEIGHT, to: top };
             let x = Scale { low: 0.0, high: steps, from: left, to: right };
-            canvas.dot((left + 5.0, top - 12.0), 4.0, colour);
+            canvas.point((left + 5.0, top - 12.0), 4.0, colour, shape);
             canvas.small(name, (left + 14.0, top - 12.0), Anchor::Start, Colour::INK);
             for mark in &marks {
                 let height = y.at(mark / 100.0);
@@ -82,11 +82,11 @@ pub fn draw(title: &str, unit: &str, panels: &[Panel]) -> Option<Drawn> {
                     seed.validation.iter().map(|(step, value)| (x.at(*step), y.at(*value))).collect();
                 match path.as_slice() {
                     [] => {}
-                    [only] => canvas.dot(*only, 2.0, colour),
+                    [only] => canvas.point(*only, 2.0, colour, shape),
                     path => canvas.line(path, colour, 1.2),
                 }
                 let at = (left + width - TESTS / 2.0, y.at(seed.result));
-                canvas.dot(at, 2.8, colour);
+                canvas.point(at, 2.8, colour, shape);
                 let text =
                     format!("{}, seed {}: {} in the test", panel.named.label, seed.seed, format::percent(seed.result));
                 let (corner, end) = ((at.0 - 7.0, at.1 - 5.0), (at.0 + 7.0, at.1 + 5.0));

@@ -1,7 +1,7 @@
 //! The backend of plotters that the figures are drawn on: SVG with fractions of a pixel, and with colours by class, so that a
 //! browser can show them on a dark ground.
 
-use super::text::clean;
+use super::text::{Font, clean};
 use crate::palette::Colour;
 use plotters::prelude::*;
 use plotters_backend::text_anchor::HPos;
@@ -125,19 +125,24 @@ impl DrawingBackend for Svg {
             HPos::Center => " text-anchor=\"middle\"",
             HPos::Right => " text-anchor=\"end\"",
         };
-        let weight = if matches!(style.style(), FontStyle::Bold) { " font-weight=\"bold\"" } else { "" };
-        let ((x, y), size) = (point(at), style.size() / UNITS);
-        self.shapes.add(&format!(
-            "<text x=\"{}\" y=\"{}\" font-size=\"{}\"{weight}{anchor} font-family=\"sans-serif\" {}>{}</text>",
-            number(x),
-            // Capitals and digits are about 0.72 of the size high: half of that lies below the middle.
-            number(y + 0.36 * size),
-            number(size),
-            fill(colour(style.color()), 1.0),
-            escape(text)
-        ));
+        let font = Font { size: style.size() / UNITS, bold: matches!(style.style(), FontStyle::Bold) };
+        self.shapes.add(&letters(text, point(at), anchor, colour(style.color()), font));
         Ok(())
     }
+}
+
+/// Text whose middle height is at `at`; `anchor` is an attribute, or empty for the text's begin.
+pub fn letters(text: &str, (x, y): (f64, f64), anchor: &str, colour: Colour, font: Font) -> String {
+    let weight = if font.bold { " font-weight=\"bold\"" } else { "" };
+    format!(
+        "<text x=\"{}\" y=\"{}\" font-size=\"{}\"{weight}{anchor} font-family=\"sans-serif\" {}>{}</text>",
+        number(x),
+        // Capitals and digits are about 0.72 of the size high: half of that lies below the middle.
+        number(y + 0.36 * font.size),
+        number(font.size),
+        fill(colour, 1.0),
+        escape(text)
+    )
 }
 
 /// At most two decimals: a hundredth of a pixel.

@@ -111,6 +111,30 @@ pub fn wrap(label: &str, width: f64, font: Font) -> Vec<String> {
     }
 }
 
+/// All of `text` in lines of `width` pixels, broken at spaces, and within a word that is wider than a line.
+pub fn paragraph(text: &str, width: f64, font: Font) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut now = String::new();
+    for word in clean(text).split(' ') {
+        let longer = format!("{now} {word}");
+        if !now.is_empty() && font.width(&longer) <= width {
+            now = longer;
+            continue;
+        }
+        if !now.is_empty() {
+            lines.push(std::mem::take(&mut now));
+        }
+        for letter in word.chars() {
+            if !now.is_empty() && font.width(&now) + font.width(letter.encode_utf8(&mut [0; 4])) > width {
+                lines.push(std::mem::take(&mut now));
+            }
+            now.push(letter);
+        }
+    }
+    lines.push(now);
+    lines
+}
+
 /// [`wrap`] of several labels; where two would read the same, all are shortened to one line, see [`shorten_all`].
 pub fn wrap_all(labels: &[String], width: f64, font: Font) -> Vec<Vec<String>> {
     let wrapped: Vec<Vec<String>> = labels.iter().map(|label| wrap(label, width, font)).collect();
@@ -119,6 +143,31 @@ pub fn wrap_all(labels: &[String], width: f64, font: Font) -> Vec<Vec<String>> {
         return wrapped;
     }
     shorten_all(labels, width, font).into_iter().map(|label| vec![label]).collect()
+}
+
+/// What the names of one thing in several tables have in common at their ends: `otam-clip` of `kinetics-otam-clip` and
+/// `ssv2-otam-clip`. The first of them where that is nothing.
+pub fn common(names: &[String]) -> String {
+    let Some(first) = names.first() else { return String::new() };
+    let parts = |name: &str| name.split_inclusive(['-', '+', ' ', '/']).map(str::to_owned).collect::<Vec<String>>();
+    let of: Vec<Vec<String>> = names.iter().map(|name| parts(name)).collect();
+    let least = of.iter().map(Vec::len).min().unwrap_or(0);
+    let same = |part: &dyn Fn(&[String]) -> Option<String>| of.iter().all(|parts_of| part(parts_of) == part(&of[0]));
+    let head = (0..least).take_while(|at| same(&|parts| parts.get(*at).cloned())).count();
+    let tail = (1..=least - head).take_while(|end| same(&|parts| parts.get(parts.len() - end).cloned())).count();
+    let own = &of[0];
+    let kept = [&own[..head], &own[own.len() - tail..]].concat().concat();
+    let kept = kept.trim_matches(['-', '+', ' ', '/']);
+    if kept.is_empty() { first.clone() } else { kept.to_owned() }
+}
+
+/// [`common`] of each of several things; their first names where two of them would be called the same.
+pub fn common_all(names: &[Vec<String>]) -> Vec<String> {
+    let shared: Vec<String> = names.iter().map(|names| common(names)).collect();
+    if shared.iter().collect::<BTreeSet<_>>().len() == names.len() {
+        return shared;
+    }
+    names.iter().map(|names| names.first().cloned().unwrap_or_default()).collect()
 }
 
 /// The widest of some texts, in pixels.
@@ -167,6 +216,30 @@ mod tests {
         let same = names(&["the same name of the same thing"; 2]);
         let shown = shorten_all(&same, 100.0, Font::TEXT);
         assert_eq!(shown[0], shown[1]);
+    }
+
+    #[test]
+    fn what_names_of_one_thing_have_in_common_is_kept() {
+        let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let cases: [(&[&str], &str); 5] = [
+            (&["kinetics-otam-clip", "ssv2-otam-clip"], "otam-clip"),
+            (&["otam-kinetics", "otam-ssv2"], "otam"),
+            (&["otam", "otam"], "otam"),
+            (&["one", "two"], "one"),
+            (&["a-x-b", "a-b"], "a-b"),
+        ];
+        cases.into_iter().for_each(|(of, wanted)| assert_eq!(common(&names(of)), wanted));
+        let all = [names(&["k-otam", "s-otam"]), names(&["k2-otam", "s2-otam"])];
+        assert_eq!(common_all(&all), ["k-otam", "k2-otam"], "not two of one name");
+    }
+
+    #[test]
+    fn a_paragraph_keeps_all_its_letters() {
+        let text = "one cell covered at a time; the probability of a_class_whose_name_is_longer_than_a_line_can_be";
+        let lines = paragraph(text, 180.0, Font::SMALL);
+        assert!(lines.iter().all(|line| Font::SMALL.width(line) <= 180.0), "{lines:?}");
+        assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
+        assert_eq!(paragraph("", 100.0, Font::TEXT), [""]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::scale::{Scale, ticks};
 use super::text::{Font, shorten_all};
 use super::{Drawn, Point};
 use crate::format;
-use crate::palette::Colour;
+use crate::palette::{Colour, Shape};
 
 const HEIGHT: f64 = 380.0;
 const TOP: f64 = 62.0;
@@ -96,7 +96,7 @@ pub fn draw(title: &str, unit: &str, points: &[Point], price: &Price) -> Option<
             for end in [top, bottom] {
                 canvas.line(&[(across - 5.0, end), (across + 5.0, end)], colour, 2.0);
             }
-            canvas.dot((*across, *height), 5.5, colour);
+            canvas.point((*across, *height), 5.5, colour, Shape::of(point.number));
             let (corner, end) = ((across - 9.0, height - 9.0), (across + 9.0, height + 9.0));
             canvas.spot(corner, end, &Of::variant(point.number), &said(&(*point, *paid)));
             taken.push(Frame {

@@ -17,7 +17,8 @@ pub enum Axis {
     Variant,
     /// Name of the recipe.
     Recipe,
-    /// The dataset, with the options in which it differs from another one of the runs.
+    /// The dataset, with the options in which it differs from another one of the runs; behind the one of the training, where that
+    /// is another.
     Dataset,
     /// Architecture of the backbone, or the name of its embedded weights.
     Backbone,
@@ -107,7 +108,7 @@ impl Axis {
             Axis::Method => method(run),
             Axis::Variant => shown(&[run]),
             Axis::Recipe => manifest.name.clone(),
-            Axis::Dataset => group.data.tested.clone(),
+            Axis::Dataset => group.data.label.clone(),
             Axis::Backbone => match &run.settings.setting {
                 Some(setting) => setting.backbone.clone(),
                 None => manifest.components.get("backbone").cloned().unwrap_or_else(|| format::NONE.to_owned()),

@@ -147,7 +147,10 @@ impl<'a> Found<'a> {
     fn papers<'s>(&'s self, row: &Key, column: &Key, metric: &'s Metric) -> impl Iterator<Item = &'s Paper> {
         let cell = self.cells.get(&(row.clone(), column.clone()));
         let papers = cell.map(|cell| cell.variant.paper.as_slice()).unwrap_or_default();
-        papers.iter().filter(move |paper| matches!(metric, Metric::Test(name) if *name == paper.expectation.metric))
+        papers.iter().filter(move |paper| {
+            let measured = matches!(metric, Metric::Test(name) if *name == paper.expectation.metric);
+            measured && paper.expectation.is_published()
+        })
     }
 
     /// The rows of published numbers that belong to `row`, one for each source.

@@ -6,7 +6,7 @@ use crate::table::{escape_latex, set, unspelt};
 /// A `table` environment for `\input`; the document needs `booktabs` and `siunitx` (version 3), and `xcolor` where there are
 /// published rows. `label` becomes `\label{tab:…}`.
 pub fn latex(table: &Pivot, label: &str) -> String {
-    let grey = table.rows.iter().any(|row| row.published);
+    let grey = table.has_published();
     let mut needs = vec!["booktabs", "siunitx"];
     needs.extend(grey.then_some("xcolor"));
     let needs: Vec<String> = needs.iter().map(|package| format!("\\usepackage{{{package}}}")).collect();

@@ -20,7 +20,7 @@ pub use markup::{html, markdown};
 pub use text::text;
 
 use crate::load::{self, Loaded};
-use crate::summary::keys_of;
+use crate::summary::keys_across;
 use axis::{Axis, Placed};
 use cells::{Found, Key};
 use maclip_framework::error::{Error, Result};
@@ -45,7 +45,7 @@ pub struct Asked {
     pub interval: Interval,
     /// What is marked.
     pub marks: Marks,
-    /// Adds a row with the numbers that the recipes expect.
+    /// Adds a row with the numbers of papers that the recipes expect.
     pub published: bool,
     /// The beginning of the caption, in the place of what is made of the axes.
     pub caption: Option<String>,
@@ -143,6 +143,11 @@ impl Pivot {
         ends.max_by_key(|end| end.chars().count()).unwrap_or_default()
     }
 
+    /// Whether a row has published numbers.
+    pub fn has_published(&self) -> bool {
+        self.rows.iter().any(|row| row.published)
+    }
+
     /// Number of lines of headings.
     fn levels(&self) -> usize {
         self.columns.first().map_or(1, Vec::len)
@@ -167,7 +172,7 @@ pub fn pivot(roots: &[PathBuf], asked: &Asked) -> Result<(Pivot, Vec<String>)> {
 }
 
 fn of(loaded: &Loaded, asked: &Asked) -> Result<Pivot> {
-    let groups = keys_of(&loaded.runs);
+    let groups = keys_across(&loaded.runs);
     let all: Vec<Placed> = loaded.runs.iter().zip(&groups).collect();
     let read = |names: &[String], option| {
         names.iter().map(|name| Axis::read(name, option, &all)).collect::<Result<Vec<Axis>>>()
@@ -229,7 +234,7 @@ fn of(loaded: &Loaded, asked: &Asked) -> Result<Pivot> {
         row_headings: rows.iter().map(|axis| renamed(axis.name(), axis.name())).collect(),
         columns: headings,
         rows: table,
-        notes: words.into_list(open, &found),
+        notes: words.into_list(open, &found, asked.interval),
     })
 }
 

@@ -42,7 +42,7 @@ fn methods_are_rows_shots_are_columns_and_seeds_are_averaged() {
     let both = &table.rows[3].cells;
     assert!(both[0].value.unwrap() > 70.0 && both[1].value.unwrap() > both[0].value.unwrap(), "{both:?}");
     let wanted = "Few-shot recognition on hmdb51, 5-way: accuracy in %. Mean of 3 seeds. ±: 95 % interval over episodes \
-                  given these videos. Bold: ";
+                  given these videos (closed). Bold: ";
     assert!(table.caption.starts_with(wanted), "{}", table.caption);
     assert!(table.notes.is_empty(), "{:?}", table.notes);
 }
@@ -53,7 +53,7 @@ fn headings_nest_and_every_format_escapes() {
         Pivot { notes: vec!["50 % & <more>".to_owned()], ..made(&asked(&["method"], &["way", "shot"])).unwrap() };
     assert_eq!((table.spans(0), table.spans(1)), (vec![("5-way", 2)], vec![("1-shot", 1), ("5-shot", 1)]));
     let tex = latex(&table, "main");
-    assert!(tex.contains(r" & \multicolumn{2}{c}{5{-}way} \\") && tex.contains(r"\cmidrule(lr){2-3}"), "{tex}");
+    assert!(tex.contains(r" & \multicolumn{2}{c}{5-way} \\") && tex.contains(r"\cmidrule(lr){2-3}"), "{tex}");
     assert!(tex.contains(r"MA\_CLIP \& \textless{}all\textgreater{}\textbar{} & "), "{tex}");
     let html = html(&table);
     assert!(
@@ -90,7 +90,17 @@ fn runs_that_are_no_seeds_of_one_another_are_told_apart() {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
     let one = Asked { only: vec![("variant".into(), "tpcm".into())], ..asked(&["dataset"], &["shot"]) };
-    assert_eq!(made(&one).unwrap().rows.len(), 1);
+    let table = made(&one).unwrap();
+    assert_eq!(table.rows.len(), 1);
+    assert!(
+        table.caption.contains("accuracy in %. Only runs with variant = tpcm. Mean of 3 seeds"),
+        "{}",
+        table.caption
+    );
+    // The beginning of the caption says this one.
+    let one = Asked { only: vec![("shot".into(), "5".into())], ..asked(&["method"], &[]) };
+    let caption = made(&one).unwrap().caption;
+    assert!(caption.contains("5-way 5-shot") && !caption.contains("Only runs"), "{caption}");
 }
 
 #[test]
@@ -152,8 +162,8 @@ fn published_numbers_are_rows_with_their_source() {
         let path = entry.unwrap().path().join("recipe.resolved.yaml");
         let Ok(recipe) = std::fs::read_to_string(&path) else { continue };
         if recipe.contains("name: both") {
-            let expect =
-                "expect: [{metric: accuracy, value: 83.4, tolerance: 1, source: 'paper, table 1', dataset: ucf101}]\n";
+            let expect = "expect: [{metric: accuracy, value: 83.4, tolerance: 1, source: 'paper, table 1', dataset: \
+                          ucf101}, {metric: accuracy, value: 61.0, tolerance: 3, source: this recipe}]\n";
             std::fs::write(&path, recipe + expect).unwrap();
         }
     }
@@ -173,4 +183,5 @@ fn published_numbers_are_rows_with_their_source() {
         "{tex}"
     );
     assert!(html(&table).contains("<tr style=\"color: #6b6b6b\">"));
+    assert!(table.has_published() && !html(&table).contains("61.0"), "what the recipe expects of itself is no paper's");
 }

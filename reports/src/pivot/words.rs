@@ -40,7 +40,7 @@ impl Notes {
     }
 
     /// One sentence each. `open` runs have no result.
-    pub fn into_list(self, open: usize, found: &Found) -> Vec<String> {
+    pub fn into_list(self, open: usize, found: &Found, intervals: Interval) -> Vec<String> {
         let note = |(at, (source, why)): (usize, &(String, Vec<String>))| {
             let why = if why.is_empty() { String::new() } else { format!(" (†: {})", why.join("; or ")) };
             format!("[{}]: {source}{why}", at + 1)
@@ -55,6 +55,9 @@ impl Notes {
         if open > 0 {
             let verb = if open == 1 { "has" } else { "have" };
             notes.push(format!("{} {verb} no result and {} not counted", format::plural(open, "run"), be(open)));
+        }
+        if intervals == Interval::Episodes && over_episodes(found) == statistics::OVER_EITHER {
+            notes.push(statistics::MIXED.to_owned());
         }
         notes.extend(found.warnings.iter().cloned());
         notes
@@ -91,6 +94,7 @@ pub fn caption(
     });
     let shown = measured.as_ref().map(|name| format!(": {name} in %")).unwrap_or_default();
     let mut sentences = vec![asked.caption.clone().unwrap_or_else(|| format!("{task}{data}{setting}{shown}"))];
+    sentences.extend(only(asked, &axes));
     let seeds = found.seeds();
     if let (Some(least), Some(most)) = (seeds.first(), seeds.last().filter(|most| **most > 1)) {
         sentences.push(match least == most {
@@ -105,6 +109,16 @@ pub fn caption(
     sentences.join(". ") + "."
 }
 
+/// Which runs are shown, where the first sentence does not say it.
+fn only(asked: &Asked, axes: &[&Axis]) -> Option<String> {
+    let is_axis = |name: &str| axes.iter().any(|axis| axis.name() == format::words(name));
+    let said =
+        |name: &str| asked.caption.is_none() && !is_axis(name) && ["task", "dataset", "way", "shot"].contains(&name);
+    let kept = asked.only.iter().filter(|(name, _)| !said(name));
+    let kept: Vec<String> = kept.map(|(name, value)| format!("{} = {value}", format::words(name))).collect();
+    (!kept.is_empty()).then(|| format!("Only runs with {}", kept.join(" and ")))
+}
+
 /// Says what the grey rows are.
 pub fn with_published(caption: String, any: bool) -> String {
     if any { format!("{caption} Grey rows with a number in brackets: published results.") } else { caption }
@@ -114,11 +128,16 @@ fn interval(interval: Interval, found: &Found) -> Option<&'static str> {
     let queries = found.runs.iter().any(|(run, _)| run.result().is_some_and(|test| test.way == 0));
     match interval {
         Interval::Episodes if queries => Some(statistics::OVER_QUERIES),
-        Interval::Episodes => Some(statistics::OVER_EPISODES),
+        Interval::Episodes => Some(over_episodes(found)),
         Interval::Classes => Some(statistics::OVER_CLUSTERS),
         Interval::Seeds => Some(statistics::OVER_SEEDS),
         Interval::None => None,
     }
+}
+
+/// What the intervals over episodes are about.
+fn over_episodes(found: &Found) -> &'static str {
+    statistics::over_episodes_of(found.runs.iter().map(|(run, _)| &run.settings))
 }
 
 fn marks(marks: Marks, found: &Found, rows: &[Axis]) -> Option<String> {

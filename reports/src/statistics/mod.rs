@@ -22,10 +22,37 @@ pub use paired::{Paired, paired};
 pub use ranks::{Ranks, cliques, ranks};
 pub use sign_flip::sign_flip;
 
+use crate::settings::Settings;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// What an interval over episodes is about.
-pub const OVER_EPISODES: &str = "95 % interval over episodes given these videos";
+/// What an interval over episodes is about where each is drawn from all videos. Lafargue et al. (arXiv 2409.02850) call it
+/// closed, and open where no two episodes share a video.
+pub const OVER_EPISODES: &str = "95 % interval over episodes given these videos (closed)";
+
+/// The same where no two episodes share a video.
+pub const OVER_OTHER_VIDEOS: &str =
+    "95 % interval over episodes that share no video, for these and other videos of these classes (open)";
+
+/// The same where some tests are of one kind and some of the other.
+pub const OVER_EITHER: &str = "95 % interval over episodes: closed, given these videos, or open, for other videos of \
+                               these classes too";
+
+/// What limits a table of both.
+pub const MIXED: &str = "some tests draw episodes with replacement and some without: intervals of the second kind also speak of \
+                         other videos, so they are wider, and the two do not compare";
+
+/// What the intervals of tests with these settings are about.
+pub fn over_episodes_of<'a>(tests: impl Iterator<Item = &'a Settings>) -> &'static str {
+    let mut kinds = [false; 2];
+    tests.for_each(|test| {
+        kinds[usize::from(test.get("task.test.sampling") == Some("without_replacement"))] = true;
+    });
+    match kinds {
+        [_, false] => OVER_EPISODES,
+        [false, true] => OVER_OTHER_VIDEOS,
+        [true, true] => OVER_EITHER,
+    }
+}
 
 /// The same where the test is a retrieval and has no episodes.
 pub const OVER_QUERIES: &str = "95 % interval over queries given these videos";
@@ -99,6 +126,19 @@ mod tests {
 
     fn close(left: f64, right: f64) {
         assert!((left - right).abs() < 1e-9, "{left} is not {right}");
+    }
+
+    #[test]
+    fn an_interval_says_whether_it_speaks_of_other_videos() {
+        let of = |sampling: &str| {
+            let text = format!("task: {{type: few_shot, test: {{sampling: {sampling}}}}}\n");
+            Settings::read(&text).unwrap()
+        };
+        let (closed, open) = (of("with_replacement"), of("without_replacement"));
+        let said = |tests: &[&Settings]| over_episodes_of(tests.iter().copied());
+        // Older runs have no such key.
+        assert_eq!(said(&[&closed, &Settings::default()]), OVER_EPISODES);
+        assert_eq!((said(&[&open]), said(&[&open, &closed])), (OVER_OTHER_VIDEOS, OVER_EITHER));
     }
 
     #[test]

@@ -34,6 +34,16 @@ pub fn keys_of(runs: &[Run]) -> Vec<GroupKey> {
         .collect()
 }
 
+/// The same, the labels of data with the dataset of the training wherever that is another one.
+pub fn keys_across(runs: &[Run]) -> Vec<GroupKey> {
+    let names = Names::of(runs, &studies(runs));
+    let mut keys = keys_of(runs);
+    for (key, run) in keys.iter_mut().zip(runs).filter(|(_, run)| other(run).is_some()) {
+        key.data.label = names.across(run, &key.data.tested);
+    }
+    keys
+}
+
 fn measure(run: &Run) -> Option<Measure> {
     run.result().map(|test| Measure { metric: test.metric.clone(), way: test.way, shot: test.shot })
 }
@@ -100,7 +110,8 @@ fn other(run: &Run) -> Option<&str> {
 
 /// The options of `run` whose keys begin with `of`, by the keys that they have where the dataset is trained on.
 fn options(run: &Run, of: &str) -> Settings {
-    let own = |(key, value): (&String, &String)| Some((format!("{TRAINED_ON}{}", key.strip_prefix(of)?), value.clone()));
+    let own =
+        |(key, value): (&String, &String)| Some((format!("{TRAINED_ON}{}", key.strip_prefix(of)?), value.clone()));
     let keys = run.settings.keys.iter().filter_map(own).collect();
     Settings { setting: run.settings.setting.clone(), keys, ..Settings::default() }
 }
@@ -159,8 +170,7 @@ impl<'a> Names<'a> {
     /// The component, and the values of its options in which it differs from other datasets.
     fn label(&self, source: &Source) -> String {
         let differing = self.differing.get(source.component).into_iter().flatten();
-        let shown: Vec<String> =
-            differing.filter_map(|option| shown(option, source.options.get(option)?)).collect();
+        let shown: Vec<String> = differing.filter_map(|option| shown(option, source.options.get(option)?)).collect();
         match shown.is_empty() {
             true => source.component.to_owned(),
             false => format!("{} ({})", source.component, shown.join(", ")),
@@ -190,6 +200,23 @@ impl<'a> Names<'a> {
             false => tested.clone(),
         };
         Data { label, tested, test: test.to_owned() }
+    }
+}
+
+impl Names<'_> {
+    /// What `run` is trained on and what it is tested on, which is called `tested`: `shapes (motion → appearance)`.
+    fn across(&self, run: &Run, tested: &str) -> String {
+        let source = Source::trained(run);
+        let trained = self.label(&source);
+        let options = |label: &str| {
+            let inside = label.strip_prefix(source.component)?.strip_prefix(" (")?.strip_suffix(')')?;
+            Some(inside.to_owned())
+        };
+        match (options(&trained), options(tested)) {
+            _ if trained == tested => trained,
+            (Some(from), Some(to)) => format!("{} ({from}{ARROW}{to})", source.component),
+            _ => format!("{trained}{ARROW}{tested}"),
+        }
     }
 }
 
@@ -235,6 +262,7 @@ mod tests {
     use crate::load::load;
     use crate::summary::{Group, summarise};
     use crate::testing::Study;
+    use std::collections::BTreeSet;
     use std::path::Path;
 
     const BOTH: [&str; 2] = ["variant: motion", "variant: appearance"];
@@ -263,6 +291,16 @@ mod tests {
                 std::fs::write(run.join("recipe.resolved.yaml"), recipe).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn a_test_on_another_dataset_names_both() {
+        let folder = tempfile::tempdir().unwrap();
+        crossed(folder.path(), "one", &BOTH);
+        let loaded = load(&[folder.path().to_owned()]).unwrap();
+        let labels: BTreeSet<String> = super::keys_across(&loaded.runs).into_iter().map(|key| key.data.label).collect();
+        let wanted = ["appearance → motion", "appearance", "motion → appearance", "motion"];
+        assert_eq!(labels.into_iter().collect::<Vec<_>>(), wanted.map(|options| format!("shapes ({options})")));
     }
 
     fn groups(root: &Path) -> Vec<Group> {

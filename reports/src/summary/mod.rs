@@ -16,7 +16,7 @@ mod versions;
 
 pub use classes::Classes;
 pub use compare::{Difference, compare, to_baseline};
-pub use grouping::{ARROW, GroupKey, keys_of};
+pub use grouping::{ARROW, GroupKey, keys_across};
 pub use order::{Finding, Verdict};
 pub use paper::Paper;
 pub use provenance::Provenance;
@@ -62,7 +62,7 @@ pub struct Group {
 impl Group {
     /// What the interval of a single result is about.
     pub fn interval(&self) -> &'static str {
-        if self.unit() == "queries" { statistics::OVER_QUERIES } else { statistics::OVER_EPISODES }
+        if self.unit() == "queries" { statistics::OVER_QUERIES } else { over_episodes(&self.variants) }
     }
 
     /// What a test consists of.
@@ -116,7 +116,7 @@ pub fn summarise(loaded: &Loaded) -> Summary {
     let (open, measured): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(key, _)| key.measure.is_none());
     let mut groups: Vec<Group> =
         measured.into_iter().chain(open).map(|(key, runs)| group(key, &runs, &loaded.orders)).collect();
-    colours::assign(&mut groups);
+    colours::assign(&mut groups, &loaded.runs);
     Summary { groups }
 }
 
@@ -128,6 +128,7 @@ fn group(key: &grouping::GroupKey, runs: &[&Run], orders: &[(String, Order)]) ->
     compare::to_baseline(&mut built, &mut warnings);
     compare::to_best(&mut built);
     warnings.extend(alike(&built));
+    warnings.extend((over_episodes(&built) == statistics::OVER_EITHER).then(|| statistics::MIXED.to_owned()));
     warnings.extend(verdict::warnings(&built, key.measure.as_ref()));
     let rank = |variant: &Variant| (variant.difference != Difference::IsBaseline, variant.result.is_none());
     built.sort_by(|a, b| {
@@ -146,6 +147,12 @@ fn group(key: &grouping::GroupKey, runs: &[&Run], orders: &[(String, Order)]) ->
         warnings,
         provenance: Provenance::of(runs),
     }
+}
+
+/// What the intervals of those with a result are about.
+fn over_episodes(variants: &[Variant]) -> &'static str {
+    let tested = variants.iter().filter(|variant| variant.result.is_some());
+    statistics::over_episodes_of(tested.map(|variant| &variant.settings))
 }
 
 /// Variants that are one run under several names, a line for each run.
@@ -259,6 +266,29 @@ mod tests {
         assert_eq!(summary.groups.len(), 1);
         assert_eq!(summary.groups[0].variants[0].seeds, [0, 1, 2]);
         assert_eq!(summary.groups[0].warnings.len(), 4);
+    }
+
+    #[test]
+    fn a_table_of_open_and_closed_intervals_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        study(folder.path());
+        let without = |variant: &str| {
+            for entry in std::fs::read_dir(folder.path().join("ablation")).unwrap() {
+                let path = entry.unwrap().path().join("recipe.resolved.yaml");
+                let text = std::fs::read_to_string(&path).unwrap();
+                if text.contains(&format!("name: {variant}")) && !text.contains("sampling") {
+                    let test = "  test: {sampling: without_replacement}\n  train:";
+                    std::fs::write(&path, text.replace("  train:", test)).unwrap();
+                }
+            }
+            read(folder.path()).groups.remove(0)
+        };
+        let mixed = without("both");
+        assert!(mixed.warnings.iter().any(|warning| warning == statistics::MIXED), "{:?}", mixed.warnings);
+        assert_eq!(mixed.interval(), statistics::OVER_EITHER);
+        let open = without("");
+        assert!(open.warnings.is_empty() && open.interval() == statistics::OVER_OTHER_VIDEOS, "{:?}", open.warnings);
+        assert!(crate::table::Table::of(&open).notes[0].ends_with("(open)"));
     }
 
     #[test]

@@ -94,7 +94,15 @@ pub fn unspelt(text: &str) -> bool {
 
 /// Text in which nothing is a command. What has no spelling becomes a question mark.
 pub fn escape(text: &str) -> String {
-    printable(text).chars().map(|c| spelt(c).unwrap_or_else(|| "?".to_owned())).collect()
+    let mut escaped = String::new();
+    for c in printable(text).chars() {
+        // Two hyphens would join to a longer one.
+        if c == '-' && escaped.ends_with('-') {
+            escaped += "{}";
+        }
+        escaped += &spelt(c).unwrap_or_else(|| "?".to_owned());
+    }
+    escaped
 }
 
 /// A character as LaTeX writes it with its standard fonts; `None` where those lack it.
@@ -110,8 +118,6 @@ fn spelt(c: char) -> Option<String> {
         '"' => "''",
         '\'' => "\\textquotesingle{}",
         '`' => "\\textasciigrave{}",
-        // Two of them would join to a longer one.
-        '-' => "{-}",
         // After the end of a row these would be taken for its options.
         '[' => "{[}",
         '*' => "{*}",
@@ -162,6 +168,7 @@ mod tests {
     fn names_are_no_commands() {
         assert_eq!(escape(r"a_b & \input{x} 100%"), r"a\_b \& \textbackslash{}input\{x\} 100\%");
         assert_eq!(escape("动作"), "??");
+        assert_eq!((escape("few-shot"), escape("a--b---c")), ("few-shot".into(), "a-{}-b-{}-{}-c".into()));
         // A row's end takes a bracket or star after it for its own.
         assert_eq!((escape("[a]"), escape("*")), ("{[}a]".into(), "{*}".into()));
     }

@@ -99,6 +99,11 @@ fn full(heading: &str, about: &str) -> Column {
 /// A difference with a p-value up to this is called clear.
 pub const LEVEL: f64 = 0.05;
 
+/// Headings of columns that others ask for.
+const DIFFERENCE: &str = "Δ baseline";
+const P: &str = "p";
+const EXPECTED: &str = "expected";
+
 impl Table {
     pub fn of(group: &Group) -> Self {
         let metric = format::words(group.metric());
@@ -134,9 +139,9 @@ impl Table {
             (core(&metric, &format!("%, ± over {unit}")), Box::new(result)),
             (core("classes & videos", "± bootstrap"), Box::new(clusters)),
             (core("over seeds", "± 95 %"), Box::new(seeds)),
-            (core("Δ baseline", "points, paired"), Box::new(difference)),
-            (core("p", "Holm"), Box::new(p_value)),
-            (core("expected", "%, by the recipe"), Box::new(expected)),
+            (core(DIFFERENCE, "points, paired"), Box::new(difference)),
+            (core(P, "Holm"), Box::new(p_value)),
+            (core(EXPECTED, "%, by the recipe"), Box::new(expected)),
             (
                 core("trainable", "parameters"),
                 Box::new(|variant: &Variant| Cell::of(variant.trainable, format::count, |count| count as f64)),
@@ -181,7 +186,7 @@ impl Table {
             name("expected better"),
             name("than"),
             core("Δ", "points, paired"),
-            core("p", "Holm"),
+            core(P, "Holm"),
             core("seeds", "with Δ above 0"),
             name("finding"),
             Column { name: true, ..wide("source", "") },
@@ -332,7 +337,7 @@ fn notes(group: &Group, columns: &[Column], rows: &[Vec<Cell>]) -> Vec<String> {
     if has("over seeds") {
         notes.push(format!("over seeds: {}", statistics::OVER_SEEDS));
     }
-    if has("p") {
+    if has(P) {
         notes.push(format!("p: {}, {}", statistics::SIGN_FLIP, statistics::HOLM));
     }
     if marked(Mark::Unclear) {
