@@ -41,8 +41,8 @@ impl<'a> Study<'a> {
         command.envs(self.slurm.map(|slurm| ("SLURM_CONF", slurm.config())));
         if let Some(bin) = &self.bin {
             let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-            command.env("PATH", path).env("MACLIP", command.get_program().to_owned());
-            command.current_dir(bin.parent().unwrap());
+            let program = command.get_program().to_owned();
+            command.env("PATH", path).env("MACLIP", program).current_dir(bin.parent().unwrap());
         }
         finish(command.output().unwrap())
     }

@@ -164,9 +164,8 @@ fn phase(line: &str) -> Result<Phase> {
     match first.as_str() {
         "waiting" | "pending" | "queued" | "submitted" | "suspended" => Ok(Phase::Waiting),
         "running" | "active" | "started" => Ok(Phase::Working),
-        "ended" | "done" | "finished" | "complete" | "completed" | "succeeded" | "canceled" | "cancelled" | "stopped" => {
-            Ok(Phase::Ended)
-        }
+        "ended" | "done" | "finished" | "complete" | "completed" | "succeeded" | "canceled" | "cancelled"
+        | "stopped" => Ok(Phase::Ended),
         "failed" | "error" => Ok(Phase::Failed),
         _ => Err(Error::failed(format!("the command of `launcher.state` printed `{line}`")).help(
             "let its last line begin with `waiting`, `running`, `ended` or `failed`, or be empty for a job that is not \

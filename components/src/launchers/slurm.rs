@@ -517,7 +517,10 @@ mod tests {
         let (said, code) = set_up(&[], 3, "2");
         assert!(said.contains("put back into the queue, 1 times left") && code == Some(0), "{said}");
         let (said, code) = set_up(&[], 3, "4");
-        assert!(said.contains("put back into the queue 4 times, and max_requeues allows 3") && code == Some(1), "{said}");
+        assert!(
+            said.contains("put back into the queue 4 times, and max_requeues allows 3") && code == Some(1),
+            "{said}"
+        );
         let script = Slurm { max_requeues: 0, ..Slurm::default() }.script(&batch()).unwrap();
         assert!(script.contains("#SBATCH --no-requeue\n"), "{script}");
     }

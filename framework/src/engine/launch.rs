@@ -67,9 +67,8 @@ impl RunJob {
     /// any, or its process was killed.
     pub fn failed(&self, run: Option<&RunDirectory>) -> bool {
         let status = run.and_then(|run| run.status.as_ref());
-        let said = status.is_some_and(|status| {
-            status.state != State::Running && status.updated_unix >= self.submitted_unix
-        });
+        let said =
+            status.is_some_and(|status| status.state != State::Running && status.updated_unix >= self.submitted_unix);
         self.state.as_ref().is_some_and(|state| state.phase == Phase::Failed) && !said
     }
 
@@ -357,9 +356,7 @@ pub fn submit(runs: &[RunOverview], all: &Path, reuse: bool) -> Result<Sent> {
             std::os::unix::fs::symlink(Path::new("..").join(format!("{}.log", cell.run)), &link)
                 .map_err(|error| Error::io("make the link", &link, error))?;
         }
-        let cell = |(index, cell): (usize, &Cell)| {
-            Submitted { run: cell.run.clone(), index, id: None, end: None }
-        };
+        let cell = |(index, cell): (usize, &Cell)| Submitted { run: cell.run.clone(), index, id: None, end: None };
         journal.batches.push(Submission {
             name: name.clone(),
             launcher: planned.choice.clone(),

@@ -118,8 +118,9 @@ impl Journal {
         let folder = folder_of(runs);
         std::fs::create_dir_all(&folder).map_err(|error| Error::io("make the folder", &folder, error))?;
         let path = folder.join(LOCK);
-        let lock =
-            lock_file(&path).and_then(|file| file.lock().map(|()| file)).map_err(|error| Error::io("lock", &path, error))?;
+        let lock = lock_file(&path)
+            .and_then(|file| file.lock().map(|()| file))
+            .map_err(|error| Error::io("lock", &path, error))?;
         Ok(Self { runs: runs.to_owned(), batches: read(runs)?, _lock: lock })
     }
 
@@ -183,9 +184,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(read(folder.path()).unwrap(), []);
         let batch = |name: &str, runs: &[&str]| {
-            let cell = |(index, run): (usize, &&str)| {
-                Submitted { run: (*run).to_owned(), index, id: None, end: None }
-            };
+            let cell = |(index, run): (usize, &&str)| Submitted { run: (*run).to_owned(), index, id: None, end: None };
             let cells: Vec<_> = runs.iter().enumerate().map(cell).collect();
             let launcher = serde_json::json!({"type": "local"});
             Submission { name: name.to_owned(), launcher, submitted_unix: 1, count: cells.len(), cells }
@@ -206,7 +205,8 @@ mod tests {
         // While another process changes the journal, an end is not kept, and nobody waits.
         let end = End { failed: true, detail: "failed".to_owned() };
         let ends = [(("three".to_owned(), "b".to_owned()), end.clone())].into();
-        let kept = || read(folder.path()).unwrap().into_iter().flat_map(|batch| batch.cells).filter_map(|cell| cell.end);
+        let kept =
+            || read(folder.path()).unwrap().into_iter().flat_map(|batch| batch.cells).filter_map(|cell| cell.end);
         Journal::keep_ends(folder.path(), &ends).unwrap();
         assert_eq!(kept().count(), 0);
         drop(journal);
