@@ -219,7 +219,8 @@ fn an_array(slurm: &Slurm, folder: &Path) {
 
 /// Jobs that fail before maclip writes a record, and more runs than an array may have.
 fn before_the_run(slurm: &Slurm, folder: &Path) {
-    let launcher = "launcher: {type: slurm, cpus_per_task: 1, setup: [echo set up, no-such-module load cuda]}\n";
+    let launcher = "launcher: {type: slurm, cpus_per_task: 1, setup: [echo set up, no-such-module load cuda]}\n\
+                    study: {seeds: [7]}\n";
     let study = Study::new(Some(slurm), folder, "unset", &format!("{SHORT}{launcher}"));
     let waited = study.maclip("run", &["--wait"]);
     let words = "setup ended with 127: no-such-module load cuda";
@@ -412,7 +413,7 @@ case "$1 $2" in
     for job in job-*; do
       code=$(cat "$job"); running=0 failed=0
       case $code in '') running=1 ;; 0) ;; *) failed=1 ;; esac
-      echo "{"id": ${job#job-}, "task_stats": {"running": $running, "waiting": 0, "failed": $failed}}"
+      printf '{"id": %s, "task_stats": {"running": %s, "waiting": 0, "failed": %s}}\n' "${job#job-}" $running $failed
     done | jq -s . ;;
   "job cancel") kill "$(cat "process-$3")" ;;
   *) exit 2 ;;
@@ -421,8 +422,8 @@ const KUBECTL: &str = r#"
 case "$1 $2" in
   "create -f")
     cat >template
-    id=$(sed -n 's/^  name: "\(.*\)"//p' template)
-    spec=$(sed -n 's/.*args: \["execute", "\(.*\)"\]//p' template)
+    id=$(sed -n 's/^  name: "\(.*\)"/\1/p' template)
+    spec=$(sed -n 's/.*args: \["execute", "\(.*\)"\]/\1/p' template)
     touch "job-$id"
     ("$MACLIP" execute "$spec" & echo $! >"process-$id"; wait $!; echo $? >"job-$id") >/dev/null 2>&1 &
     echo "job.batch/$id created" ;;

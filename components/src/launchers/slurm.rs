@@ -217,7 +217,7 @@ fi
 child= caught= ending=
 trap 'caught=1; ending=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' USR1
 trap 'caught=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM
-trap '[ ${#BASH_SOURCE[@]} -gt 1 ] || { code=$?; echo "setup ended with $code: $BASH_COMMAND"; exit "$code"; }' ERR
+trap 'code=$?; [ ${#BASH_SOURCE[@]} -gt 1 ] || { echo "setup ended with $code: $BASH_COMMAND"; exit "$code"; }' ERR
 @setup
 trap - ERR
 if [ -n "$ending" ]; then
@@ -487,8 +487,10 @@ mod tests {
         let program = Some("true".to_owned());
         let slurm = Slurm { setup, program, max_requeues, ..Slurm::default() };
         let script = slurm.script(&batch()).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), script).unwrap();
         let mut bash = Command::new("bash");
-        bash.arg("-c").arg(script).env("SLURM_ARRAY_TASK_ID", "0").env("SLURM_RESTART_COUNT", restarts);
+        bash.arg(file.path()).env("SLURM_ARRAY_TASK_ID", "0").env("SLURM_RESTART_COUNT", restarts);
         let output = bash.output().unwrap();
         (String::from_utf8(output.stdout).unwrap(), output.status.code())
     }
