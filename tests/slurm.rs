@@ -231,7 +231,7 @@ fn before_the_run(slurm: &Slurm, folder: &Path) {
     let journal = std::fs::read_to_string(study.runs.join("unset/.jobs/submitted.json")).unwrap();
     assert!(journal.contains("\"failed\": true"), "how it ended is kept: {journal}");
 
-    let many = format!("{SHORT}launcher: {{type: slurm, time: 90}}\nstudy: {{seeds: [1, 2, 3, 4, 5]}}\n");
+    let many = format!("{SHORT}launcher: {{type: slurm, time: 90}}\nstudy: {{seeds: [11, 12, 13, 14, 15]}}\n");
     let many = Study::new(Some(slurm), folder, "many", &many);
     let shown = many.ok("run", &["--dry-run"]).stdout;
     for line in ["#SBATCH --array=0-3", "#SBATCH --array=0-0", "#SBATCH --time=90"] {
