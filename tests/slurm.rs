@@ -24,6 +24,8 @@ struct Study<'a> {
     slurm: Option<&'a Slurm>,
     recipe: String,
     runs: PathBuf,
+    /// Programs that stand in for others; then maclip is called in the folder of the recipe.
+    bin: Option<PathBuf>,
 }
 
 impl<'a> Study<'a> {
@@ -31,12 +33,17 @@ impl<'a> Study<'a> {
         let recipe = folder.join(format!("{name}.yaml"));
         std::fs::write(&recipe, format!("name: {name}\n{BASE}{text}")).unwrap();
         // Folders are no words of a shell, and `%` means something to sbatch.
-        Self { slurm, recipe: recipe.to_str().unwrap().to_owned(), runs: folder.join("runs 50%") }
+        Self { slurm, recipe: recipe.to_str().unwrap().to_owned(), runs: folder.join("runs 50%"), bin: None }
     }
 
     fn maclip(&self, verb: &str, more: &[&str]) -> Ran {
         let mut command = command(&[&[verb, &self.recipe, "--runs", self.runs.to_str().unwrap()], more].concat());
         command.envs(self.slurm.map(|slurm| ("SLURM_CONF", slurm.config())));
+        if let Some(bin) = &self.bin {
+            let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+            let program = command.get_program().to_owned();
+            command.env("PATH", path).env("MACLIP", program).current_dir(bin.parent().unwrap());
+        }
         finish(command.output().unwrap())
     }
 
@@ -113,6 +120,7 @@ fn slurm_makes_the_runs_of_a_study() {
     // They take longest, so they begin first.
     let limits = times(&slurm, folder.path());
     an_array(&slurm, folder.path());
+    before_the_run(&slurm, folder.path());
     ends_by_time(&limits);
     drop(limits);
     goes_on(&mut slurm, folder.path());
@@ -209,6 +217,30 @@ fn an_array(slurm: &Slurm, folder: &Path) {
     assert!(run.code == Some(1) && run.stderr.contains("cannot start `squeue`"), "{}", run.stderr);
 }
 
+/// Jobs that fail before maclip writes a record, and more runs than an array may have.
+fn before_the_run(slurm: &Slurm, folder: &Path) {
+    let launcher = "launcher: {type: slurm, cpus_per_task: 1, setup: [echo set up, no-such-module load cuda]}\n\
+                    study: {seeds: [7]}\n";
+    let study = Study::new(Some(slurm), folder, "unset", &format!("{SHORT}{launcher}"));
+    let waited = study.maclip("run", &["--wait"]);
+    let words = "setup ended with 127: no-such-module load cuda";
+    assert!(waited.code == Some(1) && waited.stderr.contains(words), "{}", waited.stderr);
+    assert_eq!(study.states(), ["failed"]);
+    let table = study.ok("status", &[]).stdout;
+    assert!(table.contains("failed") && table.contains(words), "{table}");
+    let journal = std::fs::read_to_string(study.runs.join("unset/.jobs/submitted.json")).unwrap();
+    assert!(journal.contains("\"failed\": true"), "how it ended is kept: {journal}");
+
+    let many = format!("{SHORT}launcher: {{type: slurm, time: 90}}\nstudy: {{seeds: [11, 12, 13, 14, 15]}}\n");
+    let many = Study::new(Some(slurm), folder, "many", &many);
+    let shown = many.ok("run", &["--dry-run"]).stdout;
+    for line in ["#SBATCH --array=0-3", "#SBATCH --array=0-0", "#SBATCH --time=90"] {
+        assert!(shown.contains(&format!("{line}\n")), "{line} is not in {shown}");
+    }
+    let refused = many.maclip("run", &["--set", "launcher.partition=nowhere"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("`sinfo` lists the partitions"), "{}", refused.stderr);
+}
+
 /// `status` of folders in place of the recipe.
 fn ok_status(study: &Study, folders: &[&str]) -> String {
     let mut command = command(&[&["status"], folders].concat());
@@ -290,6 +322,161 @@ fn a_command_of_ones_own_makes_runs_too() {
     let blind = Study::new(None, folder.path(), "blind", &format!("{SHORT}{without}"));
     blind.ok("run", &[]);
     blind.wait("the result", || blind.states() == ["done"]);
+}
+
+/// A folder with programs that stand in for others, before all others in the `PATH` of [`Study::stand_in`].
+fn stand_ins(folder: &Path, programs: &[(&str, &str)]) -> PathBuf {
+    let bin = folder.join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    for (name, script) in programs {
+        let file = bin.join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    bin
+}
+
+#[test]
+fn how_a_job_ended_is_known_after_slurm_has_forgotten_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("{SHORT}launcher: {{type: slurm}}\nstudy: {{variants: {{a: {{}}, b: {{task.shot: 2}}}}}}\n");
+    let squeue = "[ ! -e squeue.out ] || sed \"s/@NAME/$(cat name)/\" squeue.out";
+    let sacct = "[ -e sacct.out ] || { echo 'accounting storage is disabled' >&2; exit 1; }\n\
+                 sed \"s/@NAME/$(cat name)/\" sacct.out";
+    let sbatch = "sed -n 's/^#SBATCH --job-name=//p' \"$2\" >name; echo 7";
+    let bin = stand_ins(folder.path(), &[("sbatch", sbatch), ("squeue", squeue), ("sacct", sacct)]);
+    let study = Study { bin: Some(bin), ..Study::new(None, folder.path(), "grid", &text) };
+    study.ok("run", &[]);
+    let say = |program: &str, lines: &str| std::fs::write(folder.path().join(program), lines).unwrap();
+    let forget = |program: &str| std::fs::remove_file(folder.path().join(program)).unwrap();
+    // Slurm has forgotten both, and keeps no accounts.
+    assert_eq!(study.states(), ["stopped", "stopped"]);
+    assert!(study.ok("status", &[]).stdout.contains("Slurm does not know job 7_0 any more"));
+    // The accounts have one of them.
+    say("sacct.out", "7_0|@NAME|OUT_OF_MEMORY|n1\n7_1|another|FAILED|n1\n");
+    assert_eq!(study.states(), ["failed", "stopped"]);
+    forget("sacct.out");
+    assert_eq!(study.states(), ["failed", "stopped"], "what was seen is kept");
+    assert!(study.ok("status", &[]).stdout.contains("job 7_0 of Slurm: ended for lack of memory"));
+    // A job that an administrator has put back is no ended one.
+    say("squeue.out", "7_0|RUNNING|None|n1\n7_1|FAILED|NonZeroExitCode|n1\n");
+    assert_eq!(study.states(), ["starting", "failed"]);
+    forget("squeue.out");
+    assert_eq!(study.states(), ["failed", "failed"]);
+    let again: Value = serde_json::from_str(&study.ok("run", &["--json"]).stdout).unwrap();
+    assert_eq!(again["submitted"].as_array().unwrap().len(), 2, "{again}");
+    assert_eq!(study.states(), ["stopped", "stopped"], "of the new jobs nothing is known");
+}
+
+/// The blocks of YAML in docs/gpu_and_cluster.md below a line that begins with `heading`.
+fn yaml_below(heading: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(common::root().join("docs/gpu_and_cluster.md")).unwrap();
+    let at = text.find(&format!("\n{heading}")).unwrap_or_else(|| panic!("no {heading}"));
+    let blocks = text[at..].split("```yaml\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_study_of_the_page_is_submitted_as_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    ok(&["init", "quickstart", "--folder", &at("recipes")]);
+    std::fs::write(at("study.yaml"), yaml_below("## Slurm").remove(0)).unwrap();
+    let dry = |more: &[&str]| ok(&[&["run", &at("study.yaml"), "--runs", &at("runs"), "--dry-run"], more].concat());
+    let shown = dry(&["--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["runs"].as_array().unwrap().len(), 12, "{shown}");
+    let script = shown["scripts"][0].as_str().unwrap();
+    for line in ["--time=04:00:00", "--cpus-per-task=4", "--mem=8G", "%16", "RAYON_NUM_THREADS"] {
+        assert!(script.contains(line), "{line} is not in {script}");
+    }
+    let gpu = dry(&["--set", "launcher.gpus=1", "--set", "launcher.partition=gpu"]);
+    assert!(gpu.contains("--gres=gpu:1") && gpu.contains("--partition=gpu"), "{gpu}");
+    // The lines that stand there for other sites.
+    let text = std::fs::read_to_string(at("study.yaml")).unwrap();
+    std::fs::write(at("study.yaml"), text.replace("\n  # ", "\n  ")).unwrap();
+    let site = dry(&[]);
+    for line in ["#SBATCH --gres-flags=enforce-binding", "#SBATCH --account=vision", "\nsource /etc/profile\n"] {
+        assert!(site.contains(line), "{line} is not in {site}");
+    }
+}
+
+/// Each starts the run as a process of this machine, whose end it keeps in a file.
+const HQ: &str = r#"
+case "$1 $2" in
+  "submit "*)
+    while [ "$1" != -- ]; do [ "$1" != --stdout ] || log=$2; shift; done; shift
+    id=$(ls | grep -c '^job-'); touch "job-$id"
+    ("$@" >>"$log" 2>&1 & echo $! >"process-$id"; wait $!; echo $? >"job-$id") >/dev/null 2>&1 &
+    echo "$id" ;;
+  "job list")
+    for job in job-*; do
+      code=$(cat "$job"); running=0 failed=0
+      case $code in '') running=1 ;; 0) ;; *) failed=1 ;; esac
+      printf '{"id": %s, "task_stats": {"running": %s, "waiting": 0, "failed": %s}}\n' "${job#job-}" $running $failed
+    done | jq -s . ;;
+  "job cancel") kill "$(cat "process-$3")" ;;
+  *) exit 2 ;;
+esac"#;
+const KUBECTL: &str = r#"
+case "$1 $2" in
+  "create -f")
+    cat >template
+    id=$(sed -n 's/^  name: "\(.*\)"/\1/p' template)
+    spec=$(sed -n 's/.*args: \["execute", "\(.*\)"\]/\1/p' template)
+    touch "job-$id"
+    ("$MACLIP" execute "$spec" & echo $! >"process-$id"; wait $!; echo $? >"job-$id") >/dev/null 2>&1 &
+    echo "job.batch/$id created" ;;
+  "get job")
+    [ -e "job-$3" ] || exit 0
+    case $(cat "job-$3") in
+      '') printf 1/ ;;
+      0) printf '/SuccessCriteriaMet Complete' ;;
+      *) printf '/FailureTarget Failed' ;;
+    esac ;;
+  "delete job") kill "$(cat "process-$3")" ;;
+  *) exit 2 ;;
+esac"#;
+const RAY: &str = r#"
+case "$1 $2" in
+  "job submit")
+    [ "$3 $4 $6" = "--no-wait --submission-id --" ] || exit 2
+    id=$5; shift 6; touch "job-$id"
+    ("$@" & echo $! >"process-$id"; wait $!; echo $? >"job-$id") >/dev/null 2>&1 &
+    echo "Job '$id' submitted successfully" ;;
+  "job status")
+    case $(cat "job-$3") in '') state=RUNNING ;; 0) state=SUCCEEDED ;; *) state=FAILED ;; esac
+    echo "Job submission server address: http://127.0.0.1:8265"; echo "Status for job '$3': $state" ;;
+  "job stop") kill "$(cat "process-$3")" ;;
+  *) exit 2 ;;
+esac"#;
+
+#[test]
+fn the_examples_for_other_systems_submit_ask_and_cancel() {
+    if !common::needs::starts("jq", "--version") {
+        return common::needs::skip("no jq", "install it (`apt install jq`)");
+    }
+    let blocks = yaml_below("## Other systems");
+    let [hq, kubernetes, template, ray] = [0, 1, 2, 3].map(|at| blocks[at].as_str());
+    for (name, example, program) in [("hq", hq, HQ), ("kubectl", kubernetes, KUBECTL), ("ray", ray, RAY)] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("job_template.yaml"), template).unwrap();
+        let bin = stand_ins(folder.path(), &[(name, program)]);
+        let gone = "study: {variants: {a: {}, gone: {dataset: {type: frame_folder, root: nowhere}}}}\n";
+        let text = format!("{SHORT}{example}{gone}");
+        let study = Study { bin: Some(bin), ..Study::new(None, folder.path(), name, &text) };
+        let waited = study.maclip("run", &["--wait"]);
+        assert!(waited.stderr.contains("1 of 2 runs failed: gone-s1"), "{name}: {}", waited.stderr);
+        assert_eq!(study.states(), ["done", "failed"], "{name}");
+        let long = Study::new(None, folder.path(), "long", &format!("{ENDLESS}{example}"));
+        let long = Study { bin: study.bin, ..long };
+        long.ok("run", &[]);
+        long.wait_for_attempt(1);
+        assert_eq!(long.states(), ["running"], "{name}");
+        long.ok("cancel", &[]);
+        // Its process ends with 130, which is no failure of the run.
+        long.wait("the end of the job", || long.states() == ["stopped"]);
+    }
 }
 
 #[test]

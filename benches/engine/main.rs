@@ -12,6 +12,7 @@
 //! | `MACLIP_BENCH_THREADS` | `all` | numbers of threads, such as `1,all` |
 //! | `MACLIP_BENCH_REPETITIONS` | 3 | turns: measurements of each case and side |
 //! | `MACLIP_BENCH_PEERS` | `eager,compiled` | which peers take turns with ours |
+//! | `MACLIP_BENCH_PEER_LIMIT` | 600 | seconds for one measurement of a peer; one that takes longer is ended and said |
 //! | `MACLIP_DEVICE` | `flex` | the device of our side; where it is a card, the peer computes on `cuda` |
 //! | `MACLIP_PRECISION` | `f32` | `bf16`: the recipe's `precision`, and the peer under autocast |
 //! | `MACLIP_BENCH_AT_ONCE` | all | episodes of a step that ours computes side by side |
@@ -42,10 +43,11 @@ use maclip_framework::recipe::device::nvidia_card;
 use peer::Peer;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -62,13 +64,35 @@ fn variable(name: &str, default: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| default.to_owned())
 }
 
-/// The JSON object that `command` prints.
-fn run(command: &mut Command) -> Value {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8_lossy(&output.stdout);
+/// The JSON object that `command` prints; `None` where it was ended because it took longer than `limit`.
+fn run(command: &mut Command, limit: Duration) -> Option<Value> {
+    // Files, as nobody reads pipes meanwhile.
+    let [mut said, mut errors] = [(); 2].map(|()| tempfile::tempfile().expect("a temporary file can be made"));
+    let second = |file: &File| file.try_clone().expect("an open file can be opened twice");
+    let child = command.stdout(second(&said)).stderr(second(&errors)).spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let began = Instant::now();
+    let status = loop {
+        match child.try_wait().expect("a process that was started can be waited for") {
+            Some(status) => break status,
+            None if began.elapsed() < limit => std::thread::sleep(Duration::from_millis(20)),
+            None => {
+                // It may have ended just now.
+                let _ = child.kill();
+                let _ = child.wait();
+                return None;
+            }
+        }
+    };
+    let read = |file: &mut File| {
+        let mut bytes = Vec::new();
+        file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("a temporary file can be read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    assert!(status.success(), "{command:?}\n{}", read(&mut errors));
+    let text = read(&mut said);
     let start = text.find('{').unwrap_or_else(|| panic!("no JSON from {command:?}:\n{text}"));
-    serde_json::from_str(text[start..].trim()).unwrap_or_else(|error| panic!("{command:?}: {error}\n{text}"))
+    Some(serde_json::from_str(text[start..].trim()).unwrap_or_else(|error| panic!("{command:?}: {error}\n{text}")))
 }
 
 /// What one process measured.
@@ -82,19 +106,20 @@ struct Measured {
 }
 
 impl Measured {
-    /// What `command` measures.
-    fn of(command: &mut Command) -> Self {
+    /// What `command` measures; `None` where it does not end within `limit`.
+    fn within(command: &mut Command, limit: Duration) -> Option<Self> {
         let watch = nvidia_card(&device()).map(card::Watch::start);
-        let found = run(command);
+        let found = run(command, limit);
         let on_card = watch.map(card::Watch::stop);
+        let found = found?;
         let number = |key: &str| found[key].as_f64();
         let needed = |key: &str| number(key).unwrap_or_else(|| panic!("no {key} in {found}"));
         let all = on_card.unwrap_or_else(|| needed("peak_rss_mib"));
-        Self {
+        Some(Self {
             seconds: needed("seconds_median"),
             mib: all - number("pool_mib").unwrap_or(0.0),
             planned_mib: number("planned_mib"),
-        }
+        })
     }
 }
 
@@ -112,7 +137,8 @@ fn ours(case: &Case, weights: &Path, threads: usize) -> Measured {
     let own = std::env::current_exe().expect("a program knows its file");
     let mut command = Command::new(own);
     command.env("MACLIP_BENCH_CHILD", case.name).env("MACLIP_BENCH_WEIGHTS", weights);
-    Measured::of(command.env("RAYON_NUM_THREADS", threads.to_string()))
+    let measured = Measured::within(command.env("RAYON_NUM_THREADS", threads.to_string()), Duration::MAX);
+    measured.expect("there is no limit")
 }
 
 /// The other side of [`ours`]: one measurement in this process.
@@ -166,19 +192,35 @@ struct Row {
 #[derive(Serialize)]
 struct PeerCells {
     peer: &'static str,
+    /// What it took; `null` where a measurement did not end within the limit.
+    took: Option<PeerTook>,
+    limit_seconds: u64,
+}
+
+/// What a peer took.
+#[derive(Serialize)]
+struct PeerTook {
     ms: f64,
     /// Its time in parts of ours.
     ratio: f64,
     mib: f64,
 }
 
+/// The measurements of a peer, of each turn; `None` after one that did not end.
+type Turns = Option<Vec<Measured>>;
+
 impl Row {
-    fn new(case: &Case, threads: usize, ours: &[Measured], peers: &[(&Peer, Vec<Measured>)]) -> Self {
+    fn new(case: &Case, threads: usize, ours: &[Measured], peers: &[(&Peer, Turns)]) -> Self {
         let time = |of: &[Measured]| 1e3 * median(of.iter().map(|m| m.seconds).collect());
         let memory = |of: &[Measured]| median(of.iter().map(|m| m.mib).collect());
-        let cells = |(peer, theirs): &(&Peer, Vec<Measured>)| {
+        let took = |theirs: &Vec<Measured>| {
             let ratios = ours.iter().zip(theirs).map(|(our, their)| their.seconds / our.seconds).collect();
-            PeerCells { peer: peer.name, ms: time(theirs), ratio: median(ratios), mib: memory(theirs) }
+            PeerTook { ms: time(theirs), ratio: median(ratios), mib: memory(theirs) }
+        };
+        let cells = |(peer, theirs): &(&Peer, Turns)| PeerCells {
+            peer: peer.name,
+            took: theirs.as_ref().map(took),
+            limit_seconds: peer::limit().as_secs(),
         };
         let (device, precision) = (device(), precision());
         let (ms, mib, peers) = (time(ours), memory(ours), peers.iter().map(cells).collect());
@@ -188,10 +230,14 @@ impl Row {
 
     fn line(&self) -> String {
         let mut cells = vec![self.case.to_owned(), self.threads.to_string(), format!("{:.3}", self.ms)];
-        cells.extend(self.peers.iter().flat_map(|p| [format!("{:.2}", p.ms), format!("{:.2}", p.ratio)]));
+        cells.extend(self.peers.iter().flat_map(|peer| match &peer.took {
+            Some(PeerTook { ms, ratio, .. }) => [format!("{ms:.2}"), format!("{ratio:.2}")],
+            None => [format!("did not end in {} s", peer.limit_seconds), "–".to_owned()],
+        }));
         cells.push(format!("{:.0}", self.mib));
         cells.push(self.planned_mib.map_or_else(|| "–".to_owned(), |planned| format!("{planned:.0}")));
-        cells.extend(self.peers.iter().map(|p| format!("{:.0}", p.mib)));
+        let memory = |peer: &PeerCells| peer.took.as_ref().map_or("–".to_owned(), |took| format!("{:.0}", took.mib));
+        cells.extend(self.peers.iter().map(memory));
         format!("| {} |", cells.join(" | "))
     }
 }
@@ -243,16 +289,21 @@ fn main() {
                 ours::checkpoint(case.arch, &weights).unwrap_or_else(|error| panic!("{error}"));
             }
             let mut mine = Vec::new();
-            let mut theirs: Vec<(&Peer, Vec<Measured>)> = peers.iter().map(|peer| (peer, Vec::new())).collect();
+            let mut theirs: Vec<(&Peer, Turns)> = peers.iter().map(|peer| (peer, Some(Vec::new()))).collect();
             for turn in 1..=repetitions {
                 mine.push(ours(case, &weights, threads));
-                for (peer, found) in &mut theirs {
-                    found.push(peer.measure(case, threads));
+                for (peer, turns) in &mut theirs {
+                    *turns = turns.take().and_then(|mut found| {
+                        found.push(peer.measure(case, threads)?);
+                        Some(found)
+                    });
                 }
                 let last = |of: &[Measured]| of.last().map_or(f64::NAN, |m| 1e3 * m.seconds);
-                let others: Vec<String> =
-                    theirs.iter().map(|(peer, found)| format!(", {} {:.2}", peer.name, last(found))).collect();
-                let (ours, others) = (last(&mine), others.concat());
+                let said = |(peer, turns): &(&Peer, Turns)| match turns {
+                    Some(found) => format!(", {} {:.2}", peer.name, last(found)),
+                    None => format!(", {} did not end", peer.name),
+                };
+                let (ours, others) = (last(&mine), theirs.iter().map(said).collect::<String>());
                 eprintln!("{} {threads}t #{turn}: maclip {ours:.3}{others} ms, load {}", case.name, load());
             }
             let row = Row::new(case, threads, &mine, &theirs);

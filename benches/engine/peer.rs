@@ -5,6 +5,7 @@ use crate::cases::{Case, WAY};
 use maclip_framework::recipe::device::is_processor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// One way to run the peer.
 pub struct Peer {
@@ -29,9 +30,15 @@ pub fn chosen(folder: &Path) -> Vec<Peer> {
     names.split(',').map(|name| Peer { name: known(name), kept: kept.clone() }).collect()
 }
 
+/// How long one measurement of a peer may take, with its compilation.
+pub fn limit() -> Duration {
+    let seconds = crate::variable("MACLIP_BENCH_PEER_LIMIT", "600");
+    Duration::from_secs(seconds.parse().expect("MACLIP_BENCH_PEER_LIMIT is a number of seconds"))
+}
+
 impl Peer {
-    /// One measurement of `case`.
-    pub fn measure(&self, case: &Case, threads: usize) -> Measured {
+    /// One measurement of `case`; `None` where it does not end within [`limit`].
+    pub fn measure(&self, case: &Case, threads: usize) -> Option<Measured> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/peer_step.py");
         let mut command = Command::new(crate::variable("MACLIP_PYTHON", "python3"));
         command.arg(script).args([case.kind.name(), "--arch", case.arch]);
@@ -54,6 +61,6 @@ impl Peer {
         }
         command.args(["--precision", &crate::precision()]);
         command.args(["--device", if is_processor(&crate::device()) { "cpu" } else { "cuda" }]);
-        Measured::of(command.env("OMP_NUM_THREADS", threads.to_string()))
+        Measured::within(command.env("OMP_NUM_THREADS", threads.to_string()), limit())
     }
 }

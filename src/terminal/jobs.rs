@@ -55,6 +55,7 @@ pub fn state_of(jobs: &Jobs, path: &Path, run: Option<&RunDirectory>) -> Option<
         // Whether a process works on it, another machine may not see.
         (Stage::Works, Some(State::Running)) => Some(("running", job.text())),
         (Stage::Works, _) => Some(("starting", job.text())),
+        (Stage::Over, _) if job.failed(run) => Some(("failed", job.text())),
         (Stage::Over, Some(State::Failed)) => {
             Some(("failed", status.and_then(|status| status.reason.clone()).unwrap_or_else(|| job.text())))
         }
@@ -139,6 +140,7 @@ mod tests {
         assert_eq!(of(is(Phase::Waiting, "Priority")), ("waiting", "job 7_0 of Slurm: Priority".to_owned()));
         assert_eq!(of(is(Phase::Working, "on n1")), ("starting", "job 7_0 of Slurm: on n1".to_owned()));
         assert_eq!(of(is(Phase::Ended, "cancelled")), ("stopped", "job 7_0 of Slurm: cancelled".to_owned()));
+        assert_eq!(of(is(Phase::Failed, "failed")), ("failed", "job 7_0 of Slurm: failed".to_owned()));
         assert_eq!(of(None), ("stopped", "Slurm does not know job 7_0 any more".to_owned()));
     }
 }

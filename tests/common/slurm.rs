@@ -32,7 +32,7 @@ fn ports() -> [u16; 2] {
 }
 
 impl Slurm {
-    /// Starts a cluster, whose jobs run as the user of this process; `None` where Slurm is not installed, which is said.
+    /// Starts a cluster, whose jobs run as the user of this process and whose arrays have four tasks at most; `None` where Slurm is not installed, which is said.
     ///
     /// # Panics
     /// Where it does not start; and as [`needs::skip`].
@@ -62,7 +62,7 @@ impl Slurm {
              SlurmctldLogFile={place}/slurmctld.log\nSlurmdLogFile={place}/slurmd.log\n\
              ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nJobAcctGatherType=jobacct_gather/none\n\
              SelectType=select/cons_tres\nSelectTypeParameters=CR_Core\nMpiDefault=none\nSwitchType=switch/none\n\
-             ReturnToService=2\nSlurmctldTimeout=10\nSlurmdTimeout=6\nKillWait=10\nInactiveLimit=0\nMinJobAge=300\n\
+             ReturnToService=2\nMaxArraySize=4\nSlurmctldTimeout=10\nSlurmdTimeout=6\nKillWait=10\nInactiveLimit=0\nMinJobAge=300\n\
              SchedulerType=sched/builtin\n\
              SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=0,default_queue_depth=100\n\
              SlurmdParameters=config_overrides\nJobRequeue=1\n\

@@ -21,7 +21,8 @@ struct Commands {
     #[schemars(length(min = 1))]
     submit: String,
     /// Prints how far the job `{id}`, or the one called `{name}`, is. The first word of the last line counts:
-    /// `waiting`, `running` or `ended`, or what systems say in place of these; nothing for a job that is not known.
+    /// `waiting`, `running`, `ended` or `failed`, or what systems say in place of these; nothing for a job that is not
+    /// known.
     /// `null`: the records of a run alone say how far it is.
     #[serde(default)]
     #[schemars(length(min = 1))]
@@ -163,10 +164,12 @@ fn phase(line: &str) -> Result<Phase> {
     match first.as_str() {
         "waiting" | "pending" | "queued" | "submitted" | "suspended" => Ok(Phase::Waiting),
         "running" | "active" | "started" => Ok(Phase::Working),
-        "ended" | "done" | "finished" | "complete" | "completed" | "succeeded" | "failed" | "error" | "canceled"
-        | "cancelled" | "stopped" => Ok(Phase::Ended),
+        "ended" | "done" | "finished" | "complete" | "completed" | "succeeded" | "canceled" | "cancelled"
+        | "stopped" => Ok(Phase::Ended),
+        "failed" | "error" => Ok(Phase::Failed),
         _ => Err(Error::failed(format!("the command of `launcher.state` printed `{line}`")).help(
-            "let its last line begin with `waiting`, `running` or `ended`, or be empty for a job that is not known",
+            "let its last line begin with `waiting`, `running`, `ended` or `failed`, or be empty for a job that is not \
+             known",
         )),
     }
 }
@@ -223,6 +226,7 @@ mod tests {
         let state = |line: &str| commands("{spec}", Some(line)).states(&jobs).map(|states| states.get("7").cloned());
         let is = |phase, detail: &str| Some(JobState { phase, detail: detail.to_owned() });
         assert_eq!(state("echo {id}; echo RUNNING on 3").unwrap(), is(Phase::Working, "RUNNING on 3"));
+        assert_eq!(state("echo {id}; echo Failed").unwrap(), is(Phase::Failed, "Failed"));
         assert_eq!(state("true {id}").unwrap(), None);
         assert!(state("echo who knows {id}").unwrap_err().to_string().contains("`waiting`"));
         assert!(state("echo no server >&2; exit 3 {id}").unwrap_err().to_string().contains("no server"));

@@ -10,7 +10,7 @@ use crate::files::{sha256, unix_seconds};
 use crate::recipe::Recipe;
 use crate::registry::{BuildContext, SlotTrait, build_choice};
 use crate::runs::directory::RunDirectory;
-use crate::runs::journal::{self, Journal, Submission, Submitted};
+use crate::runs::journal::{self, End, Journal, Submission, Submitted};
 use crate::runs::records::State;
 use crate::runs::store::in_use;
 use crate::slots::launcher::{Batch, Cell, Job, JobState, Launcher, Phase, Queue};
@@ -54,13 +54,22 @@ impl RunJob {
         match (self.state.as_ref().map(|state| state.phase), run.and_then(RunDirectory::state)) {
             (Some(Phase::Waiting), _) => Stage::Waits,
             (Some(Phase::Working), _) => Stage::Works,
-            (Some(Phase::Ended) | None, _) => Stage::Over,
+            (Some(Phase::Ended | Phase::Failed) | None, _) => Stage::Over,
             // The records alone say it.
             (Some(Phase::Unknown), Some(State::Running)) => Stage::Works,
             (Some(Phase::Unknown), Some(State::Done)) => Stage::Over,
             (Some(Phase::Unknown), Some(_)) if updated >= self.submitted_unix => Stage::Over,
             (Some(Phase::Unknown), _) => Stage::Waits,
         }
+    }
+
+    /// Whether the run failed with the job, whose records in `run` say nothing of that: the job failed before it wrote
+    /// any, or its process was killed.
+    pub fn failed(&self, run: Option<&RunDirectory>) -> bool {
+        let status = run.and_then(|run| run.status.as_ref());
+        let said =
+            status.is_some_and(|status| status.state != State::Running && status.updated_unix >= self.submitted_unix);
+        self.state.as_ref().is_some_and(|state| state.phase == Phase::Failed) && !said
     }
 
     /// `job 12_3 of Slurm: priority`
@@ -85,11 +94,26 @@ pub struct Jobs {
 
 impl Jobs {
     /// The jobs of those runs in the folder `runs` that are `wanted`. A cluster is asked only where it has some of them.
+    /// The ends of jobs are kept in the journal, because a cluster forgets them.
     ///
     /// # Errors
     /// Where the journal cannot be read.
     pub fn read(runs: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Self> {
-        Ok(Self::ask(&journal::read(runs)?, runs, &wanted))
+        let batches = journal::read(runs)?;
+        let jobs = Self::ask(&batches, runs, &wanted);
+        let mut ends = BTreeMap::new();
+        for (batch, cell) in batches.iter().flat_map(|batch| batch.cells.iter().map(move |cell| (batch, cell))) {
+            let job = jobs.of.get(&runs.join(&cell.run)).filter(|job| job.job.batch == batch.name);
+            let end = job.and_then(|job| End::of(job.state.as_ref()?));
+            if let Some(end) = end.filter(|end| cell.end.as_ref() != Some(end)) {
+                ends.insert((batch.name.clone(), cell.run.clone()), end);
+            }
+        }
+        if !ends.is_empty() {
+            // Who may only read the folder sees the same states, as long as the cluster knows them.
+            let _ = Journal::keep_ends(runs, &ends);
+        }
+        Ok(jobs)
     }
 
     fn ask(batches: &[Submission], runs: &Path, wanted: &dyn Fn(&Path) -> bool) -> Self {
@@ -112,7 +136,7 @@ impl Jobs {
                 jobs.unasked.push(error);
                 let system = choice["type"].as_str().unwrap_or_default();
                 let unknown = JobState { phase: Phase::Unknown, detail: "its state is not known".to_owned() };
-                jobs.add(runs, system, cells().copied(), |_, cell| cell.id.clone(), |_| Some(unknown.clone()));
+                jobs.add(runs, system, cells().copied(), |_, cell| cell.id.clone(), |_| None, &Some(unknown));
             }
         }
         jobs
@@ -139,8 +163,13 @@ impl Jobs {
         };
         let job =
             |(batch, cell): (&Submission, &Submitted)| Some(Job { batch: batch.name.clone(), id: id_of(batch, cell)? });
-        let states = queue.states(&cells.clone().filter_map(job).collect::<Vec<_>>())?;
-        self.add(runs, queue.system(), cells, id_of, |id| states.get(id).cloned());
+        let mut states = queue.states(&cells.clone().filter_map(job).collect::<Vec<_>>())?;
+        let forgotten = cells.clone().filter(|(_, cell)| cell.end.is_none()).filter_map(job);
+        let forgotten: Vec<Job> = forgotten.filter(|job| !states.contains_key(&job.id)).collect();
+        if !forgotten.is_empty() {
+            states.extend(queue.ends(&forgotten));
+        }
+        self.add(runs, queue.system(), cells, id_of, |id| states.get(id).cloned(), &None);
         Ok(())
     }
 
@@ -151,11 +180,12 @@ impl Jobs {
         cells: impl Iterator<Item = (&'a Submission, &'a Submitted)>,
         id_of: impl Fn(&Submission, &Submitted) -> Option<String>,
         state: impl Fn(&str) -> Option<JobState>,
+        otherwise: &Option<JobState>,
     ) {
         for (batch, cell) in cells {
             // A batch that never reached the cluster has none.
             let Some(id) = id_of(batch, cell) else { continue };
-            let state = state(&id);
+            let state = state(&id).or_else(|| cell.end.as_ref().map(End::state)).or_else(|| otherwise.clone());
             let job = Job { batch: batch.name.clone(), id };
             let log = journal::folder_of(runs).join(format!("{}.log", cell.run));
             let (system, submitted_unix) = (system.to_owned(), batch.submitted_unix);
@@ -326,7 +356,7 @@ pub fn submit(runs: &[RunOverview], all: &Path, reuse: bool) -> Result<Sent> {
             std::os::unix::fs::symlink(Path::new("..").join(format!("{}.log", cell.run)), &link)
                 .map_err(|error| Error::io("make the link", &link, error))?;
         }
-        let cell = |(index, cell): (usize, &Cell)| Submitted { run: cell.run.clone(), index, id: None };
+        let cell = |(index, cell): (usize, &Cell)| Submitted { run: cell.run.clone(), index, id: None, end: None };
         journal.batches.push(Submission {
             name: name.clone(),
             launcher: planned.choice.clone(),
@@ -374,7 +404,7 @@ fn reached(queue: &dyn Queue, name: &str, count: usize) -> Option<Vec<String>> {
     let ids = queue.find(name, count).ok()??;
     let job = |id: &String| Job { batch: name.to_owned(), id: id.clone() };
     let states = queue.states(&ids.iter().map(job).collect::<Vec<_>>()).ok()?;
-    states.values().any(|state| state.phase != Phase::Ended).then_some(ids)
+    states.values().any(|state| !state.phase.is_over()).then_some(ids)
 }
 
 /// Cancels the jobs of those runs in the folder `runs` that are `wanted` and wait or run. Returns the run directories

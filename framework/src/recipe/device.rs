@@ -54,6 +54,26 @@ impl Trial {
     pub fn trains(&self) -> bool {
         self.gradients.is_none_or(|difference| difference <= gradients::ALLOWED)
     }
+
+    /// The device `text` that was tried, if one may train on it.
+    ///
+    /// # Errors
+    /// Where its gradients are wrong.
+    fn training(self, text: &str, device: Device) -> Result<Device> {
+        if self.trains() {
+            return Ok(device);
+        }
+        let apart = match self.gradients.filter(|difference| *difference < f64::MAX) {
+            Some(difference) => format!(
+                "and differ from those of `flex` by {difference:.1e} of their largest value; {:.0e} is allowed",
+                gradients::ALLOWED
+            ),
+            None => "and some are missing or not numbers".to_owned(),
+        };
+        let message = format!("nothing can be trained on device `{text}`: its gradients are wrong, {apart}");
+        let help = "train with `device: flex` or LibTorch; `maclip docs gpu_and_cluster` says which devices train";
+        Err(Error::failed(message).help(help))
+    }
 }
 
 /// What a device name can be; the number is that of a card.
@@ -337,20 +357,8 @@ pub fn probe(text: &str, precision: Precision) -> Result<Device> {
 /// # Errors
 /// As [`probe`], and where its gradients are wrong.
 pub fn probe_training(text: &str) -> Result<Device> {
-    match tried(text, true)? {
-        (device, trial) if trial.trains() => Ok(device),
-        (_, Trial { gradients }) => Err(Error::failed(format!(
-            "nothing can be trained on device `{text}`: its gradients are wrong, {}",
-            match gradients.filter(|difference| *difference < f64::MAX) {
-                Some(difference) => format!(
-                    "and differ from those of `flex` by {difference:.1e} of their largest value; {:.0e} is allowed",
-                    gradients::ALLOWED
-                ),
-                None => "and some are missing or not numbers".to_owned(),
-            }
-        ))
-        .help("train with `device: flex` or LibTorch; `maclip docs gpu_and_cluster` says which devices train")),
-    }
+    let (device, trial) = tried(text, true)?;
+    trial.training(text, device)
 }
 
 /// Tries the device that `text` names, with the gradients where they are compared.
@@ -493,6 +501,21 @@ mod tests {
         assert!(!is_compared("flex") && !is_compared("tch:cuda:0") && is_compared("wgpu:0") && is_compared("cuda:1"));
         assert_eq!(examine("flex").unwrap().gradients, None);
         assert!(probe_training("flex").is_ok());
+    }
+
+    #[test]
+    fn a_device_with_wrong_gradients_is_refused_and_says_how_wrong() {
+        let train = |gradients| Trial { gradients }.training("wgpu:0", Device::flex());
+        assert!(train(None).is_ok() && train(Some(9e-4)).is_ok());
+        for (gradients, words) in [(0.25, "by 2.5e-1 of their largest value; 1e-3 is allowed"), (f64::MAX, "missing")] {
+            let refusal = train(Some(gradients)).unwrap_err().to_string();
+            assert!(refusal.contains("`wgpu:0`") && refusal.contains(words), "{refusal}");
+            assert!(refusal.contains("`device: flex` or LibTorch"), "{refusal}");
+        }
+        // What the process that tries a device says arrives as it is, and decides the same.
+        let answer = |gradients| serde_json::to_string(&Trial { gradients }).unwrap();
+        let heard = |said: &str| serde_json::from_str::<Trial>(said).unwrap();
+        assert!(heard(&answer(None)).trains() && !heard(&answer(Some(f64::MAX))).trains());
     }
 
     #[test]

@@ -4,8 +4,10 @@
 use crate::error::{Error, Result};
 use crate::files::{regular, write_json};
 use crate::runs::read::read_json;
+use crate::slots::launcher::{JobState, Phase};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// Version of the file. A newer one is refused.
@@ -44,7 +46,35 @@ pub struct Submitted {
     pub index: usize,
     /// What the cluster calls its job; `None` where the call that submitted it was stopped before it knew.
     pub id: Option<String>,
+    /// How the job was seen to have ended; clusters forget their jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
 }
+
+/// How a job has ended.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct End {
+    /// Whether with an error.
+    pub failed: bool,
+    /// What the cluster said about it.
+    pub detail: String,
+}
+
+impl End {
+    /// The end that `state` says; `None` where the job goes on.
+    pub fn of(state: &JobState) -> Option<Self> {
+        let end = || Self { failed: state.phase == Phase::Failed, detail: state.detail.clone() };
+        state.phase.is_over().then(end)
+    }
+
+    /// The state of the job.
+    pub fn state(&self) -> JobState {
+        JobState { phase: if self.failed { Phase::Failed } else { Phase::Ended }, detail: self.detail.clone() }
+    }
+}
+
+/// A job by the name of its batch and that of its run.
+pub type Place = (String, String);
 
 /// The folder of jobs beside the runs of a recipe: the journal, the specs and the output of each run that a process of
 /// its own makes.
@@ -66,6 +96,10 @@ pub fn read(runs: &Path) -> Result<Vec<Submission>> {
     Ok(batches)
 }
 
+fn lock_file(path: &Path) -> std::io::Result<File> {
+    regular(OpenOptions::new().create(true).truncate(false).write(true), path)
+}
+
 /// The journal beside the runs of a recipe, opened to change it. No other process changes it until this value is dropped.
 #[derive(Debug)]
 pub struct Journal {
@@ -84,10 +118,33 @@ impl Journal {
         let folder = folder_of(runs);
         std::fs::create_dir_all(&folder).map_err(|error| Error::io("make the folder", &folder, error))?;
         let path = folder.join(LOCK);
-        let lock = regular(OpenOptions::new().create(true).truncate(false).write(true), &path)
+        let lock = lock_file(&path)
             .and_then(|file| file.lock().map(|()| file))
             .map_err(|error| Error::io("lock", &path, error))?;
         Ok(Self { runs: runs.to_owned(), batches: read(runs)?, _lock: lock })
+    }
+
+    /// Keeps how jobs have ended. Where another process changes the journal now, nothing is done: who asks the cluster
+    /// next keeps them.
+    ///
+    /// # Errors
+    /// Where the journal cannot be locked, read or written.
+    pub fn keep_ends(runs: &Path, ends: &BTreeMap<Place, End>) -> Result<()> {
+        let path = folder_of(runs).join(LOCK);
+        let lock = lock_file(&path).map_err(|error| Error::io("open", &path, error))?;
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
+            Ok(()) => {}
+        }
+        let mut journal = Self { runs: runs.to_owned(), batches: read(runs)?, _lock: lock };
+        for batch in &mut journal.batches {
+            for cell in &mut batch.cells {
+                let end = ends.get(&(batch.name.clone(), cell.run.clone()));
+                cell.end = end.cloned().or(cell.end.take());
+            }
+        }
+        journal.write()
     }
 
     /// The folder of the batch `name`, which holds what its jobs read.
@@ -127,7 +184,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(read(folder.path()).unwrap(), []);
         let batch = |name: &str, runs: &[&str]| {
-            let cell = |(index, run): (usize, &&str)| Submitted { run: (*run).to_owned(), index, id: None };
+            let cell = |(index, run): (usize, &&str)| Submitted { run: (*run).to_owned(), index, id: None, end: None };
             let cells: Vec<_> = runs.iter().enumerate().map(cell).collect();
             let launcher = serde_json::json!({"type": "local"});
             Submission { name: name.to_owned(), launcher, submitted_unix: 1, count: cells.len(), cells }
@@ -145,6 +202,17 @@ mod tests {
         };
         let want = [("two".to_owned(), 2, 1), ("three".to_owned(), 2, 2)];
         assert_eq!(names(read(folder.path()).unwrap()), want);
+        // While another process changes the journal, an end is not kept, and nobody waits.
+        let end = End { failed: true, detail: "failed".to_owned() };
+        let ends = [(("three".to_owned(), "b".to_owned()), end.clone())].into();
+        let kept =
+            || read(folder.path()).unwrap().into_iter().flat_map(|batch| batch.cells).filter_map(|cell| cell.end);
+        Journal::keep_ends(folder.path(), &ends).unwrap();
+        assert_eq!(kept().count(), 0);
+        drop(journal);
+        Journal::keep_ends(folder.path(), &ends).unwrap();
+        assert_eq!(kept().collect::<Vec<_>>(), [end.clone()]);
+        assert_eq!(End::of(&end.state()), Some(end));
         std::fs::write(folder_of(folder.path()).join(FILE), r#"{"format": 9, "batches": []}"#).unwrap();
         assert!(read(folder.path()).unwrap_err().to_string().contains("format 9"));
     }

@@ -47,8 +47,10 @@ pub enum Phase {
     Waiting,
     /// It runs.
     Working,
-    /// It has ended, in whatever way. The records of its run say whether there is a result.
+    /// It has ended: well, by a request, or at a limit. The records of its run say whether there is a result.
     Ended,
+    /// It has ended with an error. Its run has failed too, unless the records say how that ended.
+    Failed,
     /// This cannot be known.
     Unknown,
 }
@@ -60,6 +62,13 @@ pub struct JobState {
     pub phase: Phase,
     /// Why it waits, where it runs, or how it ended, in a few words; may be empty.
     pub detail: String,
+}
+
+impl Phase {
+    /// Whether nothing more comes of the job.
+    pub fn is_over(self) -> bool {
+        matches!(self, Phase::Ended | Phase::Failed)
+    }
 }
 
 /// Says where runs are made.
@@ -108,6 +117,11 @@ pub trait Queue {
     /// # Errors
     /// Where the cluster cannot be reached, or says something else than expected.
     fn states(&self, jobs: &[Job]) -> Result<BTreeMap<String, JobState>>;
+
+    /// How jobs have ended that [`Queue::states`] leaves out, by their id, where the cluster keeps accounts that answer.
+    fn ends(&self, _: &[Job]) -> BTreeMap<String, JobState> {
+        BTreeMap::new()
+    }
 
     /// Ends jobs, or takes them out of the queue. A run that was being made keeps a checkpoint.
     ///

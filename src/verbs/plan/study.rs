@@ -128,6 +128,9 @@ impl Known {
     }
 }
 
+/// Measured by estimated seconds of whole runs, as docs/gpu_and_cluster.md has them.
+const ELSEWHERE: &str = "0.6 to 3.3";
+
 /// Measured by estimated seconds of finished runs, in order.
 #[derive(Default, Serialize)]
 struct Compared {
@@ -344,7 +347,12 @@ impl Compared {
             _ => "–".to_owned(),
         };
         match self.all.len() {
-            0 => format!("not known: no finished run of this recipe with this rate lies in {}", folder.display()),
+            0 => format!(
+                "not known: no finished run of this recipe with this rate lies in {}. Elsewhere, on a busy processor, runs \
+                 took {} times the estimate (`maclip docs gpu_and_cluster`); on a GPU none was compared",
+                folder.display(),
+                ELSEWHERE
+            ),
             count => format!(
                 "measured by estimated seconds of {}, median and range: {} in all, {} in training, {} \
                  in the test",
@@ -375,6 +383,7 @@ mod tests {
         let words = compared.words(Path::new("runs"));
         assert!(words.contains("3 finished runs") && words.contains("1.00 (0.50 to 2.00)"), "{words}");
         assert!(words.contains("– in training"), "{words}");
-        assert!(Compared::default().words(Path::new("runs")).contains("not known"));
+        let words = Compared::default().words(Path::new("runs"));
+        assert!(words.contains("not known") && words.contains("0.6 to 3.3 times the estimate"), "{words}");
     }
 }
