@@ -11,6 +11,7 @@ const STUDY: &str = "name: two\ndataset: {type: shapes_in_motion, clips_per_clas
     backbone: {type: clip_vit, weights: \"builtin:shapes_clip\"}\nobjective: {type: metric}\n\
     task: {type: few_shot, queries: 1, train: {steps: 4, validate_every_steps: 2, checkpoint_every_steps: 2},\n  \
     validation: {episodes: 4, clips_per_class: 6}, test: {episodes: 30, clips_per_class: 6, occlusion: 2, map_clips: 48}}\n\
+    expect: [{metric: accuracy, value: 56.5, tolerance: 60, source: 'A & B, table 1'}]\n\
     study: {seeds: [1, 2], variants: {frozen_clip: {}, with_hyrsm: {prototype: {type: hyrsm}, label: 'LABEL'}}}\n";
 
 /// A label that cannot be broken: a page has room for it, and a column of a table on paper has not.
@@ -104,6 +105,8 @@ fn a_table_of_any_axes_compiles_in_latex() {
         &["--columns", "shot", "--marks", "baseline", "--interval", "classes", "--caption", "50 % & more_of it"],
     );
     made("published", &["--columns", "backbone", "--published", "--name", "frozen_clip=动作 & <frozen>"]);
+    let published = std::fs::read_to_string(tables.join("published.tex")).unwrap();
+    assert!(published.contains("56.5") && published.contains("A \\& B"), "{published}");
     let Some((code, told)) = asked("bash", "latex_check.sh", &[&tables]) else { return };
     assert_eq!(code, 0, "{told}");
 }
