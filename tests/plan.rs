@@ -66,11 +66,8 @@ fn methods_have_as_many_parameters_as_published() {
 
 /// With what the public code holds and does not train, or never uses.
 const STRM: &[&str] = &["alignment.as_published=true", "alignment.alignment.unused_norm=true"];
-const STRM_TRIPLES: &[&str] = &[
-    "alignment.as_published=true",
-    "alignment.alignment.unused_norm=true",
-    "alignment.alignment.cardinalities=[3]",
-];
+const STRM_TRIPLES: &[&str] =
+    &["alignment.as_published=true", "alignment.alignment.unused_norm=true", "alignment.alignment.cardinalities=[3]"];
 const CLIP_SPM: &[&str] = &["objective.as_published=true"];
 const CLIP_SPM_VIT: &[&str] =
     &["objective.as_published=true", "backbone.type=clip_vit", "backbone.architecture=ViT-B/16"];

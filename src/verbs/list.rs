@@ -84,7 +84,11 @@ fn families() -> [Family; 2] {
     let baselines: Vec<Member> = baselines.collect();
     let [first, second] = FAMILIES;
     [
-        Family { name: first, summary: "published methods; `maclip describe NAME` says more of one", members: published },
+        Family {
+            name: first,
+            summary: "published methods; `maclip describe NAME` says more of one",
+            members: published,
+        },
         Family { name: second, summary: "what methods are measured against", members: baselines },
     ]
 }

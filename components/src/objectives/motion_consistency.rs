@@ -135,7 +135,8 @@ mod tests {
     fn parameters_of_the_public_code_are_there_where_it_is_followed() {
         let count = |options: &str| {
             let options = format!("{{type: motion_consistency, objective: {{type: metric}}, {options}}}");
-            let context = BuildContext::new(0, Device::flex()).with_compared(Layout::of_feature(4).with(MOTION, [1, 1]));
+            let context =
+                BuildContext::new(0, Device::flex()).with_compared(Layout::of_feature(4).with(MOTION, [1, 1]));
             let node = read_str("options", &options).unwrap();
             let choice = resolve_choice(slot("objective").unwrap(), &node).unwrap();
             parameters::count(&Slot::<dyn Objective>::new(build_choice(&choice, &context).unwrap())).trainable

@@ -170,7 +170,8 @@ mod tests {
         assert!(of_study.starts_with("`motion` 1-shot: ") && of_study.contains("; → `appearance`: "), "{of_study}");
         assert_eq!(result(methods().into_iter().find(|method| method.name == "lora").unwrap()), None);
         assert_eq!(study(), Some((1_000, Some(1))), "recipes/methods.yaml");
-        let of_method = |name: &str| ours(methods().into_iter().find(|method| method.name == name).unwrap()).unwrap().recipe;
+        let of_method =
+            |name: &str| ours(methods().into_iter().find(|method| method.name == name).unwrap()).unwrap().recipe;
         assert_eq!(of_method("otam"), "methods/otam/ssv2_full_5w1s", "the others take settings over");
         assert_eq!(of_method("soap"), "methods/soap/ssv2_full_5w1s", "the others take settings over");
         let published = of("methods/strm/ssv2_small_5w1s", Transduction::None).unwrap();
