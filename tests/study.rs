@@ -133,8 +133,10 @@ fn a_study_does_what_is_missing_and_goes_on_after_a_failure() {
     let elsewhere = folder.path().join("fast");
     let fast = ["run", &path, "--runs", elsewhere.to_str().unwrap(), "--fail-fast"];
     assert!(!fails(1, &fast, &["nowhere"]).contains("[3/3]"));
-    let page = std::fs::read_to_string(elsewhere.join("grid/report/index.html")).unwrap();
-    assert!(page.contains("1 failed, 1 waiting") && page.contains("grid / b, seed 1"), "what has not begun waits");
+    let out = folder.path().join("out");
+    ok(&["report", fast[3], "--out", out.to_str().unwrap()]);
+    let page = std::fs::read_to_string(out.join("index.html")).unwrap();
+    assert!(page.contains("1 failed, 1 waiting") && page.contains("it has not begun"), "what has not begun waits");
     assert_eq!(planned(&path, fast[3], &[])["runs"][2]["state"], "waiting");
     // Only one, again, by force; the old one is kept.
     let ran = maclip(&["run", &path, "--runs", runs, "--only", "a", "--force"]);
