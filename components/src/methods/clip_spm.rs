@@ -40,7 +40,7 @@ inventory::submit! {
              class it is the mean over the classes, as here.",
             "Losses on text and on consistency are in the paper. The public code computes them and leaves them out of \
              its sum.",
-            "A scalar that the public code never uses is not here.",
+            "A scalar that the public code never uses is held with `objective.as_published` alone.",
             "Batch norms keep the statistics of the checkpoint. There, each training batch has its own from the first \
              evaluation on, after 1,000 tasks.",
             "Dropout masks are drawn from other random numbers; the rates are those of the code.",
