@@ -91,22 +91,19 @@ impl Alignment for CosineClassifier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::{self, alignment::Traits};
+    use crate::conformance;
     use burn::tensor::Device;
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
-        let traits = Traits { order_blind: true, shots: &[], costed: false, ..Traits::default() };
-        conformance::alignment::holds::<CosineClassifierConfig>(traits);
+        conformance::alignment::holds::<CosineClassifierConfig>(probe::tested::traits());
     }
 
     #[test]
     fn one_step_is_the_hand_computed_one() {
         // Supports (1, 0) and (0, 1). With τ = 1 the probability of the other class is p = 1 / (1 + e), the gradient of a class
         // along its own direction does not count, and across it is p / 2: u = unit(1, −p / 2) and unit(−p / 2, 1).
-        let device = Device::flex();
-        let query = Tensor::<4>::from_data([[[[3.0f32, 4.0]]]], &device);
-        let support = Tensor::<5>::from_data([[[[[2.0f32, 0.0]]], [[[0.0, 5.0]]]]], &device);
+        let (query, support) = probe::tested::two_classes();
         let classifier = CosineClassifier { steps: 1, learning_rate: 1.0, scale: 1.0 };
         let d: Vec<f32> = classifier.distances(query, support).into_data().try_to_vec().unwrap();
         let across = 0.5 / (1.0 + 1f32.exp());

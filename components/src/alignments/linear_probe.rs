@@ -92,21 +92,17 @@ impl Alignment for LinearProbe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::{self, alignment::Traits};
-    use burn::tensor::Device;
+    use crate::conformance;
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
-        let traits = Traits { order_blind: true, shots: &[], costed: false, ..Traits::default() };
-        conformance::alignment::holds::<LinearProbeConfig>(traits);
+        conformance::alignment::holds::<LinearProbeConfig>(probe::tested::traits());
     }
 
     #[test]
     fn one_step_is_the_hand_computed_one() {
         // Supports (1, 0) and (0, 1); at V = 0 all probabilities are 1/2, so V = η / 4 · [[1, −1], [−1, 1]].
-        let device = Device::flex();
-        let query = Tensor::<4>::from_data([[[[3.0f32, 4.0]]]], &device);
-        let support = Tensor::<5>::from_data([[[[[2.0f32, 0.0]]], [[[0.0, 5.0]]]]], &device);
+        let (query, support) = probe::tested::two_classes();
         let probe = LinearProbe { steps: 1, learning_rate: 2.0, weight_decay: 0.1, scale: 10.0 };
         let d: Vec<f32> = probe.distances(query, support).into_data().try_to_vec().unwrap();
         // τ η / 4 (0.6 − 0.8) = −1.

@@ -32,3 +32,23 @@ pub fn explain(query: Tensor<3>, support: Tensor<4>) -> Result<Explanation> {
     };
     by_occlusion(distances, query, support)
 }
+
+/// What the tests of these classifiers share.
+#[cfg(test)]
+pub mod tested {
+    use crate::conformance::alignment::Traits;
+    use burn::tensor::{Device, Tensor};
+
+    /// They know no order of frames, take all shots at once, and say no cost.
+    pub fn traits() -> Traits {
+        Traits { order_blind: true, shots: &[], costed: false, ..Traits::default() }
+    }
+
+    /// A query with the direction (0.6, 0.8), and supports of two classes with the directions (1, 0) and (0, 1).
+    pub fn two_classes() -> (Tensor<4>, Tensor<5>) {
+        let device = Device::flex();
+        let query = Tensor::from_data([[[[3.0f32, 4.0]]]], &device);
+        let support = Tensor::from_data([[[[[2.0f32, 0.0]]], [[[0.0, 5.0]]]]], &device);
+        (query, support)
+    }
+}

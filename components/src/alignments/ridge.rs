@@ -89,13 +89,12 @@ impl Alignment for Ridge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::{self, alignment::Traits};
+    use crate::conformance;
     use burn::tensor::Device;
 
     #[test]
     fn it_keeps_the_contract_of_its_slot() {
-        let traits = Traits { order_blind: true, shots: &[], costed: false, ..Traits::default() };
-        conformance::alignment::holds::<RidgeConfig>(traits);
+        conformance::alignment::holds::<RidgeConfig>(probe::tested::traits());
     }
 
     #[test]
@@ -111,9 +110,7 @@ mod tests {
     #[test]
     fn a_hand_computed_case() {
         // Supports (1, 0) and (0, 1) of two classes, λ = 1: logits of (0.6, 0.8) are half of them.
-        let device = Device::flex();
-        let query = Tensor::<4>::from_data([[[[3.0f32, 4.0]]]], &device);
-        let support = Tensor::<5>::from_data([[[[[2.0f32, 0.0]]], [[[0.0, 5.0]]]]], &device);
+        let (query, support) = probe::tested::two_classes();
         let d: Vec<f32> = Ridge { penalty: 1.0 }.distances(query, support).into_data().try_to_vec().unwrap();
         assert!((d[0] + 0.3).abs() < 1e-6 && (d[1] + 0.4).abs() < 1e-6, "{d:?}");
     }

@@ -217,7 +217,8 @@ fi
 child= caught= ending=
 trap 'caught=1; ending=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' USR1
 trap 'caught=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM
-trap 'code=$?; [ ${#BASH_SOURCE[@]} -gt 1 ] || { echo "setup ended with $code: $BASH_COMMAND"; exit "$code"; }' ERR
+trap 'code=$? line=$LINENO
+  [ ${#BASH_SOURCE[@]} -gt 1 ] || { echo "setup ended with $code: $(sed -n "${line}p" "$0")"; exit "$code"; }' ERR
 @setup
 trap - ERR
 if [ -n "$ending" ]; then
@@ -500,9 +501,12 @@ mod tests {
         let of = |setup: &[&str]| set_up(setup, 3, "0");
         assert_eq!(of(&["export A=1", "grep -q x /dev/null || true", "if false; then", "echo no", "fi"]).1, Some(0));
         let (said, code) = of(&["echo before", "ls /nowhere/at/all 2>/dev/null", "echo after"]);
-        assert_eq!((said.as_str(), code), ("before\nsetup ended with 2: ls /nowhere/at/all 2> /dev/null\n", Some(2)));
+        assert_eq!((said.as_str(), code), ("before\nsetup ended with 2: ls /nowhere/at/all 2>/dev/null\n", Some(2)));
         let (said, code) = of(&["no-such-module load cuda 2>/dev/null"]);
         assert!(said.contains("setup ended with 127: no-such-module load cuda") && code == Some(127), "{said}");
+        // `module` is a function at most sites: the line that calls it is named, and none of the function's own.
+        let (said, code) = of(&["module() {", "return 3", "}", "module load cuda"]);
+        assert_eq!((said.as_str(), code), ("setup ended with 3: module load cuda\n", Some(3)));
         // What fails inside a function, such as that of `module`, or a file that is sourced is their own affair.
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("activate");
