@@ -73,7 +73,7 @@ fn every_component_is_described_with_an_example_that_builds() {
     let otam = ok(&["describe", "method/otam"]);
     assert!(otam.contains("few-shot-action-recognition@3687f3a") && otam.contains("compared"), "{otam}");
     let otam = json(&["describe", "method/otam", "--json"]);
-    assert_eq!(otam["described"][0]["components"][1], "alignment/otam");
+    assert!(otam["described"][0]["components"].as_array().unwrap().contains(&"alignment/otam".into()));
     fails(2, &["describe", "otan"], &["MC008", "`otam`"]);
     fails(2, &["describe", "alignment"], &["maclip list alignment"]);
 }

@@ -24,11 +24,17 @@ mod frame;
 mod gallery;
 mod lines;
 mod load;
+#[cfg(test)]
+#[path = "../../tests/common/needs.rs"]
+mod needs;
 mod page;
 mod pair;
 mod palette;
 mod pivot;
 mod queries;
+#[cfg(test)]
+#[path = "../../tests/common/scripts.rs"]
+mod scripts;
 mod settings;
 mod statistics;
 mod strips;
@@ -233,6 +239,12 @@ fn frames(loaded: &load::Loaded, summary: &summary::Summary) -> Result<Vec<(Stri
     let text = serde_json::to_string_pretty(&schema).map_err(|error| Error::failed(error.to_string()))?;
     files.push(("schema.json".to_owned(), format!("{text}\n").into_bytes()));
     Ok(files)
+}
+
+/// The folder of the repository, for `scripts`.
+#[cfg(test)]
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 #[cfg(test)]

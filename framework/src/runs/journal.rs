@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(kept().count(), 0);
         drop(journal);
         Journal::keep_ends(folder.path(), &ends).unwrap();
-        assert_eq!(kept().collect::<Vec<_>>(), [end.clone()]);
+        assert_eq!(kept().collect::<Vec<_>>(), std::slice::from_ref(&end));
         assert_eq!(End::of(&end.state()), Some(end));
         std::fs::write(folder_of(folder.path()).join(FILE), r#"{"format": 9, "batches": []}"#).unwrap();
         assert!(read(folder.path()).unwrap_err().to_string().contains("format 9"));

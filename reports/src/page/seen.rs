@@ -1,16 +1,14 @@
 //! Pages of made-up runs, looked at in a browser: what `tests/page.rs` does for a real run, for the states that it does not reach.
 
+use crate::scripts::asked;
 use crate::testing::Study;
 use crate::{Options, report};
 use maclip_framework::files::write_json;
 use maclip_framework::runs::directory::RunDirectory;
 use maclip_framework::runs::records::{Planned, State};
 use maclip_framework::runs::store::RunStore;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// What a script exits with where the browser is not there.
-const SKIPPED: i32 = 77;
 
 fn variants(all: &[(&str, f64, usize)]) -> Study {
     let variants = all.iter().map(|(name, accuracy, size)| ((*name).to_owned(), *accuracy, *size)).collect();
@@ -51,7 +49,6 @@ fn busy(runs: &Path) -> Vec<RunStore> {
 fn pages_of_every_state_work_in_a_browser() {
     let folder = tempfile::tempdir().unwrap();
     let out = std::env::var_os("MACLIP_REPORT_OUT").map_or_else(|| folder.path().join("out"), PathBuf::from);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/page_check.py");
     let mut faults = String::new();
     for (name, studies) in pages() {
         let runs = folder.path().join(name);
@@ -68,15 +65,10 @@ fn pages_of_every_state_work_in_a_browser() {
         drop(held);
         // A figure of 25 rows is higher than what a table of 60 leaves of its last sheet.
         let without: &[&str] = if name == "sixty" { &["--without", "print"] } else { &[] };
-        let Ok(asked) = Command::new("python3").arg(&script).arg(&index).args(without).output() else {
-            assert!(std::env::var_os("MACLIP_REQUIRE").is_none_or(|value| value == "0"), "no python3");
-            return eprintln!("skipped: no python3");
-        };
-        let told = String::from_utf8_lossy(&asked.stdout).into_owned() + &String::from_utf8_lossy(&asked.stderr);
-        match asked.status.code() {
-            Some(0) => {}
-            Some(SKIPPED) => return eprintln!("{told}"),
-            _ => faults += &format!("{name}:\n{told}\n"),
+        let arguments: Vec<&OsStr> = [index.as_os_str()].into_iter().chain(without.iter().map(OsStr::new)).collect();
+        let Some((code, told)) = asked("python3", "page_check.py", &arguments) else { return };
+        if code != 0 {
+            faults += &format!("{name}:\n{told}\n");
         }
     }
     assert!(faults.is_empty(), "{faults}");

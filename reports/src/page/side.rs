@@ -4,7 +4,7 @@
 use super::contents::short_data;
 use crate::format;
 use crate::load::{Loaded, Run};
-use crate::pivot::{Asked, Pivot, PivotCell, pivot};
+use crate::pivot::{self, Asked, Pivot, PivotCell};
 use crate::summary::{Group, Summary};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,8 +51,7 @@ fn table(study: Option<&str>, groups: &[&Group], loaded: &Loaded) -> Option<Side
         groups.iter().flat_map(|group| &group.variants).flat_map(|variant| &variant.paths).collect();
     let runs: Vec<&Run> = loaded.runs.iter().filter(|run| paths.contains(&run.directory.path)).collect();
     let asked = asked(groups, &runs)?;
-    let roots: Vec<PathBuf> = runs.iter().map(|run| run.directory.path.clone()).collect();
-    let (found, _) = pivot(&roots, &asked).ok()?;
+    let found = pivot::of(&loaded.runs, |run| paths.contains(&run.directory.path), &asked).ok()?;
     (found.columns.len() > 1).then(|| view(study, groups, found))
 }
 

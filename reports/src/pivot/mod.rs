@@ -19,7 +19,7 @@ pub use latex::latex;
 pub use markup::{html, markdown};
 pub use text::text;
 
-use crate::load::{self, Loaded};
+use crate::load::{self, Run};
 use crate::summary::keys_across;
 use axis::{Axis, Placed};
 use cells::{Found, Key};
@@ -168,12 +168,13 @@ impl Pivot {
 pub fn pivot(roots: &[PathBuf], asked: &Asked) -> Result<(Pivot, Vec<String>)> {
     let loaded = load::load(roots)?;
     let unreadable = loaded.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.reason)).collect();
-    Ok((of(&loaded, asked)?, unreadable))
+    Ok((of(&loaded.runs, |_| true, asked)?, unreadable))
 }
 
-fn of(loaded: &Loaded, asked: &Asked) -> Result<Pivot> {
-    let groups = keys_across(&loaded.runs);
-    let all: Vec<Placed> = loaded.runs.iter().zip(&groups).collect();
+/// [`pivot`] of those of `runs` that are `wanted`. Data are called as in a report of all of them.
+pub(crate) fn of(runs: &[Run], wanted: impl Fn(&Run) -> bool, asked: &Asked) -> Result<Pivot> {
+    let groups = keys_across(runs);
+    let all: Vec<Placed> = runs.iter().zip(&groups).filter(|(run, _)| wanted(run)).collect();
     let read = |names: &[String], option| {
         names.iter().map(|name| Axis::read(name, option, &all)).collect::<Result<Vec<Axis>>>()
     };
