@@ -5,7 +5,7 @@ use super::contents::short_data;
 use crate::format;
 use crate::load::{Loaded, Run};
 use crate::pivot::{self, Asked, Pivot, PivotCell};
-use crate::summary::{Group, Summary};
+use crate::summary::{Group, GroupKey, Summary, keys_of};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -51,7 +51,15 @@ fn table(study: Option<&str>, groups: &[&Group], loaded: &Loaded) -> Option<Side
         groups.iter().flat_map(|group| &group.variants).flat_map(|variant| &variant.paths).collect();
     let runs: Vec<&Run> = loaded.runs.iter().filter(|run| paths.contains(&run.directory.path)).collect();
     let asked = asked(groups, &runs)?;
-    let found = pivot::of(&loaded.runs, |run| paths.contains(&run.directory.path), &asked).ok()?;
+    // What was trained on has an axis of its own.
+    let tested = |mut key: GroupKey| {
+        key.data.label = key.data.tested.clone();
+        key
+    };
+    let keys: Vec<GroupKey> = keys_of(&loaded.runs).into_iter().map(tested).collect();
+    let all: Vec<(&Run, &GroupKey)> = loaded.runs.iter().zip(&keys).collect();
+    let own: Vec<_> = all.into_iter().filter(|(run, _)| paths.contains(&run.directory.path)).collect();
+    let found = pivot::of(&own, &asked).ok()?;
     (found.columns.len() > 1).then(|| view(study, groups, found))
 }
 

@@ -20,7 +20,7 @@ pub use markup::{html, markdown};
 pub use text::text;
 
 use crate::load::{self, Run};
-use crate::summary::keys_across;
+use crate::summary::{GroupKey, keys_across};
 use axis::{Axis, Placed};
 use cells::{Found, Key};
 use maclip_framework::error::{Error, Result};
@@ -168,15 +168,14 @@ impl Pivot {
 pub fn pivot(roots: &[PathBuf], asked: &Asked) -> Result<(Pivot, Vec<String>)> {
     let loaded = load::load(roots)?;
     let unreadable = loaded.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.reason)).collect();
-    Ok((of(&loaded.runs, |_| true, asked)?, unreadable))
+    let groups = keys_across(&loaded.runs);
+    Ok((of(&loaded.runs.iter().zip(&groups).collect::<Vec<_>>(), asked)?, unreadable))
 }
 
-/// [`pivot`] of those of `runs` that are `wanted`. Data are called as in a report of all of them.
-pub(crate) fn of(runs: &[Run], wanted: impl Fn(&Run) -> bool, asked: &Asked) -> Result<Pivot> {
-    let groups = keys_across(runs);
-    let all: Vec<Placed> = runs.iter().zip(&groups).filter(|(run, _)| wanted(run)).collect();
+/// The table of runs, each with the group that says what its data are called.
+pub(crate) fn of(all: &[(&Run, &GroupKey)], asked: &Asked) -> Result<Pivot> {
     let read = |names: &[String], option| {
-        names.iter().map(|name| Axis::read(name, option, &all)).collect::<Result<Vec<Axis>>>()
+        names.iter().map(|name| Axis::read(name, option, all)).collect::<Result<Vec<Axis>>>()
     };
     let (rows, columns) = (read(&asked.rows, "--rows")?, read(&asked.columns, "--columns")?);
     if let Some(twice) = rows.iter().enumerate().find(|(at, axis)| rows[..*at].contains(axis) || columns.contains(axis))
@@ -185,7 +184,7 @@ pub(crate) fn of(runs: &[Run], wanted: impl Fn(&Run) -> bool, asked: &Asked) -> 
         let problem = Diagnostic::new(codes::ARGUMENT, "an axis is given twice").at(&origin);
         return Err(problem.help("take it out of `--rows` or of `--columns`").into());
     }
-    let kept = only(&all, &asked.only)?;
+    let kept = only(all, &asked.only)?;
     let done: Vec<Placed> = kept.iter().copied().filter(|(run, _)| run.result().is_some()).collect();
     if done.is_empty() {
         return Err(Error::failed("no run has a result yet").help("`maclip status` shows how far they are"));

@@ -16,7 +16,7 @@ mod versions;
 
 pub use classes::Classes;
 pub use compare::{Difference, compare, to_baseline};
-pub use grouping::{ARROW, GroupKey, keys_across};
+pub use grouping::{ARROW, GroupKey, keys_across, keys_of};
 pub use order::{Finding, Verdict};
 pub use paper::Paper;
 pub use provenance::Provenance;
