@@ -57,8 +57,8 @@ fn table(study: Option<&str>, groups: &[&Group], loaded: &Loaded) -> Option<Side
         key
     };
     let keys: Vec<GroupKey> = keys_of(&loaded.runs).into_iter().map(tested).collect();
-    let all: Vec<(&Run, &GroupKey)> = loaded.runs.iter().zip(&keys).collect();
-    let own: Vec<_> = all.into_iter().filter(|(run, _)| paths.contains(&run.directory.path)).collect();
+    let all = loaded.runs.iter().zip(&keys);
+    let own: Vec<(&Run, &GroupKey)> = all.filter(|(run, _)| paths.contains(&run.directory.path)).collect();
     let found = pivot::of(&own, &asked).ok()?;
     (found.columns.len() > 1).then(|| view(study, groups, found))
 }

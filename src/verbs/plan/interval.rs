@@ -173,6 +173,19 @@ mod tests {
     }
 
     #[test]
+    fn the_usual_deviation_of_seeds_is_that_of_the_comparison() {
+        let page = crate::shipped::TOPICS.iter().find(|topic| topic.name == "comparison").unwrap().text;
+        let rows = page.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 12);
+        let deviations = rows.flat_map(|row| row.split('(').skip(1).filter_map(|part| part.split(')').next()));
+        let mut deviations: Vec<f64> = deviations.map(|value| value.parse().unwrap()).collect();
+        deviations.sort_by(f64::total_cmp);
+        let middle = deviations.len() / 2;
+        assert!(deviations.len() > 50, "{}", deviations.len());
+        assert_eq!((deviations[middle - 1] + deviations[middle]) / 2.0, USUAL_SEED_DEVIATION);
+        assert_eq!((deviations[0], deviations.last()), (0.0, Some(&4.5)));
+    }
+
+    #[test]
     fn episodes_and_seeds_are_those_of_the_formulas() {
         // 0.2 points over 10,000 episodes: a deviation of 10.2 points; (1.96 · 10.2 / 0.5)² = 1600.
         let needed = Needed::new("a", &[result(0.6, 0.002, 10_000)], 5, 0.5);
