@@ -171,8 +171,9 @@ impl Copy {
             let manifest = copied.source().join(part).join("Cargo.toml");
             std::fs::write(&manifest, text(&manifest) + library).unwrap();
         }
+        // What the crates' own tests share.
+        copy(&root().join("tests/common"), &copied.source().join("tests/common"));
         // One test makes cargo build the binary.
-        copy(&root().join("tests/common/needs.rs"), &copied.source().join("tests/common/needs.rs"));
         std::fs::write(copied.source().join("tests/built.rs"), "//! Empty.\n").unwrap();
         if let Err(error) = link(profile(), &copied.target().join("release")) {
             eprintln!("everything is built anew, as the build cannot be linked: {error}");
@@ -232,10 +233,11 @@ fn a_component_of_every_slot_builds_passes_its_tests_and_runs() {
         ok(&["new", slot, &format!("own_{slot}"), "--root", source.to_str().unwrap(), "--no-regenerate"]);
     }
     let formatted = copied.cargo(&["fmt", "--all", "--check"]);
-    if String::from_utf8_lossy(&formatted.stderr).contains("not installed") {
+    let said = String::from_utf8_lossy(&formatted.stderr);
+    if said.contains("not installed") {
         needs::skip("no rustfmt to look at the new files", "install it (`rustup component add rustfmt`)");
     } else {
-        assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stdout));
+        assert!(formatted.status.success(), "{}\n{said}", String::from_utf8_lossy(&formatted.stdout));
     }
 
     // The own tests of each, among them the contract of its slot, and those of the options of every component.
