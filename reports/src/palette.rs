@@ -103,6 +103,16 @@ impl Shape {
         let shapes = [Self::Disc, Self::Square, Self::Diamond, Self::Triangle];
         shapes[number / (Colour::SERIES.len() - 1) % shapes.len()]
     }
+
+    /// Of its class in the style sheet of a page.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disc => "disc",
+            Self::Square => "square",
+            Self::Diamond => "diamond",
+            Self::Triangle => "triangle",
+        }
+    }
 }
 
 /// What the classes become on a dark ground.

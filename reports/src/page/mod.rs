@@ -13,7 +13,7 @@ mod side;
 use crate::answers::Answers;
 use crate::figures::{Figure, Figures};
 use crate::load::{Loaded, display};
-use crate::palette;
+use crate::palette::{self, Shape};
 use crate::{Contents, Summarised, format, statistics};
 use contents::Entry;
 use maclip_framework::error::{Error, Result};
@@ -74,6 +74,7 @@ fn environment() -> Result<Environment<'static>> {
     let mut environment = Environment::new();
     environment.add_filter("breaks", breaks);
     environment.add_filter("shell", format::shell);
+    environment.add_filter("shape", |number: usize| Shape::of(number).name());
     for (name, source) in TEMPLATES {
         // The names end in .html, which is what turns escaping on.
         environment.add_template(name, source).map_err(failed)?;
@@ -321,6 +322,20 @@ mod tests {
         assert!(html.contains("maclip report &#x27;my runs&#x27; --out DIR"));
         assert!(html.contains("# frozen &lt;recipe&gt;"));
         assert!(html.contains("chance 20.0"));
+    }
+
+    /// As the figures give it, so that two variants of one colour differ in a table too.
+    #[test]
+    fn a_variant_has_its_shape_beside_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let number = |number: usize| (format!("variant {number}"), 0.3 + 0.01 * number as f64, 1000 * number);
+        Study { variants: (0..30).map(number).collect(), ..Study::default() }.write(folder.path(), 1);
+        let html = page(folder.path());
+        let marked = |swatch: usize, shape: &str| {
+            html.contains(&format!("<span class=\"swatch swatch-{swatch} {shape}\"></span>"))
+        };
+        assert!(marked(1, "disc") && marked(1, "square"));
+        assert!(!html.contains(" diamond\"></span>"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::contents::short_data;
 use crate::format;
 use crate::load::{Loaded, Run};
-use crate::pivot::{self, Asked, Pivot, PivotCell};
+use crate::pivot::{self, Asked, Pivot, PivotCell, PivotRow};
 use crate::summary::{Group, GroupKey, Summary, keys_of};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +45,8 @@ pub fn tables(loaded: &Loaded, summary: &Summary) -> Vec<SideView> {
     several.filter_map(|(study, groups)| table(study.as_deref(), &groups, loaded)).collect()
 }
 
-/// `None` where the tables differ in something else, or one method has several results for the same data and shots.
+/// `None` where the tables differ in something else, one method has several results for the same data and shots, or none
+/// has more than one.
 fn table(study: Option<&str>, groups: &[&Group], loaded: &Loaded) -> Option<SideView> {
     let paths: BTreeSet<&PathBuf> =
         groups.iter().flat_map(|group| &group.variants).flat_map(|variant| &variant.paths).collect();
@@ -60,7 +61,11 @@ fn table(study: Option<&str>, groups: &[&Group], loaded: &Loaded) -> Option<Side
     let all = loaded.runs.iter().zip(&keys);
     let own: Vec<(&Run, &GroupKey)> = all.filter(|(run, _)| paths.contains(&run.directory.path)).collect();
     let found = pivot::of(&own, &asked).ok()?;
-    (found.columns.len() > 1).then(|| view(study, groups, found))
+    let mut results: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in &found.rows {
+        *results.entry(&row.names[0]).or_default() += row.cells.iter().filter(|cell| cell.value.is_some()).count();
+    }
+    results.values().any(|of_method| *of_method > 1).then(|| view(study, groups, found))
 }
 
 /// What distinguishes the columns.
@@ -137,7 +142,7 @@ fn view(study: Option<&str>, groups: &[&Group], found: Pivot) -> SideView {
         let marks: BTreeSet<(usize, usize)> = variants.map(|variant| (variant.number, variant.swatch)).collect();
         marks.first().copied().filter(|_| marks.len() == 1)
     };
-    let row = |row: crate::pivot::PivotRow| {
+    let row = |row: PivotRow| {
         let marks = row.names.first().and_then(|name| marks(name));
         RowView {
             number: marks.map(|(number, _)| number),
@@ -182,6 +187,21 @@ mod tests {
         assert_eq!(headings(&sides[0]), ["1-shot|", "5-shot|"]);
         assert_eq!(sides[0].rows.len(), 4);
         assert!(sides[0].rows.iter().all(|row| row.number.is_some() && row.cells.iter().all(|c| c.value.is_some())));
+    }
+
+    /// As where the name of a variant says what it is tested on.
+    #[test]
+    fn methods_of_one_column_each_have_no_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = |name: &str, shot| Study {
+            variants: vec![(name.into(), 0.5, 7)],
+            shot,
+            folder: name.into(),
+            ..Study::default()
+        };
+        one("one-shot", 1).write(folder.path(), 1);
+        one("five-shot", 5).write(folder.path(), 1);
+        assert!(sides(folder.path()).is_empty());
     }
 
     /// Runs that are trained and tested on these variants of a dataset.
