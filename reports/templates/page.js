@@ -57,6 +57,7 @@
   const measure = () => {
     for (const note of all(".scrolls")) {
       const box = note.previousElementSibling;
+      const at = box.scrollLeft;
       box.style.paddingRight = box.style.scrollSnapType = "";
       box.classList.remove("wide");
       const wide = box.scrollWidth > box.clientWidth + 1;
@@ -70,6 +71,7 @@
       box.style.paddingRight = `${Math.max(0, stop - end)}px`;
       box.style.scrollPaddingLeft = `${fixed}px`;
       box.style.scrollSnapType = "x mandatory";
+      box.scrollLeft = at;
     }
   };
   let soon = 0;

@@ -43,8 +43,7 @@ impl BackboneIdentity {
     /// # Errors
     /// Where its weights cannot be read.
     pub fn of_recipe(recipe: &Recipe) -> Result<(Self, BuildContext)> {
-        let mut build = BuildContext::new(recipe.seed, Device::flex());
-        build.pins.clone_from(&recipe.pinned);
+        let build = recipe.context(&Device::flex());
         let backbone = recipe.build::<dyn Backbone>(&build)?;
         Ok((Self::of(&Slot::new(backbone)), build))
     }

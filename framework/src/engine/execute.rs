@@ -13,7 +13,6 @@ use crate::profile::{self, Totals};
 use crate::progress::Progress;
 use crate::recipe::study::StudyRun;
 use crate::recipe::{Recipe, device};
-use crate::registry::BuildContext;
 use crate::runs::directory::RunDirectory;
 use crate::runs::log::unlogged;
 use crate::runs::records::{Manifest, State};
@@ -265,7 +264,7 @@ fn with_context<T>(
     work: impl FnOnce(&dyn Task, &mut RunContext) -> Result<T>,
 ) -> Result<T> {
     // A recipe names at least one.
-    let task = recipe.build::<dyn Task>(&BuildContext::new(recipe.seed, devices[0].clone()))?;
+    let task = recipe.build::<dyn Task>(&recipe.context(&devices[0]))?;
     // `<runs>/<recipe name>/<run>`
     let shared = store.path().parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
     let runs = shared.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);

@@ -6,7 +6,6 @@ use crate::files::as_value;
 use crate::progress::Progress;
 use crate::recipe::study::{StudyRun, called_after};
 use crate::recipe::{Purpose, Recipe};
-use crate::registry::BuildContext;
 use crate::runs::directory::RunDirectory;
 use crate::runs::store::tested_checkpoint;
 use crate::slots::backbone::Backbone;
@@ -43,9 +42,9 @@ pub fn of(path: &Path, arguments: &Arguments, progress: &dyn Progress) -> Result
         own.push(("task.train_shot", value("task.shot")));
     }
     // Where the backbone cannot be built at all, the test says why.
-    let (mut then, mut build) = (Recipe::check_for(&before, Purpose::Plan)?, BuildContext::new(0, Device::flex()));
+    let mut then = Recipe::check_for(&before, Purpose::Plan)?;
     directory.pin(&mut then);
-    build.pins.clone_from(&then.pinned);
+    let build = then.context(&Device::flex());
     inputs::provide(&then, progress)?;
     if then.build::<dyn Backbone>(&build).is_ok() {
         inputs::same_weights(&directory, &build.weights())?;

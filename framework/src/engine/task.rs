@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::plan::Plan;
 use crate::model::workload::Workload;
 use crate::recipe::Recipe;
-use crate::registry::{BuildContext, declare_slot};
+use crate::registry::declare_slot;
 use crate::runs::records::Inputs;
 use burn::tensor::Device;
 use maclip_language::Diagnostic;
@@ -84,5 +84,5 @@ declare_slot!("task": Task, order: 0, default: Some("few_shot"), identity: None,
 /// # Errors
 /// Where the task cannot be built from its options.
 pub fn of(recipe: &Recipe) -> Result<Box<dyn Task>> {
-    recipe.build(&BuildContext::new(recipe.seed, Device::flex()))
+    recipe.build(&recipe.context(&Device::flex()))
 }

@@ -193,21 +193,25 @@ impl Recipe {
     pub fn build_context(&self, device: &Device) -> Result<BuildContext> {
         device::check_precision(self.devices.first(), device, self.precision)
             .map_err(|error| error.at(self.place("precision")))?;
-        let mut context = BuildContext::new(self.seed, device.clone());
+        let mut context = self.context(device);
         context.precision = self.precision;
         context.activation_checkpointing = self.compute.activation_checkpointing;
-        context.pins.clone_from(&self.pinned);
-        context.untrained = self.untrained;
-        self.describe_dataset(&mut context);
         Ok(context)
     }
 
     /// What the components are built from where only their sizes matter.
     pub fn sizes_context(&self) -> BuildContext {
-        let mut context = BuildContext::new(self.seed, Device::flex());
+        let mut context = self.context(&Device::flex());
         context.sizes_only = true;
-        context.untrained = self.untrained;
         context.precision = self.precision;
+        context
+    }
+
+    /// What the components are built from in f32, for what looks at them and runs nothing.
+    pub fn context(&self, device: &Device) -> BuildContext {
+        let mut context = BuildContext::new(self.seed, device.clone());
+        context.pins.clone_from(&self.pinned);
+        context.untrained = self.untrained;
         self.describe_dataset(&mut context);
         context
     }

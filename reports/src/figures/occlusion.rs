@@ -7,6 +7,8 @@ use crate::format;
 use crate::palette::Colour;
 use maclip_framework::runs::examples::Occlusion;
 
+/// Changes of a probability below this are not shown: they are rounded to 0.0 points.
+const LEAST: f32 = 0.0005;
 /// It stands beside the matrices of its example.
 const WIDTH: f64 = 400.0;
 const TOP: f64 = 78.0;
@@ -44,13 +46,19 @@ pub fn draw(prediction: &str, picture: Option<Picture>, occlusion: &Occlusion) -
     let title = "Where the answer comes from";
     let three: Vec<String> = order.iter().take(3).map(said).collect();
     let alt = format!("{title}: how the probability of {prediction} changes. {}.", three.join("; "));
-    let about = format!("one cell covered at a time; the probability of {prediction}");
+    let seen = most >= LEAST;
+    let about = match seen {
+        true => format!("one cell covered at a time; the probability of {prediction}"),
+        false => format!("no covered cell changes the probability of {prediction} by 0.1 points"),
+    };
     let height = TOP + rows as f64 * (frame + NUMBER + GAP);
     let svg = canvas::draw_sized((WIDTH, height), &alt, |canvas| {
         canvas.head(&[(title, Font::TITLE, Colour::INK), (&about, Font::SMALL, Colour::MUTED)], 36.0);
         let ends = [-1.0, 1.0].map(|sign| format!("{} points", format::points(sign * f64::from(most))));
-        canvas.colour_scale(["0", &ends[0]], [0.0, FULL], FOR, WIDTH / 2.0 - 8.0, 58.0);
-        canvas.colour_scale(["0", &ends[1]], [0.0, FULL], AGAINST, WIDTH, 58.0);
+        if seen {
+            canvas.colour_scale(["0", &ends[0]], [0.0, FULL], FOR, WIDTH / 2.0 - 8.0, 58.0);
+            canvas.colour_scale(["0", &ends[1]], [0.0, FULL], AGAINST, WIDTH, 58.0);
+        }
         for (at, falls) in falls.iter().enumerate() {
             let left = (at % IN_A_ROW) as f64 * (frame + GAP);
             let top = TOP + (at / IN_A_ROW) as f64 * (frame + NUMBER + GAP);
@@ -67,7 +75,7 @@ pub fn draw(prediction: &str, picture: Option<Picture>, occlusion: &Occlusion) -
             for (covered, fall) in falls.iter().enumerate() {
                 let corner = (left + step * (covered % side) as f64, top + step * (covered / side) as f64);
                 let end = (corner.0 + step, corner.1 + step);
-                let share = if most > 0.0 { cell(fall).abs() / f64::from(most) } else { 0.0 };
+                let share = if seen { cell(fall).abs() / f64::from(most) } else { 0.0 };
                 if share > 0.02 {
                     canvas.rect(corner, end, if *fall > 0.0 { FOR } else { AGAINST }, FULL * share);
                 }
@@ -105,6 +113,10 @@ mod tests {
         assert!(
             long.contains(">one cell covered at a time; the probability of a class whose name") && !long.contains('…')
         );
+        let nothing = Occlusion { side: 2, falls: vec![vec![0.0, 0.0004, 0.0, 0.0]] };
+        let svg = draw("a wave", None, &nothing).unwrap().svg;
+        assert!(svg.contains("no covered cell changes the probability of a wave by 0.1 points") && !svg.contains("±"));
+        assert!(!svg.contains(">+0.0 points<"), "{svg}");
         let broken = Occlusion { side: 2, falls: vec![vec![0.0; 3]] };
         assert!(draw("a", None, &broken).is_none());
     }

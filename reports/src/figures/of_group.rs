@@ -19,6 +19,8 @@ const MOST_BARS: usize = 24;
 const MOST_LINES: usize = 10;
 /// The most small panels.
 const MOST_PANELS: usize = 12;
+/// What the line of a figure of accuracy against its cost is.
+const PARETO: &str = "; the dashed Pareto line joins what no other beats in both";
 /// The switches of the page.
 static COSTS: Ways = Ways { word: "against", about: "Accuracy against its costs" };
 static PROJECTIONS: Ways = Ways { word: "by", about: "Test clips as points of a plane" };
@@ -31,10 +33,16 @@ pub fn draw(prefix: &str, group: &Group, map: Option<&(String, Embedding)>) -> V
     let mut album = Album { prefix: prefix.to_owned(), figures: Vec::new() };
     let all = points(group);
     let points = best(&all, MOST_BARS, |point| point.value.mean, |point| point.baseline);
-    let fewer = |shown: usize, all: usize| match shown < all {
-        true => format!(" The best {shown} of {all} and the baseline; the table has all."),
-        false => String::new(),
+    let base = group.baseline().map(|baseline| baseline.number);
+    let fewer = |shown: &[usize], all: usize| {
+        let also = if base.is_some_and(|base| shown.contains(&base)) { ", the baseline among them" } else { "" };
+        match shown.len() < all {
+            true => format!(" {} of {all}, the best{also}; the table has all.", shown.len()),
+            false => String::new(),
+        }
     };
+    let several = group.variants.iter().any(|variant| variant.seeds.len() > 1);
+    let mean_of = |rest: &str| if several { format!("Mean over the seeds{rest}") } else { format!("Mean{rest}") };
     let chance = group.measure.as_ref().filter(|measure| measure.way > 0).map(|measure| 1.0 / measure.way as f64);
     let title = format!("{name} of each variant");
     let dots = if points.iter().any(|point| point.seeds.len() > 1) { "; dots are single seeds" } else { "" };
@@ -42,37 +50,42 @@ pub fn draw(prefix: &str, group: &Group, map: Option<&(String, Embedding)>) -> V
     let delta = if group.baseline().is_some() { ". Δ: points against the baseline on the same episodes" } else { "" };
     // A single result compares with chance at most.
     let drawn = if points.len() > 1 || chance.is_some() { bars::draw(&title, &unit, &points, chance) } else { None };
-    let caption = format!("Bars are means, whiskers the {over}{dots}{line}{delta}.{}", fewer(points.len(), all.len()));
+    let caption = format!(
+        "Bars are means, whiskers the {over}{dots}{line}{delta}.{}",
+        fewer(&numbers(&points, |point| point.number), all.len())
+    );
     album.add("bars", &title, caption, drawn);
 
     for (id, price, about) in prices() {
         let title = format!("{name} against {}", price.name);
         let caption = format!(
-            "Higher is better, further left is cheaper; the dashed Pareto line joins what no other beats in both. Whiskers \
-             are the {over}. {about}"
+            "Higher is better, further left is cheaper{}. Whiskers are the {over}. {about}",
+            if tradeoff::has_line(&all, &price) { PARETO } else { "" }
         );
         // A single point compares nothing.
         let drawn = if all.len() > 1 { tradeoff::draw(&title, &unit, &all, &price) } else { None };
         album.add_way(id, Way { among: &COSTS, name: price.short }, &title, caption, drawn);
     }
 
-    let band = "the band spans the seeds";
-    let base = group.baseline().map(|baseline| baseline.number);
     let lines = |of: fn(&Variant) -> &Vec<At>| -> (Vec<Line>, String) {
         let all = lines(group, of);
         let shown = best(&all, MOST_LINES, |line| end(group, &line.label), |line| base == Some(line.number));
-        let note = fewer(shown.len(), all.len());
+        let note = fewer(&numbers(&shown, |line| line.number), all.len());
         (shown, note)
     };
     let title = "Training loss";
     let (loss, note) = lines(|variant| &variant.curve.loss);
-    let caption = format!(
-        "Mean over the seeds within {BINS} equal spans of steps, which smooths the noise of single steps; {band}.{note}"
-    );
+    let band = if several { "; the band spans the seeds" } else { "" };
+    let within =
+        mean_of(&format!(" within at most {BINS} equal spans of steps, which smooths the noise of single steps"));
+    let caption = format!("{within}{band}.{note}");
     album.add("loss", title, caption, curves::draw(title, "loss", Along::Steps, &loss, false));
     let title = format!("Validation {metric}");
     let (validation, note) = lines(|variant| &variant.curve.validation);
-    let caption = format!("Mean over the seeds; {band}, or, with one seed, is the {over}.{note}");
+    let caption = match several {
+        true => format!("Mean over the seeds; the band spans them, or, with one seed, is the {over}.{note}"),
+        false => format!("The band is the {over}.{note}"),
+    };
     album.add("validation", &title, caption, curves::draw(&title, &unit, Along::Steps, &validation, true));
 
     let title = "Every seed";
@@ -81,7 +94,7 @@ pub fn draw(prefix: &str, group: &Group, map: Option<&(String, Embedding)>) -> V
     let caption = format!(
         "A panel for each variant: thin lines are the validations of its seeds, dots at the right their tests. All panels have the same \
          axes.{}",
-        fewer(shown.len(), panels.len())
+        fewer(&numbers(&shown, |panel| panel.named.number), panels.len())
     );
     album.add("seeds", title, caption, seeds::draw(title, &unit, &shown));
 
@@ -96,8 +109,9 @@ pub fn draw(prefix: &str, group: &Group, map: Option<&(String, Embedding)>) -> V
     let shown = best(&all, MOST_BARS, |variant| variant.mean().unwrap_or(0.0), baseline);
     let spent: Vec<_> = shown.iter().map(|variant| (Named::of(variant), &variant.phases)).collect();
     let caption = format!(
-        "Time of all threads together by phase, mean over the seeds: two threads spend two seconds in one.{}",
-        fewer(shown.len(), all.len())
+        "{}: two threads spend two seconds in one.{}",
+        mean_of(" of the time of all threads together, by phase"),
+        fewer(&numbers(&shown, |variant| variant.number), all.len())
     );
     album.add("phases", title, caption, phases::draw(title, &spent));
     album.figures
@@ -242,6 +256,11 @@ fn best<T: Clone>(items: &[T], most: usize, value: impl Fn(&T) -> f64, keep: imp
     order.truncate(most);
     order.sort_unstable();
     order.into_iter().map(|at| items[at].clone()).collect()
+}
+
+/// The numbers of the variants that are shown.
+fn numbers<T>(shown: &[T], of: impl Fn(&T) -> usize) -> Vec<usize> {
+    shown.iter().map(of).collect()
 }
 
 /// The result of the variant that a line is of.

@@ -115,10 +115,12 @@ fn metrics(album: &mut Album, all: &[Tested]) {
         }
         let Rows { are, names, of } = rows(&variants);
         // Where several variants share a cell, it shows the best of them.
-        let cell = |row: usize, data: &String| {
+        let here = |row: usize, data: &String| -> Vec<Interval> {
             let here = variants.iter().zip(&of).filter(|(tested, of)| **of == row && tested.group.data.label == *data);
-            here.map(|(tested, _)| tested.value).max_by(|a, b| a.mean.total_cmp(&b.mean))
+            here.map(|(tested, _)| tested.value).collect()
         };
+        let cell = |row: usize, data: &String| here(row, data).into_iter().max_by(|a, b| a.mean.total_cmp(&b.mean));
+        let crowded = (0..names.len()).any(|row| columns.iter().any(|data| here(row, data).len() > 1));
         let values = |of: fn(Interval) -> f64| {
             let row = |row: usize| columns.iter().map(|data| cell(row, data).map(of)).collect();
             (0..names.len()).map(row).collect::<Vec<Vec<_>>>()
@@ -135,7 +137,7 @@ fn metrics(album: &mut Album, all: &[Tested]) {
             columns: short(&columns).iter().map(|label| format::words(label)).collect(),
             colour: Colour::SCALE,
         };
-        let best = if are == "metric" { " Where several variants share a cell, it holds the best." } else { "" };
+        let best = if crowded { " Where several variants share a cell, it holds the best." } else { "" };
         let caption = format!("±: {}.{best}", over_episodes(variants.iter().copied()));
         album.add_numbered("metrics", &title, caption, heat::draw(&grid));
     }

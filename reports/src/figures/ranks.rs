@@ -8,7 +8,7 @@ use crate::format;
 use crate::palette::{Colour, Shape};
 use crate::statistics::{Ranks, cliques, ranks};
 use crate::summary::{Group, Summary, Variant};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Height of a row.
 const ROW: f64 = 24.0;
@@ -32,6 +32,10 @@ pub fn draw(album: &mut Album, summary: &Summary) {
     }
     for ((study, metric), groups) in studies {
         let Some((named, found, seeds)) = compared(&groups) else { continue };
+        let left_out = match left_out(&groups, &named) {
+            names if names.is_empty() => String::new(),
+            names => format!(" Not ranked, because not in every table: {}.", format::listed(&names)),
+        };
         let of = study.map(|study| format!("{study}: ")).unwrap_or_default();
         let title = format::capitalized(&format!("{of}ranks over {} tables", groups.len()));
         let blocks = match seeds {
@@ -46,7 +50,7 @@ pub fn draw(album: &mut Album, summary: &Summary) {
             "Mean rank by {}, 1 is the best, over {blocks}. A line at the side joins variants whose mean ranks differ by less \
              than the critical difference of {:.2} (Nemenyi, 0.05), so they are not told apart. Friedman’s test (Iman and \
              Davenport): p {}, {differ}. Tables of one study share classes and videos, and seeds share tables, so the difference \
-             is smaller than for as many independent data sets.",
+             is smaller than for as many independent data sets.{left_out}",
             format::words(metric),
             found.critical_difference,
             format::p_value(found.p),
@@ -84,15 +88,26 @@ fn compared(groups: &[&Group]) -> Option<(Vec<Named>, Ranks, usize)> {
         }
     }
     let found = ranks(&blocks)?;
-    let label = |(group, table): (&&Group, &BTreeMap<usize, &Variant>), number: &usize| {
-        let label = &table[number].label;
-        let short = group.measure.as_ref().map(|measure| format::without_setting(label, measure.way, measure.shot));
-        short.unwrap_or(label).to_owned()
-    };
-    let of = |number: &usize| groups.iter().zip(&tables).map(|table| label(table, number)).collect();
+    let of = |number: &usize| groups.iter().zip(&tables).map(|(group, table)| label(group, table[number])).collect();
     let labels = common_all(&common.iter().map(of).collect::<Vec<Vec<String>>>());
     let named = common.iter().zip(labels).map(|(number, label)| Named { label, ..Named::of(tables[0][number]) });
     Some((named.collect(), found, seeds))
+}
+
+/// What tables call the variants with a result that are not among the ranked.
+fn left_out(groups: &[&Group], ranked: &[Named]) -> Vec<String> {
+    let ranked: BTreeSet<usize> = ranked.iter().map(|named| named.number).collect();
+    let tables = groups.iter().map(|group| (group, tested(group)));
+    let all = tables.flat_map(|(group, table)| table.into_values().map(move |variant| (group, variant)));
+    let others = all.filter(|(_, variant)| !ranked.contains(&variant.number));
+    others.map(|(group, variant)| label(group, variant)).collect::<BTreeSet<String>>().into_iter().collect()
+}
+
+/// What a table calls a variant, without its way and shots.
+fn label(group: &Group, variant: &Variant) -> String {
+    let short =
+        group.measure.as_ref().map(|measure| format::without_setting(&variant.label, measure.way, measure.shot));
+    short.unwrap_or(&variant.label).to_owned()
 }
 
 /// The variants of a table that have a result, by their numbers.
@@ -169,7 +184,8 @@ mod tests {
             let variant = |name: &str, value: f64, width| {
                 (format!("{data}-{name}-{shot}shot"), value + 0.02 * shot as f64, width)
             };
-            let variants = vec![variant("one", 0.4, 7), variant("two", 0.5, 8), variant("three", 0.3, 9)];
+            let mut variants = vec![variant("one", 0.4, 7), variant("two", 0.5, 8), variant("three", 0.3, 9)];
+            variants.extend((shot == 5).then(|| variant("four", 0.9, 10)));
             Study { variants, shot, folder: format!("{shot}"), ..Study::default() }.write(folder.path(), 2);
         }
         let mut album = Album::default();
@@ -179,6 +195,8 @@ mod tests {
             album.figures[0].data[1..].iter().map(|line| (line[0].as_str(), line[1].as_str())).collect();
         assert_eq!(rows.iter().map(|row| row.1).collect::<Vec<_>>(), ["1.0000", "2.0000", "3.0000"]);
         assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), ["two", "one", "three"]);
-        assert!(album.figures[0].caption.contains("2 tables with 2 seeds each"), "{}", album.figures[0].caption);
+        let caption = &album.figures[0].caption;
+        assert!(caption.contains("2 tables with 2 seeds each"), "{caption}");
+        assert!(caption.ends_with("Not ranked, because not in every table: ssv2-four."), "{caption}");
     }
 }

@@ -39,6 +39,12 @@ const RINGS: u32 = 6;
 /// Pixels of a name.
 const NAME: f64 = 190.0;
 
+/// Whether the points are joined by a line.
+pub fn has_line(points: &[Point], price: &Price) -> bool {
+    let points: Vec<(&Point, f64)> = points.iter().filter_map(|point| Some((point, (price.of)(point)?))).collect();
+    front(&points).len() > 1
+}
+
 /// Points over a logarithmic axis, with a line along those that no other beats in both; what costs nothing is at a
 /// marked 0 left of it. `None` where no point has a price.
 pub fn draw(title: &str, unit: &str, points: &[Point], price: &Price) -> Option<Drawn> {

@@ -28,6 +28,7 @@ pub struct GroupView {
     columns: Vec<Column>,
     rows: Vec<RowView>,
     marked: bool,
+    second: bool,
     /// What the numbers are.
     notes: Vec<String>,
     /// What limits them.
@@ -149,7 +150,8 @@ pub fn view(anchor: String, group: &Group, parts: Parts) -> GroupView {
         provenance: facts.map(|(name, values)| (*name, format::listed(values))).collect(),
         columns: table.columns.clone(),
         rows: rows.collect(),
-        marked: table.marked(),
+        marked: table.marked(Mark::Best),
+        second: table.marked(Mark::Second),
         notes,
         warnings,
         papers: papers(group),

@@ -49,7 +49,7 @@ pub fn of(group: &Group) -> Option<Headline> {
             1 => " and from one more".to_owned(),
             more => format!(" and from {more} more"),
         };
-        pieces.push(Piece::Text(format!("{others} (p = {})", format::p_value(*p))));
+        pieces.push(Piece::Text(format!("{others} (p\u{a0}=\u{a0}{})", format::p_value(*p))));
     }
     pieces.extend(against(group, best, &alike).into_iter().flatten());
     pieces.push(text("."));

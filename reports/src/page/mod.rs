@@ -82,13 +82,25 @@ fn environment() -> Result<Environment<'static>> {
     Ok(environment)
 }
 
+fn ends_with_digit(text: Option<&str>) -> bool {
+    text.is_some_and(|text| text.ends_with(|last: char| last.is_ascii_digit()))
+}
+
 /// A name as HTML that may break behind its signs and not within its words; within those only where no line has room for them.
 fn breaks(name: &str) -> Value {
     /// Letters of the longest word that stays whole, and of the parts of a longer one.
     const WHOLE: usize = 24;
     const PART: usize = 12;
-    let mut html = String::new();
+    let mut parts: Vec<String> = Vec::new();
     for part in name.split_inclusive(['+', '_', '-', '/', '.', ',', '=', ':', '(', '[', ' ']) {
+        match parts.last_mut() {
+            // 1e-4 is one word.
+            Some(before) if ends_with_digit(before.strip_suffix("e-")) => before.push_str(part),
+            _ => parts.push(part.to_owned()),
+        }
+    }
+    let mut html = String::new();
+    for part in parts {
         let letters: Vec<char> = part.chars().collect();
         let size = if letters.len() > WHOLE { PART } else { WHOLE };
         for piece in letters.chunks(size) {
@@ -200,6 +212,7 @@ pub fn render(contents: &Contents, figures: &Figures, roots: &[PathBuf], reload:
                 most_galleries => GALLERIES,
                 overview => figures.overview.iter().map(FigureView::of).collect::<Vec<_>>(),
                 groups => groups,
+                time_left => unfinished.iter().any(|run| !run.left.is_empty()),
                 unfinished => unfinished,
                 problems => problems,
                 left_out => left_out,
@@ -235,7 +248,8 @@ fn used(page: &str) -> BTreeSet<&str> {
 fn states(loaded: &Loaded) -> String {
     let runs = || loaded.runs.iter();
     let done = runs().filter(|run| run.result().is_some()).count();
-    let mut text = format!("{}, {done} with a result", format::plural(loaded.runs.len(), "run"));
+    let all = loaded.runs.len() + loaded.waiting.len();
+    let mut text = format!("{}, {done} with a result", format::plural(all, "run"));
     for state in [State::Running, State::Failed, State::Interrupted] {
         let count = runs().filter(|run| run.result().is_none() && run.state() == Some(state)).count();
         if count > 0 {
@@ -361,6 +375,7 @@ mod tests {
         let html = |name| breaks(name).to_string();
         assert_eq!(html("mean_feature/all"), "mean_<wbr>feature/<wbr>all".replace('/', "&#x2f;"));
         assert_eq!(html("<a>"), "&lt;a&gt;");
+        assert_eq!(html("rate=1e-4_more"), "rate=<wbr>1e-4_<wbr>more");
         assert_eq!(html(&"a".repeat(26)), format!("{0}<wbr>{0}<wbr>aa", "a".repeat(12)));
     }
 

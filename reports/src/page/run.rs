@@ -20,7 +20,7 @@ pub struct OpenView {
     step: String,
     progress: Option<f64>,
     /// The time that a training that goes on still takes.
-    left: String,
+    pub left: String,
 }
 
 impl OpenView {

@@ -57,7 +57,11 @@ fn pages_of_every_state_work_in_a_browser() {
         let index = report(&[runs], Some(&out.join(name)), &Options::default()).unwrap().index;
         if name == "progress" {
             let page = std::fs::read_to_string(&index).unwrap();
-            let told = ["4 running, 4 failed, 1 waiting", "testing: a process works on it", "it has not begun"];
+            let told = [
+                "13 runs, 4 with a result, 4 running, 4 failed, 1 waiting",
+                "testing: a process works on it",
+                "it has not begun",
+            ];
             told.iter().for_each(|words| assert!(page.contains(words), "{words}"));
             let place = |part: &str| page.find(part).unwrap();
             assert!(place("id=\"unfinished\"") < place("id=\"group-1\""), "what failed comes first");

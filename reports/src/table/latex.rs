@@ -35,8 +35,9 @@ pub fn latex(table: &Table, label: &str) -> String {
         text += &line(positions.iter().map(|position| cell(&row[*position])).collect());
     }
     text += "\\bottomrule\n\\end{tabular}\n\n\\smallskip\n\\begin{minipage}{\\linewidth}\\footnotesize\n";
-    if table.marked() {
-        text += "\\textbf{Bold}: best; \\underline{underlined}: second.\n";
+    if table.marked(Mark::Best) {
+        let second = if table.marked(Mark::Second) { "; \\underline{underlined}: second" } else { "" };
+        text += &format!("\\textbf{{Bold}}: best{second}.\n");
     }
     for note in &table.notes {
         text += &format!("{}.\n", escape(note));

@@ -18,8 +18,9 @@ pub fn markdown(table: &Table) -> String {
         text += &line(row.iter().map(cell).collect());
     }
     text.push('\n');
-    if table.marked() {
-        text += "- **Bold**: best; <u>underlined</u>: second\n";
+    if table.marked(Mark::Best) {
+        let second = if table.marked(Mark::Second) { "; <u>underlined</u>: second" } else { "" };
+        text += &format!("- **Bold**: best{second}\n");
     }
     for note in &table.notes {
         text += &format!("- {}\n", escape(note));

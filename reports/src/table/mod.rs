@@ -227,8 +227,8 @@ impl Table {
     }
 
     /// Whether a best result is marked.
-    pub fn marked(&self) -> bool {
-        self.rows.iter().flatten().any(|cell| cell.mark == Some(Mark::Best))
+    pub fn marked(&self, mark: Mark) -> bool {
+        self.rows.iter().flatten().any(|cell| cell.mark == Some(mark))
     }
 
     /// Positions of the columns that are shown at `level`.

@@ -11,7 +11,6 @@ use maclip_framework::model::few_shot::FewShotModel;
 use maclip_framework::model::plan::{Flops, Total};
 use maclip_framework::recipe::Recipe;
 use maclip_framework::recipe::compute::Recompute;
-use maclip_framework::registry::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::{Branch, Depth};
 use maclip_framework::slots::augment::Augment;
@@ -164,7 +163,7 @@ pub(super) fn training_flops(
     (shape, episodes): (Shape, usize),
 ) -> Result<Total> {
     let train = EpisodeCosts::new(model, frames, shape);
-    let context = BuildContext::new(recipe.seed, Device::flex());
+    let context = recipe.context(&Device::flex());
     let depth = Depth::of(&*model.adapter, model.backbone.geometry().blocks);
     let fixed =
         recipe.build::<dyn FrameSampler>(&context)?.fixed() && recipe.build::<dyn Augment>(&context)?.identity();

@@ -7,7 +7,6 @@ use maclip_framework::engine::training::Stepper;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::few_shot::{FewShotModel, class_texts};
 use maclip_framework::recipe::Recipe;
-use maclip_framework::registry::BuildContext;
 use maclip_framework::slots::dataset::{Class, Split};
 use maclip_framework::slots::frames::FrameSampler;
 use maclip_framework::slots::optimizer::Optimizer;
@@ -38,7 +37,7 @@ impl FewShot {
             let message = diagnostic.message.replace(":\n  ", ": ").replace("\n  ", "; ").replace('\n', "; ");
             Diagnostic { message, ..diagnostic }
         };
-        let build = BuildContext::new(recipe.seed, device.clone());
+        let build = recipe.context(device);
         let clips = match self.clips(recipe, &build) {
             Ok(clips) => clips,
             Err(error) => {

@@ -16,7 +16,6 @@ use maclip_framework::model::plan::{Fit, Memory, MemoryPart};
 use maclip_framework::recipe::Recipe;
 use maclip_framework::recipe::compute::Recompute;
 use maclip_framework::recipe::device;
-use maclip_framework::registry::BuildContext;
 use maclip_framework::slots::Scope;
 use maclip_framework::slots::adapter::Branch;
 use maclip_framework::slots::cost::Cost;
@@ -98,7 +97,7 @@ impl FewShot {
 
     /// The memory of a training step that goes this way.
     fn step(&self, recipe: &Recipe, model: &FewShotModel, frames: usize, way: Way) -> Result<Step> {
-        let context = BuildContext::new(recipe.seed, Device::flex());
+        let context = recipe.context(&Device::flex());
         let Bytes { frozen, trainable } = parameters::bytes(model, recipe.precision);
         let (compute, threads) = (&recipe.compute, rayon::current_num_threads());
         let (mut parts, mut without) = (weights(frozen, trainable, recipe), Vec::new());

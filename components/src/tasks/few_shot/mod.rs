@@ -239,7 +239,7 @@ impl Task for FewShot {
     }
 
     fn inputs(&self, recipe: &Recipe, known: &Known) -> Result<Inputs> {
-        let build = BuildContext::new(recipe.seed, Device::flex());
+        let build = recipe.context(&Device::flex());
         let clips = self.clips(recipe, &build)?;
         let model = FewShotModel::build(recipe, &build, clips.frames.count());
         recipe.build::<dyn Prompt>(&build)?;

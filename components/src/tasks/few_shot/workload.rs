@@ -170,8 +170,7 @@ impl FewShot {
         }
         let value = if recipe.precision == Precision::Bf16 { 2.0 } else { 4.0 };
         let feature_bytes = featured * (frames * prefix_values(&model)) as f64 * value;
-        let state =
-            recipe.build::<dyn Optimizer>(&BuildContext::new(recipe.seed, build.device.clone()))?.state_values();
+        let state = recipe.build::<dyn Optimizer>(&recipe.context(&build.device))?.state_values();
         let kept_checkpoints = if trains { self.train.keep_checkpoints as f64 + 1.0 } else { 0.0 };
         without.sort_unstable();
         without.dedup();
