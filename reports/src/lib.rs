@@ -410,7 +410,7 @@ mod tests {
         let variants = (0..200).map(|number| (format!("variant {number}"), 0.4 + 0.002 * number as f64, 1000 * number));
         let many = Study { variants: variants.collect(), ..Study::default() };
         let (report, page) = reported(&many, 1);
-        assert!(page.contains("The best 24 of 200 and the baseline"));
+        assert!(page.contains("24 of 200, the best, the baseline among them; the table has all."));
         assert_eq!(report.table.lines().filter(|line| line.trim_start().starts_with("variant ")).count(), 201);
         assert!(page.len() < 6_000_000, "{}", page.len());
     }

@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn equals_are_told_apart_from_nobody() {
         let told = sentence(&[("none", 0.3, 0), ("one", 0.7, 8), ("two", 0.7005, 9)]);
-        assert!(told.contains(", not distinguishable from ") && told.contains("(p = 0."), "{told}");
+        assert!(told.contains(", not distinguishable from ") && told.contains("(p\u{a0}=\u{a0}0."), "{told}");
         let baseline = sentence(&[("none", 0.8, 0), ("worse", 0.5, 8)]);
         assert!(baseline.ends_with("; it is the baseline, and no other variant is better."), "{baseline}");
     }

@@ -46,7 +46,7 @@ pub fn tables(loaded: &Loaded, summary: &Summary) -> Vec<SideView> {
 }
 
 /// `None` where the tables differ in something else, one method has several results for the same data and shots, or none
-/// has more than one.
+/// has more than one, unless each says what it is trained on.
 fn table(study: Option<&str>, groups: &[&Group], loaded: &Loaded) -> Option<SideView> {
     let paths: BTreeSet<&PathBuf> =
         groups.iter().flat_map(|group| &group.variants).flat_map(|variant| &variant.paths).collect();
@@ -65,7 +65,8 @@ fn table(study: Option<&str>, groups: &[&Group], loaded: &Loaded) -> Option<Side
     for row in &found.rows {
         *results.entry(&row.names[0]).or_default() += row.cells.iter().filter(|cell| cell.value.is_some()).count();
     }
-    results.values().any(|of_method| *of_method > 1).then(|| view(study, groups, found))
+    let joins = asked.rows.len() > 1 || results.values().any(|of_method| *of_method > 1);
+    joins.then(|| view(study, groups, found))
 }
 
 /// What distinguishes the columns.
