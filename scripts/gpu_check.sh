@@ -86,7 +86,7 @@ if [[ $device == wgpu:* || $device == vulkan:* ]]; then
 fi
 if ((software)); then
   usual='doctor golden parity quickstart resume steps_f32'
-  steps=2 resumed=2 saved=1 episodes=8 clips=4 longest=300
+  steps=2 resumed=2 saved=1 episodes=16 clips=4 longest=300
   export MACLIP_PARITY=${MACLIP_PARITY:-ma_clip}
 else
   usual="doctor golden $kernels parity quickstart bf16 resume steps_f32 steps_bf16"
@@ -146,7 +146,8 @@ short() {
   shift
   program maclip run quickstart --only ma_clip --runs "$runs" --set device="$device" --set task.test.episodes="$episodes" \
     --set task.train.validate_every_steps=20 --set task.validation.episodes=$((episodes / 8)) \
-    --set task.test.clips_per_class="$clips" --set task.validation.clips_per_class="$clips" "$@"
+    --set task.test.clips_per_class="$clips" --set task.validation.clips_per_class="$clips" --set task.test.examples=0 \
+    --set task.test.occlusion=0 --set task.test.map_clips=0 "$@"
 }
 
 # Sum of a number in the records of the only run below RUNS: sum RUNS FILE KEY

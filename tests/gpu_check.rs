@@ -76,3 +76,30 @@ echo '{"episode":1,"correct":4}' >"$runs/quickstart/ma_clip-s1-0/episodes.jsonl"
     assert!(printed.contains("mean loss: 1.500000 in f32, 1.375000 in bf16"), "{printed}");
     assert!(printed.contains("PyTorch: not compared, because ") && printed.contains("MACLIP_PEER"), "{printed}");
 }
+
+/// A driver that computes on the processor gets fewer steps and episodes, and they too must be what a recipe may say.
+#[test]
+fn the_shortened_trainings_are_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let maclip = format!(
+        r#"
+if [ "$1" = doctor ]; then echo "ok  device  wgpu:0 computes: it computes on the processor. ok  flex computes"; exit; fi
+sets=
+while [ $# -gt 0 ]; do
+  # The feature of the device may not be built.
+  case $2 in device=*) ;; *=*) [ "$1" = --set ] && sets="$sets --set $2" ;; esac
+  shift
+done
+echo "with$sets"
+exec {} validate quickstart $sets"#,
+        env!("CARGO_BIN_EXE_maclip")
+    );
+    stand_in(folder.path(), "maclip", &maclip);
+    for device in ["flex", "wgpu:0"] {
+        let (_, written, well) = check(folder.path(), device, Some("doctor quickstart"));
+        let log = folder.path().join("out").join(device.replace(':', "-")).join("quickstart.log");
+        let log = std::fs::read_to_string(log).unwrap();
+        assert!(log.contains("task.validation.episodes="), "{log}");
+        assert!(well, "{device}: {written}\n{log}");
+    }
+}
