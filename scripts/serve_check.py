@@ -8,6 +8,7 @@ Exits with 0 where it does, 1 with a line for each fault, 77 where no browser is
 """
 
 import argparse
+import re
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,8 @@ from chromium import INSTALL, Browser, BrowserError, Tab, find
 
 PATIENCE_S = 90
 WIDTHS = [400, 1400]
+# What can be removed while a tab asks for it: a query that is cancelled, and the picture of an example.
+REMOVABLE = re.compile(r"/api/(queries/\d+|clips/\d+/frames\.jpg)$")
 
 
 class Fault(Exception):
@@ -50,6 +53,13 @@ def fits(tab, width):
     wide = tab.evaluate("document.documentElement.scrollWidth")
     if wide > width:
         raise Fault(f"at {width} px the page is {wide} px wide")
+
+
+def answered(entry):
+    """Whether what the browser logs is an answer of the server that the page tells as one."""
+    refused = "status of 415" in entry["text"]
+    gone = "status of 404" in entry["text"] and REMOVABLE.search(entry.get("url", ""))
+    return refused or bool(gone)
 
 
 def check(tab, arguments):
@@ -141,12 +151,8 @@ def main():
         with Browser(program) as browser:
             tab = Tab(browser)
             check(tab, arguments)
-            errors = [
-                event["params"]["entry"]["text"]
-                for event in browser.events
-                # What is refused is an answer of the server, and told as one.
-                if event["method"] == "Log.entryAdded" and "415" not in event["params"]["entry"]["text"]
-            ]
+            logged = [event["params"]["entry"] for event in browser.events if event["method"] == "Log.entryAdded"]
+            errors = [f"{entry['text']} {entry.get('url', '')}" for entry in logged if not answered(entry)]
             errors += [event["params"] for event in browser.events if event["method"] == "Runtime.exceptionThrown"]
             if errors:
                 raise Fault(f"the browser complains: {errors}")

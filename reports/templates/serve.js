@@ -226,7 +226,10 @@ function numbered(card, id) {
   cards.set(id, card);
   const cancel = made("button", { type: "button", textContent: "cancel" });
   cancel.setAttribute("aria-label", `cancel ${card.dataset.file}`);
-  cancel.addEventListener("click", () => asked("DELETE", `/api/queries/${id}`).catch((error) => failed(id, error)));
+  cancel.addEventListener("click", () => {
+    card.dataset.cancelled = "true";
+    asked("DELETE", `/api/queries/${id}`).catch((error) => failed(id, error));
+  });
   card.append(cancel);
 }
 
@@ -243,8 +246,12 @@ const lost = (id, why) => {
   card?.replaceChildren(problem(`${card.dataset.file}: ${why}`));
 };
 
-const failed = (id, error) =>
-  error.status === 404 ? lost(id, "its answer is not kept any more") : trouble(error.message);
+function failed(id, error) {
+  if (error.status !== 404) trouble(error.message);
+  // A question may reach the server after the query is cancelled, and its answer this page before it is told so.
+  else if (cards.get(id)?.dataset.cancelled) over(id).remove();
+  else lost(id, "its answer is not kept any more");
+}
 
 async function ask(files) {
   const parameters = new URLSearchParams();
