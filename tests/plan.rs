@@ -34,6 +34,35 @@ fn the_plan_of_the_paper_s_model_has_its_counts_without_data_and_weights() {
     );
 }
 
+/// With finished runs, without any, and without a recipe.
+#[test]
+fn an_interval_is_planned_from_finished_runs_or_from_the_usual_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().display().to_string();
+    let needed = |words: &[&str]| -> serde_json::Value {
+        let all = [&["plan", "--interval", "2", "--json", "--runs", &runs], words].concat();
+        serde_json::from_str::<serde_json::Value>(&ok(&all)).unwrap()["needed"].clone()
+    };
+    // √(1/4 / 5) is 22.4 points; (1.96 · 22.4 / 2)² is 480.2.
+    let usual = needed(&[]);
+    assert_eq!((usual.as_array().unwrap().len(), &usual[0]["episodes"]), (1, &serde_json::json!(481)), "{usual}");
+    fails(2, &["plan"], &["RECIPE"]);
+    fails(1, &["plan", "--interval", "2", "--set", "seed=2"], &["without a recipe", "--unset"]);
+
+    let two_seeds = ["--set", "study.seeds=[1, 2]"];
+    ok(&small_quickstart(&runs, &two_seeds));
+    let small = needed(&[&["recipes/quickstart.yaml"], &SMALL[..], &two_seeds].concat());
+    let all = needed(&[]);
+    assert_eq!(all.as_array().unwrap().len(), 2, "{all}");
+    for (own, of_recipe) in all.as_array().unwrap().iter().zip(small.as_array().unwrap()) {
+        assert_eq!(own["variant"], format!("quickstart/{}", of_recipe["variant"].as_str().unwrap()));
+        assert_eq!(own["runs"], 2);
+        for key in ["runs", "episode_deviation", "episodes", "seed_deviation", "seeds"] {
+            assert_eq!(own[key], of_recipe[key], "{key}");
+        }
+    }
+}
+
 /// Trained parameters of methods at their published sizes, as their public code counts them. Each is a recipe, changes, the
 /// slots whose parameters count, and the number.
 #[test]

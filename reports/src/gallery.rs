@@ -208,6 +208,8 @@ fn shown(id: &str, example: &Example, explanation: &str, strips: &mut Folder) ->
     let query = strips.clip(&example.query);
     let prediction = name(example.prediction)?;
     let places = example.occlusion.as_ref().and_then(|of| occlusion::draw(&prediction, query.picture(), of));
+    let costs = example.classes.iter().filter_map(|class| class.alignment.as_ref()).flat_map(|found| &found.costs);
+    let range = alignment::range(costs);
     let (mut classes, mut pictures) = (Vec::new(), Vec::new());
     pictures.extend(places.map(|drawn| Picture::of(format!("{id}-places"), &drawn)));
     for (position, class) in example.classes.iter().enumerate() {
@@ -217,7 +219,7 @@ fn shown(id: &str, example: &Example, explanation: &str, strips: &mut Folder) ->
             _ if position == example.prediction => "the predicted class",
             _ => "another class",
         };
-        pictures.extend(matrix(&format!("{id}-{position}"), against, class, explanation, &query, &support));
+        pictures.extend(matrix(&format!("{id}-{position}"), against, class, (explanation, range), &query, &support));
         classes.push(Class {
             name: class.name.clone(),
             is_true: position == example.label,
@@ -242,7 +244,7 @@ fn matrix(
     id: &str,
     against: &str,
     class: &ExampleClass,
-    explanation: &str,
+    (explanation, range): (&str, [f64; 2]),
     query: &Clip,
     support: &[Clip],
 ) -> Option<Picture> {
@@ -254,6 +256,7 @@ fn matrix(
         explanation,
         costs: &found.costs,
         weights: &found.weights,
+        range,
         query: query.picture(),
         support: &support,
     };

@@ -20,8 +20,8 @@ impl Colour {
     /// Of matrices that belong to no variant.
     pub const SCALE: Self = colour("scale", "#46627f");
     /// Of variants. Black is for the one that is called the baseline. The next four are Okabe and Ito's, for all kinds of colour
-    /// vision; the last 21 were chosen so that each is as far as possible from those before it, on both grounds. All reach a
-    /// contrast of 3 to the ground, also where a tenth of it shows through.
+    /// vision; the last 21 were chosen so that each is as far as possible from those before it, on both grounds, with one hue on
+    /// both. All reach a contrast of 3 to the ground, also where a tenth of it shows through.
     pub const SERIES: [Self; 28] = [
         colour("v0", "#30343a"),
         colour("v1", "#0072b2"),
@@ -30,27 +30,27 @@ impl Colour {
         colour("v4", "#c2689a"),
         colour("v5", "#a87400"),
         colour("v6", "#5b4bc4"),
-        colour("v7", "#ba40ea"),
-        colour("v8", "#4f0e78"),
-        colour("v9", "#b2000c"),
-        colour("v10", "#555b2a"),
-        colour("v11", "#671224"),
-        colour("v12", "#fc007c"),
-        colour("v13", "#284d76"),
-        colour("v14", "#373bff"),
-        colour("v15", "#2000c7"),
-        colour("v16", "#842a9e"),
-        colour("v17", "#157819"),
-        colour("v18", "#fd10e2"),
-        colour("v19", "#7b6be2"),
-        colour("v20", "#c0078a"),
-        colour("v21", "#e81320"),
-        colour("v22", "#1a4e0a"),
-        colour("v23", "#95541d"),
-        colour("v24", "#693907"),
-        colour("v25", "#993b69"),
-        colour("v26", "#727850"),
-        colour("v27", "#179b13"),
+        colour("v7", "#a01642"),
+        colour("v8", "#d12ef2"),
+        colour("v9", "#5b5c21"),
+        colour("v10", "#a32b9e"),
+        colour("v11", "#120b7a"),
+        colour("v12", "#672675"),
+        colour("v13", "#520401"),
+        colour("v14", "#6b3725"),
+        colour("v15", "#395d6f"),
+        colour("v16", "#3e015a"),
+        colour("v17", "#f42886"),
+        colour("v18", "#124391"),
+        colour("v19", "#ac6ad8"),
+        colour("v20", "#d73246"),
+        colour("v21", "#825d68"),
+        colour("v22", "#58828f"),
+        colour("v23", "#a94620"),
+        colour("v24", "#0f3206"),
+        colour("v25", "#005725"),
+        colour("v26", "#7a6eb7"),
+        colour("v27", "#4d7800"),
     ];
 
     /// Of classes, inside a line: pale, so that nobody takes them for variants.
@@ -128,27 +128,27 @@ pub const DARK: &[(&str, &str)] = &[
     ("v4", "#e08fbd"),
     ("v5", "#e6a817"),
     ("v6", "#9a8df0"),
-    ("v7", "#91678a"),
-    ("v8", "#e405da"),
-    ("v9", "#fd1400"),
-    ("v10", "#35d71e"),
-    ("v11", "#be5a31"),
-    ("v12", "#fa0f97"),
-    ("v13", "#297ba4"),
-    ("v14", "#0072f8"),
-    ("v15", "#94b5e3"),
-    ("v16", "#bb00ff"),
-    ("v17", "#72f1b9"),
-    ("v18", "#ffc6ff"),
-    ("v19", "#9948c4"),
-    ("v20", "#f490ff"),
-    ("v21", "#b88d7c"),
-    ("v22", "#cfd909"),
-    ("v23", "#997100"),
-    ("v24", "#ffc58f"),
-    ("v25", "#fc5fc5"),
-    ("v26", "#2d911f"),
-    ("v27", "#31fe85"),
+    ("v7", "#d03275"),
+    ("v8", "#ac1cf1"),
+    ("v9", "#817b59"),
+    ("v10", "#f63dee"),
+    ("v11", "#4f6bee"),
+    ("v12", "#9764a3"),
+    ("v13", "#c94c18"),
+    ("v14", "#b99683"),
+    ("v15", "#3b859b"),
+    ("v16", "#e781fe"),
+    ("v17", "#fb5c99"),
+    ("v18", "#94b2e4"),
+    ("v19", "#bf5ad6"),
+    ("v20", "#fc274b"),
+    ("v21", "#c56e7d"),
+    ("v22", "#60d8eb"),
+    ("v23", "#feaf83"),
+    ("v24", "#5e8a21"),
+    ("v25", "#9ed691"),
+    ("v26", "#8689ab"),
+    ("v27", "#96a856"),
     ("t0", "#7c3c38"),
     ("t1", "#2b4c80"),
     ("t2", "#74551f"),
@@ -178,20 +178,32 @@ pub mod measured {
         (a.max(b) + 0.05) / (a.min(b) + 0.05)
     }
 
+    /// Lightness, green to red, and blue to yellow.
+    fn lab(hex: &str) -> [f64; 3] {
+        let [r, g, b] = linear(hex);
+        let l = (0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b).cbrt();
+        let m = (0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b).cbrt();
+        let s = (0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b).cbrt();
+        [
+            0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
+            1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
+            0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
+        ]
+    }
+
     /// Distance in OKLab: about 0.02 is the least that is seen of two patches side by side.
     pub fn distance(one: &str, other: &str) -> f64 {
-        let lab = |hex: &str| {
-            let [r, g, b] = linear(hex);
-            let l = (0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b).cbrt();
-            let m = (0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b).cbrt();
-            let s = (0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b).cbrt();
-            [
-                0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
-                1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
-                0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
-            ]
-        };
         lab(one).iter().zip(lab(other)).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+    }
+
+    /// Angle between the hues, in degrees from 0 to 180.
+    pub fn between_hues(one: &str, other: &str) -> f64 {
+        let hue = |hex: &str| {
+            let [_, a, b] = lab(hex);
+            b.atan2(a).to_degrees()
+        };
+        let apart = (hue(one) - hue(other)).abs();
+        apart.min(360.0 - apart)
     }
 
     /// `colour` with this opacity over `ground`.
@@ -210,7 +222,7 @@ pub fn palette() -> Vec<(&'static str, &'static str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::measured::{contrast, distance};
+    use super::measured::{between_hues, contrast, distance};
     use super::*;
     use std::collections::BTreeSet;
 
@@ -227,6 +239,14 @@ mod tests {
         assert!(Colour::SERIES.iter().chain(&Colour::TINTS).all(known), "a colour is known by its parts");
         assert_eq!(palette().into_iter().collect::<BTreeSet<_>>().len(), Colour::SERIES.len());
         assert!(Colour::SERIES.iter().all(|colour| DARK.iter().any(|(class, _)| *class == colour.class)));
+    }
+
+    #[test]
+    fn a_variant_has_one_hue_on_both_grounds() {
+        for (light, dark) in palette() {
+            assert!(between_hues(light, dark) < 12.0, "{light} and {dark}: {}", between_hues(light, dark));
+        }
+        assert!(between_hues("#ff0000", "#00ffff") > 150.0, "red and cyan are opposite");
     }
 
     #[test]

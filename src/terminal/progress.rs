@@ -137,6 +137,16 @@ impl Study {
     }
 }
 
+impl Phase {
+    /// `test 9/40, 41 s left`, and `text`. Of a phase that has not moved yet nobody knows how long it takes.
+    fn line(&self, done: u64, text: &str) -> String {
+        let rate = done.saturating_sub(self.first) as f64 / self.started.elapsed().as_secs_f64();
+        let left = self.total.saturating_sub(done) as f64 / rate;
+        let left = if rate > 0.0 { format!(", {} left", rough_duration(left)) } else { String::new() };
+        format!("{} {done}/{}{left} {text}", self.name, self.total).trim_end().to_owned()
+    }
+}
+
 /// `61.2 ± 1.0 at step 150, best`, or with the best one so far where this one is not the best. `None` where nothing was
 /// validated.
 fn newest(curve: &[Validated]) -> Option<String> {
@@ -189,9 +199,7 @@ impl Progress for Console {
             Some(live) => live.at(done, text, state.study.as_ref()),
             None if phase.printed.elapsed() >= LINE_EVERY => {
                 phase.printed = Instant::now();
-                let rate = done.saturating_sub(phase.first) as f64 / phase.started.elapsed().as_secs_f64();
-                let left = if rate > 0.0 { phase.total.saturating_sub(done) as f64 / rate } else { 0.0 };
-                tell(format!("  {} {done}/{}, {left:.0} s left {text}", phase.name, phase.total));
+                tell(format!("  {}", phase.line(done, text)));
             }
             None => {}
         }
@@ -241,6 +249,15 @@ mod tests {
         assert_eq!(newest(&curve[..2]).unwrap(), "61.2 ± 1.0 at step 100, best");
         assert_eq!(newest(&curve).unwrap(), "60.0 ± 1.0 at step 150, best 61.2 at step 100");
         assert_eq!(newest(&[]), None);
+    }
+
+    #[test]
+    fn a_plain_line_says_the_time_left_once_something_is_done() {
+        let now = Instant::now();
+        let started = now.checked_sub(Duration::from_secs(100)).unwrap();
+        let phase = Phase { name: "runs".to_owned(), total: 6, first: 2, started, printed: now, live: None };
+        assert_eq!(phase.line(2, "a, b"), "runs 2/6 a, b");
+        assert_eq!(phase.line(4, ""), "runs 4/6, 100 s left");
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Matrix<'a> {
     pub explanation: &'a str,
     pub costs: &'a [Vec<f32>],
     pub weights: &'a [Vec<f32>],
+    /// The smallest and the largest distance of the colours: those of all matrices that are compared, see [`range`].
+    pub range: [f64; 2],
     /// The strip of the query, and those of the support clips one after another, as the page knows them.
     pub query: Option<Picture<'a>>,
     pub support: &'a [Picture<'a>],
@@ -29,6 +31,12 @@ const LARGEST_CELL: f64 = 52.0;
 /// Frames in smaller cells show nothing.
 const SMALLEST_FRAME: f64 = 16.0;
 
+/// The smallest and the largest of some distances; those that are not finite do not count.
+pub fn range<'a>(costs: impl IntoIterator<Item = &'a Vec<f32>>) -> [f64; 2] {
+    let finite = costs.into_iter().flatten().map(|cost| f64::from(*cost)).filter(|cost| cost.is_finite());
+    finite.fold([f64::MAX, f64::MIN], |[low, high], cost| [low.min(cost), high.max(cost)])
+}
+
 /// Fuller cells are nearer frames; the dots are as large as the weight of their pair. The frames themselves stand at both axes.
 /// `None` for a matrix without entries, or where the two do not fit together.
 pub fn draw(matrix: &Matrix) -> Option<Drawn> {
@@ -44,8 +52,7 @@ pub fn draw(matrix: &Matrix) -> Option<Drawn> {
     let cell = ((WIDTH - SIDE - 6.0) / cells).min(LARGEST_CELL);
     let frame = if pictured && cell >= SMALLEST_FRAME { cell + 4.0 } else { 0.0 };
     let (left, top) = (SIDE + frame, HEAD + frame);
-    let all = || matrix.costs.iter().flatten().map(|cost| f64::from(*cost)).filter(|cost| cost.is_finite());
-    let (low, high) = (all().fold(f64::MAX, f64::min), all().fold(f64::MIN, f64::max));
+    let [low, high] = matrix.range;
     let near = |cost: f64| if high > low { 1.0 - (cost - low) / (high - low) } else { 1.0 };
     let bottom = top + cell * rows as f64;
     let alt = alt(matrix, rows, columns);
@@ -154,6 +161,7 @@ mod tests {
             explanation: "e",
             costs: &costs,
             weights: &weights,
+            range: range(&costs),
             query: Some(picture("q")),
             support: &[picture("s")],
         };
@@ -162,6 +170,17 @@ mod tests {
         assert!(svg.contains(">&lt;red&gt; triangle moving downwards<"), "the whole name, on a second line: {svg}");
         assert_eq!((svg.matches("href=\"#q\"").count(), svg.matches("href=\"#s\"").count()), (2, 2));
         assert!(svg.contains("distance 0.900") && svg.contains(">0.100<"));
+        // With a matrix whose frames are farther, the nearest cell has the same colour as before, and the farthest has not.
+        let fill = |svg: &str| {
+            format!(
+                "{:?}",
+                svg.match_indices("fill-opacity").map(|(at, _)| svg[at..at + 20].to_owned()).collect::<Vec<_>>()
+            )
+        };
+        let alone = fill(&svg);
+        matrix.range = range(costs.iter().chain(&[vec![1.7, f32::INFINITY]]));
+        let beside = draw(&matrix).unwrap().svg;
+        assert!(beside.contains("distance 1.70") && fill(&beside) != alone, "{beside}");
         // Frames that do not fit the matrix are left out.
         matrix.support = &[];
         assert!(!draw(&matrix).unwrap().svg.contains("href="));

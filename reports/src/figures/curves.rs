@@ -41,13 +41,13 @@ impl<'a> Along<'a> {
     }
 }
 
-/// A line for each variant, named beside the axes, with its band. `percent` shows shares in percent. `None` where there is
-/// nothing to draw.
+/// A line for each variant, named beside the axes, with its band. `percent` shows shares in percent. `None` where no variant
+/// has two points.
 pub fn draw(title: &str, unit: &str, against: Along, lines: &[Line], percent: bool) -> Option<Drawn> {
     let along = against.name();
     let lines: Vec<&Line> = lines.iter().filter(|line| !line.points.is_empty()).collect();
     let points = || lines.iter().flat_map(|line| &line.points);
-    points().next()?;
+    lines.iter().find(|line| line.points.len() > 1)?;
     let factor = if percent { 100.0 } else { 1.0 };
     let number = |value: f64| if percent { format::percent(value) } else { format::loss(value) };
     let said = |line: &&Line| {

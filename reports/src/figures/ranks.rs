@@ -36,8 +36,11 @@ pub fn draw(album: &mut Album, summary: &Summary) {
             names if names.is_empty() => String::new(),
             names => format!(" Not ranked, because not in every table: {}.", format::listed(&names)),
         };
-        let of = study.map(|study| format!("{study}: ")).unwrap_or_default();
-        let title = format::capitalized(&format!("{of}ranks over {} tables", groups.len()));
+        // The name of a study is written as its recipe has it.
+        let title = match study {
+            Some(study) => format!("{study}: ranks over {} tables", groups.len()),
+            None => format!("Ranks over {} tables", groups.len()),
+        };
         let blocks = match seeds {
             1 => format!("{} tables", groups.len()),
             seeds => format!("{} tables with {seeds} seeds each", groups.len()),

@@ -237,6 +237,7 @@ fn view(names: &[&str], clip: &ClassifiedClip) -> Result<ClipView> {
                 explanation: &look.explanation,
                 costs,
                 weights,
+                range: alignment::range(costs),
                 query: Some(Picture { strip: &query, frames }),
                 support: &[Picture { strip: &nearest, frames }],
             })

@@ -213,15 +213,27 @@ fn blocks(anchor: &str, figures: &[Figure], answers: Option<Answers>) -> Vec<Blo
     blocks
 }
 
-/// Blocks in two columns: each goes to the one that is shorter so far.
-fn balanced(blocks: Vec<Block>) -> [Vec<Block>; 2] {
+/// Blocks in two columns: each goes to the one that is shorter so far. In a column tall ones come last: a sheet of paper that a
+/// table leaves half empty has room for the others.
+fn balanced(mut blocks: Vec<Block>) -> [Vec<Block>; 2] {
+    /// In widths of a column.
+    const TALL: f64 = 1.6;
+    let tall = |block: &Block| block.height > TALL;
     let mut columns = [Vec::new(), Vec::new()];
     let mut heights = [0.0; 2];
+    blocks.sort_by_key(|block| tall(block));
+    for (place, block) in blocks.iter_mut().enumerate() {
+        block.place = place;
+    }
+    // The tall ones choose first: what is low evens the columns out.
+    let low = blocks.iter().filter(|block| !tall(block)).count();
+    blocks.rotate_left(low);
     for block in blocks {
         let shorter = usize::from(heights[1] < heights[0]);
         heights[shorter] += block.height;
         columns[shorter].push(block);
     }
+    columns.iter_mut().for_each(|column| column.sort_by_key(|block| block.place));
     columns
 }
 
@@ -295,11 +307,13 @@ mod tests {
             figures: Vec::new(),
             answers: None,
         };
-        let heights = [0.8, 1.2, 1.0, 1.1, 1.4, 1.6, 1.5, 0.6];
+        let heights = [0.8, 2.2, 1.2, 1.0, 1.1, 1.4, 1.6, 1.5, 0.6];
         let columns = balanced(heights.into_iter().enumerate().map(|(place, height)| block(place, height)).collect());
         let sums = columns.each_ref().map(|column| column.iter().map(|block| block.height).sum::<f64>());
         assert!((sums[0] - sums[1]).abs() < 0.7, "{sums:?}");
         // In each the order stays.
         assert!(columns.iter().all(|column| column.is_sorted_by_key(|block| block.place)));
+        let last = columns.iter().flatten().max_by_key(|block| block.place).unwrap();
+        assert_eq!((last.place, last.height), (8, 2.2), "the tall one is last");
     }
 }

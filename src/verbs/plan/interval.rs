@@ -1,10 +1,11 @@
-//! `maclip plan RECIPE --interval 0.5`: how many test episodes and how many seeds an interval of this half width needs.
+//! `maclip plan [RECIPE] --interval 0.5`: how many test episodes and how many seeds an interval of this half width needs.
 //!
 //! Two things move a result. The drawn episodes do: over n of them the half width is 1.96 · s / √n, with the standard
 //! deviation s of an episode's accuracy. The training does, by its seed: over k seeds it is t · σ / √k with Student's t
 //! for k − 1 degrees of freedom and the standard deviation σ of the seeds' results. Both s and σ are those of finished
 //! runs of the recipe, whatever the size of their tests. Without any, s is that of queries that are right or wrong
 //! independently of each other, half of them right: √(1/4 / queries); and σ is taken from the study of all methods.
+//! Without a recipe, it is said of all finished runs below a folder.
 
 use crate::terminal::columns::columns;
 use crate::terminal::{say, say_data};
@@ -75,15 +76,12 @@ fn in_words(seeds: Option<usize>) -> String {
 }
 
 /// Prints what the variants of `runs` need for an interval of half width `points`, from finished runs below `folder`.
-pub fn plan(runs: &[StudyRun], points: f64, folder: &Path, as_json: bool) -> Result<()> {
-    let mut needed: Vec<Needed> = Vec::new();
-    for run in runs {
-        if needed.iter().any(|known| known.variant == run.variant) {
-            continue;
-        }
-        let results = finished(&run.recipe, &folder.join(&run.recipe.name))?;
-        needed.push(Needed::new(&run.variant, &results, queries(&run.recipe), points));
-    }
+/// Without `runs`, what those of all finished runs need.
+pub fn plan(runs: Option<&[StudyRun]>, points: f64, folder: &Path, as_json: bool) -> Result<()> {
+    let needed = match runs {
+        Some(runs) => of_recipe(runs, points, folder)?,
+        None => of_folder(points, folder)?,
+    };
     match as_json {
         true => {
             let usual = json!({"seed_deviation": USUAL_SEED_DEVIATION, "seeds": seeds(USUAL_SEED_DEVIATION, points)});
@@ -93,17 +91,62 @@ pub fn plan(runs: &[StudyRun], points: f64, folder: &Path, as_json: bool) -> Res
     }
 }
 
-/// Results of the finished runs below `folder` that differ from `recipe` in their seed or in the size of their test alone.
-fn finished(recipe: &Recipe, folder: &Path) -> Result<Vec<TestResult>> {
+/// What each variant of a recipe needs.
+fn of_recipe(runs: &[StudyRun], points: f64, folder: &Path) -> Result<Vec<Needed>> {
+    let mut needed: Vec<Needed> = Vec::new();
+    for run in runs {
+        if needed.iter().any(|known| known.variant == run.variant) {
+            continue;
+        }
+        let wanted = design(&run.recipe);
+        let done = finished(&folder.join(&run.recipe.name))?.into_iter();
+        let results: Vec<TestResult> = done.filter(|done| done.design == wanted).map(|done| done.test).collect();
+        needed.push(Needed::new(&run.variant, &results, queries(&run.recipe), points));
+    }
+    Ok(needed)
+}
+
+/// What each variant of the finished runs below `folder` needs. Where there is none, what the usual test of one query for
+/// each of five classes needs.
+fn of_folder(points: f64, folder: &Path) -> Result<Vec<Needed>> {
+    let mut alike: Vec<(Finished, Vec<TestResult>)> = Vec::new();
+    for done in finished(folder)? {
+        let test = done.test.clone();
+        match alike.iter_mut().find(|(first, _)| first.design == done.design && first.name == done.name) {
+            Some((_, tests)) => tests.push(test),
+            None => alike.push((done, vec![test])),
+        }
+    }
+    if alike.is_empty() {
+        return Ok(vec![Needed::new("5 queries", &[], 5, points)]);
+    }
+    Ok(alike.iter().map(|(first, tests)| Needed::new(&first.name, tests, first.queries, points)).collect())
+}
+
+/// A finished run.
+struct Finished {
+    /// Its recipe and its variant, `methods/ma_clip`.
+    name: String,
+    design: Value,
+    /// Queries of an episode.
+    queries: usize,
+    test: TestResult,
+}
+
+/// The finished runs below `folder` whose accuracy is known.
+fn finished(folder: &Path) -> Result<Vec<Finished>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    let wanted = design(recipe);
     let done = RunDirectory::find(folder)?.into_iter().flatten().filter(|run| run.state() == Some(State::Done));
-    // A recipe that this version refuses says nothing.
-    let own = done.filter(|run| Recipe::frozen(&run.path).is_ok_and(|recipe| design(&recipe) == wanted));
     let known = |test: &TestResult| test.metric == "accuracy" && test.value.is_finite() && test.ci95.is_finite();
-    Ok(own.filter_map(|run| run.test().filter(|test| known(test)).cloned()).collect())
+    let read = |run: RunDirectory| {
+        // A recipe that this version refuses says nothing.
+        let (test, recipe) = (run.test().filter(|test| known(test))?.clone(), Recipe::frozen(&run.path).ok()?);
+        let name = format!("{}/{}", run.manifest.name, run.manifest.variant);
+        Some(Finished { name, design: design(&recipe), queries: queries(&recipe), test })
+    };
+    Ok(done.filter_map(read).collect())
 }
 
 /// What runs have in common that differ in their seed or in their number of test episodes.

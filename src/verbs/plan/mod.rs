@@ -4,10 +4,11 @@
 mod interval;
 mod study;
 
-use crate::terminal::arguments::Source;
+use crate::terminal::arguments::{Changes, Source};
 use crate::terminal::columns::columns;
-use crate::terminal::{say, say_data};
+use crate::terminal::{completion, say, say_data};
 use clap::{Args, ValueEnum, value_parser};
+use clap_complete::engine::ArgValueCompleter;
 use maclip_framework::engine::task;
 use maclip_framework::error::{Error, Result};
 use maclip_framework::model::plan::{Flops, Memory, Plan, short};
@@ -19,8 +20,11 @@ use std::path::PathBuf;
 /// Show the graph, shapes, parameters, FLOPs and memory of a recipe, without its data and weights
 #[derive(Args)]
 pub struct Arguments {
+    /// Recipe: a file, or the name of a shipped one, such as `quickstart`; `--interval` needs none
+    #[arg(add = ArgValueCompleter::new(completion::recipes), required_unless_present = "interval")]
+    recipe: Option<PathBuf>,
     #[command(flatten)]
-    source: Source,
+    changes: Changes,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -81,21 +85,31 @@ impl Arguments {
 }
 
 fn plan(arguments: Arguments) -> Result<()> {
+    let json = arguments.json();
+    if arguments.recipe.is_none() && !arguments.changes.is_empty() {
+        return Err(Error::failed("without a recipe there is nothing to change")
+            .help("name the recipe, or leave `--set` and `--unset` out"));
+    }
     // Data and weights may be missing.
-    let mut runs = arguments.source.expand(Purpose::Plan)?.runs;
+    let runs = match arguments.recipe {
+        Some(recipe) => Some(Source { recipe, changes: arguments.changes }.expand(Purpose::Plan)?.runs),
+        None => None,
+    };
     if let Some(points) = arguments.interval {
         if arguments.format == Format::Mermaid {
             return Err(Error::failed("what an interval needs is a table, and no graph")
                 .help("leave `--format mermaid` or `--interval` out"));
         }
-        return interval::plan(&runs, points, &arguments.runs, arguments.json());
+        return interval::plan(runs.as_deref(), points, &arguments.runs, json);
     }
+    // The command line asks for a recipe where there is no interval.
+    let mut runs = runs.unwrap_or_default();
     if let Some(machines) = arguments.machines {
         if arguments.format == Format::Mermaid {
             return Err(Error::failed("a plan for machines is a table, and no graph")
                 .help("leave `--format mermaid` or `--machines` out"));
         }
-        return study::plan(runs, &arguments.many, machines.into(), &arguments.runs, arguments.json());
+        return study::plan(runs, &arguments.many, machines.into(), &arguments.runs, json);
     }
     // Seeds of one variant have one plan.
     runs.dedup_by(|b, a| a.variant == b.variant);
@@ -103,7 +117,7 @@ fn plan(arguments: Arguments) -> Result<()> {
     for run in &runs {
         let plan = plan_of(&run.recipe)?;
         match arguments.format {
-            _ if arguments.json() => listed.push(json!({"variant": run.variant, "plan": plan})),
+            _ if json => listed.push(json!({"variant": run.variant, "plan": plan})),
             Format::Mermaid => say_data(format!("%% {} {}\n{}\n", run.recipe.name, run.variant, plan.mermaid()))?,
             Format::Text | Format::Json => say(text(&run.recipe, &run.variant, &plan))?,
         }
