@@ -9,6 +9,8 @@ use crate::palette::Colour;
 use std::collections::BTreeMap;
 
 const ROW: f64 = 34.0;
+/// With more variants than this, rows are as high as their names need.
+const MANY: usize = 12;
 
 /// Room for the names.
 const NAMES: f64 = 170.0;
@@ -66,7 +68,9 @@ pub fn draw(title: &str, variants: &[(Named, &BTreeMap<String, f64>)]) -> Option
         across += width;
     }
     let top = line + 24.0;
-    let bottom = top + ROW * variants.len() as f64;
+    let lines = names.iter().map(Vec::len).max().unwrap_or(1);
+    let row = if variants.len() > MANY { ROW.min(9.0 + 14.0 * lines as f64) } else { ROW };
+    let bottom = top + row * variants.len() as f64;
     let svg = canvas::draw(bottom + 46.0, &alt, |canvas| {
         canvas.title(title);
         for (number, (key, (across, height))) in places.iter().enumerate() {
@@ -81,7 +85,7 @@ pub fn draw(title: &str, variants: &[(Named, &BTreeMap<String, f64>)]) -> Option
         }
         canvas.text(unit, ((left + right) / 2.0, bottom + 34.0), Anchor::Middle, Colour::MUTED);
         for (number, (variant, name)) in variants.iter().zip(&names).enumerate() {
-            let (above, below) = (top + ROW * number as f64 + 6.0, top + ROW * (number + 1) as f64 - 6.0);
+            let (above, below) = (top + row * (number as f64 + 0.18), top + row * (number as f64 + 0.82));
             let middle = (above + below) / 2.0;
             let mut from = 0.0;
             for (part, (_, seconds)) in parts(variant.1).into_iter().enumerate() {
@@ -108,4 +112,24 @@ fn patch(canvas: &mut Canvas, from: (f64, f64), to: (f64, f64), shade: usize) {
     canvas.rect(from, to, Colour::SCALE, SHADES[shade]);
     let corners = [from, (to.0, from.1), to, (from.0, to.1), from];
     canvas.line(&corners, Colour::SCALE, 0.6);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_many_variants_are_as_high_as_their_names() {
+        let spent = BTreeMap::from([("encode".to_owned(), 2.0)]);
+        let height = |count: usize, label: &str| -> f64 {
+            let named = |number| Named { label: label.to_owned(), number, swatch: 0 };
+            let variants: Vec<_> = (0..count).map(|number| (named(number), &spent)).collect();
+            let svg = draw("t", &variants).unwrap().svg;
+            let sides = svg.split_once("viewBox=\"").and_then(|(_, rest)| rest.split_once('"')).unwrap().0;
+            sides.split(' ').next_back().unwrap().parse().unwrap()
+        };
+        let row = |count: usize, label: &str| (height(count, label) - height(count - 1, label)).round();
+        assert_eq!((row(3, "a"), row(20, "a")), (34.0, 23.0));
+        assert_eq!(row(20, "a name that does not fit into one line of the room for names"), 34.0);
+    }
 }
