@@ -39,8 +39,8 @@ pub struct GroupView {
     /// Headings of the keys that differ among the variants, and a row for each variant.
     keys: Vec<String>,
     differing: Vec<DifferingView>,
-    /// Two columns of about the same height.
-    figures: [Vec<Block>; 2],
+    /// At most two columns of about the same height.
+    figures: Vec<FigureColumn>,
     gallery: Option<Gallery>,
 }
 
@@ -52,6 +52,14 @@ pub enum Inlined {
     /// The first of each kind.
     First,
     None,
+}
+
+/// Figures below each other.
+#[derive(Serialize)]
+struct FigureColumn {
+    /// Its place on a screen that is wide enough for two: 0 is the left one.
+    side: usize,
+    blocks: Vec<Block>,
 }
 
 /// Figures that stand in one place: one, or several with a switch between them.
@@ -171,7 +179,7 @@ impl GroupView {
             (true, "table", "Table"),
             (!self.papers.is_empty(), "expected", "Expected and measured"),
             (self.order.is_some(), "orders", "Expected orders"),
-            (!self.figures[0].is_empty(), "figures", "Figures"),
+            (!self.figures.is_empty(), "figures", "Figures"),
             (self.gallery.is_some(), "inside", "A look inside"),
             (!self.differing.is_empty(), "differing", "What differs"),
         ];
@@ -213,17 +221,19 @@ fn blocks(anchor: &str, figures: &[Figure], answers: Option<Answers>) -> Vec<Blo
     blocks
 }
 
-/// Blocks in two columns: each goes to the one that is shorter so far. Screens show them by their place. A column itself begins
-/// with the lowest, which is what paper follows: a sheet that a table leaves half empty has room for it.
-fn balanced(blocks: Vec<Block>) -> [Vec<Block>; 2] {
-    let mut columns = [Vec::new(), Vec::new()];
+/// Blocks in two columns: each goes to the one that is shorter so far. Screens show columns and blocks by their places. The lowest
+/// comes first nevertheless, and paper follows that: a sheet that a table leaves half empty has room for it.
+fn balanced(blocks: Vec<Block>) -> Vec<FigureColumn> {
+    let mut columns = [0, 1].map(|side| FigureColumn { side, blocks: Vec::new() });
     let mut heights = [0.0; 2];
     for block in blocks {
         let shorter = usize::from(heights[1] < heights[0]);
         heights[shorter] += block.height;
-        columns[shorter].push(block);
+        columns[shorter].blocks.push(block);
     }
-    columns.iter_mut().for_each(|column| column.sort_by(|a, b| a.height.total_cmp(&b.height)));
+    columns.iter_mut().for_each(|column| column.blocks.sort_by(|a, b| a.height.total_cmp(&b.height)));
+    let mut columns: Vec<FigureColumn> = columns.into_iter().filter(|column| !column.blocks.is_empty()).collect();
+    columns.sort_by(|a, b| a.blocks[0].height.total_cmp(&b.blocks[0].height));
     columns
 }
 
@@ -299,9 +309,14 @@ mod tests {
         };
         let heights = [0.8, 1.2, 1.0, 1.1, 1.4, 1.6, 1.5, 0.6];
         let columns = balanced(heights.into_iter().enumerate().map(|(place, height)| block(place, height)).collect());
-        let sums = columns.each_ref().map(|column| column.iter().map(|block| block.height).sum::<f64>());
+        let sums: Vec<f64> =
+            columns.iter().map(|column| column.blocks.iter().map(|block| block.height).sum()).collect();
         assert!((sums[0] - sums[1]).abs() < 0.7, "{sums:?}");
-        let places: Vec<usize> = columns.iter().flatten().map(|block| block.place).collect();
-        assert_eq!(places, [0, 2, 4, 6, 7, 3, 1, 5], "the lowest of each column is first");
+        let places = |column: &FigureColumn| column.blocks.iter().map(|block| block.place).collect::<Vec<_>>();
+        // The lowest is in the column on the right.
+        assert_eq!((columns[0].side, places(&columns[0])), (1, vec![7, 3, 1, 5]));
+        assert_eq!((columns[1].side, places(&columns[1])), (0, vec![0, 2, 4, 6]));
+        assert_eq!(balanced(vec![block(0, 1.0)]).len(), 1);
+        assert!(balanced(Vec::new()).is_empty());
     }
 }
