@@ -1,7 +1,7 @@
 //! `maclip`: few-shot action recognition with CLIP. Recipes in, trained models, honest numbers and a report out.
 //!
-//! This crate is the command line as a library. A program of your own gets every verb, with your components beside the shipped
-//! ones, in a few lines; `examples/own_component/` is such a program:
+//! This crate is the command line as a library. A program of your own gets every verb, with your components beside the
+//! shipped ones, in a few lines; `examples/own_component/` is such a program:
 //!
 //! ```no_run
 //! use maclip_components as _;
@@ -31,7 +31,8 @@
 //! # }
 //! ```
 //!
-//! Here belongs what talks to a person in a terminal. Not here: what a recipe means and how it is run (`maclip-framework`).
+//! Here belongs what talks to a person in a terminal. Not here: what a recipe means and how it is run
+//! (`maclip-framework`).
 #![forbid(unsafe_code)]
 // Writing to a terminal can fail, and these would panic then: see `terminal::say` and `terminal::tell`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -48,7 +49,8 @@ use maclip_language::{Diagnostic, codes};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// burn-flex takes every intermediate tensor from the allocator: keeping freed memory halves the time of a training step.
+/// burn-flex takes every intermediate tensor from the allocator: keeping freed memory halves the time of a training
+/// step.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

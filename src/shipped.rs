@@ -1,4 +1,5 @@
-//! What comes with the program: the shipped recipes, which `maclip init` writes, and the book, which `maclip docs` prints.
+//! What comes with the program: the shipped recipes, which `maclip init` writes, and the book, which `maclip docs`
+//! prints.
 
 use maclip_language::{Arguments, Diagnostics, Document, Embedded, Node, load_from, read_str};
 use std::path::{Path, PathBuf};
@@ -75,8 +76,8 @@ impl Topic {
     }
 }
 
-/// The recipe called `name`, with or without `.yaml` and `recipes/`. The folder can be left out: then it is the one in the fewest
-/// folders, where only one is.
+/// The recipe called `name`, with or without `.yaml` and `recipes/`. The folder can be left out: then it is the one in
+/// the fewest folders, where only one is.
 pub fn find(name: &str) -> Option<&'static Shipped> {
     let short = name.strip_prefix("recipes/").unwrap_or(name);
     let short = short.strip_suffix(".yaml").unwrap_or(short);

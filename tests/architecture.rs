@@ -1,4 +1,5 @@
-//! The house stays in order: rooms of the framework import only rooms above them, and siblings form no circles.
+//! The house stays in order: rooms of the framework import only rooms above them, siblings form no circles, and lines
+//! of prose fit into 120 columns.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,12 +16,17 @@ fn root() -> &'static Path {
 
 /// Rust files below `folder`.
 fn sources(folder: &Path) -> Vec<PathBuf> {
+    files(folder, "rs")
+}
+
+/// Files below `folder` whose names end with this.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.extend(files(&path, ending));
+        } else if path.extension().is_some_and(|extension| extension == ending) {
             found.push(path);
         }
     }
@@ -148,4 +154,39 @@ fn heavy_libraries_stay_with_the_reports() {
     }
     let language = std::fs::read_to_string(root().join("framework/language/Cargo.toml")).unwrap();
     assert!(!language.contains("maclip-framework") && !language.contains("burn"), "the language imports the framework");
+}
+
+/// Comments of sources and recipes, and the pages that people write. Tables, pictures and code may be wider.
+#[test]
+fn prose_fits_into_120_columns() {
+    const COLUMNS: usize = 120;
+    /// These are made from the registrations.
+    const GENERATED: [&str; 3] = ["components.md", "methods.md", "audit.md"];
+    let below = |folders: &[&str], ending: &str| -> Vec<PathBuf> {
+        folders.iter().flat_map(|folder| files(&root().join(folder), ending)).collect()
+    };
+    let comment = |line: &str, mark: &str| line.trim_start().starts_with(mark);
+    let mut wide = Vec::new();
+    let mut see = |path: &Path, prose: &mut dyn FnMut(&str) -> bool| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let too_wide = |line: &str| line.chars().count() > COLUMNS;
+        let lines = text.lines().enumerate().filter(|(_, line)| prose(line) && too_wide(line));
+        wide.extend(lines.map(|(number, _)| format!("{}:{}", path.display(), number + 1)));
+    };
+    for path in below(&["framework", "components", "reports", "src", "tests", "xtask"], "rs") {
+        see(&path, &mut |line| comment(line, "//"));
+    }
+    for path in below(&["recipes"], "yaml") {
+        see(&path, &mut |line| comment(line, "#"));
+    }
+    let pages = ["README.md", "CHANGELOG.md"].map(|page| root().join(page));
+    let written = |page: &PathBuf| !GENERATED.iter().any(|name| page.ends_with(name));
+    for path in below(&["docs"], "md").into_iter().filter(written).chain(pages) {
+        let mut code = false;
+        see(&path, &mut |line| {
+            code ^= comment(line, "```");
+            !code && !line.starts_with('|') && !line.starts_with("![")
+        });
+    }
+    assert!(wide.is_empty(), "wider than {COLUMNS} columns: {wide:#?}");
 }

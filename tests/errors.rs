@@ -160,8 +160,8 @@ fn verbs(of: &[&str]) -> Vec<String> {
     names.filter(|name| name != "help").collect()
 }
 
-/// A program that asks for JSON gets one object, also where something is wrong: what is wrong is in it, and the exit code says of what
-/// kind it is.
+/// A program that asks for JSON gets one object, also where something is wrong: what is wrong is in it, and the exit
+/// code says of what kind it is.
 #[test]
 fn every_verb_that_has_json_gives_its_errors_as_json() {
     // What a verb cannot do; `doctor` looks at this machine and has no argument that could be wrong.

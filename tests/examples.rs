@@ -23,8 +23,8 @@ fn sorted(probabilities: &[f32]) -> Vec<f32> {
     sorted
 }
 
-/// The three largest values that `of` finds among the queries, at most one of an episode and of a clip, and none of a clip in
-/// `shown`.
+/// The three largest values that `of` finds among the queries, at most one of an episode and of a clip, and none of a
+/// clip in `shown`.
 fn best(
     episodes: &[EpisodeRecord],
     shown: &BTreeSet<String>,

@@ -1,8 +1,8 @@
-//! A disk that fails at the n-th call, for every n: each command ends in success or with a named error, and the next one
-//! gives the same bytes as if nothing had happened.
+//! A disk that fails at the n-th call, for every n: each command ends in success or with a named error, and the next
+//! one gives the same bytes as if nothing had happened.
 //!
-//! The test takes every 29th call. `cargo test --release --workspace --test faults -- --ignored --nocapture` takes all and
-//! prints the table of docs/reliability.md.
+//! The test takes every 29th call. `cargo test --release --workspace --test faults -- --ignored --nocapture` takes all
+//! and prints the table of docs/reliability.md.
 
 mod common;
 

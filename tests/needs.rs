@@ -1,4 +1,5 @@
-//! Skips are seen: what a test says that cannot be done here, when it fails for that, and that no test goes another way.
+//! Skips are seen: what a test says that cannot be done here, when it fails for that, and that no test goes another
+//! way.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! `maclip new`: what it refuses, and that a component of every slot builds, passes the tests of its slot and runs as written.
+//! `maclip new`: what it refuses, and that a component of every slot builds, passes the tests of its slot and runs as
+//! written.
 
 mod common;
 
@@ -127,8 +128,8 @@ fn link(from: &Path, to: &Path) -> std::io::Result<()> {
         } else if about.len() > 1 << 20 || name.to_string_lossy().ends_with(".rmeta") {
             std::fs::hard_link(entry.path(), &path)?;
         } else {
-            // What cargo and build scripts note down is small; a word changed in it must not change in the other. By its time
-            // cargo knows what is up to date.
+            // What cargo and build scripts note down is small; a word changed in it must not change in the other. By
+            // its time cargo knows what is up to date.
             std::fs::copy(entry.path(), &path)?;
             OpenOptions::new().write(true).open(&path)?.set_modified(about.modified()?)?;
         }

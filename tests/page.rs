@@ -1,4 +1,5 @@
-//! A report as its readers see it: in a browser, in LaTeX and in Python. A test whose program is not there is skipped, and says so.
+//! A report as its readers see it: in a browser, in LaTeX and in Python. A test whose program is not there is skipped,
+//! and says so.
 
 mod common;
 

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-/// Rows with a number of the paper's own in each table: of tables 1 and 2, which are split by data, three towers with one and
-/// with five shots.
+/// Rows with a number of the paper's own in each table: of tables 1 and 2, which are split by data, three towers with
+/// one and with five shots.
 const ROWS: [(&str, usize); 12] = [
     ("table1_2_hmdb51", 6),
     ("table1_2_kinetics", 6),

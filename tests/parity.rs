@@ -1,9 +1,9 @@
-//! A training step on other devices is the step on `flex`: the gradient of every trainable value, the loss, the episodes
-//! and the test after it.
+//! A training step on other devices is the step on `flex`: the gradient of every trainable value, the loss, the
+//! episodes and the test after it.
 //!
-//! `MACLIP_DEVICE` names what is compared with `flex`, as a recipe has it: `tch:cpu`, or a list such as
-//! `[flex, tch:cpu]`. By default it is `[flex, flex]`, which must be equal to the last bit. `MACLIP_PARITY` names recipes,
-//! with commas between, where a device is too slow for all of them.
+//! `MACLIP_DEVICE` names what is compared with `flex`, as a recipe has it: `tch:cpu`, or a list such as `[flex,
+//! tch:cpu]`. By default it is `[flex, flex]`, which must be equal to the last bit. `MACLIP_PARITY` names recipes, with
+//! commas between, where a device is too slow for all of them.
 
 mod common;
 
@@ -12,8 +12,8 @@ use maclip_framework::weights;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Largest difference of a gradient, in parts of the largest value of its tensor or of a hundredth of the largest of all
-/// tensors: a tensor whose gradient cancels has rounding alone.
+/// Largest difference of a gradient, in parts of the largest value of its tensor or of a hundredth of the largest of
+/// all tensors: a tensor whose gradient cancels has rounding alone.
 const TOLERANCE: f64 = 1e-4;
 /// Largest difference of any gradient, in parts of the largest of all.
 const OVERALL: f64 = 1e-5;

@@ -63,8 +63,8 @@ fn an_interval_is_planned_from_finished_runs_or_from_the_usual_case() {
     }
 }
 
-/// Trained parameters of methods at their published sizes, as their public code counts them. Each is a recipe, changes, the
-/// slots whose parameters count, and the number.
+/// Trained parameters of methods at their published sizes, as their public code counts them. Each is a recipe, changes,
+/// the slots whose parameters count, and the number.
 #[test]
 fn methods_have_as_many_parameters_as_published() {
     let cases: [(&str, &[&str], &[&str], u64); 11] = [

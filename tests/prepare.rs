@@ -1,4 +1,5 @@
-//! `maclip prepare` and the clip store: what it keeps is what would be decoded, and no damage, kill or full disk changes that.
+//! `maclip prepare` and the clip store: what it keeps is what would be decoded, and no damage, kill or full disk
+//! changes that.
 
 mod common;
 

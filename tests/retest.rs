@@ -123,8 +123,8 @@ fn a_result_is_not_taken_for_that_of_other_weights() {
     assert!(gone.stderr.contains("cannot be seen") || gone.code == Some(2), "{:?} {}", gone.code, gone.stderr);
 }
 
-/// Training and tests that take a second, on two variants of the embedded benchmark. The classifier is as large as the number of
-/// training classes, which must be known also where a run is only compared.
+/// Training and tests that take a second, on two variants of the embedded benchmark. The classifier is as large as the
+/// number of training classes, which must be known also where a run is only compared.
 const ACROSS: &str = r#"
 name: across
 dataset: {type: shapes_in_motion, variant: motion, clips_per_class: 4}

@@ -108,7 +108,8 @@ fn a_second_process_on_a_run_is_refused() {
     child.wait().unwrap();
 }
 
-/// Nobody to talk to, a path that is no text, a folder that nothing can be written to: none of them ends the work or loses it.
+/// Nobody to talk to, a path that is no text, a folder that nothing can be written to: none of them ends the work or
+/// loses it.
 #[cfg(target_os = "linux")]
 #[test]
 fn surroundings_do_not_end_the_work() {

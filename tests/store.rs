@@ -1,4 +1,5 @@
-//! What a run survives, and what it says when it cannot: kills, signals, damage, a full disk, vanished data, old records.
+//! What a run survives, and what it says when it cannot: kills, signals, damage, a full disk, vanished data, old
+//! records.
 
 mod common;
 
@@ -62,9 +63,10 @@ fn assert_same(a: &Path, b: &Path) {
     }
 }
 
-/// Every registered optimizer, with augmentation, dropout, several episodes a step and worker threads: k steps, a stop and the rest equal
-/// all steps at once, also with other numbers of threads before and after the stop. Of an optimizer it takes what the slot's
-/// contract asks of each: the options `learning_rate` and `groups`. The part before the stop is divided between two devices.
+/// Every registered optimizer, with augmentation, dropout, several episodes a step and worker threads: k steps, a stop
+/// and the rest equal all steps at once, also with other numbers of threads before and after the stop. Of an optimizer
+/// it takes what the slot's contract asks of each: the options `learning_rate` and `groups`. The part before the stop
+/// is divided between two devices.
 #[test]
 fn a_resumed_run_equals_an_undisturbed_one() {
     let listed: serde_json::Value = serde_json::from_str(&ok(&["list", "optimizer", "--json"])).unwrap();

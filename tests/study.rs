@@ -309,8 +309,9 @@ fn the_study_of_the_documentation_is_valid() {
     let path = folder.path().join("doc.yaml");
     std::fs::write(&path, format!("extends: {}\n{block}", recipes.join("quickstart.yaml").display())).unwrap();
     let data: Value = serde_json::from_str(&ok(&["validate", path.to_str().unwrap(), "--json"])).unwrap();
-    // Two variants and two that leave a slot out, on a grid of 2 × 2, with three seeds: 48 runs. The first exclusion takes one
-    // place of the grid, which is 12 runs; the second takes what is left of `small` with seeds 2 and 3, which is 6 runs.
+    // Two variants and two that leave a slot out, on a grid of 2 × 2, with three seeds: 48 runs. The first exclusion
+    // takes one place of the grid, which is 12 runs; the second takes what is left of `small` with seeds 2 and 3, which
+    // is 6 runs.
     assert_eq!(data["runs"].as_array().unwrap().len(), 30, "{data}");
     let names: HashSet<String> = names(&data).into_iter().collect();
     assert_eq!(names.len(), 30);

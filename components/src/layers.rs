@@ -257,7 +257,8 @@ impl Attention {
         Self { in_proj: init.linear(width, 3 * width), out_proj: init.linear(width, width), heads }
     }
 
-    /// [`Attention::of_layers`] with heads of the width `head`, whatever D: projections `[D, 3 · heads · head]` and back.
+    /// [`Attention::of_layers`] with heads of the width `head`, whatever D: projections `[D, 3 · heads · head]` and
+    /// back.
     pub fn of_narrow_layers(width: usize, head: usize, heads: usize, init: &mut Init) -> Self {
         let inner = heads * head;
         Self { in_proj: init.linear(width, 3 * inner), out_proj: init.linear(inner, width), heads }
@@ -274,7 +275,8 @@ impl Attention {
         self
     }
 
-    /// Self-attention of x `[b, n, D]`; `mask` `[n, n]` is added to the scores, `shift` `[b, n, 3 D]` to the packed projection.
+    /// Self-attention of x `[b, n, D]`; `mask` `[n, n]` is added to the scores, `shift` `[b, n, 3 D]` to the packed
+    /// projection.
     pub fn forward(&self, x: Tensor<3>, mask: Option<Tensor<2>>, shift: Option<Tensor<3>>) -> Tensor<3> {
         self.forward_onto(x, mask, shift, None)
     }
@@ -373,8 +375,8 @@ pub struct Bottleneck {
 }
 
 impl Bottleneck {
-    /// `width` D is the width of the tokens, `hidden` that of the bottleneck. `down` has PyTorch's start of a linear layer, and
-    /// `up` starts at zero, as in AIM.
+    /// `width` D is the width of the tokens, `hidden` that of the bottleneck. `down` has PyTorch's start of a linear
+    /// layer, and `up` starts at zero, as in AIM.
     pub fn new(width: usize, hidden: usize, skip: bool, init: &mut Init) -> Self {
         Self::of([init.linear(width, hidden), init.linear_zero(hidden, width)], skip)
     }
@@ -471,7 +473,8 @@ mod tests {
     fn costs_are_the_hand_computed_ones() {
         let mut init = Init::blank(Device::flex());
         let attention = Attention::new(4, 2, 1.0, &mut init);
-        // Three tokens of width 4 attend to five: projections 3 · 4 · 4, 5 · 4 · 8 and 3 · 4 · 4, scores and mixture 3 · 5 · 4 each.
+        // Three tokens of width 4 attend to five: projections 3 · 4 · 4, 5 · 4 · 8 and 3 · 4 · 4, scores and mixture 3
+        // · 5 · 4 each.
         assert_eq!(attention.cross_cost([1, 3, 4], 5).flops, 2.0 * (48.0 + 160.0 + 48.0 + 60.0 + 60.0));
         // Packed: 3 · 4 · 12, then 3 · 3 · 4 twice and 3 · 4 · 4; two clips.
         assert_eq!(attention.cost([2, 3, 4]).flops, 2.0 * 2.0 * (144.0 + 36.0 + 36.0 + 48.0));

@@ -1,5 +1,5 @@
-//! What holds for the options of every component: defaults are in range, and a value outside is refused where it was written.
-//! And that every component is held to the contract of its slot.
+//! What holds for the options of every component: defaults are in range, and a value outside is refused where it was
+//! written. And that every component is held to the contract of its slot.
 
 use burn::tensor::Device;
 use maclip_framework::recipe::Recipe;
@@ -44,8 +44,8 @@ fn the_usage_of_every_component_round_trips_and_builds() {
         let name = format!("{}/{}", slot.name, info.name);
         let again = read_str("again.yaml", &node.to_yaml()).unwrap();
         assert_eq!(resolve_choice(slot, &again).unwrap(), node, "{name}: written and read again");
-        // Only a file that the usage names and that is not here may be in the way, a part of a frame that another component
-        // gives, or a tower of another depth than that of the embedded CLIP.
+        // Only a file that the usage names and that is not here may be in the way, a part of a frame that another
+        // component gives, or a tower of another depth than that of the embedded CLIP.
         if let Err(error) = (slot.try_build)(&node, &context) {
             let message = error.to_string();
             let file =

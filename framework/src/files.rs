@@ -219,8 +219,8 @@ fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<()> {
     })
 }
 
-/// Writes `bytes` to the file `path` that a person named, as [`write_atomically`] does. A link there stays, and the file that
-/// it leads to is written.
+/// Writes `bytes` to the file `path` that a person named, as [`write_atomically`] does. A link there stays, and the
+/// file that it leads to is written.
 ///
 /// # Errors
 /// As [`check_output`], and where the file cannot be written.

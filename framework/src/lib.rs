@@ -1,4 +1,5 @@
-//! The framework of maclip: registry, slots, recipes, clips, models, runs and the engine. It knows no concrete component.
+//! The framework of maclip: registry, slots, recipes, clips, models, runs and the engine. It knows no concrete
+//! component.
 //!
 //! Each room imports only rooms above it in this list; `docs/architecture.md` has the drawing.
 #![forbid(unsafe_code)]

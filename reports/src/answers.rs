@@ -30,8 +30,8 @@ pub struct Answers {
     bare: &'static str,
 }
 
-/// Queries of a class that got an answer. Serialised as a list: true class, predicted class, queries, number of clips, and some
-/// of them with counts.
+/// Queries of a class that got an answer. Serialised as a list: true class, predicted class, queries, number of clips,
+/// and some of them with counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Pair(usize, usize, u64, usize, Vec<(usize, u64)>);
 
@@ -53,8 +53,8 @@ struct ListedClip {
 }
 
 impl Answers {
-    /// Of the runs of a variant; `None` where they did not record which clips they asked about. `pictured` are the clips whose
-    /// pictures may be shown, and of others `bare` is said.
+    /// Of the runs of a variant; `None` where they did not record which clips they asked about. `pictured` are the
+    /// clips whose pictures may be shown, and of others `bare` is said.
     pub fn of<'a>(
         variant: &Variant,
         runs: &[Run],

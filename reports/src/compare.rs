@@ -210,8 +210,8 @@ impl Comparison {
         text
     }
 
-    /// What the two are called: their labels; without those, their variants, with the recipes where these differ. Two of one name
-    /// have both.
+    /// What the two are called: their labels; without those, their variants, with the recipes where these differ. Two
+    /// of one name have both.
     pub(crate) fn names(&self) -> [String; 2] {
         let sides = [&self.a, &self.b];
         let whole = sides.map(|side| format!("{} / {}", side.name, side.variant));

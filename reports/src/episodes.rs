@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The episodes of a test: N episodes of `way` classes, `supports` support clips and `queries` queries each. Runs that were
-/// tested on the same list share one.
+/// The episodes of a test: N episodes of `way` classes, `supports` support clips and `queries` queries each. Runs that
+/// were tested on the same list share one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct List {
     /// `[N]`
@@ -163,8 +163,8 @@ impl Episodes {
         Ok(reader.finish())
     }
 
-    /// Share of an episode's queries that got its most frequent answer, mean over the episodes; `None` where an episode asks
-    /// fewer queries than it has classes, which says nothing.
+    /// Share of an episode's queries that got its most frequent answer, mean over the episodes; `None` where an episode
+    /// asks fewer queries than it has classes, which says nothing.
     pub fn same_answer(&self) -> Option<f64> {
         let queries = self.list.queries;
         if queries < self.list.way.max(1) {

@@ -10,8 +10,8 @@ use polars::prelude::*;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-/// One row for each run, in the order given: what it is, what it measured, what it cost, the component of each slot, and every
-/// key of the recipe whose value differs among the runs.
+/// One row for each run, in the order given: what it is, what it measured, what it cost, the component of each slot,
+/// and every key of the recipe whose value differs among the runs.
 ///
 /// `value` and `ci95` are shares from 0 to 1, times are in seconds, memory in bytes; null where a run has no value. A
 /// slot with the name of another column gets the prefix `slot_`.
@@ -59,7 +59,8 @@ pub fn runs(runs: &[Run]) -> Result<DataFrame> {
     table(runs.len(), columns)
 }
 
-/// One row for each variant of each group, in the order of the report: the numbers of its tables at full precision. Shares are from 0 to 1.
+/// One row for each variant of each group, in the order of the report: the numbers of its tables at full precision.
+/// Shares are from 0 to 1.
 pub fn variants(summary: &Summary) -> Result<DataFrame> {
     let rows: Vec<(&Group, &Variant)> =
         summary.groups.iter().flat_map(|group| group.variants.iter().map(move |variant| (group, variant))).collect();

@@ -92,8 +92,8 @@ pub struct Report {
     pub left_out: Option<String>,
 }
 
-/// Reads all runs at or below `roots` and writes the page, tables, figures and frames to `out`. Without `out`, nothing is
-/// written: [`Report::table`] and [`Report::unreadable`] are all there is.
+/// Reads all runs at or below `roots` and writes the page, tables, figures and frames to `out`. Without `out`, nothing
+/// is written: [`Report::table`] and [`Report::unreadable`] are all there is.
 ///
 /// ```text
 /// index.html

@@ -35,8 +35,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// What the recipe calls the run, in the place of its variant's name: as it is now, where it was asked to run since, else
-    /// as it was when the run began.
+    /// What the recipe calls the run, in the place of its variant's name: as it is now, where it was asked to run
+    /// since, else as it was when the run began.
     pub fn label(&self) -> Option<&str> {
         let now = self.shown.as_ref().and_then(|shown| shown.labels.get(&self.directory.manifest.variant));
         now.map_or(self.settings.label.as_deref(), Option::as_deref)

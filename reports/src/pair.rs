@@ -52,8 +52,8 @@ struct Asked {
     times: String,
 }
 
-/// Writes a page with all that is known of two variants to `out`, with the figures and tables of a report. The paths are those of
-/// [`compare`](crate::compare). Returns the comparison and the page.
+/// Writes a page with all that is known of two variants to `out`, with the figures and tables of a report. The paths
+/// are those of [`compare`](crate::compare). Returns the comparison and the page.
 ///
 /// # Errors
 /// As [`compare`](crate::compare), and where `out` cannot be written.

@@ -1,4 +1,5 @@
-//! Colours: of variants, text and lines, each on a light and on a dark ground; and the shapes of variants that share one.
+//! Colours: of variants, text and lines, each on a light and on a dark ground; and the shapes of variants that share
+//! one.
 
 /// A colour with its CSS class, which decides what it is on a dark ground.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +20,9 @@ impl Colour {
     pub const GRID: Self = colour("grid", "#dde1e6");
     /// Of matrices that belong to no variant.
     pub const SCALE: Self = colour("scale", "#46627f");
-    /// Of variants. Black is for the one that is called the baseline. The next four are Okabe and Ito's, for all kinds of colour
-    /// vision; the last 21 were chosen so that each is as far as possible from those before it, on both grounds, with one hue on
-    /// both. All reach a contrast of 3 to the ground, also where a tenth of it shows through.
+    /// Of variants. Black is for the one that is called the baseline. The next four are Okabe and Ito's, for all kinds
+    /// of colour vision; the last 21 were chosen so that each is as far as possible from those before it, on both
+    /// grounds, with one hue on both. All reach a contrast of 3 to the ground, also where a tenth of it shows through.
     pub const SERIES: [Self; 28] = [
         colour("v0", "#30343a"),
         colour("v1", "#0072b2"),
@@ -98,7 +99,8 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// Of a variant by its number. Colours come again after as many variants as there are colours, and then with the next shape.
+    /// Of a variant by its number. Colours come again after as many variants as there are colours, and then with the
+    /// next shape.
     pub fn of(number: usize) -> Self {
         let shapes = [Self::Disc, Self::Square, Self::Diamond, Self::Triangle];
         shapes[number / (Colour::SERIES.len() - 1) % shapes.len()]

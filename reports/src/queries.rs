@@ -1,11 +1,13 @@
-//! `episodes.parquet`: a row for each query of each test episode of each run, for questions that the report does not ask.
+//! `episodes.parquet`: a row for each query of each test episode of each run, for questions that the report does not
+//! ask.
 
 use crate::load::Run;
 use crate::summary::shown;
 use maclip_framework::error::{Error, Result};
 use polars::prelude::*;
 
-/// With more rows than this, the file would take longer than the rest of the report: about a hundred runs of 10,000 episodes.
+/// With more rows than this, the file would take longer than the rest of the report: about a hundred runs of 10,000
+/// episodes.
 pub const MOST_ROWS: usize = 5_000_000;
 
 /// Number of rows: the queries of all runs with a result.
@@ -17,7 +19,8 @@ fn tested(runs: &[Run]) -> impl Iterator<Item = &Run> {
     runs.iter().filter(|run| run.result().is_some() && run.episodes.is_some())
 }
 
-/// The rows of all runs as Parquet, a row group for each run, in the order given; without compression, as `runs.parquet`.
+/// The rows of all runs as Parquet, a row group for each run, in the order given; without compression, as
+/// `runs.parquet`.
 pub fn parquet(runs: &[Run]) -> Result<Vec<u8>> {
     let failed = |error: PolarsError| Error::failed(format!("cannot write the episodes as Parquet: {error}"));
     let mut bytes = Vec::new();

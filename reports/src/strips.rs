@@ -75,8 +75,8 @@ pub struct Folder<'a> {
 }
 
 impl Folder<'_> {
-    /// The picture in `file`. A record may name any file: only one beside it goes into the page, one that can be decoded
-    /// here, and no link, because a page may be sent to others.
+    /// The picture in `file`. A record may name any file: only one beside it goes into the page, one that can be
+    /// decoded here, and no link, because a page may be sent to others.
     fn picture(&self, file: &str) -> Result<Vec<u8>, String> {
         if file.contains(['/', '\\']) || !file.ends_with(".jpg") {
             return Err("it is not a picture beside the records of the examples".to_owned());

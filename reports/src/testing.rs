@@ -260,7 +260,8 @@ impl World {
         }
     }
 
-    /// Mean accuracy of the episodes that can be drawn from these classes and videos. Effects add up, so it is their mean.
+    /// Mean accuracy of the episodes that can be drawn from these classes and videos. Effects add up, so it is their
+    /// mean.
     pub fn mean(&self) -> f64 {
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let videos: Vec<f64> = self.videos.iter().map(|videos| mean(videos)).collect();

@@ -48,7 +48,8 @@ impl Local {
 /// Changes of a recipe.
 #[derive(Args)]
 pub struct Changes {
-    /// Change a value: `--set alignment.lambda=0.5` (the value is YAML; `list[0]` is an item of a list, `list[+]` a new one)
+    /// Change a value: `--set alignment.lambda=0.5` (the value is YAML; `list[0]` is an item of a list, `list[+]` a new
+    /// one)
     #[arg(long = "set", value_name = "PATH=VALUE", add = ArgValueCompleter::new(completion::changes))]
     sets: Vec<String>,
     /// Remove a key, so that its default holds: `--unset study`
@@ -79,8 +80,8 @@ impl Source {
     }
 }
 
-/// The shipped recipe that `path` names. A file of exactly this path comes first, and what ends with `.yaml` or `.yml` is
-/// always a file.
+/// The shipped recipe that `path` names. A file of exactly this path comes first, and what ends with `.yaml` or `.yml`
+/// is always a file.
 pub fn shipped_named(path: &Path) -> Option<&'static Shipped> {
     let file = path.metadata().is_ok_and(|about| !about.is_dir());
     let yaml = path.extension().is_some_and(|end| end == "yaml" || end == "yml");

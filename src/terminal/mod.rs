@@ -1,4 +1,5 @@
-//! What a person sees in a terminal: standard output, colours, tables, progress, completion, and the arguments of several verbs.
+//! What a person sees in a terminal: standard output, colours, tables, progress, completion, and the arguments of
+//! several verbs.
 //!
 //! Not here: what one verb does (`verbs`), and how numbers are written (`maclip_reports::format`).
 
@@ -64,8 +65,8 @@ pub fn has_said() -> bool {
     SAID.load(Ordering::Relaxed)
 }
 
-/// Writes text for a person to standard output, without control characters; on a terminal, in lines that fit it. An error
-/// where that fails, such as on a full disk.
+/// Writes text for a person to standard output, without control characters; on a terminal, in lines that fit it. An
+/// error where that fails, such as on a full disk.
 pub fn say(text: impl Display) -> Result<()> {
     write_out(&screen::page(&printable_lines(&text.to_string())))
 }
@@ -75,7 +76,8 @@ pub fn look() -> Look {
     screen::look()
 }
 
-/// Writes what was made for [`look`] to standard output, with its states in colour. Names in it must be printable already.
+/// Writes what was made for [`look`] to standard output, with its states in colour. Names in it must be printable
+/// already.
 pub fn say_made(text: impl Display) -> Result<()> {
     write_out(&screen::coloured(&text.to_string()))
 }
@@ -98,12 +100,14 @@ pub fn shown(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Writes a line to standard error, without control characters. Where that fails, nobody could be told, and the work goes on.
+/// Writes a line to standard error, without control characters. Where that fails, nobody could be told, and the work
+/// goes on.
 pub fn tell(line: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{}", printable_lines(&line.to_string()));
 }
 
-/// Writes what `render` makes to standard error. It is given whether it may colour, and must make names printable itself.
+/// Writes what `render` makes to standard error. It is given whether it may colour, and must make names printable
+/// itself.
 fn tell_coloured(render: impl FnOnce(bool) -> String) {
     match colored() {
         true => drop(writeln!(std::io::stderr().lock(), "{}", render(true))),

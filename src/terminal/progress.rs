@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Validations that the live view shows: with them its widest line fits into 80 columns.
 const CURVE_WIDTH: usize = 16;
-/// Begins with an empty line: the `^C` that a terminal writes goes below the view and moves it up, so that its first line stays.
+/// Begins with an empty line: the `^C` that a terminal writes goes below the view and moves it up, so that its first
+/// line stays.
 const BAR: &str = "\n  {prefix:<7} {bar:20} {pos}/{len}  {eta} left  {wide_msg}";
 const TEXT: &str = "  {prefix:<7} {wide_msg}";
 

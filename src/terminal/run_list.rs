@@ -21,8 +21,8 @@ pub fn place(root: &Path) -> PathBuf {
     named.unwrap_or_else(|| root.to_owned())
 }
 
-/// The runs at or below `root` that can be read. The others are named on standard error and added to `unreadable`; so are
-/// those whose result is not what their records say, which come without it.
+/// The runs at or below `root` that can be read. The others are named on standard error and added to `unreadable`; so
+/// are those whose result is not what their records say, which come without it.
 pub fn readable(root: &Path, unreadable: &mut usize) -> Result<Vec<RunDirectory>> {
     let mut runs = Vec::new();
     for run in RunDirectory::find(&place(root))? {

@@ -1,4 +1,5 @@
-//! How text is shown on a terminal: lines that fit its width, and states in colour. A file or a pipe gets the text as it is.
+//! How text is shown on a terminal: lines that fit its width, and states in colour. A file or a pipe gets the text as
+//! it is.
 
 use super::{Color, chosen};
 use maclip_reports::Look;
@@ -67,8 +68,9 @@ fn width() -> Option<usize> {
     asked.or_else(own).filter(|columns| *columns >= NARROWEST)
 }
 
-/// `line` in lines of at most `width` characters, broken at blanks. What follows the break stands below the last cell of
-/// a table, or a little further in than the line. A word that is longer than a line stays whole, so that it can be copied.
+/// `line` in lines of at most `width` characters, broken at blanks. What follows the break stands below the last cell
+/// of a table, or a little further in than the line. A word that is longer than a line stays whole, so that it can be
+/// copied.
 fn fitted(line: &str, width: usize) -> Vec<String> {
     if line.chars().count() <= width {
         return vec![line.to_owned()];

@@ -191,8 +191,8 @@ struct Found {
 }
 
 impl Found {
-    /// Asks all clips, several at once. Where one of them cannot be read, the others of its part are asked alone, so that
-    /// each has an answer or a reason of its own.
+    /// Asks all clips, several at once. Where one of them cannot be read, the others of its part are asked alone, so
+    /// that each has an answer or a reason of its own.
     fn each(&mut self, clips: &[String], ask: impl Fn(&[&str]) -> Result<Vec<Asked>>) -> Result<()> {
         for part in clips.chunks(CLIPS_AT_ONCE) {
             let part: Vec<&str> = part.iter().map(String::as_str).collect();

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 /// Compare two variants on the episodes that both were tested on
 #[derive(Args)]
 pub struct Arguments {
-    /// A run directory, a folder with the runs of one variant, or FOLDER/VARIANT for all seeds of a variant: runs/modules/both
+    /// A run directory, a folder with the runs of one variant, or FOLDER/VARIANT for all seeds of a variant:
+    /// runs/modules/both
     a: PathBuf,
     /// What it is compared with
     b: PathBuf,

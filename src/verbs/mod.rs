@@ -53,7 +53,8 @@ pub struct Verb {
 
 inventory::collect!(Verb);
 
-/// Registers the verb `$name` at the place `$order` of the help: `$arguments` implements `clap::Args`, `$work` takes it.
+/// Registers the verb `$name` at the place `$order` of the help: `$arguments` implements `clap::Args`, `$work` takes
+/// it.
 #[macro_export]
 macro_rules! verb {
     ($name:literal, $order:literal, $arguments:ty, $work:path) => {

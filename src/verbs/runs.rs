@@ -345,7 +345,8 @@ fn told<T>(path: &Path, found: Result<T>, failed: &mut Vec<String>) -> Option<T>
 }
 
 fn remove(paths: &[PathBuf], yes: bool) -> Result<()> {
-    // Opening each first: a path that is no run, or a run in use, stops before anything is gone. A damaged run can be removed.
+    // Opening each first: a path that is no run, or a run in use, stops before anything is gone. A damaged run can be
+    // removed.
     let mut stores = BTreeMap::new();
     for path in paths {
         if !path.join("manifest.json").is_file() {

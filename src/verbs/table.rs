@@ -18,14 +18,15 @@ pub struct Arguments {
     /// Run directories, folders that hold some, or a shipped recipe, whose runs are in `runs`
     #[arg(default_value = "runs")]
     runs: Vec<PathBuf>,
-    /// Axes of the rows, the outermost first: method, variant, recipe, dataset, backbone, way, shot, seed, task, a slot such as
-    /// adapter, or a key of the recipe such as alignment.lambda
+    /// Axes of the rows, the outermost first: method, variant, recipe, dataset, backbone, way, shot, seed, task, a slot
+    /// such as adapter, or a key of the recipe such as alignment.lambda
     #[arg(long, value_name = "AXES", value_delimiter = ',', default_value = "method")]
     rows: Vec<String>,
     /// Axes of the columns, the outermost first
     #[arg(long, value_name = "AXES", value_delimiter = ',')]
     columns: Vec<String>,
-    /// What is shown: what the tests measure, or some of accuracy, recall_at_1, trainable, total, train_time, test_time, memory
+    /// What is shown: what the tests measure, or some of accuracy, recall_at_1, trainable, total, train_time,
+    /// test_time, memory
     #[arg(long, value_name = "METRICS", value_delimiter = ',')]
     metric: Vec<String>,
     /// Only runs with this value of an axis; can be given several times, and then all must hold

@@ -115,8 +115,8 @@ pub fn fails(code: i32, arguments: &[&str], words: &[&str]) -> String {
     ran.stderr
 }
 
-/// Holds a file of the repository against `now`, what the program says. With `MACLIP_UPDATE=1` it is written in place of that;
-/// `command` does so.
+/// Holds a file of the repository against `now`, what the program says. With `MACLIP_UPDATE=1` it is written in place
+/// of that; `command` does so.
 #[track_caller]
 pub fn generated(file: &str, now: &str, command: &str) {
     let path = root().join(file);
@@ -143,8 +143,8 @@ pub fn names() -> Vec<String> {
     names.lines().map(str::to_owned).collect()
 }
 
-/// Options that make the quickstart small: seconds in place of minutes. With a name of their own, the runs are no trials of
-/// the quickstart.
+/// Options that make the quickstart small: seconds in place of minutes. With a name of their own, the runs are no
+/// trials of the quickstart.
 pub const SMALL: [&str; 14] = [
     "--set",
     "name=quickstart",
@@ -190,7 +190,8 @@ pub fn records(path: &Path) -> Vec<serde_json::Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What a shell is started with so that it may mount: in a mount table of its own as any user, in one as root, in everybody's.
+/// What a shell is started with so that it may mount: in a mount table of its own as any user, in one as root, in
+/// everybody's.
 const MOUNTING: [&[&str]; 3] = [&["unshare", "-rm", "sh", "-c"], &["unshare", "-m", "sh", "-c"], &["sh", "-c"]];
 
 /// The first of [`MOUNTING`] that mounts a file system here.
@@ -207,8 +208,8 @@ fn mounting() -> Option<&'static [&'static str]> {
     })
 }
 
-/// Runs a shell script that mounts a small or read-only file system at `folder`, which nobody sees afterwards. `None` where the
-/// system lets nobody mount: the test is skipped.
+/// Runs a shell script that mounts a small or read-only file system at `folder`, which nobody sees afterwards. `None`
+/// where the system lets nobody mount: the test is skipped.
 pub fn with_mount(folder: &Path, script: &str) -> Option<Output> {
     let Some(words) = mounting() else {
         needs::skip_mounts();
@@ -225,7 +226,8 @@ pub fn quoted(arguments: &[&str]) -> String {
     arguments.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
 }
 
-/// A clip of `frames` JPEGs: a bright bar that moves, at a height that depends on the class, before a grey that `number` decides.
+/// A clip of `frames` JPEGs: a bright bar that moves, at a height that depends on the class, before a grey that
+/// `number` decides.
 pub fn clip(folder: &Path, class: usize, number: usize, frames: usize) {
     std::fs::create_dir_all(folder).unwrap();
     for t in 0..frames {

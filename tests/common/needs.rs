@@ -9,8 +9,9 @@
 //! | `MACLIP_DATA` | folder with `jhmdb14` (videos) and `ssv2_frames` (frames) |
 //! | `MACLIP_SPLITS` | folder with the published lists `clipfsar` and `perrett` |
 //!
-//! A program that is missing is a skip: [`skip`]. Data of others are not part of a test run unless a variable names their
-//! folder: [`data`]. A variable that names no folder is always a failure. This file needs nothing but the standard library.
+//! A program that is missing is a skip: [`skip`]. Data of others are not part of a test run unless a variable names
+//! their folder: [`data`]. A variable that names no folder is always a failure. This file needs nothing but the
+//! standard library.
 #![allow(dead_code)]
 
 use std::io::Write;
@@ -60,8 +61,8 @@ pub fn starts(program: &str, argument: &str) -> bool {
         .is_ok()
 }
 
-/// A Python that has PyTorch and safetensors: the one that `MACLIP_TORCH_PYTHON` names, else `python3`. `None` where there is
-/// none, which is said.
+/// A Python that has PyTorch and safetensors: the one that `MACLIP_TORCH_PYTHON` names, else `python3`. `None` where
+/// there is none, which is said.
 ///
 /// # Panics
 /// As [`skip`], where there is none; and where the variable names one that has them not.
@@ -95,8 +96,8 @@ pub fn no_ffmpeg() -> bool {
     !there
 }
 
-/// The folder `name` in the one that `variable` names; `None` where the variable is not set, which is said. `name` may be
-/// empty.
+/// The folder `name` in the one that `variable` names; `None` where the variable is not set, which is said. `name` may
+/// be empty.
 ///
 /// # Panics
 /// Where the variable is set and the folder is not there.

@@ -32,7 +32,8 @@ fn ports() -> [u16; 2] {
 }
 
 impl Slurm {
-    /// Starts a cluster, whose jobs run as the user of this process and whose arrays have four tasks at most; `None` where Slurm is not installed, which is said.
+    /// Starts a cluster, whose jobs run as the user of this process and whose arrays have four tasks at most; `None`
+    /// where Slurm is not installed, which is said.
     ///
     /// # Panics
     /// Where it does not start; and as [`needs::skip`].

@@ -114,7 +114,8 @@ pub fn case(check: &mut Check) {
     let motion = loss.parts.iter().find(|(name, _)| *name == "motion").expect("a term of motion").1.clone();
     let metric = loss.parts.iter().find(|(name, _)| *name == "q2s").expect("a term of distances").1.clone();
     let sum = metric * q as f64;
-    // The public code adds up the losses of the queries, and counts a task as one of 16; it does not so with the motion.
+    // The public code adds up the losses of the queries, and counts a task as one of 16; it does not so with the
+    // motion.
     let total = sum.clone() / 16.0 + motion.clone() * 0.001;
     let got = [
         ("logits", list(&scores.distances.clone().neg())),

@@ -1,13 +1,14 @@
-//! Every case of the golden sets: numbers that maclip must meet, of an independent implementation (PyTorch, float64) or of the
-//! peers' own public code.
+//! Every case of the golden sets: numbers that maclip must meet, of an independent implementation (PyTorch, float64) or
+//! of the peers' own public code.
 //!
 //! Runs the small sets beside this file (`small`: the method, `peers`: what the peers' code computed) and those in the
-//! folder that `MACLIP_GOLDEN` names, if it names one, on the device in `MACLIP_DEVICE` (default flex). Prints the largest
-//! error of each case as a part of what its tolerance allows, and fails where one is above it, or, in the sets of `known.txt`,
-//! above twice what the registration of the method states. A kind of case that this program does not know is a failure.
+//! folder that `MACLIP_GOLDEN` names, if it names one, on the device in `MACLIP_DEVICE` (default flex). Prints the
+//! largest error of each case as a part of what its tolerance allows, and fails where one is above it, or, in the sets
+//! of `known.txt`, above twice what the registration of the method states. A kind of case that this program does not
+//! know is a failure.
 //!
-//! `MACLIP_GOLDEN_DIGEST=FILE` appends one line for each compared value with a checksum of its bits to FILE: two versions of the
-//! program whose files are equal compute the same numbers, bit for bit.
+//! `MACLIP_GOLDEN_DIGEST=FILE` appends one line for each compared value with a checksum of its bits to FILE: two
+//! versions of the program whose files are equal compute the same numbers, bit for bit.
 
 mod clip;
 mod clip_spm;
@@ -60,8 +61,8 @@ fn main() -> ExitCode {
 /// Checksums of the manifests whose errors the registrations state. Other sets may have other cases under the same ids.
 const KNOWN: &str = include_str!("known.txt");
 
-/// The largest error of the case that the registration of its method states. Rounding differs between processors, so that
-/// twice as much is allowed. Cards and their drivers round otherwise: there the case's own tolerance alone counts.
+/// The largest error of the case that the registration of its method states. Rounding differs between processors, so
+/// that twice as much is allowed. Cards and their drivers round otherwise: there the case's own tolerance alone counts.
 fn stated(set: &Set, id: &str, device: &str) -> Option<f64> {
     if !["flex", "tch:cpu"].contains(&device) || !KNOWN.lines().any(|line| line.starts_with(&set.checksum)) {
         return None;

@@ -58,8 +58,8 @@ impl Backbone for Given {
     }
 }
 
-/// A model with these entries of a recipe, for features of `width` values and maps of `side` × `side` positions of as many;
-/// images have a side of 32 times that of a map.
+/// A model with these entries of a recipe, for features of `width` values and maps of `side` × `side` positions of as
+/// many; images have a side of 32 times that of a map.
 pub fn model(check: &Check, entries: &Value, [width, side]: [usize; 2], frames: usize) -> FewShotModel {
     let recipe = recipe(entries);
     let plain = BuildContext::new(0, check.set.device.clone());
@@ -86,8 +86,8 @@ pub fn model(check: &Check, entries: &Value, [width, side]: [usize; 2], frames: 
     }
 }
 
-/// The values of frames with maps `[B, T, E, h, w]`: their means as features, behind `before` the pixels where the model reads
-/// them, and the map.
+/// The values of frames with maps `[B, T, E, h, w]`: their means as features, behind `before` the pixels where the
+/// model reads them, and the map.
 pub fn values(model: &FewShotModel, maps: Tensor<5>, pixels: Option<Tensor<5>>) -> Tensor<3> {
     let [b, t, e, h, w] = maps.dims();
     let positions: Tensor<4> = maps.reshape([b, t, e, h * w]).swap_dims(2, 3);

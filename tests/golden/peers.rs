@@ -75,8 +75,8 @@ fn leaf<const D: usize>(check: &Check, name: &str) -> Tensor<D> {
     check.input(name).tensor(&check.set.device.clone().autodiff()).require_grad()
 }
 
-/// Compares the gradients that the case expects: of the inputs `leaves`, and of the model's trained tensors. A tensor that
-/// cannot change the result has none, and there zeros are expected.
+/// Compares the gradients that the case expects: of the inputs `leaves`, and of the model's trained tensors. A tensor
+/// that cannot change the result has none, and there zeros are expected.
 fn gradients<const D: usize>(
     check: &mut Check,
     model: &FewShotModel,

@@ -169,7 +169,8 @@ fn head(check: &mut Check) {
     named::gradients(check, &model, grads, &of_model, &leaves);
 }
 
-/// With the fault of the public code, which trains no projection, and with all of its parameters: the logits are the same.
+/// With the fault of the public code, which trains no projection, and with all of its parameters: the logits are the
+/// same.
 fn as_published(check: &mut Check, entries: &Value, sizes: [usize; 2], frames: usize) -> Vec<f64> {
     let mut entries = entries.clone();
     entries["alignment"]["as_published"] = true.into();

@@ -1,7 +1,8 @@
 //! Chores of the repository, called as `cargo xtask NAME`.
 //!
 //! `regenerate` writes every file that is made from the registrations: docs/components.md, docs/methods.md,
-//! docs/audit.md, recipes/schema.json and tests/names.txt. Tests compare these files with what the program says, so a forgotten call is found.
+//! docs/audit.md, recipes/schema.json and tests/names.txt. Tests compare these files with what the program says, so a
+//! forgotten call is found.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -62,7 +63,8 @@ fn maclip(arguments: &[&str]) -> Result<Vec<u8>, String> {
             command.env_remove(name);
         }
     }
-    // The whole workspace, as the tests build it: with the features of one package alone, dependencies would be built again.
+    // The whole workspace, as the tests build it: with the features of one package alone, dependencies would be built
+    // again.
     let built = command
         .args(["build", "--release", "--quiet", "--workspace"])
         .current_dir(root())

@@ -7,11 +7,12 @@
 //! x = x + A_S(MSA(LN1 x))        over the tokens of a frame; A_S with inner skip
 //! x = x + MLP(LN2 x) + s · A_J(LN2 x)
 //! ```
-//! Also trained: temporal position codes, zero at the start, and the norm after the last block. On ViT-B with T = 8 that is
-//! 10,659,072 parameters; the paper says 11 M.
+//! Also trained: temporal position codes, zero at the start, and the norm after the last block. On ViT-B with T = 8
+//! that is 10,659,072 parameters; the paper says 11 M.
 //!
-//! In training, the temporal and the joint adapter are left out at random. Public code has the tokens on the first axis, so its
-//! drop path draws for each token of a frame, and the draw is the same for all frames and clips. So it is here.
+//! In training, the temporal and the joint adapter are left out at random. Public code has the tokens on the first
+//! axis, so its drop path draws for each token of a frame, and the draw is the same for all frames and clips. So it is
+//! here.
 
 use super::blocks::{self, Blocks, frames, over_time};
 use crate::layers::{Bottleneck, Init};
@@ -34,16 +35,16 @@ struct AimConfig {
     /// Bottleneck width as a part of D. 0.25 in public code.
     #[schemars(range(max = 4.0), extend("exclusiveMinimum" = 0.0))]
     ratio: f64,
-    /// Which blocks are adapted: `all`, `{last: 4}` or `{list: [0, 5]}`. The trained position codes enter before block 0, so a
-    /// shorter list does not make the backward pass shorter.
+    /// Which blocks are adapted: `all`, `{last: 4}` or `{list: [0, 5]}`. The trained position codes enter before block
+    /// 0, so a shorter list does not make the backward pass shorter.
     at: Blocks,
     /// s, the factor on the joint adapter. In public code 0.5 on Kinetics and Diving48, 1 on SSv2.
     scale: f64,
     /// 1, or 2 to put another adapter (with skip) between LN1 and the temporal attention, as public code does for SSv2.
     #[schemars(range(min = 1, max = 2))]
     temporal_adapters: usize,
-    /// How often the temporal and the joint adapter of the last block are left out for a token in training. It grows in equal
-    /// steps from 0 in the first block. 0.2 in public code.
+    /// How often the temporal and the joint adapter of the last block are left out for a token in training. It grows in
+    /// equal steps from 0 in the first block. 0.2 in public code.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     drop_path: f64,
 }

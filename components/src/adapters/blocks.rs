@@ -4,7 +4,8 @@ use burn::tensor::Tensor;
 use maclip_framework::registry::{Facts, Problems};
 use serde::{Deserialize, Serialize};
 
-/// Transformer blocks, counted from 0 at the input: `all`, `{last: 4}` or `{list: [0, 5]}`. To adapt none, use `type: none`.
+/// Transformer blocks, counted from 0 at the input: `all`, `{last: 4}` or `{list: [0, 5]}`. To adapt none, use `type:
+/// none`.
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Blocks {
@@ -77,7 +78,8 @@ pub fn over_time(x: Tensor<4>, f: impl Fn(Tensor<3>) -> Tensor<3>) -> Tensor<4> 
     f(x.swap_dims(1, 2).reshape([b * n, t, d])).reshape([b, n, t, d]).swap_dims(1, 2)
 }
 
-/// Runs `f` over clips: every token sees the same token of the same frame of the other clips. `[B, T, N, D]` → the same shape.
+/// Runs `f` over clips: every token sees the same token of the same frame of the other clips. `[B, T, N, D]` → the same
+/// shape.
 pub fn over_clips(x: Tensor<4>, f: impl Fn(Tensor<3>) -> Tensor<3>) -> Tensor<4> {
     let [b, t, n, d] = x.dims();
     f(x.permute([1, 2, 0, 3]).reshape([t * n, b, d])).reshape([t, n, b, d]).permute([2, 0, 1, 3])

@@ -24,9 +24,9 @@
 //! frames an adapter has 606,192 parameters, and all that is trained 7,282,752. Features are class tokens after the
 //! last norm: `backbone: {features: class_token}`.
 //!
-//! Behind the four stages of a ResNet (`ResNet_D2ST_Adapter` of the same file) it works on the maps, without a class token,
-//! without temporal codes, and without the GELU behind W_d and W_u; each stage has its own points. On a ResNet-50 that is
-//! 5,683,776 parameters.
+//! Behind the four stages of a ResNet (`ResNet_D2ST_Adapter` of the same file) it works on the maps, without a class
+//! token, without temporal codes, and without the GELU behind W_d and W_u; each stage has its own points. On a
+//! ResNet-50 that is 5,683,776 parameters.
 
 use super::blocks::{self, Blocks};
 use super::{depthwise, trilinear};
@@ -64,8 +64,8 @@ struct D2stConfig {
     spatial: Window,
     /// The same of the temporal path, with 8 × 2 × 2 points as published.
     temporal: Window,
-    /// Behind the stages of a ResNet, one entry for each of the four, in place of the four options before. As published for
-    /// maps of 56, 28, 14 and 7 positions a side.
+    /// Behind the stages of a ResNet, one entry for each of the four, in place of the four options before. As published
+    /// for maps of 56, 28, 14 and 7 positions a side.
     stages: [Attention; 4],
     /// Whether CLIP's class token and last norm are trained too, as in public code.
     class_token_and_norm: bool,
@@ -107,8 +107,8 @@ impl Attention {
         Self { heads, groups: heads, spatial, temporal: Window { kernel: temporal, stride: temporal } }
     }
 
-    /// Reports what does not fit `channels` channels on a grid of frames, height and width. `field` is its place among the
-    /// options, with a dot behind it.
+    /// Reports what does not fit `channels` channels on a grid of frames, height and width. `field` is its place among
+    /// the options, with a dot behind it.
     fn check(&self, field: &str, channels: usize, grid: Option<[usize; 3]>, problems: &mut Problems) {
         for (name, parts) in [("heads", self.heads), ("groups", self.groups)] {
             problems.when(

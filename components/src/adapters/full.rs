@@ -1,7 +1,7 @@
 //! `full`: the whole image tower is fine-tuned; the text tower stays frozen.
 //!
-//! Source: the "Full" rows of MA-CLIP's tables 1, 2 and 4. On CLIP ViT-B/32 that is 87,849,216 parameters, with TPCM the 90.99 M of
-//! table 4.
+//! Source: the "Full" rows of MA-CLIP's tables 1, 2 and 4. On CLIP ViT-B/32 that is 87,849,216 parameters, with TPCM
+//! the 90.99 M of table 4.
 
 use burn::module::Module;
 use maclip_framework::error::Result;

@@ -1,7 +1,7 @@
 //! `lora`: low-rank changes of the frozen query, key and value projections.
 //!
-//! Source: LoRA (Hu et al., ICLR 2022). x W + s (x A) B with s = α / r, A normal and B zero at the start. The weight is never
-//! merged while training, so a token costs r (D + D) more and not D².
+//! Source: LoRA (Hu et al., ICLR 2022). x W + s (x A) B with s = α / r, A normal and B zero at the start. The weight is
+//! never merged while training, so a token costs r (D + D) more and not D².
 
 use super::blocks::{self, Blocks, frames};
 use crate::layers::Init;

@@ -1,7 +1,7 @@
 //! `multimodal`: MA-CLIP's adapters in every block, mixing video and text in the support branch.
 //!
-//! Source: MA-CLIP (arXiv 2308.01532), figures 2 and 3, and AIM's public code for what they leave open. For one block with
-//! its frozen LN1, MSA, LN2, MLP, tokens x `[T, N + 1, D]`, class tokens z `[1, T, D]` and text feature f:
+//! Source: MA-CLIP (arXiv 2308.01532), figures 2 and 3, and AIM's public code for what they leave open. For one block
+//! with its frozen LN1, MSA, LN2, MLP, tokens x `[T, N + 1, D]`, class tokens z `[1, T, D]` and text feature f:
 //!
 //! ```text
 //! z'    = z + A_T(MSA(LN1 z))                        temporal: class tokens of the T frames
@@ -11,8 +11,8 @@
 //! x_out = y + MLP(LN2 y) + s · A_J(LN2 y)            joint
 //! ```
 //!
-//! Parts can be left out (table 4): without A_T there is no z', without A_M the attention's output is added as it is, without A_J
-//! nothing is.
+//! Parts can be left out (table 4): without A_T there is no z', without A_M the attention's output is added as it is,
+//! without A_J nothing is.
 
 use super::blocks::{self, Blocks, frames};
 use crate::layers::{Bottleneck, Init, linear, linear_cost};
@@ -64,8 +64,8 @@ struct MultimodalConfig {
     /// 1, or 2 to put AIM's second temporal adapter (with skip) between LN1 and the temporal attention.
     #[schemars(range(min = 1, max = 2))]
     temporal_adapters: usize,
-    /// How often A_T and A_J of the last block are left out for a token in training, as AIM does it; it grows in equal steps from
-    /// 0 in the first block. The paper names no drop path.
+    /// How often A_T and A_J of the last block are left out for a token in training, as AIM does it; it grows in equal
+    /// steps from 0 in the first block. The paper names no drop path.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     drop_path: f64,
 }

@@ -1,16 +1,16 @@
 //! `soap`: three gates on the pixels of a clip before the backbone sees them.
 //!
-//! Source: SOAP (Huang et al., ACM MM 2024) as the public code of CLIP-SPM has it (hnlxy/CLIP-SPM, models/model_soap.py). With the
-//! pixels x of a clip:
+//! Source: SOAP (Huang et al., ACM MM 2024) as the public code of CLIP-SPM has it (hnlxy/CLIP-SPM,
+//! models/model_soap.py). With the pixels x of a clip:
 //!
 //! ```text
-//! space and time   a = σ(conv3d of the mean over colours), 3 × 3 × 3                       one value for each pixel
-//! channels         b = σ(W₂ conv over time of W₁ (mean of a frame))                        one for each frame and colour
-//! motion           c = σ(mean of a frame of linear([conv_o(x)_t − x_t …]))                 one for each frame and colour
+//! space and time   a = σ(conv3d of the mean over colours), 3 × 3 × 3                  one value for each pixel
+//! channels         b = σ(W₂ conv over time of W₁ (mean of a frame))                   one for each frame and colour
+//! motion           c = σ(mean of a frame of linear([conv_o(x)_t − x_t …]))            one for each frame and colour
 //! y = 4 x + (a + b + c) x
 //! ```
-//! The list in c has, for each span o, all windows of o frames, from the last to the first. There the difference is that of a
-//! frame's convolution and the same frame, not the next one.
+//! The list in c has, for each span o, all windows of o frames, from the last to the first. There the difference is
+//! that of a frame's convolution and the same frame, not the next one.
 
 use crate::layers::Init;
 use crate::layers::linear;
@@ -39,9 +39,9 @@ struct SoapConfig {
     reduced: usize,
     /// Whether the image tower behind the gates is `trained` too, as in public code, or stays `frozen`.
     tower: Tower,
-    /// In the public code the convolutions of c are in no list of parameters: they keep their random start and are in no
-    /// checkpoint. `true` does the same; `false` trains them. Either way the motion is the convolution of a frame less the
-    /// same frame, as there.
+    /// In the public code the convolutions of c are in no list of parameters: they keep their random start and are in
+    /// no checkpoint. `true` does the same; `false` trains them. Either way the motion is the convolution of a frame
+    /// less the same frame, as there.
     as_published: bool,
 }
 
@@ -147,7 +147,8 @@ impl Soap {
         sigmoid(mixed.swap_dims(1, 2).matmul(self.expand.val().unsqueeze()))
     }
 
-    /// c: pixels, and means of frames `[B, T, 3]` → `[B, T, 3]`. All after the convolution is linear, so its mean is taken first.
+    /// c: pixels, and means of frames `[B, T, 3]` → `[B, T, 3]`. All after the convolution is linear, so its mean is
+    /// taken first.
     fn motion(&self, x: &Tensor<5>, means: Tensor<3>) -> Tensor<3> {
         let [b, t, colours, h, w] = x.dims();
         let frames: Tensor<4> = x.clone().reshape([b * t, colours, h, w]);

@@ -1,11 +1,11 @@
 //! `st_adapter`: a bottleneck with a depth-wise space-time convolution in every block, before the MLP or the attention.
 //!
-//! Source: ST-Adapter (Pan et al., NeurIPS 2022) and its public code. On the patch tokens of a clip, laid out T × H × W:
-//! x = x + up(conv(down(x))). No activation; convolution and biases start at zero, so the start is the frozen model. The paper
-//! draws it before the attention. The released script for Kinetics-400 puts it before the MLP (12 × 384 channels), which is the
-//! default here, and the one for Something-Something V2 before both (24 × 384). Before the MLP of the last block it changes no
-//! class token, so there it is not trained by anything. On ViT-B with 384 channels and a 3 × 3 × 3 kernel one place is 7.2 M
-//! parameters, as in the paper; with the default kernel of 3 × 1 × 1 it is 7.1 M.
+//! Source: ST-Adapter (Pan et al., NeurIPS 2022) and its public code. On the patch tokens of a clip, laid out T × H ×
+//! W: x = x + up(conv(down(x))). No activation; convolution and biases start at zero, so the start is the frozen model.
+//! The paper draws it before the attention. The released script for Kinetics-400 puts it before the MLP (12 × 384
+//! channels), which is the default here, and the one for Something-Something V2 before both (24 × 384). Before the MLP
+//! of the last block it changes no class token, so there it is not trained by anything. On ViT-B with 384 channels and
+//! a 3 × 3 × 3 kernel one place is 7.2 M parameters, as in the paper; with the default kernel of 3 × 1 × 1 it is 7.1 M.
 
 use super::blocks::{self, Blocks, frames};
 use super::depthwise;

@@ -1,6 +1,7 @@
 //! `bi_mhm`: bidirectional mean Hausdorff metric.
 //!
-//! Source: HyRSM (Wang et al., CVPR 2022) as public code has it: Σ_i min_j D[i, j] + Σ_j min_i D[i, j], sums and not means.
+//! Source: HyRSM (Wang et al., CVPR 2022) as public code has it: Σ_i min_j D[i, j] + Σ_j min_i D[i, j], sums and not
+//! means.
 
 use super::frame_costs::{Cosine, ShotRule, mean, nearest, on_costs, total};
 use burn::tensor::Tensor;

@@ -1,7 +1,7 @@
 //! `chamfer`: mean similarity of each frame to its nearest, from the query's side, the support's or both.
 //!
-//! Source: Chamfer matching of matching_based_fsar; Chamfer++ there is `shots: joint` on clip tuples. The distance is the
-//! negative similarity, so that logits equal public code's.
+//! Source: Chamfer matching of matching_based_fsar; Chamfer++ there is `shots: joint` on clip tuples. The distance is
+//! the negative similarity, so that logits equal public code's.
 
 use super::frame_costs::{Cosine, ShotRule, mean, nearest, on_costs};
 use burn::tensor::Tensor;

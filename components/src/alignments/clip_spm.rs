@@ -1,7 +1,7 @@
 //! `clip_spm`: ordered temporal alignment of three views of the frames.
 //!
-//! Source: CLIP-SPM (hnlxy/CLIP-SPM, models/model_clipspm.py) as its public code computes it. On the parts that the prototype
-//! module `clip_spm` adds, each averaged over the shots of a class:
+//! Source: CLIP-SPM (hnlxy/CLIP-SPM, models/model_clipspm.py) as its public code computes it. On the parts that the
+//! prototype module `clip_spm` adds, each averaged over the shots of a class:
 //!
 //! ```text
 //! distance = s OTAM(guided by text) + OTAM(after the attention among clips) + OTAM(tokens of the classes)

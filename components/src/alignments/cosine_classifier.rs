@@ -101,8 +101,9 @@ mod tests {
 
     #[test]
     fn one_step_is_the_hand_computed_one() {
-        // Supports (1, 0) and (0, 1). With τ = 1 the probability of the other class is p = 1 / (1 + e), the gradient of a class
-        // along its own direction does not count, and across it is p / 2: u = unit(1, −p / 2) and unit(−p / 2, 1).
+        // Supports (1, 0) and (0, 1). With τ = 1 the probability of the other class is p = 1 / (1 + e), the gradient of
+        // a class along its own direction does not count, and across it is p / 2: u = unit(1, −p / 2) and unit(−p / 2,
+        // 1).
         let (query, support) = probe::tested::two_classes();
         let classifier = CosineClassifier { steps: 1, learning_rate: 1.0, scale: 1.0 };
         let d: Vec<f32> = classifier.distances(query, support).into_data().try_to_vec().unwrap();
@@ -114,7 +115,8 @@ mod tests {
 
     #[test]
     fn without_pull_it_is_the_cosine_with_the_mean_of_the_supports() {
-        // One class has no error, so nothing moves: two supports, (1, 0) and (0, 1), whose mean has the direction (1, 1).
+        // One class has no error, so nothing moves: two supports, (1, 0) and (0, 1), whose mean has the direction (1,
+        // 1).
         let device = Device::flex();
         let query = Tensor::<4>::from_data([[[[1.0f32, 0.0]]]], &device);
         let support = Tensor::<5>::from_data([[[[[2.0f32, 0.0]], [[0.0, 5.0]]]]], &device);

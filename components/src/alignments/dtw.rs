@@ -1,6 +1,7 @@
 //! `dtw`: dynamic time warping, the cheapest monotone path from the first pair of frames to the last.
 //!
-//! Source: the textbook recurrence C[i, j] = D[i, j] + min(C[i−1, j−1], C[i−1, j], C[i, j−1]); dtw-python's `symmetric1`.
+//! Source: the textbook recurrence C[i, j] = D[i, j] + min(C[i−1, j−1], C[i−1, j], C[i, j−1]); dtw-python's
+//! `symmetric1`.
 
 use super::frame_costs::{Cosine, OUT, ShotRule, on_costs};
 use crate::layers::plain_device;

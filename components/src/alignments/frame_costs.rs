@@ -1,5 +1,5 @@
-//! What metrics on frame-to-frame costs share: the cosine, the rule for several shots, and the component around a function
-//! of cost matrices. P pairs of a query and a support sequence, Tq query frames, Ts support frames.
+//! What metrics on frame-to-frame costs share: the cosine, the rule for several shots, and the component around a
+//! function of cost matrices. P pairs of a query and a support sequence, Tq query frames, Ts support frames.
 
 use crate::layers::plain_device;
 use burn::module::Module;
@@ -228,8 +228,8 @@ pub fn mean(values: Tensor<3>) -> Tensor<1> {
     total(values) / (rows * columns) as f64
 }
 
-/// Soft minimum −λ ln Σ exp(−v / λ), element by element, of tensors of one shape. Shifted by the smallest, so it is finite for
-/// any λ and equals the unshifted form of public code where that is finite.
+/// Soft minimum −λ ln Σ exp(−v / λ), element by element, of tensors of one shape. Shifted by the smallest, so it is
+/// finite for any λ and equals the unshifted form of public code where that is finite.
 pub fn soft_min<const N: usize>(candidates: [Tensor<2>; N], lambda: f64) -> Tensor<2> {
     // The shift cancels, so it needs no gradient.
     let lowest = candidates.iter().map(|v| v.clone().detach()).reduce(Tensor::min_pair).expect("N is at least 1");
@@ -238,8 +238,8 @@ pub fn soft_min<const N: usize>(candidates: [Tensor<2>; N], lambda: f64) -> Tens
     lowest - sum.log() * lambda
 }
 
-/// The same along the last axis: −λ ln Σ_i w_i exp(−v_i / λ) of values `[P, M, N]` and weights `[M, N]` of 0 or above, at
-/// least one of each row above 0 → `[P, M]`.
+/// The same along the last axis: −λ ln Σ_i w_i exp(−v_i / λ) of values `[P, M, N]` and weights `[M, N]` of 0 or above,
+/// at least one of each row above 0 → `[P, M]`.
 pub fn weighted_soft_min(values: Tensor<3>, weights: &[f32], lambda: f64) -> Tensor<2> {
     let [pairs, rows, columns] = values.dims();
     let device = plain_device(&values);

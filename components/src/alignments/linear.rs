@@ -1,6 +1,7 @@
 //! `linear`: learned weights on the T × T matrix of cosines, no bias.
 //!
-//! Source: "linear" of matching_based_fsar; the distance is −Σ w[i, j] cos[i, j]. The weights start as the mean of the diagonal.
+//! Source: "linear" of matching_based_fsar; the distance is −Σ w[i, j] cos[i, j]. The weights start as the mean of the
+//! diagonal.
 
 use super::frame_costs::{Cosine, ShotRule, distances, distances_cost, explain, total};
 use burn::module::{Module, Param};

@@ -1,6 +1,7 @@
 //! `mean_squared_l2`: squared Euclidean distance of the time averages.
 //!
-//! Source: prototypical networks (Snell et al., NeurIPS 2017); the other distance of few-shot-action-recognition's `CNN_TSN`.
+//! Source: prototypical networks (Snell et al., NeurIPS 2017); the other distance of few-shot-action-recognition's
+//! `CNN_TSN`.
 
 use super::frame_costs::ShotRule;
 use burn::module::Module;

@@ -1,15 +1,16 @@
 //! `molo`: the bidirectional mean Hausdorff metric on frames and on their changes in time.
 //!
-//! Source: MoLo (Wang et al., CVPR 2023) as its public code computes it (alibaba-mmai-research/MoLo, models/base/few_shot.py,
-//! `CNN_BiMHM_MoLo`). Classes are the means over their shots of all tokens of the prototype module `molo`. With D = 1 − cosine:
+//! Source: MoLo (Wang et al., CVPR 2023) as its public code computes it (alibaba-mmai-research/MoLo,
+//! models/base/few_shot.py, `CNN_BiMHM_MoLo`). Classes are the means over their shots of all tokens of the prototype
+//! module `molo`. With D = 1 − cosine:
 //!
 //! ```text
 //! distance = BiMHM(D of frames) + s · BiMHM(D of changes)
 //! s2q = σ Σ_t D(support frame t, class token of the query)
 //! q2s = σ Σ_t D(query frame t, class token of the support)
 //! ```
-//! and `s2q_motion`, `q2s_motion` likewise with the tokens of the changes and another σ. The last four are further distances, for
-//! an objective that trains on each. σ are learned and start at 1.
+//! and `s2q_motion`, `q2s_motion` likewise with the tokens of the changes and another σ. The last four are further
+//! distances, for an objective that trains on each. σ are learned and start at 1.
 
 use super::bi_mhm::{Direction, Reduce, bi_mhm};
 use super::frame_costs::{Cosine, ShotRule, distances, distances_cost, explain};
@@ -109,8 +110,8 @@ impl Molo {
         distances(query.tokens.clone(), support, ShotRule::MeanFeatures, self.cosine, metric)
     }
 
-    /// Σ_t D(token t of the class, class token of the query), and Σ_t D(token t of the query, class token of the class); each
-    /// `[N, Q, W]`, times `scale`.
+    /// Σ_t D(token t of the class, class token of the query), and Σ_t D(token t of the query, class token of the
+    /// class); each `[N, Q, W]`, times `scale`.
     fn contrasted(&self, query: &Tokens, support: &Tokens, scale: &Param<Tensor<1>>) -> [Tensor<3>; 2] {
         let ([n, q, tq, e], [_, w, ts, _]) = (query.tokens.dims(), support.tokens.dims());
         let costs = |x: Tensor<3>, y: Tensor<3>| self.cosine.of(x, y).neg() + 1.0;

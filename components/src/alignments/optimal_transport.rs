@@ -1,7 +1,8 @@
-//! `optimal_transport`: cost of moving the query's frames onto the support's, entropic (Sinkhorn) and optionally unbalanced.
+//! `optimal_transport`: cost of moving the query's frames onto the support's, entropic (Sinkhorn) and optionally
+//! unbalanced.
 //!
-//! Source: Cuturi, NeurIPS 2013; Chizat et al. 2018 for marginals relaxed by KL. With uniform marginals a = 1/Tq and b = 1/Ts,
-//! P[i, j] = a b exp((f_i + g_j − D[i, j]) / ε) and the updates, in log space,
+//! Source: Cuturi, NeurIPS 2013; Chizat et al. 2018 for marginals relaxed by KL. With uniform marginals a = 1/Tq and b
+//! = 1/Ts, P[i, j] = a b exp((f_i + g_j − D[i, j]) / ε) and the updates, in log space,
 //!
 //! ```text
 //! f_i = −r ε ln Σ_j b exp((g_j − D[i, j]) / ε)        g_j likewise        r = 1, or ρ / (ρ + ε) when unbalanced

@@ -1,9 +1,9 @@
 //! `otam`: ordered temporal alignment with a soft minimum over paths.
 //!
 //! Source: OTAM (Cao et al., CVPR 2020) as the public code computes it (few-shot-action-recognition, CLIP-FSAR). A zero
-//! column is added on both sides of the support axis, so that a path may begin and end at any query frame; row 0 is a plain
-//! running sum. The soft minimum is a shifted log-sum-exp: the same value as public code where that is finite, and finite
-//! for any λ that is allowed.
+//! column is added on both sides of the support axis, so that a path may begin and end at any query frame; row 0 is a
+//! plain running sum. The soft minimum is a shifted log-sum-exp: the same value as public code where that is finite,
+//! and finite for any λ that is allowed.
 
 use super::frame_costs::{Cosine, ShotRule, on_costs, soft_min, weighted_soft_min};
 use burn::tensor::Tensor;
@@ -20,8 +20,8 @@ struct OtamConfig {
     /// λ of the soft minimum. 0.1 in few-shot-action-recognition, 0.5 in CLIP-FSAR's CLIP head and D2ST.
     #[schemars(range(min = 1e-6))]
     lambda: f64,
-    /// `both` sums OTAM(D) and OTAM(Dᵀ), as few-shot-action-recognition and CLIP-FSAR do (matching_based_fsar halves the
-    /// sum: use `both` with half the objective's factor on distances); or only one direction.
+    /// `both` sums OTAM(D) and OTAM(Dᵀ), as few-shot-action-recognition and CLIP-FSAR do (matching_based_fsar halves
+    /// the sum: use `both` with half the objective's factor on distances); or only one direction.
     direction: Direction,
     /// How several shots of a class become one distance.
     shots: ShotRule,
@@ -80,8 +80,9 @@ pub fn otam(costs: Tensor<3>, lambda: f64, direction: Direction) -> Tensor<1> {
 
 /// One direction: costs `[P, Tq, Ts]` → `[P]`.
 ///
-/// With Γ[l, m] the soft cost of the best path to query frame l and support frame m, both columns of zeros have closed forms,
-/// as in them a soft minimum of sums is a sum of exponentials; the columns between follow one from the other, all rows at once:
+/// With Γ[l, m] the soft cost of the best path to query frame l and support frame m, both columns of zeros have closed
+/// forms, as in them a soft minimum of sums is a sum of exponentials; the columns between follow one from the other,
+/// all rows at once:
 ///
 /// ```text
 /// Γ[0, m] = D[0, 0] + … + D[0, m]
@@ -196,8 +197,8 @@ mod tests {
 
     #[test]
     fn a_small_lambda_explains_the_path() {
-        // Both support frames are passed, the path begins and ends at any query frame. It passes the second and third query frame:
-        // beginning at the first adds its cost, as no cosine here is quite 1.
+        // Both support frames are passed, the path begins and ends at any query frame. It passes the second and third
+        // query frame: beginning at the first adds its cost, as no cosine here is quite 1.
         let config = OtamConfig { lambda: 1e-4, direction: Direction::QueryToSupport, ..OtamConfig::default() };
         let metric = config.build(&BuildContext::new(0, burn::tensor::Device::flex())).unwrap();
         let weights = check::explained(&*metric, &[0.0, 0.0, 90.0], &[0.0, 90.0]);

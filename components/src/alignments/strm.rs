@@ -1,15 +1,16 @@
-//! `strm`: another alignment of the enriched frames, and the distance of each tuple of a query's frames to the nearest tuple of a
-//! class.
+//! `strm`: another alignment of the enriched frames, and the distance of each tuple of a query's frames to the nearest
+//! tuple of a class.
 //!
-//! Source: STRM (Thatipelli et al., CVPR 2022) as its public code computes it (Anirudh257/strm, model.py, `DistanceLoss`). On the
-//! frames before the mixer, joined into ordered tuples x, with all tuples of all shots of a class:
+//! Source: STRM (Thatipelli et al., CVPR 2022) as its public code computes it (Anirudh257/strm, model.py,
+//! `DistanceLoss`). On the frames before the mixer, joined into ordered tuples x, with all tuples of all shots of a
+//! class:
 //!
 //! ```text
 //! z = relu(W x)        similarity distance = mean over query tuples of the least ‖z_q − z_s‖
 //! distance = that of the other alignment + w · similarity distance
 //! ```
-//! with the mean over cardinalities. The two are the further distances `frames` and `patches`, for an objective that trains on
-//! each. In training, frames have a dropout.
+//! with the mean over cardinalities. The two are the further distances `frames` and `patches`, for an objective that
+//! trains on each. In training, frames have a dropout.
 
 use super::trx::{count, of_tuples, too_many};
 use crate::layers::Init;
@@ -47,8 +48,9 @@ struct StrmConfig {
     #[serde(default = "weight")]
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     dropout: f64,
-    /// In the public code W is in no list of parameters: it keeps its random start and is in no checkpoint. `true` does the
-    /// same; `false` trains W, as the paper says. (There, the dropout stays on in tests too, which is not done here.)
+    /// In the public code W is in no list of parameters: it keeps its random start and is in no checkpoint. `true` does
+    /// the same; `false` trains W, as the paper says. (There, the dropout stays on in tests too, which is not done
+    /// here.)
     #[serde(default)]
     as_published: bool,
 }
@@ -133,8 +135,8 @@ impl Similarity {
         let (rows, length) = (q * pq, k * ps);
         let query = query.reshape([n, 1, rows, e]);
         let support = support.reshape([n, w, length, e]);
-        // Which tuple is the nearest needs no gradient; its distance is then computed from the difference, which is exact where
-        // two tuples are almost equal.
+        // Which tuple is the nearest needs no gradient; its distance is then computed from the difference, which is
+        // exact where two tuples are almost equal.
         let nearest = {
             let plain = |x: Tensor<4>| if x.is_autodiff() { x.inner() } else { x };
             let (query, support) = (plain(query.clone()), plain(support.clone()));

@@ -1,14 +1,14 @@
 //! `trx`: temporal-relational cross-attention between ordered tuples of frames.
 //!
-//! Source: TRX (Perrett et al., CVPR 2021) as its public code computes it. For each cardinality c, frames with position codes
-//! (sinusoids times 0.1) are joined into all ordered c-tuples; k = LN(W_k x), v = W_v x, without LN on v. A query tuple attends to
-//! all tuples of all shots of a class:
+//! Source: TRX (Perrett et al., CVPR 2021) as its public code computes it. For each cardinality c, frames with position
+//! codes (sinusoids times 0.1) are joined into all ordered c-tuples; k = LN(W_k x), v = W_v x, without LN on v. A query
+//! tuple attends to all tuples of all shots of a class:
 //!
 //! ```text
 //! prototype = Σ softmax(q_k · k / √d) v        distance = ‖q_v − prototype‖² / number of query tuples
 //! ```
-//! and distances are averaged over cardinalities. In training, frames with their position codes have a dropout of 0.1, another
-//! one for each cardinality.
+//! and distances are averaged over cardinalities. In training, frames with their position codes have a dropout of 0.1,
+//! another one for each cardinality.
 
 use super::frame_costs::ShotRule;
 use crate::layers::{Init, LayerNorm, linear_cost, plain_device};
@@ -44,8 +44,8 @@ struct TrxConfig {
     dropout: f64,
     /// `joint` lets a query tuple attend to all shots of a class at once, as TRX does.
     shots: ShotRule,
-    /// Whether to hold the norm of values that public code makes and never uses: 2 d parameters for each cardinality, which
-    /// count as trained and never change. No result depends on it.
+    /// Whether to hold the norm of values that public code makes and never uses: 2 d parameters for each cardinality,
+    /// which count as trained and never change. No result depends on it.
     unused_norm: bool,
 }
 
@@ -164,8 +164,8 @@ impl TrxHead {
         self.dropout.forward(frames + codes.unsqueeze())
     }
 
-    /// query `[N, Q, T, E]`, support `[N, W, K, T, E]` → `[N, Q, W]`; `joined` attends to all shots at once, otherwise one
-    /// distance to each shot and their mean.
+    /// query `[N, Q, T, E]`, support `[N, W, K, T, E]` → `[N, Q, W]`; `joined` attends to all shots at once, otherwise
+    /// one distance to each shot and their mean.
     fn distances(&self, query: Tensor<4>, support: Tensor<5>, joined: bool) -> Tensor<3> {
         let [n, q, tq, e] = query.dims();
         let [_, w, k, ts, _] = support.dims();

@@ -1,7 +1,7 @@
 //! `queries_only`: another augmentation, for queries alone. Support clips are as in evaluation.
 //!
-//! Source: public code of CLIP-FSAR (Wang et al., IJCV 2023), option `SUPPORT_QUERY_DIFF`: on Kinetics, queries are mirrored and
-//! get other colours, and support clips do not.
+//! Source: public code of CLIP-FSAR (Wang et al., IJCV 2023), option `SUPPORT_QUERY_DIFF`: on Kinetics, queries are
+//! mirrored and get other colours, and support clips do not.
 
 use maclip_framework::error::Result;
 use maclip_framework::random::Rng;

@@ -1,7 +1,7 @@
 //! `random_crop`: a random part of the frame, the same for all frames of a clip, and by choice its mirror image.
 //!
-//! Source: the training crop of TSN (Wang et al., ECCV 2016), with one draw for each clip. Mirroring is off unless asked for: classes
-//! such as "moving something from left to right" have a direction.
+//! Source: the training crop of TSN (Wang et al., ECCV 2016), with one draw for each clip. Mirroring is off unless
+//! asked for: classes such as "moving something from left to right" have a direction.
 
 use super::flip::mirrored;
 use maclip_framework::error::Result;

@@ -1,7 +1,7 @@
 //! `clip_vit`: CLIP with a vision transformer, any size.
 //!
-//! Source: Radford et al. 2021 (arXiv 2103.00020) and the OpenAI state dict: pre-norm blocks, QuickGELU, LayerNorm ε 1e-5, class
-//! token → ln_post → projection; causal text tower read at the end token.
+//! Source: Radford et al. 2021 (arXiv 2103.00020) and the OpenAI state dict: pre-norm blocks, QuickGELU, LayerNorm ε
+//! 1e-5, class token → ln_post → projection; causal text tower read at the end token.
 
 use super::clip::block::Activation;
 use super::clip::checkpoint::{self, Source};

@@ -1,4 +1,5 @@
-//! What the ResNets share: convolutions, norms with fixed statistics, bottlenecks, and the steps of a tower of four stages.
+//! What the ResNets share: convolutions, norms with fixed statistics, bottlenecks, and the steps of a tower of four
+//! stages.
 //!
 //! Source: He et al., CVPR 2016. Batch norms keep the checkpoint's running statistics, also when a tower is fine-tuned:
 //! episodes are small and their statistics noisy.

@@ -1,10 +1,10 @@
-//! `resnet`: a ResNet with bottlenecks and ImageNet weights (ResNet-50, -101, -152), without text tower. The backbone of
-//! most published few-shot methods.
+//! `resnet`: a ResNet with bottlenecks and ImageNet weights (ResNet-50, -101, -152), without text tower. The backbone
+//! of most published few-shot methods.
 //!
-//! Source: He et al., CVPR 2016, in the form of torchvision (pytorch/vision, `torchvision/models/resnet.py`), whose stride
-//! is in the 3 × 3 convolution; timm's `resnet50` is the same network with the same names. The feature of a frame is the
-//! mean of the map after the last stage, 2,048 values; the classifier is not used. ResNet-50 has 23,508,032 parameters.
-//! Batch norms keep the checkpoint's running statistics, also when the tower is fine-tuned.
+//! Source: He et al., CVPR 2016, in the form of torchvision (pytorch/vision, `torchvision/models/resnet.py`), whose
+//! stride is in the 3 × 3 convolution; timm's `resnet50` is the same network with the same names. The feature of a
+//! frame is the mean of the map after the last stage, 2,048 values; the classifier is not used. ResNet-50 has
+//! 23,508,032 parameters. Batch norms keep the checkpoint's running statistics, also when the tower is fine-tuned.
 
 use super::clip::checkpoint::{self, Source};
 use super::clip::config::Described;
@@ -49,8 +49,8 @@ pub struct ResNetConfig {
     #[schemars(range(min = 32, max = 4096), extend("multipleOf" = 32))]
     pub image_size: usize,
     /// How pixels in 0..1 are normalised: `imagenet`, `raw` (not at all, as in the code of TRX and STRM), `slowfast`
-    /// (mean 0.45, std 0.225, as in the code of HyRSM and MoLo), `half` or `clip`; `null` takes what the checkpoint's configs say, else
-    /// `imagenet`.
+    /// (mean 0.45, std 0.225, as in the code of HyRSM and MoLo), `half` or `clip`; `null` takes what the checkpoint's
+    /// configs say, else `imagenet`.
     pub pixels: Option<Pixels>,
     /// Who says how images are prepared for the model.
     pub preparation: Preparation,

@@ -1,8 +1,8 @@
-//! `vit`: an image transformer without text tower (ImageNet's ViT-B/32 and the like), for the unimodal rows of the paper's
-//! table 7.
+//! `vit`: an image transformer without text tower (ImageNet's ViT-B/32 and the like), for the unimodal rows of the
+//! paper's table 7.
 //!
-//! Source: Dosovitskiy et al., ICLR 2021; checkpoints of timm (`VisionTransformer`) and Hugging Face (`ViTModel`). Exact GELU, no
-//! norm before the blocks, class token → norm; the classification head is not used.
+//! Source: Dosovitskiy et al., ICLR 2021; checkpoints of timm (`VisionTransformer`) and Hugging Face (`ViTModel`).
+//! Exact GELU, no norm before the blocks, class token → norm; the classification head is not used.
 
 use super::clip::ImageTower;
 use super::clip::block::{Activation, BlockSizes};
@@ -369,8 +369,8 @@ fn packed(name: &str) -> Option<(String, usize)> {
     })
 }
 
-/// timm's and Hugging Face's names → module paths, with the layouts of this program. Unknown names stay and are reported
-/// as unused.
+/// timm's and Hugging Face's names → module paths, with the layouts of this program. Unknown names stay and are
+/// reported as unused.
 fn module_paths(tensors: BTreeMap<String, HostTensor>) -> Result<BTreeMap<String, HostTensor>> {
     let mut renamed = Renamed::default();
     let mut stacks: BTreeMap<String, Parts> = BTreeMap::new();

@@ -18,8 +18,8 @@ use maclip_framework::slots::backbone::Precision;
 /// What an adapter claims of itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Traits {
-    /// Options, in YAML without braces, that are tried beside those of the registration. All claims but `starts_frozen` are about
-    /// them too.
+    /// Options, in YAML without braces, that are tried beside those of the registration. All claims but `starts_frozen`
+    /// are about them too.
     pub also: &'static [&'static str],
     /// Before the first step the features are those of the frozen backbone.
     pub starts_frozen: bool,

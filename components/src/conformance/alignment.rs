@@ -12,7 +12,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// What an alignment claims of itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Traits {
-    /// Options, in YAML without braces, with which it is tried on clips of 4 frames with 6 features, such as `width: 8`.
+    /// Options, in YAML without braces, with which it is tried on clips of 4 frames with 6 features, such as `width:
+    /// 8`.
     pub options: &'static str,
     /// The order of the frames does not count.
     pub order_blind: bool,
@@ -284,7 +285,8 @@ impl Subject {
     }
 }
 
-/// What [`Alignment::cost`] says in FLOPs of two episodes with three queries and three classes of two shots, T = 4, E = 6.
+/// What [`Alignment::cost`] says in FLOPs of two episodes with three queries and three classes of two shots, T = 4, E =
+/// 6.
 ///
 /// # Panics
 /// Where the options are wrong.

@@ -1,6 +1,7 @@
 //! What a component must hold, as functions that its own tests call. Tests of any crate can call them.
 //!
-//! There is a module for each slot that has shared properties. A component says in its test module what it claims of itself:
+//! There is a module for each slot that has shared properties. A component says in its test module what it claims of
+//! itself:
 //!
 //! ```text
 //! #[test]
@@ -9,11 +10,12 @@
 //! }
 //! ```
 //!
-//! `holds` finds the component by its configuration type, builds it as a recipe does, and holds it to the contract that the trait
-//! of its slot describes in `maclip_framework::slots`. A claim is checked both ways: a metric that is said to see the order of
-//! frames must see it. What fails panics with the component's name and its options.
+//! `holds` finds the component by its configuration type, builds it as a recipe does, and holds it to the contract that
+//! the trait of its slot describes in `maclip_framework::slots`. A claim is checked both ways: a metric that is said to
+//! see the order of frames must see it. What fails panics with the component's name and its options.
 //!
-//! Here belongs what is true of every component of a slot. Not here: what is true of one, such as a value computed by hand.
+//! Here belongs what is true of every component of a slot. Not here: what is true of one, such as a value computed by
+//! hand.
 
 pub mod adapter;
 pub mod alignment;

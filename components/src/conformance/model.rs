@@ -82,8 +82,8 @@ pub fn sized_with(changes: &[(&str, &str)], backbone: &str) -> FewShotModel {
     ok(FewShotModel::build(&recipe, &context, FRAMES), "the model")
 }
 
-/// The model with noise of this standard deviation on everything that is trained. Many parts start as the identity, and zeros
-/// hide what lies before them.
+/// The model with noise of this standard deviation on everything that is trained. Many parts start as the identity, and
+/// zeros hide what lies before them.
 pub fn with_noise(model: FewShotModel, deviation: f32) -> FewShotModel {
     let mut rng = Stream::new(3, "noise").at(0);
     let mut tensors = parameters::export(&model, true);

@@ -43,7 +43,8 @@ pub fn holds<C: Component<Slot = dyn Optimizer>>(traits: Traits) {
     }
 }
 
-/// The options `learning_rate` and `groups` are what every optimizer has, so that recipes, presets and the report know them.
+/// The options `learning_rate` and `groups` are what every optimizer has, so that recipes, presets and the report know
+/// them.
 fn options_come_back<C: Component<Slot = dyn Optimizer>>() {
     let options = "learning_rate: 0.25, groups: {adapter: {learning_rate: 0.5, weight_decay: 0.125}, prototype: {}}";
     let optimizer = built::<C>(options, &BuildContext::new(1, Device::flex()));

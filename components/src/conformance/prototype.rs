@@ -100,8 +100,8 @@ impl Subject {
         Episode::new(seed, self.given.width())
     }
 
-    /// The whole module on one episode: [`Prototype::support`] and [`Prototype::query`] of each clip, then [`Prototype::relate`]
-    /// where clips see each other.
+    /// The whole module on one episode: [`Prototype::support`] and [`Prototype::query`] of each clip, then
+    /// [`Prototype::relate`] where clips see each other.
     fn rewrite(&self, episode: Episode) -> Related {
         let Episode { query, support, text } = episode;
         let of_each = text.clone().unsqueeze_dim::<3>(1).expand([WAY, SHOTS, WIDTH]).reshape([WAY * SHOTS, WIDTH]);

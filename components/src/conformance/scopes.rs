@@ -1,5 +1,6 @@
-//! Evaluation by scopes: what a component says its output depends on decides what is computed once and what in every episode.
-//! A component that says too little makes numbers wrong without any error, so each is compared with episodes one by one.
+//! Evaluation by scopes: what a component says its output depends on decides what is computed once and what in every
+//! episode. A component that says too little makes numbers wrong without any error, so each is compared with episodes
+//! one by one.
 
 use super::{model, ok};
 use burn::module::Module;
@@ -14,8 +15,8 @@ use maclip_framework::progress::Silent;
 use maclip_framework::slots::dataset::Split;
 use maclip_framework::slots::prompt::Prompt;
 
-/// Twelve test episodes of four classes with two shots, by scopes and one by one. `changes` are those of [`model::recipe`], and
-/// `change` is done to the model with noise on its trained parts.
+/// Twelve test episodes of four classes with two shots, by scopes and one by one. `changes` are those of
+/// [`model::recipe`], and `change` is done to the model with noise on its trained parts.
 ///
 /// # Panics
 /// With what stands in the way of building or testing the model.

@@ -45,8 +45,8 @@ pub(super) struct Settled {
     pub twice: Vec<(usize, usize)>,
 }
 
-/// Settles which row has which file. Several parts of a file belong to rows with its path; where it is the path of none,
-/// to rows with one path.
+/// Settles which row has which file. Several parts of a file belong to rows with its path; where it is the path of
+/// none, to rows with one path.
 pub(super) fn settle(claims: &[Claim]) -> Settled {
     let mut of_file: HashMap<&Identity, Vec<&Claim>> = HashMap::new();
     claims.iter().for_each(|claim| of_file.entry(&claim.file).or_default().push(claim));

@@ -55,7 +55,8 @@ pub struct ClassDraw {
     pub test: usize,
 }
 
-/// The options that say which class is in which split. None of them is given where the root has a folder for each split.
+/// The options that say which class is in which split. None of them is given where the root has a folder for each
+/// split.
 #[derive(Clone, Debug, Default)]
 pub struct SplitOptions {
     pub splits: Option<ClassSplits>,
@@ -149,7 +150,8 @@ pub fn has_split_folders(top: &Entries) -> bool {
 }
 
 impl ClassDraw {
-    /// The same seed and folders give the same classes everywhere: names are in natural order, which depends on no locale.
+    /// The same seed and folders give the same classes everywhere: names are in natural order, which depends on no
+    /// locale.
     fn assign(&self, choices: &Choices) -> Result<Assigned> {
         let Choices { place, has, names, .. } = choices;
         if choices.divided {

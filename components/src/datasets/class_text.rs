@@ -9,7 +9,8 @@ pub(super) enum ClassText {
     /// As a person would say it, without square brackets and underscores and split at capitals.
     #[default]
     Words,
-    /// The name as it stands, with its brackets and underscores, as the configurations of CLIP-FSAR's public code have it.
+    /// The name as it stands, with its brackets and underscores, as the configurations of CLIP-FSAR's public code have
+    /// it.
     ClipFsar,
 }
 

@@ -55,8 +55,8 @@ impl Paths {
         Ok((classes, notes))
     }
 
-    /// Clips with the same content. In one class they make the answers look better than they are: where one is left out, the
-    /// other is still there. In two classes they are an error.
+    /// Clips with the same content. In one class they make the answers look better than they are: where one is left
+    /// out, the other is still there. In two classes they are an error.
     fn check_copies(&self, classes: &[SupportClass], notes: &mut Vec<String>) -> Result<()> {
         let mut known: HashMap<Vec<[u8; 32]>, (&str, &str)> = HashMap::new();
         for class in classes {
@@ -82,8 +82,8 @@ impl Paths {
         Ok(())
     }
 
-    /// The clips that `path` names: a video, a folder of frames, or all clips of a folder, and of the folders in it. Whether
-    /// they can be read is seen when they are asked.
+    /// The clips that `path` names: a video, a folder of frames, or all clips of a folder, and of the folders in it.
+    /// Whether they can be read is seen when they are asked.
     ///
     /// # Errors
     /// Where there is no clip.

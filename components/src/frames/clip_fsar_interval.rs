@@ -2,11 +2,11 @@
 //! the whole clip.
 //!
 //! Source: the code of CLIP-FSAR (Wang et al., IJCV 2023) and its family, for sampling rates R up to 40: in the
-//! released 1-shot settings Kinetics, with R = 35 and a target of 12 frames per second. The part has L = T · R · fps / 12
-//! frames, or ⌊n/T⌋ · T where that is more than the clip's n. It begins at a uniform real number up to
-//! m = max(n − L + 1, 0) in training, at m / 2 in evaluation, and the frames are torch.linspace(start, start + L − R, T)
-//! in 32 bit, brought into 0..n − 1 and rounded down. R is subtracted in frames of the clip, whatever its frame rate.
-//! Where L is below R the rule runs backwards in time, and most frames are the clip's first one; `short_clips: refuse` makes
+//! released 1-shot settings Kinetics, with R = 35 and a target of 12 frames per second. The part has L = T · R · fps /
+//! 12 frames, or ⌊n/T⌋ · T where that is more than the clip's n. It begins at a uniform real number up to m = max(n −
+//! L + 1, 0) in training, at m / 2 in evaluation, and the frames are torch.linspace(start, start + L − R, T) in 32
+//! bit, brought into 0..n − 1 and rounded down. R is subtracted in frames of the clip, whatever its frame rate. Where
+//! L is below R the rule runs backwards in time, and most frames are the clip's first one; `short_clips: refuse` makes
 //! such a clip an error.
 
 use maclip_framework::error::{Error, Result};

@@ -1,11 +1,12 @@
 //! `clip_fsar_segments`: the clip is cut into T parts of n / T whole frames, and a random frame of each is taken, in
 //! evaluation too.
 //!
-//! Source: the code of CLIP-FSAR (Wang et al., IJCV 2023), which MoLo, D2ST-Adapter and TS-FSAR share. It uses this rule
-//! wherever the sampling rate is above 40: in the released 1-shot settings SSv2-Full, SSv2-Small, HMDB51 and UCF101 have
-//! 50 (Kinetics has 35, see `clip_fsar_interval`). Part i holds the frames i·⌊n/T⌋ to (i+1)·⌊n/T⌋ − 1, both included; the
-//! last n mod T frames of a clip are never seen. The frames of evaluation are drawn as well, so that a result depends
-//! on that draw. Fewer than T frames make parts of none, at which that code fails; here such a clip is refused.
+//! Source: the code of CLIP-FSAR (Wang et al., IJCV 2023), which MoLo, D2ST-Adapter and TS-FSAR share. It uses this
+//! rule wherever the sampling rate is above 40: in the released 1-shot settings SSv2-Full, SSv2-Small, HMDB51 and
+//! UCF101 have 50 (Kinetics has 35, see `clip_fsar_interval`). Part i holds the frames i·⌊n/T⌋ to (i+1)·⌊n/T⌋ − 1, both
+//! included; the last n mod T frames of a clip are never seen. The frames of evaluation are drawn as well, so that a
+//! result depends on that draw. Fewer than T frames make parts of none, at which that code fails; here such a clip is
+//! refused.
 
 use maclip_framework::error::{Error, Result};
 use maclip_framework::random::Rng;

@@ -1,7 +1,9 @@
-//! `uniform_segments`: the clip is cut into T equal segments; the centre of each in evaluation, a random frame in training.
+//! `uniform_segments`: the clip is cut into T equal segments; the centre of each in evaluation, a random frame in
+//! training.
 //!
-//! Source: TSN (Wang et al., ECCV 2016). In training the segments have ⌊n / T⌋ whole frames, so the last n mod T frames of a
-//! clip are not drawn, as in the code of TSN and Task-Adapter. A clip of fewer than T frames has segments of n / T.
+//! Source: TSN (Wang et al., ECCV 2016). In training the segments have ⌊n / T⌋ whole frames, so the last n mod T frames
+//! of a clip are not drawn, as in the code of TSN and Task-Adapter. A clip of fewer than T frames has segments of n /
+//! T.
 
 use maclip_framework::error::Result;
 use maclip_framework::random::Rng;

@@ -1,8 +1,8 @@
 //! `slurm`: the runs of a study as one job array of Slurm, a task for each run.
 //!
-//! Source: the manual pages of `sbatch`, `squeue`, `sacct`, `scontrol` and `scancel`; tested with Slurm 22.05. Before the
-//! end of its time a task gets SIGUSR1. The batch script then asks the run for a checkpoint and puts the task back into
-//! the queue. After a node has failed or the task was preempted, Slurm does that itself.
+//! Source: the manual pages of `sbatch`, `squeue`, `sacct`, `scontrol` and `scancel`; tested with Slurm 22.05. Before
+//! the end of its time a task gets SIGUSR1. The batch script then asks the run for a checkpoint and puts the task back
+//! into the queue. After a node has failed or the task was preempted, Slurm does that itself.
 
 use super::shell::{said, text_of, word};
 use maclip_framework::error::{Error, Result};
@@ -50,7 +50,8 @@ struct Slurm {
     /// Other options of `sbatch`, such as `--gres=gpu:a100:1`.
     options: Vec<String>,
     /// Lines of bash that come before each run, such as `module load cuda`. A line that fails ends the task, unless it
-    /// has `|| true`. The shell is no login shell: where it lacks `module`, let the first line be `source /etc/profile`.
+    /// has `|| true`. The shell is no login shell: where it lacks `module`, let the first line be `source
+    /// /etc/profile`.
     setup: Vec<String>,
     /// A folder on the own disk of each node, for `--local-cache`. The shell of the node puts its variables in, such as
     /// `$TMPDIR`.
@@ -386,8 +387,8 @@ fn read_state(state: &str, reason: &str, node: &str) -> JobState {
     JobState { phase, detail }
 }
 
-/// A line of sacct about one of `jobs` that has ended. Numbers of jobs begin anew at some sites, and names of batches do
-/// not.
+/// A line of sacct about one of `jobs` that has ended. Numbers of jobs begin anew at some sites, and names of batches
+/// do not.
 fn read_account(line: &str, jobs: &[Job]) -> Option<(String, JobState)> {
     let mut parts = line.trim().split('|');
     let (id, name, state, node) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);

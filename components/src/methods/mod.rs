@@ -1,6 +1,7 @@
 //! Published methods, one file each: what makes them here, what was compared with whose code, and what differs.
 //!
-//! `docs/methods.md` and `docs/audit.md` are made from these tables, and the golden test fails where an error is larger than they say.
+//! `docs/methods.md` and `docs/audit.md` are made from these tables, and the golden test fails where an error is larger
+//! than they say.
 
 mod action_clip;
 mod aim;

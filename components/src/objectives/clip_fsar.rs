@@ -1,4 +1,5 @@
-//! `clip_fsar`: cross-entropy of the metric and of clips against the texts of all training classes; multiplied probabilities.
+//! `clip_fsar`: cross-entropy of the metric and of clips against the texts of all training classes; multiplied
+//! probabilities.
 //!
 //! Source: CLIP-FSAR (Wang et al., IJCV 2023) and its public code:
 //!
@@ -7,8 +8,8 @@
 //! p ∝ p_text^c · p_metric^(1 − c)        p_text = softmax(s · cos), p_metric = softmax((T − distance) / T)
 //! ```
 //!
-//! cos'(x, y) = x·y / (‖x‖ ‖y‖ + 0.01) in the loss; the prediction has the plain cosine. The released settings predict by the
-//! metric alone (c = 0); c = 0.9 is the paper's row with both.
+//! cos'(x, y) = x·y / (‖x‖ ‖y‖ + 0.01) in the loss; the prediction has the plain cosine. The released settings predict
+//! by the metric alone (c = 0); c = 0.9 is the paper's row with both.
 
 use super::ma_clip::cross_entropy;
 use crate::alignments::frame_costs::Cosine;
@@ -28,8 +29,8 @@ struct ClipFsarConfig {
     /// w. Public code: 1.5 on Kinetics and UCF101, 1.2 on HMDB51, 3.0 on SSv2.
     #[schemars(range(min = 0.0))]
     text_weight: f64,
-    /// c in 0..1, the weight of the text in the prediction; 0 predicts by the metric alone, as the released settings do.
-    /// 0.9 is the paper's prediction by both.
+    /// c in 0..1, the weight of the text in the prediction; 0 predicts by the metric alone, as the released settings
+    /// do. 0.9 is the paper's prediction by both.
     #[schemars(range(min = 0.0, max = 1.0))]
     text_exponent: f64,
     /// The start of the learned factor s on cosines. 1 in public code.

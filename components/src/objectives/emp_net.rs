@@ -43,8 +43,8 @@ struct EmpNetConfig {
     #[schemars(range(min = 1))]
     frames: usize,
     /// `true` looks up texts as public code does, so that with several shots some classes get the text of class 0, in
-    /// training and test. All episodes are shuffled in one way here, and there each in its own. Either way the cross-entropy
-    /// takes probabilities for logits, as there.
+    /// training and test. All episodes are shuffled in one way here, and there each in its own. Either way the
+    /// cross-entropy takes probabilities for logits, as there.
     as_published: bool,
 }
 

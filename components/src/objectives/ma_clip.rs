@@ -6,8 +6,8 @@
 //! L = α ½ (L_S2T + L_Q2T) + (1 − α) L_Q2S
 //! p = α p_Q2T + (1 − α) p_Q2S
 //! ```
-//! p_Q2S = softmax(−s_m · distance), p_Q2T = softmax(s_t · cosine), over the classes of the episode. ActionCLIP writes P
-//! sentences for a class and predicts with the mean of P softmaxes: `text_prediction: each_sentence`.
+//! p_Q2S = softmax(−s_m · distance), p_Q2T = softmax(s_t · cosine), over the classes of the episode. ActionCLIP writes
+//! P sentences for a class and predicts with the mean of P softmaxes: `text_prediction: each_sentence`.
 
 use burn::module::Module;
 use burn::tensor::activation::{log_softmax, softmax};
@@ -38,10 +38,10 @@ struct MaClipConfig {
     /// How close the target of `kl` is to one-hot. 10 in ActionCLIP.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     kl_target_scale: f64,
-    /// p_Q2T where `prompt` writes several sentences for a class: `averaged_embedding`, the softmax of the cosines with the
-    /// class text, which is the mean of the sentences' unit vectors; or `each_sentence`, the mean of the softmaxes of the
-    /// cosines with each sentence, as in ActionCLIP's code. The loss takes the class text either way; ActionCLIP trains
-    /// with one random sentence a clip.
+    /// p_Q2T where `prompt` writes several sentences for a class: `averaged_embedding`, the softmax of the cosines with
+    /// the class text, which is the mean of the sentences' unit vectors; or `each_sentence`, the mean of the softmaxes
+    /// of the cosines with each sentence, as in ActionCLIP's code. The loss takes the class text either way; ActionCLIP
+    /// trains with one random sentence a clip.
     text_prediction: TextPrediction,
 }
 

@@ -1,15 +1,17 @@
-//! `molo`: another objective, a classifier over all training classes, and a decoder that must show how the pixels change.
+//! `molo`: another objective, a classifier over all training classes, and a decoder that must show how the pixels
+//! change.
 //!
-//! Source: MoLo (Wang et al., CVPR 2023) as its public code computes it (alibaba-mmai-research/MoLo, models/base/few_shot.py,
-//! `CNN_BiMHM_MoLo`, and runs/train_net_few_shot.py), on what the prototype module `molo` adds to frames:
+//! Source: MoLo (Wang et al., CVPR 2023) as its public code computes it (alibaba-mmai-research/MoLo,
+//! models/base/few_shot.py, `CNN_BiMHM_MoLo`, and runs/train_net_few_shot.py), on what the prototype module `molo` adds
+//! to frames:
 //!
 //! ```text
 //! L = L' + w · CE(W (mean of frames and class token + mean of changes and their class token) + b)
 //!        + r · mean (decoder(Δ_t) − (pixels_{t+1} − pixels_t))²
 //! ```
-//! L' is the other objective's loss. The decoder doubles, quadruples and quadruples the side of Δ (bilinear, corners aligned), each
-//! time with a convolution of 3 × 3, a batch norm and relu, and ends with one of 1 × 1. It is used in training alone, where its
-//! batch norms have the statistics of the episode.
+//! L' is the other objective's loss. The decoder doubles, quadruples and quadruples the side of Δ (bilinear, corners
+//! aligned), each time with a convolution of 3 × 3, a batch norm and relu, and ends with one of 1 × 1. It is used in
+//! training alone, where its batch norms have the statistics of the episode.
 
 use super::ma_clip::cross_entropy;
 use crate::layers::{Init, linear, plain_device};
@@ -32,14 +34,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MoloConfig {
-    /// The objective that the losses are added to, with its `type` and its options: `weighted_distances` in public code.
+    /// The objective that the losses are added to, with its `type` and its options: `weighted_distances` in public
+    /// code.
     objective: Nested<dyn Objective>,
     /// w. In public code 0.8 on SSv2-Full, 0.15 on SSv2-Small, 0.1 on Kinetics, 0.4 on HMDB51, 0.6 on UCF101.
     #[serde(default = "class_weight")]
     #[schemars(range(min = 0.0))]
     class_weight: f64,
-    /// r; 0 leaves the decoder out. The public code has 0.1 (SSv2-Full, Kinetics) or 0.05, and divides all other terms by
-    /// the 4 tasks of a step, so there r is 0.4 or 0.2 beside them.
+    /// r; 0 leaves the decoder out. The public code has 0.1 (SSv2-Full, Kinetics) or 0.05, and divides all other terms
+    /// by the 4 tasks of a step, so there r is 0.4 or 0.2 beside them.
     #[serde(default = "reconstruction_weight")]
     #[schemars(range(min = 0.0))]
     reconstruction_weight: f64,
@@ -171,8 +174,8 @@ impl Decoder {
         Self { steps: (0..3).map(|at| step(at, init)).collect(), output: init.linear(channels[2], 3) }
     }
 
-    /// `[b, width, h, w]` → `[b, 3, 32 h, 32 w]`, and mean and variance (that of PyTorch's normalisation, divided by the number)
-    /// that each norm saw.
+    /// `[b, width, h, w]` → `[b, 3, 32 h, 32 w]`, and mean and variance (that of PyTorch's normalisation, divided by
+    /// the number) that each norm saw.
     pub fn forward(&self, x: Tensor<4>, statistics: &Statistics) -> (Tensor<4>, Vec<[Tensor<1>; 2]>) {
         let mut seen = Vec::new();
         let x = self.steps.iter().enumerate().fold(x, |x, (at, step)| {

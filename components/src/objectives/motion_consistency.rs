@@ -1,7 +1,7 @@
 //! `motion_consistency`: another objective, and the error with which the motion of clips is predicted.
 //!
-//! Source: CLIP-SPM (hnlxy/CLIP-SPM, models/model_clipspm.py and run/main_run.py) as its public code computes it, with the part
-//! `motion` e of the prototype module `clip_spm`:
+//! Source: CLIP-SPM (hnlxy/CLIP-SPM, models/model_clipspm.py and run/main_run.py) as its public code computes it, with
+//! the part `motion` e of the prototype module `clip_spm`:
 //!
 //! ```text
 //! L = L' + w · α · (mean of e over queries + mean of e over support clips)        L' is the other objective's loss
@@ -26,14 +26,14 @@ use serde::{Deserialize, Serialize};
 struct MotionConsistency {
     /// The objective that the loss is added to, with its `type` and its options.
     objective: Nested<dyn Objective>,
-    /// w, beside the mean over the queries. The public code has 0.001 beside the sum over the queries of 16 tasks, divided by
-    /// 16 there.
+    /// w, beside the mean over the queries. The public code has 0.001 beside the sum over the queries of 16 tasks,
+    /// divided by 16 there.
     #[serde(default = "weight")]
     #[schemars(range(min = 0.0))]
     weight: f64,
-    /// In the public code α is trained from 1 on, and its gradient is never below 0: training only lowers it, whatever is good
-    /// for the clips. `true` does the same, and holds the one number `scale` that is a parameter there and never used; with
-    /// `false` α stays 1.
+    /// In the public code α is trained from 1 on, and its gradient is never below 0: training only lowers it, whatever
+    /// is good for the clips. `true` does the same, and holds the one number `scale` that is a parameter there and
+    /// never used; with `false` α stays 1.
     #[serde(default)]
     as_published: bool,
 }

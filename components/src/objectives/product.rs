@@ -1,7 +1,8 @@
 //! `product`: the similarity to a class times the cosine with its text, in loss and prediction.
 //!
-//! Source: Task-Adapter (Cao et al., ACM MM 2024) and the public code of its family. With v = −distance, which is the cosine
-//! of time averages with `alignment: {type: mean_cosine}`, and c the cosine of the query's time average with the class text:
+//! Source: Task-Adapter (Cao et al., ACM MM 2024) and the public code of its family. With v = −distance, which is the
+//! cosine of time averages with `alignment: {type: mean_cosine}`, and c the cosine of the query's time average with the
+//! class text:
 //!
 //! ```text
 //! L = CE(s · v · c)      s = 64      prediction: the largest product

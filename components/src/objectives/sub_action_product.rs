@@ -6,16 +6,16 @@
 //! time averages with `alignment: {type: mean_cosine, shots: mean_features}`:
 //!
 //! ```text
-//! h_f = q_{f+1} + LN(softmax(q_f q_{f+1}ᵀ / √E) q_{f+1})      an attention over the queries of the episode, without weights
+//! h_f = q_{f+1} + LN(softmax(q_f q_{f+1}ᵀ / √E) q_{f+1})      an attention over the episode's queries, without weights
 //! s   = 1 / 3P · Σ_i Σ_{k = 0, 1, 2} cos(t_i, h_{2i+k})
 //! L   = CE(64 · v · s)                                        prediction: the largest product
 //! ```
 //! The norm is there on SSv2-Full alone. A query's score depends on the other queries of the episode (transductive).
 //!
 //! The public code multiplies v of `[query, class]` with s of `[class, query]` as they are. So a query at place i is
-//! scored with the text of the class at place i. Its queries stand in the order of their classes, so this is its own class,
-//! and the product knows the label. `as_published` does the same to the queries as they stand. The episodes here shuffle
-//! them, so that no place tells a label, and the text is then that of a class at random.
+//! scored with the text of the class at place i. Its queries stand in the order of their classes, so this is its own
+//! class, and the product knows the label. `as_published` does the same to the queries as they stand. The episodes here
+//! shuffle them, so that no place tells a label, and the text is then that of a class at random.
 
 use super::ma_clip::cross_entropy;
 use crate::layers::{Init, LayerNorm};
@@ -44,9 +44,9 @@ struct SubActionProductConfig {
     /// Whether the attention over queries has a layer norm behind it, which is trained: in public code on SSv2-Full
     /// alone.
     layer_norm: bool,
-    /// `true` multiplies the transposed matrix, as public code does, for comparisons with that code: the score of a query
-    /// then depends on its place in the episode. There this is its label, and results are too good; the episodes here
-    /// shuffle their queries, and results are too bad. It needs one query of each class.
+    /// `true` multiplies the transposed matrix, as public code does, for comparisons with that code: the score of a
+    /// query then depends on its place in the episode. There this is its label, and results are too good; the episodes
+    /// here shuffle their queries, and results are too bad. It needs one query of each class.
     as_published: bool,
 }
 

@@ -1,8 +1,9 @@
-//! `temporal_coherence`: another objective, and a loss that keeps frames near in time alike and frames far apart different.
+//! `temporal_coherence`: another objective, and a loss that keeps frames near in time alike and frames far apart
+//! different.
 //!
 //! Source: HyRSM++ (Wang et al., 2023, arXiv 2301.03330) as its public code computes it (alibaba-mmai-research/MoLo,
-//! models/base/few_shot.py, `CNN_HyRSM_plusplus_1shot`). On what is aligned, each query and each view of a support clip, with D the
-//! distance 1 − cosine of its frames i and j:
+//! models/base/few_shot.py, `CNN_HyRSM_plusplus_1shot`). On what is aligned, each query and each view of a support
+//! clip, with D the distance 1 − cosine of its frames i and j:
 //!
 //! ```text
 //! l(i, j) = D / ((i − j)² + 1)                                      |i − j| ≤ window
@@ -181,8 +182,8 @@ mod tests {
         let scores = Scores { related: Some(related), ..Scores::of(Tensor::zeros([1, 1, 1], &device)) };
         let labels = || Tensor::from_data([[0i32]], &device);
         let loss = recipe.loss(&scores, &Labels { query: labels(), support: labels() });
-        // Query: D = 1 for the pairs (1, 2) and (2, 1) inside; the pair (0, 2) is as far apart as it shall be. Support: all
-        // alike, so the pair (0, 2) costs 10 times its target, twice.
+        // Query: D = 1 for the pairs (1, 2) and (2, 1) inside; the pair (0, 2) is as far apart as it shall be. Support:
+        // all alike, so the pair (0, 2) costs 10 times its target, twice.
         let want = 2.0 * 0.5 / 9.0 + 2.0 * 10.0 * (1.0 - (-0.25f64).exp()) / 9.0;
         assert!((f64::from(loss.total.into_scalar::<f32>()) - want).abs() < 1e-5);
     }

@@ -1,8 +1,8 @@
 //! `weighted_distances`: a sum of cross-entropies, one for each of several distances that the alignment computes.
 //!
-//! Source: public code of STRM (Thatipelli et al., CVPR 2022: Anirudh257/strm, run.py), with the weights 1 and 0.1 for `frames` and
-//! `patches`, and of MoLo (Wang et al., CVPR 2023: alibaba-mmai-research/MoLo, runs/train_net_few_shot.py), with 0.05 for each of four
-//! contrastive distances:
+//! Source: public code of STRM (Thatipelli et al., CVPR 2022: Anirudh257/strm, run.py), with the weights 1 and 0.1 for
+//! `frames` and `patches`, and of MoLo (Wang et al., CVPR 2023: alibaba-mmai-research/MoLo,
+//! runs/train_net_few_shot.py), with 0.05 for each of four contrastive distances:
 //!
 //! ```text
 //! L = w · CE(−distance) + Σ w_i · CE(−further distance i)
@@ -27,7 +27,8 @@ struct WeightedDistances {
     /// w, the factor of the loss of the alignment's own distance.
     #[schemars(range(min = 0.0))]
     own: f64,
-    /// w_i, the factor of the loss of each further distance, by its name. `maclip describe alignment NAME` tells the names.
+    /// w_i, the factor of the loss of each further distance, by its name. `maclip describe alignment NAME` tells the
+    /// names.
     weights: BTreeMap<String, f64>,
 }
 

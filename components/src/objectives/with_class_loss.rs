@@ -1,7 +1,7 @@
 //! `with_class_loss`: another objective, and the loss of a linear classifier over all training classes.
 //!
-//! Source: public code of HyRSM (Wang et al., CVPR 2022), whose classifier sees each frame after the attention inside the clip, and
-//! of D2ST-Adapter (Pei et al., ICCV 2025), whose classifier sees the time average of a clip:
+//! Source: public code of HyRSM (Wang et al., CVPR 2022), whose classifier sees each frame after the attention inside
+//! the clip, and of D2ST-Adapter (Pei et al., ICCV 2025), whose classifier sees the time average of a clip:
 //!
 //! ```text
 //! L = L' + w · CE(W x + b, class of the clip among all training classes)      L' is the other objective's loss

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Adam {
-    /// Learning rate before the schedule. In CLIP-FSAR's public code 1e-5 on Kinetics and HMDB51, 2e-6 on UCF101 and 5e-5 on
-    /// SSv2.
+    /// Learning rate before the schedule. In CLIP-FSAR's public code 1e-5 on Kinetics and HMDB51, 2e-6 on UCF101 and
+    /// 5e-5 on SSv2.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 100.0))]
     learning_rate: f64,
     /// Decay of the first moment, the mean of gradients.
@@ -26,10 +26,12 @@ struct Adam {
     /// Added to the root of the second moment.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     epsilon: f64,
-    /// Added to the gradient (L2), so that the moments contain it. In CLIP-FSAR's public code 5e-4 on Kinetics and 5e-5 elsewhere.
+    /// Added to the gradient (L2), so that the moments contain it. In CLIP-FSAR's public code 5e-4 on Kinetics and 5e-5
+    /// elsewhere.
     #[schemars(range(min = 0.0))]
     weight_decay: f64,
-    /// Parameter groups with rates and decays of their own, by the beginning of their paths: `{adapter: {learning_rate: 1e-4}}`.
+    /// Parameter groups with rates and decays of their own, by the beginning of their paths: `{adapter: {learning_rate:
+    /// 1e-4}}`.
     groups: BTreeMap<String, GroupOptions>,
 }
 

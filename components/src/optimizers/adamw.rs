@@ -1,4 +1,5 @@
-//! `adamw`: Adam with decoupled weight decay (Loshchilov and Hutter 2019). The state of a weight is that of burn's AdamW.
+//! `adamw`: Adam with decoupled weight decay (Loshchilov and Hutter 2019). The state of a weight is that of burn's
+//! AdamW.
 
 use burn::optim::{AdamWState, AdaptiveMomentumState, LearningRate, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
@@ -29,7 +30,8 @@ struct AdamW {
     /// Decoupled decay of every trainable tensor.
     #[schemars(range(min = 0.0))]
     weight_decay: f64,
-    /// Parameter groups with rates and decays of their own, by the beginning of their paths: `{adapter: {learning_rate: 1e-4}}`.
+    /// Parameter groups with rates and decays of their own, by the beginning of their paths: `{adapter: {learning_rate:
+    /// 1e-4}}`.
     groups: BTreeMap<String, GroupOptions>,
 }
 

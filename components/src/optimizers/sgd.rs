@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Sgd {
-    /// Learning rate before the schedule. 1e-3 in OTAM's public code. TRX's 1e-3 goes with a loss that is the sum over 25 queries;
-    /// with the mean over queries, as here, that is 0.025.
+    /// Learning rate before the schedule. 1e-3 in OTAM's public code. TRX's 1e-3 goes with a loss that is the sum over
+    /// 25 queries; with the mean over queries, as here, that is 0.025.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 100.0))]
     learning_rate: f64,
     /// 0 turns momentum off, as TRX's and OTAM's public code has it.
@@ -24,7 +24,8 @@ struct Sgd {
     /// Added to the gradient (L2), not decoupled.
     #[schemars(range(min = 0.0))]
     weight_decay: f64,
-    /// Parameter groups with rates and decays of their own, by the beginning of their paths: `{adapter: {learning_rate: 1e-4}}`.
+    /// Parameter groups with rates and decays of their own, by the beginning of their paths: `{adapter: {learning_rate:
+    /// 1e-4}}`.
     groups: BTreeMap<String, GroupOptions>,
 }
 

@@ -1,8 +1,9 @@
 //! `clip_fsar`: CLIP-FSAR's prototype modulation, a pre-norm transformer layer over frames and class text.
 //!
-//! Source: CLIP-FSAR (Wang et al., IJCV 2023) and its public code (`CNN_OTAM_CLIPFSAR`, module `context2`): 8 heads, queries, keys
-//! and values without bias, feed-forward layer of 2048 with GELU and no norm of its own. Support: tokens [F_S, f_T], the frames are
-//! kept; query: frames alone. Dropout is 0.2 on the attention's output, and 0.05 inside and after the feed-forward layer.
+//! Source: CLIP-FSAR (Wang et al., IJCV 2023) and its public code (`CNN_OTAM_CLIPFSAR`, module `context2`): 8 heads,
+//! queries, keys and values without bias, feed-forward layer of 2048 with GELU and no norm of its own. Support: tokens
+//! [F_S, f_T], the frames are kept; query: frames alone. Dropout is 0.2 on the attention's output, and 0.05 inside and
+//! after the feed-forward layer.
 
 use super::text_layer::{AverageShots, TextLayer};
 use super::transformer::{Layer, LayerSizes, Norm, check_heads};

@@ -1,19 +1,19 @@
 //! `clip_spm`: a token of text guides the frames of each clip, and then the clips of an episode attend to each other.
 //!
-//! Source: CLIP-SPM (hnlxy/CLIP-SPM, models/model_clipspm.py) as its public code computes it. A gate lets a token t of text and
-//! the frames x of a clip through, and a transformer layer mixes them:
+//! Source: CLIP-SPM (hnlxy/CLIP-SPM, models/model_clipspm.py) as its public code computes it. A gate lets a token t of
+//! text and the frames x of a clip through, and a transformer layer mixes them:
 //!
 //! ```text
 //! G(x, t) = layer([t, α t σ(g_t t) + x σ(g_x x)])      g is linear, leaky relu, linear
 //! ```
-//! The token of a support clip is the text of its class. That of a query comes from the mean m of the class texts and the mean
-//! a of all values of the clip: t = W₂ gelu(W₁ (a m)). The guided frames are the part `semantic`. Then, at every frame, all
-//! support clips and one token for each class attend to each other in a second layer, and so do a query and the mean of these
-//! tokens. The token of a class is the mean of its clips. The results are the features, and the tokens after the layer the part
-//! `task`.
+//! The token of a support clip is the text of its class. That of a query comes from the mean m of the class texts and
+//! the mean a of all values of the clip: t = W₂ gelu(W₁ (a m)). The guided frames are the part `semantic`. Then, at
+//! every frame, all support clips and one token for each class attend to each other in a second layer, and so do a
+//! query and the mean of these tokens. The token of a class is the mean of its clips. The results are the features, and
+//! the tokens after the layer the part `task`.
 //!
-//! For its loss on motion, the features of a clip's motion are predicted from its frames, and again from its frames guided by
-//! them:
+//! For its loss on motion, the features of a clip's motion are predicted from its frames, and again from its frames
+//! guided by them:
 //!
 //! ```text
 //! μ(x) = mean over t of ½ (conv(x)_{t+1} − x_t) + ½ (conv(x)_t − x_{t+1})        conv: two of size 3 over time
@@ -77,9 +77,9 @@ pub struct ClipSpmConfig {
     /// Dropout inside and after the feed-forward layers. 0.05 in public code.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub hidden_dropout: f64,
-    /// In the public code all queries of a test episode enter the token of every class, and attend to each other: a prediction
-    /// depends on the other queries. `true` does the same. With `false` the token of a class is the mean of its support clips,
-    /// and a query sees itself and these tokens alone.
+    /// In the public code all queries of a test episode enter the token of every class, and attend to each other: a
+    /// prediction depends on the other queries. `true` does the same. With `false` the token of a class is the mean of
+    /// its support clips, and a query sees itself and these tokens alone.
     pub as_published: bool,
 }
 
@@ -275,8 +275,9 @@ impl ClipSpm {
         (error.clone() * error).sum_dim(2).expand([b, t, 1])
     }
 
-    /// [`Prototype::relate`] with this mean of class texts, `[N, E]`. The public code takes the mean over the classes of all
-    /// clips, the queries' true classes among them; with as many queries of each class this is the mean over the classes.
+    /// [`Prototype::relate`] with this mean of class texts, `[N, E]`. The public code takes the mean over the classes
+    /// of all clips, the queries' true classes among them; with as many queries of each class this is the mean over the
+    /// classes.
     pub fn related(&self, features: EpisodeFeatures, mean_text: Tensor<2>) -> Related {
         let EpisodeFeatures { query, support, text } = features;
         let ([n, q, t, e], [_, w, k, _, _]) = (query.dims(), support.dims());
@@ -403,7 +404,8 @@ mod tests {
             let module = ClipSpm::new(&ClipSpmConfig::default(), e, true, &mut Init::blank(Device::flex()));
             parameters::count(&module).total
         };
-        // There two scalars more: one is never used, the other is the factor of the loss on motion, in the objective here.
+        // There two scalars more: one is never used, the other is the factor of the loss on motion, in the objective
+        // here.
         assert_eq!((count(512) + 2, count(1024) + 2), (17_315_330, 39_867_394));
     }
 }

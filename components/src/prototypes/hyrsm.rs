@@ -1,6 +1,8 @@
-//! `hyrsm`: hybrid relation: attention inside each clip (intra-relation), then among the clips that a query meets (inter-relation).
+//! `hyrsm`: hybrid relation: attention inside each clip (intra-relation), then among the clips that a query meets
+//! (inter-relation).
 //!
-//! Source: HyRSM (Wang et al., CVPR 2022) and its public code (`CNN_HyRSM_1shot`, `_5shot`). Inside a clip, with position codes P:
+//! Source: HyRSM (Wang et al., CVPR 2022) and its public code (`CNN_HyRSM_1shot`, `_5shot`). Inside a clip, with
+//! position codes P:
 //!
 //! ```text
 //! X  = √(E / a) F + b P                  P[t, c] = sin or cos of t · 10000^(−2c / E), sine on even channels c
@@ -13,8 +15,8 @@
 //! R  = relu(LN(Y + MHA(Y)))
 //! F~ = W [F', R of that clip]            joined along features at every frame
 //! ```
-//! So every query sees its own view of the supports. Goes with `bi_mhm`. Queries, keys and values have no biases. The public
-//! code's loss over all training classes is the objective `with_class_loss`.
+//! So every query sees its own view of the supports. Goes with `bi_mhm`. Queries, keys and values have no biases. The
+//! public code's loss over all training classes is the objective `with_class_loss`.
 
 use super::text_layer::AverageShots;
 use super::transformer::{check_heads, codes_by};
@@ -44,8 +46,8 @@ struct HyrsmConfig {
     feature_divisor: f64,
     /// b, the factor on the position codes. 1 in public code, 0.01 on Kinetics.
     position_scale: f64,
-    /// Whether several shots of a class are averaged `before` the inter-relation, as public code does, or `after` it, by the
-    /// alignment's own rule.
+    /// Whether several shots of a class are averaged `before` the inter-relation, as public code does, or `after` it,
+    /// by the alignment's own rule.
     average_shots: AverageShots,
     /// Dropout of X, the features with their position codes. 0.1 in public code.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
@@ -199,8 +201,8 @@ impl Prototype for Hyrsm {
     }
 }
 
-/// HyRSM's position codes `[T, E]`: the angle of channel c is t · exp(−ln 10000 · 2c / E), with its own c for the cosine
-/// on odd channels too, where the usual codes take that of the channel before.
+/// HyRSM's position codes `[T, E]`: the angle of channel c is t · exp(−ln 10000 · 2c / E), with its own c for the
+/// cosine on odd channels too, where the usual codes take that of the channel before.
 fn codes<const D: usize>(t: usize, e: usize, scale: f64, like: &Tensor<D>) -> Tensor<2> {
     codes_by(t, e, scale, |channel| 2 * channel, like)
 }

@@ -1,7 +1,8 @@
 //! `molo`: frames and their changes in time, each sequence with a class token of its own behind one transformer layer.
 //!
-//! Source: MoLo (Wang et al., CVPR 2023) as its public code computes it (alibaba-mmai-research/MoLo, models/base/few_shot.py,
-//! `CNN_BiMHM_MoLo`), on feature maps of E channels, with position codes P and a learned class token c:
+//! Source: MoLo (Wang et al., CVPR 2023) as its public code computes it (alibaba-mmai-research/MoLo,
+//! models/base/few_shot.py, `CNN_BiMHM_MoLo`), on feature maps of E channels, with position codes P and a learned class
+//! token c:
 //!
 //! ```text
 //! X  = √(E / a) [c, avg map_1, …, avg map_T] + b P
@@ -11,9 +12,9 @@
 //! M  = conv3d(maps), 3 × 3 × 3, of m channels
 //! Δ_t = conv(M)_{t+1} − M_t                    conv is 3 × 3; t = 1 … T − 1
 //! ```
-//! and the same layer, with other weights, on a second class token and avg relu(W Δ_t), W of m → E channels. The frames are
-//! the features that are aligned. The other tokens are parts that the alignment `molo` compares, and Δ is one that the objective
-//! `molo` decodes.
+//! and the same layer, with other weights, on a second class token and avg relu(W Δ_t), W of m → E channels. The frames
+//! are the features that are aligned. The other tokens are parts that the alignment `molo` compares, and Δ is one that
+//! the objective `molo` decodes.
 
 use super::transformer::{Layer, LayerSizes, Norm, codes_by};
 use crate::layers::Init;

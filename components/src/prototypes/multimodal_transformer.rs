@@ -1,7 +1,7 @@
 //! `multimodal_transformer`: self-attention over the frames and their class text; the frames are kept.
 //!
-//! Source: the row "Multimodal Transformer" of MA-CLIP's table 6. The paper does not draw it; this is a layer of TPCM's size whose
-//! support tokens are [f_T, F_S]. Queries go through the same layer without text.
+//! Source: the row "Multimodal Transformer" of MA-CLIP's table 6. The paper does not draw it; this is a layer of TPCM's
+//! size whose support tokens are [f_T, F_S]. Queries go through the same layer without text.
 
 use super::text_layer::{AverageShots, TextLayer};
 use super::transformer::{Layer, LayerOptions};

@@ -1,8 +1,9 @@
-//! `strm`: enriches the patches of each frame by attention among them, and then the frames of each clip by an MLP mixer.
+//! `strm`: enriches the patches of each frame by attention among them, and then the frames of each clip by an MLP
+//! mixer.
 //!
-//! Source: STRM (Thatipelli et al., CVPR 2022) as its public code computes it (Anirudh257/strm, model.py). The map of a frame
-//! is pooled to P = 4 × 4 patches x of D values by its largest values, with position codes (sinusoids times 0.1) on patches and
-//! on frames:
+//! Source: STRM (Thatipelli et al., CVPR 2022) as its public code computes it (Anirudh257/strm, model.py). The map of a
+//! frame is pooled to P = 4 × 4 patches x of D values by its largest values, with position codes (sinusoids times 0.1)
+//! on patches and on frames:
 //!
 //! ```text
 //! y = γ softmax(Q Kᵀ) V + x               one head, no scaling; γ starts at 0
@@ -135,7 +136,8 @@ impl PatchEnrichment {
     }
 }
 
-/// An MLP over the frames of a clip for each channel, and one over the channels of each frame, each with its residual sum.
+/// An MLP over the frames of a clip for each channel, and one over the channels of each frame, each with its residual
+/// sum.
 #[derive(Module, Debug)]
 pub struct FrameEnrichment {
     time_in: Linear,
@@ -177,8 +179,8 @@ impl FrameEnrichment {
     }
 }
 
-/// The largest value of each of `side` × `side` fields of a map `[b, h, w, D]`: `[b, side², D]`. Fields overlap where `side`
-/// does not divide h, as PyTorch's adaptive pooling has them.
+/// The largest value of each of `side` × `side` fields of a map `[b, h, w, D]`: `[b, side², D]`. Fields overlap where
+/// `side` does not divide h, as PyTorch's adaptive pooling has them.
 pub fn pooled(map: Tensor<4>, side: usize) -> Tensor<3> {
     fn along(map: Tensor<4>, dim: usize, side: usize) -> Tensor<4> {
         let size = map.dims()[dim];

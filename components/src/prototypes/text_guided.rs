@@ -1,6 +1,7 @@
 //! `text_guided`: MA-CLIP's text-guided prototype construction module (TPCM).
 //!
-//! Source: MA-CLIP (arXiv 2308.01532), figure 4. Support: q = F_S + Repeat(f_T), k = v = [f_T, F_S]; query: q = k = v = F_Q.
+//! Source: MA-CLIP (arXiv 2308.01532), figure 4. Support: q = F_S + Repeat(f_T), k = v = [f_T, F_S]; query: q = k = v =
+//! F_Q.
 //!
 //! ```text
 //! u = q + MHA(q, k, v)          the residual is taken from q, after the sum
@@ -33,8 +34,8 @@ struct TextGuidedConfig {
     norm: Norm,
     /// L2-normalise the text feature first.
     normalize_text: bool,
-    /// Whether several shots of a class are averaged `after` this module (by the alignment's own rule) or `before` it. The
-    /// paper does not say; CLIP-FSAR averages after in training and before in its 5-shot configuration.
+    /// Whether several shots of a class are averaged `after` this module (by the alignment's own rule) or `before` it.
+    /// The paper does not say; CLIP-FSAR averages after in training and before in its 5-shot configuration.
     average_shots: AverageShots,
     /// Dropout of the attention's output, and of the feed-forward layer inside and after it. The paper names none.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]

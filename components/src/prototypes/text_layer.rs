@@ -1,5 +1,5 @@
-//! A transformer layer that reads the class text in the support branch: what `text_guided`, `clip_fsar` and `multimodal_transformer`
-//! share. They differ in how frames and text are put together.
+//! A transformer layer that reads the class text in the support branch: what `text_guided`, `clip_fsar` and
+//! `multimodal_transformer` share. They differ in how frames and text are put together.
 
 use super::transformer::Layer;
 use burn::module::Module;
@@ -62,8 +62,8 @@ impl Prototype for TextLayer {
         self.layer.forward(frames.clone(), frames)
     }
 
-    // Only asked for with the scope of an episode: averages the shots of each class, then rewrites the averages `[N W, T, E]` with
-    // their texts `[N W, E]`.
+    // Only asked for with the scope of an episode: averages the shots of each class, then rewrites the averages `[N W,
+    // T, E]` with their texts `[N W, E]`.
     fn relate(&self, features: EpisodeFeatures) -> Related {
         let EpisodeFeatures { query, support, text } = features;
         let [n, w, _, t, e] = support.dims();

@@ -21,8 +21,9 @@
 //! episode.
 //!
 //! The tower's own features f go through an attention over time: (2 − ρ) f + ρ MSA(LN f). With ViT-B/16 and w = 256 the
-//! module has 13,121,036 parameters, and with the map of `objective: {type: ts_fsar}` 13,252,620. The side network starts
-//! from the principal components of CLIP's own blocks, and so does the attention over time, from those of the last one.
+//! module has 13,121,036 parameters, and with the map of `objective: {type: ts_fsar}` 13,252,620. The side network
+//! starts from the principal components of CLIP's own blocks, and so does the attention over time, from those of the
+//! last one.
 
 use super::reduced::{reduced, resampled, transposed};
 use crate::layers::{Attention, Init, LayerNorm, feed_forward, feed_forward_cost, linear, linear_cost, plain_device};
@@ -84,8 +85,8 @@ pub struct TsFsarConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Start {
-    /// From the principal components of the tower's own blocks, as in public code. The first training of ViT-B/16 begins
-    /// a minute or two later.
+    /// From the principal components of the tower's own blocks, as in public code. The first training of ViT-B/16
+    /// begins a minute or two later.
     #[default]
     Pca,
     /// As PyTorch's layers do.

@@ -11,8 +11,8 @@ use std::path::Path;
 pub const BACKBONE: &str = "backbone.weights";
 /// What the dataset of the test has in place of `dataset.`, where it is another one than that of the training.
 const TESTED_ON: &str = "task.test_on.";
-/// All options of a recipe that name a file or a folder, those of [`TESTED_ON`] left out. A text that is none, such as a
-/// prompt, may look like one.
+/// All options of a recipe that name a file or a folder, those of [`TESTED_ON`] left out. A text that is none, such as
+/// a prompt, may look like one.
 const PLACES: [&str; 12] = [
     BACKBONE,
     "dataset.root",

@@ -1,8 +1,9 @@
 //! `contrastive`: pre-trains an image-text CLIP on single captioned images.
 //!
-//! Source: CLIP (arXiv 2103.00020), figure 3: symmetric cross-entropy over the cosines of a batch, learned temperature. The
-//! held-out figure is retrieval: recall@1 of the right caption among those of a gallery, mean of both directions. Where the
-//! dataset asks questions on its images, `zero_shot.json` has the share of right answers by what the question is about.
+//! Source: CLIP (arXiv 2103.00020), figure 3: symmetric cross-entropy over the cosines of a batch, learned temperature.
+//! The held-out figure is retrieval: recall@1 of the right caption among those of a gallery, mean of both directions.
+//! Where the dataset asks questions on its images, `zero_shot.json` has the share of right answers by what the question
+//! is about.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
@@ -465,8 +466,9 @@ impl Learner for PairLearner<'_> {
 
     fn step(&self, model: &ContrastiveModel, (pixels, texts): Self::Input) -> Result<StepOutput> {
         let batch = self.task.batch_size;
-        // Each shard of the batch has its own graph on its own thread (GradCache): embeddings, then their gradients from
-        // the loss over the whole batch, then back through the shards. The result is the gradient of the whole batch.
+        // Each shard of the batch has its own graph on its own thread (GradCache): embeddings, then their gradients
+        // from the loss over the whole batch, then back through the shards. The result is the gradient of the whole
+        // batch.
         let shard = batch.div_ceil(SHARDS);
         let ranges: Vec<(usize, usize)> =
             (0..batch).step_by(shard).map(|from| (from, shard.min(batch - from))).collect();

@@ -1,4 +1,5 @@
-//! Damaged inputs for the tests of readers: whatever a file holds, reading it ends with a value or with an error, and soon.
+//! Damaged inputs for the tests of readers: whatever a file holds, reading it ends with a value or with an error, and
+//! soon.
 //!
 //! A test calls [`each`] with valid inputs of its format. Each of them is damaged in many ways: bits and bytes changed,
 //! numbers set to extremes, parts cut, doubled, moved, and mixed with those of another input. A test run takes 2,000
@@ -19,8 +20,8 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Calls `read` with damaged copies of `seeds`, after the seeds themselves. `format` is a name for messages.
 ///
 /// # Panics
-/// Where `read` panics or takes too long, with the name of the file that has the input; where there is no seed, and where
-/// `MACLIP_FUZZ` is no number.
+/// Where `read` panics or takes too long, with the name of the file that has the input; where there is no seed, and
+/// where `MACLIP_FUZZ` is no number.
 pub fn each(format: &str, seeds: &[&[u8]], read: impl Fn(&[u8])) {
     assert!(!seeds.is_empty(), "{format} has no valid input to begin with");
     let count = std::env::var("MACLIP_FUZZ").map_or(USUAL, |count| count.parse().expect("MACLIP_FUZZ is a number"));

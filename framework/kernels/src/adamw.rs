@@ -29,8 +29,8 @@ struct Block<'a> {
 
 impl Kernel for Block<'_> {
     type Out = ();
-    // The compiler makes vectors of this loop, for whatever instructions it is inlined into. It rounds after each operation, so
-    // all of them give the same bits.
+    // The compiler makes vectors of this loop, for whatever instructions it is inlined into. It rounds after each
+    // operation, so all of them give the same bits.
     #[inline(always)]
     unsafe fn call<L: Lanes>(self) {
         let Numbers { rate, kept, beta, epsilon, correction } = self.numbers;

@@ -5,9 +5,9 @@ use libmimalloc_sys::{mi_option_set_default, mi_option_t};
 /// mimalloc's `mi_option_purge_delay`, which the bindings do not name.
 const PURGE_DELAY: mi_option_t = 15;
 
-/// Lets mimalloc keep what is freed for the next tensors, instead of giving it back to the system after a second: a step at
-/// the size of ViT-B/32 takes longer than that, and the system would clear gigabytes of fresh pages in each one. The
-/// environment variable `MIMALLOC_PURGE_DELAY` (milliseconds) stands above this.
+/// Lets mimalloc keep what is freed for the next tensors, instead of giving it back to the system after a second: a
+/// step at the size of ViT-B/32 takes longer than that, and the system would clear gigabytes of fresh pages in each
+/// one. The environment variable `MIMALLOC_PURGE_DELAY` (milliseconds) stands above this.
 pub fn keep_pages() {
     // Safety: the option exists, and mimalloc reads it whenever something is freed.
     unsafe { mi_option_set_default(PURGE_DELAY, -1) }

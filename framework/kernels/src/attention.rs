@@ -1,5 +1,5 @@
-//! softmax(q kᵀ / √d + mask) v for all heads, and its gradients. The backward pass computes the weights again, so that nothing of
-//! the size of the scores is kept.
+//! softmax(q kᵀ / √d + mask) v for all heads, and its gradients. The backward pass computes the weights again, so that
+//! nothing of the size of the scores is kept.
 
 use crate::math::exp;
 use crate::memory::{In, Out, Scratch, buffer};
@@ -403,7 +403,8 @@ unsafe fn backward_into(level: Level, inputs: Inputs, g: &[f32], to: Places) {
     });
 }
 
-/// Self-attention from packed q, k, v `[batch, n, 3 D]`: the gradient of all three, `[batch, n, 3 D]`, from g `[batch, n, D]`.
+/// Self-attention from packed q, k, v `[batch, n, 3 D]`: the gradient of all three, `[batch, n, 3 D]`, from g `[batch,
+/// n, D]`.
 ///
 /// # Panics
 /// Where a slice has another length.

@@ -59,7 +59,8 @@ impl Finish for Activate {
     }
 }
 
-/// Multiplies the gradient behind the activation by its slope at the kept sum, and writes the activation where it is wanted.
+/// Multiplies the gradient behind the activation by its slope at the kept sum, and writes the activation where it is
+/// wanted.
 #[derive(Clone, Copy)]
 struct Slope {
     activation: Activation,
@@ -92,7 +93,8 @@ fn check(f: FeedForward, x: &[f32], w: Weights) {
     assert!(w.b1.len() == hidden && w.b2.len() == width, "sizes of its biases");
 }
 
-/// y = scale · (act(x W1 + b1) W2 + b2) (+ x) (+ residual), `[rows, width]`; and x W1 + b1 `[rows, hidden]` where it is kept.
+/// y = scale · (act(x W1 + b1) W2 + b2) (+ x) (+ residual), `[rows, width]`; and x W1 + b1 `[rows, hidden]` where it is
+/// kept.
 ///
 /// # Panics
 /// Where a slice has another length.

@@ -76,12 +76,13 @@ thread_local! {
     static SPARE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer whose values are anything. When it is dropped, its thread keeps it for the next one: the system would clear fresh
-/// pages each time.
+/// A buffer whose values are anything. When it is dropped, its thread keeps it for the next one: the system would clear
+/// fresh pages each time.
 pub struct Scratch(Vec<f32>);
 
 impl Scratch {
-    /// Of at least `len` values: the smallest spare buffer that is large enough, or else a new one in place of the largest.
+    /// Of at least `len` values: the smallest spare buffer that is large enough, or else a new one in place of the
+    /// largest.
     pub fn new(len: usize) -> Self {
         let spare = SPARE.with_borrow_mut(|spare| {
             let fits = (0..spare.len()).filter(|&i| spare[i].len() >= len).min_by_key(|&i| spare[i].len());

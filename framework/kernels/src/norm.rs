@@ -16,7 +16,8 @@ struct Forward<'a> {
     epsilon: f32,
 }
 
-/// `$body` for each sixteen values of a row of `$width` values: `$i` is the first one, `$count` the number from it to the end.
+/// `$body` for each sixteen values of a row of `$width` values: `$i` is the first one, `$count` the number from it to
+/// the end.
 macro_rules! over_row {
     ($width:expr, |$i:ident, $count:ident| $body:expr) => {
         for $i in (0..$width).step_by(W) {
@@ -96,7 +97,8 @@ impl Kernel for Backward<'_> {
     unsafe fn call<L: Lanes>(self) {
         let Backward { x, g, moments, gamma, mut dx, mut sums } = self;
         let d = gamma.len();
-        // Safety: offsets stay below `d` in rows of `d` values. Lanes behind the end of g are zero, and so are products with it.
+        // Safety: offsets stay below `d` in rows of `d` values. Lanes behind the end of g are zero, and so are products
+        // with it.
         unsafe {
             for (r, moments) in moments.chunks_exact(2).enumerate() {
                 let (x, g) = (x.as_ptr().add(r * d), g.as_ptr().add(r * d));
@@ -135,7 +137,8 @@ pub struct Wanted {
     pub weights: bool,
 }
 
-/// The gradients of x `[rows, D]`, and of gamma and beta `[D]`, from that of y and the moments that [`forward`] returned.
+/// The gradients of x `[rows, D]`, and of gamma and beta `[D]`, from that of y and the moments that [`forward`]
+/// returned.
 ///
 /// # Panics
 /// Where a slice has another length.

@@ -1,5 +1,5 @@
-//! The operations on tensors. Each is one operation of the graph, with a backward pass of its own, on the devices that have a
-//! kernel for it; elsewhere it is burn's own operations one after the other.
+//! The operations on tensors. Each is one operation of the graph, with a backward pass of its own, on the devices that
+//! have a kernel for it; elsewhere it is burn's own operations one after the other.
 
 use crate::Activation;
 use burn::backend::tensor::FloatTensor;
@@ -80,7 +80,8 @@ pub struct ProjectedAttention {
     pub first: usize,
 }
 
-/// A step of AdamW. After Loshchilov and Hutter, ICLR 2019, algorithm 2, with the rate also on the decay, as in PyTorch.
+/// A step of AdamW. After Loshchilov and Hutter, ICLR 2019, algorithm 2, with the rate also on the decay, as in
+/// PyTorch.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamW {
     /// Learning rate.
@@ -159,8 +160,8 @@ fn or_nothing<const D: usize, const E: usize>(
     }
 }
 
-/// x W + b + residual: x `[…, inputs]`, weight `[inputs, outputs]`, bias `[outputs]`, residual `[…, outputs]` → `[…, outputs]`.
-/// The product is computed in the element type of the weight, the sum in that of `x`.
+/// x W + b + residual: x `[…, inputs]`, weight `[inputs, outputs]`, bias `[outputs]`, residual `[…, outputs]` → `[…,
+/// outputs]`. The product is computed in the element type of the weight, the sum in that of `x`.
 pub fn linear<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
@@ -192,7 +193,8 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1
     ))
 }
 
-/// Self-attention, softmax(q kᵀ / √d + mask) v for all heads: packed q, k, v `[b, n, 3 D]`, mask `[n, n]` → `[b, n, D]`.
+/// Self-attention, softmax(q kᵀ / √d + mask) v for all heads: packed q, k, v `[b, n, 3 D]`, mask `[n, n]` → `[b, n,
+/// D]`.
 pub fn attention(qkv: Tensor<3>, mask: Option<Tensor<2>>, heads: usize) -> Tensor<3> {
     let d = qkv.dims()[2] / 3;
     if !fits(&qkv, mask.iter().map(|mask| mask.dtype())) {
@@ -205,8 +207,8 @@ pub fn attention(qkv: Tensor<3>, mask: Option<Tensor<2>>, heads: usize) -> Tenso
 
 /// Self-attention with its projections, [`attention`] of x W + b + shift, times W_o, plus b_o and the residual, for the
 /// first tokens: x `[b, n, D]`, weights `[D, 3 D]` and `[D, D]`, biases `[3 D]` and `[D]`, shift `[b, n, 3 D]`, mask
-/// `[n, n]`, which needs all tokens, residual `[b, first, D]` → `[b, first, D]`. On LibTorch it is one operation, all of
-/// it in the element type of its weights.
+/// `[n, n]`, which needs all tokens, residual `[b, first, D]` → `[b, first, D]`. On LibTorch it is one operation, all
+/// of it in the element type of its weights.
 pub fn projected_attention(
     x: Tensor<3>,
     [w_in, w_out]: [Tensor<2>; 2],
@@ -259,8 +261,8 @@ pub fn cross_attention(q: Tensor<3>, kv: Tensor<3>, mask: Option<Tensor<2>>, hea
     Tensor::from_dispatch(Dispatch::fused_cross_attention(q.into_dispatch(), kv.into_dispatch(), mask, heads))
 }
 
-/// scale · (act(x W₁ + b₁) W₂ + b₂), plus x with `skip`, plus the residual: x `[…, D]`, weights `[D, H]` and `[H, D]`, biases
-/// `[H]` and `[D]`, residual `[…, D]` → `[…, D]`. Products are computed in the element types of their weights.
+/// scale · (act(x W₁ + b₁) W₂ + b₂), plus x with `skip`, plus the residual: x `[…, D]`, weights `[D, H]` and `[H, D]`,
+/// biases `[H]` and `[D]`, residual `[…, D]` → `[…, D]`. Products are computed in the element types of their weights.
 pub fn feed_forward<const D: usize>(
     x: Tensor<D>,
     [w1, w2]: [Tensor<2>; 2],

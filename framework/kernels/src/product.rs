@@ -1,10 +1,11 @@
 //! Matrix products whose result is finished where it stands: bias, activation, residual.
 //!
-//! Every element is the sum over the inner index in rising order, each term added by one fused multiply-add. So it depends on
-//! the shape of nothing: not on blocks, threads or the instruction set.
+//! Every element is the sum over the inner index in rising order, each term added by one fused multiply-add. So it
+//! depends on the shape of nothing: not on blocks, threads or the instruction set.
 //!
-//! The right matrix is packed once into panels of a tile's width. Blocks of rows are independent; each goes through the panels
-//! with tiles of [`Lanes::ROWS`] × [`Lanes::VECTORS`] · 16 sums in registers, for at most [`INNER`] terms at a time.
+//! The right matrix is packed once into panels of a tile's width. Blocks of rows are independent; each goes through the
+//! panels with tiles of [`Lanes::ROWS`] × [`Lanes::VECTORS`] · 16 sums in registers, for at most [`INNER`] terms at a
+//! time.
 
 use crate::memory::{In, Out, Scratch, buffer};
 use crate::simd::{Kernel, Lanes, Level, W, run, turn};
@@ -166,11 +167,12 @@ impl Packed {
         Self { level, values, start, inner, columns, width }
     }
 
-    /// c = finish(a · b) for `rows` rows that begin with row `first` of the whole, on this thread. `a` and `c` begin there; rows of
-    /// `c` are `stride` apart.
+    /// c = finish(a · b) for `rows` rows that begin with row `first` of the whole, on this thread. `a` and `c` begin
+    /// there; rows of `c` are `stride` apart.
     ///
     /// # Safety
-    /// `a` is valid for `rows` rows and the inner columns, and `c` for as many rows and the columns; nobody else writes there.
+    /// `a` is valid for `rows` rows and the inner columns, and `c` for as many rows and the columns; nobody else writes
+    /// there.
     pub unsafe fn multiply<F: Finish>(
         &self,
         first: usize,
@@ -335,8 +337,8 @@ struct Tile {
     ends: bool,
 }
 
-/// `work(first, count)` for blocks of rows, side by side. No element depends on its block. `operations` is the number of
-/// multiply-adds in all.
+/// `work(first, count)` for blocks of rows, side by side. No element depends on its block. `operations` is the number
+/// of multiply-adds in all.
 pub fn blocks(rows: usize, operations: usize, work: impl Fn(usize, usize) + Sync) {
     if operations < SMALL {
         return (0..rows).step_by(ROWS).for_each(|first| work(first, ROWS.min(rows - first)));

@@ -1,7 +1,8 @@
 //! Sixteen `f32` side by side, on AVX-512, AVX2 with FMA, NEON or plain arrays.
 //!
-//! A kernel is written once against [`Lanes`] and compiled for each instruction set; [`Level`] chooses at run time. All sets
-//! have sixteen lanes, multiply and add with one rounding, and add up in the same order, so they give the same bits.
+//! A kernel is written once against [`Lanes`] and compiled for each instruction set; [`Level`] chooses at run time. All
+//! sets have sixteen lanes, multiply and add with one rounding, and add up in the same order, so they give the same
+//! bits.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -393,7 +394,8 @@ mod arm {
     }
 }
 
-/// Exchanges rows and columns: value `column` of row `row` goes to `to + column · distance + row`. The rows are `stride` apart.
+/// Exchanges rows and columns: value `column` of row `row` goes to `to + column · distance + row`. The rows are
+/// `stride` apart.
 ///
 /// # Safety
 /// As [`Lanes`]; `from` is valid for these rows, and `to` for what is written.
@@ -504,8 +506,8 @@ impl Level {
         Set::ALL.iter().copied().filter(|set| set.is_there()).map(Level).collect()
     }
 
-    /// The instruction set named by `MACLIP_SIMD`: `v4` (AVX-512), `v3` (AVX2 and FMA), `neon` or `plain`; the widest where
-    /// the variable is not set or empty.
+    /// The instruction set named by `MACLIP_SIMD`: `v4` (AVX-512), `v3` (AVX2 and FMA), `neon` or `plain`; the widest
+    /// where the variable is not set or empty.
     ///
     /// # Errors
     /// Where the processor has no such instructions, or the name is unknown: a sentence that says which ones there are.

@@ -29,8 +29,8 @@ pub struct Repaired<T> {
     pub tree: Node,
 }
 
-/// The characters of a number or of `true` on the command line. Where a string is wanted, `--set name=1e3` means these: nobody
-/// puts quotes within the quotes of a shell.
+/// The characters of a number or of `true` on the command line. Where a string is wanted, `--set name=1e3` means these:
+/// nobody puts quotes within the quotes of a shell.
 fn typed(node: &Node) -> Option<String> {
     let Origin::Argument { argument, span, .. } = node.origin.written() else { return None };
     let plain = matches!(node.value, Value::Bool(_) | Value::Int(_) | Value::Float(_));
@@ -146,8 +146,8 @@ fn keys_to(tree: &Node, path: &str) -> Option<Vec<String>> {
     Some(keys)
 }
 
-/// The integer that a float is equal to, if there is one and no other integer becomes the same float when it is read: 2⁵³ + 1
-/// would become 2⁵³.
+/// The integer that a float is equal to, if there is one and no other integer becomes the same float when it is read:
+/// 2⁵³ + 1 would become 2⁵³.
 pub(super) fn whole(value: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (value.fract() == 0.0 && value.abs() < EXACT).then_some(value as i64)

@@ -70,8 +70,8 @@ pub struct Change {
     pub value: Option<Node>,
 }
 
-/// Applies `change`. Maps that lead to its place are made where they are missing. A changed `type` drops keys beside it,
-/// as in [`merge`].
+/// Applies `change`. Maps that lead to its place are made where they are missing. A changed `type` drops keys beside
+/// it, as in [`merge`].
 fn apply(root: &mut Node, change: &Change, notes: &mut Vec<Diagnostic>) -> Result<(), Diagnostic> {
     let Change { path, origin, value } = change;
     let problem = |code, message: String| Diagnostic::new(code, message).at(origin).path(path);

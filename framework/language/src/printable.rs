@@ -1,5 +1,5 @@
-//! Names of files, classes and tensors come from anywhere. Before they reach a terminal or a page, characters that would not
-//! be shown but obeyed are replaced.
+//! Names of files, classes and tensors come from anywhere. Before they reach a terminal or a page, characters that
+//! would not be shown but obeyed are replaced.
 
 /// `text` in one line: every control character, and every character that turns the direction of writing, is U+FFFD.
 pub fn printable(text: &str) -> String {
@@ -11,7 +11,8 @@ pub fn printable_lines(text: &str) -> String {
     text.chars().map(|c| if obeyed(c) && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
 }
 
-/// The first of some texts, at most `most`, with `between` between them, and how many there are beyond those: `a, b, and 3 more`.
+/// The first of some texts, at most `most`, with `between` between them, and how many there are beyond those: `a, b,
+/// and 3 more`.
 pub fn first_of<T: AsRef<str>>(texts: impl ExactSizeIterator<Item = T>, most: usize, between: &str) -> String {
     let more = texts.len().saturating_sub(most);
     let mut named: Vec<String> = texts.take(most).map(|text| text.as_ref().to_owned()).collect();

@@ -78,7 +78,8 @@ impl Document {
         Self { unchanged: root.clone(), root, path, notes, changes: Vec::new() }
     }
 
-    /// The folder that `recipe:` means in values that were not written in a file; `None` where there is none on the disk.
+    /// The folder that `recipe:` means in values that were not written in a file; `None` where there is none on the
+    /// disk.
     pub fn folder(&self) -> Option<&Path> {
         let parent = self.path.as_deref()?.parent()?;
         Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })

@@ -10,8 +10,8 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// SHA-256 (hex) over the bytes of the files of each of `clips`, by clip id. A clip that is made by code has no files and
-/// no checksum. With `store`, only files that it does not know yet, or that changed since, are read.
+/// SHA-256 (hex) over the bytes of the files of each of `clips`, by clip id. A clip that is made by code has no files
+/// and no checksum. With `store`, only files that it does not know yet, or that changed since, are read.
 ///
 /// # Errors
 /// Where the dataset does not know a clip, or a file cannot be read.

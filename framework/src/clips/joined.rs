@@ -13,8 +13,8 @@ const OTHER: &str = "test_on/";
 
 /// The splits train and val of one dataset and the split test of another, for a test across datasets.
 ///
-/// Clips keep their identifiers, so that a list of test episodes is the same wherever the training was. Only a test clip
-/// whose identifier the first dataset has too is called `test_on/…`.
+/// Clips keep their identifiers, so that a list of test episodes is the same wherever the training was. Only a test
+/// clip whose identifier the first dataset has too is called `test_on/…`.
 pub struct Joined {
     /// That of the training, and that of the test.
     datasets: [Box<dyn Dataset>; 2],

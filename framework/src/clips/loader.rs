@@ -164,8 +164,8 @@ impl ClipLoader<'_> {
     }
 }
 
-/// B clips, each interleaved 8-bit RGB `[T, H, W, 3]` → (x / 255 − mean) / std as `[B, T, 3, H, W]`. A card gets the bytes, a
-/// quarter of what the floats take, and computes these.
+/// B clips, each interleaved 8-bit RGB `[T, H, W, 3]` → (x / 255 − mean) / std as `[B, T, 3, H, W]`. A card gets the
+/// bytes, a quarter of what the floats take, and computes these.
 pub fn normalized(
     clips: &[impl AsRef<[u8]>],
     [b, t, h, w]: [usize; 4],

@@ -79,8 +79,8 @@ pub fn draw(shape: Shape, classes: &[Class], stream: &Stream, index: u64) -> Epi
     Episode { classes: chosen, support, queries }
 }
 
-/// Divides the clips of a split among at most `most` episodes. A class with more clips left is drawn more often, so that
-/// few are left over when no episode can be made any more.
+/// Divides the clips of a split among at most `most` episodes. A class with more clips left is drawn more often, so
+/// that few are left over when no episode can be made any more.
 fn divide(shape: Shape, classes: &[Class], clips: &Stream, draws: &Stream, most: usize) -> Vec<Episode> {
     let needed = shape.shot + shape.queries;
     let shuffled = |(at, class): (usize, &Class)| clips.at(at as u64).distinct(class.clips.len(), class.clips.len());
@@ -237,8 +237,9 @@ impl EpisodeList {
         Ok(read_file::<Shaped>(path)?.shape)
     }
 
-    /// Reads a list that [`EpisodeList::write`] wrote, or that was written by hand without a hash, for the dataset as it is now: `classes` are those of `split`.
-    /// They may have another order and more clips than the list was drawn from.
+    /// Reads a list that [`EpisodeList::write`] wrote, or that was written by hand without a hash, for the dataset as
+    /// it is now: `classes` are those of `split`. They may have another order and more clips than the list was drawn
+    /// from.
     ///
     /// # Errors
     /// Where the file cannot be read, its hash does not fit its episodes, an episode does not have the list's shape, or

@@ -32,8 +32,8 @@ pub struct Options<'a> {
     /// [`Attempt::commit`](crate::runs::records::Attempt::commit).
     pub commit: Option<&'a str>,
     /// Where a finished run has the same identity under another name, its records can be copied instead of training
-    /// again; where it differs in its test alone, its training can be. This function says whether the run in a directory
-    /// may be used for that.
+    /// again; where it differs in its test alone, its training can be. This function says whether the run in a
+    /// directory may be used for that.
     pub reuse: &'a dyn Fn(&Path) -> bool,
 }
 
@@ -186,8 +186,8 @@ fn contained<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-/// The results that a recipe expects do not change the run, so a finished run gets those of the recipe as it is now. Where
-/// nothing can be written there, it keeps what it has.
+/// The results that a recipe expects do not change the run, so a finished run gets those of the recipe as it is now.
+/// Where nothing can be written there, it keeps what it has.
 fn renew_expectations(recipe: &Recipe, path: &Path, progress: &dyn Progress) -> Result<()> {
     if Recipe::frozen(path)?.expect == recipe.expect {
         return Ok(());
@@ -208,8 +208,8 @@ fn renew_expectations(recipe: &Recipe, path: &Path, progress: &dyn Progress) -> 
     store.write_text("recipe.resolved.yaml", &frozen.to_yaml())
 }
 
-/// Completes the log that the recipe asks for of a run that is done. Where nothing can be written there, it keeps what it
-/// has.
+/// Completes the log that the recipe asks for of a run that is done. Where nothing can be written there, it keeps what
+/// it has.
 fn complete_log(recipe: &Recipe, path: &Path, progress: &dyn Progress) -> Result<()> {
     let Some(log) = log_of(recipe) else { return Ok(()) };
     match RunStore::open_free(path) {

@@ -76,8 +76,8 @@ impl<'a> ClipSource<'a> {
         (at % self.devices()).checked_sub(1).map_or(self, |other| &self.others[other])
     }
 
-    /// `model`, whose frozen part is that of this source, on the device number `at`. Copied are only the parameters that
-    /// training changes.
+    /// `model`, whose frozen part is that of this source, on the device number `at`. Copied are only the parameters
+    /// that training changes.
     pub fn replica(&self, at: usize, model: &FewShotModel) -> FewShotModel {
         let there = self.on(at);
         match at % self.devices() {

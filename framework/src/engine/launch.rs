@@ -93,8 +93,8 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// The jobs of those runs in the folder `runs` that are `wanted`. A cluster is asked only where it has some of them.
-    /// The ends of jobs are kept in the journal, because a cluster forgets them.
+    /// The jobs of those runs in the folder `runs` that are `wanted`. A cluster is asked only where it has some of
+    /// them. The ends of jobs are kept in the journal, because a cluster forgets them.
     ///
     /// # Errors
     /// Where the journal cannot be read.

@@ -263,8 +263,8 @@ fn resize_rgb(pixels: &[u8], from: (usize, usize), to: (usize, usize), filter: F
         Filter::Bilinear => FilterType::Bilinear,
         Filter::BilinearNoAntialias => return Ok(interpolate(pixels, from, to)),
     };
-    // Two calls, width first, each with rounding to 8 bits, as Pillow does. One call would filter in the other order and
-    // without rounding in between.
+    // Two calls, width first, each with rounding to 8 bits, as Pillow does. One call would filter in the other order
+    // and without rounding in between.
     let wide = convolve(pixels, from, (to.0, from.1), kind)?;
     convolve(&wide, (to.0, from.1), to, kind)
 }

@@ -146,8 +146,8 @@ impl FewShotModel {
         (0..blocks).any(|index| self.adapter.adapts_text(index))
     }
 
-    /// `texts` as the weights of now make them: those of a trained text tower are computed anew, with a graph where its weights
-    /// have one.
+    /// `texts` as the weights of now make them: those of a trained text tower are computed anew, with a graph where its
+    /// weights have one.
     pub fn current_texts(&self, texts: ClassTexts) -> ClassTexts {
         let (Some(prefix), Some(tower)) = (&texts.adapted, self.backbone.adaptable_text()) else { return texts };
         let _span = profile::span(Phase::Texts);
@@ -186,8 +186,8 @@ impl FewShotModel {
         self.backbone.geometry().layout(self.backbone.handed_out())
     }
 
-    /// The values of a frame after the prototype module, with those parts of the backbone behind them that the alignment
-    /// reads and the module leaves out.
+    /// The values of a frame after the prototype module, with those parts of the backbone behind them that the
+    /// alignment reads and the module leaves out.
     pub fn compared(&self) -> Layout {
         let given = self.given();
         with_parts(self.prototype.layout(&given), &given, &self.alignment.reads())
@@ -278,8 +278,8 @@ impl FewShotModel {
         Aligned { distances: distances.reshape([n, q, w]), further: further.collect() }
     }
 
-    /// Queries `[N, Q, T, E]` and supports `[N, W, K, T, E]` after [`Prototype::relate`], where the prototype module has
-    /// it.
+    /// Queries `[N, Q, T, E]` and supports `[N, W, K, T, E]` after [`Prototype::relate`], where the prototype module
+    /// has it.
     pub fn relate(&self, query: Tensor<4>, support: Tensor<5>, text: Tensor<3>) -> Related {
         match self.prototype.scope() {
             Scope::Episode => self.prototype.relate(EpisodeFeatures { query, support, text }),
@@ -427,10 +427,11 @@ pub fn sentence_cosines(clips: Tensor<3>, sentences: Tensor<4>) -> Tensor<4> {
 /// Text features of C classes.
 #[derive(Clone, Debug)]
 pub struct ClassTexts {
-    /// Of each class, `[C, E]`. A class with one sentence has the features of that sentence, not normalised; a class with
-    /// several has the mean of their unit vectors. Zeros where no part of the model reads class texts.
+    /// Of each class, `[C, E]`. A class with one sentence has the features of that sentence, not normalised; a class
+    /// with several has the mean of their unit vectors. Zeros where no part of the model reads class texts.
     pub mean: Tensor<2>,
-    /// Of each of a class' P sentences, `[C, P, E]`; given if [`Objective::needs_sentences`] or [`Objective::needs_frames`].
+    /// Of each of a class' P sentences, `[C, P, E]`; given if [`Objective::needs_sentences`] or
+    /// [`Objective::needs_frames`].
     pub sentences: Option<Tensor<3>>,
     /// What they are computed from, where the adapter changes the text tower: see [`FewShotModel::current_texts`].
     pub adapted: Option<TextPrefix>,

@@ -25,8 +25,8 @@ pub struct Compute {
     pub shards: Option<usize>,
     /// What a training step keeps of the tower for its gradients, and what it computes again.
     pub recompute: Recompute,
-    /// Clips of a training episode that are encoded at the same time; `null` is all. Fewer need less memory, and have to
-    /// be computed again: with `recompute: none` this counts as `tower`.
+    /// Clips of a training episode that are encoded at the same time; `null` is all. Fewer need less memory, and have
+    /// to be computed again: with `recompute: none` this counts as `tower`.
     #[schemars(range(min = 1))]
     pub micro_batch: Option<usize>,
     /// Keep only those activations that are expensive to compute, and compute the others again (burn's balanced

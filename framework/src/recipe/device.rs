@@ -264,7 +264,8 @@ pub fn nvidia_card(text: &str) -> Option<usize> {
     }
 }
 
-/// What `text` computes like: NVIDIA cards by one library are of one kind, as `tch:cuda`, and every other device is its own.
+/// What `text` computes like: NVIDIA cards by one library are of one kind, as `tch:cuda`, and every other device is its
+/// own.
 pub fn kind(text: &str) -> &str {
     match Name::read(text) {
         Some(Name::TchCuda(_) | Name::Cuda(_)) => text.rsplit_once(':').map_or(text, |(kind, _)| kind),

@@ -18,8 +18,8 @@ pub struct Expectation {
     /// Points by which the measured value may fall short.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub tolerance: f64,
-    /// Where the number comes from: paper and table. `this recipe`, or a command of maclip, for a number of one's own: no table
-    /// shows it as published.
+    /// Where the number comes from: paper and table. `this recipe`, or a command of maclip, for a number of one's own:
+    /// no table shows it as published.
     pub source: String,
     /// Dataset component on which it was measured, such as `kinetics100`. A run on another is not compared with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -36,8 +36,8 @@ fn typed(slot: &SlotInfo, node: &Node, path: &str) -> Node {
     node
 }
 
-/// Adds a hint to an unknown key that is an option of other components of the slot, or that the component's schema says under
-/// `x-elsewhere` to be written in another place.
+/// Adds a hint to an unknown key that is an option of other components of the slot, or that the component's schema says
+/// under `x-elsewhere` to be written in another place.
 fn of_others(slot: &SlotInfo, node: &Node, path: &str, problem: Diagnostic) -> Diagnostic {
     let key = problem.path.strip_prefix(path).and_then(|key| key.strip_prefix('.')).map(str::to_owned);
     let Some(key) = key.filter(|_| problem.code == codes::UNKNOWN_KEY) else { return problem };

@@ -161,8 +161,8 @@ pub fn build<C: Component>(node: &Node, path: &str, context: &BuildContext) -> R
 /// needs `inventory` and `schemars` as dependencies.
 ///
 /// ```text
-/// register!(dyn Alignment, MyMetric, name: "my_metric", summary: "what it is, in one line", paper: Some("where it is from"),
-///           stability: Experimental, usage: "{scale: 2.0}");
+/// register!(dyn Alignment, MyMetric, name: "my_metric", summary: "what it is, in one line",
+///           paper: Some("where it is from"), stability: Experimental, usage: "{scale: 2.0}");
 /// ```
 #[macro_export]
 macro_rules! register {

@@ -26,8 +26,8 @@ pub struct OptionDoc {
     pub choices: Vec<(String, String)>,
 }
 
-/// The options that `schema`, a whole one with its `$defs`, describes. The parts of a map come after the map; those of a
-/// list's items begin with `[].`.
+/// The options that `schema`, a whole one with its `$defs`, describes. The parts of a map come after the map; those of
+/// a list's items begin with `[].`.
 pub fn options(schema: &Value) -> Vec<OptionDoc> {
     let mut found = Vec::new();
     collect(schema, schema, "", None, &mut found);

@@ -6,8 +6,8 @@ use maclip_language::Vocabulary;
 
 inventory::submit! { Vocabulary { shared } }
 
-/// The options that both components have with the same kind of value in the same range. `key` is that of the slot, or of
-/// an option that holds a component; then the slot is the only one that knows both names.
+/// The options that both components have with the same kind of value in the same range. `key` is that of the slot, or
+/// of an option that holds a component; then the slot is the only one that knows both names.
 fn shared(key: &str, before: &str, after: &str) -> Vec<String> {
     let both = |slot: &super::SlotInfo| {
         let infos: Vec<&'static Info> = (slot.components)().into_iter().map(|candidate| candidate.info).collect();

@@ -140,8 +140,8 @@ impl RunDirectory {
         self.status.as_ref()?.test.as_ref()
     }
 
-    /// Holds the result in `status.json` against the records of its episodes. A result without such records, as that of the
-    /// contrastive task, is not checked.
+    /// Holds the result in `status.json` against the records of its episodes. A result without such records, as that of
+    /// the contrastive task, is not checked.
     ///
     /// # Errors
     /// Where the records say another accuracy, are cut, or cannot be read.

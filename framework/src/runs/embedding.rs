@@ -55,8 +55,8 @@ pub enum Stage {
 pub struct Map {
     /// Whose features they are.
     pub stage: Stage,
-    /// The share of the clips whose nearest other clip, by the cosine of all values of the features, has the same class.
-    /// Unlike the points of a plane it loses nothing.
+    /// The share of the clips whose nearest other clip, by the cosine of all values of the features, has the same
+    /// class. Unlike the points of a plane it loses nothing.
     pub nearest_is_same_class: f64,
     /// The first two principal components.
     pub pca: Vec<[f32; 2]>,

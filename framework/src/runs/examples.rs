@@ -74,8 +74,8 @@ pub struct Example {
 
 /// Where the model looks in the frames of a query: how much the prediction depends on each place.
 ///
-/// Each frame is cut into `side`² cells. One cell of one frame at a time is covered with the mean colour that pixels are
-/// normalised by, and the query is judged again (Zeiler and Fergus, arXiv 1311.2901, section 4.2).
+/// Each frame is cut into `side`² cells. One cell of one frame at a time is covered with the mean colour that pixels
+/// are normalised by, and the query is judged again (Zeiler and Fergus, arXiv 1311.2901, section 4.2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Occlusion {
     /// Cells along a side of a frame.

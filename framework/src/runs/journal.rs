@@ -100,7 +100,8 @@ fn lock_file(path: &Path) -> std::io::Result<File> {
     regular(OpenOptions::new().create(true).truncate(false).write(true), path)
 }
 
-/// The journal beside the runs of a recipe, opened to change it. No other process changes it until this value is dropped.
+/// The journal beside the runs of a recipe, opened to change it. No other process changes it until this value is
+/// dropped.
 #[derive(Debug)]
 pub struct Journal {
     runs: PathBuf,

@@ -63,7 +63,8 @@ pub struct Manifest {
     /// are in [`Contents::file`] beside the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clips: Option<String>,
-    /// Where the trained tensors come from, of a run that `maclip import` made. It trained nothing here and has no result.
+    /// Where the trained tensors come from, of a run that `maclip import` made. It trained nothing here and has no
+    /// result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<Imported>,
     /// Sentences that a reader of the result must know: clips that were left out, data that stands in for other data, …
@@ -402,7 +403,8 @@ impl LeftOut {
     }
 }
 
-/// One item of `<runs>/<recipe name>/planned.json`: a run that the study of the last `maclip run` asks for, begun or not.
+/// One item of `<runs>/<recipe name>/planned.json`: a run that the study of the last `maclip run` asks for, begun or
+/// not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planned {
     /// Name of the run's variant.

@@ -1,7 +1,7 @@
 //! The checksum that ties a result to the records of its run.
 //!
-//! It is no protection from somebody who wants to cheat. It finds what a slip of an editor, a mixed-up copy or a bad disk
-//! changed, before a table shows it.
+//! It is no protection from somebody who wants to cheat. It finds what a slip of an editor, a mixed-up copy or a bad
+//! disk changed, before a table shows it.
 
 use crate::error::Result;
 use crate::files::{file_hash, hex};
@@ -17,9 +17,9 @@ const RECORDS: [&str; 3] = ["train.jsonl", "validation.jsonl", "episodes.jsonl"]
 /// What a finished run may change in its recipe: its name, and what it is expected to reach.
 pub(crate) const FREE: [&str; 3] = ["name", "description", "expect"];
 
-/// The seal of the run in `path`: over the result and the step in `status`, which is the content of status.json, the identity
-/// in `manifest`, the recipe, the parameters and the records. Not over names and times. The files' own values are taken, not
-/// types of this program: a field that a later one adds changes no seal.
+/// The seal of the run in `path`: over the result and the step in `status`, which is the content of status.json, the
+/// identity in `manifest`, the recipe, the parameters and the records. Not over names and times. The files' own values
+/// are taken, not types of this program: a field that a later one adds changes no seal.
 ///
 /// # Errors
 /// Where a file cannot be read.

@@ -75,15 +75,15 @@ impl Depth {
     }
 }
 
-/// Trainable parts around frozen transformer blocks. B clips, T frames, N + 1 tokens, width D; for texts L tokens, and their
-/// width D.
+/// Trainable parts around frozen transformer blocks. B clips, T frames, N + 1 tokens, width D; for texts L tokens, and
+/// their width D.
 ///
 /// # Contract
 /// - **Start.** Before the first training step the features are those of the frozen backbone, up to rounding. An
 ///   adapter that does not start there says so in its test (`starts_frozen: false`).
-/// - **Training.** Every trainable tensor takes part in the features of a support clip or a query, or in a class text, so
-///   it has a gradient. An adapter has the scope [`Scope::Frozen`] if, and only if, it trains nothing: no weights of its own,
-///   and no part of the tower.
+/// - **Training.** Every trainable tensor takes part in the features of a support clip or a query, or in a class text,
+///   so it has a gradient. An adapter has the scope [`Scope::Frozen`] if, and only if, it trains nothing: no weights of
+///   its own, and no part of the tower.
 /// - **Scope.** A feature depends only on what [`Adapter::scope`] says, and a batch of clips gives the same features as
 ///   the clips one by one. Below [`Scope::LabelledClip`], [`Branch::Support`] and [`Branch::Query`] give the same
 ///   features, and no class text is read. The other clips of an episode count if, and only if, the scope is
@@ -93,10 +93,11 @@ impl Depth {
 ///   refused.
 /// - **Class texts** change the features if, and only if, [`Adapter::needs_text`]. The component's
 ///   `Component::describe` adds `adapter` to `Facts::readers` in the same cases.
-/// - **Text tower.** A class text depends on the sentences of its own class alone. An adapter that adapts the text tower
-///   does not read class texts in the image tower.
-/// - **Depth.** [`Adapter::adapts`], [`Adapter::tunes`], [`Adapter::embeds`] and [`Adapter::changes_pixels`] are constant, and everything that they
-///   do not name stays frozen: the values below the first named part are kept on disk and used again.
+/// - **Text tower.** A class text depends on the sentences of its own class alone. An adapter that adapts the text
+///   tower does not read class texts in the image tower.
+/// - **Depth.** [`Adapter::adapts`], [`Adapter::tunes`], [`Adapter::embeds`] and [`Adapter::changes_pixels`] are
+///   constant, and everything that they do not name stays frozen: the values below the first named part are kept on
+///   disk and used again.
 /// - **Sizes.** With `BuildContext::sizes_only` no tensor gets values: a plan is made on machines that could not hold
 ///   them.
 /// - **First tokens.** [`Adapter::forward`] gives the same values for a token however many tokens are asked for, up to
@@ -116,8 +117,8 @@ pub trait Adapter: DynModule + CloneAdapter {
         false
     }
 
-    /// Changes the normalised pixels of clips, `[B, T, 3, H, W]` → the same shape. Only called if [`Adapter::changes_pixels`].
-    /// What a backbone hands out as pixels are those before the change.
+    /// Changes the normalised pixels of clips, `[B, T, 3, H, W]` → the same shape. Only called if
+    /// [`Adapter::changes_pixels`]. What a backbone hands out as pixels are those before the change.
     fn pixels(&self, pixels: Tensor<5>) -> Tensor<5> {
         pixels
     }
@@ -140,8 +141,8 @@ pub trait Adapter: DynModule + CloneAdapter {
     fn needs_text(&self) -> bool;
 
     /// The first `first` tokens of block `index` together with its adapters: x `[B, T, N + 1, D]` → `[B, T, first, D]`.
-    /// `first` is N + 1 but for the last block, of which only the class token is read, so there an adapter saves time where
-    /// it leaves the others out. Only called if [`Adapter::adapts`]; the provided one is the block alone.
+    /// `first` is N + 1 but for the last block, of which only the class token is read, so there an adapter saves time
+    /// where it leaves the others out. Only called if [`Adapter::adapts`]; the provided one is the block alone.
     fn forward(
         &self,
         _index: usize,
@@ -153,8 +154,8 @@ pub trait Adapter: DynModule + CloneAdapter {
         block.forward_frames(x, first)
     }
 
-    /// What comes behind stage `index` of a ResNet: its map, the positions of a frame one after the other, `[B, T, h w, C]`
-    /// → the same shape. Only called if [`Adapter::adapts`].
+    /// What comes behind stage `index` of a ResNet: its map, the positions of a frame one after the other, `[B, T, h w,
+    /// C]` → the same shape. Only called if [`Adapter::adapts`].
     fn behind_stage(&self, _index: usize, map: Tensor<4>) -> Tensor<4> {
         map
     }
@@ -169,15 +170,15 @@ pub trait Adapter: DynModule + CloneAdapter {
         false
     }
 
-    /// Block `index` of the text tower together with its adapters, for C classes of P sentences each: x `[C, P, L, D]` → the same
-    /// shape. `mask` `[L, L]` is that of the tower's attention. Only called if [`Adapter::adapts_text`].
+    /// Block `index` of the text tower together with its adapters, for C classes of P sentences each: x `[C, P, L, D]`
+    /// → the same shape. `mask` `[L, L]` is that of the tower's attention. Only called if [`Adapter::adapts_text`].
     fn forward_text(&self, _index: usize, block: &dyn FrozenBlock, x: Tensor<4>, mask: &Tensor<2>) -> Tensor<4> {
         let [c, p, l, d] = x.dims();
         block.forward_masked(x.reshape([c * p, l, d]), mask.clone()).reshape([c, p, l, d])
     }
 
-    /// Cost of [`Adapter::forward`] for all tokens of x, which has this shape, the frozen block included; `None` where it
-    /// was not counted.
+    /// Cost of [`Adapter::forward`] for all tokens of x, which has this shape, the frozen block included; `None` where
+    /// it was not counted.
     fn cost(&self, _index: usize, _block: &dyn FrozenBlock, _x: [usize; 4], _branch: &Branch) -> Option<Cost> {
         None
     }

@@ -59,7 +59,8 @@ pub trait Alignment: DynModule + CloneAlignment {
         Aligned { distances: self.distances(query, support), further: Vec::new() }
     }
 
-    /// Whether the distance to a class depends on the other classes of the episode, so that they must be given together.
+    /// Whether the distance to a class depends on the other classes of the episode, so that they must be given
+    /// together.
     fn compares_classes(&self) -> bool {
         false
     }

@@ -25,8 +25,8 @@ pub trait Augment: Send + Sync + std::fmt::Debug {
     /// out the centre, and most others return the frames unchanged.
     fn apply(&self, frames: Frames, rng: Option<&mut Rng>) -> Frames;
 
-    /// [`Augment::apply`] for a support clip of a training episode. Only an augmentation that treats support clips otherwise
-    /// has one of its own.
+    /// [`Augment::apply`] for a support clip of a training episode. Only an augmentation that treats support clips
+    /// otherwise has one of its own.
     fn apply_to_support(&self, frames: Frames, rng: Option<&mut Rng>) -> Frames {
         self.apply(frames, rng)
     }

@@ -178,12 +178,12 @@ pub trait Backbone: DynModule + CloneBackbone {
     fn prefix(&self, pixels: Tensor<5>, adapter: &dyn Adapter) -> Tensor<3>;
 
     /// The steps that [`Backbone::encode`] is made of, each with the number of values of one frame that it reads; none
-    /// where the prefix is already the features. A training that is short of memory keeps the inputs of the steps alone,
-    /// and computes each step again when its gradient is wanted.
+    /// where the prefix is already the features. A training that is short of memory keeps the inputs of the steps
+    /// alone, and computes each step again when its gradient is wanted.
     fn encode_steps(&self, adapter: &dyn Adapter) -> Vec<usize>;
 
-    /// Asks the backbone to hand out `parts` of every frame behind its feature, ordered and each once. Called once, after it
-    /// is built.
+    /// Asks the backbone to hand out `parts` of every frame behind its feature, ordered and each once. Called once,
+    /// after it is built.
     ///
     /// # Errors
     /// Where it cannot give one of them.
@@ -196,8 +196,8 @@ pub trait Backbone: DynModule + CloneBackbone {
         &[]
     }
 
-    /// One of these steps: `[B, T, F]` → `[B, T, F']`, where the first reads the prefix, each other what the one before it
-    /// returned, and the last returns frame features `[B, T, E]`, not normalised, with the parts of
+    /// One of these steps: `[B, T, F]` → `[B, T, F']`, where the first reads the prefix, each other what the one before
+    /// it returned, and the last returns frame features `[B, T, E]`, not normalised, with the parts of
     /// [`Backbone::handed_out`] behind each.
     fn encode_step(&self, step: usize, x: Tensor<3>, adapter: &dyn Adapter, branch: &Branch) -> Tensor<3>;
 

@@ -3,8 +3,8 @@
 use crate::slots::cost::Cost;
 use burn::tensor::Tensor;
 
-/// The frozen parts of one transformer block with a norm before attention and MLP, for adapters. Functions take and return
-/// `[b, n, D]`, for any b and n, where they do not say otherwise.
+/// The frozen parts of one transformer block with a norm before attention and MLP, for adapters. Functions take and
+/// return `[b, n, D]`, for any b and n, where they do not say otherwise.
 pub trait FrozenBlock {
     /// The norm before the attention.
     fn ln_1(&self, x: Tensor<3>) -> Tensor<3>;
@@ -30,8 +30,8 @@ pub trait FrozenBlock {
         residual + self.mlp(x)
     }
 
-    /// The first `first` tokens of [`FrozenBlock::attention`]: x `[b, n, D]` → `[b, first, D]`. Of the others only keys and values
-    /// are needed.
+    /// The first `first` tokens of [`FrozenBlock::attention`]: x `[b, n, D]` → `[b, first, D]`. Of the others only keys
+    /// and values are needed.
     fn attention_first(&self, x: Tensor<3>, first: usize) -> Tensor<3> {
         self.attention(x).narrow(1, 0, first)
     }

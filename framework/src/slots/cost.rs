@@ -92,7 +92,8 @@ mod tests {
     fn costs_are_the_hand_computed_ones() {
         // [2, 3] · [3, 5]: 30 multiply-adds, 10 results, 6 + 10 values at a time.
         assert_eq!(Cost::product(2, 3, 5), Cost { flops: 60.0, values: 10.0, largest: 16.0 });
-        // One query of width 8 over three keys: 24 multiply-adds for the scores, 24 for the mixture; seven tokens are kept.
+        // One query of width 8 over three keys: 24 multiply-adds for the scores, 24 for the mixture; seven tokens are
+        // kept.
         let attention = Cost::attention(1, [1, 3], 8);
         assert_eq!((attention.flops, attention.values), (96.0, 7.0 * 8.0));
         let twice = Cost::product(2, 3, 5) * 2.0 + Cost::elementwise(100, 1.0);

@@ -274,9 +274,9 @@ pub trait Dataset: Send + Sync {
         requests.par_iter().map(read).collect()
     }
 
-    /// All frames of a clip, one after the other: `take` gets the timeline, the number of a frame and its image. However
-    /// long the clip is, no more than a few frames are held. The timeline that is returned has the number of frames that
-    /// came; the one that `take` gets may be a guess of the file's header.
+    /// All frames of a clip, one after the other: `take` gets the timeline, the number of a frame and its image.
+    /// However long the clip is, no more than a few frames are held. The timeline that is returned has the number of
+    /// frames that came; the one that `take` gets may be a guess of the file's header.
     ///
     /// # Errors
     /// Where the clip cannot be decoded, and the error of `take`.

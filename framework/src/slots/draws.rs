@@ -1,12 +1,12 @@
 //! Random draws inside the forward pass of a training: [`Dropout`] and [`DropPath`].
 //!
-//! A mask is a function of the run's seed, the training episode, the layer's name, how often the layer was called before in
-//! this pass, and the clip. So it is the same however the clips of an episode are split into parts, whichever thread computes
-//! a part, where activations are computed a second time, and after a resume.
+//! A mask is a function of the run's seed, the training episode, the layer's name, how often the layer was called
+//! before in this pass, and the clip. So it is the same however the clips of an episode are split into parts, whichever
+//! thread computes a part, where activations are computed a second time, and after a resume.
 //!
-//! The task opens a pass around each part of the model with [`Draws::during`], and the layers inside ask for their masks.
-//! Where no pass is open, both layers return their input. Validation and test close what is open with [`without_draws`],
-//! since their parts may be taken up by a thread that waits inside a pass.
+//! The task opens a pass around each part of the model with [`Draws::during`], and the layers inside ask for their
+//! masks. Where no pass is open, both layers return their input. Validation and test close what is open with
+//! [`without_draws`], since their parts may be taken up by a thread that waits inside a pass.
 
 use crate::random::Stream;
 use burn::module::Module;
@@ -118,8 +118,8 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Drops values with the probability `rate`, 0 ≤ rate < 1. `name` must tell it from the other layers of the model; it is part
-    /// of what the draws depend on.
+    /// Drops values with the probability `rate`, 0 ≤ rate < 1. `name` must tell it from the other layers of the model;
+    /// it is part of what the draws depend on.
     pub fn new(rate: f64, name: impl Into<String>) -> Self {
         Self { rate, name: name.into() }
     }
@@ -129,8 +129,8 @@ impl Dropout {
         is_open(self.rate)
     }
 
-    /// `x` of the same shape. In a pass over clips the first axis holds the clips one after the other, each with as many rows; in a
-    /// pass over an episode `x` is drawn for as a whole.
+    /// `x` of the same shape. In a pass over clips the first axis holds the clips one after the other, each with as
+    /// many rows; in a pass over an episode `x` is drawn for as a whole.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let shape = x.dims();
         let drawn = self.is_active().then(|| factors(&self.name, self.rate, shape.iter().product(), Whose::EachClip));
@@ -155,7 +155,8 @@ impl DropPath {
         Self { rate, name: name.into() }
     }
 
-    /// For each block, one for each of `names`. Rates grow in equal steps from 0 in the first block to `rate` in the last.
+    /// For each block, one for each of `names`. Rates grow in equal steps from 0 in the first block to `rate` in the
+    /// last.
     pub fn growing<const N: usize>(rate: f64, blocks: usize, names: [&str; N]) -> Vec<[Self; N]> {
         let of_block = |block: usize| rate * block as f64 / blocks.saturating_sub(1).max(1) as f64;
         (0..blocks).map(|block| names.map(|name| Self::new(of_block(block), format!("{name}.{block}")))).collect()
@@ -166,8 +167,8 @@ impl DropPath {
         is_open(self.rate)
     }
 
-    /// One draw for each of the `of` places of an axis, the same for all clips of the episode. `x` holds the first of these places
-    /// along `axis`.
+    /// One draw for each of the `of` places of an axis, the same for all clips of the episode. `x` holds the first of
+    /// these places along `axis`.
     pub fn along<const D: usize>(&self, x: Tensor<D>, axis: usize, of: usize) -> Tensor<D> {
         let here = x.dims()[axis];
         assert!(here <= of, "`{}` has {here} of {of} places", self.name);

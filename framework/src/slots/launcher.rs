@@ -9,8 +9,8 @@ use std::path::PathBuf;
 pub struct Cell {
     /// The name of its run directory.
     pub run: String,
-    /// The file that says the run: `maclip execute SPEC` makes it. It is `N.json` in the folder of the batch, where N is
-    /// the number of the cell from 0 on.
+    /// The file that says the run: `maclip execute SPEC` makes it. It is `N.json` in the folder of the batch, where N
+    /// is the number of the cell from 0 on.
     pub spec: PathBuf,
     /// The file that what the job says goes to. `N.log` in the folder of the batch leads to it too.
     pub log: PathBuf,
@@ -118,7 +118,8 @@ pub trait Queue {
     /// Where the cluster cannot be reached, or says something else than expected.
     fn states(&self, jobs: &[Job]) -> Result<BTreeMap<String, JobState>>;
 
-    /// How jobs have ended that [`Queue::states`] leaves out, by their id, where the cluster keeps accounts that answer.
+    /// How jobs have ended that [`Queue::states`] leaves out, by their id, where the cluster keeps accounts that
+    /// answer.
     fn ends(&self, _: &[Job]) -> BTreeMap<String, JobState> {
         BTreeMap::new()
     }

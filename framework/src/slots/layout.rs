@@ -1,9 +1,9 @@
 //! The values of a frame: its feature, and the parts that a backbone hands out or a prototype module adds.
 //!
 //! Most components read one feature vector of a frame. Some need more: a feature map, the tokens after some blocks, or
-//! the pixels themselves. A component says in `Component::describe` which [`Part`]s it reads ([`Facts::parts`]), and the
-//! recipe is refused where nothing gives them. The backbone then hands them out behind the feature, so that a frame is
-//! one row of values: `[B, T, F]` in place of `[B, T, E]`. A [`Layout`] says where each part is.
+//! the pixels themselves. A component says in `Component::describe` which [`Part`]s it reads ([`Facts::parts`]), and
+//! the recipe is refused where nothing gives them. The backbone then hands them out behind the feature, so that a frame
+//! is one row of values: `[B, T, F]` in place of `[B, T, E]`. A [`Layout`] says where each part is.
 //!
 //! [`Facts::parts`]: crate::registry::Facts::parts
 

@@ -62,8 +62,8 @@ impl Scores {
 /// What an objective compares frame by frame and sentence by sentence.
 #[derive(Clone, Debug)]
 pub struct FramesAndSentences {
-    /// All values of the queries' frames after the prototype module, `[N, Q, T, F]`; `BuildContext::compared` says where they
-    /// are.
+    /// All values of the queries' frames after the prototype module, `[N, Q, T, F]`; `BuildContext::compared` says
+    /// where they are.
     pub query: Tensor<4>,
     /// Class texts, `[N, W, E]`, not normalised.
     pub texts: Tensor<3>,
@@ -123,12 +123,12 @@ pub struct Loss {
 ///   their N losses. It has at least one named term; each name is there once, and none is `total`.
 /// - **Gradient.** The gradient with respect to distances and text cosines is finite and not 0 everywhere.
 /// - **Prediction.** The probabilities of a query are within 0 and 1, and their sum is 1. They do not depend on other
-///   episodes. They are computed from [`Scores::distances`], [`Scores::query_text`],
-///   [`Scores::query_sentences`], [`Scores::frames`] and [`Scores::further`] alone: the other fields are `None` in a test.
+///   episodes. They are computed from [`Scores::distances`], [`Scores::query_text`], [`Scores::query_sentences`],
+///   [`Scores::frames`] and [`Scores::further`] alone: the other fields are `None` in a test.
 /// - **Class texts** of the episode or of all training classes change the outcome if, and only if,
 ///   [`Objective::needs_text`]. `Component::describe` adds `objective` to `Facts::readers` in the same cases.
-/// - **Sentences.** [`Scores::query_sentences`] changes the outcome if, and only if, [`Objective::needs_sentences`], which
-///   implies [`Objective::needs_text`].
+/// - **Sentences.** [`Scores::query_sentences`] changes the outcome if, and only if, [`Objective::needs_sentences`],
+///   which implies [`Objective::needs_text`].
 /// - **Frames.** [`Scores::frames`] changes the outcome if, and only if, [`Objective::needs_frames`], which implies
 ///   [`Objective::needs_text`].
 /// - **All classes.** [`Scores::all_classes`] changes the loss if, and only if, [`Objective::all_classes`].

@@ -42,8 +42,8 @@ pub struct Related {
 /// - **Class texts** change the result if, and only if, [`Prototype::needs_text`]. `Component::describe` adds
 ///   `prototype` to `Facts::readers` in the same cases.
 /// - **Shapes** stay, except for V and K of [`Related::support`], and as [`Prototype::layout`] says. A module that
-///   [reads parts](Prototype::reads) gets all values of a frame, `[S, T, F]`; any other gets the feature alone. `Component::
-///   describe` calls `Facts::reads` and `Facts::adds` for the same parts.
+///   [reads parts](Prototype::reads) gets all values of a frame, `[S, T, F]`; any other gets the feature alone.
+///   `Component:: describe` calls `Facts::reads` and `Facts::adds` for the same parts.
 /// - **Sizes.** With `BuildContext::sizes_only` no tensor gets values: a plan is made on machines that could not hold
 ///   them.
 /// - **Cost.** All costs are given, with the right shape from [`Prototype::relate_cost`]; or none, and the test says

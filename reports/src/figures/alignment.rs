@@ -37,8 +37,8 @@ pub fn range<'a>(costs: impl IntoIterator<Item = &'a Vec<f32>>) -> [f64; 2] {
     finite.fold([f64::MAX, f64::MIN], |[low, high], cost| [low.min(cost), high.max(cost)])
 }
 
-/// Fuller cells are nearer frames; the dots are as large as the weight of their pair. The frames themselves stand at both axes.
-/// `None` for a matrix without entries, or where the two do not fit together.
+/// Fuller cells are nearer frames; the dots are as large as the weight of their pair. The frames themselves stand at
+/// both axes. `None` for a matrix without entries, or where the two do not fit together.
 pub fn draw(matrix: &Matrix) -> Option<Drawn> {
     let (rows, columns) = (matrix.costs.len(), matrix.costs.first().map_or(0, Vec::len));
     let fits = |of: &[Vec<f32>]| of.len() == rows && of.iter().all(|row| row.len() == columns);
@@ -170,7 +170,8 @@ mod tests {
         assert!(svg.contains(">&lt;red&gt; triangle moving downwards<"), "the whole name, on a second line: {svg}");
         assert_eq!((svg.matches("href=\"#q\"").count(), svg.matches("href=\"#s\"").count()), (2, 2));
         assert!(svg.contains("distance 0.900") && svg.contains(">0.100<"));
-        // With a matrix whose frames are farther, the nearest cell has the same colour as before, and the farthest has not.
+        // With a matrix whose frames are farther, the nearest cell has the same colour as before, and the farthest has
+        // not.
         let fill = |svg: &str| {
             format!(
                 "{:?}",

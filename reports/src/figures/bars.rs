@@ -13,8 +13,8 @@ const TOP: f64 = 58.0;
 /// Room for the names.
 const NAMES: f64 = 170.0;
 
-/// Bars with intervals, the difference to the baseline, the seeds as dots and, where there are classes to guess from, the line of
-/// chance; `None` for no points. `unit` is the axis label, such as `accuracy (%)`.
+/// Bars with intervals, the difference to the baseline, the seeds as dots and, where there are classes to guess from,
+/// the line of chance; `None` for no points. `unit` is the axis label, such as `accuracy (%)`.
 pub fn draw(title: &str, unit: &str, points: &[Point], chance: Option<f64>) -> Option<Drawn> {
     if points.is_empty() {
         return None;

@@ -1,5 +1,5 @@
-//! What figures are drawn with: plotters' shapes, and beside them frames of clips, dashes and marks that a page can link. There
-//! is a description for those who do not see the figure.
+//! What figures are drawn with: plotters' shapes, and beside them frames of clips, dashes and marks that a page can
+//! link. There is a description for those who do not see the figure.
 
 use super::svg::{Shapes, Svg, corners, escape, letters, number, path, stroke, unit, units};
 use super::text::{Font, paragraph};
@@ -219,8 +219,8 @@ impl Canvas {
         self.head(&[(text, Font::TITLE, Colour::INK)], 16.0);
     }
 
-    /// The title and what is said below it, in as many lines as they need. The last one has its middle at `last`, and the figure
-    /// begins further up where the others need it.
+    /// The title and what is said below it, in as many lines as they need. The last one has its middle at `last`, and
+    /// the figure begins further up where the others need it.
     pub fn head(&mut self, texts: &[(&str, Font, Colour)], last: f64) {
         let mut lines = Vec::new();
         let mut middle = last;
@@ -286,7 +286,8 @@ impl Canvas {
         self.draw(&Text::new(text.to_owned(), units(at), style));
     }
 
-    /// The scale of a matrix: patches from the palest to the fullest colour, with what its two ends are, right-aligned at `right`.
+    /// The scale of a matrix: patches from the palest to the fullest colour, with what its two ends are, right-aligned
+    /// at `right`.
     pub fn colour_scale(&mut self, ends: [&str; 2], opacities: [f64; 2], colour: Colour, right: f64, middle: f64) {
         const STEPS: usize = 8;
         const PATCH: f64 = 9.0;

@@ -41,8 +41,8 @@ impl<'a> Along<'a> {
     }
 }
 
-/// A line for each variant, named beside the axes, with its band. `percent` shows shares in percent. `None` where no variant
-/// has two points.
+/// A line for each variant, named beside the axes, with its band. `percent` shows shares in percent. `None` where no
+/// variant has two points.
 pub fn draw(title: &str, unit: &str, against: Along, lines: &[Line], percent: bool) -> Option<Drawn> {
     let along = against.name();
     let lines: Vec<&Line> = lines.iter().filter(|line| !line.points.is_empty()).collect();
@@ -170,7 +170,8 @@ fn across(against: Along, values: impl Iterator<Item = f64>, right: f64) -> (Sca
     }
 }
 
-/// Whether lines end so far apart that one axis in even steps shows most of them as one: losses of different objectives.
+/// Whether lines end so far apart that one axis in even steps shows most of them as one: losses of different
+/// objectives.
 fn far_apart(lines: &[&Line]) -> bool {
     const TIMES: f64 = 20.0;
     let ends = || lines.iter().map(|line| line.points[line.points.len() - 1].mean);

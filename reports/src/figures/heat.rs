@@ -22,7 +22,8 @@ pub struct Grid<'a> {
     pub colour: Colour,
 }
 
-/// Opacity of the largest share where cells hold text, which stays legible on light and dark ground, and where they hold none.
+/// Opacity of the largest share where cells hold text, which stays legible on light and dark ground, and where they
+/// hold none.
 const BEHIND_TEXT: f64 = 0.42;
 const FULLEST: f64 = 0.9;
 /// Cells smaller than this hold no number.
@@ -31,7 +32,8 @@ const NUMBERED: f64 = 30.0;
 const NAMES: f64 = 235.0;
 const TOP: f64 = 44.0;
 
-/// Fuller colour is more. Columns are named where there is room, else numbered as their rows are. `None` for an empty grid.
+/// Fuller colour is more. Columns are named where there is room, else numbered as their rows are. `None` for an empty
+/// grid.
 pub fn draw(grid: &Grid) -> Option<Drawn> {
     let (rows, columns) = (grid.rows.len(), grid.columns.len());
     if rows == 0 || columns == 0 {

@@ -26,10 +26,11 @@ impl Frame {
     }
 }
 
-/// Places a label of each width beside its point: right, left, above or below; further away where that is taken, in at most
-/// so many `rings`.
+/// Places a label of each width beside its point: right, left, above or below; further away where that is taken, in at
+/// most so many `rings`.
 ///
-/// `taken` are boxes to keep free, `within` is where labels may be; labels are `height` tall. `None` where nothing is free.
+/// `taken` are boxes to keep free, `within` is where labels may be; labels are `height` tall. `None` where nothing is
+/// free.
 pub fn beside(
     points: &[(f64, f64)],
     widths: &[f64],

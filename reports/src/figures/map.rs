@@ -40,8 +40,8 @@ impl Projection {
     }
 }
 
-/// A panel for each stage; a clip has the shape and the tint of its class, which the list below names. `None` where a map does not have
-/// a point for each clip.
+/// A panel for each stage; a clip has the shape and the tint of its class, which the list below names. `None` where a
+/// map does not have a point for each clip.
 pub fn draw(title: &str, embedding: &Embedding, projection: Projection) -> Option<Drawn> {
     let Embedding { clips, maps, .. } = embedding;
     if clips.is_empty() || maps.is_empty() || maps.iter().any(|map| projection.points(map).len() != clips.len()) {

@@ -41,7 +41,8 @@ pub fn draw(summary: &Summary) -> Vec<Figure> {
 /// Tested variants by their kind.
 type Kinds<'a> = BTreeMap<String, Vec<&'a Tested<'a>>>;
 
-/// One line for each kind of variant that was tested with several shots (or ways), a figure for each data and number of the other.
+/// One line for each kind of variant that was tested with several shots (or ways), a figure for each data and number of
+/// the other.
 fn along(
     album: &mut Album,
     all: &[Tested],

@@ -17,7 +17,8 @@ const NAMES: f64 = 170.0;
 /// From the largest phase to the smallest: phases are no variants and have shades instead of their colours.
 const SHADES: [f64; 6] = [0.9, 0.62, 0.4, 0.24, 0.13, 0.06];
 
-/// Thread-seconds of each phase, one bar for each variant; phases beyond the five largest are one. `None` where nobody measured.
+/// Thread-seconds of each phase, one bar for each variant; phases beyond the five largest are one. `None` where nobody
+/// measured.
 pub fn draw(title: &str, variants: &[(Named, &BTreeMap<String, f64>)]) -> Option<Drawn> {
     let variants: Vec<_> = variants.iter().filter(|(_, phases)| phases.values().sum::<f64>() > 0.0).collect();
     let mut totals: BTreeMap<&str, f64> = BTreeMap::new();

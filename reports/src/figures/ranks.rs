@@ -62,8 +62,8 @@ pub fn draw(album: &mut Album, summary: &Summary) {
     }
 }
 
-/// The variants that all of `groups` have, their ranks over tables and seeds, and the number of seeds; `None` where there is
-/// nothing to rank.
+/// The variants that all of `groups` have, their ranks over tables and seeds, and the number of seeds; `None` where
+/// there is nothing to rank.
 fn compared(groups: &[&Group]) -> Option<(Vec<Named>, Ranks, usize)> {
     let tables: Vec<BTreeMap<usize, &Variant>> = groups.iter().map(|group| tested(group)).collect();
     let common: Vec<usize> = tables

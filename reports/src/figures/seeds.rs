@@ -34,8 +34,8 @@ const TOP: f64 = 54.0;
 /// Room for the results of the test, right of the curves.
 const TESTS: f64 = 16.0;
 
-/// A thin line for each seed's validations and, right of them, a dot for its test; all panels have the same axes. `None` where no
-/// variant has two seeds.
+/// A thin line for each seed's validations and, right of them, a dot for its test; all panels have the same axes.
+/// `None` where no variant has two seeds.
 pub fn draw(title: &str, unit: &str, panels: &[Panel]) -> Option<Drawn> {
     if panels.iter().all(|panel| panel.seeds.len() < 2) {
         return None;

@@ -1,5 +1,5 @@
-//! The backend of plotters that the figures are drawn on: SVG with fractions of a pixel, and with colours by class, so that a
-//! browser can show them on a dark ground.
+//! The backend of plotters that the figures are drawn on: SVG with fractions of a pixel, and with colours by class, so
+//! that a browser can show them on a dark ground.
 
 use super::text::{Font, clean};
 use crate::palette::Colour;

@@ -1,7 +1,7 @@
 //! How wide a text is, and how a long one is made to fit.
 //!
-//! Widths are the advance widths of DejaVu Sans, in which the PNG files are set. The system fonts of browsers are narrower or
-//! as wide, so that what fits here fits there.
+//! Widths are the advance widths of DejaVu Sans, in which the PNG files are set. The system fonts of browsers are
+//! narrower or as wide, so that what fits here fits there.
 
 use skrifa::instance::{LocationRef, Size};
 use skrifa::metrics::GlyphMetrics;
@@ -62,8 +62,8 @@ pub fn clean(text: &str) -> String {
     text.chars().map(|c| if forbidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// At most `width` pixels of a label. A longer one loses its middle, because names of variants and classes differ at their
-/// ends.
+/// At most `width` pixels of a label. A longer one loses its middle, because names of variants and classes differ at
+/// their ends.
 pub fn shorten(label: &str, width: f64, font: Font) -> String {
     cut(&clean(label), width, font, 0.5)
 }
@@ -83,8 +83,8 @@ fn cut(label: &str, width: f64, font: Font, head: f64) -> String {
     (0..letters.len()).rev().map(kept).find(|text| font.width(text) <= width).unwrap_or_else(|| "…".to_owned())
 }
 
-/// The labels at most `width` pixels wide. Labels that differ stay different: another part of them is left out, and as the last
-/// resort they are numbered.
+/// The labels at most `width` pixels wide. Labels that differ stay different: another part of them is left out, and as
+/// the last resort they are numbered.
 pub fn shorten_all(labels: &[String], width: f64, font: Font) -> Vec<String> {
     let labels: Vec<String> = labels.iter().map(|label| clean(label)).collect();
     let wanted = labels.iter().collect::<BTreeSet<_>>().len();
@@ -96,8 +96,8 @@ pub fn shorten_all(labels: &[String], width: f64, font: Font) -> Vec<String> {
     })
 }
 
-/// `label` in at most two lines of `width` pixels, broken at a space or behind a sign where it can be; a rest that does not fit
-/// loses its middle.
+/// `label` in at most two lines of `width` pixels, broken at a space or behind a sign where it can be; a rest that does
+/// not fit loses its middle.
 pub fn wrap(label: &str, width: f64, font: Font) -> Vec<String> {
     let label = clean(label);
     if font.width(&label) <= width {
@@ -179,7 +179,8 @@ pub fn widest<'a>(texts: impl IntoIterator<Item = &'a String>, font: Font) -> f6
 mod tests {
     use super::*;
 
-    /// Advance widths of DejaVu Sans 2.37 in units of 2048, as `ttx` shows them: space 651, `0` 1303, `W` 2025, bold `W` 2259.
+    /// Advance widths of DejaVu Sans 2.37 in units of 2048, as `ttx` shows them: space 651, `0` 1303, `W` 2025, bold
+    /// `W` 2259.
     #[test]
     fn widths_are_those_of_the_font() {
         let units = |text: &str, bold: bool| (Font { size: 2048.0, bold }.width(text)).round();

@@ -221,8 +221,8 @@ fn blocks(anchor: &str, figures: &[Figure], answers: Option<Answers>) -> Vec<Blo
     blocks
 }
 
-/// Blocks in two columns: each goes to the one that is shorter so far. Screens show columns and blocks by their places. The lowest
-/// comes first nevertheless, and paper follows that: a sheet that a table leaves half empty has room for it.
+/// Blocks in two columns: each goes to the one that is shorter so far. Screens show columns and blocks by their places.
+/// The lowest comes first nevertheless, and paper follows that: a sheet that a table leaves half empty has room for it.
 fn balanced(blocks: Vec<Block>) -> Vec<FigureColumn> {
     let mut columns = [0, 1].map(|side| FigureColumn { side, blocks: Vec::new() });
     let mut heights = [0.0; 2];

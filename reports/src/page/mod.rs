@@ -86,7 +86,8 @@ fn ends_with_digit(text: Option<&str>) -> bool {
     text.is_some_and(|text| text.ends_with(|last: char| last.is_ascii_digit()))
 }
 
-/// A name as HTML that may break behind its signs and not within its words; within those only where no line has room for them.
+/// A name as HTML that may break behind its signs and not within its words; within those only where no line has room
+/// for them.
 fn breaks(name: &str) -> Value {
     /// Letters of the longest word that stays whole, and of the parts of a longer one.
     const WHOLE: usize = 24;
@@ -113,8 +114,8 @@ fn breaks(name: &str) -> Value {
 
 /// So many tables of a page are open at once; of more, only the first is.
 const OPEN_TABLES: usize = 3;
-/// Tables whose examples are on a page: all of the first, and the first of each kind of the second. Each example has about a
-/// tenth of a megabyte.
+/// Tables whose examples are on a page: all of the first, and the first of each kind of the second. Each example has
+/// about a tenth of a megabyte.
 const GALLERIES: usize = 2;
 /// So many runs are listed at the end of a page; more are in a fold.
 const MOST_RUNS: usize = 24;

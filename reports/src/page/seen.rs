@@ -1,4 +1,5 @@
-//! Pages of made-up runs, looked at in a browser: what `tests/page.rs` does for a real run, for the states that it does not reach.
+//! Pages of made-up runs, looked at in a browser: what `tests/page.rs` does for a real run, for the states that it does
+//! not reach.
 
 use crate::scripts::asked;
 use crate::testing::Study;

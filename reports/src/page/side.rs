@@ -1,5 +1,5 @@
-//! The tables of one study side by side: a method in each row, and in the columns what it is tested on, with how many shots, and
-//! where that differs from the test's, what it is trained on. Not here: how such a table is made (`pivot`).
+//! The tables of one study side by side: a method in each row, and in the columns what it is tested on, with how many
+//! shots, and where that differs from the test's, what it is trained on. Not here: how such a table is made (`pivot`).
 
 use super::contents::short_data;
 use crate::format;
@@ -45,8 +45,8 @@ pub fn tables(loaded: &Loaded, summary: &Summary) -> Vec<SideView> {
     several.filter_map(|(study, groups)| table(study.as_deref(), &groups, loaded)).collect()
 }
 
-/// `None` where the tables differ in something else, one method has several results for the same data and shots, or none
-/// has more than one, unless each says what it is trained on.
+/// `None` where the tables differ in something else, one method has several results for the same data and shots, or
+/// none has more than one, unless each says what it is trained on.
 fn table(study: Option<&str>, groups: &[&Group], loaded: &Loaded) -> Option<SideView> {
     let paths: BTreeSet<&PathBuf> =
         groups.iter().flat_map(|group| &group.variants).flat_map(|variant| &variant.paths).collect();
@@ -112,8 +112,8 @@ fn word(value: &str) -> String {
     format::words(value.trim_end_matches('/').rsplit('/').next().unwrap_or(value))
 }
 
-/// The key of the recipe that tells apart what runs are trained on; `None` where all are trained on the same, or on what they are
-/// tested on.
+/// The key of the recipe that tells apart what runs are trained on; `None` where all are trained on the same, or on
+/// what they are tested on.
 fn training_key(runs: &[&Run]) -> Option<String> {
     const TRAINED_ON: &str = "dataset.";
     runs.iter().find(|run| run.settings.get("task.test_on.type").is_some())?;

@@ -17,8 +17,8 @@ pub enum Axis {
     Variant,
     /// Name of the recipe.
     Recipe,
-    /// The dataset, with the options in which it differs from another one of the runs; behind the one of the training, where that
-    /// is another.
+    /// The dataset, with the options in which it differs from another one of the runs; behind the one of the training,
+    /// where that is another.
     Dataset,
     /// Architecture of the backbone, or the name of its embedded weights.
     Backbone,

@@ -3,8 +3,8 @@
 use super::{Pivot, PivotCell};
 use crate::table::{escape_latex, set, unspelt};
 
-/// A `table` environment for `\input`; the document needs `booktabs` and `siunitx` (version 3), and `xcolor` where there are
-/// published rows. `label` becomes `\label{tab:…}`.
+/// A `table` environment for `\input`; the document needs `booktabs` and `siunitx` (version 3), and `xcolor` where
+/// there are published rows. `label` becomes `\label{tab:…}`.
 pub fn latex(table: &Pivot, label: &str) -> String {
     let grey = table.has_published();
     let mut needs = vec!["booktabs", "siunitx"];

@@ -1,6 +1,6 @@
-//! `maclip table`: the results of runs along any axes, as a paper prints them. Seeds are averaged, and nothing else is: runs that
-//! share a cell and are no seeds of one another are an error. Not here: the tables of the report, which have a row for each
-//! variant (`table`).
+//! `maclip table`: the results of runs along any axes, as a paper prints them. Seeds are averaged, and nothing else is:
+//! runs that share a cell and are no seeds of one another are an error. Not here: the tables of the report, which have
+//! a row for each variant (`table`).
 
 mod axis;
 mod cells;
@@ -135,8 +135,8 @@ impl Pivot {
         spans.into_iter().map(|(path, count)| (path[level].as_str(), count)).collect()
     }
 
-    /// The longest interval of a column, as it stands behind a number: ` ± 13.3`. A number without one stands above the others'
-    /// numbers where it is followed by as much room.
+    /// The longest interval of a column, as it stands behind a number: ` ± 13.3`. A number without one stands above the
+    /// others' numbers where it is followed by as much room.
     fn interval_of(&self, column: usize) -> &str {
         let cells = self.rows.iter().map(|row| row.cells[column].text.as_str());
         let ends = cells.filter_map(|text| text.find(" ± ").map(|at| &text[at..]));
@@ -161,10 +161,12 @@ impl Pivot {
     }
 }
 
-/// The table of the runs at or below `roots` that `asked` describes, and one line for each thing that could not be read.
+/// The table of the runs at or below `roots` that `asked` describes, and one line for each thing that could not be
+/// read.
 ///
 /// # Errors
-/// Where no run can be read or has a result, an axis is unknown, and where runs share a cell that are no seeds of one another.
+/// Where no run can be read or has a result, an axis is unknown, and where runs share a cell that are no seeds of one
+/// another.
 pub fn pivot(roots: &[PathBuf], asked: &Asked) -> Result<(Pivot, Vec<String>)> {
     let loaded = load::load(roots)?;
     let unreadable = loaded.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.reason)).collect();
@@ -254,8 +256,8 @@ fn only<'a>(all: &[Placed<'a>], asked: &[(String, String)]) -> Result<Vec<Placed
     Ok(kept)
 }
 
-/// The order of rows and columns: as asked; else the baseline first and methods by rising mean, and other values as they are
-/// counted or spelt.
+/// The order of rows and columns: as asked; else the baseline first and methods by rising mean, and other values as
+/// they are counted or spelt.
 struct Order<'a> {
     asked: &'a [String],
     rows: &'a [Axis],

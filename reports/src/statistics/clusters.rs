@@ -3,20 +3,22 @@
 use super::{Interval, mean, t_quantile};
 use crate::episodes::List;
 
-/// The mean of `values`, one for each query of `list` in order, with its 95 % interval over classes and videos; `None` where
-/// the records name no clips, or there are fewer than three classes, or no more than an episode has.
+/// The mean of `values`, one for each query of `list` in order, with its 95 % interval over classes and videos; `None`
+/// where the records name no clips, or there are fewer than three classes, or no more than an episode has.
 ///
-/// Episodes share classes and videos, so they are no independent draws of either. The interval is that of a cluster bootstrap:
-/// classes are drawn with replacement, and videos with replacement within each class drawn. The mean is a U-statistic of
-/// classes and videos; to first order (Hájek's projection) a draw changes it by the sum of the influences
+/// Episodes share classes and videos, so they are no independent draws of either. The interval is that of a cluster
+/// bootstrap: classes are drawn with replacement, and videos with replacement within each class drawn. The mean is a
+/// U-statistic of classes and videos; to first order (Hájek's projection) a draw changes it by the sum of the
+/// influences
 ///
 /// ```text
 /// I_class = Σ (x − x̄) / M  over the queries of all episodes with that class
 /// I_video = Σ (x − x̄) / M  over its own queries, and over all queries of the episodes that it supports
 /// ```
 ///
-/// of M queries x; the deviation of a class is stretched by (C − 1) / (C − way), see below. The bootstrap variance of such a sum needs no
-/// resampling: Σ (I_class − mean)² + Σ (I_video − mean of its class)². The half width is Student's t with C − 1 degrees of freedom, times √(C / (C − 1)), as C classes are few.
+/// of M queries x; the deviation of a class is stretched by (C − 1) / (C − way), see below. The bootstrap variance of
+/// such a sum needs no resampling: Σ (I_class − mean)² + Σ (I_video − mean of its class)². The half width is Student's
+/// t with C − 1 degrees of freedom, times √(C / (C − 1)), as C classes are few.
 pub fn over_clusters(list: &List, values: &[f64]) -> Option<Interval> {
     let classes = list.classes.len();
     if list.clips.is_empty() || classes < 3 || classes <= list.way || values.is_empty() {
@@ -40,8 +42,8 @@ pub fn over_clusters(list: &List, values: &[f64]) -> Option<Interval> {
     Some(Interval { mean, half_width: t_quantile(classes - 1) * (variance * few).sqrt() })
 }
 
-/// What the influence of a class counts for. The other classes of its episodes come out of the same C, not out of all that could be: that
-/// shrinks how it deviates by (C − way) / (C − 1).
+/// What the influence of a class counts for. The other classes of its episodes come out of the same C, not out of all
+/// that could be: that shrinks how it deviates by (C − way) / (C − 1).
 fn stretch(list: &List) -> f64 {
     (list.classes.len() - 1) as f64 / (list.classes.len() - list.way) as f64
 }
@@ -103,9 +105,10 @@ mod tests {
         assert!((interval.half_width / wanted - 1.0).abs() < 0.03, "{} is not {wanted}", interval.half_width);
     }
 
-    /// By hand: two-way episodes of three classes A, B, C with one clip each, (A, B), (A, C), (B, C); right 1, 1, 0 of one query of
-    /// the first class. M = 3, mean 2/3. Influences ×9: A 1 + 1 = 2, B 1 − 2 = −1, C −1; the videos of a class that has one
-    /// are their own mean, so only the classes vary: variance 2² · (4 + 1 + 1) / 81, stretched by (3 − 1) / (3 − 2).
+    /// By hand: two-way episodes of three classes A, B, C with one clip each, (A, B), (A, C), (B, C); right 1, 1, 0 of
+    /// one query of the first class. M = 3, mean 2/3. Influences ×9: A 1 + 1 = 2, B 1 − 2 = −1, C −1; the videos of a
+    /// class that has one are their own mean, so only the classes vary: variance 2² · (4 + 1 + 1) / 81, stretched by (3
+    /// − 1) / (3 − 2).
     #[test]
     fn three_classes_by_hand() {
         let list = List {

@@ -71,8 +71,8 @@ fn over_seeds_holds_the_mean_over_seeds() {
     }
 }
 
-/// Two variants on the same episodes: the truth is their difference given these videos. The p-value of two equal ones is below
-/// 5 % in at most 5 % of the studies.
+/// Two variants on the same episodes: the truth is their difference given these videos. The p-value of two equal ones
+/// is below 5 % in at most 5 % of the studies.
 #[test]
 fn paired_holds_the_difference_and_p_its_level() {
     let world = World::new(12, 10, Stream::new(3, "world").at(0));

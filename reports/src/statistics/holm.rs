@@ -1,7 +1,7 @@
 //! Holm's correction for several comparisons in one table.
 
-/// Adjusted p-values in the order given (Holm, Scandinavian Journal of Statistics 1979): the smallest times the number of
-/// comparisons, the next times one less, …, never below the one before and at most 1.
+/// Adjusted p-values in the order given (Holm, Scandinavian Journal of Statistics 1979): the smallest times the number
+/// of comparisons, the next times one less, …, never below the one before and at most 1.
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));
@@ -18,8 +18,8 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    /// The example of textbooks: 0.01, 0.04, 0.03, 0.005. By hand: 4 · 0.005 = 0.02, 3 · 0.01 = 0.03, 2 · 0.03 = 0.06, and 0.04
-    /// stays at the 0.06 before it.
+    /// The example of textbooks: 0.01, 0.04, 0.03, 0.005. By hand: 4 · 0.005 = 0.02, 3 · 0.01 = 0.03, 2 · 0.03 = 0.06,
+    /// and 0.04 stays at the 0.06 before it.
     #[test]
     fn a_hand_computed_case() {
         let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);

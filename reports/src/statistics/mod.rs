@@ -25,8 +25,8 @@ pub use sign_flip::sign_flip;
 use crate::settings::Settings;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// What an interval over episodes is about where each is drawn from all videos. Lafargue et al. (arXiv 2409.02850) call it
-/// closed, and open where no two episodes share a video.
+/// What an interval over episodes is about where each is drawn from all videos. Lafargue et al. (arXiv 2409.02850) call
+/// it closed, and open where no two episodes share a video.
 pub const OVER_EPISODES: &str = "95 % interval over episodes given these videos (closed)";
 
 /// The same where no two episodes share a video.
@@ -83,9 +83,9 @@ pub struct Interval {
 /// The mean over the runs of a variant with the interval over episodes given these videos (and, as always, given the
 /// trained models).
 ///
-/// All seeds are tested on the same episodes, so their errors go together and the half width must not shrink with √seeds.
-/// By Minkowski's inequality the standard deviation of a mean is at most the mean of the standard deviations, whatever
-/// the correlation: the half width is therefore the mean of the runs' half widths, exact for one seed and for
+/// All seeds are tested on the same episodes, so their errors go together and the half width must not shrink with
+/// √seeds. By Minkowski's inequality the standard deviation of a mean is at most the mean of the standard deviations,
+/// whatever the correlation: the half width is therefore the mean of the runs' half widths, exact for one seed and for
 /// perfectly correlated seeds, conservative otherwise. `None` for no runs.
 pub fn over_episodes(runs: &[Interval]) -> Option<Interval> {
     Some(Interval {
@@ -165,8 +165,8 @@ mod tests {
         assert!((spread.half_width - 4.302653 * (0.0013f64 / 3.0).sqrt()).abs() < 1e-6);
     }
 
-    /// Student's own data (Biometrika 1908; R's `sleep`): extra hours of sleep of ten patients under one drug against the other.
-    /// R's `t.test(paired = TRUE)` gives a mean of 1.58 and an interval from 0.7001142 to 2.4598858.
+    /// Student's own data (Biometrika 1908; R's `sleep`): extra hours of sleep of ten patients under one drug against
+    /// the other. R's `t.test(paired = TRUE)` gives a mean of 1.58 and an interval from 0.7001142 to 2.4598858.
     #[test]
     fn students_sleep_has_its_published_interval() {
         let interval = over_seeds(&[1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]).unwrap();

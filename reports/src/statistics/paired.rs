@@ -14,8 +14,8 @@ pub struct Paired {
     pub p: f64,
 }
 
-/// `variant` less `baseline`, each averaged over its seeds before the difference, so that pairing removes the difficulty of an
-/// episode.
+/// `variant` less `baseline`, each averaged over its seeds before the difference, so that pairing removes the
+/// difficulty of an episode.
 ///
 /// # Errors
 /// The reason, where the two were not tested on the same episodes or there are fewer than two.
@@ -50,8 +50,8 @@ mod tests {
         assert!((left - right).abs() < 1e-9, "{left} is not {right}");
     }
 
-    /// By hand: five queries an episode, differences 0.2, 0.4, 0.0, 0.2; mean 0.2; s² = 0.08/3; half width 1.96·√(0.08/3/4).
-    /// Signs: the sum is 4 fifths of ±1 ±2 ±1, so 2 of 8.
+    /// By hand: five queries an episode, differences 0.2, 0.4, 0.0, 0.2; mean 0.2; s² = 0.08/3; half width
+    /// 1.96·√(0.08/3/4). Signs: the sum is 4 fifths of ±1 ±2 ±1, so 2 of 8.
     #[test]
     fn differences_are_paired_by_episode() {
         let variant = right(&[&[3, 5, 1, 2]]);

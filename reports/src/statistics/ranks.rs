@@ -1,7 +1,7 @@
 //! Ranks of several variants over several tables, and by how much mean ranks must differ.
 //!
-//! Source: Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006): Friedman's test in the form
-//! of Iman and Davenport, and Nemenyi's critical difference.
+//! Source: Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006): Friedman's test in
+//! the form of Iman and Davenport, and Nemenyi's critical difference.
 
 use statrs::distribution::{Continuous, ContinuousCDF, FisherSnedecor, Normal};
 
@@ -65,8 +65,9 @@ fn ranked(values: &[f64]) -> Vec<f64> {
     values.iter().map(rank).collect()
 }
 
-/// Groups of neighbours in the order of `mean` ranks whose ranks differ by less than the critical difference, each from its
-/// first to its last position among the sorted ranks. Groups within others are left out, and so are single variants.
+/// Groups of neighbours in the order of `mean` ranks whose ranks differ by less than the critical difference, each from
+/// its first to its last position among the sorted ranks. Groups within others are left out, and so are single
+/// variants.
 pub fn cliques(sorted: &[f64], critical_difference: f64) -> Vec<(usize, usize)> {
     let mut groups: Vec<(usize, usize)> = Vec::new();
     for from in 0..sorted.len() {
@@ -119,8 +120,8 @@ mod tests {
     }
 
     /// Section 3.2.2 of Demšar: four variants on 14 data sets with the mean ranks 3.143, 2.000, 2.893 and 1.964. The
-    /// paper has a critical difference of 2.569 √(4 · 5 / (6 · 14)) = 1.25, χ² = 9.28, F = 3.69 with 3 and 39 degrees of
-    /// freedom.
+    /// paper has a critical difference of 2.569 √(4 · 5 / (6 · 14)) = 1.25, χ² = 9.28, F = 3.69 with 3 and 39 degrees
+    /// of freedom.
     #[test]
     fn the_example_of_the_paper() {
         // Table 6 of the paper: areas under the curve of C4.5 with four ways of its settings.

@@ -1,5 +1,5 @@
-//! The sign-flip permutation test of paired differences (Fisher, The Design of Experiments, 1935, §21), exact for any number of
-//! pairs.
+//! The sign-flip permutation test of paired differences (Fisher, The Design of Experiments, 1935, §21), exact for any
+//! number of pairs.
 
 use statrs::function::gamma::ln_gamma;
 use std::collections::BTreeMap;
@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 /// Probabilities below this are left out: far below any p-value that is printed.
 const NEGLIGIBLE: f64 = 1e-25;
 
-/// Two-sided p-value of `differences`: the share of all assignments of signs whose sum is at least as far from 0 as the sum
-/// observed. 1 where every difference is 0.
+/// Two-sided p-value of `differences`: the share of all assignments of signs whose sum is at least as far from 0 as the
+/// sum observed. 1 where every difference is 0.
 ///
-/// Differences are whole numbers (of right answers, brought to a common denominator), so the sum moves on a grid and all 2ⁿ
-/// assignments can be counted: those of equal size together are a binomial count, and the sums of the sizes are convolved.
+/// Differences are whole numbers (of right answers, brought to a common denominator), so the sum moves on a grid and
+/// all 2ⁿ assignments can be counted: those of equal size together are a binomial count, and the sums of the sizes are
+/// convolved.
 pub fn sign_flip(differences: &[i64]) -> f64 {
     let unit = differences.iter().fold(0, |a, b| gcd(a, b.unsigned_abs()));
     if unit == 0 {
@@ -79,8 +80,8 @@ fn gcd(a: u64, b: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// Darwin's 15 pairs of maize, cross- against self-fertilised, in eighths of an inch. Fisher (1935, §21) counts 863 of 32,768
-    /// assignments on one side.
+    /// Darwin's 15 pairs of maize, cross- against self-fertilised, in eighths of an inch. Fisher (1935, §21) counts 863
+    /// of 32,768 assignments on one side.
     #[test]
     fn darwins_maize_has_fishers_count() {
         let differences = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48];

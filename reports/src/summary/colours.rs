@@ -1,8 +1,8 @@
 //! The number and the colour of each variant, the same in every figure and table, and on every page that shows it.
 //!
-//! Both count all runs in the folders of those that a page is of, also those that it does not show: a page of two variants and
-//! one of the whole study agree. They follow the order in which variants were begun, so that a study that goes on keeps the
-//! colours that it has: new variants get the next ones.
+//! Both count all runs in the folders of those that a page is of, also those that it does not show: a page of two
+//! variants and one of the whole study agree. They follow the order in which variants were begun, so that a study that
+//! goes on keeps the colours that it has: new variants get the next ones.
 
 use super::compare::called_baseline;
 use super::grouping::{GroupKey, keys_of, without_settings};

@@ -47,9 +47,9 @@ pub fn to_baseline(variants: &mut [Variant], warnings: &mut Vec<String>) {
     }
 }
 
-/// The variant the others are compared with: the one that the study names; else the one called `baseline`, else `none`, also
-/// as a part of a name (`none-1shot`), else the one with the fewest trainable parameters. A lone variant has nothing to be
-/// compared with.
+/// The variant the others are compared with: the one that the study names; else the one called `baseline`, else `none`,
+/// also as a part of a name (`none-1shot`), else the one with the fewest trainable parameters. A lone variant has
+/// nothing to be compared with.
 fn baseline(variants: &[Variant], warnings: &mut Vec<String>) -> Option<usize> {
     let with_result = || variants.iter().enumerate().filter(|(_, variant)| variant.result.is_some());
     if variants.iter().any(|variant| variant.is_baseline.is_some()) && with_result().count() > 1 {
@@ -87,8 +87,8 @@ pub fn called_baseline(variant: &Variant) -> bool {
     variant.is_baseline.unwrap_or_else(|| BASELINES.iter().any(|name| has_part(variant, name)))
 }
 
-/// Of each variant the p-value of no difference to the best, after Holm's correction for all of them; `None` of the best itself
-/// and of what cannot be compared with it.
+/// Of each variant the p-value of no difference to the best, after Holm's correction for all of them; `None` of the
+/// best itself and of what cannot be compared with it.
 pub fn to_best(variants: &mut [Variant]) {
     let mean = |variant: &Variant| variant.mean().unwrap_or(f64::MIN);
     let Some(best) =

@@ -48,8 +48,8 @@ fn measure(run: &Run) -> Option<Measure> {
     run.result().map(|test| Measure { metric: test.metric.clone(), way: test.way, shot: test.shot })
 }
 
-/// Names of the recipes that have a group of their own: where several recipes are studies, each is a table. One study and
-/// recipes of a single variant are compared with one another.
+/// Names of the recipes that have a group of their own: where several recipes are studies, each is a table. One study
+/// and recipes of a single variant are compared with one another.
 fn studies(runs: &[Run]) -> BTreeSet<&str> {
     let mut variants: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for run in runs {
@@ -130,8 +130,9 @@ struct Names<'a> {
     tested: BTreeMap<(&'a str, &'a str), String>,
     /// For each component, the options in which its datasets differ.
     differing: BTreeMap<&'a str, Vec<String>>,
-    /// The study, component and list of those tests on another dataset that have a table for each dataset that is trained
-    /// on: so it is where each of several has several methods. Elsewhere such variants are compared with one another.
+    /// The study, component and list of those tests on another dataset that have a table for each dataset that is
+    /// trained on: so it is where each of several has several methods. Elsewhere such variants are compared with one
+    /// another.
     by_training: BTreeSet<Crossed<'a>>,
 }
 
@@ -232,7 +233,8 @@ pub fn without_settings(name: &str, settings: &Settings) -> String {
     name.split('+').filter(|part| !is_setting(part, settings)).collect::<Vec<_>>().join("+")
 }
 
-/// Whether a part of a variant's name, such as `dataset.variant=motion` or `shot=5`, is about what is trained or tested on.
+/// Whether a part of a variant's name, such as `dataset.variant=motion` or `shot=5`, is about what is trained or tested
+/// on.
 pub fn is_setting(part: &str, settings: &Settings) -> bool {
     let Some((name, value)) = part.split_once('=') else { return false };
     let named = |key: &str| key == name || key.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
@@ -247,8 +249,8 @@ fn asks(key: &str) -> bool {
 /// Values that are longer than this are not part of a label.
 const LONGEST_VALUE: usize = 24;
 
-/// What a label says of an option: a word alone, of a path its last name, and a number or a truth with its key, `seed=7`.
-/// `None` for lists, absent values and long ones.
+/// What a label says of an option: a word alone, of a path its last name, and a number or a truth with its key,
+/// `seed=7`. `None` for lists, absent values and long ones.
 fn shown(option: &str, value: &str) -> Option<String> {
     let bare = value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
     let word = value.trim_end_matches('/').rsplit('/').next().unwrap_or(value);
@@ -267,8 +269,8 @@ mod tests {
 
     const BOTH: [&str; 2] = ["variant: motion", "variant: appearance"];
 
-    /// A run of `method` for each way to train on the dataset with one of the options `trained` and to test on one of its
-    /// two variants.
+    /// A run of `method` for each way to train on the dataset with one of the options `trained` and to test on one of
+    /// its two variants.
     fn crossed(root: &Path, method: &str, trained: &[&str]) {
         for train in trained {
             for test in ["motion", "appearance"] {

@@ -27,8 +27,8 @@ pub struct Variant {
     pub difference: Difference,
     /// See [`to_best`](super::compare::to_best).
     pub p_to_best: Option<f64>,
-    /// Number in the report, and position of its colour in [`Colour::SERIES`](crate::palette::Colour::SERIES). A method has the
-    /// same ones with other shots, ways and data.
+    /// Number in the report, and position of its colour in [`Colour::SERIES`](crate::palette::Colour::SERIES). A method
+    /// has the same ones with other shots, ways and data.
     pub number: usize,
     pub swatch: usize,
     pub trainable: Option<usize>,
@@ -74,8 +74,8 @@ pub struct Outcome {
 }
 
 impl Variant {
-    /// What it is, apart from what its task asks: its components and the options of its own parts. Empty where the recipe could
-    /// not be read.
+    /// What it is, apart from what its task asks: its components and the options of its own parts. Empty where the
+    /// recipe could not be read.
     pub fn kind(&self) -> String {
         let parts = ["backbone.", "adapter.", "prototype.", "alignment.", "objective.type"];
         let keys = self.settings.keys.iter().filter(|(key, _)| parts.iter().any(|part| key.starts_with(part)));

@@ -3,8 +3,8 @@
 use super::{Measure, Variant};
 use crate::format;
 
-/// A model that gives this share of an episode's queries the same answer has collapsed. Random answers to one query of each of
-/// five classes reach 0.44.
+/// A model that gives this share of an episode's queries the same answer has collapsed. Random answers to one query of
+/// each of five classes reach 0.44.
 const COLLAPSED: f64 = 0.8;
 
 /// A result against guessing.

@@ -17,7 +17,8 @@ const MOST_VALUES: usize = 2;
 pub struct Labelled<'a> {
     /// Label and runs of each, a run for each seed.
     pub variants: Vec<(String, Vec<&'a Run>)>,
-    /// What a grid or a trial added to the names of all of them. Labels leave it out, and the heading of their table says it.
+    /// What a grid or a trial added to the names of all of them. Labels leave it out, and the heading of their table
+    /// says it.
     pub shared: Vec<String>,
 }
 
@@ -51,8 +52,8 @@ pub fn of<'a>(runs: &[&'a Run], key: &GroupKey) -> Labelled<'a> {
     Labelled { variants: labelled, shared }
 }
 
-/// What a grid or a trial added to the names of all variants, of each of which there is a run here: `shot=1`. Nothing where
-/// a variant is alone.
+/// What a grid or a trial added to the names of all variants, of each of which there is a run here: `shot=1`. Nothing
+/// where a variant is alone.
 fn shared_points<'a>(mut variants: impl ExactSizeIterator<Item = &'a Run>) -> Vec<String> {
     let Some(first) = variants.next().filter(|_| variants.len() > 0) else { return Vec::new() };
     let points = |run: &'a Run| run.directory.manifest.variant.split('+').skip(1);
@@ -87,8 +88,8 @@ fn label_of<'a>(runs: &[&'a Run]) -> Option<&'a str> {
     runs.iter().max_by_key(|run| started(run))?.label()
 }
 
-/// A variant for people, by its runs: its label where it has one; else its name, or that of the recipe where it is the only
-/// one. A trial of a recipe without a study is called after the recipe, `ma_clip+adapter=lora`.
+/// A variant for people, by its runs: its label where it has one; else its name, or that of the recipe where it is the
+/// only one. A trial of a recipe without a study is called after the recipe, `ma_clip+adapter=lora`.
 pub fn shown(runs: &[&Run]) -> String {
     let Some(manifest) = runs.first().map(|run| &run.directory.manifest) else { return String::new() };
     match (label_of(runs), manifest.variant.strip_prefix("default+")) {

@@ -1,4 +1,5 @@
-//! The table as it is shown, in CSV: the same characters as everywhere. `variants.csv` has the numbers at full precision.
+//! The table as it is shown, in CSV: the same characters as everywhere. `variants.csv` has the numbers at full
+//! precision.
 
 use super::Table;
 use maclip_language::printable;
@@ -16,8 +17,8 @@ pub fn csv_lines(lines: &[Vec<String>]) -> Vec<u8> {
     lines.iter().map(line).collect::<String>().into_bytes()
 }
 
-/// `text` as a cell that a spreadsheet takes for text or for a number. It would compute what begins with one of `= + - @`, and
-/// a name of a class or recipe must not be computed.
+/// `text` as a cell that a spreadsheet takes for text or for a number. It would compute what begins with one of `= + -
+/// @`, and a name of a class or recipe must not be computed.
 pub fn harmless(text: &str) -> String {
     let text = printable(text);
     // `+4.2` and `-0.5 ± 0.4`

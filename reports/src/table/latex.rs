@@ -3,8 +3,8 @@
 use super::{Cell, Level, Mark, Table, UNCLEAR};
 use maclip_language::printable;
 
-/// A `table` environment for `\input`; the document needs the packages `booktabs` and `siunitx` (version 3). The best result is bold, the
-/// second underlined. `label` becomes `\label{tab:…}`.
+/// A `table` environment for `\input`; the document needs the packages `booktabs` and `siunitx` (version 3). The best
+/// result is bold, the second underlined. `label` becomes `\label{tab:…}`.
 pub fn latex(table: &Table, label: &str) -> String {
     let positions: Vec<usize> = table.shown_at(Level::Core).collect();
     let column = |position: &usize| &table.columns[*position];

@@ -293,8 +293,8 @@ fn mark_like_best(rows: &mut [Vec<Cell>], column: usize, group: &Group) {
     }
 }
 
-/// What a group is about: `Few-shot recognition on hmdb51, 5-way 1-shot: accuracy in %`. Behind the shots stands what a grid or
-/// a trial gave to all variants.
+/// What a group is about: `Few-shot recognition on hmdb51, 5-way 1-shot: accuracy in %`. Behind the shots stands what a
+/// grid or a trial gave to all variants.
 pub fn title(group: &Group) -> String {
     let task = format::capitalized(&format::task(&group.task));
     let label = format::words(&group.data.label);

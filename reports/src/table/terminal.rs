@@ -32,8 +32,8 @@ pub fn terminal(table: &Table, look: &Look) -> String {
     text + "\n"
 }
 
-/// Where there is little room, the columns that a paper does not show go first, then those to the right, and last the difference
-/// to the baseline with its p; names and the result stay.
+/// Where there is little room, the columns that a paper does not show go first, then those to the right, and last the
+/// difference to the baseline with its p; names and the result stay.
 fn rank(column: &Column, place: usize) -> u8 {
     const STAY: usize = 3;
     let place = u8::try_from(place).unwrap_or(u8::MAX / 2).min(u8::MAX / 2 - 2);

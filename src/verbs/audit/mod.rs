@@ -1,4 +1,5 @@
-//! `maclip audit [METHOD]`: how published methods choose, train and test, with the place in their code, and our recipe beside.
+//! `maclip audit [METHOD]`: how published methods choose, train and test, with the place in their code, and our recipe
+//! beside.
 
 mod ours;
 mod page;

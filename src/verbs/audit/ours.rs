@@ -26,8 +26,8 @@ impl Ours {
     }
 }
 
-/// The recipe that the registration names by itself, else the one that follows the published protocol on SSv2-Small, else on
-/// SSv2-Full, else the method's first. `None` where no recipe belongs to the method.
+/// The recipe that the registration names by itself, else the one that follows the published protocol on SSv2-Small,
+/// else on SSv2-Full, else the method's first. `None` where no recipe belongs to the method.
 pub fn ours(method: &Method) -> Option<Ours> {
     let names = recipes(method);
     let named = names.iter().find(|name| name.matches('/').count() > 1 && method.recipes.contains(name));
@@ -101,14 +101,15 @@ pub fn of(name: &'static str, here: Transduction) -> Option<Ours> {
     Some(Ours { recipe: name, answers })
 }
 
-/// Test tasks of `recipes/methods.yaml`, by which all methods are compared, and the shots of its training where they are fixed.
+/// Test tasks of `recipes/methods.yaml`, by which all methods are compared, and the shots of its training where they
+/// are fixed.
 pub fn study() -> Option<(u64, Option<u64>)> {
     let document = shipped::find("methods")?.load(&Arguments::default()).ok()?;
     Some((number(&document.root, "task.test.episodes")?, number(&document.root, "task.train_shot")))
 }
 
-/// What the study of all methods measured of `method`, in the words of docs/comparison.md: each column of accuracy with its
-/// value. `None` where the method is not in the study.
+/// What the study of all methods measured of `method`, in the words of docs/comparison.md: each column of accuracy with
+/// its value. `None` where the method is not in the study.
 pub fn result(method: &Method) -> Option<String> {
     let page = TOPICS.iter().find(|topic| topic.name == "comparison")?.text;
     let names: Vec<&str> = recipes(method).iter().filter_map(|recipe| recipe.strip_prefix("methods/")).collect();

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 /// Frames of a clip, for the number of parameters.
 const FRAMES: usize = 8;
 
-/// Parameters that are trained with 8 frames and 64 training classes, on CLIP ViT-B/16 where the method names no backbone. `None` where the method's slots do not
-/// fit together there.
+/// Parameters that are trained with 8 frames and 64 training classes, on CLIP ViT-B/16 where the method names no
+/// backbone. `None` where the method's slots do not fit together there.
 fn trainable(method: &Method) -> Option<usize> {
     let own = "{name: method, dataset: {type: shapes_in_motion}, backbone: {type: clip_vit, architecture: ViT-B/16}}";
     let mut recipe = read_str("method", own).ok()?;
@@ -44,8 +44,8 @@ fn protocol(method: &Method) -> impl Iterator<Item = (&'static str, &'static str
     asked.map(|statement| (statement.about.words(), statement.text))
 }
 
-/// The anchor of the section of the method in docs/methods.md and docs/audit.md, as GitHub makes it: letters, digits and
-/// dashes of the title, and a number where an earlier title gives the same.
+/// The anchor of the section of the method in docs/methods.md and docs/audit.md, as GitHub makes it: letters, digits
+/// and dashes of the title, and a number where an earlier title gives the same.
 pub fn anchor(method: &Method) -> String {
     let slug = |title: &str| {
         let letters = title.to_lowercase().replace(' ', "-");

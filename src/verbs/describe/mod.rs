@@ -1,4 +1,5 @@
-//! `maclip describe NAME`: a component, a key of recipes or a method: its source, and every option with its default and reason.
+//! `maclip describe NAME`: a component, a key of recipes or a method: its source, and every option with its default and
+//! reason.
 
 pub(super) mod methods;
 mod paths;
@@ -160,7 +161,8 @@ fn data(subject: &Subject) -> Value {
     }
 }
 
-/// Trainable parameters with the example's options on CLIP ViT-B/16 with 8 frames, where the component has any to count.
+/// Trainable parameters with the example's options on CLIP ViT-B/16 with 8 frames, where the component has any to
+/// count.
 fn trainable(slot: &str, info: &Info) -> Option<usize> {
     maclip_framework::model::component_size::trainable(slot, info)
 }

@@ -11,7 +11,8 @@ pub struct At {
     pub option: OptionDoc,
 }
 
-/// The options that `wanted` names, each with the parts below it. Several components of a slot may have one of that name.
+/// The options that `wanted` names, each with the parts below it. Several components of a slot may have one of that
+/// name.
 pub fn at(all: &[Subject], wanted: &str) -> Vec<At> {
     let wanted = &normal(wanted);
     let mut found: Vec<At> = Vec::new();

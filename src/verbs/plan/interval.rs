@@ -1,4 +1,5 @@
-//! `maclip plan [RECIPE] --interval 0.5`: how many test episodes and how many seeds an interval of this half width needs.
+//! `maclip plan [RECIPE] --interval 0.5`: how many test episodes and how many seeds an interval of this half width
+//! needs.
 //!
 //! Two things move a result. The drawn episodes do: over n of them the half width is 1.96 · s / √n, with the standard
 //! deviation s of an episode's accuracy. The training does, by its seed: over k seeds it is t · σ / √k with Student's t
@@ -23,8 +24,8 @@ use std::path::Path;
 
 /// More seeds than this are not recommended; the number is then not said.
 const SEEDS: usize = 100;
-/// The deviation of seeds in points of a percent that is taken where no run says it: the median over methods and tables of
-/// docs/comparison.md, where it is 0.0 to 4.5.
+/// The deviation of seeds in points of a percent that is taken where no run says it: the median over methods and tables
+/// of docs/comparison.md, where it is 0.0 to 4.5.
 const USUAL_SEED_DEVIATION: f64 = 0.8;
 /// What does not change how much an episode or a seed moves the result.
 const WITHOUT: [&str; 9] = ["seed", "device", "compute", "clip_store", "log", "expect", "study", "name", "description"];
@@ -106,8 +107,8 @@ fn of_recipe(runs: &[StudyRun], points: f64, folder: &Path) -> Result<Vec<Needed
     Ok(needed)
 }
 
-/// What each variant of the finished runs below `folder` needs. Where there is none, what the usual test of one query for
-/// each of five classes needs.
+/// What each variant of the finished runs below `folder` needs. Where there is none, what the usual test of one query
+/// for each of five classes needs.
 fn of_folder(points: f64, folder: &Path) -> Result<Vec<Needed>> {
     let mut alike: Vec<(Finished, Vec<TestResult>)> = Vec::new();
     for done in finished(folder)? {

@@ -1,5 +1,5 @@
-//! `maclip plan RECIPE`: the graph with shapes and scopes, the parameters of each component, FLOPs and an estimate of the memory.
-//! Needs no data and no weights.
+//! `maclip plan RECIPE`: the graph with shapes and scopes, the parameters of each component, FLOPs and an estimate of
+//! the memory. Needs no data and no weights.
 
 mod interval;
 mod study;

@@ -208,8 +208,8 @@ fn run(arguments: Arguments) -> Result<()> {
     }
 }
 
-/// The report of all runs at or below `roots`; its table is of the runs in `shown`. Where the call made nothing (`idle`),
-/// it is no error that the report cannot be written: then there is the table alone.
+/// The report of all runs at or below `roots`; its table is of the runs in `shown`. Where the call made nothing
+/// (`idle`), it is no error that the report cannot be written: then there is the table alone.
 fn report(roots: &[PathBuf], shown: &[PathBuf], out: &Path, idle: bool) -> Result<maclip_reports::Report> {
     let options = maclip_reports::Options { shown: Some(shown), look: look(), ..Default::default() };
     let report = match maclip_reports::report(roots, Some(out), &options) {
@@ -290,8 +290,8 @@ fn by_name(runs: Vec<RunOverview>) -> Vec<(String, Vec<RunOverview>)> {
     tables
 }
 
-/// Removes the runs in `folder` that failed before their first step and are not among `asked`: their reason was told, and
-/// they hold nothing else.
+/// Removes the runs in `folder` that failed before their first step and are not among `asked`: their reason was told,
+/// and they hold nothing else.
 fn sweep(folder: &Path, asked: &[RunOverview]) -> Result<()> {
     let Ok(found) = RunDirectory::find(folder) else { return Ok(()) };
     let litter = found.into_iter().flatten().filter(RunDirectory::failed_at_once);
@@ -373,8 +373,8 @@ impl<'a> Work<'a> {
         Ok(left)
     }
 
-    /// Does those of the runs `open` that are missing. One that another process works on is skipped, and tried again as long as there
-    /// was other work: the other process may have stopped meanwhile.
+    /// Does those of the runs `open` that are missing. One that another process works on is skipped, and tried again as
+    /// long as there was other work: the other process may have stopped meanwhile.
     fn through(&mut self, runs: &mut [RunOverview], mut open: Vec<usize>) -> Result<()> {
         loop {
             let (mut locked, mut worked) = (Vec::new(), false);

@@ -1,5 +1,5 @@
-//! What lies beside the runs of a recipe, for the report: which runs were left out, and what its study says of them all. A
-//! trial leaves it as it is.
+//! What lies beside the runs of a recipe, for the report: which runs were left out, and what its study says of them
+//! all. A trial leaves it as it is.
 
 use maclip_framework::engine::overview::RunOverview;
 use maclip_framework::error::{Error, Result};

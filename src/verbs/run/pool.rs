@@ -85,8 +85,8 @@ impl Pool {
     /// failed.
     ///
     /// # Errors
-    /// Where a process cannot be started. [`Error::Interrupted`] after a request to stop, when all processes have ended.
-    /// With `fail_fast`, the failure of the first run that fails, after the others have stopped.
+    /// Where a process cannot be started. [`Error::Interrupted`] after a request to stop, when all processes have
+    /// ended. With `fail_fast`, the failure of the first run that fails, after the others have stopped.
     pub fn make(
         &self,
         runs: &mut [RunOverview],

@@ -56,8 +56,8 @@ fn every_shipped_recipe_is_accepted() {
     }
 }
 
-/// What a schema can see: types, keys, names and ranges. Not what needs the command line, another file or two places at once; where
-/// it cannot for another reason, the recipe says `# blind: why`.
+/// What a schema can see: types, keys, names and ranges. Not what needs the command line, another file or two places at
+/// once; where it cannot for another reason, the recipe says `# blind: why`.
 #[test]
 fn every_broken_recipe_is_rejected_where_a_schema_can_see_it() {
     let validator = validator();

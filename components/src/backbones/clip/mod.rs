@@ -1,7 +1,8 @@
 //! What the CLIP backbones share: an image tower of either kind, the text tower, tokenizers, sizes, and checkpoints
 //! with every kind of names. Not here: the options of a component, which are in `clip_vit` and `clip_resnet`.
 //!
-//! Source: Radford et al. 2021 (arXiv 2103.00020) and the OpenAI state dict, whose tensor names the modules' fields follow.
+//! Source: Radford et al. 2021 (arXiv 2103.00020) and the OpenAI state dict, whose tensor names the modules' fields
+//! follow.
 
 pub mod block;
 pub mod checkpoint;

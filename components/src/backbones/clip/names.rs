@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 type Tensors = BTreeMap<String, HostTensor>;
 
-/// Entries of state dicts that are no weights: position numbers of older Hugging Face files, sizes in OpenAI's archives,
-/// batch counters.
+/// Entries of state dicts that are no weights: position numbers of older Hugging Face files, sizes in OpenAI's
+/// archives, batch counters.
 pub(crate) fn is_no_weight(name: &str) -> bool {
     ["position_ids", "num_batches_tracked"].iter().any(|end| name.ends_with(end))
         || ["input_resolution", "context_length", "vocab_size"].contains(&name)
@@ -245,7 +245,8 @@ pub(crate) fn is_resnet(tensors: &Tensors) -> bool {
     tensors.keys().any(|name| name.starts_with("visual.layer1."))
 }
 
-/// How the tensor at `path` lies in checkpoints. Matrices of linear layers are the only ones with two axes and this name.
+/// How the tensor at `path` lies in checkpoints. Matrices of linear layers are the only ones with two axes and this
+/// name.
 pub fn layout_of(path: &str) -> Layout {
     match path {
         "visual.patch" => Layout::Patches,

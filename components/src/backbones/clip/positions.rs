@@ -1,7 +1,7 @@
 //! Positional embeddings for another image size than the checkpoint's; only where a recipe asks for it.
 //!
-//! Source: open_clip's `resize_pos_embed`: bicubic (a = −0.5, as with antialiasing in PyTorch), half-pixel centres, antialiased
-//! when shrinking; the class token's row stays.
+//! Source: open_clip's `resize_pos_embed`: bicubic (a = −0.5, as with antialiasing in PyTorch), half-pixel centres,
+//! antialiased when shrinking; the class token's row stays.
 
 use maclip_framework::error::{Error, Result};
 use maclip_framework::weights::HostTensor;

@@ -127,7 +127,8 @@ impl TextTower {
 }
 
 impl TextTower {
-    /// Token ids of C classes `[C P, L]`, with the end token of each, through the blocks below the first one that `adapter` adapts.
+    /// Token ids of C classes `[C P, L]`, with the end token of each, through the blocks below the first one that
+    /// `adapter` adapts.
     pub fn prefix_of(
         &self,
         ids: Tensor<2, Int>,

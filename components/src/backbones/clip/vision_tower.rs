@@ -140,7 +140,8 @@ impl VisionTower {
         })
     }
 
-    /// The first `first` tokens of block `index`, by `adapter` where it adapts it: `[B, T, 1 + N, D]` → `[B, T, first, D]`.
+    /// The first `first` tokens of block `index`, by `adapter` where it adapts it: `[B, T, 1 + N, D]` → `[B, T, first,
+    /// D]`.
     fn through_one(
         &self,
         index: usize,
@@ -156,8 +157,8 @@ impl VisionTower {
         }
     }
 
-    /// Tokens `[B, T, 1 + N, D]` before block `first` → class tokens `[B, T, D]` behind the last block, of which nothing else is
-    /// computed where nothing else is handed out.
+    /// Tokens `[B, T, 1 + N, D]` before block `first` → class tokens `[B, T, D]` behind the last block, of which
+    /// nothing else is computed where nothing else is handed out.
     fn class_tokens(
         &self,
         first: usize,
@@ -204,7 +205,8 @@ impl VisionTower {
         Cost::product(frames * (n - 1), inputs, d) + Cost::norm(frames * n * d)
     }
 
-    /// What [`VisionTower::through`] costs for `[B, T]` frames. Of the last block it counts all tokens, as published figures do.
+    /// What [`VisionTower::through`] costs for `[B, T]` frames. Of the last block it counts all tokens, as published
+    /// figures do.
     fn through_cost(
         &self,
         range: Range<usize>,

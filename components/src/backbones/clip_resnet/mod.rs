@@ -1,8 +1,8 @@
-//! `clip_resnet`: CLIP with its modified ResNet (RN50, RN101): three-convolution stem, average pooling before every stride,
-//! attention pooling at the end.
+//! `clip_resnet`: CLIP with its modified ResNet (RN50, RN101): three-convolution stem, average pooling before every
+//! stride, attention pooling at the end.
 //!
-//! Source: Radford et al. 2021 (arXiv 2103.00020), section 2.4, and the OpenAI state dict. Batch norms keep the checkpoint's
-//! running statistics, also when the tower is fine-tuned: episodes are small and their statistics noisy.
+//! Source: Radford et al. 2021 (arXiv 2103.00020), section 2.4, and the OpenAI state dict. Batch norms keep the
+//! checkpoint's running statistics, also when the tower is fine-tuned: episodes are small and their statistics noisy.
 //!
 //! Here belong the options and sizes; the network is in `tower`. Not here: the text tower, tokenizers and names, which
 //! all CLIPs share (`clip`).
@@ -370,7 +370,8 @@ mod tests {
     fn flops_of_a_frame_are_those_of_an_independent_count() {
         let rn50 = Choice::<Architecture>::Name("RN50".to_owned()).resnet().unwrap();
         let clip = ClipResNetConfig::default().blank(&rn50, Normal::CLIP, Tokenizer::OpenAi, &Device::flex()).unwrap();
-        // Counted by torch.utils.flop_counter (PyTorch 2.9) on a module written by hand; 5.8 GMACs, attention pooling included.
+        // Counted by torch.utils.flop_counter (PyTorch 2.9) on a module written by hand; 5.8 GMACs, attention pooling
+        // included.
         let frozen = crate::adapters::no_adapter();
         let flops = |cost: Option<maclip_framework::slots::cost::Cost>| cost.unwrap().flops;
         assert_eq!(flops(clip.prefix_cost([2, 3], &*frozen)), 6.0 * 11_586_306_048.0);

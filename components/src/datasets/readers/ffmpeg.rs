@@ -308,7 +308,8 @@ pub(super) fn no_video(path: &Path) -> Error {
     Error::failed(format!("clip {}: has no video", path.display()))
 }
 
-/// What a thread that reads from a program holds: signs of life, and an end of a channel that closes with the last thread.
+/// What a thread that reads from a program holds: signs of life, and an end of a channel that closes with the last
+/// thread.
 #[derive(Clone)]
 struct Progress {
     signs: Arc<AtomicUsize>,

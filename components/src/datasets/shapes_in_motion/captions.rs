@@ -1,8 +1,8 @@
 //! Captioned pictures: things at rest, and single moments of what clips show, with a sentence on what is to be seen.
 //!
-//! Pictures come in groups that look alike. Each differs from the first of its group in one thing, which its caption names for
-//! certain: the direction, the verb, the thing or the place. Most longer stretches show pictures of one kind: people, hands,
-//! or things in motion or at rest. So a batch holds captions that only a close look can tell apart.
+//! Pictures come in groups that look alike. Each differs from the first of its group in one thing, which its caption
+//! names for certain: the direction, the verb, the thing or the place. Most longer stretches show pictures of one kind:
+//! people, hands, or things in motion or at rest. So a batch holds captions that only a close look can tell apart.
 
 use super::backdrop::Backdrop;
 use super::content::Content;
@@ -354,8 +354,8 @@ pub fn ground_phrase(backdrop: &Backdrop, must: bool, rng: &mut Rng) -> Option<S
     said.then(|| format!("{link} {}", with_article(&parts.join(" "))))
 }
 
-/// A sentence on one moment of a scene. What the picture differs in from the first of its group is said for certain, unless the
-/// sentence is only the name of a class.
+/// A sentence on one moment of a scene. What the picture differs in from the first of its group is said for certain,
+/// unless the sentence is only the name of a class.
 fn describe(content: Content, scene: &Scene, time: f32, change: Change, rng: &mut Rng) -> String {
     if rng.chance(LABELS) {
         return content.sentence();

@@ -1,11 +1,12 @@
 //! The classes of the variants, and which split each class belongs to.
 //!
-//! Test classes are of two kinds in about equal shares: new combinations of a thing and a verb that training has seen apart,
-//! and verbs that training has not seen at all. So are validation classes. A motion and its reverse go to the same split,
-//! where only the order of frames tells them apart.
+//! Test classes are of two kinds in about equal shares: new combinations of a thing and a verb that training has seen
+//! apart, and verbs that training has not seen at all. So are validation classes. A motion and its reverse go to the
+//! same split, where only the order of frames tells them apart.
 //!
-//! How hard the variants are was set on validation classes alone, with the embedded CLIP: nearest class by time averages, 5-way
-//! 1-shot, 30 % on `motion`, 68 % on `appearance` and 53 % on `figures`; by class texts alone 54, 89 and 38 %.
+//! How hard the variants are was set on validation classes alone, with the embedded CLIP: nearest class by time
+//! averages, 5-way 1-shot, 30 % on `motion`, 68 % on `appearance` and 53 % on `figures`; by class texts alone 54, 89
+//! and 38 %.
 
 use super::Variant;
 use super::content::Content;
@@ -93,7 +94,8 @@ impl Verb {
     }
 }
 
-/// Verbs of the variant `motion`. One picture of a clip tells few of them apart: most show one thing somewhere on its way.
+/// Verbs of the variant `motion`. One picture of a clip tells few of them apart: most show one thing somewhere on its
+/// way.
 const MOTION_VERBS: [Path; 11] = [
     Path::Across,
     Path::Rise,

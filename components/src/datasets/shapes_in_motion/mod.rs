@@ -1,10 +1,10 @@
 //! Shapes in motion: an embedded video benchmark, rendered on demand, that needs no download.
 //!
-//! It stands in for three kinds of few-shot action benchmark. The variant `motion` is like SSv2: few
-//! kinds of object, many motions, and most motions come with their time reversal as another class, so looks cannot tell
-//! classes apart. The variant `appearance` is like Kinetics: many kinds of object, most of them at a place of their own, few
-//! motions. The variant `figures` is like HMDB51: people who do something. Half of the test classes are new combinations
-//! of a thing and a verb, and half have verbs that training has not seen.
+//! It stands in for three kinds of few-shot action benchmark. The variant `motion` is like SSv2: few kinds of object,
+//! many motions, and most motions come with their time reversal as another class, so looks cannot tell classes apart.
+//! The variant `appearance` is like Kinetics: many kinds of object, most of them at a place of their own, few motions.
+//! The variant `figures` is like HMDB51: people who do something. Half of the test classes are new combinations of a
+//! thing and a verb, and half have verbs that training has not seen.
 //!
 //! Here belongs all that makes these clips, from the classes to the pixels. Not here: anything that is read from files.
 
@@ -66,8 +66,8 @@ impl Variant {
 
 /// Share of the clips of a class that are taken at the place of the class, if it has one.
 const AT_ITS_PLACE: f64 = 0.9;
-/// Another number wherever a change of this code changes pixels, so that results on other pixels are not taken for these. A
-/// test holds it to the pixels of some clips.
+/// Another number wherever a change of this code changes pixels, so that results on other pixels are not taken for
+/// these. A test holds it to the pixels of some clips.
 const PIXELS: u64 = 0x7271_d671_2906_4b6c;
 
 /// Settings of the embedded benchmark of moving shapes.

@@ -190,8 +190,8 @@ impl Looker {
     }
 }
 
-/// The other class in whose folder the entry `path` of an archive is that a list calls `name`; the folders that the list
-/// itself names say nothing.
+/// The other class in whose folder the entry `path` of an archive is that a list calls `name`; the folders that the
+/// list itself names say nothing.
 fn of_another<'a>(classes: &'a HashMap<String, String>, path: &str, name: &str, class: &str) -> Option<&'a str> {
     let named = name.split('/').count();
     let above: Vec<String> = path.rsplit('/').skip(named).map(folded).collect();

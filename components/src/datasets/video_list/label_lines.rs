@@ -106,8 +106,8 @@ pub(super) fn read(text: &str) -> Pairs {
     Ok((names.collect(), "lines are read as the names of the classes from 0 on".to_owned()))
 }
 
-/// Whether the first line names columns: it is no pair and all others are, and where blanks are between these, its first
-/// word is a usual one.
+/// Whether the first line names columns: it is no pair and all others are, and where blanks are between these, its
+/// first word is a usual one.
 fn is_header(lines: &[(usize, &str)], way: Way) -> bool {
     let Some(((_, first), rest)) = lines.split_first() else { return false };
     let Some(between) = rest.first().and_then(|(_, line)| way(line)).map(|pair| pair.between) else { return false };

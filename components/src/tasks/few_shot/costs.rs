@@ -1,5 +1,5 @@
-//! FLOPs and memory of a few-shot recipe, from the model built for its sizes. What is added up follows what the evaluator and the
-//! learner do: see [`maclip_framework::engine::evaluation`] and `learner`.
+//! FLOPs and memory of a few-shot recipe, from the model built for its sizes. What is added up follows what the
+//! evaluator and the learner do: see [`maclip_framework::engine::evaluation`] and `learner`.
 
 use super::FewShot;
 use super::memory::Way;

@@ -1,9 +1,9 @@
 //! Fine-tuning on the supports: before an episode is judged, the weights take some steps on its support clips.
 //!
-//! Source: the transfer baselines of few-shot learning, such as Chen et al. 2019 (arXiv 1904.04232), with the loss of the
-//! recipe in place of a new classifier, so that it works with every method. The episode of a step has the support clips
-//! twice: as supports, and, with other random frames and augmentation, as the queries. Each episode begins with the
-//! same weights, and no query is looked at.
+//! Source: the transfer baselines of few-shot learning, such as Chen et al. 2019 (arXiv 1904.04232), with the loss of
+//! the recipe in place of a new classifier, so that it works with every method. The episode of a step has the support
+//! clips twice: as supports, and, with other random frames and augmentation, as the queries. Each episode begins with
+//! the same weights, and no query is looked at.
 
 use super::SplitData;
 use super::learner::EpisodeLearner;
@@ -31,8 +31,8 @@ pub(super) struct FineTune {
     /// Their learning rate; `null` is that of the optimizer. Groups of the optimizer keep their ratio to it.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub learning_rate: Option<f64>,
-    /// Whether this is the only training: the weights of the recipe are fine-tuned, and `train` is not used, except for its
-    /// `clip_norm`.
+    /// Whether this is the only training: the weights of the recipe are fine-tuned, and `train` is not used, except for
+    /// its `clip_norm`.
     pub alone: bool,
 }
 

@@ -33,11 +33,12 @@ pub(super) struct Evaluation {
     /// nothing. Only for the test.
     #[schemars(range(max = 32))]
     pub occlusion: usize,
-    /// Clips that are drawn as points of a map, as many of each class: by what the backbone gives before the training, and
-    /// by what is compared after it. 0 draws none. It encodes them twice. Only for the test.
+    /// Clips that are drawn as points of a map, as many of each class: by what the backbone gives before the training,
+    /// and by what is compared after it. 0 draws none. It encodes them twice. Only for the test.
     #[schemars(range(max = 1000))]
     pub map_clips: usize,
-    /// A file of episodes in place of drawn ones, as a run writes it; `maclip run --episodes FILE` sets it for the test.
+    /// A file of episodes in place of drawn ones, as a run writes it; `maclip run --episodes FILE` sets it for the
+    /// test.
     pub list: Option<ListFile>,
 }
 
@@ -45,8 +46,8 @@ pub(super) struct Evaluation {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Sampling {
-    /// Each episode is drawn from all clips, as in published work. The interval over episodes then speaks of these clips
-    /// alone, and more episodes make it as small as one likes.
+    /// Each episode is drawn from all clips, as in published work. The interval over episodes then speaks of these
+    /// clips alone, and more episodes make it as small as one likes.
     #[default]
     WithReplacement,
     /// No two episodes share a clip, and there are as many as the clips allow. The interval also speaks of other clips

@@ -283,8 +283,8 @@ impl Learner for EpisodeLearner<'_> {
         let mut steps: Vec<EpisodeStep> = Vec::with_capacity(count);
         let mut sum: Vec<GradientsParams> = Vec::new();
         for inputs in input.chunks(at_once) {
-            // Each episode has its own graph over its own copy of the leaves; the gradients are added in order, so that neither
-            // the number of threads nor of episodes at once changes them.
+            // Each episode has its own graph over its own copy of the leaves; the gradients are added in order, so that
+            // neither the number of threads nor of episodes at once changes them.
             let one = |input: &Prepared| {
                 let replica = models[input.device].clone().fork(self.device(input));
                 let (step, gradients) = self.episode_step(&replica, input)?;

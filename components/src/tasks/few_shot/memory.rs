@@ -155,8 +155,8 @@ impl FewShot {
         Ok(Step { parts, bytes, without })
     }
 
-    /// The memory of training, which goes `way`, and of evaluation, on the recipe's device, and the ways in which a step fits
-    /// usual devices.
+    /// The memory of training, which goes `way`, and of evaluation, on the recipe's device, and the ways in which a
+    /// step fits usual devices.
     pub(super) fn memory(
         &self,
         recipe: &Recipe,

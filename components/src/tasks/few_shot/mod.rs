@@ -1,7 +1,7 @@
 //! `few_shot`: episodic training, selection on validation classes, one test of the selected checkpoint.
 //!
-//! Source: the protocol of the field (TRX, few-shot-action-recognition): C-way K-shot episodes, classes drawn uniformly, clips
-//! without replacement; 10,000 test episodes. The checkpoint is chosen on val and never on test.
+//! Source: the protocol of the field (TRX, few-shot-action-recognition): C-way K-shot episodes, classes drawn
+//! uniformly, clips without replacement; 10,000 test episodes. The checkpoint is chosen on val and never on test.
 //!
 //! Here belongs what is specific to this protocol: options, lists of clips, losses of an episode, costs. Not here: how
 //! episodes are drawn and evaluated (`maclip_framework::engine`).
@@ -94,14 +94,15 @@ struct FewShot {
     validation: Evaluation,
     /// Episodes of test classes, run once with the chosen checkpoint.
     test: Evaluation,
-    /// The dataset whose test classes the test is on, with its `type` and its options; `null` is the recipe's `dataset`,
-    /// whose training and validation classes are used in any case.
+    /// The dataset whose test classes the test is on, with its `type` and its options; `null` is the recipe's
+    /// `dataset`, whose training and validation classes are used in any case.
     test_on: Option<Nested<dyn Dataset>>,
     /// With `test_on`: what becomes of classes of the training that the test has too, compared by their letters and
-    /// digits. `report` names them beside the result, `leave_out` takes them out of the training, `refuse` ends the run.
+    /// digits. `report` names them beside the result, `leave_out` takes them out of the training, `refuse` ends the
+    /// run.
     overlap: Overlap,
-    /// Fine-tuning on the supports of each episode of the validation and of the test, with the loss of the recipe and the
-    /// optimizer; `null` judges every episode with the trained weights.
+    /// Fine-tuning on the supports of each episode of the validation and of the test, with the loss of the recipe and
+    /// the optimizer; `null` judges every episode with the trained weights.
     fine_tune: Option<FineTune>,
     /// Trained weights of another run to begin with; `null` begins with those of the recipe.
     start: Option<Start>,

@@ -1,8 +1,8 @@
 //! The way of an episode's clips through the tower, and the way of the gradients back.
 //!
-//! The clips go in parts, each with a graph of its own or with none: the loss is taken on features without their history, and
-//! its gradient for the features then goes back through each part (as in GradCache, Gao et al. 2021). What a part keeps for
-//! this is a choice, [`Recompute`]; what is not kept is computed again.
+//! The clips go in parts, each with a graph of its own or with none: the loss is taken on features without their
+//! history, and its gradient for the features then goes back through each part (as in GradCache, Gao et al. 2021). What
+//! a part keeps for this is a choice, [`Recompute`]; what is not kept is computed again.
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -171,8 +171,8 @@ impl Passes<'_> {
         }
     }
 
-    /// Takes the loss's gradient for `frames` back through their graph; `None` where nothing trainable made them, as an adapter of
-    /// text alone leaves the query branch.
+    /// Takes the loss's gradient for `frames` back through their graph; `None` where nothing trainable made them, as an
+    /// adapter of text alone leaves the query branch.
     fn chained(self, model: &FewShotModel, frames: Tensor<3>, gradient: Tensor<3>) -> Option<GradientsParams> {
         let _span = profile::span(Phase::Backward);
         // d(Σ e · g) = g: the chain rule through a constant.

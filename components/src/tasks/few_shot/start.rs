@@ -21,15 +21,16 @@ use std::path::Path;
 pub(super) struct Start {
     /// The run directory, whose weights are those of the checkpoint that it tested, or a folder of `maclip export`.
     pub run: String,
-    /// SHA-256 of these weights; with others the run is refused. `maclip run --from` and `maclip test` fill it in. It is
-    /// part of a run's identity and the path is not: the same weights make the same run, wherever they lie.
+    /// SHA-256 of these weights; with others the run is refused. `maclip run --from` and `maclip test` fill it in. It
+    /// is part of a run's identity and the path is not: the same weights make the same run, wherever they lie.
     sha256: String,
     /// Slots whose weights are taken, such as `[adapter]`; `null` takes those of every slot. The others start as the
     /// recipe says. Only for a run that trains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub only: Option<Vec<String>>,
-    /// Whether the training goes on from there. With `false` the weights are tested as they are, which `maclip test` does.
+    /// Whether the training goes on from there. With `false` the weights are tested as they are, which `maclip test`
+    /// does.
     #[serde(default = "yes")]
     pub train: bool,
 }

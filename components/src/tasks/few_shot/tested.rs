@@ -21,8 +21,8 @@ use std::path::Path;
 const EXAMPLES: usize = 3;
 
 impl FewShot {
-    /// Tests the chosen weights and writes the records. The texts say why there are no examples or no map, where they could
-    /// not be made.
+    /// Tests the chosen weights and writes the records. The texts say why there are no examples or no map, where they
+    /// could not be made.
     pub(super) fn test(
         &self,
         context: &RunContext,

@@ -120,8 +120,8 @@ pub struct Threshold {
 }
 
 impl Calibration {
-    /// From the left-out clips of `classes` classes. The threshold refuses the share `refuse` of new clips; with 0 there
-    /// is none, and nothing is refused.
+    /// From the left-out clips of `classes` classes. The threshold refuses the share `refuse` of new clips; with 0
+    /// there is none, and nothing is refused.
     pub fn of(left_out: &[LeftOut], classes: usize, refuse: f64) -> Self {
         let temperature = temperature(left_out);
         let after: Vec<Vec<f64>> = left_out.iter().map(|clip| tempered(&clip.probabilities, temperature)).collect();

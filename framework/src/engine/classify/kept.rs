@@ -1,7 +1,7 @@
 //! Features of support clips on disk, so that a second call opens new clips only.
 //!
-//! The key of a file is a hash of the clip's bytes, of everything that the model is made of, and of the class text. What
-//! changes a feature changes the key.
+//! The key of a file is a hash of the clip's bytes, of everything that the model is made of, and of the class text.
+//! What changes a feature changes the key.
 
 use super::{Encodings, Examples, SupportClass};
 use crate::clips::sources::Clips;
@@ -93,8 +93,8 @@ pub struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    /// Features in `folder`, of clips that `clips` opens. `model` must describe all that decides them beside the clip and
-    /// its class text: components, weights, device and precision.
+    /// Features in `folder`, of clips that `clips` opens. `model` must describe all that decides them beside the clip
+    /// and its class text: components, weights, device and precision.
     pub fn new(folder: PathBuf, clips: &'a Clips, model: &serde_json::Value) -> Self {
         Self { folder, clips, model: Sha256::digest(model.to_string()).into() }
     }

@@ -173,8 +173,8 @@ impl<'a> Classifier<'a> {
         Ok(Self { model, source, classes, texts, support, head: None })
     }
 
-    /// The same with a linear head on the time averages of the frame features, fitted to the support clips: it gives the
-    /// probabilities, and distances stay those of the alignment.
+    /// The same with a linear head on the time averages of the frame features, fitted to the support clips: it gives
+    /// the probabilities, and distances stay those of the alignment.
     ///
     /// # Errors
     /// Where the features of a clip depend on the clips beside it, or are not finite.
@@ -205,8 +205,8 @@ impl<'a> Classifier<'a> {
         self.answers(self.source.prefixes(clips, views)?, &self.all(), &self.rows(|_| true))
     }
 
-    /// The answers of overlapping windows of one long video, and its timeline. Frames are decoded once, from the first to
-    /// the last, and no more than those of a few windows are held.
+    /// The answers of overlapping windows of one long video, and its timeline. Frames are decoded once, from the first
+    /// to the last, and no more than those of a few windows are held.
     ///
     /// # Errors
     /// As [`Classifier::classify`], and where the video has no frame rate and `fps` gives none.
@@ -259,8 +259,8 @@ impl<'a> Classifier<'a> {
         Ok((reel.answers, Timeline { frames: count, fps: timeline.fps.or(fps) }))
     }
 
-    /// Every support clip asked while it was left out of its class, in the order of the classes. Classes of one clip are
-    /// passed over: without it, nothing is left of them.
+    /// Every support clip asked while it was left out of its class, in the order of the classes. Classes of one clip
+    /// are passed over: without it, nothing is left of them.
     ///
     /// # Errors
     /// Where a number is not finite.
@@ -540,8 +540,8 @@ impl Encodings {
     }
 }
 
-/// As many rows of each class: smaller classes repeat theirs. Modules that look at all classes at once need it, and without
-/// it a class would weigh as much as it has examples.
+/// As many rows of each class: smaller classes repeat theirs. Modules that look at all classes at once need it, and
+/// without it a class would weigh as much as it has examples.
 fn even(support: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let shots = support.iter().map(Vec::len).max().unwrap_or(0);
     support.iter().map(|rows| rows.iter().copied().cycle().take(shots).collect()).collect()

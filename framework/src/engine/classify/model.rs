@@ -1,4 +1,5 @@
-//! A model that is ready to recognise clips, from a recipe and, where it was trained, from the run that has its weights.
+//! A model that is ready to recognise clips, from a recipe and, where it was trained, from the run that has its
+//! weights.
 
 use crate::clips::sources::Clips;
 use crate::engine::inputs;
@@ -35,8 +36,8 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// The model of `recipe`, with the trained weights of the finished run `run` where it has something to train. Clips are
-    /// opened by `dataset`, whatever the recipe's is. `commit` is the one that the program was built from.
+    /// The model of `recipe`, with the trained weights of the finished run `run` where it has something to train. Clips
+    /// are opened by `dataset`, whatever the recipe's is. `commit` is the one that the program was built from.
     ///
     /// # Errors
     /// Where its weights are missing, the run is another model's or not finished, or the device is not there.

@@ -19,8 +19,8 @@ use crate::slots::explanation::normalize;
 use plane::{principal, tsne};
 
 /// The first clips of each of `classes`, about `count` together and as many of each, by `before`, the model without any
-/// training, and by `after`, the one that is tested. Both must be without autodiff (`valid()`). Without `before`, nothing was
-/// trained, and there is one map.
+/// training, and by `after`, the one that is tested. Both must be without autodiff (`valid()`). Without `before`,
+/// nothing was trained, and there is one map.
 ///
 /// # Errors
 /// Where a clip cannot be opened, the features of a clip depend on the episode that it is in, and

@@ -89,8 +89,9 @@ const FEWEST: usize = 10;
 const PERPLEXITY: f32 = 30.0;
 const EPOCHS: usize = 1000;
 
-/// `rows` in a plane by t-SNE, exact, begun at their principal components `start` (Kobak and Berens, Nature Communications
-/// 10, 5416: this keeps what there is of a global order, and needs no random numbers). Empty where there are fewer than ten.
+/// `rows` in a plane by t-SNE, exact, begun at their principal components `start` (Kobak and Berens, Nature
+/// Communications 10, 5416: this keeps what there is of a global order, and needs no random numbers). Empty where there
+/// are fewer than ten.
 ///
 /// # Errors
 /// Where the system gives no thread.

@@ -40,9 +40,9 @@ impl Asked {
     }
 }
 
-/// Chooses up to `count` queries by each rule, in the order of the rules. A clip is chosen at most once, by the first rule
-/// that selects it in some episode, and a rule chooses at most one query of an episode. Of equal ones, the first in the
-/// list is chosen.
+/// Chooses up to `count` queries by each rule, in the order of the rules. A clip is chosen at most once, by the first
+/// rule that selects it in some episode, and a rule chooses at most one query of an episode. Of equal ones, the first
+/// in the list is chosen.
 pub fn choose(list: &EpisodeList, outcomes: &[Outcome], count: usize) -> Vec<Choice> {
     let asked: Vec<Asked> = list
         .episodes

@@ -31,8 +31,8 @@ use std::collections::BTreeMap;
 pub struct GalleryOptions {
     /// The most examples by each rule.
     pub examples: usize,
-    /// Of the first example of each rule: the cells along a side of a frame that are covered, see [`Example::occlusion`]; 0
-    /// covers nothing.
+    /// Of the first example of each rule: the cells along a side of a frame that are covered, see
+    /// [`Example::occlusion`]; 0 covers nothing.
     pub occlusion: usize,
 }
 

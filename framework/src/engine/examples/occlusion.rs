@@ -25,9 +25,9 @@ pub struct Query<'a> {
     pub prediction: usize,
 }
 
-/// How much the probability of the query's predicted class falls where one of the `side`² cells of one frame is covered.
-/// `None` where the clips of an episode see each other in the tower, so that all of them would have to be encoded for
-/// every cell, where the frames have fewer than `side` pixels, and after a request to stop.
+/// How much the probability of the query's predicted class falls where one of the `side`² cells of one frame is
+/// covered. `None` where the clips of an episode see each other in the tower, so that all of them would have to be
+/// encoded for every cell, where the frames have fewer than `side` pixels, and after a request to stop.
 pub fn occluded(model: &FewShotModel, loader: &ClipLoader, query: &Query, side: usize) -> Option<Occlusion> {
     let size = loader.geometry.image_size;
     if model.adapter.scope() == Scope::Episode || side == 0 || side > size {

@@ -33,8 +33,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoopOptions {
-    /// Number of optimizer steps. A task that trains nothing before its test sets it to 0: the weights then stay as they
-    /// begin, and are validated once.
+    /// Number of optimizer steps. A task that trains nothing before its test sets it to 0: the weights then stay as
+    /// they begin, and are validated once.
     #[schemars(range(min = 1))]
     pub steps: u64,
     /// Largest L2 norm of a step's gradient, over all parameters together; a larger gradient is scaled down to it.

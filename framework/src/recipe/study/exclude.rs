@@ -34,7 +34,8 @@ impl<'a> Condition<'a> {
         Self { key, wanted, values: values.iter().map(|value| (value, false.into())).collect() }
     }
 
-    /// The values that a run has. An axis may have lists as values: the whole list is then one of them, and stands for all.
+    /// The values that a run has. An axis may have lists as values: the whole list is then one of them, and stands for
+    /// all.
     fn met(&self, design: &Design, seed: Option<u64>) -> Vec<&Cell<bool>> {
         let holds = |wanted: &serde_json::Value| match self.key {
             "variant" => wanted.as_str() == Some(&design.variant),

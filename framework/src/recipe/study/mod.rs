@@ -83,10 +83,11 @@ pub struct Study {
     /// paths of axes. A list of values means any of them.
     #[schemars(length(min = 1))]
     pub exclude: Option<Vec<BTreeMap<String, serde_json::Value>>>,
-    /// The variant that the report compares the others with. With axes, a name of a variant stands for all points of the
-    /// grid, each compared within its own table.
+    /// The variant that the report compares the others with. With axes, a name of a variant stands for all points of
+    /// the grid, each compared within its own table.
     pub baseline: Option<String>,
-    /// Orders of variants that the study is expected to show. The report says of each pair of neighbours whether it does.
+    /// Orders of variants that the study is expected to show. The report says of each pair of neighbours whether it
+    /// does.
     #[schemars(length(min = 1))]
     pub order: Option<Vec<Order>>,
 }

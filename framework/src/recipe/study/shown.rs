@@ -32,8 +32,8 @@ impl Shown {
         self.baseline = self.baseline.take().or(other.baseline);
     }
 
-    /// Whether `variant` is what the others are compared with; `None` where the study names no such variant. With axes, a name
-    /// without their values stands for all points of the grid.
+    /// Whether `variant` is what the others are compared with; `None` where the study names no such variant. With axes,
+    /// a name without their values stands for all points of the grid.
     pub fn is_baseline(&self, variant: &str) -> Option<bool> {
         let baseline = self.baseline.as_deref()?;
         let rest = variant.strip_prefix(baseline);
@@ -57,7 +57,8 @@ pub(super) fn unknown_baseline(study: &Study, document: &Document, designs: &[De
     })
 }
 
-/// Problems of variants that one table would show under one name. Runs on other data, ways or shots are in other tables.
+/// Problems of variants that one table would show under one name. Runs on other data, ways or shots are in other
+/// tables.
 pub(super) fn alike(document: &Document, runs: &[StudyRun]) -> Vec<Diagnostic> {
     let mut seen: BTreeMap<(String, String), &str> = BTreeMap::new();
     let mut problems = Vec::new();

@@ -269,8 +269,8 @@ impl EventFiles {
         Ok(file)
     }
 
-    /// Appends an event, in one write. The first one makes a new file: a reader that has an older one open never sees it
-    /// grow after it was cut.
+    /// Appends an event, in one write. The first one makes a new file: a reader that has an older one open never sees
+    /// it grow after it was cut.
     pub fn append(&mut self, event: &Event) -> Result<()> {
         if let Some(rewriting) = &mut self.rewriting {
             rewriting.copy(Some(event.step))?;

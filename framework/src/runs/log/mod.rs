@@ -1,7 +1,7 @@
 //! Logs for other programs: TensorBoard's event files, and a table as CSV, beside the records of a run.
 //!
-//! What is logged is a function of the records and of the time. So one code path serves a training under way, a run that
-//! is resumed, and a run that was made without a log: what the files lack is filled in from the records.
+//! What is logged is a function of the records and of the time. So one code path serves a training under way, a run
+//! that is resumed, and a run that was made without a log: what the files lack is filled in from the records.
 //!
 //! Here belongs how these files are written.
 //! Not here: when (`engine`), and the records themselves.
@@ -133,8 +133,8 @@ impl Events {
 }
 
 impl LogTo<'_> {
-    /// Opens the logs of the run in `store`, whose records end at `position`. What is in the logs after that is removed, and
-    /// what they lack before it is filled in from the records, with times that are estimated.
+    /// Opens the logs of the run in `store`, whose records end at `position`. What is in the logs after that is
+    /// removed, and what they lack before it is filled in from the records, with times that are estimated.
     ///
     /// # Errors
     /// Where a log cannot be written, or the records cannot be read.

@@ -21,8 +21,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table of the run in `folder` without the rows after `position`, and the step of its last row. A last line that a
-    /// crash cut is removed.
+    /// The table of the run in `folder` without the rows after `position`, and the step of its last row. A last line
+    /// that a crash cut is removed.
     pub fn open(folder: &Path, position: &Position) -> Result<(Self, u64)> {
         let path = folder.join(FILE);
         let text = match read_regular(&path, TEXT) {
@@ -87,7 +87,8 @@ impl Table {
         file.write(format!("{}\n", cells.join(",")).as_bytes())
     }
 
-    /// Adds columns at the end: of the first row all, and of the first validation its own. Earlier rows are empty there.
+    /// Adds columns at the end: of the first row all, and of the first validation its own. Earlier rows are empty
+    /// there.
     fn widen(&mut self, new: &[&String]) -> Result<()> {
         self.file = None;
         let text = match self.columns.is_empty() {
@@ -112,7 +113,8 @@ fn quoted(name: &str) -> String {
     name.replace([',', '"', '\n', '\r'], "_")
 }
 
-/// Seconds since 1970 as `2026-01-31T23:59:59.250+00:00`, the form of ISO 8601 that Python's `datetime` writes and reads.
+/// Seconds since 1970 as `2026-01-31T23:59:59.250+00:00`, the form of ISO 8601 that Python's `datetime` writes and
+/// reads.
 fn timestamp(seconds: f64) -> String {
     let millis = (seconds.max(0.0) * 1e3).round() as u64;
     let (days, rest) = (millis / 86_400_000, millis % 86_400_000);

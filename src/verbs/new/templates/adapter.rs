@@ -7,9 +7,9 @@
 //! y = F(x)        every frame on its own
 //! y + W_up gelu(W_down y)        W_up is zero at the start
 //! ```
-//! The first test holds it to the contract of its slot, such as that every weight takes part, and to what it claims: that
-//! training starts at the frozen model. What goes inside the block takes `ln_1`, `attention`, `ln_2` and `mlp` in place of
-//! `forward`: see `aim.rs`.
+//! The first test holds it to the contract of its slot, such as that every weight takes part, and to what it claims:
+//! that training starts at the frozen model. What goes inside the block takes `ln_1`, `attention`, `ln_2` and `mlp` in
+//! place of `forward`: see `aim.rs`.
 
 use super::blocks::{self, Blocks, frames};
 use crate::layers::Init;
@@ -32,7 +32,8 @@ struct __Name__Config {
     /// Width of the bottleneck as a part of D.
     #[schemars(range(max = 4.0), extend("exclusiveMinimum" = 0.0))]
     ratio: f64,
-    /// Which blocks are adapted: `all`, `{last: 4}` or `{list: [0, 5]}`. What lies below the first is computed once and kept.
+    /// Which blocks are adapted: `all`, `{last: 4}` or `{list: [0, 5]}`. What lies below the first is computed once and
+    /// kept.
     at: Blocks,
 }
 

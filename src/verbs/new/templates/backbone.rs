@@ -5,8 +5,8 @@
 //! ```text
 //! P relu(E x + e) + p        E `[3 H W, D]`, P `[D, E]`
 //! ```
-//! Drawn from the run's seed and frozen. It has no blocks that adapters could go around and no text tower: choose `objective`,
-//! `prototype` and `adapter` without text. `vit.rs` reads the weights of a transformer.
+//! Drawn from the run's seed and frozen. It has no blocks that adapters could go around and no text tower: choose
+//! `objective`, `prototype` and `adapter` without text. `vit.rs` reads the weights of a transformer.
 
 use crate::layers::Init;
 use burn::module::Module;

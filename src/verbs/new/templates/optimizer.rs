@@ -28,7 +28,8 @@ struct __Name__ {
     /// Added to the gradient (L2), not decoupled.
     #[schemars(range(min = 0.0))]
     weight_decay: f64,
-    /// Parameter groups with rates and decays of their own, by the beginning of their paths: `{adapter: {learning_rate: 1e-4}}`.
+    /// Parameter groups with rates and decays of their own, by the beginning of their paths: `{adapter: {learning_rate:
+    /// 1e-4}}`.
     groups: BTreeMap<String, GroupOptions>,
 }
 

@@ -6,9 +6,9 @@
 //! ```text
 //! x + scale · (W x + b)        W and b are zero at the start
 //! ```
-//! The first test holds it to the contract of its slot. A module that reads class texts says so in `needs_text`, `describe`
-//! and `scope`, see `text_guided.rs`; one that lets clips see each other has the scope `Episode` and `relate`, see
-//! `hyrsm.rs`.
+//! The first test holds it to the contract of its slot. A module that reads class texts says so in `needs_text`,
+//! `describe` and `scope`, see `text_guided.rs`; one that lets clips see each other has the scope `Episode` and
+//! `relate`, see `hyrsm.rs`.
 
 use crate::layers::Init;
 use burn::module::Module;
