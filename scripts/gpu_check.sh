@@ -21,8 +21,8 @@
 # built. A Vulkan driver that computes on the processor gets fewer parts and steps.
 #
 #   MACLIP_GOLDEN    a folder of golden cases, beside those of the repository
-#   MACLIP_PEER      the file with the peer's model, default ../shared/bench/peer_bench.py where it is there. PyTorch is
-#                    timed beside ours where MACLIP_PYTHON (default python3) has it for this device
+#   MACLIP_PEER      the file with the peer's model, which scripts/peer_step.py describes. PyTorch is timed beside ours
+#                    where it is given, and MACLIP_PYTHON (default python3) has PyTorch for this device
 #   GPU_CHECK_PARTS  parts to run, in order
 #   GPU_CHECK_CASES  cases of the bench, with commas between
 #   GPU_CHECK_LIMIT  seconds that a part may take, default 240, and 300 with a driver that computes on the processor
@@ -112,11 +112,13 @@ trap 'rm -rf "$work"' EXIT
 
 # Why PyTorch cannot be timed; nothing where it can.
 without_torch() {
-  local peer=${MACLIP_PEER:-../shared/bench/peer_bench.py} python=${MACLIP_PYTHON:-python3}
+  local peer=${MACLIP_PEER:-} python=${MACLIP_PYTHON:-python3}
   if ((software)); then
     echo 'the driver computes on the processor'
+  elif [[ -z $peer ]]; then
+    echo "no model to compare with is given; MACLIP_PEER names its file"
   elif [[ ! -f $peer ]]; then
-    echo "$peer, the peer's model, is not there; MACLIP_PEER names it"
+    echo "$peer, which MACLIP_PEER names, is not there"
   else
     "$python" - "$processor" <<'PYTHON' || echo "$python cannot be started"
 import sys
@@ -136,7 +138,7 @@ why=$(without_torch)
 if [[ -n $why ]]; then
   unset MACLIP_PEER
 else
-  MACLIP_PEER=$(realpath "${MACLIP_PEER:-../shared/bench/peer_bench.py}")
+  MACLIP_PEER=$(realpath "$MACLIP_PEER")
   export MACLIP_PEER
 fi
 

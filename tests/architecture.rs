@@ -156,6 +156,17 @@ fn heavy_libraries_stay_with_the_reports() {
     assert!(!language.contains("maclip-framework") && !language.contains("burn"), "the language imports the framework");
 }
 
+/// Editors read this line, and take all of it for the place of the schema.
+#[test]
+fn recipes_name_their_schema_on_a_line_of_its_own() {
+    for path in files(&root().join("recipes"), "yaml") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let schema = text.lines().next().unwrap().strip_prefix("# yaml-language-server: $schema=");
+        let schema = schema.unwrap_or_else(|| panic!("{} names no schema", path.display()));
+        assert!(path.parent().unwrap().join(schema).is_file(), "{}: there is no {schema}", path.display());
+    }
+}
+
 /// Comments of sources and recipes, and the pages that people write. Tables, pictures and code may be wider.
 #[test]
 fn prose_fits_into_120_columns() {

@@ -45,8 +45,9 @@ fn leaf<const D: usize>(device: &Device, shape: [usize; D], seed: u64) -> Tensor
     tensor(&device.clone().autodiff(), shape, seed).require_grad()
 }
 
+/// In f32, whatever the tensor has: on LibTorch what stands between products in bf16 has bf16.
 fn numbers<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
-    tensor.clone().into_data().try_to_vec::<f32>().unwrap()
+    tensor.clone().cast(DType::F32).into_data().try_to_vec::<f32>().unwrap()
 }
 
 /// Largest difference as a part of the largest number.
@@ -70,7 +71,7 @@ type GradientOf<'a> = dyn Fn(&burn::tensor::Gradients) -> Option<Vec<f32>> + 'a;
 /// Value and the gradients of all leaves of Σ y · r, for a fixed random r.
 fn judged<const D: usize>(y: Tensor<D>, leaves: &[&GradientOf]) -> Vec<Vec<f32>> {
     let r = tensor(&y.device().inner(), y.dims(), 99);
-    let grads = (y.clone() * r).sum().backward();
+    let grads = (y.clone().cast(DType::F32) * r).sum().backward();
     [numbers(&y)].into_iter().chain(leaves.iter().map(|leaf| leaf(&grads).expect("a gradient"))).collect()
 }
 

@@ -250,6 +250,7 @@ pub fn is_host(device: &Device) -> bool {
     match device.clone().inner().as_dispatch() {
         DispatchDevice::Flex(_) => true,
         #[cfg(feature = "tch")]
+        #[expect(deprecated, reason = "burn plans to drop burn-tch, which is the fastest backend on a card today")]
         DispatchDevice::LibTorch(device) => *device == burn::backend::libtorch::LibTorchDevice::Cpu,
         #[allow(unreachable_patterns)]
         _ => false,

@@ -142,9 +142,9 @@ pub fn page() -> String {
          tables was not compared."
             .to_owned(),
         String::new(),
-        "All methods can also be trained and tested by one protocol, that of `recipes/methods.yaml`. The recipes in a \
-         method's own folder follow its public code instead, and say what they cannot follow, or where there are no public \
-         settings for a benchmark."
+        "Methods with a recipe in `recipes/methods/` can also be trained and tested by one protocol, that of \
+         `recipes/methods.yaml`. The recipes in a method's own folder follow its public code instead, and say what they \
+         cannot follow, or where there are no public settings for a benchmark."
             .to_owned(),
         String::new(),
         "| method | public code | compared cases | largest error | backbone | trained |".to_owned(),

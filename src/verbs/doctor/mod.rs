@@ -113,7 +113,7 @@ fn memory() -> Finding {
         (Some(free), Some(all)) => {
             // The quickstart takes a third of this.
             let verdict = if free < 1.0 { Verdict::Bad } else { Verdict::Good };
-            finding("memory", verdict, format!("{free:.1} of {all:.1} GB free; the quickstart takes 0.35"))
+            finding("memory", verdict, format!("{free:.1} of {all:.1} GB free; the quickstart takes 0.45"))
         }
         _ => finding("memory", Verdict::Absent, "not known on this system"),
     }
