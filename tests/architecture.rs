@@ -190,7 +190,7 @@ fn prose_fits_into_120_columns() {
     for path in below(&["recipes"], "yaml") {
         see(&path, &mut |line| comment(line, "#"));
     }
-    let pages = ["README.md", "CHANGELOG.md"].map(|page| root().join(page));
+    let pages = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"].map(|page| root().join(page));
     let written = |page: &PathBuf| !GENERATED.iter().any(|name| page.ends_with(name));
     for path in below(&["docs"], "md").into_iter().filter(written).chain(pages) {
         let mut code = false;
