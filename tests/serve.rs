@@ -84,6 +84,19 @@ impl Server {
         (status, serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&body))))
     }
 
+    /// The query of this number, once it has this state.
+    fn query(&self, id: u64, state: &str) -> Value {
+        let began = Instant::now();
+        loop {
+            let (_, now) = self.json(&format!("GET /api/queries/{id}"), b"");
+            if now["state"] == state {
+                return now;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "{now}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// `POST path` with one file.
     fn post(&self, path: &str, name: &str, bytes: &[u8]) -> (u16, Value) {
         self.post_all(path, &[(name, bytes)])
@@ -158,12 +171,7 @@ fn clips_that_are_sent_get_the_answers_of_classify() {
     let (status, asked) = server.post_file("/api/queries?window=0.2s&stride=0.1s", &new);
     assert_eq!(status, 202, "{asked}");
     let place = format!("/api/queries/{}", asked["id"]);
-    let began = Instant::now();
-    while server.json(&format!("GET {place}"), b"").1["state"] != "done" {
-        assert!(began.elapsed() < Duration::from_secs(60));
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let (_, done) = server.json(&format!("GET {place}"), b"");
+    let done = server.query(asked["id"].as_u64().unwrap(), "done");
     assert!(!done["answer"]["queries"][0]["segments"].as_array().unwrap().is_empty(), "{done}");
     let text = |path: &str| String::from_utf8(server.send(&format!("GET {path}"), b"").1).unwrap();
     assert!(text(&format!("{place}/answer.srt")).contains("00:00:00,000 --> "));
@@ -350,7 +358,9 @@ fn a_query_that_nobody_wants_any_more_is_not_worked_on() {
     let junk = b"#EXTM3U\n/etc/passwd\n";
     let (status, told) = server.post("/api/queries?wait=true", "junk.mp4", junk);
     assert!(status == 422 && told["error"].as_str().unwrap().contains("junk.mp4"), "{status} {told}");
-    let (status, told) = server.json(&format!("GET /api/queries/{}/answer.html", number(&last) + 1), b"");
+    let junk = number(&server.post("/api/queries", "junk.mp4", junk).1);
+    server.query(junk, "failed");
+    let (status, told) = server.json(&format!("GET /api/queries/{junk}/answer.html"), b"");
     assert!(status == 422 && told["error"].as_str().unwrap().contains("junk.mp4"), "{status} {told}");
     assert_eq!(server.stop(), Some(0));
 }

@@ -25,13 +25,13 @@
 //! starts from the principal components of CLIP's own blocks, and so does the attention over time, from those of the
 //! last one.
 
-use super::reduced::{reduced, resampled, transposed};
+use super::reduced::ClipBlock;
 use crate::layers::{Attention, Init, LayerNorm, feed_forward, feed_forward_cost, linear, linear_cost, plain_device};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Int, Tensor, TensorData};
-use maclip_framework::error::{Error, Result};
+use maclip_framework::error::Result;
 use maclip_framework::model::parameters;
 use maclip_framework::register;
 use maclip_framework::registry::{BuildContext, Component, Facts, Problems};
@@ -287,77 +287,6 @@ pub struct TsFsar {
     given: Layout,
 }
 
-/// The weights of a block of CLIP's image tower, in PyTorch's layout.
-struct ClipBlock<'a> {
-    tensors: &'a BTreeMap<String, HostTensor>,
-    /// What their names begin with.
-    within: String,
-}
-
-impl ClipBlock<'_> {
-    fn tensor(&self, name: &str) -> Result<&HostTensor> {
-        self.tensors.get(&format!("{}{name}", self.within)).ok_or_else(|| {
-            Error::failed(format!("the backbone has no {}{name} that the side network could start from", self.within))
-                .help("choose `backbone: {type: clip_vit}`, or `prototype.init: random`")
-        })
-    }
-
-    /// Queries, keys and values, one after the other: weights `[D, D]` and biases `[D]`.
-    fn projections(&self) -> Result<Vec<[HostTensor; 2]>> {
-        let thirds = |name: &str| -> Result<Vec<HostTensor>> {
-            let HostTensor { shape, values } = self.tensor(name)?;
-            let shape: Vec<usize> = std::iter::once(shape[0] / 3).chain(shape[1..].iter().copied()).collect();
-            let third = |values: &[f32]| HostTensor { shape: shape.clone(), values: values.to_vec() };
-            Ok(values.chunks(values.len() / 3).map(third).collect())
-        };
-        Ok(thirds("attn.in_proj_weight")?.into_iter().zip(thirds("attn.in_proj_bias")?).map(|(w, b)| [w, b]).collect())
-    }
-
-    /// An attention of the width `w`, by the names of [`Attention`] below `path`.
-    fn attention(&self, path: &str, w: usize) -> Result<Vec<(String, HostTensor)>> {
-        // `[w, 3 w]`: the outputs of the three stand beside one another.
-        let mut joined = vec![0.0; 3 * w * w];
-        let mut bias = Vec::new();
-        for (part, [weight, own]) in self.projections()?.iter().enumerate() {
-            let small = reduced(weight, w, w)?;
-            for (at, value) in small.values.iter().enumerate() {
-                let (output, input) = (at / w, at % w);
-                joined[input * 3 * w + part * w + output] = *value;
-            }
-            bias.extend(resampled(&own.values, w));
-        }
-        let projection = [
-            (format!("{path}.in_proj.weight"), HostTensor { shape: vec![w, 3 * w], values: joined }),
-            (format!("{path}.in_proj.bias"), HostTensor { shape: vec![3 * w], values: bias }),
-        ];
-        Ok(projection.into_iter().chain(self.linear("attn.out_proj", &format!("{path}.out_proj"), w, w)?).collect())
-    }
-
-    /// A linear map from `inputs` to `outputs` values, at `path`.
-    fn linear(&self, name: &str, path: &str, inputs: usize, outputs: usize) -> Result<[(String, HostTensor); 2]> {
-        let small = reduced(self.tensor(&format!("{name}.weight"))?, outputs, inputs)?;
-        let weight = HostTensor { shape: vec![inputs, outputs], values: transposed(&small.values, [outputs, inputs]) };
-        Ok([(format!("{path}.weight"), weight), self.vector(&format!("{name}.bias"), format!("{path}.bias"), outputs)?])
-    }
-
-    fn vector(&self, name: &str, path: String, count: usize) -> Result<(String, HostTensor)> {
-        Ok((path, HostTensor { shape: vec![count], values: resampled(&self.tensor(name)?.values, count) }))
-    }
-
-    /// The side block at `path`, of the width `w` and the hidden width `hidden`.
-    fn side_block(&self, path: &str, w: usize, hidden: usize) -> Result<Vec<(String, HostTensor)>> {
-        let mut found = self.attention(&format!("{path}.attention"), w)?;
-        for (theirs, ours) in [("ln_1", "norm_1"), ("ln_2", "norm_2")] {
-            for (kind, own) in [("weight", "gamma"), ("bias", "beta")] {
-                found.push(self.vector(&format!("{theirs}.{kind}"), format!("{path}.{ours}.{own}"), w)?);
-            }
-        }
-        found.extend(self.linear("mlp.c_fc", &format!("{path}.fc1"), w, hidden)?);
-        found.extend(self.linear("mlp.c_proj", &format!("{path}.fc2"), hidden, w)?);
-        Ok(found)
-    }
-}
-
 impl TsFsar {
     /// The module with the side network and the attention over time made of the blocks of CLIP's image tower in
     /// `tensors`, by OpenAI's names.
@@ -522,6 +451,7 @@ impl Prototype for TsFsar {
 
 #[cfg(test)]
 mod tests {
+    use super::super::reduced::{reduced, transposed};
     use super::*;
     use crate::conformance::{self, model, prototype::Traits, scopes};
     use burn::tensor::Device;
