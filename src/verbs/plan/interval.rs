@@ -20,6 +20,8 @@ use maclip_reports::format::whole;
 use maclip_reports::{mean, moments, t_quantile};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 /// More seeds than this are not recommended; the number is then not said.
@@ -95,13 +97,19 @@ pub fn plan(runs: Option<&[StudyRun]>, points: f64, folder: &Path, as_json: bool
 /// What each variant of a recipe needs.
 fn of_recipe(runs: &[StudyRun], points: f64, folder: &Path) -> Result<Vec<Needed>> {
     let mut needed: Vec<Needed> = Vec::new();
+    let mut read: BTreeMap<&str, Vec<Finished>> = BTreeMap::new();
     for run in runs {
         if needed.iter().any(|known| known.variant == run.variant) {
             continue;
         }
         let wanted = design(&run.recipe);
-        let done = finished(&folder.join(&run.recipe.name))?.into_iter();
-        let results: Vec<TestResult> = done.filter(|done| done.design == wanted).map(|done| done.test).collect();
+        // Variants share a folder, whose runs are read once.
+        let done = match read.entry(run.recipe.name.as_str()) {
+            Entry::Vacant(place) => place.insert(finished(&folder.join(&run.recipe.name))?),
+            Entry::Occupied(place) => place.into_mut(),
+        };
+        let alike = done.iter().filter(|done| done.design == wanted);
+        let results: Vec<TestResult> = alike.map(|done| done.test.clone()).collect();
         needed.push(Needed::new(&run.variant, &results, queries(&run.recipe), points));
     }
     Ok(needed)
